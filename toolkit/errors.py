@@ -1,0 +1,55 @@
+"""The errors this package raises on purpose.
+
+    ToolkitError
+    ├── DataError          order data that breaks a rule; carries every failure found
+    ├── SourceError        the database could not be read
+    ├── ModelError         a model is unknown, or its saved parameters cannot be used
+    └── PredictionError    a forecast could not be computed
+
+Arguments out of range raise ``ValueError``: they are the caller's mistake, not the data's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class ToolkitError(Exception):
+    """Root of all errors of this package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken rule: where, which, how many rows, and up to five of them."""
+
+    table: str
+    rule: str
+    rows: int
+    examples: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """``order_lines: quantity is not a number (3 rows; e.g. line 7: nan)``."""
+        shown = f"; e.g. {', '.join(self.examples)}" if self.examples else ""
+        rows = f"{self.rows} row{'s' if self.rows != 1 else ''}"
+        return f"{self.table}: {self.rule} ({rows}{shown})"
+
+
+class DataError(ToolkitError):
+    """Order data breaks rules; ``findings`` holds every one of them."""
+
+    def __init__(self, where: str, findings: Sequence[Finding]) -> None:
+        self.where = where
+        self.findings = tuple(findings)
+        listed = "\n".join(f"  - {finding}" for finding in self.findings)
+        super().__init__(f"{where} breaks {len(self.findings)} rule(s):\n{listed}")
+
+
+class SourceError(ToolkitError):
+    """The database behind a source refused or broke a query."""
+
+
+class ModelError(ToolkitError):
+    """A model version is unknown, or its parameters cannot be used."""
+
+
+class PredictionError(ToolkitError):
+    """A model could not predict."""

@@ -1,0 +1,41 @@
+"""What the engine asks of order data, wherever it lives: three questions, one query each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol, runtime_checkable
+
+from toolkit.tables import OrderEvents
+
+
+@dataclass(frozen=True, slots=True)
+class ProductInfo:
+    """A product's name and its last unit price before the as-of date; None where unknown."""
+
+    name: str | None
+    unit_price: float | None
+
+
+@runtime_checkable
+class OrderSource(Protocol):
+    """Order data as the engine reads it.
+
+    Each method is one query for one id or for a thousand. Nothing dated at or after
+    ``as_of_date`` may reach the result. Raises ``SourceError`` if the database fails.
+    """
+
+    def order_events(
+        self, as_of_date: date, product_ids: Sequence[int] | None = None
+    ) -> OrderEvents:
+        """Order events before the date, sorted by product, customer, day; None: all products."""
+        ...
+
+    def products(
+        self, as_of_date: date, product_ids: Sequence[int]
+    ) -> Mapping[int, ProductInfo]:
+        """Name and last price before the date, for those of the products that exist."""
+        ...
+
+    def customer_names(self, customer_ids: Sequence[int]) -> Mapping[int, str]:
+        """Names of those of the customers that have one."""
+        ...

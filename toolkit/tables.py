@@ -1,0 +1,143 @@
+"""Columnar tables that flow between the stages: many pairs and products at once.
+
+All days are whole days relative to the as-of date: the as-of date is day 0, the day before it
+is −1. Everything known has a negative day. Rows are sorted by product, customer and day, so a
+product's pairs and a pair's events are contiguous and addressed by offsets.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Ints = NDArray[np.int64]
+type Floats = NDArray[np.float64]
+
+QUANTILES: tuple[float, ...] = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
+"""The levels at which quantities and dates are reported everywhere."""
+
+DAYS_PER_WEEK = 7
+
+REACH_DAYS = 730
+"""A next-order date further away than this (two years) is not reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvents:
+    """Order events: one row per (product, customer, day), strictly before ``as_of_date``.
+
+    ``quantity`` is the day's net sum; it is positive, or NaN where the data held no number.
+    """
+
+    as_of_date: date
+    product_id: Ints  # [events]
+    customer_id: Ints  # [events]
+    day: Ints  # [events], <= -1
+    quantity: Floats  # [events]
+
+    def __len__(self) -> int:
+        """Number of order events."""
+        return len(self.day)
+
+    def where(self, keep: NDArray[np.bool_]) -> "OrderEvents":
+        """The events for which ``keep`` is true."""
+        return OrderEvents(
+            self.as_of_date,
+            self.product_id[keep],
+            self.customer_id[keep],
+            self.day[keep],
+            self.quantity[keep],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """What is known of each pair, one row per pair, and the events it was derived from.
+
+    Interval statistics are over the ``interval_count = order_count - 1`` completed intervals,
+    in days. ``mean_interval`` is NaN without intervals, ``std_interval`` and ``cv`` (sample
+    standard deviation, and its ratio to the mean) are NaN with fewer than two.
+    """
+
+    events: OrderEvents
+    event_offset: Ints  # [pairs + 1]: pair i owns events event_offset[i]:event_offset[i + 1]
+    product_id: Ints  # [pairs]
+    customer_id: Ints  # [pairs]
+    order_count: Ints  # [pairs]
+    interval_sum: Floats  # [pairs], S = Σ x
+    interval_log_sum: Floats  # [pairs], L = Σ log x
+    mean_interval: Floats  # [pairs]
+    std_interval: Floats  # [pairs]
+    cv: Floats  # [pairs]
+    open_interval: Floats  # [pairs], T: days from the last event to the as-of date, >= 1
+    total_quantity: Floats  # [pairs]
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.product_id)
+
+    @property
+    def as_of_date(self) -> date:
+        """The date before which everything here was known."""
+        return self.events.as_of_date
+
+    @property
+    def interval_count(self) -> Ints:
+        """m: completed intervals per pair, [pairs]."""
+        return self.order_count - 1
+
+    def product_offsets(self) -> tuple[Ints, Ints]:
+        """Distinct product ids [products] and the pair offset of each [products + 1]."""
+        ids, start = np.unique(self.product_id, return_index=True)
+        return ids, np.append(start, len(self)).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class PairPredictions:
+    """What a model says of each pair, one row per pair, in the order of the patterns.
+
+    Days count from the as-of date (0 is the as-of date itself); a next order beyond
+    ``REACH_DAYS``, or one that never comes, is NaN.
+    """
+
+    p_alive: Floats  # [pairs]
+    confidence: Floats  # [pairs]
+    expected_interval: Floats  # [pairs], days
+    next_order_day: Floats  # [pairs]
+    next_order_quantiles: Floats  # [pairs, QUANTILES]
+    p_order_by_week: Floats  # [pairs, weeks], at least one order by the end of the week
+    expected_orders: Floats  # [pairs, weeks], in each week
+    expected_quantity: Floats  # [pairs, weeks], in each week
+
+    def finite(self) -> NDArray[np.bool_]:
+        """Pairs whose probabilities and expectations are all finite, [pairs]."""
+        weekly = np.concatenate(
+            [self.p_order_by_week, self.expected_orders, self.expected_quantity], axis=1
+        )
+        finite: NDArray[np.bool_] = np.isfinite(weekly).all(axis=1)
+        return finite & np.isfinite(self.p_alive) & np.isfinite(self.confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductDraws:
+    """Predictive draws of each product's weekly demand, summed over its pairs per draw.
+
+    ``orders`` and ``quantity`` hold all demand, new customers included; the share of the
+    customers known at the as-of date is reported by its expectation.
+    """
+
+    product_id: Ints  # [products], ascending
+    orders: NDArray[np.float32]  # [products, weeks, draws]
+    quantity: NDArray[np.float32]  # [products, weeks, draws]
+    known_expected_quantity: Floats  # [products, weeks]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """One model's predictions for a table of patterns."""
+
+    patterns: Patterns
+    weeks: int
+    pairs: PairPredictions
+    products: ProductDraws
