@@ -5,7 +5,7 @@ is −1. Everything known has a negative day. Rows are sorted by product, custom
 product's pairs and a pair's events are contiguous and addressed by offsets.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 
 import numpy as np
@@ -87,6 +87,13 @@ class Patterns:
         """m: completed intervals per pair, [pairs]."""
         return self.order_count - 1
 
+    def select(self, keep: NDArray[np.bool_]) -> "Patterns":
+        """The pairs for which ``keep`` is true, with their events."""
+        events = self.events.where(np.repeat(keep, self.order_count))
+        offset = np.append(0, np.cumsum(self.order_count[keep])).astype(np.int64)
+        columns = (getattr(self, field.name)[keep] for field in fields(self)[2:])
+        return Patterns(events, offset, *columns)
+
     def product_offsets(self) -> tuple[Ints, Ints]:
         """Distinct product ids [products] and the pair offset of each [products + 1]."""
         ids, start = np.unique(self.product_id, return_index=True)
@@ -104,6 +111,7 @@ class PairPredictions:
     p_alive: Floats  # [pairs]
     confidence: Floats  # [pairs]
     expected_interval: Floats  # [pairs], days
+    open_interval_p: Floats  # [pairs], P(an interval lasts as long as the open one), before it
     next_order_day: Floats  # [pairs]
     next_order_quantiles: Floats  # [pairs, QUANTILES]
     p_order_by_week: Floats  # [pairs, weeks], at least one order by the end of the week
@@ -123,13 +131,16 @@ class PairPredictions:
 class ProductDraws:
     """Predictive draws of each product's weekly demand, summed over its pairs per draw.
 
-    ``orders`` and ``quantity`` hold all demand, new customers included; the share of the
-    customers known at the as-of date is reported by its expectation.
+    Orders and quantities hold all demand, new customers included; ``known_expected_quantity``
+    is the part of the customers known at the as-of date. Expectations are the model's own, with
+    less noise than the mean of the draws.
     """
 
     product_id: Ints  # [products], ascending
     orders: NDArray[np.float32]  # [products, weeks, draws]
     quantity: NDArray[np.float32]  # [products, weeks, draws]
+    expected_orders: Floats  # [products, weeks]
+    expected_quantity: Floats  # [products, weeks]
     known_expected_quantity: Floats  # [products, weeks]
 
 

@@ -1,0 +1,147 @@
+"""``pair_conjugate``: every pair by itself, in closed form. Needs no fit.
+
+What it assumes
+    Intervals between a pair's orders are Gamma(k, k λ): 1/λ is the pair's mean interval in days
+    and k its regularity (1: memoryless, 32: clockwork). A pair's rate is λ ~ Gamma(a, a μ), its
+    regularity one of ``REGULARITIES``, both with the fixed priors below. Pairs share nothing.
+    The open interval counts as evidence: the next order is later than that.
+    Order sizes follow a Pólya urn (Blackwell & MacQueen 1973) over the pair's own past sizes
+    with ``urn_weight`` further balls drawn from the product's sizes.
+    Customers new to the product arrive at a Gamma-Poisson rate and then order like any pair.
+
+When it is right
+    Pairs with a dozen orders or more and a steady rhythm; memoryless pairs.
+
+When it is wrong
+    Short histories (it cannot borrow from the customer or product), customers who left (nobody
+    ever lapses here: P(alive) is 1, an overdue pair only slows down), rates that drift, seasons,
+    fixed delivery weekdays. It is the baseline that the other versions have to beat.
+
+Parameters (fixed, weakly informative; durations in days)
+    rate_shape a = 1.5, typical_interval μ = 60: between 15 and 440 days, 9 times in 10.
+    regularity weights: each doubling of k is half as likely as the one before.
+    urn_weight = 2: one's own sizes outweigh the product's from the third order on.
+    arrival shape 0.5, rate 91: half a new customer per product and quarter, known very vaguely.
+
+How it predicts
+    Given k the posterior of λ is Gamma(A, B) and all that is said of the next order is exact
+    (``models/parts/renewal.py``). Orders after the next one, and their sizes, are drawn.
+
+Sources
+    Blackwell & MacQueen (1973), doi:10.1214/aos/1176342372. Schmittlein, Morrison & Colombo
+    (1987), doi:10.1287/mnsc.33.1.1, for the gamma mixture of rates. Formulas: renewal.py.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.parts.arrivals import ArrivalPrior, arrival_posteriors
+from models.parts.forecast import NewPairs, forecast
+from models.parts.next_order import NextOrder
+from models.parts.renewal import RatePosterior, log_intervals
+from toolkit.errors import ModelError
+from toolkit.model import FittedModel, Streams
+from toolkit.tables import Floats, Patterns, Predictions
+
+NAME = "pair_conjugate"
+PARAMETERS_FILE = "parameters.json"
+REGULARITIES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PairConjugate:
+    """The model with its hyperparameters; see the module's docstring."""
+
+    rate_shape: float = 1.5
+    typical_interval: float = 60.0
+    urn_weight: float = 2.0
+    arrivals: ArrivalPrior = field(default_factory=lambda: ArrivalPrior(0.5, 91.0))
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+        return NAME
+
+    @property
+    def version(self) -> str:
+        """Equal versions give equal predictions."""
+        return "1"
+
+    def fit(self, patterns: Patterns, *, seed: int) -> FittedModel:
+        """Itself: there is nothing to learn that pairs share."""
+        return self
+
+    def next_order(self, patterns: Patterns) -> NextOrder:
+        """The exact distribution of every pair's next order."""
+        k = np.array(REGULARITIES)
+        m, S = patterns.interval_count[:, None].astype(float), patterns.interval_sum[:, None]
+        L = patterns.interval_log_sum[:, None]
+        rates = RatePosterior(
+            A=self.rate_shape + k * m, B=self.rate_shape * self.typical_interval + k * S, k=k
+        )
+        log_weights = np.log(regularity_prior()) + log_intervals(
+            self.rate_shape, self.typical_interval, k, m, S, L
+        )
+        return NextOrder.after_open_interval(log_weights, rates, patterns.open_interval)
+
+    def predict(
+        self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
+    ) -> Predictions:
+        """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
+        shape, rate = arrival_posteriors(patterns, self.arrivals)
+        k = np.array(REGULARITIES)
+        new_pairs = NewPairs(
+            arrival_shape=shape,
+            arrival_rate=rate,
+            weights=regularity_prior(),
+            A=self.rate_shape,
+            B=np.full(len(k), self.rate_shape * self.typical_interval),
+            k=k,
+        )
+        return forecast(
+            patterns,
+            self.next_order(patterns),
+            new_pairs,
+            urn_weight=self.urn_weight,
+            weeks=weeks,
+            draws=draws,
+            streams=streams,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write name, version and hyperparameters as JSON."""
+        content = {"model": NAME, "version": self.version, "parameters": asdict(self)}
+        (folder / PARAMETERS_FILE).write_text(json.dumps(content, indent=2) + "\n")
+
+    def load(self, folder: Path) -> FittedModel:
+        """Read what ``save`` wrote; ``ModelError`` on anything else."""
+        return load(folder)
+
+
+def regularity_prior() -> Floats:
+    """Prior weights of ``REGULARITIES``: halved with every doubling of k."""
+    weights = 0.5 ** np.arange(len(REGULARITIES))
+    prior: Floats = weights / weights.sum()
+    return prior
+
+
+def load(folder: Path) -> PairConjugate:
+    """The saved model in ``folder``. Raises ``ModelError`` where it cannot be used."""
+    path = folder / PARAMETERS_FILE
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        if (content["model"], content["version"]) != (NAME, MODEL.version):
+            raise ModelError(
+                f"{path} holds {content['model']} {content['version']}, not {NAME} {MODEL.version}"
+            )
+        parameters = content["parameters"]
+        return PairConjugate(**{**parameters, "arrivals": ArrivalPrior(**parameters["arrivals"])})
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise ModelError(f"{path} does not hold the parameters of {NAME}: {exc}") from exc
+
+
+MODEL = PairConjugate()

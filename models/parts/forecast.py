@@ -1,0 +1,160 @@
+"""From the posterior of every pair to predictions: exact next orders, drawn paths, sums."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.parts.next_order import NextOrder
+from models.parts.paths import simulate_new_pairs, simulate_pairs
+from toolkit.model import Streams
+from toolkit.tables import (
+    QUANTILES,
+    Floats,
+    Ints,
+    PairPredictions,
+    Patterns,
+    Predictions,
+    ProductDraws,
+)
+
+MEDIAN = QUANTILES.index(0.50)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPairs:
+    """How customers new to a product arrive, and how they then reorder.
+
+    First orders per day have rate Gamma(``arrival_shape``, ``arrival_rate``) [products]; a new
+    pair's rate is Gamma(A, B) with regularity k, components [components] with ``weights``.
+    """
+
+    arrival_shape: Floats
+    arrival_rate: Floats
+    weights: Floats
+    A: float
+    B: Floats
+    k: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    """Draws of all products, and means over the draws."""
+
+    orders: NDArray[np.float32]  # [products, weeks, draws]
+    quantity: NDArray[np.float32]  # [products, weeks, draws]
+    later_orders: Floats  # [pairs, weeks]
+    new_orders: Floats  # [products, weeks]
+    new_quantity: Floats  # [products, weeks]
+
+
+def forecast(
+    patterns: Patterns,
+    next_order: NextOrder,
+    new_pairs: NewPairs,
+    *,
+    urn_weight: float,
+    weeks: int,
+    draws: int,
+    streams: Streams,
+) -> Predictions:
+    """Predictions of all pairs and products in ``patterns``, in their order.
+
+    The first order of each pair in the horizon enters the expectations exactly; later orders
+    and new customers by the mean of their draws.
+    """
+    paths = _simulate(patterns, next_order, new_pairs, urn_weight, (weeks, draws), streams)
+    p_by_week = next_order.p_by_week(weeks)
+    expected_orders = np.diff(p_by_week, axis=1, prepend=0.0) + paths.later_orders
+    expected_quantity = expected_orders * expected_size(patterns, urn_weight)[:, None]
+    interval = next_order.expected_interval()
+    quantiles = next_order.quantiles(p_by_week)
+    pairs = PairPredictions(
+        p_alive=np.ones(len(patterns)),
+        confidence=next_order.confidence(quantiles[:, MEDIAN], interval),
+        expected_interval=interval,
+        open_interval_p=next_order.open_interval_p,
+        next_order_day=quantiles[:, MEDIAN],
+        next_order_quantiles=quantiles,
+        p_order_by_week=p_by_week,
+        expected_orders=expected_orders,
+        expected_quantity=expected_quantity,
+    )
+    return Predictions(patterns, weeks, pairs, _product_draws(patterns, pairs, paths))
+
+
+def _product_draws(patterns: Patterns, pairs: PairPredictions, paths: _Paths) -> ProductDraws:
+    ids, offset = patterns.product_offsets()
+    known_orders = np.add.reduceat(pairs.expected_orders, offset[:-1]) if len(ids) else 0.0
+    known_quantity = (
+        np.add.reduceat(pairs.expected_quantity, offset[:-1]) if len(ids) else paths.new_quantity
+    )
+    return ProductDraws(
+        product_id=ids,
+        orders=paths.orders,
+        quantity=paths.quantity,
+        expected_orders=known_orders + paths.new_orders,
+        expected_quantity=known_quantity + paths.new_quantity,
+        known_expected_quantity=known_quantity,
+    )
+
+
+def expected_size(patterns: Patterns, urn_weight: float) -> Floats:
+    """Mean of the urn's next order size, for every pair, [pairs]."""
+    _, offset = patterns.product_offsets()
+    own_mean = patterns.total_quantity / patterns.order_count
+    base_mean = np.repeat(
+        [own_mean[i:j].mean() for i, j in zip(offset[:-1], offset[1:], strict=True)],
+        np.diff(offset),
+    )
+    total = patterns.total_quantity + urn_weight * base_mean
+    mean: Floats = total / (patterns.order_count + urn_weight)
+    return mean
+
+
+def _simulate(
+    patterns: Patterns,
+    next_order: NextOrder,
+    new_pairs: NewPairs,
+    urn_weight: float,
+    shape: tuple[int, int],
+    streams: Streams,
+) -> _Paths:
+    """Draw the paths of every product, one compiled call each."""
+    weeks, draws = shape
+    ids, offset = patterns.product_offsets()
+    paths = _Paths(
+        orders=np.empty((len(ids), weeks, draws), dtype=np.float32),
+        quantity=np.empty((len(ids), weeks, draws), dtype=np.float32),
+        later_orders=np.zeros((len(patterns), weeks)),
+        new_orders=np.empty((len(ids), weeks)),
+        new_quantity=np.empty((len(ids), weeks)),
+    )
+    cdf = np.cumsum(next_order.weights, axis=1)
+    survival = np.exp(next_order.log_survived)
+    new_cdf = np.cumsum(new_pairs.weights)
+    for j, product_id in enumerate(ids):
+        rng = streams.product(int(product_id))
+        rows = slice(offset[j], offset[j + 1])
+        events, sizes = _sizes(patterns, rows)
+        orders, quantity = np.zeros((2, draws, weeks))
+        simulate_new_pairs(
+            rng, new_pairs.arrival_shape[j], new_pairs.arrival_rate[j], new_cdf, new_pairs.A,
+            new_pairs.B, new_pairs.k, events, sizes, urn_weight, orders, quantity,
+        )  # fmt: skip
+        paths.new_orders[j], paths.new_quantity[j] = orders.mean(axis=0), quantity.mean(axis=0)
+        simulate_pairs(
+            rng, cdf[rows], next_order.posterior.A[rows], next_order.posterior.B[rows],
+            next_order.posterior.k, survival[rows], next_order.survived[rows],
+            next_order.open_days[rows], events, sizes, urn_weight, orders, quantity,
+            paths.later_orders[rows],
+        )  # fmt: skip
+        paths.orders[j], paths.quantity[j] = orders.T, quantity.T
+    paths.later_orders[...] /= draws
+    return paths
+
+
+def _sizes(patterns: Patterns, rows: slice) -> tuple[Ints, Floats]:
+    """Offsets of a product's pairs into its order sizes [pairs + 1], and the sizes [events]."""
+    offset = patterns.event_offset[rows.start : rows.stop + 1]
+    return offset - offset[0], patterns.events.quantity[offset[0] : offset[-1]]

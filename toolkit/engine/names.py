@@ -1,0 +1,25 @@
+"""Stage 6: customers' names, one query for all forecasts of a batch."""
+
+from collections.abc import Collection, Iterator
+
+from toolkit.sources.base import OrderSource
+from toolkit.types import AtRiskCustomer, ExpectedCustomer, ProductForecast, TopCustomer
+
+type Named = ExpectedCustomer | TopCustomer | AtRiskCustomer
+
+
+def fill_in_customer_names(source: OrderSource, forecasts: Collection[ProductForecast]) -> None:
+    """Give every listed customer a name, or ``Customer 456``, in forecasts fresh from stage 5."""
+    ids = sorted({entry["customer_id"] for forecast in forecasts for entry in _entries(forecast)})
+    names = source.customer_names(ids)
+    for forecast in forecasts:
+        for entry in _entries(forecast):
+            customer_id = entry["customer_id"]
+            entry["customer_name"] = names.get(customer_id, f"Customer {customer_id}")
+
+
+def _entries(forecast: ProductForecast) -> Iterator[Named]:
+    for week in forecast.weekly_forecasts:
+        yield from week["expected_customers"]
+    yield from forecast.top_customers_by_volume
+    yield from forecast.at_risk_customers

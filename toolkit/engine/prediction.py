@@ -1,0 +1,149 @@
+"""Stage 3: predictions for all pairs at once, by whichever model version is in use."""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.engine.arguments import parse_date
+from toolkit.engine.patterns import single_pair
+from toolkit.errors import PredictionError
+from toolkit.model import FittedModel, Streams
+from toolkit.tables import Ints, PairPredictions, Patterns, Predictions, ProductDraws
+from toolkit.types import CustomerPrediction, CustomerProductPattern, FailedPair
+
+DEFAULT_DRAWS = 200
+DEFAULT_SEED = 20251111
+PAIRS_PER_SHARD = 20_000
+MAX_FAILED_PAIRS = 100
+
+type Failures = dict[int, str]
+"""Row of a pattern table → why the model failed on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerPredictor:
+    """Predicts with ``model`` over ``weeks`` weeks; ``draws`` paths per pair, from ``seed``."""
+
+    model: FittedModel
+    weeks: int = 12
+    draws: int = DEFAULT_DRAWS
+    seed: int = DEFAULT_SEED
+
+    def predict(self, patterns: Patterns) -> tuple[Predictions, tuple[FailedPair, ...]]:
+        """Predictions of all pairs, and the pairs left out because the model failed on them.
+
+        Work is cut into shards of whole products and runs on all cores; the cut changes no bit
+        of the result. Raises ``PredictionError`` if the model fails on everything.
+        """
+        shards = _shards(patterns)
+        with ThreadPoolExecutor(min(len(shards), os.cpu_count() or 1)) as pool:
+            parts = list(pool.map(self._predict_shard, (patterns.select(s) for s in shards)))
+        failures = {
+            int(np.flatnonzero(shard)[row]): reason
+            for shard, (_, failing) in zip(shards, parts, strict=True)
+            for row, reason in failing.items()
+        }
+        predicted = without(patterns, failures)
+        return _join(predicted, [part for part, _ in parts]), _failed_pairs(patterns, failures)
+
+    def predict_next_order(
+        self, pattern: CustomerProductPattern, as_of_date: str | date | None = None
+    ) -> CustomerPrediction:
+        """One pair's prediction, as the pair gets it within its product.
+
+        ``as_of_date`` is the pattern's own; another one raises ``ValueError``. Without the
+        product's other customers at hand, order sizes come from the pair's own alone.
+        """
+        if as_of_date is not None and parse_date(as_of_date) != pattern.as_of_date:
+            raise ValueError(
+                f"the pattern was taken as of {pattern.as_of_date}, got as_of_date {as_of_date}"
+            )
+        predictions, failed = self.predict(single_pair(pattern))
+        if failed:
+            raise PredictionError(failed[0].reason)
+        return CustomerPrediction.from_tables(predictions.patterns, predictions.pairs, 0)
+
+    def _predict_shard(self, patterns: Patterns) -> tuple[Predictions, Failures]:
+        """Predict, and once more without the pairs that fail."""
+        try:
+            predictions = self._predict(patterns)
+        except Exception as exc:
+            failures = self._failing_rows(patterns, exc)
+        else:
+            rows = np.flatnonzero(~predictions.pairs.finite())
+            failures = {int(row): "the prediction is not finite" for row in rows}
+            if not failures:
+                return predictions, {}
+        return self._predict(without(patterns, failures)), failures
+
+    def _predict(self, patterns: Patterns) -> Predictions:
+        return self.model.predict(
+            patterns, weeks=self.weeks, draws=self.draws, streams=Streams(self.seed)
+        )
+
+    def _failing_rows(self, patterns: Patterns, error: Exception) -> Failures:
+        """The pairs that make the model raise ``error``, found by halving, and their reasons."""
+        failing: Failures = {}
+        suspects = [(np.arange(len(patterns)), error)]
+        while suspects:
+            rows, reason = suspects.pop()
+            if len(rows) > 1:
+                halves = np.array_split(rows, 2)
+                suspects += [(h, e) for h in halves if (e := self._error(patterns, h))]
+            elif len(rows) == 1:
+                failing[int(rows[0])] = f"{type(reason).__name__}: {reason}"
+            if len(failing) > MAX_FAILED_PAIRS:
+                break
+        if not 0 < len(failing) <= min(len(patterns) - 1, MAX_FAILED_PAIRS):
+            raise PredictionError(f"{self.model.name} failed: {error}") from error
+        return failing
+
+    def _error(self, patterns: Patterns, rows: Ints) -> Exception | None:
+        """What the model raises on these rows alone, if it does."""
+        try:
+            self._predict(patterns.select(np.isin(np.arange(len(patterns)), rows)))
+        except Exception as exc:
+            return exc
+        return None
+
+
+def without(patterns: Patterns, rows: Iterable[int]) -> Patterns:
+    """All pairs but those in ``rows``."""
+    keep = np.ones(len(patterns), dtype=bool)
+    keep[list(rows)] = False
+    return patterns if keep.all() else patterns.select(keep)
+
+
+def _failed_pairs(patterns: Patterns, failures: Failures) -> tuple[FailedPair, ...]:
+    return tuple(
+        FailedPair(int(patterns.product_id[row]), int(patterns.customer_id[row]), reason)
+        for row, reason in sorted(failures.items())
+    )
+
+
+def _shards(patterns: Patterns) -> list[NDArray[np.bool_]]:
+    """Masks of pairs: whole products, about ``PAIRS_PER_SHARD`` pairs each, at least one mask."""
+    _, offset = patterns.product_offsets()
+    product_of_pair = np.repeat(np.arange(len(offset) - 1), np.diff(offset))
+    shard_of_product = offset[:-1] // PAIRS_PER_SHARD
+    shard = shard_of_product[product_of_pair]
+    return [shard == number for number in np.unique(shard_of_product)] or [shard == 0]
+
+
+def _join(patterns: Patterns, parts: Sequence[Predictions]) -> Predictions:
+    """Predictions of all ``patterns`` from those of their shards, in order."""
+    if len(parts) == 1:
+        return replace(parts[0], patterns=patterns)
+    pairs = _concatenate([part.pairs for part in parts])
+    products = _concatenate([part.products for part in parts])
+    return Predictions(patterns, parts[0].weeks, pairs, products)
+
+
+def _concatenate[Table: (PairPredictions, ProductDraws)](tables: Sequence[Table]) -> Table:
+    columns = ([getattr(t, f.name) for t in tables] for f in fields(tables[0]))
+    return type(tables[0])(*(np.concatenate(column) for column in columns))

@@ -1,0 +1,192 @@
+"""The forecast engine: six stages in a row, for one product or a batch."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+
+from toolkit.cache.forecasts import ForecastCache, Hit
+from toolkit.engine.aggregation import ProductAggregator, Provenance
+from toolkit.engine.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
+from toolkit.engine.discovery import discover
+from toolkit.engine.metadata import product_metadata
+from toolkit.engine.listing import Thresholds, list_customers
+from toolkit.engine.names import fill_in_customer_names
+from toolkit.engine.patterns import PatternAnalyzer
+from toolkit.engine.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
+from toolkit.errors import ModelError
+from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
+from toolkit.sources.sql import as_source
+from toolkit.types import ProductForecast
+
+logger = logging.getLogger(__name__)
+
+BATCH_SIZE = 1000
+
+type Forecasts = dict[int, ProductForecast | None]
+
+
+class ForecastEngine:
+    """Forecasts products from a database of orders.
+
+    ``conn`` is a DuckDB connection, any DB-API connection (from a pool, say) or an order source;
+    it stays the caller's: the engine never closes it and always closes its cursors.
+    ``forecast_weeks`` runs from 1 to 104. ``model`` is a fitted model; by default the one that
+    needs no fit. Equal inputs, model and ``seed`` give an equal forecast.
+    """
+
+    def __init__(
+        self,
+        conn: object,
+        forecast_weeks: int = 12,
+        *,
+        model: FittedModel | None = None,
+        draws: int = DEFAULT_DRAWS,
+        seed: int = DEFAULT_SEED,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.conn = conn
+        self.forecast_weeks = check_whole("forecast_weeks", forecast_weeks, 1, MAX_WEEKS)
+        self.source = as_source(conn)
+        self.pattern_analyzer = PatternAnalyzer(self.source)
+        self.predictor = CustomerPredictor(
+            model=model or default_model(),
+            weeks=self.forecast_weeks,
+            draws=check_whole("draws", draws, 1),
+            seed=check_whole("seed", seed, 0),
+        )
+        self.aggregator = ProductAggregator(self.forecast_weeks)
+        self._clock = clock
+        logger.info("ForecastEngine initialized for %d weeks", self.forecast_weeks)
+
+    def generate_forecast(
+        self,
+        product_id: int,
+        as_of_date: str | date | None = None,
+        min_orders: int = 2,
+        min_confidence: float = 0.3,
+    ) -> ProductForecast | None:
+        """The forecast of one product as of a date (YYYY-MM-DD, default today).
+
+        None if no customer is known or none passes the thresholds. ValueError for arguments out
+        of range; SourceError or PredictionError if the forecast could not be made.
+        """
+        (forecast,) = self.generate_forecasts(
+            [product_id], as_of_date, min_orders, min_confidence
+        ).values()
+        return forecast
+
+    def generate_forecasts(
+        self,
+        product_ids: Sequence[int],
+        as_of_date: str | date | None = None,
+        min_orders: int = 2,
+        min_confidence: float = 0.3,
+    ) -> Forecasts:
+        """Forecasts by product id, each as ``generate_forecast`` gives it.
+
+        Three queries for every 1,000 products.
+        """
+        ids = list(dict.fromkeys(check_ids("product_id", product_ids)))
+        as_of, thresholds = parse_date(as_of_date), Thresholds(min_orders, min_confidence)
+        forecasts: Forecasts = {}
+        for start in range(0, len(ids), BATCH_SIZE):
+            forecasts |= self._generate_batch(ids[start : start + BATCH_SIZE], as_of, thresholds)
+        return forecasts
+
+    def generate_forecast_cached(
+        self,
+        product_id: int,
+        redis_client: object,
+        as_of_date: str | date | None = None,
+        cache_ttl: int = 3600,
+        min_orders: int = 2,
+        min_confidence: float = 0.3,
+    ) -> ProductForecast | None:
+        """As ``generate_forecast``, from the cache where it holds this very forecast.
+
+        A value made with other thresholds, horizon, model or seed does not count. A cache that
+        is down, slow or holds rubbish costs a warning, never the forecast. ``cache_ttl`` is in
+        seconds.
+        """
+        (product_id,) = check_ids("product_id", [product_id])
+        as_of, thresholds = parse_date(as_of_date), Thresholds(min_orders, min_confidence)
+        cache = ForecastCache(redis_client)
+        computed_with = self._computed_with(thresholds)
+        found = cache.read(product_id, as_of.isoformat(), computed_with)
+        if isinstance(found, Hit):
+            return None if found.forecast is None else ProductForecast.from_dict(found.forecast)
+        forecast = self.generate_forecast(product_id, as_of, min_orders, min_confidence)
+        value = None if forecast is None else forecast.to_dict()
+        cache.write(product_id, as_of.isoformat(), computed_with, value, cache_ttl)
+        return forecast
+
+    def _generate_batch(self, ids: list[int], as_of: date, thresholds: Thresholds) -> Forecasts:
+        """The six stages."""
+        named = f"product {ids[0]}" if len(ids) == 1 else f"{len(ids)} products"
+        logger.info("Generating forecast for %s as of %s", named, as_of)
+        try:
+            events = discover(self.source, as_of, ids)
+            patterns, broken = self.pattern_analyzer.analyze(events)
+            predictions, failed = self.predictor.predict(patterns)
+            products = product_metadata(self.source, as_of, ids)
+            forecasts = {
+                listing.product_id: self.aggregator.aggregate_forecast(
+                    product_id=listing.product_id,
+                    predictions=listing.listed,
+                    as_of_date=as_of,
+                    product_name=products[listing.product_id].name,
+                    unit_price=products[listing.product_id].unit_price,
+                    watched=listing.watched,
+                    demand=listing.demand,
+                    provenance=self._provenance(thresholds, listing.failed_pairs),
+                )
+                for listing in list_customers(predictions, (*broken, *failed), thresholds)
+            }
+            fill_in_customer_names(self.source, forecasts.values())
+        except Exception as exc:
+            logger.error("Error generating forecast for %s: %s", named, exc)
+            raise
+        for forecast in forecasts.values():
+            _log_complete(forecast)
+        return dict.fromkeys(ids) | forecasts
+
+    def _provenance(self, thresholds: Thresholds, failed_pairs: int) -> Provenance:
+        return Provenance(
+            model_name=self.predictor.model.name,
+            model_version=self.predictor.model.version,
+            min_orders=thresholds.min_orders,
+            min_confidence=thresholds.min_confidence,
+            draws=self.predictor.draws,
+            seed=self.predictor.seed,
+            failed_pairs=failed_pairs,
+            generated_at=self._clock(),
+        )
+
+    def _computed_with(self, thresholds: Thresholds) -> dict[str, str | int | float]:
+        """Everything but the data that decides a forecast; a cached one has to match it."""
+        return {
+            "forecast_weeks": self.forecast_weeks,
+            "min_orders": thresholds.min_orders,
+            "min_confidence": thresholds.min_confidence,
+            "model_name": self.predictor.model.name,
+            "model_version": self.predictor.model.version,
+            "draws": self.predictor.draws,
+            "seed": self.predictor.seed,
+        }
+
+
+def default_model() -> FittedModel:
+    """The model that needs no fit, used until another one is promoted."""
+    model = find_model(DEFAULT_MODEL)
+    if not isinstance(model, FittedModel):
+        raise ModelError(f"the default model {DEFAULT_MODEL!r} would have to be fitted first")
+    return model
+
+
+def _log_complete(forecast: ProductForecast) -> None:
+    logger.info(
+        "Forecast complete for product %d: %.0f units, %.0f orders",
+        forecast.product_id,
+        forecast.summary["total_predicted_quantity"],
+        forecast.summary["total_predicted_orders"],
+    )
