@@ -41,15 +41,18 @@ import numpy as np
 
 from models.parts.arrivals import ArrivalPrior, arrival_posteriors
 from models.parts.forecast import NewPairs, forecast
-from models.parts.next_order import NextOrder
-from models.parts.renewal import RatePosterior, log_intervals
+from models.parts.renewal import (
+    PairPosterior,
+    condition_on_open_interval,
+    log_intervals,
+)
 from toolkit.errors import ModelError
 from toolkit.model import FittedModel, Streams
 from toolkit.tables import Floats, Patterns, Predictions
 
 NAME = "pair_conjugate"
 PARAMETERS_FILE = "parameters.json"
-REGULARITIES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+REGULARITIES = (1, 2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +78,17 @@ class PairConjugate:
         """Itself: there is nothing to learn that pairs share."""
         return self
 
-    def next_order(self, patterns: Patterns) -> NextOrder:
-        """The exact distribution of every pair's next order."""
+    def posterior(self, patterns: Patterns) -> PairPosterior:
+        """Every pair's exact posterior, given its intervals and the open one."""
         k = np.array(REGULARITIES)
         m, S = patterns.interval_count[:, None].astype(float), patterns.interval_sum[:, None]
         L = patterns.interval_log_sum[:, None]
-        rates = RatePosterior(
-            A=self.rate_shape + k * m, B=self.rate_shape * self.typical_interval + k * S, k=k
-        )
         log_weights = np.log(regularity_prior()) + log_intervals(
             self.rate_shape, self.typical_interval, k, m, S, L
         )
-        return NextOrder.after_open_interval(log_weights, rates, patterns.open_interval)
+        A = self.rate_shape + k * m
+        B = self.rate_shape * self.typical_interval + k * S
+        return condition_on_open_interval(log_weights, A, B, k, patterns.open_interval)
 
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
@@ -104,7 +106,7 @@ class PairConjugate:
         )
         return forecast(
             patterns,
-            self.next_order(patterns),
+            self.posterior(patterns),
             new_pairs,
             urn_weight=self.urn_weight,
             weeks=weeks,

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.parts.next_order import NextOrder
+from models.parts.next_order import confidence, next_order_quantiles
 from models.parts.paths import simulate_new_pairs, simulate_pairs
+from models.parts.renewal import PairPosterior
 from toolkit.model import Streams
 from toolkit.tables import (
+    DAYS_PER_WEEK,
     QUANTILES,
     Floats,
     Ints,
@@ -34,7 +36,7 @@ class NewPairs:
     weights: Floats
     A: float
     B: Floats
-    k: Floats
+    k: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class _Paths:
 
     orders: NDArray[np.float32]  # [products, weeks, draws]
     quantity: NDArray[np.float32]  # [products, weeks, draws]
+    next_order_cdf: Floats  # [pairs, days]
     later_orders: Floats  # [pairs, weeks]
     new_orders: Floats  # [products, weeks]
     new_quantity: Floats  # [products, weeks]
@@ -50,7 +53,7 @@ class _Paths:
 
 def forecast(
     patterns: Patterns,
-    next_order: NextOrder,
+    posterior: PairPosterior,
     new_pairs: NewPairs,
     *,
     urn_weight: float,
@@ -63,22 +66,21 @@ def forecast(
     The first order of each pair in the horizon enters the expectations exactly; later orders
     and new customers by the mean of their draws.
     """
-    paths = _simulate(patterns, next_order, new_pairs, urn_weight, (weeks, draws), streams)
-    p_by_week = next_order.p_by_week(weeks)
+    paths = _simulate(patterns, posterior, new_pairs, urn_weight, (weeks, draws), streams)
+    p_by_week = paths.next_order_cdf[:, DAYS_PER_WEEK - 1 :: DAYS_PER_WEEK]
     expected_orders = np.diff(p_by_week, axis=1, prepend=0.0) + paths.later_orders
-    expected_quantity = expected_orders * expected_size(patterns, urn_weight)[:, None]
-    interval = next_order.expected_interval()
-    quantiles = next_order.quantiles(p_by_week)
+    interval = posterior.expected_interval()
+    quantiles = next_order_quantiles(posterior, paths.next_order_cdf)
     pairs = PairPredictions(
         p_alive=np.ones(len(patterns)),
-        confidence=next_order.confidence(quantiles[:, MEDIAN], interval),
+        confidence=confidence(posterior, paths.next_order_cdf, quantiles[:, MEDIAN], interval),
         expected_interval=interval,
-        open_interval_p=next_order.open_interval_p,
+        open_interval_p=posterior.open_interval_p,
         next_order_day=quantiles[:, MEDIAN],
         next_order_quantiles=quantiles,
-        p_order_by_week=p_by_week,
+        p_order_by_week=p_by_week.copy(),
         expected_orders=expected_orders,
-        expected_quantity=expected_quantity,
+        expected_quantity=expected_orders * expected_size(patterns, urn_weight)[:, None],
     )
     return Predictions(patterns, weeks, pairs, _product_draws(patterns, pairs, paths))
 
@@ -114,7 +116,7 @@ def expected_size(patterns: Patterns, urn_weight: float) -> Floats:
 
 def _simulate(
     patterns: Patterns,
-    next_order: NextOrder,
+    posterior: PairPosterior,
     new_pairs: NewPairs,
     urn_weight: float,
     shape: tuple[int, int],
@@ -126,28 +128,25 @@ def _simulate(
     paths = _Paths(
         orders=np.empty((len(ids), weeks, draws), dtype=np.float32),
         quantity=np.empty((len(ids), weeks, draws), dtype=np.float32),
+        next_order_cdf=np.empty((len(patterns), DAYS_PER_WEEK * weeks)),
         later_orders=np.zeros((len(patterns), weeks)),
         new_orders=np.empty((len(ids), weeks)),
         new_quantity=np.empty((len(ids), weeks)),
     )
-    cdf = np.cumsum(next_order.weights, axis=1)
-    survival = np.exp(next_order.log_survived)
-    new_cdf = np.cumsum(new_pairs.weights)
     for j, product_id in enumerate(ids):
         rng = streams.product(int(product_id))
         rows = slice(offset[j], offset[j + 1])
         events, sizes = _sizes(patterns, rows)
         orders, quantity = np.zeros((2, draws, weeks))
         simulate_new_pairs(
-            rng, new_pairs.arrival_shape[j], new_pairs.arrival_rate[j], new_cdf, new_pairs.A,
-            new_pairs.B, new_pairs.k, events, sizes, urn_weight, orders, quantity,
+            rng, new_pairs.arrival_shape[j], new_pairs.arrival_rate[j], new_pairs.weights,
+            new_pairs.A, new_pairs.B, new_pairs.k, events, sizes, urn_weight, orders, quantity,
         )  # fmt: skip
         paths.new_orders[j], paths.new_quantity[j] = orders.mean(axis=0), quantity.mean(axis=0)
         simulate_pairs(
-            rng, cdf[rows], next_order.posterior.A[rows], next_order.posterior.B[rows],
-            next_order.posterior.k, survival[rows], next_order.survived[rows],
-            next_order.open_days[rows], events, sizes, urn_weight, orders, quantity,
-            paths.later_orders[rows],
+            rng, posterior.weights[rows], posterior.A[rows], posterior.B[rows], posterior.k,
+            posterior.open_days[rows], posterior.log_survived[rows], events, sizes, urn_weight,
+            paths.next_order_cdf[rows], orders, quantity, paths.later_orders[rows],
         )  # fmt: skip
         paths.orders[j], paths.quantity[j] = orders.T, quantity.T
     paths.later_orders[...] /= draws

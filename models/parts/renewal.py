@@ -3,7 +3,10 @@
 Intervals x | λ ~ Gamma(shape k, rate k λ), so that 1/λ is the mean interval, and a pair's rate
 λ ~ Gamma(shape a, rate a μ). After m intervals with sum S and log sum L the rate's posterior is
 Gamma(A, B) with A = a + k m and B = a μ + k S, and the next interval is beta-prime:
-P(x > t) = I_z(A, k) with z = B / (B + k t), the regularised incomplete beta function.
+P(x > t) = I_z(A, k) with z = B / (B + k t), the regularised incomplete beta function. For whole
+k it is a finite sum of positive terms (DLMF 8.17.24 with 8.17.4), exact far into the tail:
+
+    I_z(A, k) = z^A Σ_{j<k} A (A + 1) … (A + j − 1) / j! · (1 − z)^j
 
 Orders fall on whole days: an interval of X days stands for x in [X − ½, X + ½), and X >= 1.
 An order on the as-of date or later, after T open days, therefore says x >= T − ½.
@@ -15,62 +18,31 @@ chapter 25 for the beta-prime distribution.
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
-from scipy.special import betainc, betaln, gammaln, hyp2f1
+from scipy.special import gammaln, logsumexp
 
-from toolkit.tables import Floats
+from toolkit.tables import Floats, Ints
 
 HALF_DAY = 0.5
-_UNDERFLOW = 1e-280
 
 
-@dataclass(frozen=True, slots=True)
-class RatePosterior:
-    """Gamma(A, B) posteriors of the rate and the shape k of the intervals they belong to.
+@numba.vectorize(["f8(f8,f8,f8,i8)"], cache=True)
+def log_survival(t: float, A: float, B: float, k: int) -> float:
+    """log P(x > t) of the next interval, ``t`` in days, whole ``k``; broadcasts as a ufunc.
 
-    ``A``, ``B``: [pairs, components], ``k``: [components] or [pairs, components].
+    >>> round(float(np.exp(log_survival(30.0, 2.0, 30.0, 1))), 6)
+    0.25
     """
-
-    A: Floats
-    B: Floats
-    k: Floats
-
-
-def survived_days(open_interval: Floats) -> Floats:
-    """The length that the open interval is known to have reached, in days: T − ½, or 0 at T = 1.
-
-    Every interval lasts at least a day, so one open day says nothing.
-    """
-    return np.where(open_interval > 1, open_interval - HALF_DAY, 0.0)
-
-
-def log_survival(t: Floats, posterior: RatePosterior) -> Floats:
-    """log P(x > t) of the next interval, ``t`` in days; exact far into the tail.
-
-    >>> rate = RatePosterior(A=np.array([[2.0]]), B=np.array([[30.0]]), k=np.array([1.0]))
-    >>> bool(np.isclose(np.exp(log_survival(np.array([[30.0]]), rate)), 0.25))
-    True
-    """
-    A, B, k = np.broadcast_arrays(posterior.A, posterior.B, posterior.k)
     z = B / (B + k * t)
-    A, k, z = np.broadcast_arrays(A, k, z)
-    survival = betainc(A, k, z)
-    tiny = survival < _UNDERFLOW
-    log_survival: Floats = np.log(np.where(tiny, 1.0, survival))
-    if tiny.any():
-        log_survival[tiny] = _log_tail(A[tiny], k[tiny], z[tiny])
-    return log_survival
+    term = total = 1.0
+    for j in range(1, k):
+        term *= (A + j - 1.0) / j * (1.0 - z)
+        total += term
+    return A * np.log(z) + np.log(total)
 
 
-def _log_tail(A: Floats, k: Floats, z: Floats) -> Floats:
-    """log I_z(A, k) for z near 0 (DLMF 8.17.8), where I_z itself underflows."""
-    log_tail: Floats = (
-        A * np.log(z) + k * np.log1p(-z) - np.log(A) - betaln(A, k) + np.log(hyp2f1(A + k, 1, A + 1, z))
-    )
-    return log_tail
-
-
-def log_intervals(a: float, mu: float, k: Floats, m: Floats, S: Floats, L: Floats) -> Floats:
+def log_intervals(a: float, mu: float, k: Ints, m: Floats, S: Floats, L: Floats) -> Floats:
     """log p(intervals) of each pair with its rate integrated out, [pairs, components].
 
     ``m``, ``S``, ``L``: count, sum and log sum of the intervals, [pairs, 1]; ``k``: [components].
@@ -87,12 +59,53 @@ def log_intervals(a: float, mu: float, k: Floats, m: Floats, S: Floats, L: Float
     return log_density
 
 
-def expected_interval(posterior: RatePosterior, survived: Floats) -> Floats:
-    """E[1/λ] in days after an interval survived ``survived`` days; needs A > 1.
+@dataclass(frozen=True, slots=True)
+class PairPosterior:
+    """Each pair's posterior: a mixture of Gamma(A, B) rates, each with its regularity k.
 
-    1/λ times a Gamma(A, B) density is B/(A − 1) times a Gamma(A − 1, B) density.
+    Everything is conditioned on the open interval T. ``survived`` is the length that interval
+    is known to have reached, ``log_survived`` its log probability, and ``open_interval_p`` that
+    probability over all components as it stood before the time had passed.
     """
-    easier = RatePosterior(posterior.A - 1, posterior.B, posterior.k)
-    ratio = np.exp(log_survival(survived, easier) - log_survival(survived, posterior))
-    interval: Floats = posterior.B / (posterior.A - 1) * ratio
-    return interval
+
+    weights: Floats  # [pairs, components], sum to one
+    A: Floats  # [pairs, components]
+    B: Floats  # [pairs, components], days
+    k: Ints  # [components]
+    open_days: Floats  # [pairs], T
+    survived: Floats  # [pairs], days
+    log_survived: Floats  # [pairs, components]
+    open_interval_p: Floats  # [pairs]
+
+    def expected_interval(self) -> Floats:
+        """Posterior mean of 1/λ in days, [pairs]; needs A > 1.
+
+        1/λ times a Gamma(A, B) density is B / (A − 1) times a Gamma(A − 1, B) density.
+        """
+        log_easier = log_survival(self.survived[:, None], self.A - 1, self.B, self.k)
+        ratio = np.exp(log_easier - self.log_survived)
+        mean: Floats = np.sum(self.weights * self.B / (self.A - 1) * ratio, axis=1)
+        return mean
+
+
+def condition_on_open_interval(
+    log_weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats
+) -> PairPosterior:
+    """The posterior, given ``log_weights`` [pairs, components] that know only of the intervals.
+
+    One open day says nothing, for every interval lasts at least a day.
+    """
+    survived = np.where(open_days > 1, open_days - HALF_DAY, 0.0)
+    log_survived = log_survival(survived[:, None], A, B, k)
+    log_joint = log_weights + log_survived
+    log_total = logsumexp(log_joint, axis=1)
+    return PairPosterior(
+        weights=np.exp(log_joint - log_total[:, None]),
+        A=A,
+        B=B,
+        k=k,
+        open_days=open_days,
+        survived=survived,
+        log_survived=log_survived,
+        open_interval_p=np.exp(log_total - logsumexp(log_weights, axis=1)),
+    )
