@@ -1,0 +1,26 @@
+"""Who orders which product next, when, how much, and how sure are we?
+
+>>> import toolkit
+>>> toolkit.ForecastEngine.__name__
+'ForecastEngine'
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "ForecastEngine": "toolkit.engine.run",
+    "ProductForecast": "toolkit.types",
+    "CustomerPrediction": "toolkit.types",
+    "CustomerProductPattern": "toolkit.types",
+    "embedded_server": "toolkit.cache.server",
+    "open_database": "toolkit.sources.embedded",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for, when it is asked for: the command line starts without it."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,12 @@
 """The errors this package raises on purpose.
 
     ToolkitError
+    ├── ArgumentError      an argument is out of range; a ``ValueError``, too
     ├── DataError          order data that breaks a rule; carries every failure found
     ├── SourceError        the database could not be read
     ├── ModelError         a model is unknown, or its saved parameters cannot be used
-    └── PredictionError    a forecast could not be computed
-
-Arguments out of range raise ``ValueError``: they are the caller's mistake, not the data's.
+    ├── PredictionError    a forecast could not be computed
+    └── CacheError         the embedded cache server did not start
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,10 @@ from dataclasses import dataclass
 
 class ToolkitError(Exception):
     """Root of all errors of this package."""
+
+
+class ArgumentError(ToolkitError, ValueError):
+    """An argument is not what is allowed; says what was received and what is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +57,7 @@ class ModelError(ToolkitError):
 
 class PredictionError(ToolkitError):
     """A model could not predict."""
+
+
+class CacheError(ToolkitError):
+    """The embedded cache server did not start."""

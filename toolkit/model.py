@@ -35,7 +35,7 @@ class Streams:
 
     def product(self, product_id: int) -> np.random.Generator:
         """The generator of one product."""
-        key = (self.seed, product_id % 2**64)
+        key = (self.seed, product_id % 2**64)  # seeds are not negative, ids may be
         return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
 
 

@@ -94,6 +94,16 @@ class Patterns:
         columns = (getattr(self, field.name)[keep] for field in fields(self)[2:])
         return Patterns(events, offset, *columns)
 
+    def split(self, pairs: int) -> list[NDArray[np.bool_]]:
+        """Masks that cut the table into runs of whole products of about ``pairs`` pairs.
+
+        In order, at least one, and not larger than ``pairs`` plus one product.
+        """
+        _, offset = self.product_offsets()
+        part_of_product = offset[:-1] // pairs
+        part = np.repeat(part_of_product, np.diff(offset))
+        return [part == number for number in np.unique(part_of_product)] or [part == 0]
+
     def product_offsets(self) -> tuple[Ints, Ints]:
         """Distinct product ids [products] and the pair offset of each [products + 1]."""
         ids, start = np.unique(self.product_id, return_index=True)

@@ -6,7 +6,7 @@ dates are ``datetime.date`` in patterns and predictions, ISO text in a forecast.
 
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import NotRequired, TypedDict, cast
+from typing import TypedDict, cast
 
 from toolkit.tables import QUANTILES, PairPredictions, Patterns
 
@@ -127,6 +127,11 @@ class CustomerPrediction:
         )
 
 
+def fallback_name(customer_id: int) -> str:
+    """What a customer without a name is called."""
+    return f"Customer {customer_id}"
+
+
 def _known(value: float) -> float | None:
     return None if value != value else float(value)
 
@@ -149,7 +154,7 @@ class ExpectedCustomer(TypedDict):
     """A customer who is likely to order in a week."""
 
     customer_id: int
-    customer_name: NotRequired[str]
+    customer_name: str
     predicted_quantity: float
     expected_orders: float
     confidence: float
@@ -173,7 +178,7 @@ class TopCustomer(TypedDict):
     """A listed customer by predicted quantity over the horizon."""
 
     customer_id: int
-    customer_name: NotRequired[str]
+    customer_name: str
     total_quantity: float
     total_orders: float
     avg_confidence: float
@@ -184,7 +189,7 @@ class AtRiskCustomer(TypedDict):
     """A customer to call: ``risk_reason`` says why, with its number."""
 
     customer_id: int
-    customer_name: NotRequired[str]
+    customer_name: str
     avg_confidence: float
     p_alive: float
     open_interval_days: float

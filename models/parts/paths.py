@@ -10,12 +10,12 @@ from typing import Any
 import numba
 import numpy as np
 
-from models.parts.renewal import HALF_DAY, log_survival
+from models.parts.renewal import HALF_DAY
 from toolkit.tables import DAYS_PER_WEEK, Floats, Ints
 
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
-NEGLIGIBLE = 1e-9
+NEGLIGIBLE = 1e-6
 """Components of less weight are not looked at."""
 
 
@@ -24,14 +24,27 @@ def joint_survival(
     weights: Floats, A: Floats, B: Floats, k: Ints, open_days: float, log_survived: Floats,
     out: Floats,
 ) -> None:  # fmt: skip
-    """P(component, next order after day d), [components, days], of one pair."""
+    """P(component, next order after day d), [components, days], of one pair.
+
+    ``log_survival`` for all days at once: the same finite sum, by Horner's rule.
+    """
+    days = out.shape[1]
+    first = open_days + HALF_DAY
+    coefficients = np.ones(k.max())
+    z = np.empty(days)
     for c in range(len(weights)):
-        for day in range(out.shape[1]):
-            if weights[c] < NEGLIGIBLE:
-                out[c, day] = 0.0
-                continue
-            later = log_survival(open_days + day + HALF_DAY, A[c], B[c], k[c]) - log_survived[c]
-            out[c, day] = weights[c] * np.exp(later)
+        out[c] = 0.0
+        if weights[c] < NEGLIGIBLE:
+            continue
+        for j in range(1, k[c]):
+            coefficients[j] = coefficients[j - 1] * ((A[c] + j - 1.0) / j)
+        for day in range(days):
+            z[day] = B[c] / (B[c] + k[c] * (first + day))
+        for j in range(k[c] - 1, -1, -1):
+            for day in range(days):
+                out[c, day] = out[c, day] * (1.0 - z[day]) + coefficients[j]
+        for day in range(days):
+            out[c, day] *= weights[c] * np.exp(A[c] * np.log(z[day]) - log_survived[c])
 
 
 @jit
@@ -48,12 +61,8 @@ def _first_day(u: float, cdf: Floats) -> int:
 
 
 @jit
-def _component_on(rng: Any, day: int, weights: Floats, later: Floats) -> int:
-    """A component, given that the next order comes on ``day``."""
-    total = 0.0
-    for c in range(len(weights)):
-        total += (later[c, day - 1] if day > 0 else weights[c]) - later[c, day]
-    u = rng.random() * total
+def _component_on(u: float, day: int, weights: Floats, later: Floats) -> int:
+    """The component whose share of the next order's ``day`` holds ``u``, counted from 0."""
     for c in range(len(weights) - 1):
         u -= (later[c, day - 1] if day > 0 else weights[c]) - later[c, day]
         if u < 0:
@@ -81,23 +90,26 @@ def _size(
 
 @jit
 def _follow(
-    rng: Any, day: int, A: float, B: float, k: int, own: Floats, offset: Ints, sizes: Floats,
-    weight: float, drawn: Floats, orders: Floats, quantity: Floats, later: Floats,
+    rng: Any, draw: int, day: int, A: float, B: float, k: int, own: Floats, offset: Ints,
+    sizes: Floats, weight: float, drawn: Floats, orders: Floats, quantity: Floats, later: Floats,
 ) -> None:  # fmt: skip
     """Place an order on ``day`` and all that follow it within the horizon; rate Gamma(A, B)."""
-    horizon = DAYS_PER_WEEK * len(orders)
+    horizon = DAYS_PER_WEEK * orders.shape[1]
     scale = B / (k * rng.standard_gamma(A))
     n_drawn = 0
     while day < horizon:
         week = day // DAYS_PER_WEEK
-        drawn[n_drawn] = _size(rng, own, offset, sizes, drawn, n_drawn, weight)
-        orders[week] += 1.0
-        quantity[week] += drawn[n_drawn]
+        size = _size(rng, own, offset, sizes, drawn, n_drawn, weight)
+        orders[draw, week] += 1.0
+        quantity[draw, week] += size
         if n_drawn > 0:
             later[week] += 1.0
+        drawn[n_drawn] = size
         n_drawn += 1
-        interval = np.floor(min(rng.standard_gamma(k) * scale, horizon) + HALF_DAY)
-        day += max(1, int(interval))
+        interval = rng.standard_gamma(k) * scale
+        if interval > horizon:
+            break
+        day += max(1, int(interval + HALF_DAY))
 
 
 @jit
@@ -116,17 +128,20 @@ def simulate_pairs(
     horizon = cdf.shape[1]
     later, drawn = np.empty((len(k), horizon)), np.empty(horizon)
     for i in range(len(open_days)):
-        joint_survival(weights[i], A[i], B[i], k, open_days[i], log_survived[i], later)
+        pair_weights, pair_cdf, pair_later = weights[i], cdf[i], later_orders[i]
+        joint_survival(pair_weights, A[i], B[i], k, open_days[i], log_survived[i], later)
         for day in range(horizon):
-            cdf[i, day] = 1.0 - later[:, day].sum()
+            pair_cdf[day] = 1.0 - later[:, day].sum()
         own = sizes[offset[i] : offset[i + 1]]
         for d in range(len(orders)):
-            day = _first_day(rng.random(), cdf[i])
-            if day < horizon:
-                c = _component_on(rng, day, weights[i], later)
+            u = rng.random()
+            if u < pair_cdf[-1]:
+                day = _first_day(u, pair_cdf)
+                before = pair_cdf[day - 1] if day > 0 else 0.0
+                c = _component_on(u - before, day, pair_weights, later)
                 _follow(
-                    rng, day, A[i, c] + k[c], B[i, c] + k[c] * (open_days[i] + day), k[c], own,
-                    offset, sizes, urn_weight, drawn, orders[d], quantity[d], later_orders[i],
+                    rng, d, day, A[i, c] + k[c], B[i, c] + k[c] * (open_days[i] + day), k[c], own,
+                    offset, sizes, urn_weight, drawn, orders, quantity, pair_later,
                 )  # fmt: skip
 
 
@@ -148,6 +163,6 @@ def simulate_new_pairs(
         for _ in range(rng.poisson(rng.standard_gamma(shape) / rate * horizon)):
             c = min(_first_day(rng.random(), cdf), len(k) - 1)
             _follow(
-                rng, int(rng.random() * horizon), A, B[c], k[c], nobody, offset, sizes,
-                urn_weight, drawn, orders[d], quantity[d], ignored,
+                rng, d, int(rng.random() * horizon), A, B[c], k[c], nobody, offset, sizes,
+                urn_weight, drawn, orders, quantity, ignored,
             )  # fmt: skip

@@ -9,8 +9,8 @@ import numpy as np
 from toolkit.engine.arguments import parse_date
 from toolkit.engine.metadata import NamedProduct, product_metadata, with_fallbacks
 from toolkit.engine.risk import at_risk_customers
-from toolkit.sources.base import ProductInfo
-from toolkit.sources.sql import as_source
+from toolkit.sources.base import OrderSource, ProductInfo
+from toolkit.sources.sql import Connection, as_source
 from toolkit.tables import DAYS_PER_WEEK, QUANTILES, Floats, ProductDraws
 from toolkit.types import (
     QUANTILE_NAMES,
@@ -22,6 +22,7 @@ from toolkit.types import (
     Summary,
     TopCustomer,
     WeeklyForecast,
+    fallback_name,
 )
 
 TOP_CUSTOMERS = 10
@@ -87,7 +88,7 @@ class ProductAggregator:
         product_id: int,
         predictions: Sequence[CustomerPrediction],
         as_of_date: str | date,
-        conn: object | None = None,
+        conn: OrderSource | Connection | None = None,
         product_name: str | None = None,
         unit_price: float | None = None,
         *,
@@ -233,6 +234,7 @@ def _expected_customers(
     return [
         ExpectedCustomer(
             customer_id=predictions[i].customer_id,
+            customer_name=fallback_name(predictions[i].customer_id),
             predicted_quantity=float(quantity[i]),
             expected_orders=float(orders[i]),
             confidence=predictions[i].prediction_confidence,
@@ -248,6 +250,7 @@ def _top_customers(predictions: Sequence[CustomerPrediction]) -> list[TopCustome
     return [
         TopCustomer(
             customer_id=p.customer_id,
+            customer_name=fallback_name(p.customer_id),
             total_quantity=float(sum(p.expected_quantity)),
             total_orders=float(sum(p.expected_orders)),
             avg_confidence=p.prediction_confidence,

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from datetime import date
 
+from toolkit.errors import ArgumentError
+
 MAX_WEEKS = 104
 
 
 def parse_date(value: str | date | None) -> date:
-    """An ISO date (YYYY-MM-DD), a date, or today for None. ValueError on anything else.
+    """An ISO date (YYYY-MM-DD), a date, or today for None. ArgumentError on anything else.
 
     >>> parse_date("2025-11-11")
     datetime.date(2025, 11, 11)
@@ -21,28 +23,28 @@ def parse_date(value: str | date | None) -> date:
             return date.fromisoformat(value)
     except (TypeError, ValueError):
         pass
-    raise ValueError(f"as_of_date has to be a date as YYYY-MM-DD, got {value!r}")
+    raise ArgumentError(f"as_of_date has to be a date as YYYY-MM-DD, got {value!r}")
 
 
 def check_whole(name: str, value: int, low: int, high: int | None = None) -> int:
-    """``value`` if it is a whole number from ``low`` to ``high``; else ValueError."""
+    """``value`` if it is a whole number from ``low`` to ``high``; else ArgumentError."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     if whole and value >= low and (high is None or value <= high):
         return value
     allowed = f"from {low} to {high}" if high is not None else f"of at least {low}"
-    raise ValueError(f"{name} has to be a whole number {allowed}, got {value!r}")
+    raise ArgumentError(f"{name} has to be a whole number {allowed}, got {value!r}")
 
 
 def check_share(name: str, value: float) -> float:
-    """``value`` as a float if it lies from 0 to 1; else ValueError."""
+    """``value`` as a float if it lies from 0 to 1; else ArgumentError."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
         return float(value)
-    raise ValueError(f"{name} has to be a number from 0 to 1, got {value!r}")
+    raise ArgumentError(f"{name} has to be a number from 0 to 1, got {value!r}")
 
 
 def check_ids(name: str, values: Sequence[int]) -> list[int]:
-    """The ids as plain integers; ValueError if one is none (text, a float, a boolean)."""
+    """The ids as plain integers; ArgumentError if one is none (text, a float, a boolean)."""
     for value in values:
         if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise ValueError(f"{name} has to be a whole number, got {value!r}")
+            raise ArgumentError(f"{name} has to be a whole number, got {value!r}")
     return [int(value) for value in values]

@@ -23,7 +23,7 @@ class Thresholds:
     min_confidence: float = 0.3
 
     def __post_init__(self) -> None:
-        """ValueError where a threshold is out of range."""
+        """ArgumentError where a threshold is out of range."""
         check_whole("min_orders", self.min_orders, 1)
         check_share("min_confidence", self.min_confidence)
 

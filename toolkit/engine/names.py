@@ -9,13 +9,12 @@ type Named = ExpectedCustomer | TopCustomer | AtRiskCustomer
 
 
 def fill_in_customer_names(source: OrderSource, forecasts: Collection[ProductForecast]) -> None:
-    """Give every listed customer a name, or ``Customer 456``, in forecasts fresh from stage 5."""
+    """Replace ``Customer 456`` by the customer's name, in forecasts fresh from stage 5."""
     ids = sorted({entry["customer_id"] for forecast in forecasts for entry in _entries(forecast)})
     names = source.customer_names(ids)
     for forecast in forecasts:
         for entry in _entries(forecast):
-            customer_id = entry["customer_id"]
-            entry["customer_name"] = names.get(customer_id, f"Customer {customer_id}")
+            entry["customer_name"] = names.get(entry["customer_id"], entry["customer_name"])
 
 
 def _entries(forecast: ProductForecast) -> Iterator[Named]:

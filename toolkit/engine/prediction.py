@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 from datetime import date
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.engine.arguments import parse_date
 from toolkit.engine.patterns import single_pair
@@ -18,7 +17,7 @@ from toolkit.types import CustomerPrediction, CustomerProductPattern, FailedPair
 
 DEFAULT_DRAWS = 200
 DEFAULT_SEED = 20251111
-PAIRS_PER_SHARD = 20_000
+PAIRS_PER_SHARD = 10_000
 MAX_FAILED_PAIRS = 100
 
 type Failures = dict[int, str]
@@ -40,7 +39,7 @@ class CustomerPredictor:
         Work is cut into shards of whole products and runs on all cores; the cut changes no bit
         of the result. Raises ``PredictionError`` if the model fails on everything.
         """
-        shards = _shards(patterns)
+        shards = patterns.split(PAIRS_PER_SHARD)
         with ThreadPoolExecutor(min(len(shards), os.cpu_count() or 1)) as pool:
             parts = list(pool.map(self._predict_shard, (patterns.select(s) for s in shards)))
         failures = {
@@ -124,15 +123,6 @@ def _failed_pairs(patterns: Patterns, failures: Failures) -> tuple[FailedPair, .
         FailedPair(int(patterns.product_id[row]), int(patterns.customer_id[row]), reason)
         for row, reason in sorted(failures.items())
     )
-
-
-def _shards(patterns: Patterns) -> list[NDArray[np.bool_]]:
-    """Masks of pairs: whole products, about ``PAIRS_PER_SHARD`` pairs each, at least one mask."""
-    _, offset = patterns.product_offsets()
-    product_of_pair = np.repeat(np.arange(len(offset) - 1), np.diff(offset))
-    shard_of_product = offset[:-1] // PAIRS_PER_SHARD
-    shard = shard_of_product[product_of_pair]
-    return [shard == number for number in np.unique(shard_of_product)] or [shard == 0]
 
 
 def _join(patterns: Patterns, parts: Sequence[Predictions]) -> Predictions:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from toolkit.types import AtRiskCustomer, CustomerPrediction
+from toolkit.types import AtRiskCustomer, CustomerPrediction, fallback_name
 
 LOW_P_ALIVE = 0.5
 OVERDUE_PROBABILITY = 0.05
-LISTED = 20
+LISTED = 10
+SMALLEST_SHARE = 0.001
 
 
 def risk_reason(prediction: CustomerPrediction, min_confidence: float) -> tuple[int, str] | None:
@@ -18,12 +19,16 @@ def risk_reason(prediction: CustomerPrediction, min_confidence: float) -> tuple[
         return 0, f"Probably lapsed: P(alive) {prediction.p_alive:.2f}"
     if prediction.total_orders > 1 and prediction.open_interval_p < OVERDUE_PROBABILITY:
         return 1, (
-            f"Overdue: {prediction.open_interval_days:.0f} days since the last order, "
-            f"as long as {prediction.open_interval_p:.1%} of its intervals"
+            f"Overdue: {prediction.open_interval_days:.0f} days since the last order; "
+            f"{_share(prediction.open_interval_p)} of its intervals last that long"
         )
     if prediction.prediction_confidence < min_confidence:
         return 2, f"Low prediction confidence: {prediction.prediction_confidence:.2f}"
     return None
+
+
+def _share(p: float) -> str:
+    return f"{p:.1%}" if p >= SMALLEST_SHARE else f"fewer than {SMALLEST_SHARE:.1%}"
 
 
 def at_risk_customers(
@@ -35,6 +40,7 @@ def at_risk_customers(
     return [
         AtRiskCustomer(
             customer_id=p.customer_id,
+            customer_name=fallback_name(p.customer_id),
             avg_confidence=p.prediction_confidence,
             p_alive=p.p_alive,
             open_interval_days=p.open_interval_days,

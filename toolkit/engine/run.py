@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 
-from toolkit.cache.forecasts import ForecastCache, Hit
+from toolkit.cache.forecasts import CacheClient, ForecastCache, ForecastKey, Hit
 from toolkit.engine.aggregation import ProductAggregator, Provenance
 from toolkit.engine.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
 from toolkit.engine.discovery import discover
@@ -15,7 +15,8 @@ from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.engine.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
-from toolkit.sources.sql import as_source
+from toolkit.sources.base import OrderSource
+from toolkit.sources.sql import Connection, as_source
 from toolkit.types import ProductForecast
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class ForecastEngine:
 
     def __init__(
         self,
-        conn: object,
+        conn: OrderSource | Connection,
         forecast_weeks: int = 12,
         *,
         model: FittedModel | None = None,
@@ -67,7 +68,7 @@ class ForecastEngine:
     ) -> ProductForecast | None:
         """The forecast of one product as of a date (YYYY-MM-DD, default today).
 
-        None if no customer is known or none passes the thresholds. ValueError for arguments out
+        None if no customer is known or none passes the thresholds. ArgumentError for arguments out
         of range; SourceError or PredictionError if the forecast could not be made.
         """
         (forecast,) = self.generate_forecasts(
@@ -96,7 +97,7 @@ class ForecastEngine:
     def generate_forecast_cached(
         self,
         product_id: int,
-        redis_client: object,
+        redis_client: CacheClient,
         as_of_date: str | date | None = None,
         cache_ttl: int = 3600,
         min_orders: int = 2,
@@ -110,14 +111,13 @@ class ForecastEngine:
         """
         (product_id,) = check_ids("product_id", [product_id])
         as_of, thresholds = parse_date(as_of_date), Thresholds(min_orders, min_confidence)
-        cache = ForecastCache(redis_client)
-        computed_with = self._computed_with(thresholds)
-        found = cache.read(product_id, as_of.isoformat(), computed_with)
+        cache = ForecastCache(redis_client, cache_ttl)
+        key = ForecastKey(product_id, as_of, self._computed_with(thresholds))
+        found = cache.read(key)
         if isinstance(found, Hit):
             return None if found.forecast is None else ProductForecast.from_dict(found.forecast)
         forecast = self.generate_forecast(product_id, as_of, min_orders, min_confidence)
-        value = None if forecast is None else forecast.to_dict()
-        cache.write(product_id, as_of.isoformat(), computed_with, value, cache_ttl)
+        cache.write(key, None if forecast is None else forecast.to_dict(), after=found)
         return forecast
 
     def _generate_batch(self, ids: list[int], as_of: date, thresholds: Thresholds) -> Forecasts:

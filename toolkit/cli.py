@@ -1,0 +1,205 @@
+"""The command line: the one place where sources, models, engine and cache are put together.
+
+Each command imports what it needs when it runs, so that ``toolkit --help`` answers at once.
+Exit codes: 0 done, 1 failed, 2 wrong arguments or data.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.errors import ModelError, PredictionError, ToolkitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from toolkit.model import FittedModel
+    from toolkit.tables import Patterns
+    from toolkit.types import FailedPair
+
+app = typer.Typer(
+    help="Who orders which product next, when, how much, and how sure are we?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Database = Annotated[Path, typer.Option("--db", help="The embedded database file.")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", help="YYYY-MM-DD; known is what came before. Default today.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]
+Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
+Seed = Annotated[int, typer.Option(help="Equal seeds give equal forecasts.")]
+
+
+def main() -> None:
+    """Run a command; what the user got wrong is told in one sentence, without a traceback."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        app()
+    except ToolkitError as exc:
+        typer.echo(f"Error: {exc}", err=True)
+        sys.exit(1 if isinstance(exc, PredictionError) else 2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="Holds order_lines, products, customers.")],
+    db: Database,
+    as_json: Json = False,
+) -> None:
+    """Read a folder of order lines (Parquet or CSV) into the embedded database."""
+    from toolkit.display import show_import
+    from toolkit.sources.importer import import_folder
+
+    with _status("Importing") as tell:
+        report = import_folder(folder, db, progress=tell)
+    show_import(report, db, as_json)
+
+
+@app.command()
+def check(db: Database, as_json: Json = False) -> None:
+    """Check the order data in a database and list everything that is wrong with it."""
+    from toolkit.display import show_check
+    from toolkit.sources.checks import check_database
+    from toolkit.sources.embedded import open_database
+
+    with _status("Checking"), open_database(db) as conn:
+        report = check_database(conn)
+    show_check(report, db, as_json)
+    if report.failures:
+        raise typer.Exit(2)
+
+
+@app.command()
+def forecast(
+    product_id: Annotated[int, typer.Argument(help="The product to forecast.")],
+    db: Database,
+    as_of: AsOf = None,
+    weeks: Weeks = 12,
+    min_orders: Annotated[int, typer.Option(help="List customers with as many orders.")] = 2,
+    min_confidence: Annotated[float, typer.Option(help="… and as much confidence, 0 to 1.")] = 0.3,
+    as_json: Json = False,
+) -> None:
+    """Forecast one product: who orders when, how much, and how sure that is."""
+    from toolkit.display import show_forecast
+    from toolkit.engine.run import ForecastEngine
+    from toolkit.sources.embedded import open_database
+
+    with open_database(db) as conn:
+        engine = ForecastEngine(conn, weeks)
+        result = engine.generate_forecast(product_id, as_of, min_orders, min_confidence)
+    if as_json:
+        typer.echo(json.dumps(None if result is None else result.to_dict(), indent=2))
+    elif result is not None:
+        show_forecast(result)
+    else:
+        typer.echo(f"There is nothing to forecast for product {product_id}.")
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="A model version: NAME or NAME@VERSION.")],
+    db: Database,
+    out: Annotated[Path, typer.Option(help="Folder for the two tables.")],
+    as_of: AsOf = None,
+    weeks: Weeks = 12,
+    draws: Draws = 200,
+    seed: Seed = 20251111,
+    as_json: Json = False,
+) -> None:
+    """Predict every product and pair; writes product_weeks.parquet and pairs.parquet."""
+    from toolkit.display import show_written
+    from toolkit.engine.arguments import MAX_WEEKS, check_whole
+    from toolkit.engine.prediction import CustomerPredictor
+    from toolkit.predict_tables import write_predictions
+
+    predictor = CustomerPredictor(
+        model=_fitted_model(model),
+        weeks=check_whole("weeks", weeks, 1, MAX_WEEKS),
+        draws=check_whole("draws", draws, 1),
+        seed=check_whole("seed", seed, 0),
+    )
+    with _status("Reading order events"):
+        patterns, broken = _all_patterns(db, as_of)
+    with _bar("Predicting pairs", len(patterns)) as advance:
+        written = write_predictions(predictor, patterns, out, advance)
+    _warn_of_failures((*broken, *written.failed))
+    show_written(written, as_json)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for what the demo makes.")] = Path("demo"),
+) -> None:
+    """Forecast real orders of 2,469 households and compare with what they then bought."""
+    from toolkit.demo import run_demo
+
+    run_demo(out)
+
+
+def _fitted_model(name: str) -> "FittedModel":
+    """The model called ``NAME`` or ``NAME@VERSION``, with its parameters."""
+    from toolkit.model import FittedModel, find_model
+
+    name, _, version = name.partition("@")
+    model = find_model(name)
+    if not isinstance(model, FittedModel):
+        raise ModelError(f"{name} has to be fitted before it can predict")
+    if version and version != model.version:
+        raise ModelError(f"{name} has no version {version!r}; there is {model.version!r}")
+    return model
+
+
+def _all_patterns(db: Path, as_of: str | None) -> "tuple[Patterns, tuple[FailedPair, ...]]":
+    from toolkit.engine.arguments import parse_date
+    from toolkit.engine.discovery import discover
+    from toolkit.engine.patterns import PatternAnalyzer
+    from toolkit.sources.embedded import open_database
+    from toolkit.sources.sql import as_source
+
+    as_of_date = parse_date(as_of)
+    with open_database(db) as conn:
+        source = as_source(conn)
+        patterns, broken = PatternAnalyzer(source).analyze(discover(source, as_of_date, None))
+    if not len(patterns):
+        raise PredictionError(f"{db} holds no order before {as_of_date}")
+    return patterns, broken
+
+
+def _warn_of_failures(failed: "tuple[FailedPair, ...]") -> None:
+    for pair in failed:
+        typer.echo(
+            f"Left out customer {pair.customer_id} of product {pair.product_id}: {pair.reason}",
+            err=True,
+        )
+
+
+@contextmanager
+def _status(title: str) -> "Iterator[Callable[[str], None]]":
+    """A spinner on stderr while something runs; the yielded function changes its text."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{title} …") as status:
+        yield lambda stage: status.update(f"{title}: {stage} …")
+
+
+@contextmanager
+def _bar(title: str, total: int) -> "Iterator[Callable[[int], None]]":
+    """A progress bar on stderr; the yielded function advances it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.advance(task, done)

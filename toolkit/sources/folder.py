@@ -1,0 +1,224 @@
+"""A folder of tables, as files: finds each table's file and stages it for checking.
+
+A file becomes the view ``staged_<table>`` with three things per row: ``place`` (where it stands
+in the file), each column ``as it was read`` (``raw_<column>``) and each column typed, NULL where
+the text is no such value. CSV is read as text, so that a wrong value can be shown.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from toolkit.errors import Finding
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of value: its name, the DuckDB types it may come in, and the cast to it."""
+
+    name: str
+    types: tuple[str, ...]
+    cast: str
+
+
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_WHOLE_TYPES = (*_WHOLE, *(f"U{name}" for name in _WHOLE))
+_NUMBER_TYPES = (*_WHOLE_TYPES, "FLOAT", "DOUBLE", "DECIMAL", "VARCHAR")
+
+ID = Kind(
+    "a whole number (int64)",
+    _NUMBER_TYPES,
+    # The cast to BIGINT alone would round 12.5.
+    "CASE WHEN TRY_CAST({raw} AS DOUBLE) = TRY_CAST({raw} AS BIGINT)"
+    " THEN TRY_CAST({raw} AS BIGINT) END",
+)
+NUMBER = Kind("a number", _NUMBER_TYPES, "TRY_CAST({raw} AS DOUBLE)")
+MOMENT = Kind(
+    "a date (2024-01-31, 2024-01-31 09:30:00, with or without a time zone)",
+    ("DATE", "TIMESTAMP", "VARCHAR"),
+    # The session's zone is UTC, so what has no zone stays as it is.
+    "TRY_CAST({raw} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'",
+)
+TEXT = Kind("text", (*_NUMBER_TYPES, "BOOLEAN"), "CAST({raw} AS VARCHAR)")
+
+LAYOUT: Mapping[str, Mapping[str, Kind]] = {
+    "order_lines": {
+        "order_id": ID,
+        "customer_id": ID,
+        "product_id": ID,
+        "ordered_at": MOMENT,
+        "quantity": NUMBER,
+        "unit_price": NUMBER,
+    },
+    "products": {"product_id": ID, "name": TEXT},
+    "customers": {"customer_id": ID, "name": TEXT},
+}
+"""The tables of a folder and their columns."""
+
+_FORMATS = (".parquet", ".csv")
+_DELIMITERS = (",", ";", "\t", "|")
+_TYPED_BY_THE_FILE = "TIMESTAMP WITH TIME ZONE"
+_HAS_ZONE = r":[0-9.:]+\s*([+-][0-9:]+|[A-Za-z][A-Za-z_/]*)\s*$"
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A table as staged: its usable columns, what forbids the import and what is only told."""
+
+    table: str
+    columns: frozenset[str] = frozenset()
+    failures: tuple[Finding, ...] = ()
+    notices: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file made readable: a relation in SQL, its columns' types, and the place of a row."""
+
+    relation: str
+    types: Mapping[str, str]
+    place: str
+    failures: tuple[Finding, ...] = ()
+
+
+def stage(conn: duckdb.DuckDBPyConnection, folder: Path, table: str) -> Staged:
+    """Make one table of a folder readable as the view ``staged_<table>``.
+
+    What makes it unreadable, in whole or in part, comes back as failures; a table that has any
+    usable column has its view.
+    """
+    paths = [path for path in (folder / f"{table}{end}" for end in _FORMATS) if path.is_file()]
+    if not paths:
+        return _failed(table, f"the file is missing: neither {table}.parquet nor {table}.csv")
+    if len(paths) > 1:
+        return _failed(table, f"there are both {paths[0].name} and {paths[1].name}: keep one")
+    try:
+        read = _read_csv if paths[0].suffix == ".csv" else _read_parquet
+        return _stage_file(conn, table, read(conn, table, paths[0]))
+    except (duckdb.Error, OSError, UnicodeDecodeError, csv.Error) as exc:
+        return _failed(table, f"{paths[0].name} cannot be read: {str(exc).splitlines()[0]}")
+
+
+def unread_files(folder: Path) -> list[str]:
+    """Names in the folder that are no part of the layout."""
+    expected = {f"{table}{end}" for table in LAYOUT for end in _FORMATS}
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    return sorted(names - expected)
+
+
+def shown(values: Iterable[object]) -> tuple[str, ...]:
+    """The first few of some values, for a finding."""
+    return tuple(str(value) for value in list(values)[:EXAMPLES])
+
+
+def _failed(table: str, rule: str) -> Staged:
+    return Staged(table, failures=(Finding(table, rule, 0),))
+
+
+def _stage_file(conn: duckdb.DuckDBPyConnection, table: str, file: _File) -> Staged:
+    kinds = LAYOUT[table]
+    failures, notices = list(file.failures), []
+    rows = _count(conn, file.relation)
+    for column in kinds.keys() - file.types.keys():
+        rule = f"column {column} is missing; the columns are {', '.join(file.types)}"
+        failures.append(Finding(table, rule, rows))
+    usable = {column for column in kinds if column in file.types}
+    for column in sorted(usable):
+        if not file.types[column].startswith(kinds[column].types):
+            rule = f"column {column} is {file.types[column]}, not {kinds[column].name}"
+            failures.append(Finding(table, rule, rows))
+            usable.remove(column)
+    extra = [column for column in file.types if column not in kinds]
+    if extra:
+        notices.append(Finding(table, f"columns not read: {', '.join(extra)}", rows))
+    if usable:
+        conn.execute(_view(table, file, usable))
+    return Staged(table, frozenset(usable), tuple(failures), tuple(notices))
+
+
+def _view(table: str, file: _File, usable: Iterable[str]) -> str:
+    selected = [f"{file.place} AS place"]
+    for column in sorted(usable):
+        kind = LAYOUT[table][column]
+        raw = f'"{column}"'
+        selected += [f"{raw} AS raw_{column}", f"{kind.cast.format(raw=raw)} AS {column}"]
+        if kind is MOMENT:
+            selected.append(f"{_has_zone(raw, file.types[column])} AS has_zone")
+    return f"CREATE TEMP VIEW staged_{table} AS SELECT {', '.join(selected)} FROM {file.relation}"
+
+
+def _has_zone(raw: str, type_: str) -> str:
+    if type_ == "VARCHAR":
+        return f"regexp_matches({raw}, '{_HAS_ZONE}')"
+    return str(type_ == _TYPED_BY_THE_FILE)
+
+
+def _read_parquet(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> _File:
+    relation = f"read_parquet({_path_literal(path)}, file_row_number = true)"
+    described = conn.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    types = {name: type_ for name, type_, *_ in described if name != "file_row_number"}
+    return _File(relation, types, "'row ' || (file_row_number + 1)")
+
+
+def _read_csv(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> _File:
+    header, delimiter = _header(path, LAYOUT[table])
+    twice = [f"column {name} appears twice" for name in set(header) if header.count(name) > 1]
+    columns = dict.fromkeys(header, "VARCHAR")
+    if twice:
+        return _File("(SELECT 1 WHERE false)", {}, "''", _findings(table, twice))
+    declared = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in columns)
+    conn.execute(
+        f"CREATE TEMP TABLE text_{table} AS SELECT * FROM read_csv({_path_literal(path)},"
+        f" auto_detect = false, header = true, delim = {_literal(delimiter)}, quote = '\"',"
+        f" escape = '\"', columns = {{{declared}}}, store_rejects = true,"
+        f" rejects_table = 'rejects_{table}', rejects_scan = 'rejected_{table}')"
+    )
+    return _File(f"text_{table}", columns, "'line ' || (rowid + 2)", _rejects(conn, table))
+
+
+def _header(path: Path, expected: Iterable[str]) -> tuple[list[str], str]:
+    """The column names of a CSV file, cut by the delimiter that yields most of the expected."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = file.readline()
+
+    def cut(delimiter: str) -> list[str]:
+        return [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+
+    delimiter = max(_DELIMITERS, key=lambda d: len(set(cut(d)) & set(expected)))
+    return cut(delimiter), delimiter
+
+
+def _rejects(conn: duckdb.DuckDBPyConnection, table: str) -> tuple[Finding, ...]:
+    """Lines that are no CSV of that many columns; DuckDB sets them aside."""
+    rejects = conn.execute(
+        f"SELECT line, any_value(error_message) FROM rejects_{table} GROUP BY line ORDER BY line"
+    ).fetchall()
+    if not rejects:
+        return ()
+    examples = shown(f"line {line}: {reason}" for line, reason in rejects)
+    return (Finding(table, "lines cannot be read", len(rejects), examples),)
+
+
+def _findings(table: str, rules: Iterable[str]) -> tuple[Finding, ...]:
+    return tuple(Finding(table, rule, 0) for rule in rules)
+
+
+def _count(conn: duckdb.DuckDBPyConnection, relation: str) -> int:
+    row = conn.execute(f"SELECT count(*) FROM {relation}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _path_literal(path: Path) -> str:
+    """A path as SQL text in which ``*``, ``?`` and ``[`` are no wildcards."""
+    wild = {ord(sign): f"[{sign}]" for sign in "*?["}
+    return _literal(str(path).translate(wild))
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("'", "''")
+    return f"'{escaped}'"

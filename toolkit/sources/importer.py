@@ -1,0 +1,221 @@
+"""Import of a folder of order lines into the embedded database.
+
+Every broken rule is found before anything is written, and all are reported at once. The new
+database is built beside the old one and takes its place in one step, or not at all.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from toolkit.errors import DataError, Finding, SourceError
+from toolkit.sources.embedded import create_tables, fill_tables, is_interrupt, open_database
+from toolkit.sources.folder import LAYOUT, Staged, stage, unread_files
+from toolkit.sources.rules import findings, folder_rules
+
+type Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import brought in, and what it found worth telling (``notices``)."""
+
+    lines: int
+    orders: int
+    customers: int
+    products: int
+    pairs: int
+    first_date: date
+    last_date: date
+    notices: tuple[Finding, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        """A few lines for a person."""
+        counts = (
+            f"{self.lines:,} order lines in {self.orders:,} orders, "
+            f"{self.first_date} … {self.last_date}\n"
+            f"{self.customers:,} customers, {self.products:,} products, "
+            f"{self.pairs:,} (customer, product) pairs; {self.seconds:.1f} s"
+        )
+        return "\n".join([counts, *(f"  - {notice}" for notice in self.notices)])
+
+
+def import_folder(
+    folder: Path,
+    database: Path,
+    replace: bool = True,
+    progress: Progress = lambda stage: None,
+) -> ImportReport:
+    """Import ``order_lines``, ``products``, ``customers`` (``.parquet`` or ``.csv``) of a folder.
+
+    ``database`` is the file to write; an order database that is there already is replaced, if
+    ``replace``. ``progress`` is called with the name of each stage. Raises ``DataError`` with
+    every rule that the folder breaks, ``SourceError`` if the database cannot be written. After
+    either, or after Ctrl-C, the file is as it was.
+    """
+    started = time.perf_counter()
+    if not folder.is_dir():
+        raise DataError(str(folder), [Finding("folder", "there is no such folder", 0)])
+    _refuse_to_overwrite(database, replace)
+    with _translated(database), _workplace(database) as workplace:
+        new = workplace / "orders.duckdb"
+        with closing(_new_database(new)) as conn:
+            notices = _stage_checked(conn, folder, progress)
+            progress("writing the database")
+            create_tables(conn)
+            fill_tables(conn, *(f"staged_{table}" for table in LAYOUT))
+            report = _report(conn, notices, started)
+            conn.execute("CHECKPOINT")
+        _put_in_place(new, database)
+    return report
+
+
+def _refuse_to_overwrite(database: Path, replace: bool) -> None:
+    if not database.parent.is_dir():
+        raise SourceError(f"there is no folder {database.parent} to write {database.name} to")
+    if not database.exists():
+        return
+    if not replace:
+        raise SourceError(f"{database} exists already")
+    try:
+        open_database(database).close()
+    except SourceError as exc:
+        raise SourceError(f"refused to replace what is there: {exc}") from exc
+
+
+@contextmanager
+def _translated(database: Path) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.Error, OSError) as exc:
+        raise SourceError(f"{database} could not be written: {exc}") from exc
+    except RuntimeError as exc:
+        if is_interrupt(exc):
+            raise KeyboardInterrupt from exc
+        raise
+
+
+@contextmanager
+def _workplace(database: Path) -> Iterator[Path]:
+    """A folder beside the database, on the same file system, for it and what DuckDB spills."""
+    prefix = f".{database.name}.import-"
+    workplace = Path(tempfile.mkdtemp(prefix=prefix, dir=database.parent))
+    try:
+        yield workplace
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _new_database(path: Path) -> duckdb.DuckDBPyConnection:
+    conn = duckdb.connect(str(path), config={"temp_directory": str(path.parent / "spilled")})
+    conn.execute("SET TimeZone = 'UTC'")
+    return conn
+
+
+def _put_in_place(new: Path, database: Path) -> None:
+    # Lines that an unclean end left in the old database's log must not reach the new one.
+    database.with_name(f"{database.name}.wal").unlink(missing_ok=True)
+    new.replace(database)
+
+
+def _stage_checked(
+    conn: duckdb.DuckDBPyConnection, folder: Path, progress: Progress
+) -> list[Finding]:
+    """Stage the folder's tables; return the notices, or raise all that is wrong."""
+    tables: list[Staged] = []
+    for table in LAYOUT:
+        progress(f"reading {table}")
+        tables.append(stage(conn, folder, table))
+    progress("checking")
+    failures = [finding for staged in tables for finding in _failures(conn, staged, tables)]
+    if failures:
+        raise DataError(str(folder), failures)
+    notices = [notice for staged in tables for notice in staged.notices]
+    notices += [Finding(name, "is not read", 0) for name in unread_files(folder)]
+    return _line_notices(conn) + notices
+
+
+def _failures(
+    conn: duckdb.DuckDBPyConnection, staged: Staged, tables: list[Staged]
+) -> list[Finding]:
+    if not staged.columns:
+        return list(staged.failures)
+    known = [other.table for other in tables if other.columns >= {next(iter(LAYOUT[other.table]))}]
+    relation = f"staged_{staged.table}"
+    broken = findings(conn, staged.table, relation, folder_rules(staged, known))
+    if not broken and not staged.failures and not _number(conn, f"SELECT count(*) FROM {relation}"):
+        broken = [Finding(staged.table, "there are no rows", 0)]
+    return [*staged.failures, *broken]
+
+
+def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
+    """What is imported as it is, and told."""
+    notices = []
+    lines = "staged_order_lines"
+    columns = ", ".join(LAYOUT["order_lines"])
+    converted = _number(conn, f"SELECT count(*) FROM {lines} WHERE has_zone")
+    if converted:
+        rule = "times with a time zone, converted to UTC"
+        notices.append(Finding("order_lines", rule, converted))
+    distinct = f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {lines})"
+    repeated = _number(conn, f"SELECT count(*) - ({distinct}) FROM {lines}")
+    if repeated:
+        rule = "exact repetitions of another line, kept"
+        notices.append(Finding("order_lines", rule, repeated))
+    return notices + _returns(conn)
+
+
+def _returns(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
+    lines = "staged_order_lines"
+    returned = _number(conn, f"SELECT count(*) FROM {lines} WHERE quantity < 0")
+    if not returned:
+        return []
+    units = _number(conn, f"SELECT -sum(quantity) FROM {lines} WHERE quantity < 0")
+    cancelled = _number(
+        conn,
+        f"SELECT count(*) FROM (SELECT 1 FROM {lines} GROUP BY product_id, customer_id,"
+        " CAST(ordered_at AS DATE) HAVING sum(quantity) <= 0)",
+    )
+    rule = (
+        f"returns, netted per customer, product and day: {units:,g} units; "
+        f"{cancelled:,g} such days net to nothing and are no order events"
+    )
+    return [Finding("order_lines", rule, int(returned))]
+
+
+def _report(
+    conn: duckdb.DuckDBPyConnection, notices: list[Finding], started: float
+) -> ImportReport:
+    first, last, pairs = conn.execute(
+        "SELECT CAST(min(oi.Created) AS DATE), CAST(max(oi.Created) AS DATE),"
+        " count(DISTINCT (oi.ProductID, o.ClientAgreementID))"
+        ' FROM dbo.OrderItem oi INNER JOIN dbo."Order" o ON o.ID = oi.OrderID'
+    ).fetchall()[0]
+    rows = {
+        table: int(_number(conn, f'SELECT count(*) FROM dbo."{table}"'))
+        for table in ("OrderItem", "Order", "Client", "Product")
+    }
+    return ImportReport(
+        lines=rows["OrderItem"],
+        orders=rows["Order"],
+        customers=rows["Client"],
+        products=rows["Product"],
+        pairs=pairs,
+        first_date=first,
+        last_date=last,
+        notices=tuple(notices),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _number(conn: duckdb.DuckDBPyConnection, query: str) -> float:
+    row = conn.execute(query).fetchone()
+    return row[0] if row else 0

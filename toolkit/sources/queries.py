@@ -1,0 +1,83 @@
+"""The three queries, each written once in SQL that DuckDB and SQL Server (2016 on) both take.
+
+Parameters are named ``:name``; a list stands in ``IN (:name)``. A dialect (``sql.py``) puts
+them into the form its driver binds. An order line counts only if both it and its order were
+created before the as-of date: lines are added to old orders, and orders are dated ahead.
+"""
+
+from dataclasses import dataclass
+
+_IDS = "int64"
+_DAYS = "datetime64[D]"
+_NUMBERS = "float64"
+_TEXTS = "object"
+
+_KNOWN = """o.Created < CAST(:as_of_date AS DATE)
+  AND oi.Created < CAST(:as_of_date AS DATE)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query and what it reads: ``dtypes`` are the NumPy types of its columns, in order."""
+
+    subject: str
+    sql: str
+    dtypes: tuple[str, ...]
+
+
+def _order_events(only: str) -> Query:
+    return Query(
+        "order events",
+        f"""
+SELECT oi.ProductID, ca.ClientID, CAST(oi.Created AS DATE) AS OrderDay, SUM(oi.Qty) AS Quantity
+FROM dbo.OrderItem oi
+INNER JOIN dbo."Order" o ON o.ID = oi.OrderID
+INNER JOIN dbo.ClientAgreement ca ON ca.ID = o.ClientAgreementID
+WHERE {_KNOWN}
+  AND ca.ClientID IS NOT NULL
+  AND {only}
+GROUP BY oi.ProductID, ca.ClientID, CAST(oi.Created AS DATE)
+ORDER BY oi.ProductID, ca.ClientID, CAST(oi.Created AS DATE)""",
+        (_IDS, _IDS, _DAYS, _NUMBERS),
+    )
+
+
+ORDER_EVENTS = _order_events("oi.ProductID IS NOT NULL")
+"""Every product's order events: product, customer, day, net quantity."""
+
+ORDER_EVENTS_OF_PRODUCTS = _order_events("oi.ProductID IN (:product_ids)")
+"""The same for a list of products."""
+
+PRODUCTS = Query(
+    "products",
+    f"""
+SELECT p.ID, p.Name, priced.PricePerItem
+FROM dbo.Product p
+LEFT JOIN (
+    SELECT oi.ProductID, oi.PricePerItem,
+           ROW_NUMBER() OVER (
+               PARTITION BY oi.ProductID ORDER BY oi.Created DESC, oi.ID DESC
+           ) AS Recency
+    FROM dbo.OrderItem oi
+    INNER JOIN dbo."Order" o ON o.ID = oi.OrderID
+    WHERE {_KNOWN}
+      AND oi.PricePerItem IS NOT NULL
+      AND oi.Qty > 0
+      AND oi.ProductID IN (:product_ids)
+) priced ON priced.ProductID = p.ID AND priced.Recency = 1
+WHERE p.ID IN (:product_ids)
+ORDER BY p.ID""",
+    (_IDS, _TEXTS, _NUMBERS),
+)
+"""Name and last price paid before the date; of several at one instant, the highest line id."""
+
+CUSTOMER_NAMES = Query(
+    "customer names",
+    """
+SELECT c.ID, c.Name
+FROM dbo.Client c
+WHERE c.ID IN (:customer_ids) AND c.Name IS NOT NULL
+ORDER BY c.ID""",
+    (_IDS, _TEXTS),
+)
+"""Names of those of the customers that have one."""
