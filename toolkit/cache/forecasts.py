@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 
-PATIENCE_S = 0.040
+PATIENCE_S = 0.036
 """How long reading and writing a forecast may wait for the server, together."""
 
 MAX_TTL_S = 2**31 - 1

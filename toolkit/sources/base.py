@@ -30,9 +30,7 @@ class OrderSource(Protocol):
         """Order events before the date, sorted by product, customer, day; None: all products."""
         ...
 
-    def products(
-        self, as_of_date: date, product_ids: Sequence[int]
-    ) -> Mapping[int, ProductInfo]:
+    def products(self, as_of_date: date, product_ids: Sequence[int]) -> Mapping[int, ProductInfo]:
         """Name and last price before the date, for those of the products that exist."""
         ...
 

@@ -22,6 +22,8 @@ from toolkit.sources.rules import findings, folder_rules
 
 type Progress = Callable[[str], None]
 
+_LINES = "checked_order_lines"
+
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
@@ -71,7 +73,7 @@ def import_folder(
             notices = _stage_checked(conn, folder, progress)
             progress("writing the database")
             create_tables(conn)
-            fill_tables(conn, *(f"staged_{table}" for table in LAYOUT))
+            fill_tables(conn, _LINES, "staged_products", "staged_customers")
             report = _report(conn, notices, started)
             conn.execute("CHECKPOINT")
         _put_in_place(new, database)
@@ -138,6 +140,7 @@ def _stage_checked(
     failures = [finding for staged in tables for finding in _failures(conn, staged, tables)]
     if failures:
         raise DataError(str(folder), failures)
+    _keep_lines(conn)
     notices = [notice for staged in tables for notice in staged.notices]
     notices += [Finding(name, "is not read", 0) for name in unread_files(folder)]
     return _line_notices(conn) + notices
@@ -156,39 +159,40 @@ def _failures(
     return [*staged.failures, *broken]
 
 
+def _keep_lines(conn: duckdb.DuckDBPyConnection) -> None:
+    """Checked lines as a table: from here on, their texts need not be cast again."""
+    columns = ", ".join(LAYOUT["order_lines"])
+    conn.execute(
+        f"CREATE TEMP TABLE {_LINES} AS SELECT {columns}, has_zone FROM staged_order_lines"
+    )
+
+
 def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
     """What is imported as it is, and told."""
-    notices = []
-    lines = "staged_order_lines"
     columns = ", ".join(LAYOUT["order_lines"])
-    converted = _number(conn, f"SELECT count(*) FROM {lines} WHERE has_zone")
-    if converted:
-        rule = "times with a time zone, converted to UTC"
-        notices.append(Finding("order_lines", rule, converted))
-    distinct = f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {lines})"
-    repeated = _number(conn, f"SELECT count(*) - ({distinct}) FROM {lines}")
-    if repeated:
-        rule = "exact repetitions of another line, kept"
-        notices.append(Finding("order_lines", rule, repeated))
-    return notices + _returns(conn)
+    distinct = f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {_LINES})"
+    converted = _number(conn, f"SELECT count(*) FROM {_LINES} WHERE has_zone")
+    repeated = _number(conn, f"SELECT count(*) - ({distinct}) FROM {_LINES}")
+    returned = _number(conn, f"SELECT count(*) FROM {_LINES} WHERE quantity < 0")
+    told = {
+        "times with a time zone, converted to UTC": converted,
+        "exact repetitions of another line, kept": repeated,
+        _returns(conn) if returned else "": returned,
+    }
+    return [Finding("order_lines", rule, int(rows)) for rule, rows in told.items() if rows]
 
 
-def _returns(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
-    lines = "staged_order_lines"
-    returned = _number(conn, f"SELECT count(*) FROM {lines} WHERE quantity < 0")
-    if not returned:
-        return []
-    units = _number(conn, f"SELECT -sum(quantity) FROM {lines} WHERE quantity < 0")
+def _returns(conn: duckdb.DuckDBPyConnection) -> str:
+    units = _number(conn, f"SELECT -sum(quantity) FROM {_LINES} WHERE quantity < 0")
     cancelled = _number(
         conn,
-        f"SELECT count(*) FROM (SELECT 1 FROM {lines} GROUP BY product_id, customer_id,"
+        f"SELECT count(*) FROM (SELECT 1 FROM {_LINES} GROUP BY product_id, customer_id,"
         " CAST(ordered_at AS DATE) HAVING sum(quantity) <= 0)",
     )
-    rule = (
+    return (
         f"returns, netted per customer, product and day: {units:,g} units; "
         f"{cancelled:,g} such days net to nothing and are no order events"
     )
-    return [Finding("order_lines", rule, int(returned))]
 
 
 def _report(

@@ -27,7 +27,7 @@ from toolkit.sources.queries import (
     PRODUCTS,
     Query,
 )
-from toolkit.tables import Floats, Ints, OrderEvents
+from toolkit.tables import Floats, OrderEvents
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +137,7 @@ class SqlSource:
     """
 
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
+        """``as_source`` picks the dialect of a connection."""
         self._connection = connection
         self._dialect = dialect
 
@@ -216,13 +217,13 @@ def as_source(connection: OrderSource | Connection) -> OrderSource:
 
 def _to_events(as_of_date: date, columns: Sequence[Column]) -> OrderEvents:
     product_id, customer_id, order_date, quantity = columns
-    day = (order_date - np.datetime64(as_of_date, "D")).astype(np.int64)
+    origin = np.datetime64(as_of_date, "D").astype(np.int64)
     events = OrderEvents(
         as_of_date,
-        cast("Ints", product_id),
-        cast("Ints", customer_id),
-        day,
-        _settled(cast("Floats", quantity)),
+        product_id.astype(np.int64, copy=False),
+        customer_id.astype(np.int64, copy=False),
+        order_date.astype(np.int64) - origin,
+        _settled(quantity.astype(np.float64, copy=False)),
     )
     cancelled = events.quantity <= 0
     if not cancelled.any():
@@ -255,11 +256,13 @@ def _values(row: Row) -> Sequence[object]:
     return tuple(row.values()) if isinstance(row, Mapping) else row
 
 
-def _unmasked(column: Column, dtype: str) -> Column:
-    filler = np.nan if dtype == "float64" else None
-    if not isinstance(column, np.ma.MaskedArray):
-        return column.astype(dtype, copy=False)
-    return column.astype(dtype).filled(filler)
+def _unmasked(column: object, dtype: str) -> Column:
+    """A column of DuckDB's (masked if it holds NULL, a pandas Categorical for an ENUM)."""
+    if isinstance(column, np.ma.MaskedArray):
+        filled: Column = column.data.astype(dtype)
+        filled[np.ma.getmaskarray(column)] = np.nan if dtype == "float64" else None
+        return filled
+    return np.asarray(column).astype(dtype, copy=False)
 
 
 def _finite_or_none(price: float) -> float | None:

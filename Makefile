@@ -1,0 +1,47 @@
+# `make demo` and `make test` need Python 3.12 or newer, pip and make; they set up the rest.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-interorder-toolkit
+DATA ?=
+
+.PHONY: help setup demo test check bench lock clean
+
+help:
+	@echo "make demo    forecast real orders and compare with what happened"
+	@echo "make test    run the tests"
+	@echo "make check   lint, types, import contracts"
+	@echo "make bench   measure speed and size [DATA=folder of order lines]"
+	@echo "make lock    pin the dependencies anew"
+	@echo "make clean   remove the environment and what runs left behind"
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@python=$$(sh .ci/find-python) || exit 1; \
+	 test -x $(BIN)/python || "$$python" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup
+	$(BIN)/toolkit demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m tests.bench $(if $(DATA),--data $(DATA))
+
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.12 \
+	  --no-emit-index-url --no-emit-find-links --generate-hashes --quiet -o requirements.lock
+
+clean:
+	rm -rf $(VENV) demo bench.json *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

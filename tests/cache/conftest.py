@@ -1,0 +1,104 @@
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+
+import pytest
+
+from toolkit.cache.forecasts import CacheClient, Fields, ForecastCache, ForecastKey, Hit
+from toolkit.cache.server import EmbeddedServer, embedded_server
+
+COMPUTED_WITH: dict[str, str | int | float] = {
+    "forecast_weeks": 12,
+    "min_orders": 2,
+    "min_confidence": 0.3,
+    "model_name": "pair_conjugate",
+    "model_version": "1.0",
+    "draws": 200,
+    "seed": 7,
+}
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[EmbeddedServer]:
+    with embedded_server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server: EmbeddedServer) -> EmbeddedServer:
+    """A healthy server, empty."""
+    shared_server.client().flushall()
+    return shared_server
+
+
+@pytest.fixture
+def own_server() -> Iterator[EmbeddedServer]:
+    """A server that a test may break."""
+    with embedded_server() as server:
+        yield server
+
+
+@pytest.fixture
+def key() -> ForecastKey:
+    return ForecastKey(123, date(2025, 11, 11), COMPUTED_WITH)
+
+
+@pytest.fixture
+def forecast() -> Fields:
+    """About 20 KB, with names from many scripts and floats of 17 digits."""
+    random_ = random.Random(5)
+
+    def customer() -> Fields:
+        name = random_.choice(['Café "Žluť" \\', "Ресторан №", "寿司 🍣", "O'Hara\n", "\ud800"])
+        return {
+            "customer_id": random_.randrange(10**6),
+            "customer_name": f"{name}{random_.randrange(10**5)}",
+            "predicted_quantity": random_.expovariate(0.01),
+            "expected_orders": random_.random() * 10.0 ** random_.randrange(-20, 20),
+            "confidence": random_.random(),
+        }
+
+    return {
+        "product_id": 123,
+        "forecast_period_weeks": 12,
+        "summary": {"total_predicted_quantity": 0.1 + 0.2, "tiny": 5e-324, "big": 1.7e308},
+        "weekly_forecasts": [
+            {"week_number": week, "expected_customers": [customer() for _ in range(8)]}
+            for week in range(1, 13)
+        ],
+        "top_customers_by_volume": [customer(), {"next_order_date": None}],
+        "at_risk_customers": [],
+        "model_metadata": {"as_of_date": "2025-11-11", "seed": 2**63 - 1, "good": True},
+    }
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """The warnings (and worse) logged since the last look."""
+    caplog.set_level(logging.INFO, logger="toolkit.cache")
+
+    def look() -> list[str]:
+        found = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+        caplog.clear()
+        return found
+
+    return look
+
+
+@pytest.fixture
+def call(key: ForecastKey, forecast: Fields) -> Callable[[CacheClient], tuple[str, float]]:
+    """What a cached call does around its computation: what came of it, and what it cost."""
+
+    def cached_call(client: CacheClient) -> tuple[str, float]:
+        start = time.perf_counter()
+        cache = ForecastCache(client)
+        found = cache.read(key)
+        if isinstance(found, Hit):
+            outcome = "hit"
+        else:
+            outcome = "stored" if cache.write(key, forecast, after=found) else "miss"
+        return outcome, time.perf_counter() - start
+
+    return cached_call

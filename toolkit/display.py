@@ -1,0 +1,170 @@
+"""What the command line shows a person, or as JSON a script."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from toolkit.errors import Finding
+from toolkit.types import ProductForecast
+
+if TYPE_CHECKING:
+    from toolkit.predict_tables import WrittenTables
+    from toolkit.sources.checks import CheckReport
+    from toolkit.sources.importer import ImportReport
+
+console = Console()
+
+
+def show_import(report: "ImportReport", database: Path, as_json: bool) -> None:
+    """What an import brought in."""
+    if as_json:
+        print_json(
+            {
+                "database": str(database),
+                "lines": report.lines,
+                "orders": report.orders,
+                "customers": report.customers,
+                "products": report.products,
+                "pairs": report.pairs,
+                "first_date": report.first_date.isoformat(),
+                "last_date": report.last_date.isoformat(),
+                "notices": _findings(report.notices),
+                "seconds": report.seconds,
+            }
+        )
+    else:
+        print_plain(f"Imported into {database}: {report}")
+
+
+def show_check(report: "CheckReport", database: Path, as_json: bool) -> None:
+    """What a check found."""
+    if as_json:
+        print_json(
+            {
+                "database": str(database),
+                "rows": dict(report.rows),
+                "failures": _findings(report.failures),
+                "notices": _findings(report.notices),
+            }
+        )
+    else:
+        print_plain(f"{database}: {report}")
+
+
+def show_written(written: "WrittenTables", as_json: bool) -> None:
+    """Which tables a prediction wrote."""
+    if as_json:
+        print_json(
+            {
+                "product_weeks": str(written.product_weeks),
+                "pairs": str(written.pairs),
+                "products": written.products,
+                "pair_count": written.pair_count,
+                "failed_pairs": len(written.failed),
+            }
+        )
+    else:
+        print_plain(f"{written.products:,} products: {written.product_weeks}")
+        print_plain(f"{written.pair_count:,} pairs: {written.pairs}")
+
+
+def show_forecast(forecast: ProductForecast) -> None:
+    """A forecast as tables: its weeks, top customers and customers at risk."""
+    summary = forecast.summary
+    demand = summary["demand"]
+    print_plain(
+        f"{summary['product_name']} (product {forecast.product_id}), "
+        f"{summary['forecast_start_date']} to {summary['forecast_end_date']}"
+    )
+    interval = demand["quantity_quantiles"]
+    sure = "" if interval is None else f", 80 % interval {interval['q10']:,.0f} to {interval['q90']:,.0f}"
+    print_plain(
+        f"All customers: {demand['expected_quantity']:,.0f} units expected{sure}. "
+        f"Listed: {summary['unique_customers']} customers, "
+        f"{summary['total_predicted_orders']:,.1f} orders, "
+        f"{summary['total_predicted_quantity']:,.0f} units, "
+        f"mean confidence {summary['avg_confidence']:.2f}."
+    )
+    for table in (_weeks(forecast), _top_customers(forecast), _at_risk(forecast)):
+        console.print(table)
+
+
+def print_plain(text: str) -> None:
+    """Text as it is: names may hold what Rich would read as markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(value: dict[str, object]) -> None:
+    """JSON on stdout."""
+    print(json.dumps(value, indent=2))
+
+
+def _findings(findings: tuple[Finding, ...]) -> list[dict[str, object]]:
+    return [
+        {"table": f.table, "rule": f.rule, "rows": f.rows, "examples": list(f.examples)}
+        for f in findings
+    ]
+
+
+def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for name in left:
+        table.add_column(name)
+    for name in right:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _weeks(forecast: ProductForecast) -> Table:
+    table = _table(
+        "Demand by week, all customers",
+        ("week", "from"),
+        ("orders", "units", "80 % interval", "most likely customers"),
+    )
+    for week in forecast.weekly_forecasts:
+        demand = week["demand"]
+        quantiles = demand["quantity_quantiles"]
+        names = ", ".join(c["customer_name"] for c in week["expected_customers"][:2])
+        table.add_row(
+            str(week["week_number"]),
+            week["week_start_date"],
+            f"{demand['expected_orders']:,.1f}",
+            f"{demand['expected_quantity']:,.0f}",
+            "" if quantiles is None else f"{quantiles['q10']:,.0f} – {quantiles['q90']:,.0f}",
+            _literal(names),
+        )
+    return table
+
+
+def _top_customers(forecast: ProductForecast) -> Table:
+    table = _table(
+        "Top customers by volume", ("customer", "next order"), ("orders", "units", "confidence")
+    )
+    for customer in forecast.top_customers_by_volume:
+        table.add_row(
+            _literal(customer["customer_name"]),
+            customer["next_order_date"] or "beyond two years",
+            f"{customer['total_orders']:,.1f}",
+            f"{customer['total_quantity']:,.0f}",
+            f"{customer['avg_confidence']:.2f}",
+        )
+    return table
+
+
+def _at_risk(forecast: ProductForecast) -> Table:
+    table = _table("Customers at risk", ("customer", "why"), ("confidence",))
+    for customer in forecast.at_risk_customers:
+        table.add_row(
+            _literal(customer["customer_name"]),
+            customer["risk_reason"],
+            f"{customer['avg_confidence']:.2f}",
+        )
+    return table
+
+
+def _literal(text: str) -> str:
+    """Text that Rich shows as it is, also where it looks like markup."""
+    return text.replace("[", r"\[")
