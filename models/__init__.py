@@ -1,0 +1,1 @@
+"""Model versions, one module each, registered in the entry-point group ``toolkit.models``."""

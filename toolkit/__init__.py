@@ -16,7 +16,14 @@ _HOMES = {
     "open_database": "toolkit.sources.embedded",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "CustomerPrediction",
+    "CustomerProductPattern",
+    "ForecastEngine",
+    "ProductForecast",
+    "embedded_server",
+    "open_database",
+]
 
 
 def __getattr__(name: str) -> object:

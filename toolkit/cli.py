@@ -32,7 +32,8 @@ app = typer.Typer(
 
 Database = Annotated[Path, typer.Option("--db", help="The embedded database file.")]
 AsOf = Annotated[
-    str | None, typer.Option("--as-of", help="YYYY-MM-DD; known is what came before. Default today.")
+    str | None,
+    typer.Option("--as-of", help="YYYY-MM-DD; known is what came before. Default today."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]

@@ -40,8 +40,10 @@ def run_demo(folder: Path) -> None:
     orders, database = folder / "orders", folder / "orders.duckdb"
     with console.status("Converting household purchases to order lines …"):
         left_out = write_orders(orders)
-    print_plain(f"Order lines of 2,469 households are in {orders}; {left_out:,} lines left out "
-                "(fuel, coupons, miscellaneous, nothing bought or paid).")
+    print_plain(
+        f"Order lines of 2,469 households are in {orders}; {left_out:,} lines left out "
+        "(fuel, coupons, miscellaneous, nothing bought or paid)."
+    )
     with console.status("Importing …"):
         report = import_folder(orders, database)
     show_import(report, database, as_json=False)
@@ -57,7 +59,8 @@ def run_demo(folder: Path) -> None:
     print_plain(f"Weekly quantiles against what was ordered: {picture}")
     print_plain(
         f"The forecast took {1000 * timing.computed:.1f} ms to compute and "
-        f"{1000 * timing.cached:.2f} ms from the cache: {timing.computed / timing.cached:.0f} × faster."
+        f"{1000 * timing.cached:.2f} ms from the cache: "
+        f"{timing.computed / timing.cached:.0f} × faster."
     )
 
 
@@ -86,7 +89,9 @@ def write_orders(folder: Path) -> int:
         }
     ).to_parquet(folder / "order_lines.parquet", index=False)
     named = types[["type_id", "product_type"]].drop_duplicates()
-    named.set_axis(["product_id", "name"], axis=1).to_parquet(folder / "products.parquet", index=False)
+    named.set_axis(["product_id", "name"], axis=1).to_parquet(
+        folder / "products.parquet", index=False
+    )
     households = pd.DataFrame({"customer_id": lines["household_id"].unique()})
     households["name"] = "Household " + households["customer_id"].astype(str)
     households.to_parquet(folder / "customers.parquet", index=False)
@@ -116,16 +121,16 @@ def _forecast_all(engine: ForecastEngine, products: Sequence[int]) -> dict[int, 
     batches = range(0, len(products), BATCH)
     found: dict[int, ProductForecast] = {}
     started = time.perf_counter()
-    for start in track(batches, f"Forecasting {len(products)} products", console=console, transient=True):
+    for start in track(
+        batches, f"Forecasting {len(products)} products", console=console, transient=True
+    ):
         batch = engine.generate_forecasts(products[start : start + BATCH], AS_OF)
         found |= {i: forecast for i, forecast in batch.items() if forecast is not None}
     print_plain(f"{len(found)} products forecast in {time.perf_counter() - started:.1f} s.")
     return found
 
 
-def weekly_quantities(
-    conn: duckdb.DuckDBPyConnection, forecast: ProductForecast
-) -> list[float]:
+def weekly_quantities(conn: duckdb.DuckDBPyConnection, forecast: ProductForecast) -> list[float]:
     """What was really ordered in each week of a forecast."""
     start = date.fromisoformat(forecast.summary["forecast_start_date"])
     rows = conn.execute(

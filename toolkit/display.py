@@ -80,7 +80,11 @@ def show_forecast(forecast: ProductForecast) -> None:
         f"{summary['forecast_start_date']} to {summary['forecast_end_date']}"
     )
     interval = demand["quantity_quantiles"]
-    sure = "" if interval is None else f", 80 % interval {interval['q10']:,.0f} to {interval['q90']:,.0f}"
+    sure = (
+        ""
+        if interval is None
+        else f", 80 % interval {interval['q10']:,.0f} to {interval['q90']:,.0f}"
+    )
     print_plain(
         f"All customers: {demand['expected_quantity']:,.0f} units expected{sure}. "
         f"Listed: {summary['unique_customers']} customers, "

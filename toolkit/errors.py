@@ -1,12 +1,12 @@
 """The errors this package raises on purpose.
 
-    ToolkitError
-    ├── ArgumentError      an argument is out of range; a ``ValueError``, too
-    ├── DataError          order data that breaks a rule; carries every failure found
-    ├── SourceError        the database could not be read
-    ├── ModelError         a model is unknown, or its saved parameters cannot be used
-    ├── PredictionError    a forecast could not be computed
-    └── CacheError         the embedded cache server did not start
+ToolkitError
+├── ArgumentError      an argument is out of range; a ``ValueError``, too
+├── DataError          order data that breaks a rule; carries every failure found
+├── SourceError        the database could not be read
+├── ModelError         a model is unknown, or its saved parameters cannot be used
+├── PredictionError    a forecast could not be computed
+└── CacheError         the embedded cache server did not start
 """
 
 from collections.abc import Sequence

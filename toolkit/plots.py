@@ -36,7 +36,8 @@ def plot_weekly_demand(forecast: ProductForecast, actual: Sequence[float] | None
         axes.plot(x, list(actual), "o", color=ACTUAL, label="ordered")
     summary = forecast.summary
     axes.set_title(
-        f"{summary['product_name']}: weekly demand as of {summary['forecast_start_date']}", loc="left"
+        f"{summary['product_name']}: weekly demand as of {summary['forecast_start_date']}",
+        loc="left",
     )
     axes.set_ylabel("units per week")
     axes.set_ylim(bottom=0)

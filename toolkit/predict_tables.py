@@ -97,7 +97,10 @@ def product_weeks_frame(predictions: Predictions) -> pd.DataFrame:
             "week_start_date": np.tile(starts, count),
             "expected_orders": products.expected_orders.ravel(),
             "expected_quantity": products.expected_quantity.ravel(),
-            **{f"quantity_{q}": v.astype(float) for q, v in zip(QUANTILE_NAMES, quantiles, strict=True)},
+            **{
+                f"quantity_{q}": v.astype(float)
+                for q, v in zip(QUANTILE_NAMES, quantiles, strict=True)
+            },
             "known_expected_quantity": products.known_expected_quantity.ravel(),
         }
     )

@@ -94,6 +94,14 @@ class Patterns:
         columns = (getattr(self, field.name)[keep] for field in fields(self)[2:])
         return Patterns(events, offset, *columns)
 
+    def sum_by_product(self, values: Floats) -> Floats:
+        """Sums over each product's pairs of ``values`` [pairs, …], [products, …]."""
+        _, offset = self.product_offsets()
+        if not len(self):
+            return values
+        sums: Floats = np.add.reduceat(values, offset[:-1])
+        return sums
+
     def split(self, pairs: int) -> list[NDArray[np.bool_]]:
         """Masks that cut the table into runs of whole products of about ``pairs`` pairs.
 

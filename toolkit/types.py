@@ -4,6 +4,7 @@ Probabilities lie in [0, 1]; orders and quantities are expectations unless a qua
 dates are ``datetime.date`` in patterns and predictions, ISO text in a forecast.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import TypedDict, cast
@@ -133,11 +134,11 @@ def fallback_name(customer_id: int) -> str:
 
 
 def _known(value: float) -> float | None:
-    return None if value != value else float(value)
+    return None if math.isnan(value) else float(value)
 
 
 def _date(as_of: date, day: float) -> date | None:
-    return None if day != day else as_of + timedelta(int(day))
+    return None if math.isnan(day) else as_of + timedelta(int(day))
 
 
 class Demand(TypedDict):

@@ -1,0 +1,1 @@
+"""What model versions share: renewal formulas, order paths, sizes, new pairs."""

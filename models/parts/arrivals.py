@@ -31,5 +31,5 @@ def arrival_posteriors(patterns: Patterns, prior: ArrivalPrior) -> tuple[Floats,
     opened = np.minimum.reduceat(first_day, offset[:-1])
     opened_of_pair = np.repeat(opened, np.diff(offset))
     counted = (first_day >= -WINDOW_DAYS) & (first_day > opened_of_pair)
-    arrived = np.add.reduceat(counted.astype(float), offset[:-1])
+    arrived = patterns.sum_by_product(counted.astype(float))
     return prior.shape + arrived, prior.rate + np.minimum(WINDOW_DAYS, -opened)

@@ -86,16 +86,13 @@ def forecast(
 
 
 def _product_draws(patterns: Patterns, pairs: PairPredictions, paths: _Paths) -> ProductDraws:
-    ids, offset = patterns.product_offsets()
-    known_orders = np.add.reduceat(pairs.expected_orders, offset[:-1]) if len(ids) else 0.0
-    known_quantity = (
-        np.add.reduceat(pairs.expected_quantity, offset[:-1]) if len(ids) else paths.new_quantity
-    )
+    ids, _ = patterns.product_offsets()
+    known_quantity = patterns.sum_by_product(pairs.expected_quantity)
     return ProductDraws(
         product_id=ids,
         orders=paths.orders,
         quantity=paths.quantity,
-        expected_orders=known_orders + paths.new_orders,
+        expected_orders=patterns.sum_by_product(pairs.expected_orders) + paths.new_orders,
         expected_quantity=known_quantity + paths.new_quantity,
         known_expected_quantity=known_quantity,
     )
@@ -104,11 +101,9 @@ def _product_draws(patterns: Patterns, pairs: PairPredictions, paths: _Paths) ->
 def expected_size(patterns: Patterns, urn_weight: float) -> Floats:
     """Mean of the urn's next order size, for every pair, [pairs]."""
     _, offset = patterns.product_offsets()
+    pairs = np.diff(offset)
     own_mean = patterns.total_quantity / patterns.order_count
-    base_mean = np.repeat(
-        [own_mean[i:j].mean() for i, j in zip(offset[:-1], offset[1:], strict=True)],
-        np.diff(offset),
-    )
+    base_mean = np.repeat(patterns.sum_by_product(own_mean) / pairs, pairs)
     total = patterns.total_quantity + urn_weight * base_mean
     mean: Floats = total / (patterns.order_count + urn_weight)
     return mean

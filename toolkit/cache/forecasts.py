@@ -15,6 +15,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from types import CoroutineType
 from typing import NoReturn, Protocol
 
 from toolkit.cache.lane import Failure, lane_of
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 
-PATIENCE_S = 0.036
+PATIENCE_S = 0.04
 """How long reading and writing a forecast may wait for the server, together."""
 
 MAX_TTL_S = 2**31 - 1
@@ -102,12 +103,8 @@ class Miss:
     """The cache did not have it, and why; what is left of the call's patience and warnings."""
 
     reason: str
-    patience_s: float = PATIENCE_S
+    patience_s: float
     warned: bool = False
-
-
-UNREAD = Miss("not read")
-"""For a ``write`` without a ``read`` before it."""
 
 
 class ForecastCache:
@@ -115,16 +112,20 @@ class ForecastCache:
 
     The client stays the caller's and keeps its settings; nothing here closes it. Calls may come
     from many threads. What was given up waiting for may still be stored a little later.
-    ``ttl_s`` is how long a written forecast stays, in seconds, 1 to 2**31 - 1.
+    ``ttl_s`` is how long a written forecast stays, in seconds, 1 to 2**31 - 1; ``patience_s`` is
+    how long a read and the write after it wait for the server, together.
     """
 
-    def __init__(self, client: CacheClient, ttl_s: int = 3600) -> None:
+    def __init__(
+        self, client: CacheClient, ttl_s: int = 3600, patience_s: float = PATIENCE_S
+    ) -> None:
         if type(ttl_s) is not int or not 1 <= ttl_s <= MAX_TTL_S:
             raise ValueError(
                 f"cache_ttl must be a whole number of seconds from 1 to {MAX_TTL_S}, got {ttl_s!r}"
             )
         self._client = client
         self._ttl_s = ttl_s
+        self._patience_s = patience_s
         self._lane = lane_of(client)
 
     def read(self, key: ForecastKey) -> Hit | Miss:
@@ -140,7 +141,7 @@ class ForecastCache:
         return found
 
     def _read(self, client: CacheClient, key: ForecastKey) -> Hit | Miss:
-        outcome = self._lane.run(lambda: client.get(key.name), PATIENCE_S)
+        outcome = self._lane.run(lambda: _reply(client.get(key.name)), self._patience_s)
         if isinstance(outcome, Failure):
             return Miss(outcome.reason, outcome.patience_s, warned=True)
         if outcome.value is None:
@@ -154,12 +155,13 @@ class ForecastCache:
         except _UnusableError as flaw:
             return Miss(f"the value at {key.name} {flaw}", outcome.patience_s, warned=True)
 
-    def write(self, key: ForecastKey, forecast: Fields | None, after: Miss = UNREAD) -> bool:
+    def write(self, key: ForecastKey, forecast: Fields | None, after: Miss | None = None) -> bool:
         """Store ``forecast``, or that there is none; whether the server took it. Never raises.
 
         ``forecast`` is plain data: keys are text, sequences lists, numbers finite. ``after`` is
         what the read gave: where it found the server down, nothing is tried.
         """
+        after = after or Miss("not read", self._patience_s)
         if not after.patience_s:
             return False
         reason = self._write(self._client, key, forecast, after.patience_s)
@@ -188,8 +190,15 @@ class _UnusableError(ValueError):
 
 def _store(client: CacheClient, name: str, value: bytes, ttl_s: int) -> object:
     if hasattr(client, "set"):  # redis-py has both and deprecates setex
-        return client.set(name, value, ex=ttl_s)
-    return client.setex(name, ttl_s, value)
+        return _reply(client.set(name, value, ex=ttl_s))
+    return _reply(client.setex(name, ttl_s, value))
+
+
+def _reply(reply: object) -> object:
+    if isinstance(reply, CoroutineType):
+        reply.close()
+        raise TypeError("an asynchronous client cannot be used here")
+    return reply
 
 
 def _encoded(key: ForecastKey, forecast: Fields | None) -> bytes:

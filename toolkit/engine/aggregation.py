@@ -33,7 +33,7 @@ MIN_EXPECTED_ORDERS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ProductDemand:
-    """All demand for one product: expectations [weeks], and quantity quantiles by week and total."""
+    """All demand for one product: expectations, and quantity quantiles by week and in total."""
 
     expected_orders: Floats  # [weeks]
     expected_quantity: Floats  # [weeks]
@@ -114,9 +114,7 @@ class ProductAggregator:
         return ProductForecast(
             product_id=product_id,
             forecast_period_weeks=self.weeks,
-            summary=self._summary(
-                product, predictions, as_of, demand
-            ),
+            summary=self._summary(product, predictions, as_of, demand),
             weekly_forecasts=self._weeks(predictions, as_of, product.unit_price, demand),
             top_customers_by_volume=_top_customers(predictions),
             at_risk_customers=at_risk_customers(
@@ -210,9 +208,7 @@ def _weighted_mean(values: Floats, weights: Floats) -> float:
     return float(values @ weights) / total if total > 0 else 0.0
 
 
-def _demand(
-    demand: ProductDemand, weeks: slice, price: float, quantiles: Floats | None
-) -> Demand:
+def _demand(demand: ProductDemand, weeks: slice, price: float, quantiles: Floats | None) -> Demand:
     """Demand over a slice of weeks, with the quantiles of that slice."""
     quantity = float(demand.expected_quantity[weeks].sum())
     return Demand(

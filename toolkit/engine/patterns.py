@@ -78,7 +78,9 @@ def summarise(events: OrderEvents, offset: Ints) -> Patterns:
     first, last = offset[:-1], offset[1:] - 1
     order_count = np.diff(offset)
     m = (order_count - 1).astype(float)
-    interval = np.diff(events.day, prepend=0).astype(float)  # [events]; each first one is no interval
+    interval = np.diff(events.day, prepend=0).astype(
+        float
+    )  # [events]; each first one is no interval
     interval[first] = np.nan
     total = (events.day[last] - events.day[first]).astype(float)
     mean = _ratio(total, m)
@@ -112,4 +114,5 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     """``numerator / denominator`` where the denominator is positive, else NaN."""
     out = np.full(len(numerator), np.nan)
     positive: NDArray[np.bool_] = denominator > 0
-    return np.divide(numerator, denominator, out=out, where=positive)
+    np.divide(numerator, denominator, out=out, where=positive)
+    return out

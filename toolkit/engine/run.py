@@ -8,8 +8,8 @@ from toolkit.cache.forecasts import CacheClient, ForecastCache, ForecastKey, Hit
 from toolkit.engine.aggregation import ProductAggregator, Provenance
 from toolkit.engine.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
 from toolkit.engine.discovery import discover
-from toolkit.engine.metadata import product_metadata
 from toolkit.engine.listing import Thresholds, list_customers
+from toolkit.engine.metadata import product_metadata
 from toolkit.engine.names import fill_in_customer_names
 from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.engine.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor

@@ -156,7 +156,7 @@ def generate(truth: Truth, seed: int) -> GeneratedOrders:
     price = _draw_prices(truth, pairs.product[pair], day, rng)
     return GeneratedOrders(
         truth=truth,
-        order_lines=_order_lines(truth, pairs, pair, day, quantity, price),
+        order_lines=_order_lines(truth, pairs, pair=pair, day=day, quantity=quantity, price=price),
         products=_named("product_id", 1, truth.product_count, "Article"),
         customers=_named("customer_id", FIRST_CUSTOMER_ID, truth.customers, "Shop"),
         pairs=_pairs_frame(pairs, usual, alive_until),
@@ -322,7 +322,7 @@ def _draw_prices(truth: Truth, product: Ints, day: Ints, rng: np.random.Generato
 
 
 def _order_lines(
-    truth: Truth, pairs: _Pairs, pair: Ints, day: Ints, quantity: Floats, price: Floats
+    truth: Truth, pairs: _Pairs, *, pair: Ints, day: Ints, quantity: Floats, price: Floats
 ) -> pd.DataFrame:
     """One line per order event; what a customer orders on one day is one order."""
     customer = pairs.customer[pair]
