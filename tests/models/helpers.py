@@ -31,7 +31,9 @@ def split_at(orders: GeneratedOrders, day: int) -> tuple[OrderEvents, OrderEvent
     as_of = orders.truth.start_date + timedelta(day)
     lines = orders.order_lines
     since = (lines["ordered_at"].dt.normalize() - np.datetime64(as_of)).dt.days
-    grouped = lines.assign(day=since).groupby(["product_id", "customer_id", "day"])["quantity"].sum()
+    grouped = (
+        lines.assign(day=since).groupby(["product_id", "customer_id", "day"])["quantity"].sum()
+    )
     frame = grouped.reset_index()
     parts = []
     for part in (frame[frame["day"] < 0], frame[frame["day"] >= 0]):

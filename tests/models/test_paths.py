@@ -68,9 +68,7 @@ def test_paths_agree_with_rejection_sampling(predicted, row):
     tolerance = 0.05 * np.sqrt(by_week.mean(axis=0)) + 0.006
     assert predicted.pairs.p_order_by_week[row] == pytest.approx(cumulative, abs=0.02)
     assert np.all(np.abs(drawn.mean(axis=1) - by_week.mean(axis=0)) < tolerance)
-    assert np.all(
-        np.abs(predicted.pairs.expected_orders[row] - by_week.mean(axis=0)) < tolerance
-    )
+    assert np.all(np.abs(predicted.pairs.expected_orders[row] - by_week.mean(axis=0)) < tolerance)
     assert drawn.sum(axis=0).std() == pytest.approx(by_week.sum(axis=1).std(), rel=0.06, abs=0.01)
 
 

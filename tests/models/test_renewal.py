@@ -67,9 +67,11 @@ def test_expected_interval_given_the_open_one_is_the_posterior_mean(open_days):
         return sum(
             np.exp(log_weights[0, c])
             * quad(
-                lambda rate, c=c: rate**power
-                * gamma.sf(open_days - 0.5, k[c], scale=1 / (k[c] * rate))
-                * gamma.pdf(rate, A[0, c], scale=1 / B[0, c]),
+                lambda rate, c=c: (
+                    rate**power
+                    * gamma.sf(open_days - 0.5, k[c], scale=1 / (k[c] * rate))
+                    * gamma.pdf(rate, A[0, c], scale=1 / B[0, c])
+                ),
                 0,
                 2.0,
                 points=[0.01, 0.05],

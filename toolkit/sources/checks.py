@@ -16,9 +16,11 @@ from toolkit.errors import Finding, SourceError
 from toolkit.sources.embedded import TABLES, is_interrupt, missing_columns
 from toolkit.sources.rules import EARLIEST, Rule, findings
 
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+
 _TYPE_FAMILIES = {
-    "BIGINT": ("a whole number", ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "U")),
-    "DOUBLE": ("a number", ("FLOAT", "DOUBLE", "DECIMAL", "TINYINT", "SMALLINT", "INT", "BIGINT")),
+    "BIGINT": ("a whole number", _WHOLE),
+    "DOUBLE": ("a number", (*_WHOLE, "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")),
     "TIMESTAMP": ("a date or time without a zone", ("TIMESTAMP", "DATE")),
     "VARCHAR": ("text", ("VARCHAR", "ENUM")),
 }
@@ -59,12 +61,6 @@ class CheckReport:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    fatal: list[Finding]
-    notices: list[Finding]
-
-
 def check_database(conn: duckdb.DuckDBPyConnection) -> CheckReport:
     """Check the tables of schema ``dbo``; what is missing or broken is in the report.
 
@@ -80,22 +76,19 @@ def check_database(conn: duckdb.DuckDBPyConnection) -> CheckReport:
 
 
 def _check(conn: duckdb.DuckDBPyConnection) -> CheckReport:
-    unusable = [Finding(name, "is missing", 0) for name in missing_columns(conn)]
-    unusable += _wrong_types(conn)
-    usable = [t for t in TABLES if not any(_concerns(finding, t) for finding in unusable)]
-    found = _Found(unusable, [])
-    rows = {}
+    fatal = [Finding(name, "is missing", 0) for name in missing_columns(conn)]
+    fatal += _wrong_types(conn)
+    usable = [t for t in TABLES if not any(_concerns(finding, t) for finding in fatal)]
+    notices = []
     for table in usable:
-        rows[table] = _count(conn, table)
-        relation = f'dbo."{table}"'
-        found.fatal.extend(findings(conn, relation, relation, _fatal_rules(table, usable)))
-        found.notices.extend(findings(conn, relation, relation, _notice_rules(table, usable)))
-    first, last = None, None
-    if "OrderItem" in usable:
-        first, last = _span(conn)
-        if not rows["OrderItem"]:
-            found.fatal.append(Finding('dbo."OrderItem"', "there are no order lines", 0))
-    return CheckReport(rows, first, last, tuple(found.fatal), tuple(found.notices))
+        relation, shown = f'dbo."{table}"', f"dbo.{table}"
+        fatal += findings(conn, shown, relation, _fatal_rules(table, usable))
+        notices += findings(conn, shown, relation, _notice_rules(table, usable))
+    rows = {table: _count(conn, table) for table in usable}
+    first, last = _span(conn) if "OrderItem" in usable else (None, None)
+    if rows.get("OrderItem") == 0:
+        fatal.append(Finding("dbo.OrderItem", "there are no order lines", 0))
+    return CheckReport(rows, first, last, tuple(fatal), tuple(notices))
 
 
 def _concerns(finding: Finding, table: str) -> bool:

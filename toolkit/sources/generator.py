@@ -80,10 +80,13 @@ class Truth:
             f"pairs must lie in 1 … {cells}": not 1 <= self.pair_count <= cells,
             "a product has at most all customers": max(self.customers_per_product, default=0)
             > self.customers,
-            "days, interval_days and price must be above 0": min(
-                self.days, self.interval_days, self.price
+            "days, run_in_days, interval_days and price must be above 0": min(
+                self.days, self.run_in_days, self.interval_days, self.price
             )
             <= 0,
+            "arrival_days must lie in 1 … days": not 1
+            <= (self.arrival_days or self.days)
+            <= self.days,
             "heterogeneity and regularity must be above 0": min(
                 self.heterogeneity, *np.ravel(self.regularity)
             )
@@ -195,14 +198,15 @@ def _draw_pairs(truth: Truth, rng: np.random.Generator) -> _Pairs:
     per_product = np.broadcast_to(np.asarray(truth.regularity, float), truth.product_count)
     weekdays = rng.integers(0, DAYS_PER_WEEK, truth.customers)
     on_grid = rng.random(truth.customers) < truth.weekly_grid
+    weekday = np.where(on_grid, weekdays, -1)[customer]
     return _Pairs(
         product=product,
         customer=customer,
         typical_interval=typical,
         rate=_draw_rates(truth.heterogeneity, typical, rng),
         regularity=per_product[product],
-        weekday=np.where(on_grid, weekdays, -1)[customer],
-        first_day=_draw_first_days(truth, len(product), rng),
+        weekday=weekday,
+        first_day=_draw_first_days(truth, weekday, rng),
     )
 
 
@@ -230,12 +234,14 @@ def _draw_rates(a: float, typical: Floats, rng: np.random.Generator) -> Floats:
     return 1.0 / typical if math.isinf(a) else rng.gamma(a, 1.0 / (a * typical))
 
 
-def _draw_first_days(truth: Truth, pairs: int, rng: np.random.Generator) -> Ints:
-    arrival_days = truth.days if truth.arrival_days is None else truth.arrival_days
-    inside = rng.integers(0, arrival_days, pairs)
-    before = rng.integers(-truth.run_in_days, 0, pairs) if truth.run_in_days else inside
+def _draw_first_days(truth: Truth, weekday: Ints, rng: np.random.Generator) -> Ints:
+    pairs = len(weekday)
+    inside = rng.integers(0, truth.arrival_days or truth.days, pairs)
+    before = rng.integers(-truth.run_in_days, 0, pairs)
     is_new = rng.random(pairs) < truth.new_pairs
-    return np.where(is_new, inside, before)
+    day = np.where(is_new, inside, before)
+    day = _on_weekday(day, weekday, earliest=day)
+    return np.where(day < truth.days, day, day - DAYS_PER_WEEK)
 
 
 def _draw_orders(truth: Truth, pairs: _Pairs, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
@@ -243,8 +249,7 @@ def _draw_orders(truth: Truth, pairs: _Pairs, rng: np.random.Generator) -> tuple
     clock = _Clock(truth)
     alive_until = np.full(len(pairs.product), truth.days, dtype=np.int64)
     pair = np.arange(len(pairs.product))
-    day = _on_weekday(pairs.first_day, pairs.weekday, pairs.first_day)
-    pairs.first_day[:] = day
+    day = pairs.first_day
     drawn: list[tuple[Ints, Ints]] = []
     while len(pair):
         drawn.append((pair, day))

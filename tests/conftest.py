@@ -1,0 +1,50 @@
+"""What tests share: generated orders in a real database, and a clock that stands still."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import duckdb
+import pytest
+
+from toolkit.engine.run import ForecastEngine
+from toolkit.sources.generator import GeneratedOrders, Truth, generate, load
+
+AS_OF = date(2022, 6, 6)
+NOON = datetime(2025, 11, 11, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def orders() -> GeneratedOrders:
+    days = (AS_OF - date(2021, 1, 4)).days + 7 * 12
+    return generate(Truth(customers=60, products=12, pairs=400, days=days), seed=5)
+
+
+@pytest.fixture
+def database(orders) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The generated orders, for one test alone."""
+    with duckdb.connect() as conn:
+        load(orders, conn)
+        yield conn
+
+
+@pytest.fixture
+def engine(database) -> ForecastEngine:
+    return ForecastEngine(database, clock=lambda: NOON)
+
+
+def known_products(conn: duckdb.DuckDBPyConnection) -> list[int]:
+    rows = conn.execute("SELECT ID FROM dbo.Product ORDER BY ID").fetchall()
+    return [product_id for (product_id,) in rows]
+
+
+def add_line(conn, *, product_id, customer_id, day, quantity=1.0, price=9.5, added=None) -> None:
+    """One more order of one line on ``day`` (relative to ``AS_OF``); ``added``: the line's own."""
+    created = AS_OF + timedelta(day)
+    item_created = AS_OF + timedelta(added) if added is not None else created
+    (order_id,) = conn.execute('SELECT max(ID) + 1 FROM dbo."Order"').fetchone()
+    (item_id,) = conn.execute("SELECT max(ID) + 1 FROM dbo.OrderItem").fetchone()
+    conn.execute('INSERT INTO dbo."Order" VALUES (?, ?, ?)', [order_id, customer_id, created])
+    conn.execute(
+        "INSERT INTO dbo.OrderItem VALUES (?, ?, ?, ?, ?, ?)",
+        [item_id, order_id, product_id, quantity, price, item_created],
+    )

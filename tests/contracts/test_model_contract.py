@@ -1,0 +1,99 @@
+"""What every model version keeps, whichever it is: found by their files, none left out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import models
+from tests.models.helpers import patterns_of
+from toolkit.model import FittedModel, ModelVersion, Streams, find_model
+from toolkit.tables import QUANTILES, Patterns
+
+NAMES = sorted(
+    path.stem for path in Path(models.__path__[0]).glob("*.py") if path.stem != "__init__"
+)
+WEEKS, DRAWS = 6, 50
+
+
+def histories(seed=0):
+    rng = np.random.default_rng(seed)
+    found = {}
+    for product in (3, 5, 8):
+        for customer in rng.choice(20, 12, replace=False):
+            count = rng.integers(1, 15)
+            days = np.sort(rng.choice(np.arange(-300, 0), count, replace=False))
+            found[product, int(customer)] = [(int(d), float(rng.integers(1, 9))) for d in days]
+    return found
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def fitted(request) -> FittedModel:
+    model = find_model(request.param)
+    assert isinstance(model, ModelVersion)
+    return model if isinstance(model, FittedModel) else model.fit(patterns_of(histories()), seed=1)
+
+
+@pytest.fixture(scope="module")
+def patterns() -> Patterns:
+    return patterns_of(histories())
+
+
+def predict(model, patterns, seed=4):
+    return model.predict(patterns, weeks=WEEKS, draws=DRAWS, streams=Streams(seed))
+
+
+def test_shapes_and_ranges(fitted, patterns):
+    result = predict(fitted, patterns)
+    pairs, products, n = result.pairs, result.products, len(patterns)
+    assert pairs.next_order_quantiles.shape == (n, len(QUANTILES))
+    assert pairs.expected_orders.shape == pairs.p_order_by_week.shape == (n, WEEKS)
+    assert products.orders.shape == products.quantity.shape == (3, WEEKS, DRAWS)
+    assert products.product_id.tolist() == [3, 5, 8]
+    for p in (pairs.p_alive, pairs.confidence, pairs.p_order_by_week, pairs.open_interval_p):
+        assert np.all((p >= 0) & (p <= 1))
+    assert np.all(np.diff(pairs.p_order_by_week, axis=1) >= 0)
+    assert np.all(pairs.expected_orders.sum(axis=1) >= pairs.p_order_by_week[:, -1] - 1e-9)
+    assert not np.any(np.diff(pairs.next_order_quantiles, axis=1) < 0)
+    assert np.all(products.known_expected_quantity <= products.expected_quantity + 1e-9)
+    assert pairs.finite().all()
+
+
+def test_one_seed_one_result_and_another_seed_other_draws(fitted, patterns):
+    one, same, other = (predict(fitted, patterns, seed) for seed in (4, 4, 5))
+    assert np.array_equal(one.products.quantity, same.products.quantity)
+    assert not np.array_equal(one.products.quantity, other.products.quantity)
+
+
+def test_a_product_by_itself_is_predicted_as_in_a_batch(fitted, patterns):
+    batch = predict(fitted, patterns)
+    mask = patterns.product_id == 5
+    alone = predict(fitted, patterns.select(mask))
+    assert np.array_equal(alone.products.quantity[0], batch.products.quantity[1])
+    assert np.array_equal(alone.pairs.expected_orders, batch.pairs.expected_orders[mask])
+    assert np.array_equal(alone.pairs.confidence, batch.pairs.confidence[mask])
+
+
+def test_scaling_quantities_scales_demand(fitted, patterns):
+    tenfold = {k: [(d, 10 * q) for d, q in v] for k, v in histories().items()}
+    one, ten = predict(fitted, patterns), predict(fitted, patterns_of(tenfold))
+    assert np.allclose(ten.products.quantity, 10 * one.products.quantity)
+    assert np.allclose(ten.pairs.expected_quantity, 10 * one.pairs.expected_quantity)
+
+
+def test_nothing_to_predict_is_an_empty_result(fitted, patterns):
+    nobody = patterns.select(np.zeros(len(patterns), dtype=bool))
+    result = predict(fitted, nobody)
+    assert len(result.pairs.p_alive) == len(result.products.product_id) == 0
+    assert result.products.quantity.shape == (0, WEEKS, DRAWS)
+
+
+def test_saved_and_loaded_predicts_bit_for_bit(fitted, patterns, tmp_path):
+    fitted.save(tmp_path)
+    loaded = find_model(fitted.name).load(tmp_path)
+    assert (loaded.name, loaded.version) == (fitted.name, fitted.version)
+    one, two = predict(fitted, patterns), predict(loaded, patterns)
+    assert np.array_equal(one.products.quantity, two.products.quantity)
+    assert np.array_equal(
+        one.pairs.next_order_quantiles, two.pairs.next_order_quantiles, equal_nan=True
+    )

@@ -1,0 +1,303 @@
+"""The engine end to end, on a real database."""
+
+import json
+import logging
+from datetime import date
+
+import duckdb
+import numpy as np
+import pytest
+
+from tests.conftest import AS_OF, NOON, add_line, known_products
+from toolkit.engine.run import ForecastEngine
+from toolkit.errors import PredictionError, SourceError
+from toolkit.types import ProductForecast
+
+
+def test_forecast_has_the_fields_of_its_contract(engine):
+    forecast = engine.generate_forecast(1, str(AS_OF), min_orders=2, min_confidence=0.3)
+    assert isinstance(forecast, ProductForecast)
+    assert forecast.product_id == 1
+    assert forecast.forecast_period_weeks == len(forecast.weekly_forecasts) == 12
+    assert forecast.weekly_data is forecast.weekly_forecasts
+    summary = forecast.summary
+    assert (summary["forecast_start_date"], summary["forecast_end_date"]) == (
+        "2022-06-06",
+        "2022-08-28",
+    )
+    assert summary["product_name"] == "Article 1"
+    assert summary["total_predicted_revenue"] == pytest.approx(
+        summary["total_predicted_quantity"] * summary["unit_price"]
+    )
+    first, last = forecast.weekly_forecasts[0], forecast.weekly_forecasts[-1]
+    assert (first["week_start_date"], first["week_end_date"]) == ("2022-06-06", "2022-06-12")
+    assert last["week_end_date"] == summary["forecast_end_date"]
+    assert forecast.model_metadata["generated_at"] == "2025-11-11T12:00:00Z"
+    assert forecast.model_metadata["model_name"] == "pair_conjugate"
+    names = [c["customer_name"] for c in forecast.top_customers_by_volume]
+    assert all(name.startswith("Shop ") for name in names)
+
+
+def test_weeks_add_up_to_the_horizon(engine):
+    forecast = engine.generate_forecast(1, AS_OF)
+    weeks, summary = forecast.weekly_forecasts, forecast.summary
+    for weekly, total in (
+        ("predicted_quantity", "total_predicted_quantity"),
+        ("predicted_orders", "total_predicted_orders"),
+        ("predicted_revenue", "total_predicted_revenue"),
+    ):
+        assert sum(week[weekly] for week in weeks) == pytest.approx(summary[total])
+    for name in ("expected_orders", "expected_quantity", "known_expected_quantity"):
+        assert sum(week["demand"][name] for week in weeks) == pytest.approx(summary["demand"][name])
+
+
+def test_weekly_draws_sum_to_the_draws_of_the_horizon(engine):
+    """The horizon's quantiles come from the same draws as the weeks', summed one by one."""
+    patterns, _ = engine.pattern_analyzer.analyze(engine.source.order_events(AS_OF, [1]))
+    predictions, _ = engine.predictor.predict(patterns)
+    total = predictions.products.quantity[0].sum(axis=0)
+    forecast = engine.generate_forecast(1, AS_OF)
+    reported = forecast.summary["demand"]["quantity_quantiles"]
+    assert reported["q50"] == pytest.approx(np.quantile(total, 0.5))
+    assert reported["q95"] == pytest.approx(np.quantile(total, 0.95))
+
+
+def test_thresholds_filter_the_list_and_not_the_demand(engine):
+    everyone = engine.generate_forecast(1, AS_OF, min_orders=1, min_confidence=0.0)
+    middling = everyone.summary["avg_confidence"]
+    few = engine.generate_forecast(1, AS_OF, min_orders=4, min_confidence=middling)
+    assert 0 < few.summary["unique_customers"] < everyone.summary["unique_customers"]
+    assert few.summary["demand"] == everyone.summary["demand"]
+    assert few.summary["total_predicted_quantity"] < few.summary["demand"]["expected_quantity"]
+    assert everyone.summary["total_predicted_quantity"] == pytest.approx(
+        everyone.summary["demand"]["known_expected_quantity"]
+    )
+
+
+def test_batch_equals_single_calls(engine, database):
+    ids = known_products(database)
+    batch = engine.generate_forecasts(ids, AS_OF)
+    for product_id in ids:
+        assert engine.generate_forecast(product_id, AS_OF) == batch[product_id]
+
+
+def test_same_seed_same_bytes_and_another_seed_other_bytes(database):
+    def run(seed):
+        engine = ForecastEngine(database, seed=seed, clock=lambda: NOON)
+        return json.dumps(engine.generate_forecast(1, AS_OF).to_dict())
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+
+
+def test_order_of_rows_does_not_matter(orders, engine, database):
+    before = engine.generate_forecasts(known_products(database), AS_OF)
+    database.execute(
+        "CREATE TABLE shuffled AS FROM dbo.OrderItem ORDER BY hash(ID);"
+        "DELETE FROM dbo.OrderItem; INSERT INTO dbo.OrderItem FROM shuffled"
+    )
+    assert engine.generate_forecasts(known_products(database), AS_OF) == before
+
+
+def test_round_trip_through_json_is_exact(engine):
+    forecast = engine.generate_forecast(1, AS_OF)
+    assert ProductForecast.from_dict(json.loads(json.dumps(forecast.to_dict()))) == forecast
+
+
+def test_unknown_product_is_none_with_a_warning(engine, caplog):
+    assert engine.generate_forecast(987654, AS_OF) is None
+    assert "No customers found for product 987654" in caplog.text
+
+
+def test_no_customer_that_passes_is_none_with_a_warning(engine, caplog):
+    assert engine.generate_forecast(1, AS_OF, min_orders=1000) is None
+    assert "No predictable customers for product 1" in caplog.text
+
+
+def test_log_lines_of_a_forecast(engine, caplog):
+    caplog.set_level(logging.INFO, logger="toolkit")
+    engine.generate_forecast(1, AS_OF)
+    lines = [r.message for r in caplog.records]
+    assert lines[0] == "Generating forecast for product 1 as of 2022-06-06"
+    assert lines[1].endswith("customers for product 1")
+    assert lines[2].startswith("Pattern analysis: ")
+    assert lines[2].endswith("(confidence >= 0.3)")
+    assert lines[3].startswith("Forecast complete for product 1: ")
+
+
+def test_before_the_first_order_there_is_nothing(engine):
+    assert engine.generate_forecast(1, "1999-12-31") is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"as_of_date": "06.06.2022"}, r"YYYY-MM-DD, got '06\.06\.2022'"),
+        ({"as_of_date": "2022-02-30"}, "YYYY-MM-DD, got '2022-02-30'"),
+        ({"as_of_date": "20220606"}, "YYYY-MM-DD"),
+        ({"as_of_date": 20220606}, "YYYY-MM-DD, got 20220606"),
+        ({"min_orders": 0}, "min_orders has to be a whole number of at least 1, got 0"),
+        ({"min_orders": 1.5}, "got 1.5"),
+        ({"min_confidence": 1.1}, "min_confidence has to be a number from 0 to 1, got 1.1"),
+        ({"min_confidence": float("nan")}, "got nan"),
+        ({"product_id": "SKU-1"}, "product_id has to be a whole number, got 'SKU-1'"),
+    ],
+)
+def test_arguments_out_of_range_say_what_is_allowed(engine, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        engine.generate_forecast(**{"product_id": 1, "as_of_date": AS_OF} | arguments)
+
+
+@pytest.mark.parametrize("weeks", [0, -1, 105, 2.0, True, "12"])
+def test_horizon_out_of_range_says_what_is_allowed(database, weeks):
+    with pytest.raises(ValueError, match="forecast_weeks has to be a whole number from 1 to 104"):
+        ForecastEngine(database, weeks)
+
+
+def test_a_database_that_fails_is_an_error_and_logged(engine, database, caplog):
+    database.execute("DROP TABLE dbo.OrderItem")
+    with pytest.raises(SourceError, match="OrderItem"):
+        engine.generate_forecast(1, AS_OF)
+    assert "Error generating forecast for product 1" in caplog.text
+
+
+def test_connection_stays_open_and_usable(engine, database):
+    engine.generate_forecast(1, AS_OF)
+    assert database.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_pair_with_a_quantity_that_is_no_number_is_left_out_and_counted(engine, database, caplog):
+    healthy = engine.generate_forecast(1, AS_OF, 1, 0.0)
+    customer = healthy.top_customers_by_volume[0]["customer_id"]
+    add_line(database, product_id=1, customer_id=customer, day=-3, quantity=float("nan"))
+    forecast = engine.generate_forecast(1, AS_OF, 1, 0.0)
+    assert forecast.model_metadata["failed_pairs"] == 1
+    assert forecast.summary["unique_customers"] == healthy.summary["unique_customers"] - 1
+    assert f"Left out customer {customer} of product 1: quantity is nan" in caplog.text
+
+
+class Stumbling:
+    """A model that raises, or gives no finite number, on one customer."""
+
+    def __init__(self, model, customer_id, how):
+        self._model, self._customer_id, self._how = model, customer_id, how
+
+    name = "stumbling"
+    version = "1"
+
+    def predict(self, patterns, **settings):
+        found = patterns.customer_id == self._customer_id
+        if found.any() and self._how == "raise":
+            raise ZeroDivisionError("this customer is too much")
+        predictions = self._model.predict(patterns, **settings)
+        predictions.pairs.confidence[found] = np.nan
+        return predictions
+
+    def save(self, folder):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [("raise", "ZeroDivisionError: this customer is too much"), ("nan", "is not finite")],
+)
+def test_a_pair_that_breaks_the_model_is_left_out_and_the_rest_go_on(
+    database, engine, caplog, how, reason
+):
+    ids = known_products(database)
+    healthy = engine.generate_forecasts(ids, AS_OF, 1, 0.0)
+    customer = healthy[1].top_customers_by_volume[0]["customer_id"]
+    model = Stumbling(engine.predictor.model, customer, how)
+    stumbling = ForecastEngine(database, model=model, clock=lambda: NOON)
+    found = stumbling.generate_forecasts(ids, AS_OF, 1, 0.0)
+    assert f"Left out customer {customer} of product 1: " in caplog.text
+    assert reason in caplog.text
+    assert found[1].summary["unique_customers"] == healthy[1].summary["unique_customers"] - 1
+    (count,) = database.execute(
+        'SELECT count(DISTINCT oi.ProductID) FROM dbo.OrderItem oi JOIN dbo."Order" o'
+        " ON o.ID = oi.OrderID WHERE o.ClientAgreementID = ? AND oi.Created < ?",
+        [customer, AS_OF],
+    ).fetchone()
+    assert sum(f.model_metadata["failed_pairs"] for f in found.values() if f) == count
+
+
+def test_a_model_that_fails_on_everything_is_an_error(database, engine):
+    class Broken(Stumbling):
+        def predict(self, patterns, **settings):
+            raise RuntimeError("no parameters")
+
+    broken = ForecastEngine(database, model=Broken(engine.predictor.model, 0, "raise"))
+    with pytest.raises(PredictionError, match="stumbling failed: no parameters"):
+        broken.generate_forecast(1, AS_OF)
+
+
+def test_three_queries_for_one_product_and_for_all(database):
+    counted = Counting(database)
+    engine = ForecastEngine(counted)
+    engine.generate_forecast(1, AS_OF)
+    assert counted.queries == 3
+    counted.queries = 0
+    engine.generate_forecasts(known_products(database), AS_OF)
+    assert counted.queries == 3
+    assert counted.open_cursors == 0
+
+
+class Counting:
+    """A DB-API connection over DuckDB that counts queries and open cursors."""
+
+    def __init__(self, conn: duckdb.DuckDBPyConnection):
+        self._conn, self.queries, self.open_cursors = conn, 0, 0
+
+    def cursor(self):
+        self.open_cursors += 1
+        return CountingCursor(self, self._conn.cursor())
+
+
+class CountingCursor:
+    def __init__(self, owner, cursor):
+        self._owner, self._cursor = owner, cursor
+
+    def execute(self, sql, parameters):
+        self._owner.queries += 1
+        for name in parameters:
+            sql = sql.replace(f"%({name})s", f"${name}")
+        self._cursor.execute(sql, parameters)
+
+    def fetchmany(self, size):
+        return self._cursor.fetchmany(size)
+
+    def close(self):
+        self._owner.open_cursors -= 1
+        self._cursor.close()
+
+
+def test_a_db_api_connection_gives_the_same_forecast(engine, database):
+    other = ForecastEngine(Counting(database), clock=lambda: NOON)
+    assert other.generate_forecast(1, AS_OF) == engine.generate_forecast(1, AS_OF)
+
+
+def test_stage_objects_work_by_themselves(engine):
+    """The way of the data by hand: pattern, prediction, aggregate."""
+    batch = engine.generate_forecast(1, AS_OF, 2, 0.0)
+    customer = batch.top_customers_by_volume[0]
+    pattern = engine.pattern_analyzer.analyze_customer_product(
+        customer_id=customer["customer_id"], product_id=1, as_of_date="2022-06-06"
+    )
+    prediction = engine.predictor.predict_next_order(pattern=pattern, as_of_date="2022-06-06")
+    assert prediction.prediction_confidence == customer["avg_confidence"]
+    assert prediction.next_order_date.isoformat() == customer["next_order_date"]
+    forecast = engine.aggregator.aggregate_forecast(
+        product_id=1, predictions=[prediction], as_of_date="2022-06-06", conn=engine.conn
+    )
+    assert forecast.summary["product_name"] == "Article 1"
+    assert forecast.summary["unique_customers"] == 1
+    assert forecast.summary["demand"]["quantity_quantiles"] is None
+    assert engine.pattern_analyzer.analyze_customer_product(1, 1, AS_OF) is None
+    with pytest.raises(ValueError, match="the pattern was taken as of 2022-06-06"):
+        engine.predictor.predict_next_order(pattern, date(2022, 6, 7))
+
+
+def test_fallback_names_and_price(engine):
+    forecast = engine.aggregator.aggregate_forecast(123, [], "2025-11-11")
+    assert forecast.summary["product_name"] == "Product 123"
+    assert forecast.summary["unit_price"] == 35.0
