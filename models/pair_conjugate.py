@@ -18,7 +18,8 @@ When it is wrong
     fixed delivery weekdays. It is the baseline that the other versions have to beat.
 
 Parameters (fixed, weakly informative; durations in days)
-    rate_shape a = 1.5, typical_interval μ = 60: between 15 and 440 days, 9 times in 10.
+    rate_shape a = ½, typical_interval μ = 90: the shape of Jeffreys' prior for a rate, around one
+    order a quarter; 8 pairs in 10 between 33 days and 15 years. 2 a has to be a whole number.
     regularity weights: each doubling of k is half as likely as the one before.
     urn_weight = 2: one's own sizes outweigh the product's from the third order on.
     arrival shape 0.5, rate 91: half a new customer per product and quarter, known very vaguely.
@@ -61,8 +62,8 @@ REGULARITIES = (1, 2, 4, 8, 16, 32)
 class PairConjugate:
     """The model with its hyperparameters; see the module's docstring."""
 
-    rate_shape: float = 1.5
-    typical_interval: float = 60.0
+    rate_shape: float = 0.5
+    typical_interval: float = 90.0
     urn_weight: float = 2.0
     arrivals: ArrivalPrior = field(default_factory=lambda: ArrivalPrior(0.5, 91.0))
 

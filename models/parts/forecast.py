@@ -140,8 +140,9 @@ def _simulate(
         paths.new_orders[j], paths.new_quantity[j] = orders.mean(axis=0), quantity.mean(axis=0)
         simulate_pairs(
             rng, posterior.weights[rows], posterior.A[rows], posterior.B[rows], posterior.k,
-            posterior.open_days[rows], posterior.log_survived[rows], events, sizes, urn_weight,
-            paths.next_order_cdf[rows], orders, quantity, paths.later_orders[rows],
+            posterior.open_days[rows], posterior.survived[rows], posterior.log_survived[rows],
+            events, sizes, urn_weight, paths.next_order_cdf[rows], orders, quantity,
+            paths.later_orders[rows],
         )  # fmt: skip
         paths.orders[j], paths.quantity[j] = orders.T, quantity.T
     paths.later_orders[...] /= draws

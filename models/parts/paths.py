@@ -21,30 +21,47 @@ NEGLIGIBLE = 1e-6
 
 @jit
 def joint_survival(
-    weights: Floats, A: Floats, B: Floats, k: Ints, open_days: float, log_survived: Floats,
-    out: Floats,
+    weights: Floats, A: Floats, B: Floats, k: Ints, open_days: float, survived: float,
+    log_survived: Floats, out: Floats,
 ) -> None:  # fmt: skip
-    """P(component, next order after day d), [components, days], of one pair.
+    """P(component, next order after day d), [components, days], of one pair; whole 2 A.
 
-    ``log_survival`` for all days at once: the same finite sum, by Horner's rule.
+    ``log_survival`` for all days at once, without a logarithm or exponential per day: the finite
+    sum by Horner's rule, and z^A, relative to its value when the interval had survived, as the
+    2 A-th power of a square root by repeated squaring. Both loops run over days side by side.
     """
     days = out.shape[1]
     first = open_days + HALF_DAY
     coefficients = np.ones(k.max())
-    z = np.empty(days)
+    z, power = np.empty(days), np.empty(days)
     for c in range(len(weights)):
         out[c] = 0.0
         if weights[c] < NEGLIGIBLE:
             continue
+        z_survived = B[c] / (B[c] + k[c] * survived)
+        scale = weights[c] * np.exp(A[c] * np.log(z_survived) - log_survived[c])
+        coefficients[0] = scale
         for j in range(1, k[c]):
             coefficients[j] = coefficients[j - 1] * ((A[c] + j - 1.0) / j)
         for day in range(days):
             z[day] = B[c] / (B[c] + k[c] * (first + day))
+            power[day] = np.sqrt(z[day] / z_survived)
         for j in range(k[c] - 1, -1, -1):
             for day in range(days):
                 out[c, day] = out[c, day] * (1.0 - z[day]) + coefficients[j]
-        for day in range(days):
-            out[c, day] *= weights[c] * np.exp(A[c] * np.log(z[day]) - log_survived[c])
+        _multiply_by_power(out[c], power, round(2.0 * A[c]))
+
+
+@jit
+def _multiply_by_power(out: Floats, base: Floats, exponent: int) -> None:
+    """``out *= base ** exponent`` by repeated squaring; ``base`` is used up."""
+    while exponent > 0:
+        if exponent & 1:
+            for i in range(len(out)):
+                out[i] *= base[i]
+        for i in range(len(out)):
+            base[i] *= base[i]
+        exponent >>= 1
 
 
 @jit
@@ -115,13 +132,13 @@ def _follow(
 @jit
 def simulate_pairs(
     rng: Any, weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats,
-    log_survived: Floats, offset: Ints, sizes: Floats, urn_weight: float, cdf: Floats,
-    orders: Floats, quantity: Floats, later_orders: Floats,
+    survived: Floats, log_survived: Floats, offset: Ints, sizes: Floats, urn_weight: float,
+    cdf: Floats, orders: Floats, quantity: Floats, later_orders: Floats,
 ) -> None:  # fmt: skip
     """Fill in ``cdf`` and add the draws of one product's known pairs to the other results.
 
-    ``weights, A, B, log_survived``: [pairs, components]; ``k``: [components]; ``open_days``:
-    [pairs]; ``offset``: [pairs + 1] into the order ``sizes``; ``cdf``: [pairs, days], P(next
+    ``weights, A, B, log_survived``: [pairs, components]; ``k``: [components]; ``open_days,
+    survived``: [pairs]; ``offset``: [pairs + 1] into the order ``sizes``; ``cdf``: [pairs, days], P(next
     order by that day); ``orders, quantity``: [draws, weeks]; ``later_orders``: [pairs, weeks],
     orders after a path's first one, over all draws.
     """
@@ -129,7 +146,9 @@ def simulate_pairs(
     later, drawn = np.empty((len(k), horizon)), np.empty(horizon)
     for i in range(len(open_days)):
         pair_weights, pair_cdf, pair_later = weights[i], cdf[i], later_orders[i]
-        joint_survival(pair_weights, A[i], B[i], k, open_days[i], log_survived[i], later)
+        joint_survival(
+            pair_weights, A[i], B[i], k, open_days[i], survived[i], log_survived[i], later
+        )
         for day in range(horizon):
             pair_cdf[day] = 1.0 - later[:, day].sum()
         own = sizes[offset[i] : offset[i + 1]]

@@ -78,14 +78,14 @@ class PairPosterior:
     open_interval_p: Floats  # [pairs]
 
     def expected_interval(self) -> Floats:
-        """Posterior mean of 1/λ in days, [pairs]; needs A > 1.
+        """The expected interval in days, 1 / E[λ], [pairs]; finite for any prior.
 
-        1/λ times a Gamma(A, B) density is B / (A − 1) times a Gamma(A − 1, B) density.
+        λ times a Gamma(A, B) density is A / B times a Gamma(A + 1, B) density.
         """
-        log_easier = log_survival(self.survived[:, None], self.A - 1, self.B, self.k)
-        ratio = np.exp(log_easier - self.log_survived)
-        mean: Floats = np.sum(self.weights * self.B / (self.A - 1) * ratio, axis=1)
-        return mean
+        log_faster = log_survival(self.survived[:, None], self.A + 1, self.B, self.k)
+        ratio = np.exp(log_faster - self.log_survived)
+        mean_rate: Floats = np.sum(self.weights * self.A / self.B * ratio, axis=1)
+        return 1.0 / mean_rate
 
 
 def condition_on_open_interval(

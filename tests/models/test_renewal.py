@@ -56,7 +56,7 @@ def test_survival_stays_exact_where_probabilities_underflow():
 
 
 @pytest.mark.parametrize("open_days", [2.0, 40.0, 400.0])
-def test_expected_interval_given_the_open_one_is_the_posterior_mean(open_days):
+def test_expected_interval_given_the_open_one_is_one_over_the_mean_rate(open_days):
     k = np.array([1, 4])
     A = A0 + k[None, :] * 3.0
     B = A0 * MU + k[None, :] * 90.0
@@ -81,7 +81,7 @@ def test_expected_interval_given_the_open_one_is_the_posterior_mean(open_days):
             for c in range(2)
         )
 
-    assert posterior.expected_interval()[0] == pytest.approx(integral(-1) / integral(0), rel=1e-6)
+    assert posterior.expected_interval()[0] == pytest.approx(integral(0) / integral(1), rel=1e-6)
     assert posterior.open_interval_p[0] == pytest.approx(integral(0), rel=1e-6)
     assert posterior.weights.sum() == pytest.approx(1.0)
 

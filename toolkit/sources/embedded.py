@@ -64,12 +64,13 @@ def is_interrupt(exc: BaseException) -> bool:
     return type(exc) is RuntimeError and str(exc) == "Query interrupted"
 
 
-def open_database(path: Path, read_only: bool = True) -> duckdb.DuckDBPyConnection:
+def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyConnection:
     """Open an existing database; the caller closes it.
 
     Raises ``SourceError`` if the file is missing, is no DuckDB database, is being written by
     another process, or lacks the tables.
     """
+    path = Path(path)
     _refuse_what_is_no_database(path)
     try:
         conn = duckdb.connect(str(path), read_only=read_only)

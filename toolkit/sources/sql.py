@@ -263,8 +263,10 @@ def _values(row: Row) -> Sequence[object]:
 def _unmasked(column: object, dtype: str) -> Column:
     """A column of DuckDB's (masked if it holds NULL, a pandas Categorical for an ENUM)."""
     if isinstance(column, np.ma.MaskedArray):
-        nothing = np.nan if dtype == "float64" else None
-        return np.asarray(np.ma.filled(column.astype(dtype), nothing))
+        filled = np.array(np.ma.getdata(column), dtype=dtype)
+        nothing = np.array(np.nan if dtype == "float64" else None, dtype=dtype)
+        filled[np.ma.getmaskarray(column)] = nothing
+        return filled
     return np.asarray(column).astype(dtype, copy=False)
 
 

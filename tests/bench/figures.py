@@ -1,0 +1,173 @@
+"""What is measured: one function a figure, each on a real database."""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+
+from models.pair_conjugate import MODEL
+from tests.bench import numpy_twin
+from toolkit.cache.server import embedded_server
+from toolkit.demo import busiest_products
+from toolkit.engine.patterns import PatternAnalyzer
+from toolkit.engine.run import ForecastEngine
+from toolkit.model import Streams
+from toolkit.sources.embedded import open_database
+from toolkit.sources.generator import Truth, generate, load, write_folder
+from toolkit.sources.importer import import_folder
+from toolkit.sources.sql import as_source
+
+HORIZON_WEEKS = 12
+DRAWS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured number; ``at_most`` says on which side of ``target`` it should lie."""
+
+    figure: str
+    value: float
+    unit: str
+    target: float | None = None
+    at_most: bool = True
+
+    @property
+    def met(self) -> bool | None:
+        if self.target is None:
+            return None
+        return self.value <= self.target if self.at_most else self.value >= self.target
+
+
+def seconds(work: Callable[[], object], repeats: int = 1) -> float:
+    """Median wall time of ``work``."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def measure(folder: Path | None) -> Iterator[Figure]:
+    """All figures, on the order lines in ``folder`` or on generated ones."""
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        if folder is None:
+            folder = work / "orders"
+            folder.mkdir()
+            write_folder(generate(Truth(customers=300, products=3000, pairs=60_000), 1), folder)
+        database = work / "orders.duckdb"
+        report = import_folder(folder, database)
+        million = report.lines / 1e6
+        yield Figure("import, per 1 M lines", report.seconds / million, "s", 10)
+        as_of = report.last_date + timedelta(1) - timedelta(weeks=HORIZON_WEEKS)
+        with open_database(database) as conn:
+            yield from _batch(conn, as_of)
+            yield from _kernel(conn, as_of)
+            yield from _cache(conn, as_of)
+        yield from _commands(database, as_of, work)
+    yield from _products_of_known_size()
+
+
+def _batch(conn: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[Figure]:
+    products = busiest_products(conn, as_of, 1000)
+    counted = CountingConnection(conn)
+    engine = ForecastEngine(counted)
+    engine.generate_forecasts(products[:1], as_of)
+    yield Figure("queries, 1 product", counted.queries, "", 3)
+    counted.queries = 0
+    engine.generate_forecasts(products, as_of)
+    yield Figure(f"queries, {len(products):,} products", counted.queries, "", 3)
+    engine = ForecastEngine(conn)
+    took = seconds(lambda: engine.generate_forecasts(products, as_of), 3)
+    yield Figure(f"forecasts of {len(products):,} products", took, "s", 10)
+
+
+def _kernel(conn: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[Figure]:
+    events = as_source(conn).order_events(as_of)
+    patterns, _ = PatternAnalyzer(as_source(conn)).analyze(events)
+    patterns = patterns.select(patterns.split(30_000)[0])
+    settings = {"weeks": HORIZON_WEEKS, "draws": DRAWS}
+    ours = seconds(lambda: MODEL.predict(patterns, **settings, streams=Streams(1)), 3)
+    few = patterns.select(patterns.split(3_000)[0])
+    numpy = seconds(lambda: numpy_twin.simulate(few, HORIZON_WEEKS, DRAWS, 1))
+    per_second, plain = len(patterns) / ours, len(few) / numpy
+    yield Figure("prediction, pairs/s on one core", per_second, "", 25_000, at_most=False)
+    yield Figure("the same in plain NumPy, pairs/s", plain, "")
+    yield Figure("compiled over plain NumPy", per_second / plain, "×")
+
+
+def _cache(conn: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[Figure]:
+    engine = ForecastEngine(conn)
+    with embedded_server() as server, server.client() as client:
+        product, size = _product_of_20_kb(engine, busiest_products(conn, as_of, 200), as_of)
+        engine.generate_forecast_cached(product, client, as_of)
+        hit = seconds(lambda: engine.generate_forecast_cached(product, client, as_of), 1000)
+    yield Figure(f"cache hit, forecast of {size / 1000:.0f} KB, median", 1000 * hit, "ms", 0.5)
+
+
+def _product_of_20_kb(engine: ForecastEngine, products: list[int], as_of: date) -> tuple[int, int]:
+    """The product whose forecast is nearest to 20 KB of JSON, and its size."""
+    forecasts = engine.generate_forecasts(products, as_of)
+    sizes = {i: len(json.dumps(f.to_dict())) for i, f in forecasts.items() if f is not None}
+    product = min(sizes, key=lambda i: abs(sizes[i] - 20_000))
+    return product, sizes[product]
+
+
+def _commands(database: Path, as_of: date, work: Path) -> Iterator[Figure]:
+    def run(*arguments: str) -> None:
+        subprocess.run([tool, *arguments], check=True, capture_output=True)
+
+    tool = str(Path(sys.executable).with_name("toolkit"))
+    common = ["--db", str(database), "--as-of", str(as_of), "--out", str(work / "predictions")]
+    took = seconds(lambda: run("predict", "pair_conjugate", *common))
+    yield Figure("toolkit predict, all products", took, "s", 30)
+    yield Figure("toolkit --help", seconds(lambda: run("--help"), 5), "s", 0.4)
+
+
+def _products_of_known_size() -> Iterator[Figure]:
+    """Single uncached forecasts of products with 50 and 500 customers among a million lines."""
+    sizes = (50, 500, *(60,) * 900)
+    truth = Truth(customers=600, customers_per_product=sizes)
+    with duckdb.connect() as conn:
+        load(generate(truth, 2), conn)
+        engine = ForecastEngine(conn)
+        as_of = truth.start_date + timedelta(truth.days)
+        for product, (customers, target) in enumerate(((50, 40), (500, 100)), start=1):
+            took = seconds(lambda p=product: engine.generate_forecast(p, as_of), 15)
+            yield Figure(f"product with {customers} customers, uncached", 1000 * took, "ms", target)
+
+
+class CountingConnection:
+    """A DB-API connection over DuckDB that counts its queries."""
+
+    def __init__(self, conn: duckdb.DuckDBPyConnection) -> None:
+        self._conn, self.queries = conn, 0
+
+    def cursor(self) -> "CountingCursor":
+        return CountingCursor(self, self._conn.cursor())
+
+
+class CountingCursor:
+    """Takes ``%(name)s`` parameters, as pymssql does."""
+
+    def __init__(self, owner: CountingConnection, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._owner, self._cursor = owner, cursor
+
+    def execute(self, sql: str, parameters: dict[str, object]) -> None:
+        self._owner.queries += 1
+        self._cursor.execute(sql % {name: f"${name}" for name in parameters}, parameters)
+
+    def fetchmany(self, size: int) -> list[tuple[object, ...]]:
+        return self._cursor.fetchmany(size)
+
+    def close(self) -> None:
+        self._cursor.close()
