@@ -78,7 +78,7 @@ def check(db: Database, as_json: Json = False) -> None:
     with _status("Checking"), open_database(db) as conn:
         report = check_database(conn)
     show_check(report, db, as_json)
-    if report.failures:
+    if not report.ok:
         raise typer.Exit(2)
 
 

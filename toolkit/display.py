@@ -46,7 +46,7 @@ def show_check(report: "CheckReport", database: Path, as_json: bool) -> None:
             {
                 "database": str(database),
                 "rows": dict(report.rows),
-                "failures": _findings(report.failures),
+                "fatal": _findings(report.fatal),
                 "notices": _findings(report.notices),
             }
         )

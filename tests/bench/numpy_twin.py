@@ -1,6 +1,7 @@
 """The work of the compiled path kernel in plain NumPy: the same model, vectorised over draws."""
 
 import numpy as np
+from scipy.special import betainc, betaincinv
 
 from models.pair_conjugate import MODEL
 from toolkit.tables import DAYS_PER_WEEK, Patterns
@@ -48,8 +49,6 @@ def _add_part(patterns: Patterns, totals: np.ndarray, rng: np.random.Generator) 
 
 def _outlasting(A, B, k, survived, rng) -> tuple[np.ndarray, np.ndarray]:
     """Rates and next intervals longer than ``survived``, by inverting the beta distribution."""
-    from scipy.special import betainc, betaincinv
-
     z0 = B / (B + k * survived)
     z = betaincinv(A, k, rng.random(len(A)) * betainc(A, k, z0))
     x = B / k * (1 / np.maximum(z, 1e-300) - 1)

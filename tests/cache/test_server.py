@@ -22,6 +22,8 @@ ROOT = Path(toolkit.__file__).parents[1]
 PROGRAM = """
 import os, signal, sys, threading, time
 from toolkit.cache.server import embedded_server
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job in the background
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 with embedded_server() as server:
     print(server.client().info("server")["process_id"], server.socket, flush=True)
     {body}

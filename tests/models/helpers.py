@@ -27,7 +27,7 @@ def analyzed(events: OrderEvents) -> Patterns:
 
 
 def split_at(orders: GeneratedOrders, day: int) -> tuple[OrderEvents, OrderEvents]:
-    """Events before and from ``day`` (counted from the generator's start) on, both relative to it."""
+    """Events before ``day`` (of the generator's span) and from it on, both relative to it."""
     as_of = orders.truth.start_date + timedelta(day)
     lines = orders.order_lines
     since = (lines["ordered_at"].dt.normalize() - np.datetime64(as_of)).dt.days

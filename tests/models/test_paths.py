@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import betainc
 
 from models.pair_conjugate import MODEL
 from models.parts.arrivals import ArrivalPrior, arrival_posteriors
@@ -118,8 +119,6 @@ def test_quantiles_and_confidence_are_those_of_the_daily_distribution():
 
 
 def slow_cdf(posterior, row, day):
-    from scipy.special import betainc
-
     total = 0.0
     for c, k in enumerate(posterior.k):
         B, A = posterior.B[row, c], posterior.A[row, c]

@@ -167,10 +167,7 @@ def _read_parquet(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> _F
 
 def _read_csv(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> _File:
     header, delimiter = _header(path, LAYOUT[table])
-    twice = [f"column {name} appears twice" for name in set(header) if header.count(name) > 1]
     columns = dict.fromkeys(header, "VARCHAR")
-    if twice:
-        return _File("(SELECT 1 WHERE false)", {}, "''", _findings(table, twice))
     declared = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in columns)
     conn.execute(
         f"CREATE TEMP TABLE text_{table} AS SELECT * FROM read_csv({_path_literal(path)},"
@@ -183,14 +180,20 @@ def _read_csv(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> _File:
 
 def _header(path: Path, expected: Iterable[str]) -> tuple[list[str], str]:
     """The column names of a CSV file, cut by the delimiter that yields most of the expected."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
+    with path.open("rb") as file:
+        first = file.readline().decode("utf-8-sig")
 
     def cut(delimiter: str) -> list[str]:
         return [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
 
     delimiter = max(_DELIMITERS, key=lambda d: len(set(cut(d)) & set(expected)))
-    return cut(delimiter), delimiter
+    header = cut(delimiter)
+    if not header:
+        raise csv.Error("it is empty")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise csv.Error(f"column {', '.join(twice)} appears twice")
+    return header, delimiter
 
 
 def _rejects(conn: duckdb.DuckDBPyConnection, table: str) -> tuple[Finding, ...]:
@@ -202,10 +205,6 @@ def _rejects(conn: duckdb.DuckDBPyConnection, table: str) -> tuple[Finding, ...]
         return ()
     examples = shown(f"line {line}: {reason}" for line, reason in rejects)
     return (Finding(table, "lines cannot be read", len(rejects), examples),)
-
-
-def _findings(table: str, rules: Iterable[str]) -> tuple[Finding, ...]:
-    return tuple(Finding(table, rule, 0) for rule in rules)
 
 
 def _count(conn: duckdb.DuckDBPyConnection, relation: str) -> int:

@@ -279,23 +279,26 @@ def _on_weekday(day: Ints, weekday: Ints, earliest: Ints) -> Ints:
 
 
 class _Clock:
-    """Operational time: months with a high season factor hold more of it."""
+    """Operational time: days of months with a high season factor hold more of it.
+
+    A day reaches from half a day before its number to half a day after it, an order lies in the
+    middle of its day; without season, intervals are then rounded to the nearest whole day.
+    """
 
     def __init__(self, truth: Truth) -> None:
-        self._flat = len(set(truth.season)) == 1
-        self._grid = np.arange(-truth.run_in_days - DAYS_PER_WEEK, truth.days + DAYS_PER_WEEK + 1)
-        dates = np.datetime64(truth.start_date, "D") + self._grid[:-1]
+        first, last = -truth.run_in_days - DAYS_PER_WEEK, truth.days + DAYS_PER_WEEK
+        dates = np.datetime64(truth.start_date, "D") + np.arange(first, last)
         month = dates.astype("datetime64[M]").astype(np.int64) % MONTHS
-        factors = np.array(truth.season) / np.mean(truth.season)
-        self._time: Floats = np.concatenate([[0.0], np.cumsum(factors[month])])
+        length = np.array(truth.season)[month] / np.mean(truth.season)
+        self._first = first
+        self._start: Floats = np.concatenate([[0.0], np.cumsum(length)])
+        self._middle: Floats = self._start[:-1] + length / 2
 
     def after(self, day: Ints, interval: Floats) -> Ints:
         """The day on which an interval ends that begins on ``day``; at least the next day."""
-        if self._flat:
-            return day + np.maximum(1, np.floor(interval + 0.5).astype(np.int64))
-        end = self._time[day - self._grid[0]] + interval
-        reached: Floats = np.interp(end, self._time, self._grid)
-        return np.maximum(day + 1, np.floor(reached + 0.5).astype(np.int64))
+        end = self._middle[day - self._first] + interval
+        reached = np.searchsorted(self._start, end, side="right") - 1 + self._first
+        return np.maximum(day + 1, reached)
 
 
 def _draw_sizes(
@@ -308,7 +311,9 @@ def _draw_sizes(
 
     def draw(product: Ints) -> Ints:
         uniform = rng.random(len(product))
-        index = sum((uniform > edge[product]).astype(np.int64) for edge in reached.T)
+        index = np.zeros(len(product), dtype=np.int64)
+        for edge in reached.T:
+            index += uniform > edge[product]
         drawn: Ints = sizes[index]
         return drawn
 

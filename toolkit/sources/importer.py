@@ -81,6 +81,8 @@ def import_folder(
 
 
 def _refuse_to_overwrite(database: Path, replace: bool) -> None:
+    if "?" in str(database.absolute()):  # DuckDB would put its log beside another name
+        raise SourceError(f"the path of a database must hold no question mark: {database}")
     if not database.parent.is_dir():
         raise SourceError(f"there is no folder {database.parent} to write {database.name} to")
     if not database.exists():

@@ -1,0 +1,312 @@
+"""What every order source keeps. A new source is one more entry of ``SOURCES``."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.sources.helpers import (
+    AS_OF,
+    NAMES,
+    PRODUCTS,
+    Line,
+    PyformatConnection,
+    assert_same_events,
+    database,
+    rows_of,
+)
+from toolkit.errors import SourceError
+from toolkit.sources.base import OrderSource, ProductInfo
+from toolkit.sources.generator import Truth, generate, load
+from toolkit.sources.sql import as_source
+
+# Each makes a source of the orders in a DuckDB database.
+SOURCES = {
+    "duckdb": as_source,
+    "db_api": lambda conn: as_source(PyformatConnection(conn)),
+}
+
+
+@pytest.fixture(params=SOURCES)
+def open_source(request):
+    return SOURCES[request.param]
+
+
+LINES = [
+    Line(1, 102, 1, -10, quantity=2, price=5.0),
+    Line(1, 102, 2, -10, quantity=7, price=3.0),
+    Line(2, 102, 1, -10, quantity=3, price=6.0, hour=9),
+    Line(3, 101, 1, -1, quantity=4, price=8.0, hour=23),
+    Line(4, 101, 1, -30, quantity=1, price=4.0),
+    Line(5, 103, 3, -5, quantity=1, price=None),
+]
+
+
+def everything(source, product_ids=tuple(PRODUCTS)):
+    """All that a source says at ``AS_OF``, comparable with ==."""
+    return (
+        rows_of(source.order_events(AS_OF)),
+        rows_of(source.order_events(AS_OF, product_ids)),
+        source.products(AS_OF, product_ids),
+        source.customer_names(tuple(NAMES)),
+    )
+
+
+def queries_during(conn, action):
+    """The statements that the database itself saw."""
+    conn.execute("CALL truncate_duckdb_logs()")
+    conn.execute("CALL enable_logging('QueryLog')")
+    action()
+    conn.execute("CALL disable_logging()")
+    seen = conn.execute("SELECT message FROM duckdb_logs WHERE type = 'QueryLog'").fetchall()
+    return [message for (message,) in seen if "logging" not in message]
+
+
+def connections(conn):
+    return conn.execute("SELECT * FROM duckdb_connection_count()").fetchone()[0]
+
+
+def test_is_a_source(open_source):
+    assert isinstance(open_source(database(LINES)), OrderSource)
+
+
+def test_events_are_net_sums_per_product_customer_day_in_order(open_source):
+    events = open_source(database(LINES)).order_events(AS_OF)
+    assert rows_of(events) == [
+        (1, 101, -30, 1.0),
+        (1, 101, -1, 4.0),
+        (1, 102, -10, 5.0),
+        (2, 102, -10, 7.0),
+        (3, 103, -5, 1.0),
+    ]
+    assert events.as_of_date == AS_OF
+    assert events.day.dtype == events.product_id.dtype == events.customer_id.dtype == np.int64
+    assert events.quantity.dtype == np.float64
+
+
+def test_events_of_a_list_of_products(open_source):
+    source = open_source(database(LINES))
+    assert {row[0] for row in rows_of(source.order_events(AS_OF, [3, 1, 99, 3]))} == {1, 3}
+    assert len(source.order_events(AS_OF, [99])) == 0
+    assert len(source.order_events(AS_OF, np.array([2], dtype=np.int32))) == 1
+
+
+def test_products_carry_name_and_last_price_before_the_date(open_source):
+    source = open_source(database(LINES))
+    assert source.products(AS_OF, [3, 1, 2, 99]) == {
+        1: ProductInfo("Nuts", 8.0),
+        2: ProductInfo("Bolts", 3.0),
+        3: ProductInfo("Nails", None),
+    }
+    assert source.products(AS_OF - timedelta(10), [1]) == {1: ProductInfo("Nuts", 4.0)}
+
+
+def test_a_product_without_a_name(open_source):
+    source = open_source(database(LINES, products={1: None}))
+    assert source.products(AS_OF, [1]) == {1: ProductInfo(None, 8.0)}
+
+
+def test_customers_without_a_name_are_left_out(open_source):
+    source = open_source(database(LINES, names={101: "Ann", 103: None}))
+    assert source.customer_names([103, 102, 101, 101, 7]) == {101: "Ann"}
+
+
+def test_no_ids_need_no_query(open_source):
+    conn = database(LINES)
+    source = open_source(conn)
+
+    def ask():
+        assert len(source.order_events(AS_OF, [])) == 0
+        assert source.products(AS_OF, []) == {}
+        assert source.customer_names([]) == {}
+
+    assert queries_during(conn, ask) == []
+
+
+def test_an_empty_database(open_source):
+    source = open_source(database([], products={}, names={}))
+    assert everything(source) == ([], [], {}, {})
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+def test_each_question_is_one_query(open_source, count):
+    conn = database(LINES)
+    source = open_source(conn)
+    ids = list(range(count))
+    for ask in (
+        lambda: source.order_events(AS_OF, ids),
+        lambda: source.order_events(AS_OF),
+        lambda: source.products(AS_OF, ids),
+        lambda: source.customer_names(ids),
+    ):
+        assert len(queries_during(conn, ask)) == 1
+
+
+def test_returns_are_netted_and_what_nets_to_nothing_is_no_event(open_source):
+    lines = [
+        Line(1, 101, 1, -9, quantity=5),
+        Line(2, 101, 1, -9, quantity=-2, hour=8),
+        Line(3, 102, 1, -9, quantity=3),
+        Line(4, 102, 1, -9, quantity=-3, hour=8),
+        Line(5, 103, 1, -9, quantity=-1),
+        Line(6, 103, 1, -8, quantity=4),
+    ]
+    events = open_source(database(lines)).order_events(AS_OF)
+    assert rows_of(events) == [(1, 101, -9, 3.0), (1, 103, -8, 4.0)]
+
+
+def test_fractions_net_to_nothing_too(open_source):
+    parts = [0.1, 0.2, -0.3, 0.7, -0.7]
+    lines = [Line(i, 101, 1, -2, quantity=q) for i, q in enumerate(parts, start=1)]
+    assert len(open_source(database(lines)).order_events(AS_OF)) == 0
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), float("inf")])
+def test_a_quantity_that_is_no_number_is_nan(open_source, nothing):
+    lines = [Line(1, 101, 1, -9, quantity=nothing), Line(2, 101, 1, -8, quantity=2)]
+    quantity = open_source(database(lines)).order_events(AS_OF).quantity
+    np.testing.assert_array_equal(quantity, [np.nan, 2.0])
+
+
+def test_a_clock_time_on_the_as_of_date_lets_nothing_more_in(open_source):
+    source = open_source(database([*LINES, Line(9, 101, 1, 0, hour=8)]))
+    noon = datetime(AS_OF.year, AS_OF.month, AS_OF.day, 12)
+    events = source.order_events(noon, [1])
+    assert_same_events(events, source.order_events(AS_OF, [1]))
+    assert source.products(noon, [1]) == source.products(AS_OF, [1])
+
+
+def test_equal_prices_in_time_are_settled_by_the_line_id(open_source):
+    lines = [Line(1, 101, 1, -9, price=5.0), Line(2, 102, 1, -9, price=7.0)]
+    assert open_source(database(lines)).products(AS_OF, [1])[1].unit_price == 7.0
+    assert open_source(database(lines[::-1])).products(AS_OF, [1])[1].unit_price == 5.0
+
+
+def test_a_return_sets_no_price(open_source):
+    lines = [Line(1, 101, 1, -9, price=5.0), Line(2, 101, 1, -2, quantity=-1, price=99.0)]
+    assert open_source(database(lines)).products(AS_OF, [1])[1].unit_price == 5.0
+
+
+def test_ids_beyond_32_bits(open_source):
+    big = 2**53 + 1
+    source = open_source(database([Line(big, big, big, -1)], products={big: "Far"}))
+    assert rows_of(source.order_events(AS_OF, [big])) == [(big, big, -1, 1.0)]
+    assert source.products(AS_OF, [big])[big].name == "Far"
+
+
+order_lines = st.builds(
+    Line,
+    order_id=st.integers(1, 8),
+    customer_id=st.sampled_from(sorted(NAMES)),
+    product_id=st.sampled_from(sorted(PRODUCTS)),
+    day=st.integers(-6, 4),
+    quantity=st.sampled_from([1.0, 2.5, -1.0, None]),
+    price=st.sampled_from([1.0, 2.0, None]),
+    added=st.none() | st.integers(-6, 4),
+    hour=st.integers(0, 23),
+)
+
+
+def consistent(lines):
+    """The same lines, where an order has one customer and one date."""
+    first = {}
+    for line in lines:
+        first.setdefault(line.order_id, line)
+    return [
+        replace(x, customer_id=first[x.order_id].customer_id, day=first[x.order_id].day)
+        for x in lines
+    ]
+
+
+@pytest.mark.parametrize("open_source", SOURCES.values(), ids=SOURCES)
+@settings(deadline=None, max_examples=40)
+@given(lines=st.lists(order_lines, max_size=25).map(consistent))
+def test_nothing_at_or_after_the_date_is_seen(open_source, lines):
+    known = [line for line in lines if line.day < 0 and (line.added or line.day) < 0]
+    known = [line for line in known if line.added != 0]
+    with database(known) as past, database(lines) as all_of_it:
+        expected = repr(everything(open_source(past)))
+        assert repr(everything(open_source(all_of_it))) == expected
+
+
+@pytest.mark.parametrize("open_source", SOURCES.values(), ids=SOURCES)
+@settings(deadline=None, max_examples=20)
+@given(data=st.data(), lines=st.lists(order_lines, max_size=25).map(consistent))
+def test_the_order_of_rows_changes_no_event(open_source, data, lines):
+    shuffled = data.draw(st.permutations(lines))
+    with database(lines) as one, database(shuffled) as other:
+        assert repr(everything(open_source(one))[:2]) == repr(everything(open_source(other))[:2])
+
+
+def test_an_item_added_later_to_an_old_order_is_not_known(open_source):
+    late = Line(1, 102, 1, -10, quantity=50, price=99.0, added=0)
+    early = Line(9, 103, 2, 3, quantity=50, price=99.0, added=-2)
+    expected = everything(open_source(database(LINES)))
+    assert everything(open_source(database([*LINES, late, early]))) == expected
+
+
+BROKEN = {
+    "a table is missing": 'DROP TABLE dbo."OrderItem"; DROP TABLE dbo.Client',
+    "a column is missing": "ALTER TABLE dbo.OrderItem DROP Created; ALTER TABLE dbo.Client DROP ID",
+    "an id is text": "ALTER TABLE dbo.OrderItem ALTER ProductID TYPE VARCHAR USING 'x';"
+    "ALTER TABLE dbo.Client ALTER ID TYPE VARCHAR USING 'x'",
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
+def test_a_failing_database_is_one_clear_error_and_leaves_no_cursor(open_source, fault):
+    conn = database(LINES)
+    conn.execute(fault)
+    source = open_source(conn)
+    before = connections(conn)
+    for subject, ask in {
+        "order events": lambda: source.order_events(AS_OF, [1]),
+        "products": lambda: source.products(AS_OF, [1]),
+        "customer names": lambda: source.customer_names([101]),
+    }.items():
+        with pytest.raises(SourceError, match=f"^{subject} could not be read: .") as caught:
+            ask()
+        assert caught.value.__cause__ is not None
+        assert connections(conn) == before
+
+
+def test_the_connection_stays_its_owners(open_source):
+    conn = database(LINES)
+    source = open_source(conn)
+    before = connections(conn)
+    first = everything(source)
+    assert connections(conn) == before
+    conn.execute("INSERT INTO dbo.Client VALUES (200, 'Dee')")
+    assert source.customer_names([200]) == {200: "Dee"}
+    assert everything(source) == first
+
+
+def test_a_closed_connection_is_a_source_error(open_source):
+    conn = database(LINES)
+    source = open_source(conn)
+    conn.close()
+    with pytest.raises(SourceError, match="order events could not be read"):
+        source.order_events(AS_OF)
+
+
+def test_an_id_that_is_no_whole_number_is_the_callers_mistake(open_source):
+    with pytest.raises(TypeError):
+        open_source(database(LINES)).order_events(AS_OF, ["1"])
+
+
+def test_agrees_with_pandas_on_generated_orders(open_source):
+    orders = generate(Truth(customers=40, products=15, pairs=250, days=300), seed=3)
+    with duckdb.connect() as conn:
+        load(orders, conn)
+        as_of = orders.truth.start_date + timedelta(250)
+        events = open_source(conn).order_events(as_of)
+    frame = orders.order_lines.assign(
+        day=(orders.order_lines.ordered_at - np.datetime64(as_of)).dt.days
+    )
+    expected = frame[frame.day < 0].groupby(["product_id", "customer_id", "day"]).quantity.sum()
+    assert [row[:3] for row in rows_of(events)] == list(expected.index)
+    np.testing.assert_array_equal(events.quantity, expected)

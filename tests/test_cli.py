@@ -1,0 +1,173 @@
+"""The command line as a process of its own: output, exit codes, tables."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import AS_OF
+from toolkit.sources.generator import write_folder
+
+TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
+QUANTILES = ["q05", "q10", "q25", "q50", "q75", "q90", "q95"]
+
+
+def run(*arguments, cwd) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [TOOLKIT, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def place(orders, tmp_path_factory) -> Path:
+    """A folder with order lines and the database imported from them."""
+    place = tmp_path_factory.mktemp("cli")
+    (place / "orders").mkdir()
+    write_folder(orders, place / "orders", "csv")
+    done = run("import", "orders", "--db", "orders.duckdb", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "12 products" in done.stdout
+    return place
+
+
+def test_check_finds_nothing_wrong(place):
+    done = run("check", "--db", "orders.duckdb", "--json", cwd=place)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["fatal"] == []
+
+
+def test_forecast_shows_weeks_customers_and_risks(place):
+    done = run("forecast", 1, "--db", "orders.duckdb", "--as-of", AS_OF, cwd=place)
+    assert done.returncode == 0
+    for part in ("Article 1", "Demand by week", "Top customers", "Customers at risk", "2022-08-22"):
+        assert part in done.stdout
+
+
+def test_forecast_as_json_is_the_forecast(place, engine):
+    done = run("forecast", 1, "--db", "orders.duckdb", "--as-of", AS_OF, "--json", cwd=place)
+    found = json.loads(done.stdout)
+    found["model_metadata"]["generated_at"] = "2025-11-11T12:00:00Z"
+    assert found == engine.generate_forecast(1, AS_OF).to_dict()
+
+
+def test_nothing_to_forecast_is_no_failure(place):
+    done = run("forecast", 4711, "--db", "orders.duckdb", "--as-of", AS_OF, "--json", cwd=place)
+    assert done.returncode == 0
+    assert json.loads(done.stdout) is None
+    assert "No customers found for product 4711" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def tables(place) -> tuple[pd.DataFrame, pd.DataFrame]:
+    done = run(
+        "predict", "pair_conjugate", "--db", "orders.duckdb", "--as-of", AS_OF, "--out", "out",
+        cwd=place,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (place / "out").iterdir()) == [
+        "pairs.parquet",
+        "product_weeks.parquet",
+    ]
+    return (
+        pd.read_parquet(place / "out" / "product_weeks.parquet"),
+        pd.read_parquet(place / "out" / "pairs.parquet"),
+    )
+
+
+def test_product_weeks_column_by_column(tables):
+    weeks, _ = tables
+    assert list(weeks.columns) == [
+        "product_id", "week_number", "week_start_date", "expected_orders", "expected_quantity",
+        *(f"quantity_{q}" for q in QUANTILES), "known_expected_quantity",
+    ]  # fmt: skip
+    assert len(weeks) == 12 * weeks["product_id"].nunique()
+    first = weeks.groupby("product_id").first()
+    assert (first["week_start_date"] == pd.Timestamp(AS_OF)).all()
+    assert set(weeks["week_number"]) == set(range(1, 13))
+    quantiles = weeks[[f"quantity_{q}" for q in QUANTILES]].to_numpy()
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    assert (weeks["known_expected_quantity"] <= weeks["expected_quantity"]).all()
+
+
+def test_pairs_column_by_column(tables, orders):
+    _, pairs = tables
+    assert list(pairs.columns) == [
+        "customer_id", "product_id", "order_count", "p_alive", "confidence", "next_order_date",
+        *(f"next_order_{q}" for q in QUANTILES), "expected_orders",
+        *(f"p_order_w{week}" for week in range(1, 13)),
+    ]  # fmt: skip
+    lines = orders.order_lines
+    known = lines[lines["ordered_at"] < pd.Timestamp(AS_OF)]
+    assert len(pairs) == len(known[["customer_id", "product_id"]].drop_duplicates())
+    assert (pairs["next_order_date"].dropna() >= pd.Timestamp(AS_OF)).all()
+    assert pairs["next_order_date"].equals(pairs["next_order_q50"])
+    weekly = pairs[[f"p_order_w{week}" for week in range(1, 13)]].to_numpy()
+    assert (np.diff(weekly, axis=1) >= 0).all()
+
+
+def test_predict_agrees_with_the_engine(tables, engine):
+    weeks, pairs = tables
+    forecast = engine.generate_forecast(1, AS_OF, 1, 0.0)
+    week = weeks[weeks["product_id"] == 1].iloc[0]
+    demand = forecast.weekly_forecasts[0]["demand"]
+    assert week["expected_quantity"] == demand["expected_quantity"]
+    assert week["quantity_q90"] == pytest.approx(demand["quantity_quantiles"]["q90"], rel=1e-6)
+    assert (pairs["product_id"] == 1).sum() == forecast.summary["unique_customers"]
+
+
+BAD = [
+    (["forecast", 1, "--db", "nowhere.duckdb"], "there is no database nowhere.duckdb"),
+    (["forecast", 1, "--db", "orders.duckdb", "--as-of", "6/6/2022"], "got '6/6/2022'"),
+    (["forecast", 1, "--db", "orders.duckdb", "--weeks", "-3"], "from 1 to 104, got -3"),
+    (["forecast", 1, "--db", "orders.duckdb", "--min-confidence", "2"], "from 0 to 1, got 2.0"),
+    (["forecast", "abc", "--db", "orders.duckdb"], "valid integer"),
+    (["import", "nothing", "--db", "new.duckdb"], "there is no such folder"),
+    (["predict", "oracle", "--db", "orders.duckdb", "--out", "o"], "unknown model 'oracle'"),
+    (["predict", "pair_conjugate@9", "--db", "orders.duckdb", "--out", "o"], "no version '9'"),
+    (["check", "--db", "orders/order_lines.csv"], "is not a DuckDB database"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_what_the_user_got_wrong_is_one_sentence_and_exit_code_2(place, arguments, message):
+    done = run(*arguments, cwd=place)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (place / "o").exists()
+
+
+def test_predicting_before_the_first_order_fails_and_says_so(place):
+    done = run(
+        "predict", "pair_conjugate", "--db", "orders.duckdb", "--as-of", "1999-01-01",
+        "--out", "o", cwd=place,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "holds no order before 1999-01-01" in done.stderr
+
+
+def test_broken_folder_lists_everything_and_keeps_the_database(place):
+    broken = place / "broken"
+    broken.mkdir()
+    lines = pd.read_csv(place / "orders" / "order_lines.csv").head(50)
+    lines.loc[3, "quantity"] = np.nan
+    lines.loc[5, "unit_price"] = -1.0
+    lines.drop(columns="ordered_at").to_csv(broken / "order_lines.csv", index=False)
+    before = (place / "orders.duckdb").read_bytes()
+    done = run("import", "broken", "--db", "orders.duckdb", cwd=place)
+    assert done.returncode == 2
+    for part in ("ordered_at", "quantity", "unit_price", "products", "customers"):
+        assert part in done.stderr
+    assert (place / "orders.duckdb").read_bytes() == before
+
+
+def test_importing_the_toolkit_pulls_in_neither_sampler_nor_tracking():
+    code = (
+        "import sys, toolkit, toolkit.engine.run, toolkit.cli;"
+        "sys.exit(any(m in sys.modules for m in ('pymc', 'mlflow', 'arviz', 'pytensor')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
