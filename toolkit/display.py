@@ -126,8 +126,9 @@ def _weeks(forecast: ProductForecast) -> Table:
     table = _table(
         "Demand by week, all customers",
         ("week", "from"),
-        ("orders", "units", "80 % interval", "most likely customers"),
+        ("orders", "units", "80 % interval"),
     )
+    table.add_column("most likely customers")
     for week in forecast.weekly_forecasts:
         demand = week["demand"]
         quantiles = demand["quantity_quantiles"]

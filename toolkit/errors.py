@@ -31,9 +31,14 @@ class Finding:
     examples: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """``order_lines: quantity is not a number (3 rows; e.g. line 7: nan)``."""
+        """``order_lines: quantity is not a number (3 rows; e.g. line 7: nan)``.
+
+        What is not about rows counts none of them: ``cancellations.csv: is not read``.
+        """
+        if not self.rows and not self.examples:
+            return f"{self.table}: {self.rule}"
         shown = f"; e.g. {', '.join(self.examples)}" if self.examples else ""
-        rows = f"{self.rows} row{'s' if self.rows != 1 else ''}"
+        rows = f"{self.rows:,} row{'s' if self.rows != 1 else ''}"
         return f"{self.table}: {self.rule} ({rows}{shown})"
 
 

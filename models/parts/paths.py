@@ -138,9 +138,9 @@ def simulate_pairs(
     """Fill in ``cdf`` and add the draws of one product's known pairs to the other results.
 
     ``weights, A, B, log_survived``: [pairs, components]; ``k``: [components]; ``open_days,
-    survived``: [pairs]; ``offset``: [pairs + 1] into the order ``sizes``; ``cdf``: [pairs, days], P(next
-    order by that day); ``orders, quantity``: [draws, weeks]; ``later_orders``: [pairs, weeks],
-    orders after a path's first one, over all draws.
+    survived``: [pairs]; ``offset``: [pairs + 1] into the order ``sizes``; ``cdf``: [pairs, days],
+    P(next order by that day); ``orders, quantity``: [draws, weeks]; ``later_orders``: [pairs,
+    weeks], orders after a path's first one, over all draws.
     """
     horizon = cdf.shape[1]
     later, drawn = np.empty((len(k), horizon)), np.empty(horizon)
