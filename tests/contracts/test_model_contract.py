@@ -74,6 +74,13 @@ def test_a_product_by_itself_is_predicted_as_in_a_batch(fitted, patterns):
     assert np.array_equal(alone.pairs.confidence, batch.pairs.confidence[mask])
 
 
+def test_products_of_equal_history_get_draws_of_their_own(fitted):
+    history = [(-90, 2.0), (-60, 3.0), (-20, 2.0)]
+    twins = patterns_of({(p, c): history for p in (1, 2) for c in range(5)})
+    one, other = predict(fitted, twins).products.quantity
+    assert abs(np.corrcoef(one.sum(axis=0), other.sum(axis=0))[0, 1]) < 0.5
+
+
 def test_scaling_quantities_scales_demand(fitted, patterns):
     tenfold = {k: [(d, 10 * q) for d, q in v] for k, v in histories().items()}
     one, ten = predict(fitted, patterns), predict(fitted, patterns_of(tenfold))
