@@ -98,24 +98,27 @@ class PairConjugate:
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
     ) -> Predictions:
         """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
+        return forecast(
+            patterns,
+            self.posterior(patterns),
+            self.new_pairs(patterns),
+            urn_weight=self.urn_weight,
+            weeks=weeks,
+            draws=draws,
+            streams=streams,
+        )
+
+    def new_pairs(self, patterns: Patterns) -> NewPairs:
+        """How customers new to each product arrive, and the prior they then order by."""
         shape, rate = arrival_posteriors(patterns, self.arrivals)
         k = np.array(REGULARITIES)
-        new_pairs = NewPairs(
+        return NewPairs(
             arrival_shape=shape,
             arrival_rate=rate,
             weights=regularity_prior(),
             A=self.rate_shape,
             B=np.full(len(k), self.rate_shape * self.typical_interval),
             k=k,
-        )
-        return forecast(
-            patterns,
-            self.posterior(patterns),
-            new_pairs,
-            urn_weight=self.urn_weight,
-            weeks=weeks,
-            draws=draws,
-            streams=streams,
         )
 
     def save(self, folder: Path) -> None:

@@ -40,7 +40,7 @@ class NewPairs:
 
 
 @dataclass(frozen=True, slots=True)
-class _Paths:
+class Paths:
     """Draws of all products, and means over the draws."""
 
     orders: NDArray[np.float32]  # [products, weeks, draws]
@@ -66,7 +66,7 @@ def forecast(
     The first order of each pair in the horizon enters the expectations exactly; later orders
     and new customers by the mean of their draws.
     """
-    paths = _simulate(patterns, posterior, new_pairs, urn_weight, (weeks, draws), streams)
+    paths = simulate_paths(patterns, posterior, new_pairs, urn_weight, (weeks, draws), streams)
     p_by_week = paths.next_order_cdf[:, DAYS_PER_WEEK - 1 :: DAYS_PER_WEEK]
     expected_orders = np.diff(p_by_week, axis=1, prepend=0.0) + paths.later_orders
     interval = posterior.expected_interval()
@@ -85,7 +85,7 @@ def forecast(
     return Predictions(patterns, weeks, pairs, _product_draws(patterns, pairs, paths))
 
 
-def _product_draws(patterns: Patterns, pairs: PairPredictions, paths: _Paths) -> ProductDraws:
+def _product_draws(patterns: Patterns, pairs: PairPredictions, paths: Paths) -> ProductDraws:
     ids, _ = patterns.product_offsets()
     known_quantity = patterns.sum_by_product(pairs.expected_quantity)
     return ProductDraws(
@@ -109,18 +109,18 @@ def expected_size(patterns: Patterns, urn_weight: float) -> Floats:
     return mean
 
 
-def _simulate(
+def simulate_paths(
     patterns: Patterns,
     posterior: PairPosterior,
     new_pairs: NewPairs,
     urn_weight: float,
     shape: tuple[int, int],
     streams: Streams,
-) -> _Paths:
+) -> Paths:
     """Draw the paths of every product, one compiled call each."""
     weeks, draws = shape
     ids, offset = patterns.product_offsets()
-    paths = _Paths(
+    paths = Paths(
         orders=np.empty((len(ids), weeks, draws), dtype=np.float32),
         quantity=np.empty((len(ids), weeks, draws), dtype=np.float32),
         next_order_cdf=np.empty((len(patterns), DAYS_PER_WEEK * weeks)),

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--data", type=Path, help="folder of order lines; generated if not given")
     folder = parser.parse_args().data
+    logging.disable(logging.WARNING)
     console = Console()
     figures = []
     with console.status("Measuring …") as status:

@@ -11,6 +11,14 @@ from toolkit.sources.embedded import create_tables
 
 AS_OF = date(2024, 3, 4)
 NAMES = {101: "Ann", 102: "Bob", 103: "Cay"}
+ORDER_LINES_CSV = """order_id,customer_id,product_id,ordered_at,quantity,unit_price
+1,101,1,2024-01-02 08:30:00,2,5.0
+1,101,2,2024-01-02 09:30:00,1.5,3
+2,102,1,2024-01-05,4,5.5
+3,101,1,2024-02-01 10:00:00,1,6
+"""
+PRODUCTS_CSV = "product_id,name\n1,Nuts\n2,Bolts\n"
+CUSTOMERS_CSV = "customer_id,name\n101,Ann\n102,Bob\n"
 PRODUCTS = {1: "Nuts", 2: "Bolts", 3: "Nails"}
 
 
@@ -108,3 +116,19 @@ class PyformatCursor:
     def close(self):
         self.owner.open_cursors -= 1
         self.inner.close()
+
+
+def edit(folder, table, old, new):
+    path = folder / f"{table}.csv"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def to_parquet(folder, table="order_lines", **casts):
+    """The table as Parquet in place of CSV, columns cast as asked (in SQL)."""
+    path = folder / f"{table}.csv"
+    casts = ", ".join(f"{cast} AS {column}" for column, cast in casts.items())
+    replaced = f" REPLACE ({casts})" if casts else ""
+    duckdb.sql(f"SELECT *{replaced} FROM '{path}'").write_parquet(str(path.with_suffix(".parquet")))
+    path.unlink()

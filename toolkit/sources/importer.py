@@ -18,6 +18,7 @@ import duckdb
 from toolkit.errors import DataError, Finding, SourceError
 from toolkit.sources.embedded import create_tables, fill_tables, is_interrupt, open_database
 from toolkit.sources.folder import LAYOUT, Staged, stage, unread_files
+from toolkit.sources.queries import FRACTION_DIGITS
 from toolkit.sources.rules import findings, folder_rules
 
 type Progress = Callable[[str], None]
@@ -189,7 +190,7 @@ def _returns(conn: duckdb.DuckDBPyConnection) -> str:
     cancelled = _number(
         conn,
         f"SELECT count(*) FROM (SELECT 1 FROM {_LINES} GROUP BY product_id, customer_id,"
-        " CAST(ordered_at AS DATE) HAVING sum(quantity) <= 0)",
+        f" CAST(ordered_at AS DATE) HAVING round(sum(quantity), {FRACTION_DIGITS}) <= 0)",
     )
     return (
         f"returns, netted per customer, product and day: {units:,g} units; "

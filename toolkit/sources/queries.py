@@ -7,6 +7,9 @@ created before the as-of date: lines are added to old orders, and orders are dat
 
 from dataclasses import dataclass
 
+FRACTION_DIGITS = 6
+"""Net quantities are rounded to so many digits: beyond, the order of adding floats shows."""
+
 _IDS = "int64"
 _DAYS = "datetime64[D]"
 _NUMBERS = "float64"

@@ -22,6 +22,7 @@ from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.embedded import is_interrupt
 from toolkit.sources.queries import (
     CUSTOMER_NAMES,
+    FRACTION_DIGITS,
     ORDER_EVENTS,
     ORDER_EVENTS_OF_PRODUCTS,
     PRODUCTS,
@@ -37,7 +38,6 @@ type Row = Sequence[object] | Mapping[str, object]
 
 _LIST_PARAMETER = re.compile(r"(\S+) IN \(:(\w+)\)")
 _PARAMETER = re.compile(r":(\w+)")
-_FRACTION_DIGITS = 6  # where the order in which a database adds floats starts to show
 
 
 class Cursor(Protocol):
@@ -240,7 +240,7 @@ def _settled(quantity: Floats) -> Floats:
     """Fractions rounded, so that 0.1 + 0.2 - 0.3 is zero in whatever order it was added."""
     finite = np.where(np.isfinite(quantity), quantity, np.nan)
     whole: NDArray[np.bool_] = finite == np.rint(finite)
-    return np.where(whole, finite, np.round(finite, _FRACTION_DIGITS))
+    return np.where(whole, finite, np.round(finite, FRACTION_DIGITS))
 
 
 def _portions(ids: Sequence[int], size: int) -> Iterator[list[int]]:
