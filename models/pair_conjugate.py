@@ -36,6 +36,7 @@ Sources
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,7 @@ class PairConjugate:
     @property
     def version(self) -> str:
         """The formulas' version and a digest of the hyperparameters."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
-        return f"{FORMULAS}-{digest[:8]}"
+        return _version(self)
 
     def fit(self, patterns: Patterns, *, seed: int) -> FittedModel:
         """Itself: there is nothing to learn that pairs share."""
@@ -136,6 +136,12 @@ def regularity_prior() -> Floats:
     weights = 0.5 ** np.arange(len(REGULARITIES))
     prior: Floats = weights / weights.sum()
     return prior
+
+
+@cache
+def _version(model: PairConjugate) -> str:
+    digest = hashlib.sha256(json.dumps(asdict(model), sort_keys=True).encode()).hexdigest()
+    return f"{FORMULAS}-{digest[:8]}"
 
 
 def load(folder: Path) -> PairConjugate:
