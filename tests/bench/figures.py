@@ -16,6 +16,7 @@ import duckdb
 from models.pair_conjugate import MODEL
 from models.parts.forecast import simulate_paths
 from tests.bench import numpy_twin
+from tests.sources.helpers import PyformatConnection
 from toolkit.cache.server import embedded_server
 from toolkit.demo import busiest_products
 from toolkit.engine.patterns import PatternAnalyzer
@@ -80,13 +81,13 @@ def measure(folder: Path | None) -> Iterator[Figure]:
 
 def _batch(conn: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[Figure]:
     products = busiest_products(conn, as_of, 1000)
-    counted = CountingConnection(conn)
+    counted = PyformatConnection(conn)
     engine = ForecastEngine(counted)
     engine.generate_forecasts(products[:1], as_of)
-    yield Figure("queries, 1 product", counted.queries, "", 3)
-    counted.queries = 0
+    yield Figure("queries, 1 product", len(counted.queries), "", 3)
+    counted.queries.clear()
     engine.generate_forecasts(products, as_of)
-    yield Figure(f"queries, {len(products):,} products", counted.queries, "", 3)
+    yield Figure(f"queries, {len(products):,} products", len(counted.queries), "", 3)
     engine = ForecastEngine(conn)
     took = seconds(lambda: engine.generate_forecasts(products, as_of), 3)
     yield Figure(f"forecasts of {len(products):,} products", took, "s", 10)
@@ -154,30 +155,3 @@ def _products_of_known_size() -> Iterator[Figure]:
         for product, (customers, target) in enumerate(((50, 40), (500, 100)), start=1):
             took = seconds(lambda p=product: engine.generate_forecast(p, as_of), 15)
             yield Figure(f"product with {customers} customers, uncached", 1000 * took, "ms", target)
-
-
-class CountingConnection:
-    """A DB-API connection over DuckDB that counts its queries."""
-
-    def __init__(self, conn: duckdb.DuckDBPyConnection) -> None:
-        self._conn, self.queries = conn, 0
-
-    def cursor(self) -> "CountingCursor":
-        return CountingCursor(self, self._conn.cursor())
-
-
-class CountingCursor:
-    """Takes ``%(name)s`` parameters, as pymssql does."""
-
-    def __init__(self, owner: CountingConnection, cursor: duckdb.DuckDBPyConnection) -> None:
-        self._owner, self._cursor = owner, cursor
-
-    def execute(self, sql: str, parameters: dict[str, object]) -> None:
-        self._owner.queries += 1
-        self._cursor.execute(sql % {name: f"${name}" for name in parameters}, parameters)
-
-    def fetchmany(self, size: int) -> list[tuple[object, ...]]:
-        return self._cursor.fetchmany(size)
-
-    def close(self) -> None:
-        self._cursor.close()

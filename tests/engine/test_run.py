@@ -4,11 +4,11 @@ import json
 import logging
 from datetime import date
 
-import duckdb
 import numpy as np
 import pytest
 
 from tests.conftest import AS_OF, NOON, add_line, known_products
+from tests.sources.helpers import PyformatConnection
 from toolkit.engine.run import ForecastEngine
 from toolkit.errors import PredictionError, SourceError
 from toolkit.types import ProductForecast
@@ -232,47 +232,17 @@ def test_a_model_that_fails_on_everything_is_an_error(database, engine):
 
 
 def test_three_queries_for_one_product_and_for_all(database):
-    counted = Counting(database)
+    counted = PyformatConnection(database)
     engine = ForecastEngine(counted)
     engine.generate_forecast(1, AS_OF)
-    assert counted.queries == 3
-    counted.queries = 0
+    assert len(counted.queries) == 3
     engine.generate_forecasts(known_products(database), AS_OF)
-    assert counted.queries == 3
+    assert len(counted.queries) == 6
     assert counted.open_cursors == 0
 
 
-class Counting:
-    """A DB-API connection over DuckDB that counts queries and open cursors."""
-
-    def __init__(self, conn: duckdb.DuckDBPyConnection):
-        self._conn, self.queries, self.open_cursors = conn, 0, 0
-
-    def cursor(self):
-        self.open_cursors += 1
-        return CountingCursor(self, self._conn.cursor())
-
-
-class CountingCursor:
-    def __init__(self, owner, cursor):
-        self._owner, self._cursor = owner, cursor
-
-    def execute(self, sql, parameters):
-        self._owner.queries += 1
-        for name in parameters:
-            sql = sql.replace(f"%({name})s", f"${name}")
-        self._cursor.execute(sql, parameters)
-
-    def fetchmany(self, size):
-        return self._cursor.fetchmany(size)
-
-    def close(self):
-        self._owner.open_cursors -= 1
-        self._cursor.close()
-
-
 def test_a_db_api_connection_gives_the_same_forecast(engine, database):
-    other = ForecastEngine(Counting(database), clock=lambda: NOON)
+    other = ForecastEngine(PyformatConnection(database), clock=lambda: NOON)
     assert other.generate_forecast(1, AS_OF) == engine.generate_forecast(1, AS_OF)
 
 
