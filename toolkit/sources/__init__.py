@@ -1,0 +1,1 @@
+"""Where order data comes from: databases, folders of files, and a generator."""
