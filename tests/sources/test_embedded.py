@@ -97,6 +97,15 @@ def test_a_database_that_cannot_be_written_is_a_source_error(folder, target):
     assert [path.name for path in target.parent.iterdir()] == [folder.name]
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C interrupts, as it does at a terminal; it is ignored in a job in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_leaves_nothing(folder, target):
     import_folder(folder, target)
     before = target.read_bytes()
@@ -112,9 +121,10 @@ def test_ctrl_c_leaves_nothing(folder, target):
 
 
 IMPORTS = """
-import sys
+import signal, sys
 from pathlib import Path
 from toolkit.sources.importer import import_folder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job in the background
 try:
     import_folder(Path(sys.argv[1]), Path(sys.argv[2]), progress=lambda s: print(s, flush=True))
 except KeyboardInterrupt:
@@ -127,13 +137,19 @@ def test_ctrl_c_while_the_database_works(tmp_path, target):
     folder.mkdir()
     write_folder(generate(Truth(products=300, pairs=30_000), seed=1), folder)
     command = [sys.executable, "-c", IMPORTS, str(folder), str(target)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            if line == "checking\n":
-                os.kill(process.pid, signal.SIGINT)
-                break
-        assert process.stdout.read().endswith("interrupted\n")
-    assert [path.name for path in tmp_path.iterdir()] == ["many"]
+    for _ in range(5):  # DuckDB misses an interrupt now and then, and the import ends well
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout:
+                if line == "checking\n":
+                    os.kill(process.pid, signal.SIGINT)
+                    break
+            interrupted = process.stdout.read().endswith("interrupted\n")
+        left = [path.name for path in tmp_path.iterdir() if path.name != "many"]
+        assert left == ([] if interrupted else [target.name])
+        if interrupted:
+            return
+        target.unlink()
+    pytest.fail("five imports in a row were not interrupted")
 
 
 def test_opening_names_what_is_wrong(tmp_path):
