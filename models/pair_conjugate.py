@@ -68,6 +68,15 @@ class PairConjugate:
     urn_weight: float = 2.0
     arrivals: ArrivalPrior = field(default_factory=lambda: ArrivalPrior(0.5, 91.0))
 
+    def __post_init__(self) -> None:
+        """Refuse hyperparameters that the formulas do not cover."""
+        halves = 2 * self.rate_shape
+        if halves < 1 or halves != round(halves):
+            raise ModelError(f"rate_shape has to be ½, 1, 1½, …; got {self.rate_shape}")
+        for name in ("typical_interval", "urn_weight"):
+            if not getattr(self, name) > 0:
+                raise ModelError(f"{name} has to be above 0; got {getattr(self, name)}")
+
     @property
     def name(self) -> str:
         """The name it is registered under."""

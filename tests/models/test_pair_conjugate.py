@@ -168,6 +168,12 @@ def test_extreme_histories_stay_finite(history):
     assert np.all(np.diff(result.pairs.p_order_by_week, axis=1) >= 0)
 
 
+@pytest.mark.parametrize("wrong", [{"rate_shape": 0.3}, {"typical_interval": -1.0}])
+def test_hyperparameters_that_the_formulas_do_not_cover_are_refused(wrong):
+    with pytest.raises(ModelError, match=f"{next(iter(wrong))} has to be"):
+        PairConjugate(**wrong)
+
+
 def test_saved_parameters_predict_the_same(tmp_path):
     model = PairConjugate(typical_interval=20.0)
     model.save(tmp_path)
