@@ -227,7 +227,7 @@ def test_a_model_that_fails_on_everything_is_an_error(database, engine):
             raise RuntimeError("no parameters")
 
     broken = ForecastEngine(database, model=Broken(engine.predictor.model, 0, "raise"))
-    with pytest.raises(PredictionError, match="stumbling failed: no parameters"):
+    with pytest.raises(PredictionError, match="stumbling failed"):
         broken.generate_forecast(1, AS_OF)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from toolkit.engine.arguments import parse_date
 from toolkit.engine.patterns import single_pair
-from toolkit.errors import PredictionError
+from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import FittedModel, Streams
 from toolkit.tables import Ints, PairPredictions, Patterns, Predictions, ProductDraws
 from toolkit.types import CustomerPrediction, CustomerProductPattern, FailedPair
@@ -47,38 +47,43 @@ class CustomerPredictor:
             for shard, (_, failing) in zip(shards, parts, strict=True)
             for row, reason in failing.items()
         }
+        if len(failures) == len(patterns) > 0:
+            raise PredictionError(f"{self.model.name} failed on every pair: {failures[0]}")
         predicted = without(patterns, failures)
         return _join(predicted, [part for part, _ in parts]), _failed_pairs(patterns, failures)
 
     def predict_next_order(
         self, pattern: CustomerProductPattern, as_of_date: str | date | None = None
     ) -> CustomerPrediction:
-        """One pair's prediction, as the pair gets it within its product.
+        """One pair's prediction: its next order just as within its product.
 
-        ``as_of_date`` is the pattern's own; another one raises ``ValueError``. Without the
-        product's other customers at hand, order sizes come from the pair's own alone.
+        Orders after the next one are drawn anew, and without the product's other customers at
+        hand all sizes come from the pair's own. ``as_of_date`` is the pattern's own; another one
+        raises ``ArgumentError``. Raises ``PredictionError`` if the model fails on the pair.
         """
         if as_of_date is not None and parse_date(as_of_date) != pattern.as_of_date:
-            raise ValueError(
+            raise ArgumentError(
                 f"the pattern was taken as of {pattern.as_of_date}, got as_of_date {as_of_date}"
             )
-        predictions, failed = self.predict(single_pair(pattern))
-        if failed:
-            raise PredictionError(failed[0].reason)
+        predictions, _ = self.predict(single_pair(pattern))
         return CustomerPrediction.from_tables(predictions.patterns, predictions.pairs, 0)
 
     def _predict_shard(self, patterns: Patterns) -> tuple[Predictions, Failures]:
-        """Predict, and once more without the pairs that fail."""
-        try:
-            predictions = self._predict(patterns)
-        except Exception as exc:
-            failures = self._failing_rows(patterns, exc)
-        else:
-            rows = np.flatnonzero(~predictions.pairs.finite())
-            failures = {int(row): "the prediction is not finite" for row in rows}
-            if not failures:
-                return predictions, {}
-        return self._predict(without(patterns, failures)), failures
+        """Predict all pairs but those that fail, by raising or by what is not finite."""
+        failures: Failures = {}
+        while True:
+            rows = np.setdiff1d(np.arange(len(patterns)), list(failures))
+            healthy = without(patterns, failures)
+            try:
+                predictions = self._predict(healthy)
+            except Exception as exc:
+                found = self._failing_rows(healthy, exc)
+            else:
+                unfinished = np.flatnonzero(~predictions.pairs.finite())
+                found = {int(row): "the prediction is not finite" for row in unfinished}
+                if not found:
+                    return predictions, failures
+            failures |= {int(rows[row]): reason for row, reason in found.items()}
 
     def _predict(self, patterns: Patterns) -> Predictions:
         return self.model.predict(
@@ -98,7 +103,7 @@ class CustomerPredictor:
                 failing[int(rows[0])] = f"{type(reason).__name__}: {reason}"
             if len(failing) > MAX_FAILED_PAIRS:
                 break
-        if not 0 < len(failing) <= min(len(patterns) - 1, MAX_FAILED_PAIRS):
+        if not 0 < len(failing) <= MAX_FAILED_PAIRS:
             raise PredictionError(f"{self.model.name} failed: {error}") from error
         return failing
 
