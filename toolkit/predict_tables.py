@@ -17,7 +17,8 @@ from toolkit.types import QUANTILE_NAMES, FailedPair
 
 PRODUCT_WEEKS = "product_weeks.parquet"
 PAIRS = "pairs.parquet"
-PAIRS_PER_CHUNK = 60_000
+NUMBERS_PER_CHUNK = 50_000_000
+"""Draws × weeks × products at most, and as many pairs as if each had its own product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +40,21 @@ def write_predictions(
 ) -> WrittenTables:
     """Predict all of ``patterns`` and write both tables into ``folder``, replacing old ones.
 
-    Works through whole products, about 60,000 pairs at a time, so memory does not grow with the
-    data. A run that is cut short leaves what was there before. ``progress`` is told how many
-    pairs are done.
+    Works through whole products in chunks, so that the draws in memory stay bounded whatever the
+    data, horizon and draws. Both tables are complete before the first takes its place; a run that
+    is cut short while predicting leaves what was there. ``progress`` is told how many pairs are
+    done.
     """
     folder.mkdir(parents=True, exist_ok=True)
     targets = folder / PRODUCT_WEEKS, folder / PAIRS
     parts = [target.with_suffix(".part") for target in targets]
     failed: list[FailedPair] = []
     products = pair_count = 0
+    pairs = max(1, NUMBERS_PER_CHUNK // (predictor.weeks * predictor.draws))
     try:
         with ExitStack() as stack:
             writers = [_TableWriter(stack, part) for part in parts]
-            for mask in patterns.split(PAIRS_PER_CHUNK):
+            for mask in patterns.split(pairs):
                 chunk = patterns.select(mask)
                 predictions, failures = predictor.predict(chunk)
                 writers[0].write(product_weeks_frame(predictions))

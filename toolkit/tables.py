@@ -142,7 +142,10 @@ class PairPredictions:
             [self.p_order_by_week, self.expected_orders, self.expected_quantity], axis=1
         )
         finite: NDArray[np.bool_] = np.isfinite(weekly).all(axis=1)
-        return finite & np.isfinite(self.p_alive) & np.isfinite(self.confidence)
+        single = np.stack(
+            [self.p_alive, self.confidence, self.expected_interval, self.open_interval_p]
+        )
+        return finite & np.isfinite(single).all(axis=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,8 +149,10 @@ def simulate_pairs(
         joint_survival(
             pair_weights, A[i], B[i], k, open_days[i], survived[i], log_survived[i], later
         )
-        for day in range(horizon):
-            pair_cdf[day] = 1.0 - later[:, day].sum()
+        reached = 0.0
+        for day in range(horizon):  # rounding must not make it fall
+            reached = max(reached, 1.0 - later[:, day].sum())
+            pair_cdf[day] = reached
         own = sizes[offset[i] : offset[i + 1]]
         for d in range(len(orders)):
             u = rng.random()

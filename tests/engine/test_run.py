@@ -5,6 +5,7 @@ import logging
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.conftest import AS_OF, NOON, add_line, known_products
@@ -125,6 +126,20 @@ def test_log_lines_of_a_forecast(engine, caplog):
     assert lines[3].startswith("Forecast complete for product 1: ")
 
 
+def test_ids_may_come_from_any_iterable_and_from_numpy(engine):
+    expected = engine.generate_forecasts([1, 2], AS_OF)
+    assert engine.generate_forecasts(map(int, "12"), AS_OF) == expected
+    assert engine.generate_forecasts(np.array([1, 2]), AS_OF, np.int64(2)) == expected
+
+
+@pytest.mark.parametrize("quantity", [float("nan"), float("inf"), 1e39])
+def test_a_product_whose_customers_all_failed_says_so(engine, database, caplog, quantity):
+    for day in (-9, -2):
+        add_line(database, product_id=777, customer_id=100_001, day=day, quantity=quantity)
+    assert engine.generate_forecast(777, AS_OF) is None
+    assert "No predictable customers for product 777: all failed" in caplog.text
+
+
 def test_before_the_first_order_there_is_nothing(engine):
     assert engine.generate_forecast(1, "1999-12-31") is None
 
@@ -136,6 +151,8 @@ def test_before_the_first_order_there_is_nothing(engine):
         ({"as_of_date": "2022-02-30"}, "YYYY-MM-DD, got '2022-02-30'"),
         ({"as_of_date": "20220606"}, "YYYY-MM-DD"),
         ({"as_of_date": 20220606}, "YYYY-MM-DD, got 20220606"),
+        ({"as_of_date": "2022-W01-1"}, "YYYY-MM-DD, got '2022-W01-1'"),
+        ({"as_of_date": pd.NaT}, "YYYY-MM-DD, got NaT"),
         ({"min_orders": 0}, "min_orders has to be a whole number of at least 1, got 0"),
         ({"min_orders": 1.5}, "got 1.5"),
         ({"min_confidence": 1.1}, "min_confidence has to be a number from 0 to 1, got 1.1"),

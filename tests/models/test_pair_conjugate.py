@@ -161,11 +161,12 @@ def test_an_overdue_pair_slows_down_and_clockwork_is_trusted():
     [(-7 * i - 1, 3.0) for i in range(300, -1, -1)],
     [(day, 1.0) for day in range(-2500, -2000)],
     [(-1, 80_995.0)],
+    [(-730 * i - 1, 1.0) for i in range(200, -1, -1)],
 ])  # fmt: skip
 def test_extreme_histories_stay_finite(history):
     result = MODEL.predict(patterns_of({(1, 1): history}), weeks=12, draws=20, streams=Streams(1))
     assert result.pairs.finite().all()
-    assert np.all(np.diff(result.pairs.p_order_by_week, axis=1) >= 0)
+    assert np.all(np.diff(result.pairs.p_order_by_week, axis=1, prepend=0.0) >= 0)
 
 
 @pytest.mark.parametrize("wrong", [{"rate_shape": 0.3}, {"typical_interval": -1.0}])

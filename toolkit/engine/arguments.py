@@ -1,7 +1,9 @@
 """What callers may ask for: each check says what was received and what is allowed."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, datetime
+
+import numpy as np
 
 from toolkit.errors import ArgumentError
 
@@ -16,11 +18,11 @@ def parse_date(value: str | date | None) -> date:
     """
     if value is None:
         return date.today()
-    if isinstance(value, date):
-        return date(value.year, value.month, value.day)
     try:
+        if isinstance(value, date):
+            return date(value.year, value.month, value.day)
         if len(value) == len("2025-11-11"):
-            return date.fromisoformat(value)
+            return datetime.strptime(value, "%Y-%m-%d").date()
     except (TypeError, ValueError):
         pass
     raise ArgumentError(f"as_of_date has to be a date as YYYY-MM-DD, got {value!r}")
@@ -28,23 +30,28 @@ def parse_date(value: str | date | None) -> date:
 
 def check_whole(name: str, value: int, low: int, high: int | None = None) -> int:
     """``value`` if it is a whole number from ``low`` to ``high``; else ArgumentError."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if whole and value >= low and (high is None or value <= high):
-        return value
+        return int(value)
     allowed = f"from {low} to {high}" if high is not None else f"of at least {low}"
     raise ArgumentError(f"{name} has to be a whole number {allowed}, got {value!r}")
 
 
 def check_share(name: str, value: float) -> float:
     """``value`` as a float if it lies from 0 to 1; else ArgumentError."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+    if (
+        isinstance(value, int | float | np.integer | np.floating)
+        and not isinstance(value, bool)
+        and 0 <= value <= 1
+    ):
         return float(value)
     raise ArgumentError(f"{name} has to be a number from 0 to 1, got {value!r}")
 
 
-def check_ids(name: str, values: Sequence[int]) -> list[int]:
+def check_ids(name: str, values: Iterable[int]) -> list[int]:
     """The ids as plain integers; ArgumentError if one is none (text, a float, a boolean)."""
-    for value in values:
+    listed = list(values)
+    for value in listed:
         if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise ArgumentError(f"{name} has to be a whole number, got {value!r}")
-    return [int(value) for value in values]
+    return [int(value) for value in listed]

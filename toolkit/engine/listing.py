@@ -52,6 +52,8 @@ def list_customers(
             pair.customer_id, pair.product_id, pair.reason,
         )  # fmt: skip
     ids, offset = predictions.patterns.product_offsets()
+    for product_id in sorted(failures.keys() - set(ids.tolist())):
+        logger.warning("No predictable customers for product %d: all failed", product_id)
     for j, product_id in enumerate(ids.tolist()):
         watched = _watched(predictions, range(offset[j], offset[j + 1]), thresholds)
         listed = [p for p in watched if p.prediction_confidence >= thresholds.min_confidence]

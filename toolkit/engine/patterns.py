@@ -11,6 +11,9 @@ from toolkit.sources.base import OrderSource
 from toolkit.tables import Floats, Ints, OrderEvents, Patterns
 from toolkit.types import CustomerProductPattern, FailedPair
 
+MAX_QUANTITY = 1e12
+"""Sums over customers and draws stay finite and exact to seven digits below it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PatternAnalyzer:
@@ -21,10 +24,10 @@ class PatternAnalyzer:
     def analyze(self, events: OrderEvents) -> tuple[Patterns, tuple[FailedPair, ...]]:
         """The patterns of all pairs in ``events``, and the pairs left out because they failed.
 
-        A pair fails when one of its quantities is not a finite number.
+        A pair fails when one of its quantities is no number, or larger than any order is.
         """
         offset = _pair_offsets(events)
-        bad_events = ~np.isfinite(events.quantity)
+        bad_events = ~(events.quantity <= MAX_QUANTITY)  # NaN is bad, too
         if not bad_events.any():
             return summarise(events, offset), ()
         pair_of_event = np.repeat(np.arange(len(offset) - 1), np.diff(offset))
@@ -65,11 +68,11 @@ def _pair_offsets(events: OrderEvents) -> Ints:
 
 def _failure(events: OrderEvents, start: int, stop: int) -> FailedPair:
     quantities = events.quantity[start:stop]
-    bad = quantities[~np.isfinite(quantities)][0]
+    bad = quantities[~(quantities <= MAX_QUANTITY)][0]
     return FailedPair(
         product_id=int(events.product_id[start]),
         customer_id=int(events.customer_id[start]),
-        reason=f"quantity is {bad}, not a finite number",
+        reason=f"quantity is {bad}, not a number up to {MAX_QUANTITY:g}",
     )
 
 

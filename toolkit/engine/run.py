@@ -1,7 +1,7 @@
 """The forecast engine: six stages in a row, for one product or a batch."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 
 from toolkit.cache.forecasts import CacheClient, ForecastCache, ForecastKey, Hit
@@ -78,7 +78,7 @@ class ForecastEngine:
 
     def generate_forecasts(
         self,
-        product_ids: Sequence[int],
+        product_ids: Iterable[int],
         as_of_date: str | date | None = None,
         min_orders: int = 2,
         min_confidence: float = 0.3,

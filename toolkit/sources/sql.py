@@ -203,6 +203,10 @@ def as_source(connection: OrderSource | Connection) -> OrderSource:
     ``connection`` is a DuckDB connection, any DB-API connection with ``%(name)s`` parameters
     (pymssql, from a pool or not), or a source. Raises ``TypeError`` for anything else.
 
+    DuckDB is read in a session of its own, so that results the caller has not fetched yet stay
+    whole. What is set on the caller's session is not seen there: ``USE``, the time zone, a
+    transaction that is still open.
+
     >>> import duckdb
     >>> isinstance(as_source(duckdb.connect()), OrderSource)
     True
