@@ -129,7 +129,9 @@ def test_log_lines_of_a_forecast(engine, caplog):
 def test_ids_may_come_from_any_iterable_and_from_numpy(engine):
     expected = engine.generate_forecasts([1, 2], AS_OF)
     assert engine.generate_forecasts(map(int, "12"), AS_OF) == expected
-    assert engine.generate_forecasts(np.array([1, 2]), AS_OF, np.int64(2)) == expected
+    found = engine.generate_forecasts(np.array([1, 2]), AS_OF, np.int64(2), np.float64(0.3))
+    assert found == expected
+    assert json.dumps(found[1].to_dict()) == json.dumps(expected[1].to_dict())
 
 
 @pytest.mark.parametrize("quantity", [float("nan"), float("inf"), 1e39])

@@ -23,9 +23,10 @@ class Thresholds:
     min_confidence: float = 0.3
 
     def __post_init__(self) -> None:
-        """ArgumentError where a threshold is out of range."""
-        check_whole("min_orders", self.min_orders, 1)
-        check_share("min_confidence", self.min_confidence)
+        """Plain numbers, whatever they came as; ArgumentError where one is out of range."""
+        object.__setattr__(self, "min_orders", check_whole("min_orders", self.min_orders, 1))
+        confidence = check_share("min_confidence", self.min_confidence)
+        object.__setattr__(self, "min_confidence", confidence)
 
 
 @dataclass(frozen=True, slots=True)

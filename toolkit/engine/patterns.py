@@ -81,10 +81,8 @@ def summarise(events: OrderEvents, offset: Ints) -> Patterns:
     first, last = offset[:-1], offset[1:] - 1
     order_count = np.diff(offset)
     m = (order_count - 1).astype(float)
-    interval = np.diff(events.day, prepend=0).astype(
-        float
-    )  # [events]; each first one is no interval
-    interval[first] = np.nan
+    interval = np.diff(events.day, prepend=0).astype(float)  # [events]
+    interval[first] = np.nan  # a pair's first event ends no interval
     total = (events.day[last] - events.day[first]).astype(float)
     mean = _ratio(total, m)
     deviation = interval - np.repeat(mean, order_count)
