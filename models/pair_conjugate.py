@@ -50,7 +50,7 @@ from models.parts.renewal import (
     log_intervals,
 )
 from toolkit.errors import ModelError
-from toolkit.model import FittedModel, Streams
+from toolkit.model import DEFAULT_SETTINGS, FitSettings, FittedModel, Progress, Streams, ignore
 from toolkit.tables import Floats, Patterns, Predictions
 
 NAME = "pair_conjugate"
@@ -87,7 +87,14 @@ class PairConjugate:
         """The formulas' version and a digest of the hyperparameters."""
         return _version(self)
 
-    def fit(self, patterns: Patterns, *, seed: int) -> FittedModel:
+    def fit(
+        self,
+        patterns: Patterns,
+        *,
+        seed: int,
+        settings: FitSettings = DEFAULT_SETTINGS,
+        progress: Progress = ignore,
+    ) -> FittedModel:
         """Itself: there is nothing to learn that pairs share."""
         return self
 

@@ -5,7 +5,9 @@ A version is a module-level object, registered under its name in the entry-point
 predictions; both are pure: randomness comes in as :class:`Streams`, results go out as data.
 """
 
-from dataclasses import dataclass
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -37,6 +39,31 @@ class Streams:
         """The generator of one product."""
         key = (self.seed, product_id % 2**64)  # seeds are not negative, ids may be
         return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """How a version is fitted: NUTS ``draws`` kept after ``tune`` steps, in each of ``chains``.
+
+    ``pairs``: fit to about as many pairs, chosen by the version; None leaves that to it, too.
+    ``cores``: chains that run at a time.
+    """
+
+    draws: int = 1000
+    tune: int = 500
+    chains: int = 4
+    cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+    pairs: int | None = None
+
+
+type Progress = Callable[[int, int], None]
+"""Is told how many steps are done, and of how many."""
+
+DEFAULT_SETTINGS = FitSettings()
+
+
+def ignore(done: int, total: int) -> None:
+    """Progress that nobody watches."""
 
 
 @runtime_checkable
@@ -73,8 +100,18 @@ class ModelVersion(Protocol):
         """The name it is registered under."""
         ...
 
-    def fit(self, patterns: Patterns, *, seed: int) -> FittedModel:
-        """Learn the parameters from all pairs known at ``patterns.as_of_date``."""
+    def fit(
+        self,
+        patterns: Patterns,
+        *,
+        seed: int,
+        settings: FitSettings = DEFAULT_SETTINGS,
+        progress: Progress = ignore,
+    ) -> FittedModel:
+        """Learn the parameters from all pairs known at ``patterns.as_of_date``.
+
+        Raises ``ModelError`` where there is nothing to learn from.
+        """
         ...
 
     def load(self, folder: Path) -> FittedModel:

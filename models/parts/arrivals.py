@@ -22,8 +22,8 @@ class ArrivalPrior:
     rate: float
 
 
-def arrival_posteriors(patterns: Patterns, prior: ArrivalPrior) -> tuple[Floats, Floats]:
-    """Gamma shape and rate (days) of each product's first orders per day, two arrays [products]."""
+def arrivals(patterns: Patterns) -> tuple[Floats, Floats]:
+    """First orders of each product within the window, and the days in which they were counted."""
     _, offset = patterns.product_offsets()
     first_day = patterns.events.day[patterns.event_offset[:-1]]
     if not len(first_day):
@@ -31,5 +31,11 @@ def arrival_posteriors(patterns: Patterns, prior: ArrivalPrior) -> tuple[Floats,
     opened = np.minimum.reduceat(first_day, offset[:-1])
     opened_of_pair = np.repeat(opened, np.diff(offset))
     counted = (first_day >= -WINDOW_DAYS) & (first_day > opened_of_pair)
-    arrived = patterns.sum_by_product(counted.astype(float))
-    return prior.shape + arrived, prior.rate + np.minimum(WINDOW_DAYS, -opened)
+    days = np.minimum(WINDOW_DAYS, -opened).astype(float)
+    return patterns.sum_by_product(counted.astype(float)), days
+
+
+def arrival_posteriors(patterns: Patterns, prior: ArrivalPrior) -> tuple[Floats, Floats]:
+    """Gamma shape and rate (days) of each product's first orders per day, two arrays [products]."""
+    arrived, days = arrivals(patterns)
+    return prior.shape + arrived, prior.rate + days

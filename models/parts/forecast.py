@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from models.parts.next_order import confidence, next_order_quantiles
 from models.parts.paths import simulate_new_pairs, simulate_pairs
 from models.parts.renewal import PairPosterior
+from models.parts.sizes import expected_size, sizes_by_pair
 from toolkit.model import Streams
 from toolkit.tables import (
     DAYS_PER_WEEK,
@@ -98,17 +99,6 @@ def _product_draws(patterns: Patterns, pairs: PairPredictions, paths: Paths) -> 
     )
 
 
-def expected_size(patterns: Patterns, urn_weight: float) -> Floats:
-    """Mean of the urn's next order size, for every pair, [pairs]."""
-    _, offset = patterns.product_offsets()
-    pairs = np.diff(offset)
-    own_mean = patterns.total_quantity / patterns.order_count
-    base_mean = np.repeat(patterns.sum_by_product(own_mean) / pairs, pairs)
-    total = patterns.total_quantity + urn_weight * base_mean
-    mean: Floats = total / (patterns.order_count + urn_weight)
-    return mean
-
-
 def simulate_paths(
     patterns: Patterns,
     posterior: PairPosterior,
@@ -131,7 +121,7 @@ def simulate_paths(
     for j, product_id in enumerate(ids):
         rng = streams.product(int(product_id))
         rows = slice(offset[j], offset[j + 1])
-        events, sizes = _sizes(patterns, rows)
+        events, sizes = sizes_by_pair(patterns, rows)
         orders, quantity = np.zeros((2, draws, weeks))
         simulate_new_pairs(
             rng, new_pairs.arrival_shape[j], new_pairs.arrival_rate[j], new_pairs.weights,
@@ -147,9 +137,3 @@ def simulate_paths(
         paths.orders[j], paths.quantity[j] = orders.T, quantity.T
     paths.later_orders[...] /= draws
     return paths
-
-
-def _sizes(patterns: Patterns, rows: slice) -> tuple[Ints, Floats]:
-    """Offsets of a product's pairs into its order sizes [pairs + 1], and the sizes [events]."""
-    offset = patterns.event_offset[rows.start : rows.stop + 1]
-    return offset - offset[0], patterns.events.quantity[offset[0] : offset[-1]]

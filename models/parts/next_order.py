@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from models.parts.paths import NEGLIGIBLE, jit
+from models.parts.paths import NEGLIGIBLE
 from models.parts.renewal import HALF_DAY, PairPosterior, log_survival
+from models.parts.vector import compiled
 from toolkit.tables import QUANTILES, REACH_DAYS, Floats, Ints
 
 MIN_TOLERANCE_DAYS = 3
@@ -45,7 +46,7 @@ def _columns(posterior: PairPosterior) -> tuple[Floats, Floats, Floats, Ints, Fl
     )
 
 
-@jit
+@compiled
 def _cdf(
     day: float, weights: Floats, A: Floats, B: Floats, k: Ints, open_days: float,
     log_survived: Floats, table: Floats,
@@ -63,7 +64,7 @@ def _cdf(
     return 1.0 - later
 
 
-@jit
+@compiled
 def _quantiles(
     weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats, log_survived: Floats,
     cdf: Floats, levels: Floats, days: Floats,
@@ -87,7 +88,7 @@ def _quantiles(
             low = high - 1
 
 
-@jit
+@compiled
 def _mass_between(
     weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats, log_survived: Floats,
     cdf: Floats, after: Floats, until: Floats, mass: Floats,

@@ -7,19 +7,18 @@ follow until the horizon ends. Each order draws its size from the pair's Pólya 
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from models.parts.renewal import HALF_DAY
+from models.parts.sizes import draw_size
+from models.parts.vector import compiled
 from toolkit.tables import DAYS_PER_WEEK, Floats, Ints
-
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 NEGLIGIBLE = 1e-6
 """Components of less weight are not looked at."""
 
 
-@jit
+@compiled
 def joint_survival(
     weights: Floats, A: Floats, B: Floats, k: Ints, open_days: float, survived: float,
     log_survived: Floats, out: Floats,
@@ -52,7 +51,7 @@ def joint_survival(
         _multiply_by_power(out[c], power, round(2.0 * A[c]))
 
 
-@jit
+@compiled
 def _multiply_by_power(out: Floats, base: Floats, exponent: int) -> None:
     """``out *= base ** exponent`` by repeated squaring; ``base`` is used up."""
     while exponent > 0:
@@ -64,7 +63,7 @@ def _multiply_by_power(out: Floats, base: Floats, exponent: int) -> None:
         exponent >>= 1
 
 
-@jit
+@compiled
 def _first_day(u: float, cdf: Floats) -> int:
     """The first day whose cdf exceeds ``u``; ``len(cdf)`` if none does."""
     low, high = 0, len(cdf)
@@ -77,7 +76,7 @@ def _first_day(u: float, cdf: Floats) -> int:
     return low
 
 
-@jit
+@compiled
 def _component_on(u: float, day: int, weights: Floats, later: Floats) -> int:
     """The component whose share of the next order's ``day`` holds ``u``, counted from 0."""
     for c in range(len(weights) - 1):
@@ -87,25 +86,7 @@ def _component_on(u: float, day: int, weights: Floats, later: Floats) -> int:
     return len(weights) - 1
 
 
-@jit
-def _size(
-    rng: Any, own: Floats, offset: Ints, sizes: Floats, drawn: Floats, n_drawn: int, weight: float
-) -> float:
-    """The next order size from the urn: own past sizes, sizes drawn before, or the product's.
-
-    The product's: any of its pairs, then any order of that pair, so that a customer who orders
-    every day does not speak for all.
-    """
-    u = rng.random() * (len(own) + n_drawn + weight)
-    if u < len(own):
-        return own[int(u)]
-    if u < len(own) + n_drawn:
-        return drawn[int(u) - len(own)]
-    pair = int(rng.random() * (len(offset) - 1))
-    return sizes[offset[pair] + int(rng.random() * (offset[pair + 1] - offset[pair]))]
-
-
-@jit
+@compiled
 def _follow(
     rng: Any, draw: int, day: int, A: float, B: float, k: int, own: Floats, offset: Ints,
     sizes: Floats, weight: float, drawn: Floats, orders: Floats, quantity: Floats, later: Floats,
@@ -116,7 +97,7 @@ def _follow(
     n_drawn = 0
     while day < horizon:
         week = day // DAYS_PER_WEEK
-        size = _size(rng, own, offset, sizes, drawn, n_drawn, weight)
+        size = draw_size(rng, own, offset, sizes, drawn, n_drawn, weight)
         orders[draw, week] += 1.0
         quantity[draw, week] += size
         if n_drawn > 0:
@@ -129,7 +110,7 @@ def _follow(
         day += max(1, int(interval + HALF_DAY))
 
 
-@jit
+@compiled
 def simulate_pairs(
     rng: Any, weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats,
     survived: Floats, log_survived: Floats, offset: Ints, sizes: Floats, urn_weight: float,
@@ -166,7 +147,7 @@ def simulate_pairs(
                 )  # fmt: skip
 
 
-@jit
+@compiled
 def simulate_new_pairs(
     rng: Any, shape: float, rate: float, weights: Floats, A: float, B: Floats, k: Ints,
     offset: Ints, sizes: Floats, urn_weight: float, orders: Floats, quantity: Floats,

@@ -42,6 +42,15 @@ def log_survival(t: float, A: float, B: float, k: int) -> float:
     return A * np.log(z) + np.log(total)
 
 
+def survived_days(open_days: Floats) -> Floats:
+    """How long an interval is that has not ended within ``open_days`` whole days.
+
+    One open day says nothing, for every interval lasts at least a day.
+    """
+    survived: Floats = np.where(open_days > 1, open_days - HALF_DAY, 0.0)
+    return survived
+
+
 def log_intervals(a: float, mu: float, k: Ints, m: Floats, S: Floats, L: Floats) -> Floats:
     """log p(intervals) of each pair with its rate integrated out, [pairs, components].
 
@@ -91,11 +100,8 @@ class PairPosterior:
 def condition_on_open_interval(
     log_weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats
 ) -> PairPosterior:
-    """The posterior, given ``log_weights`` [pairs, components] that know only of the intervals.
-
-    One open day says nothing, for every interval lasts at least a day.
-    """
-    survived = np.where(open_days > 1, open_days - HALF_DAY, 0.0)
+    """The posterior, given ``log_weights`` [pairs, components] that know only of the intervals."""
+    survived = survived_days(open_days)
     log_survived = log_survival(survived[:, None], A, B, k)
     log_joint = log_weights + log_survived
     log_total = logsumexp(log_joint, axis=1)

@@ -1,0 +1,128 @@
+"""The PyMC model behind ``pooled_gamma`` and ``lapse_gamma``. Only fitting imports this.
+
+Effects of customers and products are N(0, scale²), taken as deviations from their mean, each
+weighing what its pairs tell: the mean belongs to the typical interval. A customer with many pairs
+mixes best when its effect itself is sampled, one with few when the standardised effect is; in
+between, effect = scale^(1 − w) · raw with raw ~ N(0, scale^(2 w)), w = n / (n + 4) for what n
+pairs tell (Papaspiliopoulos, Roberts & Sköld 2007, doi:10.1214/088342307000000014).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from models.parts.arrivals import arrivals
+from models.parts.collapsed import PairRows
+from models.parts.collapsed_op import log_likelihood
+from models.parts.population import doublings
+from models.parts.renewal import survived_days
+from toolkit.tables import Floats, Ints, Patterns
+
+PRIOR_PAIRS = 4.0
+"""So many pairs tell as much of a customer's or product's effect as the others do."""
+PRIOR_TILT_PAIRS = 20.0
+"""The same for a product's regularity, which a pair tells less of."""
+
+TYPICAL_INTERVAL_DAYS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class FitData:
+    """What the model is fitted to: rows of pairs, their customers and products, arrivals."""
+
+    rows: PairRows
+    customer: Ints  # [pairs], row of its customer
+    product: Ints  # [pairs], row of its product
+    customer_id: Ints  # [customers], ascending
+    product_id: Ints  # [products], ascending
+    arrived: Floats  # first orders, of each product counted
+    arrival_days: Floats  # days in which they were counted
+
+    @classmethod
+    def of(cls, patterns: Patterns, used: Ints, regularities: Ints) -> "FitData":
+        """The pairs ``used`` of ``patterns``, rows in ascending order, and all arrivals."""
+        customer_id, customer = np.unique(patterns.customer_id[used], return_inverse=True)
+        product_id, product = np.unique(patterns.product_id[used], return_inverse=True)
+        statistics = (
+            patterns.interval_count[used].astype(float),
+            patterns.interval_sum[used],
+            patterns.interval_log_sum[used],
+            survived_days(patterns.open_interval[used]),
+        )
+        arrived, days = arrivals(patterns)
+        rows = PairRows.of(statistics, regularities)
+        return cls(rows, customer, product, customer_id, product_id, arrived, days)
+
+    @property
+    def count(self) -> Floats:
+        """m of each pair, [pairs]."""
+        return self.rows.counts[self.rows.count]
+
+
+def build_model(data: FitData, *, lapse: bool) -> pm.Model:
+    """The model of ``data``; with ``lapse``, pairs lapse and regularity varies by product."""
+    rows, m = data.rows, data.rows.counts
+    k = rows.regularities
+    told = (data.count + 0.5) / (data.count + 1.5)
+    with pm.Model() as model:
+        shape = pm.LogNormal("shape", 0.0, 0.75)
+        log_typical = pm.Normal("log_typical", np.log(TYPICAL_INTERVAL_DAYS), 1.5)
+        customer = _effects("customer", data.customer, told, PRIOR_PAIRS, 1.0)
+        product = _effects("product", data.product, told, PRIOR_PAIRS, 1.0)
+        weight = pm.Dirichlet("regularity", np.ones(len(k)))
+        log_weight = pt.log(weight)[None, :]
+        log_kept = left = np.zeros(len(m))
+        if lapse:
+            has_intervals = (data.count > 1) + 1e-6
+            tilt = _effects("tilt", data.product, has_intervals, PRIOR_TILT_PAIRS, 0.5)
+            log_weight = log_weight + tilt[:, None] * doublings(k)
+            log_weight = log_weight - pt.logsumexp(log_weight, axis=1, keepdims=True)
+            log_kept, left = _lapse(m)
+        log_gamma = pt.gammaln(shape + k * m[:, None]) - pt.gammaln(shape)
+        log_c = product + log_typical + pt.log(shape)
+        pm.Potential(
+            "pairs",
+            log_likelihood(
+                rows,
+                (data.customer, data.product),
+                *(shape, customer, log_c, log_gamma, log_weight, log_kept, left),
+            ),
+        )
+        _arrivals(data)
+    return model
+
+
+def _effects(name: str, index: Ints, told: Floats, prior_pairs: float, scale: float) -> Any:
+    """Deviations of the groups in ``index`` [pairs], and their scale's prior HalfNormal."""
+    n = np.bincount(index, told)
+    centred = n / (n + prior_pairs)
+    sigma = pm.HalfNormal(f"{name}_scale", scale)
+    raw = pm.Normal(f"{name}_raw", 0.0, sigma**centred, shape=len(n))
+    effect = raw * sigma ** (1.0 - centred)
+    return pm.Deterministic(name, effect - pt.dot(n / n.sum(), effect))
+
+
+def _lapse(m: Floats) -> tuple[Any, Any]:
+    """log P(not lapsed after each of m orders) and P(lapsed after the next), [counts]."""
+    mean = pm.Beta("lapse", 1.0, 4.0)
+    concentration = pm.LogNormal("lapse_concentration", np.log(5.0), 1.5)
+    alpha, beta = mean * concentration, (1.0 - mean) * concentration
+    log_kept = (
+        pt.gammaln(beta + m)
+        - pt.gammaln(beta)
+        - pt.gammaln(concentration + m)
+        + pt.gammaln(concentration)
+    )
+    return log_kept, alpha / (concentration + m)
+
+
+def _arrivals(data: FitData) -> None:
+    """First orders of a product: Poisson with a Gamma rate per day, that rate integrated out."""
+    shape = pm.LogNormal("arrival_shape", 0.0, 1.0)
+    mean_days = pm.LogNormal("arrival_days", np.log(60.0), 2.0)
+    pm.NegativeBinomial(
+        "arrived", mu=data.arrival_days / mean_days, alpha=shape, observed=data.arrived
+    )

@@ -1,0 +1,150 @@
+"""What ``pooled_gamma`` and ``lapse_gamma`` have in common: fitting, predicting, saving."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.parts.population import Population
+from models.parts.posterior_file import Card, digest, read_fit, write_fit
+from toolkit.errors import ModelError
+from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
+from toolkit.tables import Ints, Patterns, Predictions
+
+REGULARITIES = np.array([1, 2, 4, 8, 16, 32])
+URN_WEIGHT = 2.0
+KEPT_DRAWS = 1000
+"""So many draws of the population are kept, evenly spaced over all chains."""
+
+
+@dataclass(frozen=True, slots=True)
+class GammaVersion:
+    """A model before its fit; ``lapse``: pairs lapse and regularity varies by product."""
+
+    name: str
+    formulas: str
+    description: str
+    lapse: bool
+
+    def fit(
+        self,
+        patterns: Patterns,
+        *,
+        seed: int,
+        settings: FitSettings = DEFAULT_SETTINGS,
+        progress: Progress = ignore,
+    ) -> "FittedGamma":
+        """Sample the population posterior from all pairs, or from ``settings.pairs`` of them."""
+        if not np.any(patterns.interval_count > 0):
+            raise ModelError(
+                f"{self.name} learns from intervals, and no pair has two orders "
+                f"before {patterns.as_of_date}: nothing to fit"
+            )
+        from models.parts.gamma_model import FitData, build_model
+        from models.parts.sampling import sample
+
+        used = choose_pairs(patterns, settings.pairs, seed)
+        data = FitData.of(patterns, used, REGULARITIES)
+        posterior, diagnostics = sample(
+            build_model(data, lapse=self.lapse), settings, seed, progress
+        )
+        arrays = {"customer_id": data.customer_id, "product_id": data.product_id}
+        for name, array in posterior.items():
+            arrays[str(name)] = _thinned(array.to_numpy())
+        card = Card(
+            model=self.name,
+            formulas=self.formulas,
+            version=digest(self.formulas, arrays),
+            as_of_date=patterns.as_of_date.isoformat(),
+            pairs=len(used),
+            seed=seed,
+            description=self.description,
+            settings=asdict(settings),
+            diagnostics=asdict(diagnostics),
+            complaints=diagnostics.complaints(),
+            checks=[],
+        )
+        return FittedGamma(card, arrays, _population(arrays))
+
+    def load(self, folder: Path) -> "FittedGamma":
+        """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
+        card, arrays = read_fit(folder, self.name, self.formulas)
+        return FittedGamma(card, arrays, _population(arrays))
+
+
+@dataclass(frozen=True, slots=True)
+class FittedGamma:
+    """A version with draws of its population posterior."""
+
+    card: Card
+    arrays: dict[str, NDArray[Any]]
+    population: Population
+
+    @property
+    def name(self) -> str:
+        """The version's name, as registered."""
+        return self.card.model
+
+    @property
+    def version(self) -> str:
+        """The formulas' version and a digest of the posterior's draws."""
+        return self.card.version
+
+    def predict(
+        self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
+    ) -> Predictions:
+        """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
+        return self.population.predict(patterns, weeks=weeks, draws=draws, streams=streams)
+
+    def save(self, folder: Path) -> None:
+        """Write the posterior as netCDF and the card as JSON."""
+        write_fit(folder, self.card, self.arrays)
+
+
+def choose_pairs(patterns: Patterns, pairs: int | None, seed: int) -> Ints:
+    """Rows of ``pairs`` pairs, ascending: a random sample, or all where there are no more."""
+    count = len(patterns)
+    if pairs is None or pairs >= count:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, pairs, replace=False))
+
+
+def _thinned(draws: NDArray[Any]) -> NDArray[np.float32]:
+    """Draws [chain, draw, …] as [draw, …], evenly thinned, in single precision."""
+    flat = draws.reshape(-1, *draws.shape[2:])
+    index = np.arange(min(KEPT_DRAWS, len(flat))) * len(flat) // min(KEPT_DRAWS, len(flat))
+    return flat[index].astype(np.float32)
+
+
+def _population(arrays: dict[str, NDArray[Any]]) -> Population:
+    """The draws as predictions want them: in double precision, the draw last."""
+
+    def of(name: str) -> NDArray[np.float64]:
+        return np.ascontiguousarray(np.moveaxis(arrays[name], 0, -1).astype(float))
+
+    zeros = np.zeros(len(arrays["shape"]))
+    products = len(arrays["product_id"])
+    has_lapse = "lapse" in arrays
+    concentration = of("lapse_concentration") if has_lapse else zeros
+    alpha = of("lapse") * concentration if has_lapse else zeros
+    return Population(
+        regularities=REGULARITIES,
+        urn_weight=URN_WEIGHT,
+        shape=of("shape"),
+        log_typical=of("log_typical"),
+        customer_scale=of("customer_scale"),
+        product_scale=of("product_scale"),
+        tilt_scale=of("tilt_scale") if has_lapse else zeros,
+        log_weight=np.log(of("regularity")),
+        alpha=alpha,
+        beta=concentration - alpha,
+        arrival_shape=of("arrival_shape"),
+        arrival_rate=of("arrival_shape") * of("arrival_days"),
+        customer_id=arrays["customer_id"],
+        customer=of("customer"),
+        product_id=arrays["product_id"],
+        product=of("product"),
+        tilt=of("tilt") if has_lapse else np.zeros((products, len(zeros))),
+    )

@@ -1,0 +1,95 @@
+"""A fitted version on disk: the population's draws as netCDF, card and diagnostics as JSON."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5netcdf
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ModelError
+
+POSTERIOR_FILE = "posterior.nc"
+CARD_FILE = "card.json"
+DEFLATE_LEVEL = 4
+
+type Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a fit says of itself: which model, from what, how, and how well."""
+
+    model: str
+    formulas: str
+    version: str
+    as_of_date: str
+    pairs: int
+    seed: int
+    description: str
+    settings: dict[str, Any]
+    diagnostics: dict[str, Any]
+    complaints: list[str]
+    checks: list[dict[str, Any]]
+
+    @property
+    def converged(self) -> bool:
+        """Whether the sampler's diagnostics have nothing to complain of."""
+        return not self.complaints
+
+
+def digest(formulas: str, arrays: Arrays) -> str:
+    """Identifies formulas and parameters: equal ones give equal predictions."""
+    whole = hashlib.sha256(formulas.encode())
+    for name, array in sorted(arrays.items()):
+        whole.update(f"{name} {array.dtype} {array.shape}".encode())
+        whole.update(np.ascontiguousarray(array).tobytes())
+    return f"{formulas}-{whole.hexdigest()[:8]}"
+
+
+def write_fit(folder: Path, card: Card, arrays: Arrays) -> None:
+    """Write both files into ``folder``; the card, without which nothing is read, comes last."""
+    part = folder / f"{POSTERIOR_FILE}.part"
+    with h5netcdf.File(part, "w") as file:
+        for name, array in arrays.items():
+            dimensions = tuple(f"{name}_{axis}" for axis in range(array.ndim))
+            for dimension, size in zip(dimensions, array.shape, strict=True):
+                file.dimensions[dimension] = size
+            options = {"compression": "gzip", "compression_opts": DEFLATE_LEVEL, "shuffle": True}
+            file.create_variable(name, dimensions, data=array, **(options if array.ndim else {}))
+    part.replace(folder / POSTERIOR_FILE)
+    card_part = folder / f"{CARD_FILE}.part"
+    content = {name: getattr(card, name) for name in card.__slots__}
+    card_part.write_text(json.dumps(content, indent=2) + "\n")
+    card_part.replace(folder / CARD_FILE)
+
+
+def read_fit(folder: Path, model: str, formulas: str) -> tuple[Card, dict[str, NDArray[Any]]]:
+    """What ``write_fit`` wrote, if it is a fit of ``model`` by these ``formulas``.
+
+    Raises ``ModelError`` where it is not, or is cut short, or is not what its card says.
+    """
+    try:
+        card = Card(**json.loads((folder / CARD_FILE).read_text()))
+    except (OSError, ValueError, TypeError) as exc:
+        raise ModelError(f"{folder / CARD_FILE} is not the card of a fit: {exc}") from exc
+    if card.model != model:
+        raise ModelError(f"{folder} holds a fit of {card.model}, not of {model}")
+    if card.formulas != formulas:
+        raise ModelError(
+            f"{folder} was fitted by version {card.formulas} of {model}'s formulas, "
+            f"this is version {formulas}: fit it anew"
+        )
+    path = folder / POSTERIOR_FILE
+    try:
+        with h5netcdf.File(path, "r") as file:
+            arrays = {name: np.asarray(variable[...]) for name, variable in file.variables.items()}
+    except Exception as exc:  # HDF5 raises whatever the broken byte leads to
+        raise ModelError(f"{path} cannot be read, is it cut short? {exc}") from exc
+    if digest(formulas, arrays) != card.version:
+        raise ModelError(f"{path} does not hold the posterior that {CARD_FILE} describes")
+    return card, arrays

@@ -1,0 +1,111 @@
+"""NUTS by nutpie, and whether what it drew can be trusted. Only fitting imports this."""
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import arviz as az
+import numpy as np
+import nutpie
+import pymc as pm
+import xarray as xr
+
+from toolkit.model import FitSettings, Progress, ignore
+
+MAX_R_HAT = 1.01
+MIN_ESS = 400.0
+MIN_E_BFMI = 0.3
+INNER = "_raw"
+"""Ends the names of what is sampled only to make something else of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostics:
+    """How well the chains have converged, and the worst parameter by each measure."""
+
+    r_hat: float
+    r_hat_worst: str
+    ess_bulk: float
+    ess_bulk_worst: str
+    ess_tail: float
+    ess_tail_worst: str
+    divergences: int
+    e_bfmi: float
+    steps_per_draw: float
+    seconds: float
+
+    def complaints(self) -> list[str]:
+        """What is wrong, a sentence each; without any the fit can be used."""
+        found = []
+        if not self.r_hat <= MAX_R_HAT:
+            found.append(f"R-hat of {self.r_hat_worst} is {self.r_hat:.3f}, above {MAX_R_HAT}")
+        for kind, ess, worst in (
+            ("bulk", self.ess_bulk, self.ess_bulk_worst),
+            ("tail", self.ess_tail, self.ess_tail_worst),
+        ):
+            if not ess >= MIN_ESS:
+                found.append(f"{kind} ESS of {worst} is {ess:.0f}, below {MIN_ESS:.0f}")
+        if self.divergences:
+            found.append(f"{self.divergences} transitions diverged")
+        if not self.e_bfmi >= MIN_E_BFMI:
+            found.append(f"E-BFMI is {self.e_bfmi:.2f}, below {MIN_E_BFMI}")
+        return found
+
+
+def sample(
+    model: pm.Model, settings: FitSettings, seed: int, progress: Progress = ignore
+) -> tuple[xr.Dataset, Diagnostics]:
+    """Draws from the posterior of ``model``'s parameters, [chain, draw, …] each."""
+    started = perf_counter()
+
+    def tell(chains: list[Any]) -> None:
+        progress(sum(c.finished_draws for c in chains), sum(c.total_draws for c in chains))
+
+    trace = nutpie.sample(
+        nutpie.compile_pymc_model(model),
+        draws=settings.draws,
+        tune=settings.tune,
+        chains=settings.chains,
+        cores=settings.cores,
+        seed=seed,
+        save_warmup=False,
+        progress_bar=False,
+        progress_callback=tell,
+    )
+    posterior = trace["posterior"].to_dataset()
+    kept = posterior[[name for name in posterior.data_vars if not _is_inner(str(name))]]
+    return kept, _diagnose(kept, trace["sample_stats"].to_dataset(), perf_counter() - started)
+
+
+def _is_inner(name: str) -> bool:
+    return INNER in name
+
+
+def _diagnose(posterior: xr.Dataset, stats: xr.Dataset, seconds: float) -> Diagnostics:
+    r_hat, r_hat_worst = _worst(az.rhat(posterior), np.nanargmax)
+    bulk, bulk_worst = _worst(az.ess(posterior, method="bulk"), np.nanargmin)
+    tail, tail_worst = _worst(az.ess(posterior, method="tail"), np.nanargmin)
+    energy = stats["energy"].to_numpy()
+    e_bfmi = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
+    return Diagnostics(
+        r_hat=r_hat,
+        r_hat_worst=r_hat_worst,
+        ess_bulk=bulk,
+        ess_bulk_worst=bulk_worst,
+        ess_tail=tail,
+        ess_tail_worst=tail_worst,
+        divergences=int(stats["diverging"].sum()),
+        e_bfmi=float(e_bfmi.min()),
+        steps_per_draw=float(stats["n_steps"].mean()),
+        seconds=seconds,
+    )
+
+
+def _worst(measure: xr.Dataset, argworst: Any) -> tuple[float, str]:
+    """The worst value of all parameters, and the parameter's name and index."""
+    values = {str(name): np.atleast_1d(array.to_numpy()) for name, array in measure.items()}
+    worst = {name: int(argworst(v)) for name, v in values.items() if np.isfinite(v).any()}
+    flat = np.array([values[name].ravel()[i] for name, i in worst.items()])
+    name = list(worst)[int(argworst(flat))]
+    single = values[name].size == 1
+    return float(flat[int(argworst(flat))]), name if single else f"{name}[{worst[name]}]"
