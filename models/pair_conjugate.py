@@ -87,6 +87,11 @@ class PairConjugate:
         """The formulas' version and a digest of the hyperparameters."""
         return _version(self)
 
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """None: nothing is sampled."""
+        return ()
+
     def fit(
         self,
         patterns: Patterns,

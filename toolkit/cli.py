@@ -35,6 +35,8 @@ AsOf = Annotated[
     str | None,
     typer.Option("--as-of", help="YYYY-MM-DD; known is what came before. Default today."),
 ]
+DEFAULT_FITS = Path("fits")
+Fits = Annotated[Path, typer.Option("--fits", help="Folder of the fitted versions.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]
 Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
@@ -109,11 +111,55 @@ def forecast(
 
 
 @app.command()
+def fit(
+    model: Annotated[str, typer.Argument(help="The model to fit, by name.")],
+    db: Database,
+    as_of: AsOf = None,
+    fits: Fits = DEFAULT_FITS,
+    pairs: Annotated[int | None, typer.Option(help="Fit to so many pairs, not all.")] = None,
+    draws: Annotated[int, typer.Option(help="Draws kept from each chain.")] = 1000,
+    tune: Annotated[int, typer.Option(help="Steps of each chain before the first draw.")] = 500,
+    chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
+    seed: Seed = 20251111,
+    as_json: Json = False,
+) -> None:
+    """Fit a model to what was known at a date, and save it as a version."""
+    from toolkit.display import show_fit
+    from toolkit.engine.arguments import check_whole
+    from toolkit.fits import read_card, save_fit
+    from toolkit.model import FitSettings, FittedModel, find_model
+
+    found = find_model(model)
+    if isinstance(found, FittedModel):
+        raise ModelError(f"{model} needs no fit: it can predict as it is")
+    settings = FitSettings(
+        draws=check_whole("draws", draws, 4),
+        tune=check_whole("tune", tune, 50),
+        chains=check_whole("chains", chains, 2),
+        pairs=None if pairs is None else check_whole("pairs", pairs, 1),
+    )
+    with _status("Reading order events"):
+        patterns, broken = _all_patterns(db, as_of)
+    _warn_of_failures(broken)
+    with _bar("Compiling and sampling", settings.chains * (draws + tune)) as advance:
+        fitted = found.fit(
+            patterns,
+            seed=check_whole("seed", seed, 0),
+            settings=settings,
+            progress=_steps(advance),
+        )
+    folder = save_fit(fitted, fits)
+    show_fit(folder, read_card(folder), as_json)
+    _warn_of_complaints(fitted)
+
+
+@app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="A model version: NAME or NAME@VERSION.")],
     db: Database,
     out: Annotated[Path, typer.Option(help="Folder for the two tables.")],
     as_of: AsOf = None,
+    fits: Fits = DEFAULT_FITS,
     weeks: Weeks = 12,
     draws: Draws = 200,
     seed: Seed = 20251111,
@@ -123,10 +169,13 @@ def predict(
     from toolkit.display import show_written
     from toolkit.engine.arguments import MAX_WEEKS, check_whole
     from toolkit.engine.prediction import CustomerPredictor
+    from toolkit.fits import load_fit
     from toolkit.predict_tables import write_predictions
 
+    fitted = load_fit(model, fits)
+    _warn_of_complaints(fitted)
     predictor = CustomerPredictor(
-        model=_fitted_model(model),
+        model=fitted,
         weeks=check_whole("weeks", weeks, 1, MAX_WEEKS),
         draws=check_whole("draws", draws, 1),
         seed=check_whole("seed", seed, 0),
@@ -147,19 +196,6 @@ def demo(
     from toolkit.demo import run_demo
 
     run_demo(out)
-
-
-def _fitted_model(name: str) -> "FittedModel":
-    """The model called ``NAME`` or ``NAME@VERSION``, with its parameters."""
-    from toolkit.model import FittedModel, find_model
-
-    name, _, version = name.partition("@")
-    model = find_model(name)
-    if not isinstance(model, FittedModel):
-        raise ModelError(f"{name} has to be fitted before it can predict")
-    if version and version != model.version:
-        raise ModelError(f"{name} has no version {version!r}; there is {model.version!r}")
-    return model
 
 
 def _all_patterns(db: Path, as_of: str | None) -> "tuple[Patterns, tuple[FailedPair, ...]]":
@@ -184,6 +220,23 @@ def _warn_of_failures(failed: "tuple[FailedPair, ...]") -> None:
             f"Left out customer {pair.customer_id} of product {pair.product_id}: {pair.reason}",
             err=True,
         )
+
+
+def _warn_of_complaints(fitted: "FittedModel") -> None:
+    for complaint in fitted.complaints:
+        typer.echo(f"NOT CONVERGED: {fitted.name}@{fitted.version}: {complaint}", err=True)
+
+
+def _steps(advance: "Callable[[int], None]") -> "Callable[[int, int], None]":
+    """Turns "so many are done" into "so many more are done"."""
+    seen = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal seen
+        advance(done - seen)
+        seen = done
+
+    return tell
 
 
 @contextmanager

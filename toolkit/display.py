@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -52,6 +52,26 @@ def show_check(report: "CheckReport", database: Path, as_json: bool) -> None:
         )
     else:
         print_plain(f"{database}: {report}")
+
+
+def show_fit(folder: Path, card: dict[str, Any], as_json: bool) -> None:
+    """What a fit learned from, how well it went, and where it lies."""
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    if as_json:
+        print_json({"folder": str(folder), "bytes": size, **card})
+        return
+    diagnostics = card["diagnostics"]
+    table = _table("", ("diagnostic",), ("value",))
+    table.add_column("worst parameter")
+    for name in ("r_hat", "ess_bulk", "ess_tail"):
+        table.add_row(name, f"{diagnostics[name]:.4g}", _literal(diagnostics[f"{name}_worst"]))
+    for name in ("divergences", "e_bfmi", "steps_per_draw", "seconds"):
+        table.add_row(name, f"{diagnostics[name]:.4g}", "")
+    console.print(table)
+    print_plain(
+        f"{card['model']}@{card['version']}, fitted to {card['pairs']:,} pairs as of "
+        f"{card['as_of_date']}, is in {folder} ({size / 1e6:.1f} MB)"
+    )
 
 
 def show_written(written: "WrittenTables", as_json: bool) -> None:

@@ -80,6 +80,11 @@ class FittedModel(Protocol):
         """Identifies the parameters: equal versions give equal predictions."""
         ...
 
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What speaks against using it, a sentence each; none for a fit that has converged."""
+        ...
+
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
     ) -> Predictions:
@@ -87,7 +92,10 @@ class FittedModel(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Write the parameters into ``folder`` as data (JSON, netCDF), never as code."""
+        """Write the parameters into ``folder`` as data (JSON, netCDF), never as code.
+
+        A model that was fitted says in ``card.json`` what from, how, and how well.
+        """
         ...
 
 

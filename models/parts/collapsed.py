@@ -121,11 +121,10 @@ def collapsed_likelihood(
         np.zeros(len(lapse)),
     )
     value, by_shape = add_up(
-        *(*index, rows.count, rows.interval_sum, rows.survived),
-        *(rows.constant, rows.counts, rows.regularities),
-        *(shape, customer, product, log_gamma, log_weight, log_kept, lapse),
-        *gradient,
-    )
+        index[0], index[1], rows.count, rows.interval_sum, rows.survived, rows.constant,
+        rows.counts, rows.regularities, shape, customer, product, log_gamma, log_weight,
+        log_kept, lapse, *gradient,
+    )  # fmt: skip
     return Gradient(value, by_shape, *gradient)
 
 

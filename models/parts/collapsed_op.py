@@ -14,7 +14,7 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
 from models.parts.collapsed import PairRows, add_up
-from toolkit.tables import Ints
+from toolkit.tables import Floats, Ints
 
 ROW_COLUMNS = ("count", "interval_sum", "survived", "constant", "counts", "regularities")
 
@@ -25,11 +25,13 @@ class _Collapsed(Op):
     __props__ = ()
 
     def make_node(self, *inputs: Any) -> Apply:
+        """A scalar, and for each parameter an array of its shape."""
         variables = [pt.as_tensor_variable(x) for x in inputs]
         parameters = variables[_N_COLUMNS:]
         return Apply(self, variables, [pt.dscalar(), *(x.type() for x in parameters)])
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
+        """In Python, where nothing compiles the graph."""
         for storage, result in zip(output_storage, _value_and_gradient(*inputs), strict=True):
             storage[0] = np.asarray(result)
 
@@ -44,6 +46,7 @@ class _Collapsed(Op):
         outputs: Sequence[Variable],
         cotangents: Sequence[Variable],
     ) -> list[Variable]:
+        """The gradient, times what the value is worth."""
         columns = [DisconnectedType()() for _ in range(_N_COLUMNS)]
         return columns + [cotangents[0] * by for by in outputs[1:]]
 
@@ -55,13 +58,14 @@ _N_COLUMNS = 2 + len(ROW_COLUMNS)  # and the rows of customers and products
 def _compiled(
     op: _Collapsed, node: Apply | None = None, **kwargs: Any
 ) -> tuple[Callable[..., Any], int]:
-    return numba_njit(_value_and_gradient_source), 1
+    return numba_njit(_value_and_gradient), 1
 
 
-def _value_and_gradient_source(  # type: ignore[no-untyped-def]
-    customer_of, product_of, count_of, interval_sum, survived, constant, counts, ks,
-    shape, customer, product, log_gamma, log_weight, log_kept, lapse,
-):  # fmt: skip
+def _value_and_gradient(
+    customer_of: Ints, product_of: Ints, count_of: Ints, interval_sum: Floats, survived: Floats,
+    constant: Floats, counts: Floats, ks: Ints, shape: Any, customer: Floats, product: Floats,
+    log_gamma: Floats, log_weight: Floats, log_kept: Floats, lapse: Floats,
+) -> tuple[Any, ...]:  # fmt: skip
     by_customer, by_product = np.zeros_like(customer), np.zeros_like(product)
     by_gamma, by_weight = np.zeros_like(log_gamma), np.zeros_like(log_weight)
     by_kept, by_lapse = np.zeros_like(log_kept), np.zeros_like(lapse)
@@ -76,7 +80,6 @@ def _value_and_gradient_source(  # type: ignore[no-untyped-def]
     )  # fmt: skip
 
 
-_value_and_gradient = _value_and_gradient_source
 _collapsed = _Collapsed()
 
 

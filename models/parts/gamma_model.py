@@ -66,7 +66,7 @@ def build_model(data: FitData, *, lapse: bool) -> pm.Model:
     """The model of ``data``; with ``lapse``, pairs lapse and regularity varies by product."""
     rows, m = data.rows, data.rows.counts
     k = rows.regularities
-    told = (data.count + 0.5) / (data.count + 1.5)
+    told: Floats = (data.count + 0.5) / (data.count + 1.5)
     with pm.Model() as model:
         shape = pm.LogNormal("shape", 0.0, 0.75)
         log_typical = pm.Normal("log_typical", np.log(TYPICAL_INTERVAL_DAYS), 1.5)
@@ -76,10 +76,10 @@ def build_model(data: FitData, *, lapse: bool) -> pm.Model:
         log_weight = pt.log(weight)[None, :]
         log_kept = left = np.zeros(len(m))
         if lapse:
-            has_intervals = (data.count > 1) + 1e-6
+            has_intervals: Floats = np.where(data.count > 1, 1.0, 1e-6)
             tilt = _effects("tilt", data.product, has_intervals, PRIOR_TILT_PAIRS, 0.5)
             log_weight = log_weight + tilt[:, None] * doublings(k)
-            log_weight = log_weight - pt.logsumexp(log_weight, axis=1, keepdims=True)
+            log_weight = pt.special.log_softmax(log_weight, axis=1)
             log_kept, left = _lapse(m)
         log_gamma = pt.gammaln(shape + k * m[:, None]) - pt.gammaln(shape)
         log_c = product + log_typical + pt.log(shape)

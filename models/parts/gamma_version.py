@@ -1,6 +1,6 @@
 """What ``pooled_gamma`` and ``lapse_gamma`` have in common: fitting, predicting, saving."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,10 @@ class GammaVersion:
         posterior, diagnostics = sample(
             build_model(data, lapse=self.lapse), settings, seed, progress
         )
-        arrays = {"customer_id": data.customer_id, "product_id": data.product_id}
+        arrays: dict[str, NDArray[Any]] = {
+            "customer_id": data.customer_id,
+            "product_id": data.product_id,
+        }
         for name, array in posterior.items():
             arrays[str(name)] = _thinned(array.to_numpy())
         card = Card(
@@ -64,7 +67,6 @@ class GammaVersion:
             settings=asdict(settings),
             diagnostics=asdict(diagnostics),
             complaints=diagnostics.complaints(),
-            checks=[],
         )
         return FittedGamma(card, arrays, _population(arrays))
 
@@ -79,8 +81,8 @@ class FittedGamma:
     """A version with draws of its population posterior."""
 
     card: Card
-    arrays: dict[str, NDArray[Any]]
-    population: Population
+    arrays: dict[str, NDArray[Any]] = field(repr=False)
+    population: Population = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -91,6 +93,11 @@ class FittedGamma:
     def version(self) -> str:
         """The formulas' version and a digest of the posterior's draws."""
         return self.card.version
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What the sampler's diagnostics say against it."""
+        return tuple(self.card.complaints)
 
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams

@@ -96,8 +96,8 @@ def _draw_state(rng: Any, i: int, ks: Ints, lane: Floats, own: Floats, state: Fl
     for j in range(len(ks)):
         alive += own[j, ALIVE + i]
         every += own[j, DEAD + i]
-    state[P_ALIVE] = (1.0 - lane[LAPSED + i]) * alive / lane[SCALE + i]
-    state[P_OPEN] = alive / every
+    state[P_ALIVE] = min(1.0, (1.0 - lane[LAPSED + i]) * alive / lane[SCALE + i])
+    state[P_OPEN] = min(1.0, alive / every)
     u = rng.random() * alive
     chosen = 0
     while chosen < len(ks) - 1 and u >= own[chosen, ALIVE + i]:
@@ -272,8 +272,8 @@ def predict_pairs(
             if rng.random() < state[d, P_ALIVE]:
                 follow(
                     rng, d, max(0.0, np.ceil(state[d, REST] - first)), state[d, RATE],
-                    int(state[d, REGULARITY]), alpha[d], beta[d] + m[p] + 1.0, sizes_of_pair, offset,
-                    sizes, urn_weight, drawn, orders, quantity, later_orders[p],
+                    int(state[d, REGULARITY]), alpha[d], beta[d] + m[p] + 1.0, sizes_of_pair,
+                    offset, sizes, urn_weight, drawn, orders, quantity, later_orders[p],
                 )  # fmt: skip
 
 

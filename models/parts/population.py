@@ -116,71 +116,110 @@ def _customer_effects(
     return effects
 
 
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """What the kernels fill in; drawn orders and quantities are [products, draws, weeks]."""
+
+    orders: Floats
+    quantity: Floats
+    new_orders: Floats  # [products, weeks], means over the draws
+    new_quantity: Floats  # [products, weeks]
+    p_by_week: Floats  # [pairs, weeks]
+    later_orders: Floats  # [pairs, weeks], sums over the draws
+    quantiles: Floats  # [pairs, QUANTILES]
+    summary: Floats  # [pairs, 4], see ``predict_pairs``
+
+    @classmethod
+    def empty(cls, products: int, pairs: int, draws: int, weeks: int) -> "_Results":
+        return cls(
+            orders=np.zeros((products, draws, weeks)),
+            quantity=np.zeros((products, draws, weeks)),
+            new_orders=np.empty((products, weeks)),
+            new_quantity=np.empty((products, weeks)),
+            p_by_week=np.empty((pairs, weeks)),
+            later_orders=np.zeros((pairs, weeks)),
+            quantiles=np.empty((pairs, len(QUANTILES))),
+            summary=np.empty((pairs, 4)),
+        )
+
+
 def _predict(
     population: Population, patterns: Patterns, weeks: int, streams: Streams
 ) -> Predictions:
     ids, offset = patterns.product_offsets()
-    draws = population.draws
-    orders = np.zeros((len(ids), draws, weeks))
-    quantity = np.zeros((len(ids), draws, weeks))
-    new_orders, new_quantity = np.empty((2, len(ids), weeks))
-    p_by_week, later_orders = np.zeros((2, len(patterns), weeks))
-    quantiles = np.empty((len(patterns), len(QUANTILES)))
-    summary = np.empty((len(patterns), 4))
+    results = _Results.empty(len(ids), len(patterns), population.draws, weeks)
+    survived = survived_days(patterns.open_interval)
     m = patterns.interval_count.astype(float)
     rows = PairRows.of(
-        (
-            m,
-            patterns.interval_sum,
-            patterns.interval_log_sum,
-            survived_days(patterns.open_interval),
-        ),
-        population.regularities,
+        (m, patterns.interval_sum, patterns.interval_log_sum, survived), population.regularities
     )
     A = population.shape + population.regularities[:, None] * rows.counts[:, None, None]
     log_gamma = gammaln(A) - gammaln(population.shape)  # [counts, regularities, draws]
     arrived, days = arrivals(patterns)
-    ks, urn_weight = population.regularities, population.urn_weight
-    alpha, beta = population.alpha, population.beta
     for j, product_id in enumerate(ids):
         rng = streams.product(int(product_id))
-        part = slice(offset[j], offset[j + 1])
         product = _Product.of(population, int(product_id), rng)
+        part = slice(offset[j], offset[j + 1])
         effect = _customer_effects(population, patterns.customer_id[part], rng)
-        events, sizes = sizes_by_pair(patterns, part)
-        predict_new_pairs(
-            rng, arrived[j], days[j], population.arrival_shape, population.arrival_rate, ks,
-            population.shape, product.log_c, population.customer_scale,
-            np.exp(product.log_weight), alpha, beta, events, sizes, urn_weight, orders[j],
-            quantity[j],
-        )  # fmt: skip
-        new_orders[j], new_quantity[j] = orders[j].mean(axis=0), quantity[j].mean(axis=0)
+        sizes = sizes_by_pair(patterns, part)
+        _draw_new_pairs(population, product, arrived[j], days[j], sizes, results, j, rng)
         predict_pairs(
             rng, m[part], patterns.interval_sum[part], patterns.open_interval[part],
-            rows.survived[part], rows.constant[part], rows.count[part], log_gamma, ks,
-            population.shape, product.log_c, effect, product.log_weight, alpha, beta, events,
-            sizes, urn_weight, np.array(QUANTILES), orders[j], quantity[j], p_by_week[part],
-            later_orders[part], quantiles[part], summary[part],
+            survived[part], rows.constant[part], rows.count[part], log_gamma,
+            population.regularities, population.shape, product.log_c, effect, product.log_weight,
+            population.alpha, population.beta, *sizes, population.urn_weight, np.array(QUANTILES),
+            results.orders[j], results.quantity[j], results.p_by_week[part],
+            results.later_orders[part], results.quantiles[part], results.summary[part],
         )  # fmt: skip
-    expected_orders = np.diff(p_by_week, axis=1, prepend=0.0) + later_orders / draws
+    return _predictions(population, patterns, weeks, results)
+
+
+def _draw_new_pairs(
+    population: Population,
+    product: _Product,
+    arrived: float,
+    days: float,
+    sizes: tuple[Ints, Floats],
+    results: _Results,
+    j: int,
+    rng: np.random.Generator,
+) -> None:
+    """Fill in product j's orders of new customers, and their means."""
+    predict_new_pairs(
+        rng, arrived, days, population.arrival_shape, population.arrival_rate,
+        population.regularities, population.shape, product.log_c, population.customer_scale,
+        np.exp(product.log_weight), population.alpha, population.beta, *sizes,
+        population.urn_weight, results.orders[j], results.quantity[j],
+    )  # fmt: skip
+    results.new_orders[j] = results.orders[j].mean(axis=0)
+    results.new_quantity[j] = results.quantity[j].mean(axis=0)
+
+
+def _predictions(
+    population: Population, patterns: Patterns, weeks: int, results: _Results
+) -> Predictions:
+    first_orders = np.diff(results.p_by_week, axis=1, prepend=0.0)
+    expected_orders = first_orders + results.later_orders / population.draws
+    size = expected_size(patterns, population.urn_weight)
+    p_alive, open_interval_p, expected_interval, confidence = results.summary.T
     pairs = PairPredictions(
-        p_alive=summary[:, 0],
-        confidence=summary[:, 3],
-        expected_interval=summary[:, 2],
-        open_interval_p=summary[:, 1],
-        next_order_day=quantiles[:, MEDIAN],
-        next_order_quantiles=quantiles,
-        p_order_by_week=p_by_week,
+        p_alive=p_alive,
+        confidence=confidence,
+        expected_interval=expected_interval,
+        open_interval_p=open_interval_p,
+        next_order_day=results.quantiles[:, MEDIAN],
+        next_order_quantiles=results.quantiles,
+        p_order_by_week=results.p_by_week,
         expected_orders=expected_orders,
-        expected_quantity=expected_orders * expected_size(patterns, urn_weight)[:, None],
+        expected_quantity=expected_orders * size[:, None],
     )
     known_quantity = patterns.sum_by_product(pairs.expected_quantity)
     products = ProductDraws(
-        product_id=ids,
-        orders=orders.transpose(0, 2, 1).astype(np.float32),
-        quantity=quantity.transpose(0, 2, 1).astype(np.float32),
-        expected_orders=patterns.sum_by_product(expected_orders) + new_orders,
-        expected_quantity=known_quantity + new_quantity,
+        product_id=patterns.product_offsets()[0],
+        orders=results.orders.transpose(0, 2, 1).astype(np.float32),
+        quantity=results.quantity.transpose(0, 2, 1).astype(np.float32),
+        expected_orders=patterns.sum_by_product(expected_orders) + results.new_orders,
+        expected_quantity=known_quantity + results.new_quantity,
         known_expected_quantity=known_quantity,
     )
     return Predictions(patterns, weeks, pairs, products)

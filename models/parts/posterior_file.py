@@ -34,12 +34,6 @@ class Card:
     settings: dict[str, Any]
     diagnostics: dict[str, Any]
     complaints: list[str]
-    checks: list[dict[str, Any]]
-
-    @property
-    def converged(self) -> bool:
-        """Whether the sampler's diagnostics have nothing to complain of."""
-        return not self.complaints
 
 
 def digest(formulas: str, arrays: Arrays) -> str:

@@ -1,0 +1,155 @@
+"""Predictions from a population against a slow simulation that conditions by rejection."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from models.parts.draws import draw_erlang, draw_gamma
+from models.parts.population import Population
+from models.parts.vector import compiled
+from tests.models.helpers import patterns_of
+from toolkit.model import Streams
+
+KS = np.array([1, 2, 4, 8, 16, 32])
+WEIGHTS = np.array([0.3, 0.3, 0.2, 0.1, 0.06, 0.04])
+SHAPE, MU = 1.5, 45.0
+HISTORIES = {
+    (1, 1): [(-95, 4.0), (-60, 4.0), (-33, 6.0)],
+    (2, 1): [(-200, 1.0)],
+    (3, 7): [(-11 - 7 * i, 12.0) for i in range(2, -1, -1)],
+    (4, 2): [(-3, 5.0), (-2, 1.0), (-1, 2.0)],
+}
+
+
+def population(draws, alpha, beta, products=(1, 2, 3, 4), customers=(1, 2, 7), scale=0.0):
+    def constant(value):
+        return np.full(draws, float(value))
+
+    return Population(
+        regularities=KS,
+        urn_weight=2.0,
+        shape=constant(SHAPE),
+        log_typical=constant(np.log(MU)),
+        customer_scale=constant(scale),
+        product_scale=constant(scale),
+        tilt_scale=constant(0.0),
+        log_weight=np.log(WEIGHTS)[:, None] * np.ones(draws),
+        alpha=constant(alpha),
+        beta=constant(beta),
+        arrival_shape=constant(1e-9),
+        arrival_rate=constant(1e9),
+        customer_id=np.array(customers),
+        customer=np.zeros((len(customers), draws)),
+        product_id=np.array(products),
+        product=np.zeros((len(products), draws)),
+        tilt=np.zeros((len(products), draws)),
+    )
+
+
+def slow_paths(history, alpha, beta, paths, rng):
+    """P(alive), and days of all orders within 84 days, of ``paths`` truths kept by rejection."""
+    n = 3_000_000
+    k = rng.choice(KS, n, p=WEIGHTS)
+    rate = rng.gamma(SHAPE, 1 / (SHAPE * MU), n)
+    p = rng.beta(alpha, beta, n) if alpha else np.zeros(n)
+    days = np.array([day for day, _ in history], dtype=float)
+    log_weight = np.zeros(n)
+    log_factorial = np.array([np.log(np.arange(1, v)).sum() for v in KS])[np.log2(k).astype(int)]
+    for interval in np.diff(days):
+        log_weight += k * np.log(k * rate) + (k - 1) * np.log(interval) - k * rate * interval
+        log_weight += np.log1p(-p) - log_factorial
+    weight = np.exp(log_weight - log_weight.max())
+    lapsed = rng.random(n) < p
+    first = np.maximum(1, np.floor(rng.gamma(k, 1 / (k * rate)) + 0.5))
+    weight *= lapsed | (first >= -days[-1])
+    assert weight.sum() ** 2 / (weight**2).sum() > 4_000, "too few of the truths fit"
+    found = []
+    for i in rng.choice(n, paths, p=weight / weight.sum()):
+        day, path = first[i] + days[-1], []
+        while not lapsed[i] and day < 84:
+            path.append(int(day))
+            if rng.random() < p[i]:
+                break
+            day += max(1, np.floor(rng.gamma(k[i], 1 / (k[i] * rate[i])) + 0.5))
+        found.append(path)
+    return 1 - weight[lapsed].sum() / weight.sum(), found
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.0), (0.8, 4.0)], ids=["no lapse", "lapse"])
+@pytest.mark.parametrize("row", range(4))
+def test_paths_agree_with_rejection_sampling(row, alpha, beta):
+    history = patterns_of(HISTORIES)
+    draws = 20_000
+    predicted = population(500, alpha, beta).predict(
+        history, weeks=12, draws=draws, streams=Streams(3)
+    )
+    alive, paths = slow_paths(
+        list(HISTORIES.values())[row], alpha, beta, draws, np.random.default_rng(row)
+    )
+    by_week = np.array([np.bincount(np.array(p, int) // 7, minlength=12) for p in paths])
+    first_week = np.array([p[0] // 7 if p else 12 for p in paths])
+    cumulative = np.array([(first_week <= week).mean() for week in range(12)])
+    drawn = predicted.products.orders[row]
+    tolerance = 0.05 * np.sqrt(by_week.mean(axis=0)) + 0.006
+    assert predicted.pairs.p_alive[row] == pytest.approx(alive, abs=0.02)
+    assert predicted.pairs.p_order_by_week[row] == pytest.approx(cumulative, abs=0.02)
+    assert np.all(np.abs(drawn.mean(axis=1) - by_week.mean(axis=0)) < tolerance)
+    assert np.all(np.abs(predicted.pairs.expected_orders[row] - by_week.mean(axis=0)) < tolerance)
+    assert drawn.sum(axis=0).std() == pytest.approx(by_week.sum(axis=1).std(), rel=0.06, abs=0.01)
+    day, sure = predicted.pairs.next_order_day[row], predicted.pairs.confidence[row]
+    first_day = np.array([p[0] if p else np.inf for p in paths])
+    if day < 60:
+        tolerance = np.floor(max(3, predicted.pairs.expected_interval[row] / 4))
+        assert np.mean(first_day <= day) == pytest.approx(0.5, abs=0.08)
+        if day + tolerance < 84:
+            hits = np.mean(np.abs(first_day - day) <= tolerance)
+            assert sure == pytest.approx(hits, abs=0.02)
+
+
+def test_long_history_has_its_own_mean_and_none_the_populations():
+    steady = [(-10 * i, 1.0) for i in range(200, 0, -1)]
+    patterns = patterns_of({(1, 1): steady, (2, 1): [(-1, 1.0)]})
+    pairs = population(300, 0.0, 0.0).predict(
+        patterns, weeks=4, draws=300, streams=Streams(1)
+    ).pairs  # fmt: skip
+    assert pairs.expected_interval[0] == pytest.approx(10.0, rel=0.02)
+    assert pairs.expected_interval[1] == pytest.approx(MU, rel=0.1)
+
+
+def test_the_unseen_get_the_populations_word_wider():
+    history = [(-30, 2.0)]
+    known = population(4000, 0.0, 0.0, scale=1.0)
+    seen = known.predict(patterns_of({(1, 1): history}), weeks=12, draws=4000, streams=Streams(1))
+    unseen = known.predict(
+        patterns_of({(9, 99): history}), weeks=12, draws=4000, streams=Streams(1)
+    )
+    counts = [p.products.orders[0].sum(axis=0) for p in (seen, unseen)]
+    assert counts[1].std() > 1.1 * counts[0].std()
+
+
+@pytest.mark.parametrize("shape", [0.05, 0.7, 1.0, 3.3, 60.0])
+def test_gamma_draws_have_the_gammas_distribution(shape):
+    drawn = many_gammas(np.random.Generator(np.random.SFC64(1)), shape, 20_000)
+    assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("phases", [1, 3, 8, 9, 32])
+def test_erlang_draws_have_the_gammas_distribution(phases):
+    drawn = many_erlangs(np.random.Generator(np.random.SFC64(2)), phases, 20_000)
+    assert stats.kstest(drawn, stats.gamma(phases).cdf).pvalue > 1e-3
+
+
+@compiled
+def many_gammas(rng, shape, n):
+    out = np.empty(n)
+    for i in range(n):
+        out[i] = draw_gamma(rng, shape)
+    return out
+
+
+@compiled
+def many_erlangs(rng, phases, n):
+    out = np.empty(n)
+    for i in range(n):
+        out[i] = draw_erlang(rng, phases)
+    return out

@@ -1,0 +1,37 @@
+"""Exponential and logarithm against the C library's."""
+
+import numpy as np
+
+from models.parts.vector import LEAST_EXPONENT, exp, log, side_by_side
+
+
+@side_by_side
+def all_exp(x, out):
+    for i in range(len(x)):
+        out[i] = exp(x[i])
+
+
+@side_by_side
+def all_log(x, out):
+    for i in range(len(x)):
+        out[i] = log(x[i])
+
+
+def applied(function, x):
+    out = np.empty_like(x)
+    function(x, out)
+    return out
+
+
+def test_exp_to_the_last_digits():
+    x = np.concatenate([np.linspace(-708, 709, 100_003), np.linspace(-1, 1, 10_001), [0.0]])
+    error = np.abs(applied(all_exp, x) / np.exp(x) - 1)
+    assert np.all(error < 1e-15 + 1e-16 * np.abs(x))
+    least = applied(all_exp, np.array([-1e6, -np.inf]))
+    assert np.allclose(least, np.exp(LEAST_EXPONENT), rtol=1e-12, atol=0)
+
+
+def test_log_to_the_last_digits():
+    x = np.concatenate([np.logspace(-300, 300, 100_003), np.linspace(0.5, 2, 10_001)])
+    error = np.abs(applied(all_log, x) - np.log(x))
+    assert np.max(error / np.maximum(np.abs(np.log(x)), 1e-2)) < 1e-14
