@@ -82,9 +82,10 @@ def _is_inner(name: str) -> bool:
 
 
 def _diagnose(posterior: xr.Dataset, stats: xr.Dataset, seconds: float) -> Diagnostics:
-    r_hat, r_hat_worst = _worst(az.rhat(posterior), np.nanargmax)
-    bulk, bulk_worst = _worst(az.ess(posterior, method="bulk"), np.nanargmin)
-    tail, tail_worst = _worst(az.ess(posterior, method="tail"), np.nanargmin)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a single group's effect is always 0
+        r_hat, r_hat_worst = _worst(az.rhat(posterior), np.nanargmax)
+        bulk, bulk_worst = _worst(az.ess(posterior, method="bulk"), np.nanargmin)
+        tail, tail_worst = _worst(az.ess(posterior, method="tail"), np.nanargmin)
     energy = stats["energy"].to_numpy()
     e_bfmi = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
     return Diagnostics(

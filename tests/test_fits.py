@@ -1,0 +1,174 @@
+"""Fitting from the command line: what is saved, what is refused, what an interruption leaves."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import AS_OF
+from toolkit.errors import ModelError
+from toolkit.fits import load_fit
+from toolkit.sources.generator import write_folder
+
+TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
+QUICK = ["--draws", "60", "--tune", "60", "--chains", "2"]
+
+
+def run(*arguments, cwd) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [TOOLKIT, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def place(orders, tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("fits")
+    (place / "orders").mkdir()
+    write_folder(orders, place / "orders", "csv")
+    assert run("import", "orders", "--db", "orders.duckdb", cwd=place).returncode == 0
+    return place
+
+
+@pytest.fixture(scope="module")
+def fitted(place):
+    done = run(
+        "fit",
+        "pooled_gamma",
+        "--db",
+        "orders.duckdb",
+        "--as-of",
+        AS_OF,
+        *QUICK,
+        "--json",
+        cwd=place,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_a_fit_is_saved_with_its_card_and_says_that_it_has_not_converged(place, fitted):
+    shown = json.loads(fitted.stdout)
+    folder = place / shown["folder"]
+    assert folder == place / "fits" / "pooled_gamma" / shown["version"]
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "posterior.nc"]
+    assert shown["as_of_date"] == str(AS_OF)
+    assert shown["diagnostics"]["ess_bulk"] < 400
+    assert f"NOT CONVERGED: pooled_gamma@{shown['version']}: bulk ESS of " in fitted.stderr
+    assert "typical interval" in shown["description"]
+
+
+def test_the_saved_version_predicts(place, fitted):
+    version = json.loads(fitted.stdout)["version"]
+    for name in ("pooled_gamma", f"pooled_gamma@{version}"):
+        done = run(
+            *("predict", name, "--db", "orders.duckdb", "--as-of", AS_OF, "--out", name),
+            cwd=place,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "NOT CONVERGED" in done.stderr
+    one, other = ((place / n / "pairs.parquet").read_bytes() for n in (name, "pooled_gamma"))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("predict", "lapse_gamma"), "lapse_gamma has not been fitted in fits"),
+        (("predict", "pooled_gamma@1-0"), "fits holds no version '1-0' of pooled_gamma; it holds"),
+        (("fit", "pair_conjugate"), "pair_conjugate needs no fit"),
+        (("fit", "nothing"), "unknown model 'nothing'; known models: lapse_gamma, pair_"),
+        (("fit", "pooled_gamma", "--chains", "1"), "chains has to be a whole number"),
+    ],
+)
+def test_wrong_arguments_are_told_in_a_sentence(place, fitted, arguments, sentence):
+    out = ("--out", "out") if arguments[0] == "predict" else ()
+    done = run(*arguments, *out, "--db", "orders.duckdb", "--as-of", AS_OF, cwd=place)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_date_before_the_first_order_has_nothing_to_fit(place):
+    done = run("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", "1999-01-01", cwd=place)
+    assert done.returncode == 1
+    assert "holds no order before 1999-01-01" in done.stderr
+
+
+@pytest.fixture
+def copied(place, fitted, tmp_path) -> Path:
+    """The folder of a copy of the fit, below ``tmp_path``."""
+    version = json.loads(fitted.stdout)["version"]
+    target = tmp_path / "pooled_gamma" / version
+    shutil.copytree(place / "fits" / "pooled_gamma" / version, target)
+    return target
+
+
+def test_a_posterior_cut_short_is_refused(copied, tmp_path):
+    posterior = copied / "posterior.nc"
+    for share in (0.0, 0.3, 0.99):
+        whole = posterior.read_bytes()
+        posterior.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(ModelError, match=r"cannot be read|does not hold"):
+            load_fit("pooled_gamma", tmp_path)
+        posterior.write_bytes(whole)
+    assert load_fit("pooled_gamma", tmp_path).name == "pooled_gamma"
+
+
+def test_a_posterior_of_another_model_is_refused(copied, tmp_path):
+    other = tmp_path / "lapse_gamma" / copied.name
+    shutil.copytree(copied, other)
+    with pytest.raises(ModelError, match="holds a fit of pooled_gamma, not of lapse_gamma"):
+        load_fit("lapse_gamma", tmp_path)
+
+
+def test_a_fit_by_older_formulas_is_refused(copied, tmp_path):
+    card = json.loads((copied / "card.json").read_text())
+    (copied / "card.json").write_text(json.dumps(card | {"formulas": "0"}))
+    with pytest.raises(ModelError, match=r"by version 0 of pooled_gamma's formulas.*fit it anew"):
+        load_fit("pooled_gamma", tmp_path)
+
+
+def test_a_posterior_that_is_not_the_cards_is_refused(copied, tmp_path):
+    card = json.loads((copied / "card.json").read_text())
+    (copied / "card.json").write_text(json.dumps(card | {"version": "1-00000000"}))
+    with pytest.raises(ModelError, match="does not hold the posterior"):
+        load_fit("pooled_gamma", tmp_path)
+
+
+def test_an_interrupted_fit_leaves_nothing(place, tmp_path):
+    process = subprocess.Popen(
+        [
+            *(TOOLKIT, "fit", "lapse_gamma", "--db", "orders.duckdb", "--as-of", str(AS_OF)),
+            *("--draws", "100000", "--fits", str(tmp_path / "fits")),
+        ],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(25)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not (tmp_path / "fits").exists()
+
+
+def test_fits_of_one_seed_are_one_version(place, fitted):
+    done = run(
+        "fit",
+        "pooled_gamma",
+        "--db",
+        "orders.duckdb",
+        "--as-of",
+        AS_OF,
+        *QUICK,
+        "--json",
+        cwd=place,
+    )
+    assert json.loads(done.stdout)["version"] == json.loads(fitted.stdout)["version"]
+    assert len(list((place / "fits" / "pooled_gamma").iterdir())) == 1
