@@ -2,7 +2,7 @@
 
 What it assumes
     Intervals between a pair's orders are Gamma(k, k λ): 1/λ is the pair's mean interval in days,
-    k its regularity, one of 1, 2, 4 … 32 (1: memoryless, 32: clockwork). A pair's rate is
+    k its regularity, one of 1, 2, 4, 8, 16 (1: memoryless, 16: clockwork). A pair's rate is
     λ ~ Gamma(a, a μ), with μ the typical interval of its customer and product: log μ = typical +
     customer's effect + product's effect, each N(0, scale²). Regularities have common weights.
     The open interval is censored: the next order comes later. Nobody ever lapses.

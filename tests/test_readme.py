@@ -56,4 +56,6 @@ def test_every_block_runs_in_order(clone, environment):
     assert "q50" in ran[2]
     png = (clone / "demo" / "weekly_demand.png").read_bytes()
     assert png.startswith(b"\x89PNG")
-    assert (clone / "predictions" / "pairs.parquet").exists()
+    assert "pooled_gamma@" in ran[3]
+    for folder in ("predictions", "predictions/pooled_gamma"):
+        assert (clone / folder / "pairs.parquet").exists()

@@ -13,7 +13,7 @@ from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
 from toolkit.tables import Ints, Patterns, Predictions
 
-REGULARITIES = np.array([1, 2, 4, 8, 16, 32])
+REGULARITIES = np.array([1, 2, 4, 8, 16])
 URN_WEIGHT = 2.0
 KEPT_DRAWS = 1000
 """So many draws of the population are kept, evenly spaced over all chains."""
