@@ -53,9 +53,9 @@ def test_every_block_runs_in_order(clone, environment):
         ran.append(done.stdout)
     assert "× faster" in ran[0]
     assert "Imported into orders.duckdb" in ran[1]
-    assert "q50" in ran[2]
+    assert "pooled_gamma/pairs.parquet" in ran[2]
     png = (clone / "demo" / "weekly_demand.png").read_bytes()
     assert png.startswith(b"\x89PNG")
-    assert "pooled_gamma@" in ran[3]
+    assert "q50" in ran[3]
     for folder in ("predictions", "predictions/pooled_gamma"):
         assert (clone / folder / "pairs.parquet").exists()

@@ -1,7 +1,12 @@
 """NUTS by nutpie, and whether what it drew can be trusted. Only fitting imports this."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
+from types import FrameType
 from typing import Any
 
 import arviz as az
@@ -61,8 +66,10 @@ def sample(
     def tell(chains: list[Any]) -> None:
         progress(sum(c.finished_draws for c in chains), sum(c.total_draws for c in chains))
 
-    trace = nutpie.sample(
-        nutpie.compile_pymc_model(model),
+    with _lasting_ctrl_c():
+        compiled = nutpie.compile_pymc_model(model)
+    sampler = nutpie.sample(
+        compiled,
         draws=settings.draws,
         tune=settings.tune,
         chains=settings.chains,
@@ -71,10 +78,38 @@ def sample(
         save_warmup=False,
         progress_bar=False,
         progress_callback=tell,
+        blocking=False,  # or a Ctrl-C would return the draws made so far, as if all were there
     )
+    try:
+        trace = sampler.wait()
+    except BaseException:
+        sampler.cancel()
+        raise
     posterior = trace["posterior"].to_dataset()
     kept = posterior[[name for name in posterior.data_vars if not _is_inner(str(name))]]
     return kept, _diagnose(kept, trace["sample_stats"].to_dataset(), perf_counter() - started)
+
+
+@contextmanager
+def _lasting_ctrl_c() -> Iterator[None]:
+    """Raise a Ctrl-C again at the end: inside the compiler's callbacks it would be lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        seen = True
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if seen:
+        raise KeyboardInterrupt
 
 
 def _is_inner(name: str) -> bool:
