@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready-interorder-toolkit
 DATA ?=
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check bench sbc lock clean
 
 help:
 	@echo "make demo    forecast real orders and compare with what happened"
 	@echo "make test    run the tests"
 	@echo "make check   lint, types, import contracts"
 	@echo "make bench   measure speed and size [DATA=folder of order lines]"
+	@echo "make sbc     simulation-based calibration of the fitted models [JOBS=2]"
 	@echo "make lock    pin the dependencies anew"
 	@echo "make clean   remove the environment and what runs left behind"
 
@@ -38,6 +39,9 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench $(if $(DATA),--data $(DATA))
+
+sbc: setup
+	$(BIN)/python -m tests.sbc $(if $(JOBS),--jobs $(JOBS))
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.12 \

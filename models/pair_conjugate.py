@@ -38,7 +38,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -62,6 +62,8 @@ REGULARITIES = (1, 2, 4, 8, 16, 32)
 @dataclass(frozen=True, slots=True)
 class PairConjugate:
     """The model with its hyperparameters; see the module's docstring."""
+
+    reads_customer_days: ClassVar[bool] = False
 
     rate_shape: float = 0.5
     typical_interval: float = 90.0

@@ -139,7 +139,7 @@ def fit(
         pairs=None if pairs is None else check_whole("pairs", pairs, 1),
     )
     with _status("Reading order events"):
-        patterns, broken = _all_patterns(db, as_of)
+        patterns, broken = _all_patterns(db, as_of, found.reads_customer_days)
     _warn_of_failures(broken)
     with _bar("Compiling and sampling", settings.chains * (draws + tune)) as advance:
         fitted = found.fit(
@@ -181,7 +181,7 @@ def predict(
         seed=check_whole("seed", seed, 0),
     )
     with _status("Reading order events"):
-        patterns, broken = _all_patterns(db, as_of)
+        patterns, broken = _all_patterns(db, as_of, fitted.reads_customer_days)
     with _bar("Predicting pairs", len(patterns)) as advance:
         written = write_predictions(predictor, patterns, out, advance)
     _warn_of_failures((*broken, *written.failed))
@@ -198,7 +198,9 @@ def demo(
     run_demo(out)
 
 
-def _all_patterns(db: Path, as_of: str | None) -> "tuple[Patterns, tuple[FailedPair, ...]]":
+def _all_patterns(
+    db: Path, as_of: str | None, customer_days: bool
+) -> "tuple[Patterns, tuple[FailedPair, ...]]":
     from toolkit.engine.arguments import parse_date
     from toolkit.engine.discovery import discover
     from toolkit.engine.patterns import PatternAnalyzer
@@ -208,7 +210,8 @@ def _all_patterns(db: Path, as_of: str | None) -> "tuple[Patterns, tuple[FailedP
     as_of_date = parse_date(as_of)
     with open_database(db) as conn:
         source = as_source(conn)
-        patterns, broken = PatternAnalyzer(source).analyze(discover(source, as_of_date, None))
+        analyzer = PatternAnalyzer(source, customer_days)
+        patterns, broken = analyzer.analyze(discover(source, as_of_date, None))
     if not len(patterns):
         raise PredictionError(f"{db} holds no order before {as_of_date}")
     return patterns, broken

@@ -68,6 +68,8 @@ def show_fit(folder: Path, card: dict[str, Any], as_json: bool) -> None:
     for name in ("divergences", "e_bfmi", "steps_per_draw", "seconds"):
         table.add_row(name, f"{diagnostics[name]:.4g}", "")
     console.print(table)
+    if card.get("checks"):
+        console.print(_checks(card["checks"]))
     print_plain(
         f"{card['model']}@{card['version']}, fitted to {card['pairs']:,} pairs as of "
         f"{card['as_of_date']}, is in {folder} ({size / 1e6:.1f} MB)"
@@ -140,6 +142,29 @@ def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
     for name in right:
         table.add_column(name, justify="right")
     return table
+
+
+def _checks(checks: list[dict[str, Any]]) -> Table:
+    table = _table(
+        "The data, and what the model makes",
+        ("statistic",),
+        ("observed", "prior, 90 %", "posterior, 90 %", "P(more)"),
+    )
+    table.columns[0].no_wrap = True
+    for check in checks:
+        tail_p = check["tail_p"]
+        table.add_row(
+            _literal(check["statistic"]),
+            "" if check["observed"] is None else f"{check['observed']:.3g}",
+            _range(check["prior_90"]),
+            _range(check["posterior_90"]),
+            "" if tail_p is None else f"{tail_p:.2f}",
+        )
+    return table
+
+
+def _range(bounds: list[float] | None) -> str:
+    return "" if bounds is None else " – ".join(f"{bound:.3g}" for bound in bounds)
 
 
 def _weeks(forecast: ProductForecast) -> Table:

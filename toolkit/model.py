@@ -76,6 +76,11 @@ class FittedModel(Protocol):
         ...
 
     @property
+    def reads_customer_days(self) -> bool:
+        """Whether patterns must come with their customers' order days, of whatever product."""
+        ...
+
+    @property
     def version(self) -> str:
         """Identifies the parameters: equal versions give equal predictions."""
         ...
@@ -106,6 +111,11 @@ class ModelVersion(Protocol):
     @property
     def name(self) -> str:
         """The name it is registered under."""
+        ...
+
+    @property
+    def reads_customer_days(self) -> bool:
+        """Whether patterns must come with their customers' order days, of whatever product."""
         ...
 
     def fit(

@@ -5,8 +5,8 @@ is −1. Everything known has a negative day. Rows are sorted by product, custom
 product's pairs and a pair's events are contiguous and addressed by offsets.
 """
 
-from dataclasses import dataclass, fields
-from datetime import date
+from dataclasses import dataclass, fields, replace
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +52,32 @@ class OrderEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerDays:
+    """Days on which customers ordered anything: one row per (customer, day), sorted by both."""
+
+    customer_id: Ints  # [rows]
+    day: Ints  # [rows], <= -1
+    products: Ints  # [rows], how many products were ordered that day
+
+    @classmethod
+    def of(cls, events: OrderEvents) -> "CustomerDays":
+        """The days in ``events``, which hold all the products that count."""
+        order = np.lexsort((events.day, events.customer_id))
+        customer_id, day = events.customer_id[order], events.day[order]
+        start = _starts(customer_id, day)
+        return cls(customer_id[start], day[start], np.diff(np.append(start, len(day))))
+
+    def where(self, keep: NDArray[np.bool_]) -> "CustomerDays":
+        """The days for which ``keep`` is true."""
+        return CustomerDays(self.customer_id[keep], self.day[keep], self.products[keep])
+
+
+@dataclass(frozen=True, slots=True)
 class Patterns:
     """What is known of each pair, one row per pair, and the events it was derived from.
+
+    ``customer_days`` are all the days of at least these customers, whatever they ordered; None
+    if nobody asked for them.
 
     Interval statistics are over the ``interval_count = order_count - 1`` completed intervals,
     in days. ``mean_interval`` is NaN without intervals, ``std_interval`` and ``cv`` (sample
@@ -61,6 +85,7 @@ class Patterns:
     """
 
     events: OrderEvents
+    customer_days: CustomerDays | None
     event_offset: Ints  # [pairs + 1]: pair i owns events event_offset[i]:event_offset[i + 1]
     product_id: Ints  # [pairs]
     customer_id: Ints  # [pairs]
@@ -72,6 +97,35 @@ class Patterns:
     cv: Floats  # [pairs]
     open_interval: Floats  # [pairs], T: days from the last event to the as-of date, >= 1
     total_quantity: Floats  # [pairs]
+
+    @classmethod
+    def of(cls, events: OrderEvents, customer_days: CustomerDays | None = None) -> "Patterns":
+        """The patterns of all pairs in ``events``."""
+        first = _starts(events.product_id, events.customer_id)
+        offset = np.append(first, len(events)).astype(np.int64)
+        last, order_count = offset[1:] - 1, np.diff(offset)
+        m = (order_count - 1).astype(float)
+        interval = np.diff(events.day, prepend=0).astype(float)  # [events]
+        interval[first] = np.nan  # a pair's first event ends no interval
+        total = (events.day[last] - events.day[first]).astype(float)
+        mean = _ratio(total, m)
+        deviation = interval - np.repeat(mean, order_count)
+        std = np.sqrt(_ratio(_sum_by_pair(deviation**2, first), m - 1))
+        return cls(
+            events=events,
+            customer_days=customer_days,
+            event_offset=offset,
+            product_id=events.product_id[first],
+            customer_id=events.customer_id[first],
+            order_count=order_count,
+            interval_sum=total,
+            interval_log_sum=_sum_by_pair(np.log(interval), first),
+            mean_interval=mean,
+            std_interval=std,
+            cv=_ratio(std, mean),
+            open_interval=-events.day[last].astype(float),
+            total_quantity=_sum_by_pair(events.quantity, first),
+        )
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -91,8 +145,19 @@ class Patterns:
         """The pairs for which ``keep`` is true, with their events."""
         events = self.events.where(np.repeat(keep, self.order_count))
         offset = np.append(0, np.cumsum(self.order_count[keep])).astype(np.int64)
-        columns = (getattr(self, field.name)[keep] for field in fields(self)[2:])
-        return Patterns(events, offset, *columns)
+        columns = (getattr(self, field.name)[keep] for field in fields(self)[3:])
+        return Patterns(events, self.customer_days, offset, *columns)
+
+    def earlier(self, days: int) -> "Patterns":
+        """The patterns as they were ``days`` days before."""
+        events = self.events
+        known = events.where(events.day < -days)
+        seen = self.customer_days and self.customer_days.where(self.customer_days.day < -days)
+        as_of_date = events.as_of_date - timedelta(days)
+        return Patterns.of(
+            replace(known, as_of_date=as_of_date, day=known.day + days),
+            seen and replace(seen, day=seen.day + days),
+        )
 
     def sum_by_product(self, values: Floats) -> Floats:
         """Sums over each product's pairs of ``values`` [pairs, …], [products, …]."""
@@ -173,3 +238,28 @@ class Predictions:
     weeks: int
     pairs: PairPredictions
     products: ProductDraws
+
+
+def _starts(*keys: Ints) -> Ints:
+    """Where sorted keys, of one length, change: the first row of each group."""
+    changed = np.zeros(len(keys[0]), dtype=np.bool_)
+    changed[:1] = True
+    for key in keys:
+        changed[1:] |= np.diff(key) != 0
+    return np.flatnonzero(changed)
+
+
+def _sum_by_pair(values: Floats, first: Ints) -> Floats:
+    """Sums of each pair's values, NaN counted as nothing, [pairs]."""
+    if not len(first):
+        return np.zeros(0)
+    sums: Floats = np.add.reduceat(np.nan_to_num(values), first)
+    return sums
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """``numerator / denominator`` where the denominator is positive, else NaN."""
+    out = np.full(len(numerator), np.nan)
+    positive: NDArray[np.bool_] = denominator > 0
+    np.divide(numerator, denominator, out=out, where=positive)
+    return out

@@ -7,16 +7,17 @@ between, effect = scale^(1 − w) · raw with raw ~ N(0, scale^(2 w)), w = n / (
 pairs tell (Papaspiliopoulos, Roberts & Sköld 2007, doi:10.1214/088342307000000014).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from numpy.typing import NDArray
 
 from models.parts.arrivals import arrivals
 from models.parts.collapsed import PairRows
-from models.parts.collapsed_op import log_likelihood
+from models.parts.collapsed_op import ROW_COLUMNS, log_likelihood
 from models.parts.population import doublings
 from models.parts.renewal import survived_days
 from toolkit.tables import Floats, Ints, Patterns
@@ -27,6 +28,9 @@ PRIOR_TILT_PAIRS = 20.0
 """The same for a product's regularity, which a pair tells less of."""
 
 TYPICAL_INTERVAL_DAYS = 60.0
+
+SHAPED_COLUMNS = tuple(name for name in ROW_COLUMNS if name != "regularities")
+"""Columns of the rows that the data alone decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +65,48 @@ class FitData:
         """m of each pair, [pairs]."""
         return self.rows.counts[self.rows.count]
 
+    def columns(self, *, lapse: bool) -> dict[str, NDArray[Any]]:
+        """All that the model takes from the data, by the names of its ``pm.Data``."""
+        told: Floats = (self.count + 0.5) / (self.count + 1.5)
+        columns: dict[str, NDArray[Any]] = {
+            f"row_{name}": getattr(self.rows, name) for name in SHAPED_COLUMNS
+        }
+        if lapse:
+            has_intervals: Floats = np.where(self.count > 1, 1.0, 1e-6)
+            columns["tilt_told"] = np.bincount(self.product, has_intervals)
+        return columns | {
+            "row_customer": self.customer,
+            "row_product": self.product,
+            "customer_told": np.bincount(self.customer, told),
+            "product_told": np.bincount(self.product, told),
+            "arrived_orders": self.arrived,
+            "arrived_days": self.arrival_days,
+        }
 
-def build_model(data: FitData, *, lapse: bool) -> pm.Model:
-    """The model of ``data``; with ``lapse``, pairs lapse and regularity varies by product."""
-    rows, m = data.rows, data.rows.counts
-    k = rows.regularities
-    told: Floats = (data.count + 0.5) / (data.count + 1.5)
+
+def build_model(data: FitData, *, lapse: bool, exchangeable: bool = False) -> pm.Model:
+    """The model of ``data``; with ``lapse``, pairs lapse and regularity varies by product.
+
+    ``exchangeable``: takes longer to compile, and can then be given the columns of other data, of
+    as many pairs, customers, products and distinct counts.
+    """
+    k = data.rows.regularities
+    customers, products = len(data.customer_id), len(data.product_id)
     with pm.Model() as model:
+        columns: dict[str, Any] = data.columns(lapse=lapse)
+        if exchangeable:
+            columns = {name: pm.Data(name, column) for name, column in columns.items()}
+        rows = replace(data.rows, **{name: columns[f"row_{name}"] for name in SHAPED_COLUMNS})
+        m: Any = rows.counts
         shape = pm.LogNormal("shape", 0.0, 0.75)
         log_typical = pm.Normal("log_typical", np.log(TYPICAL_INTERVAL_DAYS), 1.5)
-        customer = _effects("customer", data.customer, told, PRIOR_PAIRS, 1.0)
-        product = _effects("product", data.product, told, PRIOR_PAIRS, 1.0)
+        customer = _effects("customer", columns["customer_told"], customers, PRIOR_PAIRS, 1.0)
+        product = _effects("product", columns["product_told"], products, PRIOR_PAIRS, 1.0)
         weight = pm.Dirichlet("regularity", np.ones(len(k)))
         log_weight = pt.log(weight)[None, :]
-        log_kept = left = np.zeros(len(m))
+        log_kept = left = pt.zeros_like(m)
         if lapse:
-            has_intervals: Floats = np.where(data.count > 1, 1.0, 1e-6)
-            tilt = _effects("tilt", data.product, has_intervals, PRIOR_TILT_PAIRS, 0.5)
+            tilt = _effects("tilt", columns["tilt_told"], products, PRIOR_TILT_PAIRS, 0.5)
             log_weight = log_weight + tilt[:, None] * doublings(k)
             log_weight = pt.special.log_softmax(log_weight, axis=1)
             log_kept, left = _lapse(m)
@@ -87,25 +116,24 @@ def build_model(data: FitData, *, lapse: bool) -> pm.Model:
             "pairs",
             log_likelihood(
                 rows,
-                (data.customer, data.product),
+                (columns["row_customer"], columns["row_product"]),
                 *(shape, customer, log_c, log_gamma, log_weight, log_kept, left),
             ),
         )
-        _arrivals(data)
+        arrivals_model(columns["arrived_orders"], columns["arrived_days"])
     return model
 
 
-def _effects(name: str, index: Ints, told: Floats, prior_pairs: float, scale: float) -> Any:
-    """Deviations of the groups in ``index`` [pairs], and their scale's prior HalfNormal."""
-    n = np.bincount(index, told)
-    centred = n / (n + prior_pairs)
+def _effects(name: str, told: Any, groups: int, prior_pairs: float, scale: float) -> Any:
+    """Deviations of groups whose pairs tell ``told``, and their scale's prior HalfNormal."""
+    centred = told / (told + prior_pairs)
     sigma = pm.HalfNormal(f"{name}_scale", scale)
-    raw = pm.Normal(f"{name}_raw", 0.0, sigma**centred, shape=len(n))
+    raw = pm.Normal(f"{name}_raw", 0.0, sigma**centred, shape=groups)
     effect = raw * sigma ** (1.0 - centred)
-    return pm.Deterministic(name, effect - pt.dot(n / n.sum(), effect))
+    return pm.Deterministic(name, effect - pt.dot(told / told.sum(), effect))
 
 
-def _lapse(m: Floats) -> tuple[Any, Any]:
+def _lapse(m: Any) -> tuple[Any, Any]:
     """log P(not lapsed after each of m orders) and P(lapsed after the next), [counts]."""
     mean = pm.Beta("lapse", 1.0, 4.0)
     concentration = pm.LogNormal("lapse_concentration", np.log(5.0), 1.5)
@@ -119,10 +147,8 @@ def _lapse(m: Floats) -> tuple[Any, Any]:
     return log_kept, alpha / (concentration + m)
 
 
-def _arrivals(data: FitData) -> None:
+def arrivals_model(arrived: Floats, days: Floats) -> None:
     """First orders of a product: Poisson with a Gamma rate per day, that rate integrated out."""
     shape = pm.LogNormal("arrival_shape", 0.0, 1.0)
     mean_days = pm.LogNormal("arrival_days", np.log(60.0), 2.0)
-    pm.NegativeBinomial(
-        "arrived", mu=data.arrival_days / mean_days, alpha=shape, observed=data.arrived
-    )
+    pm.NegativeBinomial("arrived", mu=days / mean_days, alpha=shape, observed=arrived)

@@ -2,11 +2,12 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.parts.checks import PRIOR_DRAWS, predictive_checks
 from models.parts.population import Population
 from models.parts.posterior_file import Card, digest, read_fit, write_fit
 from toolkit.errors import ModelError
@@ -27,6 +28,7 @@ class GammaVersion:
     formulas: str
     description: str
     lapse: bool
+    reads_customer_days: ClassVar[bool] = False
 
     def fit(
         self,
@@ -43,19 +45,23 @@ class GammaVersion:
                 f"before {patterns.as_of_date}: nothing to fit"
             )
         from models.parts.gamma_model import FitData, build_model
-        from models.parts.sampling import sample
+        from models.parts.sampling import draw_prior, sample
 
         used = choose_pairs(patterns, settings.pairs, seed)
         data = FitData.of(patterns, used, REGULARITIES)
-        posterior, diagnostics = sample(
-            build_model(data, lapse=self.lapse), settings, seed, progress
-        )
-        arrays: dict[str, NDArray[Any]] = {
-            "customer_id": data.customer_id,
-            "product_id": data.product_id,
+        model = build_model(data, lapse=self.lapse)
+        posterior, diagnostics = sample(model, settings, seed, progress)
+        ids = {"customer_id": data.customer_id, "product_id": data.product_id}
+        arrays: dict[str, NDArray[Any]] = ids | {
+            str(name): _thinned(array.to_numpy()) for name, array in posterior.items()
         }
-        for name, array in posterior.items():
-            arrays[str(name)] = _thinned(array.to_numpy())
+        fitted = _population(arrays)
+        checks = predictive_checks(
+            patterns.select(np.isin(np.arange(len(patterns)), used)),
+            _population(ids | draw_prior(model, PRIOR_DRAWS, seed)),
+            fitted,
+            np.random.default_rng(seed),
+        )
         card = Card(
             model=self.name,
             formulas=self.formulas,
@@ -67,8 +73,9 @@ class GammaVersion:
             settings=asdict(settings),
             diagnostics=asdict(diagnostics),
             complaints=diagnostics.complaints(),
+            checks=checks,
         )
-        return FittedGamma(card, arrays, _population(arrays))
+        return FittedGamma(card, arrays, fitted)
 
     def load(self, folder: Path) -> "FittedGamma":
         """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
@@ -83,6 +90,7 @@ class FittedGamma:
     card: Card
     arrays: dict[str, NDArray[Any]] = field(repr=False)
     population: Population = field(repr=False)
+    reads_customer_days: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Card:
     settings: dict[str, Any]
     diagnostics: dict[str, Any]
     complaints: list[str]
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    """Predictive checks, see ``checks.py``."""
 
 
 def digest(formulas: str, arrays: Arrays) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import nutpie
 import pymc as pm
 import xarray as xr
+from numpy.typing import NDArray
 
 from toolkit.model import FitSettings, Progress, ignore
 
@@ -78,7 +79,7 @@ def sample(
         save_warmup=False,
         progress_bar=False,
         progress_callback=tell,
-        blocking=False,  # or a Ctrl-C would return the draws made so far, as if all were there
+        blocking=False, **__import__("json").loads(__import__("os").environ.get("NUT","{}")),  # or a Ctrl-C would return the draws made so far, as if all were there
     )
     try:
         trace = sampler.wait()
@@ -88,6 +89,13 @@ def sample(
     posterior = trace["posterior"].to_dataset()
     kept = posterior[[name for name in posterior.data_vars if not _is_inner(str(name))]]
     return kept, _diagnose(kept, trace["sample_stats"].to_dataset(), perf_counter() - started)
+
+
+def draw_prior(model: pm.Model, draws: int, seed: int) -> dict[str, NDArray[Any]]:
+    """Draws of what ``sample`` returns from the prior of ``model``, [draw, …] each."""
+    drawn = [v for v in model.free_RVs + model.deterministics if not _is_inner(v.name)]
+    values = pm.draw(drawn, draws=draws, random_seed=seed, mode="FAST_COMPILE")
+    return {v.name: np.asarray(value) for v, value in zip(drawn, values, strict=True)}
 
 
 @contextmanager

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.engine.arguments import parse_date
 from toolkit.sources.base import OrderSource
-from toolkit.tables import Floats, Ints, OrderEvents, Patterns
+from toolkit.tables import CustomerDays, OrderEvents, Patterns
 from toolkit.types import CustomerProductPattern, FailedPair
 
 MAX_QUANTITY = 1e12
@@ -17,24 +16,35 @@ MAX_QUANTITY = 1e12
 
 @dataclass(frozen=True, slots=True)
 class PatternAnalyzer:
-    """Turns order events into patterns; reads from ``source`` when asked for a single pair."""
+    """Turns order events into patterns.
+
+    Reads from ``source`` when asked for a single pair and, with ``customer_days``, on which days
+    the customers in the events ordered anything.
+    """
 
     source: OrderSource
+    customer_days: bool = False
 
     def analyze(self, events: OrderEvents) -> tuple[Patterns, tuple[FailedPair, ...]]:
         """The patterns of all pairs in ``events``, and the pairs left out because they failed.
 
         A pair fails when one of its quantities is no number, or larger than any order is.
         """
-        offset = _pair_offsets(events)
         bad_events = ~(events.quantity <= MAX_QUANTITY)  # NaN is bad, too
+        days = self._customer_days(events) if self.customer_days else None
+        patterns = Patterns.of(events, days)
         if not bad_events.any():
-            return summarise(events, offset), ()
-        pair_of_event = np.repeat(np.arange(len(offset) - 1), np.diff(offset))
+            return patterns, ()
+        pair_of_event = np.repeat(np.arange(len(patterns)), patterns.order_count)
         bad_pairs = np.unique(pair_of_event[bad_events])
-        failed = tuple(_failure(events, offset[i], offset[i + 1]) for i in bad_pairs)
-        healthy = events.where(~np.isin(pair_of_event, bad_pairs))
-        return summarise(healthy, _pair_offsets(healthy)), failed
+        failed = tuple(_failure(patterns, i) for i in bad_pairs)
+        healthy = np.ones(len(patterns), dtype=bool)
+        healthy[bad_pairs] = False
+        return patterns.select(healthy), failed
+
+    def _customer_days(self, events: OrderEvents) -> CustomerDays:
+        customers = np.unique(events.customer_id).tolist()
+        return self.source.customer_days(events.as_of_date, customers)
 
     def analyze_customer_product(
         self, customer_id: int, product_id: int, as_of_date: str | date
@@ -55,65 +65,14 @@ def single_pair(pattern: CustomerProductPattern) -> Patterns:
         day=np.array(days, dtype=np.int64),
         quantity=np.array(pattern.quantities, dtype=float),
     )
-    return summarise(events, _pair_offsets(events))
+    return Patterns.of(events, CustomerDays.of(events))
 
 
-def _pair_offsets(events: OrderEvents) -> Ints:
-    """Where each pair's events start, and the end, [pairs + 1]."""
-    if not len(events):
-        return np.zeros(1, dtype=np.int64)
-    changed = (np.diff(events.product_id) != 0) | (np.diff(events.customer_id) != 0)
-    return np.concatenate([[0], np.flatnonzero(changed) + 1, [len(events)]]).astype(np.int64)
-
-
-def _failure(events: OrderEvents, start: int, stop: int) -> FailedPair:
-    quantities = events.quantity[start:stop]
+def _failure(patterns: Patterns, row: int) -> FailedPair:
+    quantities = patterns.events.quantity[slice(*patterns.event_offset[row : row + 2])]
     bad = quantities[~(quantities <= MAX_QUANTITY)][0]
     return FailedPair(
-        product_id=int(events.product_id[start]),
-        customer_id=int(events.customer_id[start]),
+        product_id=int(patterns.product_id[row]),
+        customer_id=int(patterns.customer_id[row]),
         reason=f"quantity is {bad}, not a number up to {MAX_QUANTITY:g}",
     )
-
-
-def summarise(events: OrderEvents, offset: Ints) -> Patterns:
-    """Sufficient statistics of every pair; ``offset`` as in :class:`Patterns`."""
-    first, last = offset[:-1], offset[1:] - 1
-    order_count = np.diff(offset)
-    m = (order_count - 1).astype(float)
-    interval = np.diff(events.day, prepend=0).astype(float)  # [events]
-    interval[first] = np.nan  # a pair's first event ends no interval
-    total = (events.day[last] - events.day[first]).astype(float)
-    mean = _ratio(total, m)
-    deviation = interval - np.repeat(mean, order_count)
-    std = np.sqrt(_ratio(_sum_by_pair(deviation**2, first), m - 1))
-    return Patterns(
-        events=events,
-        event_offset=offset,
-        product_id=events.product_id[first],
-        customer_id=events.customer_id[first],
-        order_count=order_count,
-        interval_sum=total,
-        interval_log_sum=_sum_by_pair(np.log(interval), first),
-        mean_interval=mean,
-        std_interval=std,
-        cv=_ratio(std, mean),
-        open_interval=-events.day[last].astype(float),
-        total_quantity=_sum_by_pair(events.quantity, first),
-    )
-
-
-def _sum_by_pair(values: Floats, first: Ints) -> Floats:
-    """Sums of each pair's values, NaN counted as nothing, [pairs]."""
-    if not len(first):
-        return np.zeros(0)
-    sums: Floats = np.add.reduceat(np.nan_to_num(values), first)
-    return sums
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """``numerator / denominator`` where the denominator is positive, else NaN."""
-    out = np.full(len(numerator), np.nan)
-    positive: NDArray[np.bool_] = denominator > 0
-    np.divide(numerator, denominator, out=out, where=positive)
-    return out

@@ -1,11 +1,11 @@
-"""What the engine asks of order data, wherever it lives: three questions, one query each."""
+"""What the engine asks of order data, wherever it lives: four questions, one query each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol, runtime_checkable
 
-from toolkit.tables import OrderEvents
+from toolkit.tables import CustomerDays, OrderEvents
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class OrderSource(Protocol):
         self, as_of_date: date, product_ids: Sequence[int] | None = None
     ) -> OrderEvents:
         """Order events before the date, sorted by product, customer, day; None: all products."""
+        ...
+
+    def customer_days(self, as_of_date: date, customer_ids: Sequence[int]) -> CustomerDays:
+        """Days before the date on which the customers ordered any product."""
         ...
 
     def products(self, as_of_date: date, product_ids: Sequence[int]) -> Mapping[int, ProductInfo]:

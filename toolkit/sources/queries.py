@@ -1,4 +1,4 @@
-"""The three queries, each written once in SQL that DuckDB and SQL Server (2016 on) both take.
+"""The queries, each written once in SQL that DuckDB and SQL Server (2016 on) both take.
 
 Parameters are named ``:name``; a list stands in ``IN (:name)``. A dialect (``sql.py``) puts
 them into the form its driver binds. An order line counts only if both it and its order were
@@ -50,6 +50,27 @@ ORDER_EVENTS = _order_events("oi.ProductID IS NOT NULL")
 
 ORDER_EVENTS_OF_PRODUCTS = _order_events("oi.ProductID IN (:product_ids)")
 """The same for a list of products."""
+
+CUSTOMER_DAYS = Query(
+    "customers' order days",
+    f"""
+SELECT net.ClientID, net.OrderDay, COUNT(*) AS Products
+FROM (
+    SELECT ca.ClientID, oi.ProductID, CAST(oi.Created AS DATE) AS OrderDay
+    FROM dbo.OrderItem oi
+    INNER JOIN dbo."Order" o ON o.ID = oi.OrderID
+    INNER JOIN dbo.ClientAgreement ca ON ca.ID = o.ClientAgreementID
+    WHERE {_KNOWN}
+      AND oi.ProductID IS NOT NULL
+      AND ca.ClientID IN (:customer_ids)
+    GROUP BY ca.ClientID, oi.ProductID, CAST(oi.Created AS DATE)
+    HAVING ROUND(SUM(oi.Qty), {FRACTION_DIGITS}) > 0
+) net
+GROUP BY net.ClientID, net.OrderDay
+ORDER BY net.ClientID, net.OrderDay""",
+    (_IDS, _DAYS, _IDS),
+)
+"""Days on which customers ordered anything, and how many products, returns netted."""
 
 PRODUCTS = Query(
     "products",

@@ -21,6 +21,7 @@ from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.embedded import is_interrupt
 from toolkit.sources.queries import (
+    CUSTOMER_DAYS,
     CUSTOMER_NAMES,
     FRACTION_DIGITS,
     ORDER_EVENTS,
@@ -28,7 +29,7 @@ from toolkit.sources.queries import (
     PRODUCTS,
     Query,
 )
-from toolkit.tables import Floats, OrderEvents
+from toolkit.tables import CustomerDays, Floats, Ints, OrderEvents
 
 logger = logging.getLogger(__name__)
 
@@ -162,6 +163,18 @@ class SqlSource:
             )
         return _to_events(as_of_date, columns)
 
+    def customer_days(self, as_of_date: date, customer_ids: Sequence[int]) -> CustomerDays:
+        """Days before the date on which the customers ordered any product."""
+        as_of_date = _plain_date(as_of_date)
+        customer_id, order_date, products = self._read_ids(
+            CUSTOMER_DAYS, "customer_ids", customer_ids, as_of_date
+        )
+        return CustomerDays(
+            customer_id.astype(np.int64, copy=False),
+            _days_from(as_of_date, order_date),
+            products.astype(np.int64, copy=False),
+        )
+
     def products(self, as_of_date: date, product_ids: Sequence[int]) -> dict[int, ProductInfo]:
         """Name and last price before the date, for those of the products that exist."""
         ids, names, prices = self._read_ids(
@@ -225,12 +238,11 @@ def as_source(connection: OrderSource | Connection) -> OrderSource:
 
 def _to_events(as_of_date: date, columns: Sequence[Column]) -> OrderEvents:
     product_id, customer_id, order_date, quantity = columns
-    origin = np.datetime64(as_of_date, "D").astype(np.int64)
     events = OrderEvents(
         as_of_date,
         product_id.astype(np.int64, copy=False),
         customer_id.astype(np.int64, copy=False),
-        order_date.astype(np.int64) - origin,
+        _days_from(as_of_date, order_date),
         _settled(quantity.astype(np.float64, copy=False)),
     )
     cancelled = events.quantity <= 0
@@ -238,6 +250,12 @@ def _to_events(as_of_date: date, columns: Sequence[Column]) -> OrderEvents:
         return events
     logger.debug("%d customer days left out: returns cancel their orders", cancelled.sum())
     return events.where(~cancelled)
+
+
+def _days_from(as_of_date: date, dates: Column) -> Ints:
+    """Days from the as-of date on, negative before it; ``dates`` [rows] as ``datetime64[D]``."""
+    days: Ints = dates.astype(np.int64) - np.datetime64(as_of_date, "D").astype(np.int64)
+    return days
 
 
 def _settled(quantity: Floats) -> Floats:

@@ -1,0 +1,309 @@
+"""What a pair's, its customer's and its product's past activity say of its coming weeks.
+
+Orders fade: one that lies d days back counts 2^(−d / h) with half-life h, and so do the days
+through which it could have come, each at its season's level. A discounted rate is the faded
+orders over the faded days, held to the product's rate where there are few.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.parts.season import Season
+from models.parts.vector import compiled
+from toolkit.errors import ModelError
+from toolkit.tables import CustomerDays, Floats, Ints, Patterns
+
+HALF_LIVES = (30, 90, 270, 900)
+LONG, LONGER = 270, 900
+OWN_ORDERS = 0.7
+"""A pair's rate starts from so many orders at its product's rate."""
+PRODUCT_DAYS, PRODUCT_CUSTOMER_DAYS = 2000.0, 100.0
+"""A product's rates start from so many days, of the calendar and of its customers', at that of all."""
+SEASON_DAYS = 1096
+
+RATE = (
+    *("own_rate", "own_rate_by_visit", "visit_rate", "visit_trend", "basket"),
+    *("visit_late", "visit_overdue", "visit_very_overdue", "late", "overdue"),
+    *("late_by_visit", "overdue_by_visit", "product_trend", "product_long_trend"),
+    *("product_overdue", "last_interval_short", "orders", "irregularity", "one_over_intervals"),
+)
+FRAILTY = ("recent_orders",)
+ALIVE = ("customer_silence", "product_silence", "late", "own_rate")
+DIP = ("irregularity", "orders", "overdue")
+EXTRA = ("visit_rate", "own_rate")
+COLUMNS = tuple(dict.fromkeys((*RATE, *FRAILTY, *ALIVE, *DIP, *EXTRA)))
+RESTARTED = ("late", "overdue", "late_by_visit", "overdue_by_visit")
+"""What an order sets back."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRates:
+    """Repeat orders of all pairs per day and per day on which their customer ordered anything."""
+
+    per_day: float
+    per_visit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One row per pair, then one per product for a customer that buys it for the first time."""
+
+    values: Floats  # [pairs + products, COLUMNS]
+    restarted: Floats  # [pairs + products, RESTARTED], what they are right after an order
+    clock: Floats  # [pairs + products], own rate per week: how fast a renewal passes
+    elapsed: Floats  # [pairs + products], weeks since the last order
+    weekday: Floats  # [pairs + products, 7], share of the customer's days; day 0 is the as-of date
+
+
+def column(names: tuple[str, ...]) -> Ints:
+    """Where ``names`` stand in ``COLUMNS``."""
+    return np.array([COLUMNS.index(name) for name in names], dtype=np.int64)
+
+
+def base_rates(patterns: Patterns, season: Season) -> BaseRates:
+    """The rates that everything is held to where little is known, from all pairs."""
+    sums = _Sums.of(patterns, season)
+    repeat, visits = float(sums.repeat[LONG].sum()), float(sums.visits.sum())
+    days = float(sums.faded_days[LONG][sums.age].sum())
+    return BaseRates((repeat + OWN_ORDERS) / days, (repeat + OWN_ORDERS) / (visits + 1.0))
+
+
+def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
+    """The rows of all pairs in ``patterns``, and of a new pair for each of its products."""
+    s = _Sums.of(patterns, season)
+    n_products = len(s.product_start)
+    pairs = np.concatenate([np.arange(len(patterns)), s.product_start])  # new ones like the first
+    new = np.arange(len(pairs)) >= len(patterns)
+    product = np.concatenate([s.product, np.arange(n_products)])
+    zero = np.zeros(n_products)
+
+    def of_pairs(values: Floats) -> Floats:
+        return np.concatenate([values, zero])
+
+    faded_days, age = s.faded_days[LONG], s.age
+    product_rate = (s.by_product(s.repeat[LONG]) + PRODUCT_DAYS * base.per_day) / (
+        s.by_product(faded_days[age]) + PRODUCT_DAYS
+    )
+    product_rate_by_visit = (
+        s.by_product(s.repeat[LONG]) + PRODUCT_CUSTOMER_DAYS * base.per_visit
+    ) / (s.by_product(s.visits) + PRODUCT_CUSTOMER_DAYS)
+    own_orders = OWN_ORDERS + of_pairs(s.repeat[LONG])
+    own_rate = np.log(
+        own_orders / (OWN_ORDERS / product_rate[product] + of_pairs(faded_days[age]))
+    )
+    own_rate_by_visit = np.log(
+        own_orders / (OWN_ORDERS / product_rate_by_visit[product] + of_pairs(s.visits))
+    )
+    customer = s.customer_rows(pairs, new, s.product_start)
+    elapsed_days = of_pairs(patterns.open_interval)
+    late, fresh = np.log(elapsed_days + 3.5) + own_rate, np.log(3.5) + own_rate
+    visits_since = of_pairs(s.visits_since.astype(float))
+    late_by_visit = np.log(visits_since + 0.5) + own_rate_by_visit
+    fresh_by_visit = np.log(0.5) + own_rate_by_visit
+    visit_late = np.log(customer["silence"] + 3.5) + customer["rate"]
+    trend, long_trend, product_overdue, product_silence = s.product_columns(product)
+    repeated = of_pairs((patterns.order_count > 1).astype(float)) > 0
+    intervals = np.maximum(of_pairs(patterns.interval_count.astype(float)), 1.0)
+    last_interval = np.log(of_pairs(s.last_interval) + 3.0) + own_rate
+    columns = {
+        "own_rate": own_rate,
+        "own_rate_by_visit": own_rate_by_visit,
+        "visit_rate": customer["rate"],
+        "visit_trend": customer["trend"],
+        "basket": customer["basket"],
+        "visit_late": visit_late,
+        "visit_overdue": np.maximum(visit_late, 0.0),
+        "visit_very_overdue": np.maximum(visit_late - 1.0, 0.0),
+        "late": late,
+        "overdue": np.maximum(late, 0.0),
+        "late_by_visit": late_by_visit,
+        "overdue_by_visit": np.maximum(late_by_visit, 0.0),
+        "product_trend": trend,
+        "product_long_trend": long_trend,
+        "product_overdue": product_overdue,
+        "last_interval_short": np.where(repeated, np.minimum(last_interval, 0.0), 0.0),
+        "orders": np.log(OWN_ORDERS + of_pairs(s.repeat[LONGER])),
+        "irregularity": of_pairs(s.irregularity),
+        "one_over_intervals": np.where(repeated, 1.0 / intervals, 0.0),
+        "recent_orders": np.log(own_orders),
+        "customer_silence": np.log((customer["silence"] + 7.0) / 14.0),
+        "product_silence": product_silence,
+    }
+    restarted = (fresh, np.maximum(fresh, 0.0), fresh_by_visit, np.maximum(fresh_by_visit, 0.0))
+    return Activity(
+        values=np.stack([columns[name] for name in COLUMNS], axis=1),
+        restarted=np.stack(restarted, axis=1),
+        clock=7.0 * np.exp(own_rate),
+        elapsed=elapsed_days / 7.0,
+        weekday=customer["weekday"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Faded sums over pairs, customers and products; dictionaries are by half-life."""
+
+    patterns: Patterns
+    product_start: Ints  # [products], first pair of each
+    product: Ints  # [pairs]
+    customer: Ints  # [pairs], row of its customer
+    customer_start: Ints  # [customers + 1], into ``days``
+    days: CustomerDays
+    age: Ints  # [pairs], days since the first order
+    repeat: dict[int, Floats]  # [pairs], orders but the first
+    all_orders: dict[int, Floats]  # [pairs]
+    visits: Floats  # [pairs], the customer's days after the pair's first order, ``LONG``
+    visits_since: Ints  # [pairs], the customer's days after the pair's last order
+    last_interval: Floats  # [pairs], days, 0 without
+    irregularity: Floats  # [pairs], of the log intervals, 0 with fewer than two
+    faded_days: dict[int, Floats]  # [days + 1], the last so many days, at their season's level
+    mean_level: dict[int, float]  # season's level of the faded past
+
+    @classmethod
+    def of(cls, patterns: Patterns, season: Season) -> "_Sums":
+        if patterns.customer_days is None:
+            raise ModelError("the patterns come without their customers' order days")
+        days, events = patterns.customer_days, patterns.events
+        _, offset = patterns.product_offsets()
+        customer_id, start = np.unique(days.customer_id, return_index=True)
+        customer_start = np.append(start, len(days.day)).astype(np.int64)
+        customer = np.searchsorted(customer_id, patterns.customer_id)
+        first = patterns.event_offset[:-1]
+        first_day, last_day = events.day[first], -patterns.open_interval.astype(np.int64)
+        past = -min(int(days.day.min(initial=0)), int(events.day.min(initial=0)), -SEASON_DAYS)
+        back = np.arange(1, past + 1)
+        level = np.exp(season.log_level(patterns.as_of_date, -back))
+        faded, repeat, all_orders, mean_level = {}, {}, {}, {}
+        is_first = np.zeros(len(events), dtype=bool)
+        is_first[first] = True
+        for h in HALF_LIVES:
+            weight = np.exp2((0.5 - back) / h)
+            faded[h] = np.append(0.0, np.cumsum(weight * level))
+            mean_level[h] = faded[h][SEASON_DAYS] / weight[:SEASON_DAYS].sum()
+            order = np.exp2(events.day / h)
+            repeat[h] = _sums_from(np.where(is_first, 0.0, order), first)
+            all_orders[h] = _sums_from(order, first)
+        visits, visits_since = _visits(
+            customer, customer_start, days.day, np.exp2(days.day / LONG), first_day, last_day
+        )
+        interval = np.diff(events.day, prepend=0).astype(float)
+        last = patterns.event_offset[1:] - 1
+        return cls(
+            patterns=patterns,
+            product_start=offset[:-1],
+            product=np.repeat(np.arange(len(offset) - 1), np.diff(offset)),
+            customer=customer,
+            customer_start=customer_start,
+            days=days,
+            age=-first_day,
+            repeat=repeat,
+            all_orders=all_orders,
+            visits=visits,
+            visits_since=visits_since,
+            last_interval=np.where(patterns.interval_count > 0, interval[last], 0.0),
+            irregularity=_irregularity(patterns, np.where(is_first, 1.0, interval)),
+            faded_days=faded,
+            mean_level=mean_level,
+        )
+
+    def by_product(self, values: Floats) -> Floats:
+        """Sums over each product's pairs, [products]."""
+        return _sums_from(values, self.product_start)
+
+    def product_columns(self, product: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+        """Trend, long trend, how overdue and how long silent the ``product`` of each row is."""
+        n = {h: self.by_product(self.all_orders[h]) for h in HALF_LIVES}
+        silence = np.minimum.reduceat(self.patterns.open_interval, self.product_start)
+        age = np.maximum.reduceat(self.age, self.product_start).astype(float)
+        known = {h: _memory(h) * (1.0 - np.exp2(-age / h)) for h in (LONG, LONGER)}
+        level = self.mean_level
+        trend = np.log(_twelve_weeks(n[30], 30) / _twelve_weeks(n[LONG], LONG))
+        long_trend = np.log(_twelve_weeks(n[90], 90) / (2.0 + n[LONGER] / known[LONGER] * 84.0))
+        rate = (1.0 + n[LONG]) / (60.0 + known[LONG])
+        columns = (
+            trend + np.log(level[LONG] / level[30]),
+            long_trend + np.log(level[LONGER] / level[90]),
+            np.maximum(np.log((silence + 1.0) * rate) - 3.0, 0.0),
+            np.log((silence + 7.0) / 14.0),
+        )
+        return tuple(c[product] for c in columns)  # type: ignore[return-value]
+
+    def customer_rows(
+        self, pairs: Ints, new: np.ndarray, product_start: Ints
+    ) -> dict[str, Floats]:
+        """Columns of each row's customer; a product's new one is the mean of those it has."""
+        start = self.customer_start[:-1]
+        day, products = self.days.day, self.days.products.astype(float)
+        fade = {h: np.exp2(day / h) for h in (30, LONG)}
+        visits = _sums_from(fade[LONG], start)
+        lines = {h: _sums_from(fade[h] * products, start) for h in (30, LONG)}
+        weekdays = np.zeros((len(start), 7))
+        for i in range(7):
+            weekdays[:, i] = _sums_from(np.where(day % 7 == i, fade[LONG], 0.0), start)
+        first, last = day[start], day[self.customer_start[1:] - 1]
+        level = self.mean_level
+        columns = {
+            "rate": np.log((1.0 + visits) / (30.0 + self.faded_days[LONG][-first])),
+            "trend": np.log(_twelve_weeks(lines[30], 30) / _twelve_weeks(lines[LONG], LONG))
+            + np.log(level[LONG] / level[30]),
+            "basket": np.log((1.0 + lines[LONG]) / (1.0 + visits)),
+            "silence": -last.astype(float),
+        }
+        size = np.diff(np.append(product_start, len(self.customer)))
+        rows = {}
+        for name, values in columns.items():
+            of_pair = values[self.customer]
+            rows[name] = np.concatenate([of_pair, self.by_product(of_pair) / size])
+        of_pair = (weekdays + 0.5) / (weekdays.sum(axis=1, keepdims=True) + 3.5)
+        of_pair = of_pair[self.customer]
+        means = np.stack([self.by_product(of_pair[:, i]) / size for i in range(7)], axis=1)
+        rows["weekday"] = np.concatenate([of_pair, means])
+        return rows
+
+
+def _memory(half_life: int) -> float:
+    """Faded days of an endless past."""
+    return half_life / float(np.log(2.0))
+
+
+def _twelve_weeks(faded: Floats, half_life: int) -> Floats:
+    """Orders in twelve weeks at the faded rate, and two."""
+    return 2.0 + faded / _memory(half_life) * 84.0
+
+
+def _sums_from(values: Floats, start: Ints) -> Floats:
+    """Sums of the stretches that begin at ``start``, [stretches]."""
+    if not len(start):
+        return np.zeros(0)
+    sums: Floats = np.add.reduceat(values, start)
+    return sums
+
+
+def _irregularity(patterns: Patterns, interval: Floats) -> Floats:
+    """Log of the deviation of log intervals, centred; 0 with fewer than two, [pairs]."""
+    m = np.maximum(patterns.interval_count, 1)
+    log_interval = np.log(interval)
+    first = patterns.event_offset[:-1]
+    mean = _sums_from(log_interval, first) / m
+    variance = _sums_from(log_interval**2, first) / m - mean**2
+    spread = np.log(0.2 + np.sqrt(np.maximum(variance, 0.0))) + 0.3
+    irregularity: Floats = np.where(patterns.interval_count > 1, spread, 0.0)
+    return irregularity
+
+
+@compiled
+def _visits(
+    customer: Ints, start: Ints, day: Ints, fade: Floats, first_day: Ints, last_day: Ints
+) -> tuple[Floats, Ints]:
+    """The customer's days after each pair's first order, faded, and those after its last."""
+    faded = np.zeros(len(customer))
+    since = np.zeros(len(customer), dtype=np.int64)
+    for i in range(len(customer)):
+        row = start[customer[i] + 1] - 1
+        while row >= start[customer[i]] and day[row] > first_day[i]:
+            faded[i] += fade[row]
+            if day[row] > last_day[i]:
+                since[i] += 1
+            row -= 1
+    return faded, since

@@ -1,0 +1,153 @@
+"""A small simulation-based calibration; ``make sbc`` runs a large one of every version."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import betaln, gammaln, logsumexp
+
+from models.parts.collapsed import collapsed_likelihood
+from models.parts.population import doublings
+from tests.sbc.calibration import RANKED_DRAWS, Calibration
+from tests.sbc.gamma import SUBJECTS, GammaSubject, history
+from tests.sbc.report import ranks_by_quantity
+from tests.sbc.uniformity import band, ecdf_difference, grid, uniformity
+
+REPLICATIONS = 20
+LENIENT_P = 0.002
+"""Of some twenty quantities that are calibrated, one run in 25 would have one below it."""
+
+
+class Small(GammaSubject):
+    def __init__(self):
+        super().__init__("pooled_gamma", lapse=False, customers=10, products=5, pairs=40)
+        self.forgetful = False
+
+    def columns(self, data):
+        columns = super().columns(data)
+        if self.forgetful:
+            columns["row_survived"] = np.zeros_like(columns["row_survived"])
+        return columns
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    return Calibration(Small())
+
+
+def least_p(calibration):
+    ranks = ranks_by_quantity(list(calibration.run(REPLICATIONS, seed=4)))
+    p = {name: uniformity(values, RANKED_DRAWS).ecdf_p for name, values in ranks.items()}
+    return min(p.values()), p
+
+
+def test_ranks_are_uniform(calibration):
+    least, each = least_p(calibration)
+    assert least > LENIENT_P, each
+    assert {"shape", "log_typical", "regularity[4]", "customer[1]", "log likelihood"} <= set(each)
+
+
+def test_a_likelihood_that_forgets_the_open_interval_is_found_out(calibration, monkeypatch):
+    monkeypatch.setattr(calibration.subject, "forgetful", True)
+    least, each = least_p(calibration)
+    assert least < LENIENT_P
+    assert min(each["log_typical"], each["log likelihood"]) < LENIENT_P
+
+
+def slow_log_likelihood(truth, data, lapse):
+    """Of pairs by the tested sum over regularities, of arrivals by SciPy's distribution."""
+    rows = data.rows
+    m, k = rows.counts, rows.regularities
+    log_weight = np.log(truth["regularity"])[None, :]
+    log_kept, left = np.zeros((2, len(m)))
+    if lapse:
+        log_weight = log_weight + truth["tilt"][:, None] * doublings(k)
+        log_weight -= logsumexp(log_weight, axis=1, keepdims=True)
+        alpha = truth["lapse"] * truth["lapse_concentration"]
+        beta = truth["lapse_concentration"] - alpha
+        log_kept, left = betaln(alpha, beta + m) - betaln(alpha, beta), alpha / (alpha + beta + m)
+    a = truth["shape"]
+    pairs = collapsed_likelihood(
+        *(rows, (data.customer, data.product), a, truth["customer"]),
+        truth["product"] + truth["log_typical"] + np.log(a),
+        gammaln(a + k * m[:, None]) - gammaln(a),
+        *(log_weight, log_kept, left),
+    ).value
+    n = truth["arrival_shape"]
+    per_day = n * truth["arrival_days"]
+    arrived = stats.nbinom(n, per_day / (per_day + data.arrival_days)).logpmf(data.arrived)
+    return pairs + arrived.sum()
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_restated_truth_says_the_same_of_the_data(name):
+    subject = SUBJECTS[name](customers=10, products=5, pairs=40)
+    calibration = Calibration(subject)
+    for number, truth in enumerate(calibration.truths(3, seed=1)):
+        data = subject.simulate(truth, np.random.default_rng(number))
+        known, columns = calibration.known(truth, data), subject.columns(data)
+        by_hand = slow_log_likelihood(truth, data, subject.lapse)
+        assert known["log likelihood"] == pytest.approx(by_hand)
+        mean = np.average(truth["customer"], weights=columns["customer_told"])
+        assert known["customer[0]"] == pytest.approx(truth["customer"][0] - mean)
+        assert known["customer[0]"] != pytest.approx(truth["customer"][0], rel=1e-3)
+
+
+def test_prior_draws_have_the_prior():
+    truths = Calibration(Small()).truths(2000, seed=3)
+    for name, distribution in (
+        ("log_typical", stats.norm(np.log(60), 1.5)),
+        ("shape", stats.lognorm(0.75)),
+        ("customer_scale", stats.halfnorm()),
+        ("arrival_days", stats.lognorm(2.0, scale=60)),
+    ):
+        drawn = [truth[name] for truth in truths]
+        assert stats.kstest(drawn, distribution.cdf).pvalue > 0.001, name
+
+
+@pytest.mark.parametrize(("k", "lapse"), [(1, 0.0), (4, 0.2), (4, 1.0)])
+def test_simulated_histories_have_the_means_of_their_process(k, lapse):
+    rng = np.random.default_rng(5)
+    each = [history(k, 1 / 20, lapse, 300.0, rng) for _ in range(4000)]
+    m, S, L, T = np.array(each).T
+    assert np.all(pytest.approx(300.0) == S + T)
+    assert not np.any((m == 0) & (S > 0))
+    if k == 1 and not lapse:
+        assert m.mean() == pytest.approx(15.0, abs=0.2)  # a Poisson process
+        assert m.var() == pytest.approx(15.0, rel=0.1)
+    else:
+        first = stats.gamma(4, scale=5).cdf(300.0)  # every first interval is short enough
+        assert np.mean(m > 0) == pytest.approx((1 - lapse) * first, abs=0.03)
+    assert np.all(L[m == 1] == pytest.approx(np.log(S[m == 1])))
+
+
+def test_uniform_ranks_stay_in_the_band_as_often_as_it_says():
+    rng = np.random.default_rng(6)
+    found = [uniformity(rng.integers(0, 100, 80), 99) for _ in range(1000)]
+    assert np.mean([one.inside for one in found]) == pytest.approx(0.95, abs=0.025)
+    assert np.mean([one.chi_square_p > 0.1 for one in found]) == pytest.approx(0.9, abs=0.04)
+
+
+def test_the_band_and_its_p_agree():
+    rng = np.random.default_rng(7)
+    lowest, highest = band(60, 99)
+    assert np.all(lowest < 0)
+    assert np.all(highest > 0)
+    for _ in range(100):
+        ranks = rng.binomial(99, rng.beta(1.0, 1.3, 60))
+        difference = ecdf_difference(ranks, 99)
+        inside = np.all((difference >= lowest - 1e-12) & (difference <= highest + 1e-12))
+        assert uniformity(ranks, 99).inside == inside
+
+
+def test_an_ecdf_worked_out_by_hand():
+    ranks = np.array([0, 0, 2])
+    assert grid(3) == pytest.approx([0.25, 0.5, 0.75])
+    assert ecdf_difference(ranks, 3) == pytest.approx([2 / 3 - 0.25, 2 / 3 - 0.5, 1 - 0.75])
+    assert uniformity(np.repeat(np.arange(10), 10) * 10, 99).chi_square_p == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("ranks", [np.arange(50), np.full(50, 49), np.repeat([0, 99], 25)])
+def test_bias_and_wrong_widths_are_found_out(ranks):
+    found = uniformity(ranks, 99)
+    assert not found.inside
+    assert found.chi_square_p < 1e-6

@@ -1,0 +1,145 @@
+"""Replications: draw from the prior, simulate, fit, rank. The same for every version."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import arviz as az
+import numpy as np
+import nutpie
+import pymc as pm
+
+RANKED_DRAWS = 99
+"""L: a rank is one of 0 … L, so that ten bins hold ten ranks each."""
+ENOUGH_ESS = 2 * RANKED_DRAWS
+"""With as many effective draws, L of them evenly spaced are next to independent."""
+TUNE, FEWEST_DRAWS, MOST_DRAWS = 300, 800, 12_800
+RANKED_EFFECTS = 2
+"""Of each kind of group effect, so many are ranked."""
+
+type Values = Mapping[str, np.ndarray]
+
+
+class Subject(Protocol):
+    """What calibration needs to know of a version: its model, and how its data come about."""
+
+    name: str
+    model: pm.Model
+    """The model of a design without histories; its data can be exchanged."""
+    effects: Sequence[str]
+    """Variables with an entry for each customer, product, …"""
+
+    def simulate(self, truth: Values, rng: np.random.Generator) -> Any:
+        """Data from one draw of all the model's variables from its prior."""
+
+    def columns(self, data: Any) -> dict[str, np.ndarray]:
+        """The data as the model's ``pm.Data``."""
+
+    def restate(self, truth: Values, data: Any) -> Values:
+        """The free variables as the model means them once it has seen the data."""
+
+
+@dataclass(frozen=True)
+class Replication:
+    """Ranks by quantity, and how well the chain mixed."""
+
+    number: int
+    ranks: dict[str, int]
+    draws: int
+    least_ess: float
+    divergences: int
+
+
+class Calibration:
+    """A version's model, compiled once, and what is ranked of it."""
+
+    def __init__(self, subject: Subject):
+        self.subject = subject
+        model = subject.model
+        self.free = [variable.name for variable in model.free_RVs]
+        self._evaluate = model.compile_fn(
+            [*_ranked(subject).values(), _log_likelihood(model)],
+            inputs=model.free_RVs,
+            point_fn=False,
+            mode="FAST_COMPILE",
+            on_unused_input="ignore",
+        )
+
+    @cached_property
+    def posterior(self) -> Any:
+        """The model compiled for NUTS."""
+        return nutpie.compile_pymc_model(self.subject.model)
+
+    def truths(self, count: int, seed: int) -> list[Values]:
+        """``count`` draws of all variables from the prior."""
+        drawn = self.subject.model.free_RVs + self.subject.model.deterministics
+        values = pm.draw(drawn, draws=count, random_seed=seed, mode="FAST_COMPILE")
+        names = [variable.name for variable in drawn]
+        return [dict(zip(names, each, strict=True)) for each in zip(*values, strict=True)]
+
+    def run(self, replications: int, seed: int, part: slice = slice(None)) -> Iterator[Replication]:
+        """Those of ``replications`` that lie in ``part``, one after another."""
+        for number, truth in list(enumerate(self.truths(replications, seed)))[part]:
+            yield self._replicate(number, truth, np.random.default_rng((seed, number)))
+
+    def _replicate(self, number: int, truth: Values, rng: np.random.Generator) -> Replication:
+        data = self.subject.simulate(truth, rng)
+        columns = self.subject.columns(data)
+        known = self.known(truth, data)
+        sampler, seed = self.posterior.with_data(**columns), int(rng.integers(2**31))
+        draws = FEWEST_DRAWS
+        while True:
+            trace = nutpie.sample(
+                sampler, draws=draws, tune=TUNE, chains=1, cores=1, seed=seed,
+                progress_bar=False, save_warmup=False,
+            )  # fmt: skip
+            posterior = trace["posterior"].to_dataset()
+            ess = az.ess(posterior[list(_ranked(self.subject))])
+            least = min(float(np.min(values)) for values in ess.values())
+            if least >= ENOUGH_ESS or draws >= MOST_DRAWS:
+                break
+            draws *= 4
+        quantities = [self._quantities(values) for values in self._spaced(posterior)]
+        ranks = {
+            name: sum(one[name] < value for one in quantities) for name, value in known.items()
+        }
+        diverged = int(trace["sample_stats"]["diverging"].sum())
+        return Replication(number, ranks, draws, least, diverged)
+
+    def known(self, truth: Values, data: Any) -> dict[str, float]:
+        """What is ranked, at the truth that ``data`` come from; the model keeps the data."""
+        with self.subject.model:
+            pm.set_data(self.subject.columns(data))
+        return self._quantities(self.subject.restate(truth, data))
+
+    def _spaced(self, posterior: Any) -> list[Values]:
+        """The free variables of evenly spaced draws."""
+        draws = posterior.sizes["draw"]
+        index = ((np.arange(RANKED_DRAWS) + 0.5) * draws / RANKED_DRAWS).astype(int)
+        values = [posterior[name].to_numpy()[0, index] for name in self.free]
+        return [dict(zip(self.free, each, strict=True)) for each in zip(*values, strict=True)]
+
+    def _quantities(self, values: Values) -> dict[str, float]:
+        *parameters, log_likelihood = self._evaluate(*(values[name] for name in self.free))
+        found = {}
+        for name, value in zip(_ranked(self.subject), parameters, strict=True):
+            if np.ndim(value) == 0:
+                found[name] = float(value)
+                continue
+            few = RANKED_EFFECTS if name in self.subject.effects else len(value)
+            found |= {f"{name}[{i}]": float(value[i]) for i in range(few)}
+        return found | {"log likelihood": float(log_likelihood)}
+
+
+def _ranked(subject: Subject) -> dict[str, Any]:
+    """The variables that are ranked: effects in full, and all that is not made into effects."""
+    model = subject.model
+    names = [v.name for v in model.free_RVs if not v.name.endswith("_raw")]
+    return {name: model[name] for name in [*names, *subject.effects]}
+
+
+def _log_likelihood(model: pm.Model) -> Any:
+    """Of all the data, as a function of the free variables."""
+    observed = [pm.logp(v, model.rvs_to_values[v]).sum() for v in model.observed_RVs]
+    return sum([*model.potentials, *observed])
