@@ -89,9 +89,7 @@ def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
         s.by_product(s.repeat[LONG]) + PRODUCT_CUSTOMER_DAYS * base.per_visit
     ) / (s.by_product(s.visits) + PRODUCT_CUSTOMER_DAYS)
     own_orders = OWN_ORDERS + of_pairs(s.repeat[LONG])
-    own_rate = np.log(
-        own_orders / (OWN_ORDERS / product_rate[product] + of_pairs(faded_days[age]))
-    )
+    own_rate = np.log(own_orders / (OWN_ORDERS / product_rate[product] + of_pairs(faded_days[age])))
     own_rate_by_visit = np.log(
         own_orders / (OWN_ORDERS / product_rate_by_visit[product] + of_pairs(s.visits))
     )
@@ -229,9 +227,7 @@ class _Sums:
         )
         return tuple(c[product] for c in columns)  # type: ignore[return-value]
 
-    def customer_rows(
-        self, pairs: Ints, new: np.ndarray, product_start: Ints
-    ) -> dict[str, Floats]:
+    def customer_rows(self, pairs: Ints, new: np.ndarray, product_start: Ints) -> dict[str, Floats]:
         """Columns of each row's customer; a product's new one is the mean of those it has."""
         start = self.customer_start[:-1]
         day, products = self.days.day, self.days.products.astype(float)

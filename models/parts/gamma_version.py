@@ -53,7 +53,7 @@ class GammaVersion:
         posterior, diagnostics = sample(model, settings, seed, progress)
         ids = {"customer_id": data.customer_id, "product_id": data.product_id}
         arrays: dict[str, NDArray[Any]] = ids | {
-            str(name): _thinned(array.to_numpy()) for name, array in posterior.items()
+            str(name): thinned(array.to_numpy()) for name, array in posterior.items()
         }
         fitted = _population(arrays)
         checks = predictive_checks(
@@ -126,7 +126,7 @@ def choose_pairs(patterns: Patterns, pairs: int | None, seed: int) -> Ints:
     return np.sort(np.random.default_rng(seed).choice(count, pairs, replace=False))
 
 
-def _thinned(draws: NDArray[Any]) -> NDArray[np.float32]:
+def thinned(draws: NDArray[Any]) -> NDArray[np.float32]:
     """Draws [chain, draw, …] as [draw, …], evenly thinned, in single precision."""
     flat = draws.reshape(-1, *draws.shape[2:])
     index = np.arange(min(KEPT_DRAWS, len(flat))) * len(flat) // min(KEPT_DRAWS, len(flat))

@@ -40,9 +40,7 @@ class LikelihoodOp(Op):
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """The value depends on the parameters; nothing is ever taken by the gradient."""
         outputs = len(node.outputs)
-        return [
-            [i >= self.data_inputs] + [False] * (outputs - 1) for i in range(len(node.inputs))
-        ]
+        return [[i >= self.data_inputs] + [False] * (outputs - 1) for i in range(len(node.inputs))]
 
     def pullback(
         self,

@@ -9,7 +9,8 @@ from models.parts.arrivals import arrivals
 from models.parts.collapsed import PairRows
 from models.parts.phases import predict_new_pairs, predict_pairs
 from models.parts.renewal import survived_days
-from models.parts.sizes import expected_size, sizes_by_pair
+from models.parts.results import Results
+from models.parts.sizes import sizes_by_pair
 from toolkit.model import Streams
 from toolkit.tables import (
     QUANTILES,
@@ -20,8 +21,6 @@ from toolkit.tables import (
     Predictions,
     ProductDraws,
 )
-
-MEDIAN = QUANTILES.index(0.50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,38 +115,11 @@ def _customer_effects(
     return effects
 
 
-@dataclass(frozen=True, slots=True)
-class _Results:
-    """What the kernels fill in; drawn orders and quantities are [products, draws, weeks]."""
-
-    orders: Floats
-    quantity: Floats
-    new_orders: Floats  # [products, weeks], means over the draws
-    new_quantity: Floats  # [products, weeks]
-    p_by_week: Floats  # [pairs, weeks]
-    later_orders: Floats  # [pairs, weeks], sums over the draws
-    quantiles: Floats  # [pairs, QUANTILES]
-    summary: Floats  # [pairs, 4], see ``predict_pairs``
-
-    @classmethod
-    def empty(cls, products: int, pairs: int, draws: int, weeks: int) -> "_Results":
-        return cls(
-            orders=np.zeros((products, draws, weeks)),
-            quantity=np.zeros((products, draws, weeks)),
-            new_orders=np.empty((products, weeks)),
-            new_quantity=np.empty((products, weeks)),
-            p_by_week=np.empty((pairs, weeks)),
-            later_orders=np.zeros((pairs, weeks)),
-            quantiles=np.empty((pairs, len(QUANTILES))),
-            summary=np.empty((pairs, 4)),
-        )
-
-
 def _predict(
     population: Population, patterns: Patterns, weeks: int, streams: Streams
 ) -> Predictions:
     ids, offset = patterns.product_offsets()
-    results = _Results.empty(len(ids), len(patterns), population.draws, weeks)
+    results = Results.empty(len(ids), len(patterns), population.draws, weeks)
     survived = survived_days(patterns.open_interval)
     m = patterns.interval_count.astype(float)
     rows = PairRows.of(
@@ -171,7 +143,7 @@ def _predict(
             results.orders[j], results.quantity[j], results.p_by_week[part],
             results.later_orders[part], results.quantiles[part], results.summary[part],
         )  # fmt: skip
-    return _predictions(population, patterns, weeks, results)
+    return results.predictions(patterns, population.urn_weight)
 
 
 def _draw_new_pairs(
@@ -180,7 +152,7 @@ def _draw_new_pairs(
     arrived: float,
     days: float,
     sizes: tuple[Ints, Floats],
-    results: _Results,
+    results: Results,
     j: int,
     rng: np.random.Generator,
 ) -> None:
@@ -191,35 +163,4 @@ def _draw_new_pairs(
         np.exp(product.log_weight), population.alpha, population.beta, *sizes,
         population.urn_weight, results.orders[j], results.quantity[j],
     )  # fmt: skip
-    results.new_orders[j] = results.orders[j].mean(axis=0)
-    results.new_quantity[j] = results.quantity[j].mean(axis=0)
-
-
-def _predictions(
-    population: Population, patterns: Patterns, weeks: int, results: _Results
-) -> Predictions:
-    first_orders = np.diff(results.p_by_week, axis=1, prepend=0.0)
-    expected_orders = first_orders + results.later_orders / population.draws
-    size = expected_size(patterns, population.urn_weight)
-    p_alive, open_interval_p, expected_interval, confidence = results.summary.T
-    pairs = PairPredictions(
-        p_alive=p_alive,
-        confidence=confidence,
-        expected_interval=expected_interval,
-        open_interval_p=open_interval_p,
-        next_order_day=results.quantiles[:, MEDIAN],
-        next_order_quantiles=results.quantiles,
-        p_order_by_week=results.p_by_week,
-        expected_orders=expected_orders,
-        expected_quantity=expected_orders * size[:, None],
-    )
-    known_quantity = patterns.sum_by_product(pairs.expected_quantity)
-    products = ProductDraws(
-        product_id=patterns.product_offsets()[0],
-        orders=results.orders.transpose(0, 2, 1).astype(np.float32),
-        quantity=results.quantity.transpose(0, 2, 1).astype(np.float32),
-        expected_orders=patterns.sum_by_product(expected_orders) + results.new_orders,
-        expected_quantity=known_quantity + results.new_quantity,
-        known_expected_quantity=known_quantity,
-    )
-    return Predictions(patterns, weeks, pairs, products)
+    results.settle_new_pairs(j)

@@ -12,6 +12,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from models.parts.activity import (
     ALIVE,
@@ -28,7 +29,7 @@ from models.parts.activity import (
 from models.parts.arrivals import arrivals
 from models.parts.gamma_model import arrivals_model
 from models.parts.season import Season
-from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
+from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT, weekly_likelihood
 from models.parts.weekly_op import log_likelihood
 from toolkit.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
 
@@ -38,8 +39,21 @@ KNOWN_DAYS = 56
 """A window needs so many days of history before it."""
 CENTRED_ORDERS = 20.0
 """An effect with so many orders is sampled half centred."""
+LINEAR = ("rate", "dip", "frailty", "alive")
+"""η, log δ, log τ and logit p, in the order of ``weekly_likelihood``."""
+BLOCKS = {"rate": RATE, "dip": DIP, "frailty": FRAILTY, "alive": ALIVE, "extra": EXTRA}
+CONSTANT = {
+    "rate": (-2.5, 2.0),
+    "dip": (-0.5, 1.0),
+    "frailty": (-0.7, 0.5),
+    "alive": (3.0, 2.0),
+    "extra": (-3.0, 1.5),
+}
+"""Mean and deviation of the constants' priors, where the columns are at their means."""
 SLOPE_SD = {"rate": 1.0, "frailty": 0.5, "alive": 1.0, "dip": 0.5, "extra": 1.0}
 DECLINE_SD = 0.03
+LEVEL_SD = 0.1
+"""How far the level of one window lies from the next; four windows do not tell."""
 FALLING = ("customer_silence", "product_silence", "late")
 """Whoever is silent for longer is not more likely to be alive."""
 
@@ -59,6 +73,12 @@ class WindowData:
     arrived: Floats  # first orders, of each product counted
     arrival_days: Floats  # days in which they were counted
 
+    def likelihood_data(self) -> tuple[Any, ...]:
+        """What ``weekly_likelihood`` takes besides parameters."""
+        ordered = np.ascontiguousarray(self.ordered.T, dtype=float)
+        log_season = np.ascontiguousarray(self.log_season.T)
+        return (ordered, self.elapsed, self.clock, log_season, NODE, NODE_WEIGHT)
+
     @classmethod
     def of(
         cls, patterns: Patterns, season: Season, base: BaseRates, rows: int, seed: int
@@ -74,9 +94,7 @@ class WindowData:
         ordered, extra, elapsed, clock, log_season, values, window_of, product = (
             np.concatenate(column) for column in zip(*parts, strict=True)
         )
-        _, product_window = np.unique(
-            np.stack([window_of, product]), axis=1, return_inverse=True
-        )
+        _, product_window = np.unique(np.stack([window_of, product]), axis=1, return_inverse=True)
         arrived, days = arrivals(patterns)
         return cls(
             ordered, extra, elapsed, clock, log_season, values, window_of, product_window,
@@ -130,55 +148,127 @@ def _window_columns(
     )
 
 
-def build_model(data: WindowData) -> pm.Model:
-    """The model of ``data``; coefficients belong to the columns as they are."""
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The coefficients and constants θ, one vector: priors N(mean, sd²), all of them unbounded.
+
+    A block of θ is a constant and the slopes of some columns, centred and scaled; a slope that
+    can only fall below zero is −exp(θ).
+    """
+
+    names: tuple[str, ...]
+    mean: Floats
+    sd: Floats
+
+    @classmethod
+    def prior(cls) -> "Globals":
+        names, mean, sd = [], [], []
+        for block, columns in BLOCKS.items():
+            names += [f"{block}_constant", *(f"{block}_{name}" for name in columns)]
+            falls = [block == "alive" and name in FALLING for name in columns]
+            mean += [CONSTANT[block][0], *(np.log(0.7) if falling else 0.0 for falling in falls)]
+            sd += [CONSTANT[block][1], *(1.0 if f else SLOPE_SD[block] for f in falls)]
+        return cls(
+            (*names, "log_dip_length", "decline"),
+            np.array([*mean, np.log(0.5), 0.0]),
+            np.array([*sd, 0.5, DECLINE_SD]),
+        )
+
+    def block(self, name: str) -> slice:
+        """Where a block stands in θ."""
+        start = self.names.index(f"{name}_constant")
+        return slice(start, start + 1 + len(BLOCKS[name]))
+
+
+class _Columns:
+    """The columns of one block for some rows, centred and scaled, after a column of ones."""
+
+    def __init__(self, data: "WindowData", block: str) -> None:
+        values = data.values[:, column(BLOCKS[block])]
+        self.mean = values.mean(axis=0)
+        self.scale = np.maximum(values.std(axis=0), 1e-3)
+        ones = np.ones((len(values), 1))
+        self.design = np.hstack([ones, (values - self.mean) / self.scale])
+        self.falls = np.array([False, *(block == "alive" and n in FALLING for n in BLOCKS[block])])
+
+    def slopes(self, theta: Any, exp: Any) -> Any:
+        """θ with what can only fall as the slope it stands for."""
+        if not self.falls.any():
+            return theta
+        kept: Floats = (~self.falls).astype(float)
+        return theta * kept - exp(theta * self.falls) * self.falls
+
+    def as_they_are(self, slopes: Any) -> Any:
+        """The constant and the slopes of the columns as they are."""
+        of_columns = slopes[1:] / self.scale
+        return pt.concatenate([[slopes[0] - pt.dot(self.mean, of_columns)], of_columns])
+
+
+def _mode(data: "WindowData", columns: dict[str, _Columns]) -> tuple[Floats, Floats]:
+    """Posterior mode of θ without shocks, and a root C of its covariance there, C Cᵀ."""
+    prior = Globals.prior()
+    extra_rows = data.ordered.any(axis=1)
+    weeks, extra = data.ordered.sum(axis=1)[extra_rows], data.extra[extra_rows]
+    known = data.likelihood_data()
+    by = [np.empty(len(data.elapsed)) for _ in LINEAR]
+
+    def negative(theta: Floats) -> tuple[float, Floats]:
+        slopes = {b: columns[b].slopes(theta[prior.block(b)], np.exp) for b in BLOCKS}
+        parts = [columns[b].design @ slopes[b] for b in LINEAR]
+        value, *by_scalars = weekly_likelihood(*known, *parts, theta[-2], theta[-1], *by)
+        gradient = np.zeros(len(theta))
+        gradient[-2:] = by_scalars
+        log_extra = np.minimum(columns["extra"].design[extra_rows] @ slopes["extra"], 5.0)
+        expected = weeks * np.exp(log_extra)
+        value += float((extra * log_extra - expected).sum())
+        for b, by_rows in zip(LINEAR, by, strict=True):
+            gradient[prior.block(b)] = columns[b].design.T @ by_rows
+        gradient[prior.block("extra")] = columns["extra"].design[extra_rows].T @ (extra - expected)
+        for b in BLOCKS:
+            gradient[prior.block(b)] *= np.where(columns[b].falls, slopes[b], 1.0)
+        off = (theta - prior.mean) / prior.sd
+        return 0.5 * float(off @ off) - value, off / prior.sd - gradient
+
+    found = minimize(negative, prior.mean, jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    theta, step = found.x, 1e-4
+    curvature = np.empty((len(theta), len(theta)))
+    for i in range(len(theta)):
+        shift = step * np.eye(len(theta))[i]
+        curvature[i] = (negative(theta + shift)[1] - negative(theta - shift)[1]) / (2 * step)
+    values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
+    least = 1.0 / prior.sd.max() ** 2  # the prior alone curves as much
+    root: Floats = axes / np.sqrt(np.maximum(values, least))
+    return theta, root
+
+
+def build_model(data: "WindowData") -> pm.Model:
+    """The model of ``data``; coefficients are saved for the columns as they are.
+
+    Sampled are coordinates ξ with θ = mode + C ξ, in which the posterior is nearly round.
+    """
+    prior = Globals.prior()
+    columns = {block: _Columns(data, block) for block in BLOCKS}
+    mode, root = _mode(data, columns)
+    inverse = np.linalg.inv(root)
     with pm.Model() as model:
-        eta = _linear(data, "rate", RATE, (-2.5, 2.0)) + _shocks(data)
-        log_tau = _linear(data, "frailty", FRAILTY, (-0.7, 0.5))
-        log_dip = _linear(data, "dip", DIP, (-0.5, 1.0))
-        logit_alive = _linear(data, "alive", ALIVE, (3.0, 2.0))
-        log_sigma = pm.Normal("log_dip_length", np.log(0.5), 0.5)
-        kappa = pm.Deterministic("decline", DECLINE_SD * pm.Normal("decline_raw", 0.0, 1.0))
-        known = (data.ordered, data.elapsed, data.clock, data.log_season, NODE, NODE_WEIGHT)
-        parameters = (eta, log_dip, log_tau, logit_alive, log_sigma, kappa)
-        pm.Potential("weeks", log_likelihood(known, parameters))
+        xi = pm.MvNormal(
+            "xi_raw", inverse @ (prior.mean - mode), cov=(inverse * prior.sd**2) @ inverse.T
+        )
+        theta = mode + pt.dot(root, xi)
+        slopes = {b: columns[b].slopes(theta[prior.block(b)], pt.exp) for b in BLOCKS}
+        for block in BLOCKS:
+            pm.Deterministic(block, columns[block].as_they_are(slopes[block]))
+        pm.Deterministic("log_dip_length", theta[-2])
+        pm.Deterministic("decline", theta[-1])
+        eta, *rest = (pt.dot(columns[b].design, slopes[b]) for b in LINEAR)
+        parameters = (eta + _shocks(data), *rest, theta[-2], theta[-1])
+        pm.Potential("weeks", log_likelihood(data.likelihood_data(), parameters))
         weeks = data.ordered.sum(axis=1)
-        log_extra = _linear(data, "extra", EXTRA, (-3.0, 1.5), weeks > 0)
-        extra, weeks = data.extra[weeks > 0], weeks[weeks > 0]
-        pm.Poisson("extra_orders", weeks * pt.exp(log_extra), observed=extra)
+        log_extra = pt.dot(columns["extra"].design[weeks > 0], slopes["extra"])
+        mean = weeks[weeks > 0] * pt.exp(log_extra)
+        pm.Poisson("extra_orders", mean, observed=data.extra[weeks > 0])
         arrivals_model(data.arrived, data.arrival_days)
     return model
-
-
-def _linear(
-    data: WindowData,
-    name: str,
-    names: tuple[str, ...],
-    intercept: tuple[float, float],
-    rows: Any = slice(None),
-) -> Any:
-    """Sum of the columns times coefficients, saved as ``name`` [1 + columns], constant first.
-
-    Priors are of columns centred and scaled: the constant N(``intercept``), slopes N(0, sd²),
-    those that can only fall below zero. What is sampled are slopes of the columns' principal
-    axes, so that columns that tell much the same do not hold the sampler up: a rotation, which
-    leaves the prior as it is.
-    """
-    values = data.values[rows][:, column(names)]
-    mean, scale = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-3)
-    values = (values - mean) / scale
-    constant = pm.Normal(f"{name}_constant_raw", *intercept)
-    falling = np.array([name == "alive" and n in FALLING for n in names])
-    _, axes = np.linalg.eigh(values[:, ~falling].T @ values[:, ~falling])
-    turned = pm.Normal(f"{name}_raw", 0.0, SLOPE_SD[name], shape=len(axes))
-    slope = pt.zeros(len(names))
-    slope = pt.set_subtensor(slope[np.flatnonzero(~falling)], pt.dot(axes, turned))
-    if falling.any():
-        fall = pm.HalfNormal(f"{name}_fall_raw", SLOPE_SD[name], shape=int(falling.sum()))
-        slope = pt.set_subtensor(slope[np.flatnonzero(falling)], -fall)
-    of_columns = slope / scale
-    pm.Deterministic(name, pt.concatenate([[constant - pt.dot(mean, of_columns)], of_columns]))
-    return constant + pt.dot(values, slope)
 
 
 def _shocks(data: WindowData) -> Any:
@@ -187,9 +277,8 @@ def _shocks(data: WindowData) -> Any:
     The window to be forecast will have some of its own: ``next_level``, and ``product_shock``
     times a normal number.
     """
-    level_scale = pm.HalfNormal("level_shock", 0.1)
     windows = int(data.window.max()) + 1
-    level = level_scale * pm.Normal("level_raw", 0.0, 1.0, shape=windows + 1)
+    level = LEVEL_SD * pm.Normal("level_raw", 0.0, 1.0, shape=windows + 1)
     pm.Deterministic("next_level", level[windows])
     scale = pm.HalfNormal("product_shock", 0.5)
     orders = np.bincount(data.product_window, data.ordered.sum(axis=1))

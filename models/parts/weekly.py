@@ -48,68 +48,107 @@ def kinds(tau: float, node: Floats, weight: Floats, rate: Floats, slope: Floats)
         slope[k] = node[k] - moment / total
 
 
+# Columns of a block of rows: stretches of one long array, see ``lanes.py``.
+FADE, KEEP, DEPTH, AGE, PACE, ETA, BY_ETA, BY_DIP, BY_SIGMA = range(0, 9 * BLOCK, BLOCK)
+HAZARD = 9 * BLOCK
+DIPPED, AGED, SLOPE, SEASON, ORDERED = (
+    HAZARD + column * HORIZON_WEEKS * BLOCK for column in range(1, 6)
+)
+WORK_NUMBERS = HAZARD + 6 * HORIZON_WEEKS * BLOCK
+
+
+@side_by_side
+def _hazards(n: int, weeks: int, kappa: float, work: Floats) -> None:
+    """h of every week, how deep the dip still is in it, and d log h / d log σ, its negative."""
+    for i in range(n):
+        work[FADE + i] = exp(-work[AGE + i])
+        work[KEEP + i] = exp(-work[PACE + i])
+        work[DEPTH + i] = exp(work[DEPTH + i])
+    for w in range(weeks):
+        at = w * BLOCK
+        decline = kappa * w
+        for i in range(n):
+            dip = work[DEPTH + i] * work[FADE + i]
+            level = work[ETA + i] + work[SEASON + at + i] - decline - dip
+            work[HAZARD + at + i] = exp(min(level, MAX_LOG_HAZARD))
+            work[DIPPED + at + i] = dip
+            work[AGED + at + i] = dip * work[AGE + i]
+            quiet = 1.0 - work[ORDERED + at + i]
+            work[FADE + i] = work[KEEP + i] * (work[ORDERED + at + i] + quiet * work[FADE + i])
+            work[AGE + i] = work[PACE + i] + quiet * work[AGE + i]
+
+
+@side_by_side
+def _slopes(n: int, weeks: int, most: float, work: Floats) -> float:
+    """Adds up the derivatives by η, log δ and log σ; returns the one by κ."""
+    by_kappa = 0.0
+    for i in range(n):
+        work[BY_ETA + i] = work[BY_DIP + i] = work[BY_SIGMA + i] = 0.0
+    for w in range(weeks):
+        at = w * BLOCK
+        total = 0.0
+        for i in range(n):
+            slope = work[SLOPE + at + i] if work[HAZARD + at + i] < most else 0.0
+            work[BY_ETA + i] += slope
+            work[BY_DIP + i] -= slope * work[DIPPED + at + i]
+            work[BY_SIGMA + i] -= slope * work[AGED + at + i]
+            total += slope
+        by_kappa -= w * total
+    return by_kappa
+
+
 @side_by_side
 def weekly_likelihood(
-    ordered: Any, elapsed: Floats, clock: Floats, log_season: Floats, node: Floats,
+    ordered: Floats, elapsed: Floats, clock: Floats, log_season: Floats, node: Floats,
     weight: Floats, eta: Floats, log_dip: Floats, log_tau: Floats, logit_alive: Floats,
     log_sigma: float, kappa: float, by_eta: Floats, by_dip: Floats, by_tau: Floats,
     by_alive: Floats,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Log likelihood of all rows, its derivatives by log σ and κ; fills those by the others.
 
-    ``ordered, log_season``: [rows, weeks]; ``elapsed``: weeks since the last order, ``clock``: own
-    rate per week, and η, log δ, log τ, logit p: [rows]; ``node, weight`` [nodes].
+    ``ordered`` (0 or 1), ``log_season``: [weeks, rows]; ``elapsed``: weeks since the last order,
+    ``clock``: own rate per week, and η, log δ, log τ, logit p: [rows]; ``node, weight`` [nodes].
     """
-    rows, weeks = ordered.shape
-    hazard, dipped, aged = np.empty((3, weeks, BLOCK))
-    slope = np.zeros((weeks, BLOCK))
-    lane = np.empty((4, BLOCK))  # the dip, what a week leaves of it, its depth, weeks on the clock
+    weeks, rows = ordered.shape
+    work = np.zeros(WORK_NUMBERS)
     rate, rate_slope, chance, by_rate = np.empty((4, len(node)))
-    part = np.empty((weeks, len(node)))
-    sigma, most = np.exp(log_sigma), exp(MAX_LOG_HAZARD)
+    part, when = np.empty((weeks, len(node))), np.empty(weeks, dtype=np.int64)
+    inverse_sigma, most = np.exp(-log_sigma), exp(MAX_LOG_HAZARD)
     value = by_sigma = by_kappa = 0.0
     for start in range(0, rows, BLOCK):
         n = min(BLOCK, rows - start)
         for i in range(n):
-            pace = clock[start + i] / sigma
-            lane[3, i] = (elapsed[start + i] + 0.5) * pace
-            lane[0, i] = exp(-lane[3, i])
-            lane[1, i] = exp(-pace)
-            lane[2, i] = exp(log_dip[start + i])
+            work[PACE + i] = clock[start + i] * inverse_sigma
+            work[AGE + i] = (elapsed[start + i] + 0.5) * work[PACE + i]
+            work[DEPTH + i], work[ETA + i] = log_dip[start + i], eta[start + i]
         for w in range(weeks):
             for i in range(n):
-                r = start + i
-                dip = lane[2, i] * lane[0, i]
-                level = eta[r] + log_season[r, w] - kappa * w - dip
-                hazard[w, i] = exp(min(level, MAX_LOG_HAZARD))
-                dipped[w, i] = dip
-                aged[w, i] = dip * lane[3, i]  # d log h / d log σ is minus it
-                pace = clock[r] / sigma
-                lane[0, i] = lane[1, i] if ordered[r, w] else lane[0, i] * lane[1, i]
-                lane[3, i] = pace if ordered[r, w] else lane[3, i] + pace
+                work[SEASON + w * BLOCK + i] = log_season[w, start + i]
+                work[ORDERED + w * BLOCK + i] = ordered[w, start + i]
+        _hazards(n, weeks, kappa, work)
         for i in range(n):
             r = start + i
             tau = exp(log_tau[r])
             kinds(tau, node, weight, rate, rate_slope)
             quiet, orders = 0.0, 0
             for w in range(weeks):
-                if not ordered[r, w]:
-                    quiet += hazard[w, i]
-                else:
-                    orders += 1
+                at = w * BLOCK + i
+                quiet += work[HAZARD + at] * (1.0 - work[ORDERED + at])
+                when[orders] = w
+                orders += int(work[ORDERED + at])
             held = rate[0] * quiet if orders > 0 else 0.0  # taken out, lest all underflow
             for k in range(len(node)):
                 chance[k] = weight[k] * exp(held - rate[k] * quiet)
                 by_rate[k] = -rate[k] * quiet
-            for w in range(weeks):
-                if ordered[r, w]:
-                    for k in range(len(node)):
-                        x = rate[k] * hazard[w, i]
-                        none = exp(-x)
-                        some = x * (1.0 - x * (0.5 - x / 6.0)) if x < LINEAR else 1.0 - none
-                        chance[k] *= some
-                        part[w, k] = x * none / some
-                        by_rate[k] += part[w, k]
+            for o in range(orders):
+                hazard = work[HAZARD + when[o] * BLOCK + i]
+                for k in range(len(node)):
+                    x = rate[k] * hazard
+                    none = exp(-x)
+                    some = x * (1.0 - x * (0.5 - x / 6.0)) if x < LINEAR else 1.0 - none
+                    chance[k] *= some
+                    part[o, k] = x * none / some
+                    by_rate[k] += part[o, k]
             alive = 1.0 / (1.0 + exp(-logit_alive[r]))
             total = 0.0
             for k in range(len(node)):
@@ -124,22 +163,14 @@ def weekly_likelihood(
                 spread += chance[k] * by_rate[k] * rate_slope[k]
             by_tau[r] = tau * spread
             for w in range(weeks):
-                if ordered[r, w]:
-                    by_log = 0.0
-                    for k in range(len(node)):
-                        by_log += chance[k] * part[w, k]
-                    slope[w, i] = by_log
-                else:
-                    slope[w, i] = by_quiet * hazard[w, i]
+                work[SLOPE + w * BLOCK + i] = by_quiet * work[HAZARD + w * BLOCK + i]
+            for o in range(orders):
+                by_log = 0.0
+                for k in range(len(node)):
+                    by_log += chance[k] * part[o, k]
+                work[SLOPE + when[o] * BLOCK + i] = by_log
+        by_kappa += _slopes(n, weeks, most, work)
         for i in range(n):
-            by_eta[start + i] = 0.0
-            by_dip[start + i] = 0.0
-        for w in range(weeks):
-            for i in range(n):
-                if hazard[w, i] >= most:
-                    slope[w, i] = 0.0
-                by_eta[start + i] += slope[w, i]
-                by_dip[start + i] -= slope[w, i] * dipped[w, i]
-                by_sigma -= slope[w, i] * aged[w, i]
-                by_kappa -= slope[w, i] * w
+            by_eta[start + i], by_dip[start + i] = work[BY_ETA + i], work[BY_DIP + i]
+            by_sigma += work[BY_SIGMA + i]
     return value, by_sigma, by_kappa

@@ -1,0 +1,193 @@
+"""``rhythm`` as a version: fitting, predicting, saving."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.parts.activity import (
+    ALIVE,
+    DIP,
+    EXTRA,
+    FRAILTY,
+    RATE,
+    RESTARTED,
+    BaseRates,
+    activity,
+    base_rates,
+    column,
+)
+from models.parts.arrivals import WINDOW_DAYS, arrivals
+from models.parts.gamma_version import URN_WEIGHT, thinned
+from models.parts.posterior_file import Card, digest, read_fit, write_fit
+from models.parts.results import Results
+from models.parts.season import Season
+from models.parts.sizes import sizes_by_pair
+from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
+from models.parts.weekly_paths import (
+    REACH_WEEKS,
+    Coefficients,
+    Places,
+    predict_new_pairs,
+    predict_pairs,
+)
+from toolkit.errors import ModelError
+from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
+from toolkit.tables import QUANTILES, Floats, Patterns, Predictions
+
+ROWS = 10_000
+"""Pairs in windows that a fit looks at, if it is not told how many."""
+
+PLACES = Places(
+    *(column(names) for names in (RATE, DIP, FRAILTY, ALIVE, EXTRA)),
+    restarted=np.array([RATE.index(name) for name in RESTARTED]),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RhythmVersion:
+    """The model before its fit."""
+
+    name: str
+    formulas: str
+    description: str
+    reads_customer_days: ClassVar[bool] = True
+
+    def fit(
+        self,
+        patterns: Patterns,
+        *,
+        seed: int,
+        settings: FitSettings = DEFAULT_SETTINGS,
+        progress: Progress = ignore,
+    ) -> "FittedRhythm":
+        """Sample the population posterior from about ``settings.pairs`` pairs in windows."""
+        from models.parts.rhythm_model import WindowData, build_model, windows_of
+        from models.parts.sampling import sample
+
+        if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
+            raise ModelError(
+                f"{self.name} learns from what pairs did in windows of {HORIZON_WEEKS} weeks, and "
+                f"there is none with a repeat order before {patterns.as_of_date}: nothing to fit"
+            )
+        season = Season.of(patterns.events.day, patterns.as_of_date)
+        base = base_rates(patterns, season)
+        data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
+        posterior, diagnostics = sample(build_model(data), settings, seed, progress)
+        arrays: dict[str, NDArray[Any]] = {
+            "season": season.effects,
+            "base_rates": np.array([base.per_day, base.per_visit]),
+        } | {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
+        card = Card(
+            model=self.name,
+            formulas=self.formulas,
+            version=digest(self.formulas, arrays),
+            as_of_date=patterns.as_of_date.isoformat(),
+            pairs=len(data.elapsed),
+            seed=seed,
+            description=self.description,
+            settings=asdict(settings),
+            diagnostics=asdict(diagnostics),
+            complaints=diagnostics.complaints(),
+        )
+        return FittedRhythm.of(card, arrays)
+
+    def load(self, folder: Path) -> "FittedRhythm":
+        """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
+        return FittedRhythm.of(*read_fit(folder, self.name, self.formulas))
+
+
+@dataclass(frozen=True, slots=True)
+class FittedRhythm:
+    """The model with draws of its population posterior."""
+
+    card: Card
+    arrays: dict[str, NDArray[Any]] = field(repr=False)
+    season: Season = field(repr=False)
+    base: BaseRates
+    draws: Coefficients = field(repr=False)
+    reads_customer_days: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, card: Card, arrays: dict[str, NDArray[Any]]) -> "FittedRhythm":
+        """From what is saved."""
+        a = {
+            name: np.ascontiguousarray(np.moveaxis(array, 0, -1).astype(float))
+            for name, array in arrays.items()
+        }
+        draws = Coefficients(
+            *(a[name] for name in ("rate", "dip", "frailty", "alive", "extra")),
+            inverse_dip_length=np.exp(-a["log_dip_length"]),
+            decline=a["decline"],
+            next_level=a["next_level"],
+            product_shock=a["product_shock"],
+            arrival_shape=a["arrival_shape"],
+            arrival_rate=a["arrival_shape"] * a["arrival_days"],
+        )
+        return cls(card, arrays, Season(a["season"]), BaseRates(*a["base_rates"].tolist()), draws)
+
+    @property
+    def name(self) -> str:
+        """The version's name, as registered."""
+        return self.card.model
+
+    @property
+    def version(self) -> str:
+        """The formulas' version and a digest of the posterior's draws."""
+        return self.card.version
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What the sampler's diagnostics say against it."""
+        return tuple(self.card.complaints)
+
+    def save(self, folder: Path) -> None:
+        """Write the posterior as netCDF and the card as JSON."""
+        write_fit(folder, self.card, self.arrays)
+
+    def predict(
+        self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
+    ) -> Predictions:
+        """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
+        ids, offset = patterns.product_offsets()
+        n = len(patterns)
+        results = Results.empty(len(ids), n, draws, weeks)
+        if not n:
+            return results.predictions(patterns, URN_WEIGHT)
+        index = np.arange(draws) * len(self.draws.decline) // draws
+        c = Coefficients(*(np.ascontiguousarray(a[..., index]) for a in self.draws))
+        known = activity(patterns, self.season, self.base)
+        season = self.season.week_levels(patterns.as_of_date, REACH_WEEKS)
+        ahead = np.append(0.0, np.cumsum(season))
+        declined = np.minimum(np.arange(REACH_WEEKS), HORIZON_WEEKS - 1)[:, None] * c.decline
+        pace = season[:, None] * np.exp(-declined)
+        arrived, days = arrivals(patterns)
+        relative = season[:weeks] / self._past_level(patterns)
+        for j, product_id in enumerate(ids):
+            rng = streams.product(int(product_id))
+            shock = c.next_level + c.product_shock * rng.standard_normal(draws)
+            part = slice(offset[j], offset[j + 1])
+            sizes = sizes_by_pair(patterns, part)
+            predict_new_pairs(
+                rng, known.values[n + j], known.clock[n + j], arrived[j], days[j], relative,
+                shock, c, PLACES, NODE, NODE_WEIGHT, pace, *sizes, URN_WEIGHT,
+                results.orders[j], results.quantity[j],
+            )  # fmt: skip
+            results.settle_new_pairs(j)
+            predict_pairs(
+                rng, known.values[part], known.restarted[part], known.clock[part],
+                known.elapsed[part], known.weekday[part], shock, c, PLACES, NODE, NODE_WEIGHT,
+                pace, ahead, *sizes, URN_WEIGHT, np.array(QUANTILES), results.orders[j],
+                results.quantity[j], results.p_by_week[part], results.later_orders[part],
+                results.quantiles[part], results.summary[part],
+            )  # fmt: skip
+        return results.predictions(patterns, URN_WEIGHT)
+
+    def _past_level(self, patterns: Patterns) -> float:
+        """The season's mean level in the days in which arrivals were counted."""
+        level: Floats = np.exp(
+            self.season.log_level(patterns.as_of_date, -np.arange(1, WINDOW_DAYS + 1))
+        )
+        return float(level.mean())
