@@ -19,7 +19,7 @@ LONG, LONGER = 270, 900
 OWN_ORDERS = 0.7
 """A pair's rate starts from so many orders at its product's rate."""
 PRODUCT_DAYS, PRODUCT_CUSTOMER_DAYS = 2000.0, 100.0
-"""A product's rates start from so many days, of the calendar and of its customers', at that of all."""
+"""A product's rates start from so many days, the calendar's and its customers', at those of all."""
 SEASON_DAYS = 1096
 
 RATE = (

@@ -13,6 +13,8 @@ from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
+from models.parts.vector import SOURCES
+
 
 class LikelihoodOp(Op):
     """Inputs: data, then parameters; outputs: the log likelihood, then its derivatives.
@@ -59,7 +61,7 @@ def run_compiled(op_type: type[LikelihoodOp]) -> type[LikelihoodOp]:
     def compiled(
         op: LikelihoodOp, node: Apply | None = None, **kwargs: Any
     ) -> tuple[Callable[..., Any], int]:
-        return numba_njit(op_type.value_and_gradient), 1
+        return numba_njit(op_type.value_and_gradient), SOURCES
 
     register_funcify_default_op_cache_key(op_type)(compiled)
     return op_type

@@ -16,10 +16,8 @@ from toolkit.tables import (
     QUANTILES,
     Floats,
     Ints,
-    PairPredictions,
     Patterns,
     Predictions,
-    ProductDraws,
 )
 
 

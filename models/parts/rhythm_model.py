@@ -16,7 +16,6 @@ from scipy.optimize import minimize
 
 from models.parts.activity import (
     ALIVE,
-    COLUMNS,
     DIP,
     EXTRA,
     FRAILTY,
@@ -162,6 +161,7 @@ class Globals:
 
     @classmethod
     def prior(cls) -> "Globals":
+        """The names and priors of all of θ."""
         names, mean, sd = [], [], []
         for block, columns in BLOCKS.items():
             names += [f"{block}_constant", *(f"{block}_{name}" for name in columns)]
@@ -215,9 +215,13 @@ def _mode(data: "WindowData", columns: dict[str, _Columns]) -> tuple[Floats, Flo
     def negative(theta: Floats) -> tuple[float, Floats]:
         slopes = {b: columns[b].slopes(theta[prior.block(b)], np.exp) for b in BLOCKS}
         parts = [columns[b].design @ slopes[b] for b in LINEAR]
-        value, *by_scalars = weekly_likelihood(*known, *parts, theta[-2], theta[-1], *by)
+        ordered, elapsed, clock, log_season, node, weight = known
+        value, by_sigma, by_kappa = weekly_likelihood(
+            ordered, elapsed, clock, log_season, node, weight, parts[0], parts[1], parts[2],
+            parts[3], theta[-2], theta[-1], by[0], by[1], by[2], by[3],
+        )  # fmt: skip
         gradient = np.zeros(len(theta))
-        gradient[-2:] = by_scalars
+        gradient[-2:] = by_sigma, by_kappa
         log_extra = np.minimum(columns["extra"].design[extra_rows] @ slopes["extra"], 5.0)
         expected = weeks * np.exp(log_extra)
         value += float((extra * log_extra - expected).sum())
@@ -286,6 +290,3 @@ def _shocks(data: WindowData) -> Any:
     product = pm.Normal("product_raw", 0.0, scale**centred, shape=len(orders))
     effect = product * scale ** (1.0 - centred)
     return level[data.window] + effect[data.product_window]
-
-
-__all__ = ["COLUMNS", "WindowData", "build_model", "windows_of"]

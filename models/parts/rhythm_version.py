@@ -41,7 +41,11 @@ ROWS = 10_000
 """Pairs in windows that a fit looks at, if it is not told how many."""
 
 PLACES = Places(
-    *(column(names) for names in (RATE, DIP, FRAILTY, ALIVE, EXTRA)),
+    rate=column(RATE),
+    dip=column(DIP),
+    frailty=column(FRAILTY),
+    alive=column(ALIVE),
+    extra=column(EXTRA),
     restarted=np.array([RATE.index(name) for name in RESTARTED]),
 )
 
@@ -118,7 +122,11 @@ class FittedRhythm:
             for name, array in arrays.items()
         }
         draws = Coefficients(
-            *(a[name] for name in ("rate", "dip", "frailty", "alive", "extra")),
+            rate=a["rate"],
+            dip=a["dip"],
+            frailty=a["frailty"],
+            alive=a["alive"],
+            extra=a["extra"],
             inverse_dip_length=np.exp(-a["log_dip_length"]),
             decline=a["decline"],
             next_level=a["next_level"],

@@ -5,7 +5,11 @@ are a dozen multiplications each, inlined into the loop: several times faster, a
 likelihood needs (a few units in the last place).
 """
 
+import hashlib
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -18,16 +22,38 @@ MANTISSA_BITS = 52
 EXPONENT_BIAS = 1023
 LEAST_EXPONENT = -708.0
 
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-"""Compiles a function as it is written."""
 
-side_by_side = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"contract", "reassoc", "nsz", "arcp"},
-)
-"""Compiles loops over numbers; sums are taken in any order, NaN and infinity keep their sense."""
+def _digest(folder: Path) -> int:
+    """A number that changes whenever one of the files does that compiled code is made of."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        whole.update(path.read_bytes())
+    return int.from_bytes(whole.digest()[:4])
+
+
+SOURCES = _digest(Path(__file__).parent)
+"""Machine code that is kept on disk belongs to this state of all files here.
+
+Numba looks at a function's own file only, though what it calls is compiled into it.
+"""
+
+
+def _kept[F: Callable[..., Any]](function: F, **options: Any) -> F:
+    dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
+    dispatcher._cache._cache_file._source_stamp = SOURCES
+    compiled_function: F = dispatcher
+    return compiled_function
+
+
+def compiled[F: Callable[..., Any]](function: F) -> F:
+    """Compiles a function as it is written."""
+    return _kept(function)
+
+
+def side_by_side[F: Callable[..., Any]](function: F) -> F:
+    """Compiles loops over numbers: sums in any order; NaN and infinity keep their sense."""
+    return _kept(function, fastmath={"contract", "reassoc", "nsz", "arcp"})
+
 
 _inlined = numba.njit(inline="always", error_model="numpy")
 

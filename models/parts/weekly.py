@@ -16,12 +16,10 @@ kinds of pairs that is exactly normalised. With probability 1 − p the pair is 
 with G the sum of h over the weeks without an order and the product over those with one.
 """
 
-from typing import Any
-
 import numpy as np
 
 from models.parts.vector import exp, log, side_by_side
-from toolkit.tables import Floats
+from toolkit.tables import Floats, Ints
 
 NODES = 8
 _z, _omega = np.polynomial.hermite_e.hermegauss(NODES)
@@ -98,6 +96,59 @@ def _slopes(n: int, weeks: int, most: float, work: Floats) -> float:
 
 
 @side_by_side
+def _sum_out(
+    i: int, weeks: int, log_tau: float, logit_alive: float, node: Floats, weight: Floats,
+    work: Floats, room: Floats, part: Floats, when: Ints,
+) -> tuple[float, float, float]:  # fmt: skip
+    """Log likelihood of row ``i`` of the block, and its derivatives by log τ and logit p.
+
+    Fills its derivatives by log h. ``room`` [4, nodes], ``part`` [weeks, nodes] and ``when``
+    [weeks] are room for what is passed on in between.
+    """
+    rate, rate_slope, chance, by_rate = room[0], room[1], room[2], room[3]
+    tau = exp(log_tau)
+    kinds(tau, node, weight, rate, rate_slope)
+    quiet, orders = 0.0, 0
+    for w in range(weeks):
+        at = w * BLOCK + i
+        quiet += work[HAZARD + at] * (1.0 - work[ORDERED + at])
+        when[orders] = w
+        orders += int(work[ORDERED + at])
+    held = rate[0] * quiet if orders > 0 else 0.0  # taken out, lest all underflow
+    for k in range(len(node)):
+        chance[k] = weight[k] * exp(held - rate[k] * quiet)
+        by_rate[k] = -rate[k] * quiet
+    for o in range(orders):
+        hazard = work[HAZARD + when[o] * BLOCK + i]
+        for k in range(len(node)):
+            x = rate[k] * hazard
+            none = exp(-x)
+            some = x * (1.0 - x * (0.5 - x / 6.0)) if x < LINEAR else 1.0 - none
+            chance[k] *= some
+            part[o, k] = x * none / some
+            by_rate[k] += part[o, k]
+    alive = 1.0 / (1.0 + exp(-logit_alive))
+    total = 0.0
+    for k in range(len(node)):
+        total += chance[k]
+    likelihood = alive * total + (1.0 - alive if orders == 0 else 0.0)
+    by_quiet = spread = 0.0
+    for k in range(len(node)):
+        chance[k] *= alive / likelihood
+        by_quiet -= chance[k] * rate[k]
+        spread += chance[k] * by_rate[k] * rate_slope[k]
+    for w in range(weeks):
+        work[SLOPE + w * BLOCK + i] = by_quiet * work[HAZARD + w * BLOCK + i]
+    for o in range(orders):
+        by_log = 0.0
+        for k in range(len(node)):
+            by_log += chance[k] * part[o, k]
+        work[SLOPE + when[o] * BLOCK + i] = by_log
+    by_alive = alive * (1.0 - alive) * (total - (orders == 0)) / likelihood
+    return log(likelihood) - held, tau * spread, by_alive
+
+
+@side_by_side
 def weekly_likelihood(
     ordered: Floats, elapsed: Floats, clock: Floats, log_season: Floats, node: Floats,
     weight: Floats, eta: Floats, log_dip: Floats, log_tau: Floats, logit_alive: Floats,
@@ -111,8 +162,8 @@ def weekly_likelihood(
     """
     weeks, rows = ordered.shape
     work = np.zeros(WORK_NUMBERS)
-    rate, rate_slope, chance, by_rate = np.empty((4, len(node)))
-    part, when = np.empty((weeks, len(node))), np.empty(weeks, dtype=np.int64)
+    room, part = np.empty((4, len(node))), np.empty((weeks, len(node)))
+    when = np.empty(weeks, dtype=np.int64)
     inverse_sigma, most = np.exp(-log_sigma), exp(MAX_LOG_HAZARD)
     value = by_sigma = by_kappa = 0.0
     for start in range(0, rows, BLOCK):
@@ -128,47 +179,10 @@ def weekly_likelihood(
         _hazards(n, weeks, kappa, work)
         for i in range(n):
             r = start + i
-            tau = exp(log_tau[r])
-            kinds(tau, node, weight, rate, rate_slope)
-            quiet, orders = 0.0, 0
-            for w in range(weeks):
-                at = w * BLOCK + i
-                quiet += work[HAZARD + at] * (1.0 - work[ORDERED + at])
-                when[orders] = w
-                orders += int(work[ORDERED + at])
-            held = rate[0] * quiet if orders > 0 else 0.0  # taken out, lest all underflow
-            for k in range(len(node)):
-                chance[k] = weight[k] * exp(held - rate[k] * quiet)
-                by_rate[k] = -rate[k] * quiet
-            for o in range(orders):
-                hazard = work[HAZARD + when[o] * BLOCK + i]
-                for k in range(len(node)):
-                    x = rate[k] * hazard
-                    none = exp(-x)
-                    some = x * (1.0 - x * (0.5 - x / 6.0)) if x < LINEAR else 1.0 - none
-                    chance[k] *= some
-                    part[o, k] = x * none / some
-                    by_rate[k] += part[o, k]
-            alive = 1.0 / (1.0 + exp(-logit_alive[r]))
-            total = 0.0
-            for k in range(len(node)):
-                total += chance[k]
-            likelihood = alive * total + (1.0 - alive if orders == 0 else 0.0)
-            value += log(likelihood) - held
-            by_alive[r] = alive * (1.0 - alive) * (total - (orders == 0)) / likelihood
-            by_quiet = spread = 0.0
-            for k in range(len(node)):
-                chance[k] *= alive / likelihood
-                by_quiet -= chance[k] * rate[k]
-                spread += chance[k] * by_rate[k] * rate_slope[k]
-            by_tau[r] = tau * spread
-            for w in range(weeks):
-                work[SLOPE + w * BLOCK + i] = by_quiet * work[HAZARD + w * BLOCK + i]
-            for o in range(orders):
-                by_log = 0.0
-                for k in range(len(node)):
-                    by_log += chance[k] * part[o, k]
-                work[SLOPE + when[o] * BLOCK + i] = by_log
+            log_density, by_tau[r], by_alive[r] = _sum_out(
+                i, weeks, log_tau[r], logit_alive[r], node, weight, work, room, part, when
+            )
+            value += log_density
         by_kappa += _slopes(n, weeks, most, work)
         for i in range(n):
             by_eta[start + i], by_dip[start + i] = work[BY_ETA + i], work[BY_DIP + i]

@@ -1,8 +1,29 @@
 """Exponential and logarithm against the C library's."""
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 
+from models.parts import vector
 from models.parts.vector import LEAST_EXPONENT, exp, log, side_by_side
+
+INNER = """
+from kernels.vector import compiled
+
+@compiled
+def inner(x):
+    return x + {}
+"""
+OUTER = """
+from kernels.inner import inner
+from kernels.vector import compiled
+
+@compiled
+def outer(x):
+    return inner(x)
+"""
 
 
 @side_by_side
@@ -35,3 +56,21 @@ def test_log_to_the_last_digits():
     x = np.concatenate([np.logspace(-300, 300, 100_003), np.linspace(0.5, 2, 10_001)])
     error = np.abs(applied(all_log, x) - np.log(x))
     assert np.max(error / np.maximum(np.abs(np.log(x)), 1e-2)) < 1e-14
+
+
+def test_machine_code_is_not_kept_beyond_a_change_in_another_file(tmp_path):
+    """A function that calls one of another file is compiled anew when that file changes."""
+    parts = tmp_path / "kernels"
+    parts.mkdir()
+    shutil.copy(vector.__file__, parts)
+    (parts / "inner.py").write_text(INNER.format(1.0))
+    (parts / "outer.py").write_text(OUTER)
+
+    def run() -> float:
+        command = [sys.executable, "-c", "from kernels.outer import outer; print(outer(0.0))"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    assert run() == run() == 1.0
+    (parts / "inner.py").write_text(INNER.format(2.0))
+    assert run() == 2.0
