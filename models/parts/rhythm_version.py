@@ -37,7 +37,7 @@ from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
 from toolkit.tables import QUANTILES, Floats, Patterns, Predictions
 
-ROWS = 10_000
+ROWS = 20_000
 """Pairs in windows that a fit looks at, if it is not told how many."""
 
 PLACES = Places(

@@ -13,7 +13,7 @@ import numpy as np
 from models.parts.draws import draw_gamma
 from models.parts.sizes import draw_size
 from models.parts.vector import exp, side_by_side
-from models.parts.weekly import HORIZON_WEEKS, MAX_LOG_HAZARD, kinds
+from models.parts.weekly import HORIZON_WEEKS, MAX_LOG_HAZARD
 from toolkit.tables import DAYS_PER_WEEK, REACH_DAYS, Floats, Ints
 
 MIN_TOLERANCE_DAYS = 3
@@ -22,13 +22,13 @@ MAX_EXTRA = 6
 """A week has seven days to order on."""
 NO_DIP = 1e-4
 """A dip this shallow is over."""
-OPEN_DRAWS = 50
-"""So many draws tell how long an interval lasts."""
+FEW_DRAWS = 50
+"""So many draws tell how long an interval lasts, and when an order beyond the horizon comes."""
 REACH_WEEKS = REACH_DAYS // DAYS_PER_WEEK + 1
 
 # What a row is under each draw: see ``row_states``.
-LEVEL, DEPTH, FADE, KEEP, ALIVE, TAU, FRAILTY, EXTRA = range(8)
-STATE_COLUMNS = 8
+LEVEL, DEPTH, FADE, KEEP, ALIVE, TAU, MEAN, FRAILTY, EXTRA = range(9)
+STATE_COLUMNS = 9
 
 
 class Coefficients(NamedTuple):
@@ -71,12 +71,13 @@ def _linear(values: Floats, places: Ints, coefficients: Floats, out: Floats) -> 
 @side_by_side
 def row_states(
     values: Floats, clock: float, elapsed: float, shock: Floats, c: Coefficients, places: Places,
-    state: Floats,
+    node: Floats, weight: Floats, state: Floats,
 ) -> None:  # fmt: skip
     """One row under every draw; fills ``state`` [columns, draws].
 
     Hazard without dip, season and decline; depth of the dip; what is left of it now, and what a
-    week leaves of it; P(alive); τ; orders in a week beyond the first.
+    week leaves of it; P(alive); τ, and what exp(τ z) has to be divided by for λ to average 1;
+    orders in a week beyond the first.
     """
     _linear(values, places.rate, c.rate, state[LEVEL])
     _linear(values, places.dip, c.dip, state[DEPTH])
@@ -92,19 +93,20 @@ def row_states(
         pace = clock * c.inverse_dip_length[d]
         state[KEEP, d] = exp(-pace)
         state[FADE, d] = exp(-pace * (elapsed + 0.5))
+    state[MEAN] = 0.0
+    for k in range(len(node)):
+        for d in range(state.shape[1]):
+            state[MEAN, d] += weight[k] * exp(state[TAU, d] * node[k])
 
 
 @side_by_side
-def draw_frailty(
-    rng: Any, tau: float, node: Floats, weight: Floats, rate: Floats, slope: Floats
-) -> float:
-    """One of the kinds of pairs; ``rate`` and ``slope`` are room for a number per node."""
-    kinds(tau, node, weight, rate, slope)
+def draw_frailty(rng: Any, d: int, state: Floats, node: Floats, weight: Floats) -> float:
+    """λ of one of the kinds of pairs that there are under draw ``d``."""
     u, k = rng.random(), 0
     while k < len(node) - 1 and u >= weight[k]:
         u -= weight[k]
         k += 1
-    return rate[k]
+    return exp(state[TAU, d] * node[k]) / state[MEAN, d]
 
 
 @side_by_side
@@ -132,19 +134,14 @@ def next_order_by_week(
 
 
 @side_by_side
-def _week_of_next(
+def _week_beyond(
     threshold: float, d: int, weeks: int, passed: Floats, state: Floats, pace: Floats, ahead: Floats
 ) -> int:
-    """The week in which the hazards pass ``threshold``, ``REACH_WEEKS`` if later than all.
+    """The week after the horizon in which the hazards pass ``threshold``, or ``REACH_WEEKS``.
 
     ``passed``: those of the horizon; ``pace`` [REACH_WEEKS, draws]; ``ahead`` [REACH_WEEKS + 1]:
     seasons summed up.
     """
-    week = 0
-    if threshold < passed[weeks - 1, d]:
-        while threshold >= passed[week, d]:
-            week += 1
-        return week
     left = threshold - passed[weeks - 1, d]
     week, fade = weeks, state[FADE, d] * state[KEEP, d] ** weeks
     while week < REACH_WEEKS:
@@ -166,7 +163,7 @@ def open_interval_p(
     places: Places,
 ) -> float:  # fmt: skip
     """P(an interval lasts for ``elapsed`` weeks), in a plain season, averaged over some draws."""
-    draws = min(OPEN_DRAWS, state.shape[1])
+    draws = min(FEW_DRAWS, state.shape[1])
     total = 0.0
     for d in range(draws):
         log_level = c.rate[0, d]
@@ -219,16 +216,38 @@ def next_order_days(
 
 
 @side_by_side
+def dips_after(state: Floats, dips: Floats) -> None:
+    """What the dip leaves of the hazard so many weeks after an order, [weeks, draws]."""
+    dips[0] = state[KEEP]
+    for week in range(1, len(dips)):
+        for d in range(state.shape[1]):
+            dips[week, d] = state[KEEP, d] * dips[week - 1, d]
+    for week in range(len(dips)):
+        for d in range(state.shape[1]):
+            dips[week, d] = exp(-state[DEPTH, d] * dips[week, d])
+
+
+@side_by_side
+def _orders_in_week(rng: Any, extra: float) -> int:
+    """One, and a Poisson number more."""
+    u, p, placed = rng.random(), exp(-extra), 1
+    while u >= p and placed <= MAX_EXTRA:
+        u -= p
+        p *= extra / placed
+        placed += 1
+    return placed
+
+
+@side_by_side
 def follow(
-    rng: Any, d: int, week: int, frailty: float, state: Floats, pace: Floats, own: Floats,
-    offset: Ints, sizes: Floats, urn_weight: float, drawn: Floats, orders: Floats,
+    rng: Any, d: int, week: int, frailty: float, state: Floats, pace: Floats, dips: Floats,
+    own: Floats, offset: Ints, sizes: Floats, urn_weight: float, drawn: Floats, orders: Floats,
     quantity: Floats, later: Floats,
 ) -> None:  # fmt: skip
     """Place an order in ``week`` and all that follow it within the horizon."""
     weeks, n_drawn = orders.shape[1], 0
     while week < weeks:
-        placed = 1 + min(MAX_EXTRA, rng.poisson(state[EXTRA, d]))
-        for _ in range(placed):
+        for _ in range(_orders_in_week(rng, state[EXTRA, d])):
             size = draw_size(rng, own, offset, sizes, drawn, n_drawn, urn_weight)
             orders[d, week] += 1.0
             quantity[d, week] += size
@@ -236,13 +255,13 @@ def follow(
                 later[week] += 1.0
             drawn[n_drawn] = size
             n_drawn += 1
-        left, fade = rng.standard_exponential() / frailty, state[KEEP, d]
+        left = rng.standard_exponential() / (frailty * state[LEVEL, d])
+        last = week
         week += 1
         while week < weeks:
-            left -= state[LEVEL, d] * pace[week, d] * exp(-state[DEPTH, d] * fade)
+            left -= pace[week, d] * dips[week - last - 1, d]
             if left < 0.0:
                 break
-            fade *= state[KEEP, d]
             week += 1
 
 
@@ -258,7 +277,7 @@ def predict_pairs(
 
     ``values`` [pairs, columns] to ``weekday`` are rows of ``Activity``; ``shock`` [draws] is what
     the product's pairs share; ``pace`` [REACH_WEEKS, draws], ``ahead`` [REACH_WEEKS + 1] as in
-    ``_week_of_next``. Fills ``p_by_week`` [pairs, weeks], ``quantiles`` [pairs, levels] and
+    ``_week_beyond``. Fills ``p_by_week`` [pairs, weeks], ``quantiles`` [pairs, levels] and
     ``summary`` [pairs, 4]: P(alive), P(open interval), expected interval, confidence;
     ``later_orders`` [pairs, weeks] counts the orders after a path's first.
     """
@@ -268,12 +287,14 @@ def predict_pairs(
         np.empty((weeks, draws)),
         np.empty((2, draws)),
     )
-    rate, slope, drawn = np.empty(len(node)), np.empty(len(node)), np.empty(7 * weeks)
-    by_day = np.empty(REACH_DAYS + 1)
+    drawn, dips = np.empty(7 * weeks), np.empty((weeks, draws))
+    by_day, stride = np.empty(REACH_DAYS + 1), max(1, draws // FEW_DRAWS)
+    few = (draws + stride - 1) // stride
     for p in range(len(clock)):
-        row_states(values[p], clock[p], elapsed[p], shock, c, places, state)
+        row_states(values[p], clock[p], elapsed[p], shock, c, places, node, weight, state)
+        dips_after(state, dips)
         for d in range(draws):
-            state[FRAILTY, d] = draw_frailty(rng, state[TAU, d], node, weight, rate, slope)
+            state[FRAILTY, d] = draw_frailty(rng, d, state, node, weight)
         next_order_by_week(state, pace, passed, p_by_week[p], room)
         by_day[:] = 0.0
         before = 0.0
@@ -283,14 +304,17 @@ def predict_pairs(
         own = sizes[offset[p] : offset[p + 1]]
         for d in range(draws):
             threshold = rng.standard_exponential() / state[FRAILTY, d]
-            week = _week_of_next(threshold, d, weeks, passed, state, pace, ahead)
-            alive = rng.random() < state[ALIVE, d]
-            if week >= weeks:
-                _spread_over_days(weekday[p], week, state[ALIVE, d] / draws, by_day)
-            elif alive:
+            beyond = threshold >= passed[weeks - 1, d]
+            if beyond and d % stride == 0:
+                week = _week_beyond(threshold, d, weeks, passed, state, pace, ahead)
+                _spread_over_days(weekday[p], week, state[ALIVE, d] / few, by_day)
+            if not beyond and rng.random() < state[ALIVE, d]:
+                week = 0
+                while threshold >= passed[week, d]:
+                    week += 1
                 follow(
-                    rng, d, week, state[FRAILTY, d], state, pace, own, offset, sizes, urn_weight,
-                    drawn, orders, quantity, later_orders[p],
+                    rng, d, week, state[FRAILTY, d], state, pace, dips, own, offset, sizes,
+                    urn_weight, drawn, orders, quantity, later_orders[p],
                 )  # fmt: skip
         interval = DAYS_PER_WEEK / clock[p]
         summary[p, 0] = state[ALIVE].mean()
@@ -312,16 +336,17 @@ def predict_new_pairs(
     """
     draws, weeks = orders.shape
     state = np.empty((STATE_COLUMNS, draws))
-    rate, slope, drawn = np.empty(len(node)), np.empty(len(node)), np.empty(7 * weeks)
+    drawn, dips = np.empty(7 * weeks), np.empty((weeks, draws))
     nobody, ignored = np.empty(0), np.empty(weeks)
-    row_states(values, clock, 0.0, shock, c, places, state)
+    row_states(values, clock, 0.0, shock, c, places, node, weight, state)
+    dips_after(state, dips)
     for d in range(draws):
         per_week = draw_gamma(rng, c.arrival_shape[d] + arrived) / (c.arrival_rate[d] + days)
         per_week *= DAYS_PER_WEEK
         for week in range(weeks):
             for _ in range(rng.poisson(per_week * levels[week])):
-                frailty = draw_frailty(rng, state[TAU, d], node, weight, rate, slope)
+                frailty = draw_frailty(rng, d, state, node, weight)
                 follow(
-                    rng, d, week, frailty, state, pace, nobody, offset, sizes, urn_weight, drawn,
-                    orders, quantity, ignored,
+                    rng, d, week, frailty, state, pace, dips, nobody, offset, sizes, urn_weight,
+                    drawn, orders, quantity, ignored,
                 )  # fmt: skip
