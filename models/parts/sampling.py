@@ -79,10 +79,7 @@ def sample(
         save_warmup=False,
         progress_bar=False,
         progress_callback=tell,
-        blocking=False,
-        **__import__("json").loads(
-            __import__("os").environ.get("NUT", "{}")
-        ),  # or a Ctrl-C would return the draws made so far, as if all were there
+        blocking=False,  # or a Ctrl-C would return the draws made so far, as if all were there
     )
     try:
         trace = sampler.wait()

@@ -14,6 +14,7 @@ class Fragile:
 
     name = "fragile"
     version = "1"
+    reads_customer_days = False
 
     def __init__(self, raises=(), nan=()):
         self.raises, self.nan = set(raises), set(nan)

@@ -203,6 +203,7 @@ class Stumbling:
 
     name = "stumbling"
     version = "1"
+    reads_customer_days = False
 
     def predict(self, patterns, **settings):
         found = patterns.customer_id == self._customer_id

@@ -1,13 +1,14 @@
 """Order events from a generated truth, and patterns written by hand, for tests of models."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
 
 from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.sources.generator import GeneratedOrders
-from toolkit.tables import OrderEvents, Patterns
+from toolkit.tables import CustomerDays, OrderEvents, Patterns
 
 AS_OF = date(2024, 1, 1)
 
@@ -21,9 +22,10 @@ def patterns_of(histories: dict[tuple[int, int], Sequence[tuple[int, float]]]) -
 
 
 def analyzed(events: OrderEvents) -> Patterns:
+    """The patterns of ``events``, which are all the orders that there are."""
     patterns, failed = PatternAnalyzer(source=None).analyze(events)
     assert not failed
-    return patterns
+    return replace(patterns, customer_days=CustomerDays.of(patterns.events))
 
 
 def split_at(orders: GeneratedOrders, day: int) -> tuple[OrderEvents, OrderEvents]:
