@@ -8,6 +8,7 @@ orders over the faded days, held to the product's rate where there are few.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.parts.season import Season
 from models.parts.vector import compiled
@@ -73,8 +74,7 @@ def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
     """The rows of all pairs in ``patterns``, and of a new pair for each of its products."""
     s = _Sums.of(patterns, season)
     n_products = len(s.product_start)
-    pairs = np.concatenate([np.arange(len(patterns)), s.product_start])  # new ones like the first
-    new = np.arange(len(pairs)) >= len(patterns)
+    new = np.arange(len(patterns) + n_products) >= len(patterns)
     product = np.concatenate([s.product, np.arange(n_products)])
     zero = np.zeros(n_products)
 
@@ -93,14 +93,14 @@ def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
     own_rate_by_visit = np.log(
         own_orders / (OWN_ORDERS / product_rate_by_visit[product] + of_pairs(s.visits))
     )
-    customer = s.customer_rows(pairs, new, s.product_start)
+    customer = s.customer_rows()
     elapsed_days = of_pairs(patterns.open_interval)
     late, fresh = np.log(elapsed_days + 3.5) + own_rate, np.log(3.5) + own_rate
     visits_since = of_pairs(s.visits_since.astype(float))
     late_by_visit = np.log(visits_since + 0.5) + own_rate_by_visit
     fresh_by_visit = np.log(0.5) + own_rate_by_visit
     visit_late = np.log(customer["silence"] + 3.5) + customer["rate"]
-    trend, long_trend, product_overdue, product_silence = s.product_columns(product)
+    trend, long_trend, product_overdue, product_silence = s.product_columns(product, new)
     repeated = of_pairs((patterns.order_count > 1).astype(float)) > 0
     intervals = np.maximum(of_pairs(patterns.interval_count.astype(float)), 1.0)
     last_interval = np.log(of_pairs(s.last_interval) + 3.0) + own_rate
@@ -209,26 +209,34 @@ class _Sums:
         """Sums over each product's pairs, [products]."""
         return _sums_from(values, self.product_start)
 
-    def product_columns(self, product: Ints) -> tuple[Floats, Floats, Floats, Floats]:
-        """Trend, long trend, how overdue and how long silent the ``product`` of each row is."""
+    def product_columns(
+        self, product: Ints, new: NDArray[np.bool_]
+    ) -> tuple[Floats, Floats, Floats, Floats]:
+        """Trend, long trend, how overdue and how long silent the ``product`` of each row is.
+
+        A new customer's order ends the silence.
+        """
         n = {h: self.by_product(self.all_orders[h]) for h in HALF_LIVES}
-        silence = np.minimum.reduceat(self.patterns.open_interval, self.product_start)
+        silence = np.minimum.reduceat(self.patterns.open_interval, self.product_start)[product]
+        silence[new] = 0.0
         age = np.maximum.reduceat(self.age, self.product_start).astype(float)
         known = {h: _memory(h) * (1.0 - np.exp2(-age / h)) for h in (LONG, LONGER)}
         level = self.mean_level
         trend = np.log(_twelve_weeks(n[30], 30) / _twelve_weeks(n[LONG], LONG))
         long_trend = np.log(_twelve_weeks(n[90], 90) / (2.0 + n[LONGER] / known[LONGER] * 84.0))
-        rate = (1.0 + n[LONG]) / (60.0 + known[LONG])
-        columns = (
-            trend + np.log(level[LONG] / level[30]),
-            long_trend + np.log(level[LONGER] / level[90]),
+        rate = ((1.0 + n[LONG]) / (60.0 + known[LONG]))[product]
+        return (
+            trend[product] + np.log(level[LONG] / level[30]),
+            long_trend[product] + np.log(level[LONGER] / level[90]),
             np.maximum(np.log((silence + 1.0) * rate) - 3.0, 0.0),
             np.log((silence + 7.0) / 14.0),
         )
-        return tuple(c[product] for c in columns)  # type: ignore[return-value]
 
-    def customer_rows(self, pairs: Ints, new: np.ndarray, product_start: Ints) -> dict[str, Floats]:
-        """Columns of each row's customer; a product's new one is the mean of those it has."""
+    def customer_rows(self) -> dict[str, Floats]:
+        """Columns of each row's customer.
+
+        A product's new one is the mean of those it has, on a day on which it orders.
+        """
         start = self.customer_start[:-1]
         day, products = self.days.day, self.days.products.astype(float)
         fade = {h: np.exp2(day / h) for h in (30, LONG)}
@@ -246,11 +254,12 @@ class _Sums:
             "basket": np.log((1.0 + lines[LONG]) / (1.0 + visits)),
             "silence": -last.astype(float),
         }
-        size = np.diff(np.append(product_start, len(self.customer)))
+        size = np.diff(np.append(self.product_start, len(self.customer)))
         rows = {}
         for name, values in columns.items():
             of_pair = values[self.customer]
             rows[name] = np.concatenate([of_pair, self.by_product(of_pair) / size])
+        rows["silence"][len(self.customer) :] = 0.0
         of_pair = (weekdays + 0.5) / (weekdays.sum(axis=1, keepdims=True) + 3.5)
         of_pair = of_pair[self.customer]
         means = np.stack([self.by_product(of_pair[:, i]) / size for i in range(7)], axis=1)

@@ -28,7 +28,8 @@ NODE_WEIGHT: Floats = _omega / _omega.sum()
 HORIZON_WEEKS = 12
 """Weeks of a window that a fit looks at; from the last on, κ has done what it does."""
 BLOCK = 64
-MAX_LOG_HAZARD = 6.0
+MIN_LOG_HAZARD, MAX_LOG_HAZARD = -50.0, 6.0
+"""log h is held between them, lest products over the weeks underflow."""
 LINEAR = 1e-3
 """Below it 1 − exp(−x) is taken from its series."""
 
@@ -68,7 +69,7 @@ def _hazards(n: int, weeks: int, kappa: float, work: Floats) -> None:
         for i in range(n):
             dip = work[DEPTH + i] * work[FADE + i]
             level = work[ETA + i] + work[SEASON + at + i] - decline - dip
-            work[HAZARD + at + i] = exp(min(level, MAX_LOG_HAZARD))
+            work[HAZARD + at + i] = exp(max(MIN_LOG_HAZARD, min(level, MAX_LOG_HAZARD)))
             work[DIPPED + at + i] = dip
             work[AGED + at + i] = dip * work[AGE + i]
             quiet = 1.0 - work[ORDERED + at + i]
@@ -77,7 +78,7 @@ def _hazards(n: int, weeks: int, kappa: float, work: Floats) -> None:
 
 
 @side_by_side
-def _slopes(n: int, weeks: int, most: float, work: Floats) -> float:
+def _slopes(n: int, weeks: int, least: float, most: float, work: Floats) -> float:
     """Adds up the derivatives by η, log δ and log σ; returns the one by κ."""
     by_kappa = 0.0
     for i in range(n):
@@ -86,7 +87,8 @@ def _slopes(n: int, weeks: int, most: float, work: Floats) -> float:
         at = w * BLOCK
         total = 0.0
         for i in range(n):
-            slope = work[SLOPE + at + i] if work[HAZARD + at + i] < most else 0.0
+            free = least < work[HAZARD + at + i] < most
+            slope = work[SLOPE + at + i] if free else 0.0
             work[BY_ETA + i] += slope
             work[BY_DIP + i] -= slope * work[DIPPED + at + i]
             work[BY_SIGMA + i] -= slope * work[AGED + at + i]
@@ -164,7 +166,8 @@ def weekly_likelihood(
     work = np.zeros(WORK_NUMBERS)
     room, part = np.empty((4, len(node))), np.empty((weeks, len(node)))
     when = np.empty(weeks, dtype=np.int64)
-    inverse_sigma, most = np.exp(-log_sigma), exp(MAX_LOG_HAZARD)
+    inverse_sigma = np.exp(-log_sigma)
+    least, most = exp(MIN_LOG_HAZARD), exp(MAX_LOG_HAZARD)
     value = by_sigma = by_kappa = 0.0
     for start in range(0, rows, BLOCK):
         n = min(BLOCK, rows - start)
@@ -183,7 +186,7 @@ def weekly_likelihood(
                 i, weeks, log_tau[r], logit_alive[r], node, weight, work, room, part, when
             )
             value += log_density
-        by_kappa += _slopes(n, weeks, most, work)
+        by_kappa += _slopes(n, weeks, least, most, work)
         for i in range(n):
             by_eta[start + i], by_dip[start + i] = work[BY_ETA + i], work[BY_DIP + i]
             by_sigma += work[BY_SIGMA + i]

@@ -332,7 +332,8 @@ def predict_new_pairs(
     """Add the orders of customers who buy the product for the first time within the horizon.
 
     They arrive at a rate that is Gamma(shape + arrived, rate + days) per day, times the season's
-    ``levels`` [weeks] relative to the days in which they were counted, and reorder like any pair.
+    ``levels`` [weeks] relative to the days in which they were counted, and whoever is alive after
+    the first order reorders like any pair.
     """
     draws, weeks = orders.shape
     state = np.empty((STATE_COLUMNS, draws))
@@ -346,7 +347,8 @@ def predict_new_pairs(
         for week in range(weeks):
             for _ in range(rng.poisson(per_week * levels[week])):
                 frailty = draw_frailty(rng, d, state, node, weight)
+                until = weeks if rng.random() < state[ALIVE, d] else week + 1
                 follow(
                     rng, d, week, frailty, state, pace, dips, nobody, offset, sizes, urn_weight,
-                    drawn, orders, quantity, ignored,
+                    drawn, orders[:, :until], quantity[:, :until], ignored,
                 )  # fmt: skip

@@ -1,0 +1,122 @@
+"""The likelihood of order weeks against the formula written out, and its gradient."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from models.parts.weekly import MAX_LOG_HAZARD, NODE, NODE_WEIGHT, weekly_likelihood
+
+ROWS, WEEKS = 150, 12
+BY_ROW = ("eta", "log_dip", "log_tau", "logit_alive")
+
+
+def some_rows(n=ROWS, weeks=WEEKS, seed=0):
+    """Rows of which many have no order, some one each week; the last of them lie at the edges."""
+    rng = np.random.default_rng(seed)
+    rows = {
+        "ordered": rng.random((n, weeks)) < rng.choice([0.0, 0.1, 0.5, 1.0], (n, 1)),
+        "elapsed": rng.exponential(10, n),
+        "clock": np.exp(rng.normal(-2.5, 1, n)),
+        "log_season": rng.normal(0, 0.1, (n, weeks)),
+        "eta": rng.normal(-2, 1, n),
+        "log_dip": rng.normal(-0.5, 0.4, n),
+        "log_tau": rng.normal(-0.7, 0.4, n),
+        "logit_alive": rng.normal(2, 1, n),
+        "log_sigma": -0.7,
+        "kappa": 0.01,
+    }
+    if n > 4:
+        rows["eta"][-4:] = [-25.0, -25.0, 8.0, -3.0]  # never, or more than every week
+        rows["ordered"][-4:] = [[False] * weeks, [True] * weeks, [True] * weeks, [False] * weeks]
+        rows["logit_alive"][-1] = -30.0
+    return rows
+
+
+def evaluate(rows):
+    """Value, derivatives by row and those by log σ and κ."""
+    by = {name: np.empty(len(rows["eta"])) for name in BY_ROW}
+    value, by_sigma, by_kappa = weekly_likelihood(
+        np.ascontiguousarray(rows["ordered"].T, dtype=float), rows["elapsed"], rows["clock"],
+        np.ascontiguousarray(rows["log_season"].T), NODE, NODE_WEIGHT,
+        *(rows[name] for name in BY_ROW), rows["log_sigma"], rows["kappa"], *by.values(),
+    )  # fmt: skip
+    return value, by | {"log_sigma": by_sigma, "kappa": by_kappa}
+
+
+def written_out(rows, i):
+    """log L of row ``i``, week by week as the docstring of ``weekly.py`` has it."""
+    sigma, delta = np.exp(rows["log_sigma"]), np.exp(rows["log_dip"][i])
+    kinds = np.exp(np.exp(rows["log_tau"][i]) * NODE)
+    kinds /= NODE_WEIGHT @ kinds
+    of_kind, since = NODE_WEIGHT.copy(), rows["elapsed"][i] + 0.5
+    for w, ordered in enumerate(rows["ordered"][i]):
+        u = since * rows["clock"][i]
+        level = rows["eta"][i] + rows["log_season"][i, w] - rows["kappa"] * w
+        hazard = np.exp(min(MAX_LOG_HAZARD, level - delta * np.exp(-u / sigma)))
+        of_kind *= -np.expm1(-kinds * hazard) if ordered else np.exp(-kinds * hazard)
+        since = 1.0 if ordered else since + 1.0
+    alive = 1 / (1 + np.exp(-rows["logit_alive"][i]))
+    return np.log(alive * of_kind.sum() + (1 - alive) * (not rows["ordered"][i].any()))
+
+
+def test_is_the_formula_row_by_row():
+    rows = some_rows()
+    expected = [written_out(rows, i) for i in range(ROWS)]
+    alone = [
+        evaluate({k: v if np.ndim(v) == 0 else v[i : i + 1] for k, v in rows.items()})[0]
+        for i in range(ROWS)
+    ]
+    assert alone == pytest.approx(expected, rel=1e-8, abs=1e-10)
+    assert evaluate(rows)[0] == pytest.approx(np.sum(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", BY_ROW)
+def test_derivatives_by_row_are_those_of_differences(name):
+    rows, step = some_rows(), 1e-6
+    derivative = evaluate(rows)[1][name]
+    for i in [*range(0, ROWS, 7), ROWS - 4, ROWS - 3, ROWS - 2, ROWS - 1]:
+        values = []
+        for sign in (1, -1):
+            moved = rows | {name: rows[name].copy()}
+            moved[name][i] += sign * step
+            values.append(written_out(moved, i))
+        difference = (values[0] - values[1]) / (2 * step)
+        assert derivative[i] == pytest.approx(difference, rel=2e-5, abs=2e-6), i
+
+
+@pytest.mark.parametrize("name", ["log_sigma", "kappa"])
+def test_derivatives_by_what_all_rows_share_are_those_of_differences(name):
+    rows, step = some_rows(), 1e-5
+    up, down = (evaluate(rows | {name: rows[name] + sign * step})[0] for sign in (1, -1))
+    assert evaluate(rows)[1][name] == pytest.approx((up - down) / (2 * step), rel=1e-6)
+
+
+def test_probabilities_of_all_paths_sum_to_one():
+    row = some_rows(1, 8, seed=3) | {"eta": np.array([-0.4])}
+    paths = itertools.product([False, True], repeat=8)
+    total = sum(np.exp(evaluate(row | {"ordered": np.array([path])})[0]) for path in paths)
+    assert total == pytest.approx(1.0, abs=1e-12)
+
+
+def test_the_frailty_averages_one():
+    """Given a small hazard, P(an order) is the hazard whatever τ is."""
+    for log_tau in (-3.0, 0.0, 0.7):
+        row = some_rows(1, 1) | {
+            "ordered": np.array([[True]]),
+            "eta": np.array([-18.0]),
+            "log_dip": np.array([-50.0]),
+            "log_season": np.zeros((1, 1)),
+            "log_tau": np.array([log_tau]),
+            "logit_alive": np.array([50.0]),
+        }
+        assert evaluate(row)[0] == pytest.approx(-18.0, abs=1e-6)
+
+
+def test_long_and_hopeless_histories_stay_finite():
+    rows = some_rows(2)
+    rows["ordered"][:] = True
+    for eta in (-300.0, -40.0, 40.0, 300.0):
+        value, by = evaluate(rows | {"eta": np.full(2, eta)})
+        assert np.isfinite(value)
+        assert all(np.all(np.isfinite(d)) for d in by.values())

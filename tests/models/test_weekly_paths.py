@@ -1,0 +1,213 @@
+"""Predictions of ``rhythm`` under known coefficients, against paths simulated step by step."""
+
+import numpy as np
+import pytest
+
+from models.parts.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, activity, column
+from models.parts.posterior_file import Card
+from models.parts.rhythm_version import FittedRhythm
+from models.parts.weekly import NODE, NODE_WEIGHT
+from tests.models.helpers import patterns_of
+from toolkit.model import Streams
+from toolkit.tables import QUANTILES
+
+DRAWS, WEEKS = 20_000, 12
+HISTORIES = {
+    (1, 1): [(-95, 4.0), (-60, 4.0), (-33, 6.0)],
+    (2, 1): [(-400, 1.0)],
+    (3, 7): [(-11 - 7 * i, 12.0) for i in range(9, -1, -1)],
+    (4, 2): [(-70, 3.0), (-3, 5.0), (-2, 1.0), (-1, 2.0)],
+}
+CARD = Card("rhythm", "1", "1-0", "2024-01-01", 0, 0, "", {}, {}, [])
+
+
+def coefficients(names, constant, **slopes):
+    return np.array([constant, *(slopes.get(name, 0.0) for name in names)])
+
+
+ONE = {
+    "rate": coefficients(RATE, 0.3, own_rate=0.6, late=-0.1, visit_rate=0.1, overdue=-0.2),
+    "dip": coefficients(DIP, 0.4, irregularity=-0.3),
+    "frailty": coefficients(FRAILTY, -0.5, recent_orders=-0.1),
+    "alive": coefficients(ALIVE, 1.0, customer_silence=-0.2, late=-0.3),
+    "extra": coefficients(EXTRA, -1.5, own_rate=0.1),
+    "log_dip_length": np.array(-1.0),
+    "decline": np.array(0.02),
+    "next_level": np.array(0.1),
+    "product_shock": np.array(0.0),
+    "arrival_shape": np.array(1e-9),
+    "arrival_days": np.array(1e9),
+}
+
+
+def shifted(draw, **constants):
+    """The draw with constants that are higher by so much."""
+    moved = {n: draw[n] + by * (np.arange(len(draw[n])) == 0) for n, by in constants.items()}
+    return draw | moved
+
+
+OTHER = shifted(ONE, rate=0.5, alive=-0.8) | {
+    "log_dip_length": np.array(0.3),
+    "decline": np.array(0.0),
+}
+
+
+def fitted(*draws):
+    """The model with these draws of its population."""
+    population = {name: np.stack([draw[name] for draw in draws]) for name in ONE}
+    season = np.array([0.2, 0.0, 0.1, 0.0, -0.3, 0.0, 0.0, 0.0, 0.4])
+    return FittedRhythm.of(
+        CARD, {"season": season, "base_rates": np.array([0.02, 0.3])} | population
+    )
+
+
+def slow_paths(model, patterns, row, draw, paths, rng):
+    """Order counts by week [paths, WEEKS] of a row of ``activity``, week by week.
+
+    A new pair's row starts with an order in a week of its own, before the first.
+    """
+    known = activity(patterns, model.season, model.base)
+    values = dict(draw)
+    for name, columns in (
+        ("rate", RATE), ("dip", DIP), ("frailty", FRAILTY), ("alive", ALIVE), ("extra", EXTRA)
+    ):  # fmt: skip
+        values[name] = draw[name][0] + known.values[row][column(columns)] @ draw[name][1:]
+    days = np.arange(7 * WEEKS)
+    season = np.exp(model.season.log_level(patterns.as_of_date, days)).reshape(WEEKS, 7).mean(1)
+    alive = rng.random(paths) < 1 / (1 + np.exp(-values["alive"]))
+    kinds = np.exp(np.exp(values["frailty"]) * NODE)
+    frailty = rng.choice(kinds / (NODE_WEIGHT @ kinds), paths, p=NODE_WEIGHT)
+    since = np.full(paths, known.elapsed[row] + 0.5)
+    counts = np.zeros((paths, WEEKS))
+    for week in range(WEEKS):
+        dip = np.exp(values["dip"] - since * known.clock[row] * np.exp(-values["log_dip_length"]))
+        level = values["rate"] + values["next_level"] - values["decline"] * week
+        hazard = season[week] * np.exp(level - dip)
+        orders = alive & (rng.random(paths) < -np.expm1(-frailty * hazard))
+        extra = np.minimum(rng.poisson(np.exp(values["extra"]), paths), 7)
+        counts[:, week] = orders * (1 + extra)
+        since = np.where(orders, 1.0, since + 1.0)
+    return counts
+
+
+@pytest.fixture(scope="module")
+def patterns():
+    return patterns_of(HISTORIES)
+
+
+@pytest.fixture(scope="module")
+def predicted(patterns):
+    model = fitted(ONE, OTHER)
+    return model.predict(patterns, weeks=WEEKS, draws=DRAWS, streams=Streams(3))
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_paths_are_those_of_the_hazards(patterns, predicted, row):
+    """Half of the draws are paths under the first draw of the population, half under the second."""
+    rng = np.random.default_rng(row)
+    model = fitted(ONE, OTHER)
+    halves = [slow_paths(model, patterns, row, draw, 100_000, rng) for draw in (ONE, OTHER)]
+    counts = np.concatenate(halves)
+    ordered = np.maximum.accumulate(counts > 0, axis=1).mean(axis=0)
+    pairs, drawn = predicted.pairs, predicted.products.orders[row]
+    tolerance = 0.04 * np.sqrt(counts.mean(axis=0)) + 0.002
+    assert pairs.p_order_by_week[row] == pytest.approx(ordered, abs=0.006)
+    assert np.all(np.abs(drawn.mean(axis=1) - counts.mean(axis=0)) < tolerance)
+    assert np.all(np.abs(pairs.expected_orders[row] - counts.mean(axis=0)) < tolerance)
+    assert drawn.sum(axis=0).std() == pytest.approx(counts.sum(axis=1).std(), rel=0.03)
+    first_half = drawn[:, : DRAWS // 2].sum(axis=0).mean()
+    assert first_half == pytest.approx(halves[0].sum(axis=1).mean(), rel=0.05, abs=0.02)
+
+
+def test_p_alive_is_the_mean_of_the_formula(patterns, predicted):
+    known = activity(patterns, fitted(ONE).season, fitted(ONE).base)
+    for row in range(4):
+        x = known.values[row][column(ALIVE)]
+        logits = np.array([draw["alive"][0] + x @ draw["alive"][1:] for draw in (ONE, OTHER)])
+        expected = np.mean(1 / (1 + np.exp(-logits)))
+        assert predicted.pairs.p_alive[row] == pytest.approx(expected, abs=1e-12)
+
+
+def test_dates_agree_with_the_weeks_and_fall_on_the_customers_weekdays(patterns, predicted):
+    """(3, 7) orders every seven days, eleven days before the as-of date at last: on day 3."""
+    quantiles = predicted.pairs.next_order_quantiles[2]
+    p = predicted.pairs.p_order_by_week[2]
+    for level, day in zip(QUANTILES, quantiles, strict=True):
+        if np.isnan(day) or day >= 7 * WEEKS:
+            assert level > p[-1]
+            continue
+        week = int(day) // 7
+        assert (p[week - 1] if week else 0.0) < level <= p[week] + 1e-12
+    assert np.all(quantiles[:3] % 7 == 3)
+    assert predicted.pairs.confidence[2] > predicted.pairs.confidence[1]
+
+
+def test_beyond_the_horizon_the_distribution_of_the_next_order_goes_on(patterns):
+    """Quantiles with a horizon of one week are those with one of two years, up to Monte Carlo."""
+    model = fitted(ONE)
+    short, long = (
+        model.predict(patterns, weeks=weeks, draws=DRAWS, streams=Streams(5)).pairs
+        for weeks in (1, 104)
+    )
+    p = long.p_order_by_week
+    for row in range(4):
+        for level, day in zip(QUANTILES, short.next_order_quantiles[row], strict=True):
+            week = 103 if np.isnan(day) else int(day) // 7
+            before = p[row, week - 1] if week else 0.0
+            assert before - 0.06 < level
+            assert np.isnan(day) or level < p[row, week] + 0.06
+
+
+def test_the_product_shock_is_shared_by_its_pairs():
+    histories = {(1, c): [(-90, 1.0), (-50, 1.0), (-10, 1.0)] for c in range(30)}
+    patterns = patterns_of(histories)
+
+    def total(shock):
+        model = fitted(ONE | {"product_shock": np.array(shock)})
+        result = model.predict(patterns, weeks=WEEKS, draws=4_000, streams=Streams(1))
+        return result.products.orders[0].sum(axis=0)
+
+    calm, shaken = total(0.0), total(0.5)
+    assert shaken.std() / shaken.mean() > 2 * calm.std() / calm.mean()
+
+
+def test_a_row_of_draws_is_used_in_order_and_evenly(patterns):
+    """As many draws as the population has: each is used once."""
+    alive, lapsed = shifted(ONE, alive=90.0), shifted(ONE, alive=-90.0)
+    result = fitted(alive, lapsed).predict(patterns, weeks=WEEKS, draws=200, streams=Streams(1))
+    assert np.all(result.products.orders[..., 100:] == 0)
+    assert result.pairs.p_alive == pytest.approx(0.5)
+
+
+def test_new_customers_come_with_the_season_and_reorder_if_they_stay(patterns):
+    """One arrives every ten days, and orders 1 + the mean of extra orders."""
+    draw = ONE | {"arrival_shape": np.array(1e6), "arrival_days": np.array(10.0)}
+    draw |= {"extra": coefficients(EXTRA, -1.5)}
+    new = []
+    for stays in (90.0, -90.0):
+        model = fitted(shifted(draw, alive=stays))
+        result = model.predict(patterns, weeks=WEEKS, draws=20_000, streams=Streams(2))
+        known = patterns.sum_by_product(result.pairs.expected_orders)
+        new.append(result.products.expected_orders - known)
+    levels = np.exp(model.season.log_level(patterns.as_of_date, np.arange(-182, 84)))
+    arriving = 0.7 * levels[182:].reshape(WEEKS, 7).mean(axis=1) / levels[:182].mean()
+    assert new[1] == pytest.approx(np.tile(arriving * (1 + np.exp(-1.5)), (4, 1)), rel=0.05)
+    assert np.all(new[0].sum(axis=1) > 1.1 * new[1].sum(axis=1))
+
+
+def test_an_open_interval_twice_as_long_is_less_likely():
+    def p(days):
+        pattern = patterns_of({(1, 1): [(-days - 60, 1.0), (-days - 30, 1.0), (-days, 1.0)]})
+        pairs = fitted(ONE).predict(pattern, weeks=1, draws=200, streams=Streams(1)).pairs
+        return pairs.open_interval_p[0]
+
+    assert 1.0 >= p(1) > p(30) > p(60) > p(120) > 0.0
+
+
+def test_settings_that_no_fit_would_give_stay_finite(patterns):
+    for factor in (-20.0, 20.0):
+        blocks = ("rate", "dip", "frailty", "alive")
+        wild = ONE | {name: ONE[name] * factor for name in blocks}
+        result = fitted(wild).predict(patterns, weeks=WEEKS, draws=50, streams=Streams(1))
+        assert result.pairs.finite().all()
+        assert np.isfinite(result.products.quantity).all()
