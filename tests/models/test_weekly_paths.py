@@ -139,7 +139,6 @@ def test_dates_agree_with_the_weeks_and_fall_on_the_customers_weekdays(patterns,
         week = int(day) // 7
         assert (p[week - 1] if week else 0.0) < level <= p[week] + 1e-12
     assert np.all(quantiles[:3] % 7 == 3)
-    assert predicted.pairs.confidence[2] > predicted.pairs.confidence[1]
 
 
 def test_beyond_the_horizon_the_distribution_of_the_next_order_goes_on(patterns):
