@@ -1,8 +1,67 @@
 """``rhythm``: what real orders show, week by week, in one hazard.
 
-TODO
+What it assumes
+    Most customers order on days of their own (80 % of all intervals can be multiples of a week),
+    so time is counted in weeks from the as-of date. A pair that is alive orders in week w with
+    probability 1 − exp(−λ h_w),
+
+        log h_w = η + log S_w − κ w − δ exp(−u_w / σ) + level + product's shock
+
+    η is linear in what the pair, its customer and its product did before the as-of date
+    (``models/parts/activity.py``): own rate by the calendar and by the customer's ordering days
+    (a customer who has not ordered anything for a month tells less about one product than one who
+    ordered daily without it), how late both are, the customer's pace, trend and basket, the
+    product's trends. Old orders count less: they fade with half-lives of 30, 90, 270 and 900 days,
+    and the slopes on rates of different memory are what is estimated of the forgetting.
+    S_w is the season, an operational time that all products share (``season.py``).
+    κ: what the columns say fades with the distance; it goes on for twelve weeks, not further.
+    δ, σ: how deep the hazard dips after an order, and for how long, u_w weeks on the pair's own
+    clock; log δ is linear in how irregular, how experienced and how overdue the pair is.
+    λ: frailty with mean 1, log-normal in eight points, its spread smaller for pairs with many
+    orders. With probability 1 − p(x) the pair has left for good and orders nothing; longer
+    silence, of the pair, of its customer and of the product, can only lower p.
+    All pairs share the level of a window of twelve weeks, all of a product its shock in it: that
+    is what makes a product's demand wider than the sum of its pairs.
+    In a week with an order there are 1 + Poisson orders; within it they fall on the days of the
+    week on which the customer orders. Sizes and new customers as in ``pooled_gamma``; a new
+    customer's row is that of an average customer of the product who has just ordered it.
+
+When it is right
+    Recurring orders of many customers and products, with a history of a year or more: it is the
+    only version that knows of other products' orders, of drift and of seasons.
+
+When it is wrong
+    It is trained on the next twelve weeks as seen from earlier dates, and forecasts beyond them
+    only carry the last week on. The season is a point estimate, common to all products; with less
+    than a year of history there is none, and the weeks before Christmas are a surprise.
+    Pairs of one customer are independent given their columns: totals by customer are too narrow.
+    Within a week orders do not avoid each other. Daily businesses lose the day of the week.
+
+Parameters and priors
+    Columns centred and scaled by their deviation. Slopes ~ N(0, 1²) in rate, alive and extra,
+    N(0, ½²) in dip and frailty; those of silence and lateness in alive are −LogNormal(log 0.7, 1).
+    Constants at the columns' means: η ~ N(−2.5, 2²) (log orders per week), log δ ~ N(−½, 1),
+    log τ ~ N(−0.7, ½²), logit p ~ N(3, 2²), log extra ~ N(−3, 1.5²). log σ ~ N(log ½, ½²) (own
+    intervals), κ ~ N(0, 0.03²) per week. level ~ N(0, 0.1²), fixed: four windows do not tell.
+    product_shock ~ HalfNormal(½), the deviation of the shocks. Arrivals as in ``pooled_gamma``.
+
+How it is fitted
+    The last 48 weeks are cut into four windows of twelve that do not overlap (landmarks); a row is
+    a pair in a window, its columns know only what was before the window. All pairs of some
+    products, drawn at random until there are about 20,000 rows (``--pairs`` for another number),
+    stand for all. NUTS samples coordinates in which the posterior at its mode is round.
+
+What did not pay
+    Chosen on earlier dates than any that is reported. Without gain in log loss: a rate of its own
+    for every customer and product beside the columns; speeds of forgetting to be estimated instead
+    of fixed half-lives; an effect of a pair's first orders. Worse by 0.001: a clock by exp(η)
+    instead of the pair's own rate.
 
 Sources
+    van Houwelingen (2007), doi:10.1111/j.1467-9469.2006.00529.x, for landmarks; Prentice &
+    Gloeckler (1978), doi:10.2307/2529588, for the hazard of grouped times; Cox (1972),
+    doi:10.1111/j.2517-6161.1972.tb00899.x, for effects on a hazard; Vaupel, Manton & Stallard
+    (1979), doi:10.2307/2061224, for frailty.
 """
 
 from models.parts.rhythm_version import RhythmVersion
