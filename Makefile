@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-interorder-toolkit
 DATA ?=
+AS_OF ?=
+FITS ?=
 
 .PHONY: help setup demo test check bench sbc lock clean
 
@@ -11,7 +13,7 @@ help:
 	@echo "make demo    forecast real orders and compare with what happened"
 	@echo "make test    run the tests"
 	@echo "make check   lint, types, import contracts"
-	@echo "make bench   measure speed and size [DATA=folder of order lines]"
+	@echo "make bench   measure speed and size [DATA=folder of order lines] [AS_OF=date] [FITS=1]"
 	@echo "make sbc     simulation-based calibration of the fitted models [JOBS=2]"
 	@echo "make lock    pin the dependencies anew"
 	@echo "make clean   remove the environment and what runs left behind"
@@ -38,7 +40,8 @@ check: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	$(BIN)/python -m tests.bench $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m tests.bench $(if $(DATA),--data $(DATA)) $(if $(AS_OF),--as-of $(AS_OF)) \
+	  $(if $(FITS),--fits)
 
 sbc: setup
 	$(BIN)/python -m tests.sbc $(if $(JOBS),--jobs $(JOBS))

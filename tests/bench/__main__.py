@@ -4,12 +4,14 @@ import argparse
 import json
 import logging
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.figures import Figure, measure
+from tests.bench.figure import Figure
+from tests.bench.figures import measure
 
 RESULT = Path("bench.json")
 
@@ -17,15 +19,17 @@ RESULT = Path("bench.json")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--data", type=Path, help="folder of order lines; generated if not given")
-    folder = parser.parse_args().data
+    parser.add_argument("--as-of", type=date.fromisoformat, help="else 12 weeks before the end")
+    parser.add_argument("--fits", action="store_true", help="fit every version, too: half an hour")
+    asked = parser.parse_args()
     logging.disable(logging.WARNING)
     console = Console()
     figures = []
     with console.status("Measuring …") as status:
-        for figure in measure(folder):
+        for figure in measure(asked.data, asked.as_of, asked.fits):
             figures.append(figure)
             status.update(f"Measured {figure.figure} …")
-    console.print(_table(figures, str(folder or "generated orders")))
+    console.print(_table(figures, str(asked.data or "generated orders")))
     RESULT.write_text(json.dumps([asdict(f) | {"met": f.met} for f in figures], indent=2) + "\n")
 
 

@@ -1,13 +1,10 @@
-"""What is measured: one function a figure, each on a real database."""
+"""What is measured: speed of every stage, each on a real database."""
 
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,6 +13,8 @@ import duckdb
 from models.pair_conjugate import MODEL
 from models.parts.forecast import simulate_paths
 from tests.bench import numpy_twin
+from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, seconds
+from tests.bench.fits import measure_fits
 from tests.sources.helpers import PyformatConnection
 from toolkit.cache.server import embedded_server
 from toolkit.demo import busiest_products
@@ -27,39 +26,9 @@ from toolkit.sources.generator import Truth, generate, load, write_folder
 from toolkit.sources.importer import import_folder
 from toolkit.sources.sql import as_source
 
-HORIZON_WEEKS = 12
-DRAWS = 200
 
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured number; ``at_most`` says on which side of ``target`` it should lie."""
-
-    figure: str
-    value: float
-    unit: str
-    target: float | None = None
-    at_most: bool = True
-
-    @property
-    def met(self) -> bool | None:
-        if self.target is None:
-            return None
-        return self.value <= self.target if self.at_most else self.value >= self.target
-
-
-def seconds(work: Callable[[], object], repeats: int = 1) -> float:
-    """Median wall time of ``work``."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
-
-
-def measure(folder: Path | None) -> Iterator[Figure]:
-    """All figures, on the order lines in ``folder`` or on generated ones."""
+def measure(folder: Path | None, as_of: date | None, fits: bool) -> Iterator[Figure]:
+    """All figures, on the order lines in ``folder`` or on generated ones; of ``fits``, too."""
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         if folder is None:
@@ -70,12 +39,14 @@ def measure(folder: Path | None) -> Iterator[Figure]:
         report = import_folder(folder, database)
         million = report.lines / 1e6
         yield Figure("import, per 1 M lines", report.seconds / million, "s", 10)
-        as_of = report.last_date + timedelta(1) - timedelta(weeks=HORIZON_WEEKS)
+        as_of = as_of or report.last_date + timedelta(1) - timedelta(weeks=HORIZON_WEEKS)
         with open_database(database) as conn:
             yield from _batch(conn, as_of)
             yield from _kernel(conn, as_of)
             yield from _cache(conn, as_of)
         yield from _commands(database, as_of, work)
+        if fits:
+            yield from measure_fits(database, as_of, work / "fits")
     yield from _products_of_known_size()
 
 

@@ -1,8 +1,6 @@
 """Fits by NUTS: known parameters recovered, the uncollapsed model agreed with."""
 
 import numpy as np
-import pymc as pm
-import pytensor.tensor as pt
 import pytest
 
 from models.lapse_gamma import MODEL as LAPSE
@@ -11,6 +9,7 @@ from models.parts.sampling import sample
 from models.pooled_gamma import MODEL as POOLED
 from tests.models.helpers import patterns_of
 from tests.models.simulate import KS, Truth, simulate
+from tests.models.uncollapsed import uncollapsed
 from toolkit.errors import ModelError
 from toolkit.model import FitSettings, Streams
 
@@ -48,36 +47,6 @@ def test_known_parameters_are_recovered(truth, lapse):
     assert np.log2(KS) @ weights == pytest.approx(np.log2(KS) @ truth.regularity, abs=0.25)
     product = posterior["product"].mean(("chain", "draw")).to_numpy()
     assert np.corrcoef(product, effects["product"])[0, 1] > 0.85
-
-
-def uncollapsed(data):
-    """The same model with every pair's rate a parameter; only its regularity is summed out."""
-    rows, m = data.rows, data.count
-    k = rows.regularities
-    with build_model(data, lapse=False) as model:
-        model.potentials.clear()
-        shape = model["shape"]
-        mu = pt.exp(
-            model["log_typical"] + model["customer"][data.customer] + model["product"][data.product]
-        )
-        raw = pm.Gamma("rate_raw", shape, 1.0, shape=len(m))
-        rate = (raw / (shape * mu))[:, None]
-        log_f = rows.constant + (k * m[:, None]) * pt.log(rate)
-        log_f -= k * rate * rows.interval_sum[:, None]
-        passed = k * rate * rows.survived[:, None]
-        log_survival = pt.stack(
-            [
-                pt.log(sum(passed[:, j] ** i / np.prod(np.arange(1.0, i + 1)) for i in range(kj)))
-                for j, kj in enumerate(k)
-            ],
-            axis=1,
-        )
-        log_f += log_survival - passed
-        pm.Potential(
-            "pairs_with_rates",
-            pt.logsumexp(log_f + pt.log(model["regularity"])[None, :], axis=1).sum(),
-        )
-    return model
 
 
 def test_agrees_with_the_model_whose_rates_are_sampled():

@@ -1,0 +1,135 @@
+"""What fits cost, and what they are worth beside the model whose rates are sampled."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from subprocess import DEVNULL
+
+import arviz as az
+import duckdb
+import numpy as np
+import xarray as xr
+
+from models.parts.gamma_model import FitData, build_model
+from models.parts.gamma_version import REGULARITIES, choose_pairs
+from models.parts.rhythm_version import ROWS
+from models.parts.sampling import Diagnostics, sample
+from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, seconds
+from tests.models.uncollapsed import uncollapsed
+from toolkit.engine.patterns import PatternAnalyzer
+from toolkit.fits import load_fit
+from toolkit.model import FitSettings, Streams
+from toolkit.sources.embedded import open_database
+from toolkit.sources.sql import as_source
+from toolkit.tables import Patterns
+
+VERSIONS = {"pooled_gamma": 180.0, "lapse_gamma": None, "rhythm": None}
+"""Seconds that a fit with the default settings should take at most."""
+COMPARED_PAIRS = 2000
+COMPARED = ("shape", "log_typical", "customer_scale", "product_scale", "regularity")
+COMPARED_SETTINGS = FitSettings(draws=1000, tune=500, chains=2)
+
+
+def measure_fits(database: Path, as_of: date, work: Path) -> Iterator[Figure]:
+    """Time, memory and health of every version's fit, its predictions, and the plain model."""
+    with open_database(database) as conn:
+        patterns = _patterns(conn, as_of)
+    yield from _beside_plain_model(patterns)
+    some = patterns.select(patterns.split(30_000)[0])
+    for name, target in VERSIONS.items():
+        yield from _fit(name, database, as_of, work, target)
+        model = load_fit(name, work)
+        took = seconds(
+            lambda m=model: m.predict(some, weeks=HORIZON_WEEKS, draws=DRAWS, streams=Streams(1)),
+            3,
+        )
+        yield Figure(f"{name}: predictions, pairs/s on one core", len(some) / took, "")
+    yield from _twice_the_rows(some, database, as_of, work)
+
+
+def _patterns(conn: duckdb.DuckDBPyConnection, as_of: date) -> Patterns:
+    source = as_source(conn)
+    patterns, _ = PatternAnalyzer(source, customer_days=True).analyze(source.order_events(as_of))
+    return patterns
+
+
+def _fit(
+    name: str, database: Path, as_of: date, work: Path, target: float | None, *settings: str
+) -> Iterator[Figure]:
+    """``toolkit fit`` in a process of its own, 4 × 1,000 draws."""
+    tool = str(Path(sys.executable).with_name("toolkit"))
+    data = ["--db", str(database), "--as-of", str(as_of), "--fits", str(work)]
+    started = time.perf_counter()
+    with subprocess.Popen(
+        [tool, "fit", name, *data, *settings], stdout=DEVNULL, stderr=DEVNULL
+    ) as child:
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    took = time.perf_counter() - started
+    if child.returncode:
+        raise RuntimeError(f"toolkit fit {name} ended with {child.returncode}")
+    card = json.loads(next((work / name).glob("*/card.json")).read_text())
+    health = Diagnostics(**card["diagnostics"])
+    rows = "rows" if name == "rhythm" else "pairs"
+    yield Figure(f"{name}: fit to {card['pairs']:,} {rows}, 4 × 1,000 draws", took, "s", target)
+    yield Figure(f"{name}: peak memory", used.ru_maxrss / 1e6, "GB")
+    yield Figure(f"{name}: R-hat of {health.r_hat_worst}", health.r_hat, "", 1.01)
+    yield Figure(f"{name}: bulk ESS of {health.ess_bulk_worst}", health.ess_bulk, "", 400, False)
+    yield Figure(f"{name}: tail ESS of {health.ess_tail_worst}", health.ess_tail, "", 400, False)
+    yield Figure(f"{name}: divergences", health.divergences, "", 0)
+
+
+def _twice_the_rows(
+    patterns: Patterns, database: Path, as_of: date, work: Path
+) -> Iterator[Figure]:
+    """Whether the rows that ``rhythm`` is fitted to stand for all."""
+    more = work / "more"
+    yield from _fit("rhythm", database, as_of, more, None, "--pairs", str(2 * ROWS))
+    few, many = (
+        load_fit("rhythm", fits).predict(
+            patterns, weeks=HORIZON_WEEKS, draws=DRAWS, streams=Streams(1)
+        )
+        for fits in (work, more)
+    )
+    error = few.products.orders.sum(axis=1).std(axis=1) / np.sqrt(DRAWS)
+    apart = (many.products.expected_orders - few.products.expected_orders).sum(axis=1) / error
+    typical = float(np.sqrt(np.mean(np.square(apart[error > 0]))))
+    name = "rhythm: orders of 12 weeks by twice the rows apart, in Monte Carlo errors"
+    yield Figure(name, typical, "", 1)
+
+
+def _beside_plain_model(patterns: Patterns) -> Iterator[Figure]:
+    """Seconds per effective draw of both, and how far their posterior means lie apart."""
+    data = FitData.of(patterns, choose_pairs(patterns, COMPARED_PAIRS, 1), REGULARITIES)
+    ours, ours_health = sample(build_model(data, lapse=False), COMPARED_SETTINGS, 1)
+    theirs, theirs_health = sample(uncollapsed(data), COMPARED_SETTINGS, 2)
+    costs = [
+        health.seconds / _least_ess(posterior)
+        for posterior, health in ((ours, ours_health), (theirs, theirs_health))
+    ]
+    pairs = f"{len(data.count):,} pairs"
+    yield Figure(f"collapsed model, {pairs}, per effective draw", 1000 * costs[0], "ms")
+    yield Figure(f"rates sampled, {pairs}, per effective draw", 1000 * costs[1], "ms")
+    yield Figure("collapsed over rates sampled", costs[1] / costs[0], "×", 50, at_most=False)
+    yield Figure("means apart, in Monte Carlo errors, at most", _apart(ours, theirs), "", 3.5)
+
+
+def _least_ess(posterior: xr.Dataset) -> float:
+    ess = az.ess(posterior[list(COMPARED)], method="bulk")
+    return float(min(array.min() for array in ess.values()))
+
+
+def _apart(one: xr.Dataset, other: xr.Dataset) -> float:
+    """The largest difference of posterior means, over its Monte Carlo error."""
+    worst = 0.0
+    for name in COMPARED:
+        means = [p[name].mean(("chain", "draw")).to_numpy() for p in (one, other)]
+        errors = [az.mcse(p[[name]])[name].to_numpy() for p in (one, other)]
+        apart = np.abs(means[0] - means[1]) / np.hypot(*errors)
+        worst = max(worst, float(np.max(apart)))
+    return worst
