@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.parts.checks import PRIOR_DRAWS, predictive_checks
 from models.parts.population import Population
-from models.parts.posterior_file import Card, digest, read_fit, write_fit
+from models.parts.posterior_file import Card, Fit, digest, read_fit
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
 from toolkit.tables import Ints, Patterns, Predictions
@@ -84,38 +84,17 @@ class GammaVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class FittedGamma:
+class FittedGamma(Fit):
     """A version with draws of its population posterior."""
 
-    card: Card
-    arrays: dict[str, NDArray[Any]] = field(repr=False)
     population: Population = field(repr=False)
     reads_customer_days: ClassVar[bool] = False
-
-    @property
-    def name(self) -> str:
-        """The version's name, as registered."""
-        return self.card.model
-
-    @property
-    def version(self) -> str:
-        """The formulas' version and a digest of the posterior's draws."""
-        return self.card.version
-
-    @property
-    def complaints(self) -> tuple[str, ...]:
-        """What the sampler's diagnostics say against it."""
-        return tuple(self.card.complaints)
 
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
     ) -> Predictions:
         """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
         return self.population.predict(patterns, weeks=weeks, draws=draws, streams=streams)
-
-    def save(self, folder: Path) -> None:
-        """Write the posterior as netCDF and the card as JSON."""
-        write_fit(folder, self.card, self.arrays)
 
 
 def choose_pairs(patterns: Patterns, pairs: int | None, seed: int) -> Ints:

@@ -38,6 +38,33 @@ class Card:
     """Predictive checks, see ``checks.py``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What every fitted version is: a card, and draws of its population posterior, [draw, …]."""
+
+    card: Card
+    arrays: dict[str, NDArray[Any]] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The version's name, as registered."""
+        return self.card.model
+
+    @property
+    def version(self) -> str:
+        """The formulas' version and a digest of the posterior's draws."""
+        return self.card.version
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What the sampler's diagnostics say against it."""
+        return tuple(self.card.complaints)
+
+    def save(self, folder: Path) -> None:
+        """Write the posterior as netCDF and the card as JSON."""
+        write_fit(folder, self.card, self.arrays)
+
+
 def digest(formulas: str, arrays: Arrays) -> str:
     """Identifies formulas and parameters: equal ones give equal predictions."""
     whole = hashlib.sha256(formulas.encode())

@@ -21,7 +21,7 @@ from models.parts.activity import (
 )
 from models.parts.arrivals import WINDOW_DAYS, arrivals
 from models.parts.gamma_version import URN_WEIGHT, thinned
-from models.parts.posterior_file import Card, digest, read_fit, write_fit
+from models.parts.posterior_file import Card, Fit, digest, read_fit
 from models.parts.results import Results
 from models.parts.season import Season
 from models.parts.sizes import sizes_by_pair
@@ -104,11 +104,9 @@ class RhythmVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class FittedRhythm:
+class FittedRhythm(Fit):
     """The model with draws of its population posterior."""
 
-    card: Card
-    arrays: dict[str, NDArray[Any]] = field(repr=False)
     season: Season = field(repr=False)
     base: BaseRates
     draws: Coefficients = field(repr=False)
@@ -135,25 +133,6 @@ class FittedRhythm:
             arrival_rate=a["arrival_shape"] * a["arrival_days"],
         )
         return cls(card, arrays, Season(a["season"]), BaseRates(*a["base_rates"].tolist()), draws)
-
-    @property
-    def name(self) -> str:
-        """The version's name, as registered."""
-        return self.card.model
-
-    @property
-    def version(self) -> str:
-        """The formulas' version and a digest of the posterior's draws."""
-        return self.card.version
-
-    @property
-    def complaints(self) -> tuple[str, ...]:
-        """What the sampler's diagnostics say against it."""
-        return tuple(self.card.complaints)
-
-    def save(self, folder: Path) -> None:
-        """Write the posterior as netCDF and the card as JSON."""
-        write_fit(folder, self.card, self.arrays)
 
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams

@@ -59,7 +59,8 @@ class Season:
 
     def log_level(self, as_of_date: date, days: Ints) -> Floats:
         """Log level of each of ``days``, counted from the date, [days]."""
-        level: Floats = _columns(as_of_date.toordinal() + days) @ self.effects
+        columns = _columns(as_of_date.toordinal() + days)
+        level: Floats = (columns * self.effects).sum(axis=1)  # by ``@`` it would vary with the rows
         return level
 
     def week_levels(self, as_of_date: date, weeks: int) -> Floats:

@@ -34,12 +34,15 @@ def _digest(folder: Path) -> int:
 SOURCES = _digest(Path(__file__).parent)
 """Machine code that is kept on disk belongs to this state of all files here.
 
-Numba looks at a function's own file only, though what it calls is compiled into it.
+Numba looks at a function's own file only, though what it calls is compiled into it. All of that is
+inlined, for a process that has just compiled a part by itself would go on with that, and one that
+reads the whole from disk with the whole's: the same sums, rounded differently.
 """
 
 
 def _kept[F: Callable[..., Any]](function: F, **options: Any) -> F:
-    dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
+    options |= {"cache": True, "nogil": True, "error_model": "numpy", "forceinline": True}
+    dispatcher = numba.njit(**options)(function)
     dispatcher._cache._cache_file._source_stamp = SOURCES
     compiled_function: F = dispatcher
     return compiled_function

@@ -23,6 +23,7 @@ from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.generator import Truth, generate, load
 from toolkit.sources.sql import as_source
+from toolkit.tables import CustomerDays
 
 # Each makes a source of the orders in a DuckDB database.
 SOURCES = {
@@ -46,11 +47,18 @@ LINES = [
 ]
 
 
+def days_of(days):
+    """Customers' days as tuples (customer, day, products), in their order."""
+    columns = (days.customer_id, days.day, days.products)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
 def everything(source, product_ids=tuple(PRODUCTS)):
     """All that a source says at ``AS_OF``, comparable with ==."""
     return (
         rows_of(source.order_events(AS_OF)),
         rows_of(source.order_events(AS_OF, product_ids)),
+        days_of(source.customer_days(AS_OF, tuple(NAMES))),
         source.products(AS_OF, product_ids),
         source.customer_names(tuple(NAMES)),
     )
@@ -95,6 +103,42 @@ def test_events_of_a_list_of_products(open_source):
     assert len(source.order_events(AS_OF, np.array([2], dtype=np.int32))) == 1
 
 
+def test_customer_days_are_distinct_days_in_order(open_source):
+    days = open_source(database(LINES)).customer_days(AS_OF, [103, 102, 101])
+    assert days_of(days) == [(101, -30, 1), (101, -1, 1), (102, -10, 2), (103, -5, 1)]
+    assert days.customer_id.dtype == days.day.dtype == days.products.dtype == np.int64
+
+
+def test_customer_days_of_those_who_are_asked_for(open_source):
+    source = open_source(database(LINES))
+    assert days_of(source.customer_days(AS_OF, [103, 99, 102, 103])) == [
+        (102, -10, 2),
+        (103, -5, 1),
+    ]
+    assert days_of(source.customer_days(AS_OF, np.array([103], dtype=np.int32))) == [(103, -5, 1)]
+    assert days_of(source.customer_days(AS_OF, [99])) == []
+
+
+def test_customer_days_end_at_midnight(open_source):
+    lines = [
+        Line(1, 101, 1, -1, hour=23),
+        Line(2, 101, 2, 0, hour=0),
+        Line(3, 102, 1, -2, hour=0),
+        Line(3, 102, 2, -2, added=0),
+        Line(4, 103, 1, 0, added=-1, hour=0),
+    ]
+    source = open_source(database(lines))
+    assert days_of(source.customer_days(AS_OF, list(NAMES))) == [(101, -1, 1), (102, -2, 1)]
+    day_after = source.customer_days(AS_OF + timedelta(1), list(NAMES))
+    assert days_of(day_after) == [
+        (101, -2, 1),
+        (101, -1, 1),
+        (102, -3, 1),
+        (102, -1, 1),
+        (103, -2, 1),
+    ]
+
+
 def test_products_carry_name_and_last_price_before_the_date(open_source):
     source = open_source(database(LINES))
     assert source.products(AS_OF, [3, 1, 2, 99]) == {
@@ -121,6 +165,7 @@ def test_no_ids_need_no_query(open_source):
 
     def ask():
         assert len(source.order_events(AS_OF, [])) == 0
+        assert days_of(source.customer_days(AS_OF, [])) == []
         assert source.products(AS_OF, []) == {}
         assert source.customer_names([]) == {}
 
@@ -129,7 +174,7 @@ def test_no_ids_need_no_query(open_source):
 
 def test_an_empty_database(open_source):
     source = open_source(database([], products={}, names={}))
-    assert everything(source) == ([], [], {}, {})
+    assert everything(source) == ([], [], [], {}, {})
 
 
 @pytest.mark.parametrize("count", [1, 1000])
@@ -140,6 +185,7 @@ def test_each_question_is_one_query(open_source, count):
     for ask in (
         lambda: source.order_events(AS_OF, ids),
         lambda: source.order_events(AS_OF),
+        lambda: source.customer_days(AS_OF, ids),
         lambda: source.products(AS_OF, ids),
         lambda: source.customer_names(ids),
     ):
@@ -155,21 +201,30 @@ def test_returns_are_netted_and_what_nets_to_nothing_is_no_event(open_source):
         Line(5, 103, 1, -9, quantity=-1),
         Line(6, 103, 1, -8, quantity=4),
     ]
-    events = open_source(database(lines)).order_events(AS_OF)
-    assert rows_of(events) == [(1, 101, -9, 3.0), (1, 103, -8, 4.0)]
+    source = open_source(database(lines))
+    assert rows_of(source.order_events(AS_OF)) == [(1, 101, -9, 3.0), (1, 103, -8, 4.0)]
+    assert days_of(source.customer_days(AS_OF, list(NAMES))) == [(101, -9, 1), (103, -8, 1)]
+
+
+def test_a_return_of_one_product_does_not_cancel_another(open_source):
+    lines = [Line(1, 101, 1, -9, quantity=2), Line(2, 101, 2, -9, quantity=-5)]
+    assert days_of(open_source(database(lines)).customer_days(AS_OF, [101])) == [(101, -9, 1)]
 
 
 def test_fractions_net_to_nothing_too(open_source):
     parts = [0.1, 0.2, -0.3]
     lines = [Line(i, 101, 1, -2, quantity=q) for i, q in enumerate(parts, start=1)]
-    assert len(open_source(database(lines)).order_events(AS_OF)) == 0
+    source = open_source(database(lines))
+    assert len(source.order_events(AS_OF)) == 0
+    assert days_of(source.customer_days(AS_OF, [101])) == []
 
 
 @pytest.mark.parametrize("nothing", [None, float("nan"), float("inf")])
 def test_a_quantity_that_is_no_number_is_nan(open_source, nothing):
     lines = [Line(1, 101, 1, -9, quantity=nothing), Line(2, 101, 1, -8, quantity=2)]
-    quantity = open_source(database(lines)).order_events(AS_OF).quantity
-    np.testing.assert_array_equal(quantity, [np.nan, 2.0])
+    source = open_source(database(lines))
+    np.testing.assert_array_equal(source.order_events(AS_OF).quantity, [np.nan, 2.0])
+    assert days_of(source.customer_days(AS_OF, [101])) == [(101, -9, 1), (101, -8, 1)]
 
 
 def test_a_clock_time_on_the_as_of_date_lets_nothing_more_in(open_source):
@@ -177,6 +232,7 @@ def test_a_clock_time_on_the_as_of_date_lets_nothing_more_in(open_source):
     noon = datetime(AS_OF.year, AS_OF.month, AS_OF.day, 12)
     events = source.order_events(noon, [1])
     assert_same_events(events, source.order_events(AS_OF, [1]))
+    assert days_of(source.customer_days(noon, [101])) == days_of(source.customer_days(AS_OF, [101]))
     assert source.products(noon, [1]) == source.products(AS_OF, [1])
 
 
@@ -195,6 +251,7 @@ def test_ids_beyond_32_bits(open_source):
     big = 2**53 + 1
     source = open_source(database([Line(big, big, big, -1)], products={big: "Far"}))
     assert rows_of(source.order_events(AS_OF, [big])) == [(big, big, -1, 1.0)]
+    assert days_of(source.customer_days(AS_OF, [big])) == [(big, -1, 1)]
     assert source.products(AS_OF, [big])[big].name == "Far"
 
 
@@ -239,7 +296,17 @@ def test_nothing_at_or_after_the_date_is_seen(open_source, lines):
 def test_the_order_of_rows_changes_no_event(open_source, data, lines):
     shuffled = data.draw(st.permutations(lines))
     with database(lines) as one, database(shuffled) as other:
-        assert repr(everything(open_source(one))[:2]) == repr(everything(open_source(other))[:2])
+        assert repr(everything(open_source(one))[:3]) == repr(everything(open_source(other))[:3])
+
+
+@pytest.mark.parametrize("open_source", SOURCES.values(), ids=SOURCES)
+@settings(deadline=None, max_examples=40)
+@given(lines=st.lists(order_lines, max_size=25).map(consistent))
+def test_customer_days_are_those_of_the_order_events(open_source, lines):
+    with database(lines) as conn:
+        source = open_source(conn)
+        expected = days_of(CustomerDays.of(source.order_events(AS_OF)))
+        assert days_of(source.customer_days(AS_OF, list(NAMES))) == expected
 
 
 def test_an_item_added_later_to_an_old_order_is_not_known(open_source):
@@ -253,7 +320,8 @@ BROKEN = {
     "a table is missing": 'DROP TABLE dbo."OrderItem"; DROP TABLE dbo.Client',
     "a column is missing": "ALTER TABLE dbo.OrderItem DROP Created; ALTER TABLE dbo.Client DROP ID",
     "an id is text": "ALTER TABLE dbo.OrderItem ALTER ProductID TYPE VARCHAR USING 'x';"
-    "ALTER TABLE dbo.Client ALTER ID TYPE VARCHAR USING 'x'",
+    "ALTER TABLE dbo.Client ALTER ID TYPE VARCHAR USING 'x';"
+    "ALTER TABLE dbo.ClientAgreement ALTER ClientID TYPE VARCHAR USING 'x'",
 }
 
 
@@ -265,6 +333,7 @@ def test_a_failing_database_is_one_clear_error_and_leaves_no_cursor(open_source,
     before = connections(conn)
     for subject, ask in {
         "order events": lambda: source.order_events(AS_OF, [1]),
+        "customers' order days": lambda: source.customer_days(AS_OF, [101]),
         "products": lambda: source.products(AS_OF, [1]),
         "customer names": lambda: source.customer_names([101]),
     }.items():
@@ -303,10 +372,14 @@ def test_agrees_with_pandas_on_generated_orders(open_source):
     with duckdb.connect() as conn:
         load(orders, conn)
         as_of = orders.truth.start_date + timedelta(250)
-        events = open_source(conn).order_events(as_of)
+        source = open_source(conn)
+        events = source.order_events(as_of)
+        days = source.customer_days(as_of, orders.customers.customer_id.tolist())
     frame = orders.order_lines.assign(
         day=(orders.order_lines.ordered_at - np.datetime64(as_of)).dt.days
     )
     expected = frame[frame.day < 0].groupby(["product_id", "customer_id", "day"]).quantity.sum()
     assert [row[:3] for row in rows_of(events)] == list(expected.index)
     np.testing.assert_array_equal(events.quantity, expected)
+    products = frame[frame.day < 0].groupby(["customer_id", "day"]).product_id.nunique()
+    assert days_of(days) == [(*key, count) for key, count in products.items()]

@@ -5,13 +5,14 @@ import re
 import pytest
 
 from toolkit.sources.queries import (
+    CUSTOMER_DAYS,
     CUSTOMER_NAMES,
     ORDER_EVENTS,
     ORDER_EVENTS_OF_PRODUCTS,
     PRODUCTS,
 )
 
-QUERIES = [ORDER_EVENTS, ORDER_EVENTS_OF_PRODUCTS, PRODUCTS, CUSTOMER_NAMES]
+QUERIES = [ORDER_EVENTS, ORDER_EVENTS_OF_PRODUCTS, CUSTOMER_DAYS, PRODUCTS, CUSTOMER_NAMES]
 
 
 @pytest.fixture(params=QUERIES, ids=lambda query: query.subject)

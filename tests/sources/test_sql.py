@@ -86,6 +86,18 @@ def test_long_lists_are_cut_into_several_statements():
     assert connection.open_cursors == 0
 
 
+def test_long_lists_of_customers_are_cut_too():
+    class ShortLists(DbApiDialect):
+        ids_per_query = 2
+
+    lines = [Line(i, 100 + i, 1, -i) for i in range(1, 8)]
+    connection = PyformatConnection(database(lines))
+    days = SqlSource(connection, ShortLists()).customer_days(AS_OF, [107, 103, 101, 102, 106])
+    assert days.customer_id.tolist() == [101, 102, 103, 106, 107]
+    assert days.day.tolist() == [-1, -2, -3, -6, -7]
+    assert len(connection.queries) == 3
+
+
 def test_db_api_reads_portion_by_portion():
     orders = generate(Truth(customers=30, products=5, pairs=100, days=200), seed=2)
     with duckdb.connect() as conn:
@@ -100,6 +112,7 @@ def test_rows_may_come_as_mappings():
     connection = PyformatConnection(database(LINES), as_dict=True)
     source = as_source(connection)
     assert rows_of(source.order_events(AS_OF)) == [(1, 101, -9, 1.0), (2, 102, -4, 3.0)]
+    assert source.customer_days(AS_OF, [102]).day.tolist() == [-4]
     assert source.products(AS_OF, [1]) == {1: ProductInfo("Nuts", 5.0)}
     assert source.customer_names([101]) == {101: "Ann"}
 

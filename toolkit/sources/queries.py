@@ -64,13 +64,16 @@ FROM (
       AND oi.ProductID IS NOT NULL
       AND ca.ClientID IN (:customer_ids)
     GROUP BY ca.ClientID, oi.ProductID, CAST(oi.Created AS DATE)
-    HAVING ROUND(SUM(oi.Qty), {FRACTION_DIGITS}) > 0
+    HAVING COALESCE(ROUND(SUM(oi.Qty), {FRACTION_DIGITS}), 1) > 0
 ) net
 GROUP BY net.ClientID, net.OrderDay
 ORDER BY net.ClientID, net.OrderDay""",
     (_IDS, _DAYS, _IDS),
 )
-"""Days on which customers ordered anything, and how many products, returns netted."""
+"""Days on which customers ordered anything, and how many products, returns netted.
+
+An order of no known quantity is one, too.
+"""
 
 PRODUCTS = Query(
     "products",
