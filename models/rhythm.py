@@ -38,8 +38,10 @@ When it is wrong
     Within a week orders do not avoid each other. Daily businesses lose the day of the week.
 
 Parameters and priors
-    Columns centred and scaled by their deviation. Slopes ~ N(0, 1²) in rate, alive and extra,
-    N(0, ½²) in dip and frailty; those of silence and lateness in alive are −LogNormal(log 0.7, 1).
+    Columns centred and scaled by their deviation, or by ½ if that is larger: one that hardly
+    varies in the windows may vary when it comes to forecasting. Slopes ~ N(0, 1²) in rate, alive
+    and extra, N(0, ½²) in dip and frailty; those of silence and lateness in alive are
+    −LogNormal(log 0.7, 1).
     Constants at the columns' means: η ~ N(−2.5, 2²) (log orders per week), log δ ~ N(−½, 1),
     log τ ~ N(−0.7, ½²), logit p ~ N(3, 2²), log extra ~ N(−3, 1.5²). log σ ~ N(log ½, ½²) (own
     intervals), κ ~ N(0, 0.03²) per week. level ~ N(0, 0.1²), fixed: four windows do not tell.

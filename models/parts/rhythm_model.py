@@ -50,7 +50,11 @@ CONSTANT = {
 }
 """Mean and deviation of the constants' priors, where the columns are at their means."""
 SLOPE_SD = {"rate": 1.0, "frailty": 0.5, "alive": 1.0, "dip": 0.5, "extra": 1.0}
+LEAST_SCALE = 0.5
+"""All columns are logarithms or the like. One that hardly varies here may vary elsewhere."""
 DECLINE_SD = 0.03
+SHOCK_SD = 0.4
+"""Deviation of a product's shocks while the coordinates are looked for."""
 LEVEL_SD = 0.1
 """How far the level of one window lies from the next; four windows do not tell."""
 FALLING = ("customer_silence", "product_silence", "late")
@@ -186,7 +190,7 @@ class _Columns:
     def __init__(self, data: "WindowData", block: str) -> None:
         values = data.values[:, column(BLOCKS[block])]
         self.mean = values.mean(axis=0)
-        self.scale = np.maximum(values.std(axis=0), 1e-3)
+        self.scale = np.maximum(values.std(axis=0), LEAST_SCALE)
         ones = np.ones((len(values), 1))
         self.design = np.hstack([ones, (values - self.mean) / self.scale])
         self.falls = np.array([False, *(block == "alive" and n in FALLING for n in BLOCKS[block])])
@@ -205,7 +209,11 @@ class _Columns:
 
 
 def _mode(data: "WindowData", columns: dict[str, _Columns]) -> tuple[Floats, Floats]:
-    """Posterior mode of θ without shocks, and a root C of its covariance there, C Cᵀ."""
+    """Posterior mode of θ without shocks, and a root C of its covariance there, C Cᵀ.
+
+    The covariance has the products' shocks integrated out: a column that is the same for all pairs
+    of a product says less than the pairs are many.
+    """
     prior = Globals.prior()
     extra_rows = data.ordered.any(axis=1)
     weeks, extra = data.ordered.sum(axis=1)[extra_rows], data.extra[extra_rows]
@@ -233,12 +241,22 @@ def _mode(data: "WindowData", columns: dict[str, _Columns]) -> tuple[Floats, Flo
         off = (theta - prior.mean) / prior.sd
         return 0.5 * float(off @ off) - value, off / prior.sd - gradient
 
+    def slope(theta: Floats) -> tuple[Floats, Floats]:
+        """The gradient by θ, and by each shock."""
+        gradient = negative(theta)[1]
+        return gradient, -np.bincount(data.product_window, by[LINEAR.index("rate")])
+
     found = minimize(negative, prior.mean, jac=True, method="L-BFGS-B", options={"maxiter": 300})
     theta, step = found.x, 1e-4
-    curvature = np.empty((len(theta), len(theta)))
-    for i in range(len(theta)):
-        shift = step * np.eye(len(theta))[i]
-        curvature[i] = (negative(theta + shift)[1] - negative(theta - shift)[1]) / (2 * step)
+    rows, by_shock = [], []
+    for shift in step * np.eye(len(theta)):
+        (up, shock_up), (down, shock_down) = slope(theta + shift), slope(theta - shift)
+        rows.append((up - down) / (2 * step))
+        by_shock.append((shock_up - shock_down) / (2 * step))
+    cross = np.array(by_shock)
+    own = cross[prior.names.index("rate_constant")]  # shifts η as a shock does
+    cross /= np.sqrt(np.maximum(own, 0.0) + 1.0 / SHOCK_SD**2)
+    curvature = np.array(rows) - cross @ cross.T
     values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
     least = 1.0 / prior.sd.max() ** 2  # the prior alone curves as much
     root: Floats = axes / np.sqrt(np.maximum(values, least))

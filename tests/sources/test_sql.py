@@ -128,6 +128,9 @@ def test_decimal_and_whole_columns_are_numbers_too(dress):
     events = source.order_events(AS_OF)
     assert (events.quantity.dtype, events.product_id.dtype) == (np.float64, np.int64)
     assert rows_of(events) == [(1, 101, -9, 1.0), (2, 102, -4, 3.0)]
+    days = source.customer_days(AS_OF, [101, 102])
+    assert (days.customer_id.dtype, days.products.dtype) == (np.int64, np.int64)
+    assert days.day.tolist() == [-9, -4]
     assert source.products(AS_OF, [2]) == {2: ProductInfo("Bolts", 2.0)}
 
 
@@ -142,7 +145,9 @@ def test_names_may_be_an_enum(dress):
 def test_lines_and_orders_without_a_product_or_a_customer_are_no_events():
     conn = database([*LINES, Line(3, 103, None, -2)])
     conn.execute("UPDATE dbo.ClientAgreement SET ClientID = NULL WHERE ID = 102")
-    assert rows_of(as_source(conn).order_events(AS_OF)) == [(1, 101, -9, 1.0)]
+    source = as_source(conn)
+    assert rows_of(source.order_events(AS_OF)) == [(1, 101, -9, 1.0)]
+    assert source.customer_days(AS_OF, [101, 102, 103]).customer_id.tolist() == [101]
 
 
 @pytest.mark.parametrize("step", ["cursor", "execute", "fetchmany"])
