@@ -89,9 +89,9 @@ class WindowData:
         """Windows of about ``rows`` pairs of products drawn at random."""
         chosen = patterns.select(_choose(patterns, rows, seed))
         parts = []
-        for window in range(WINDOWS):
+        for window in range(windows_of(patterns)):
             earlier = chosen.earlier(WINDOW_DAYS * (window + 1))
-            if len(earlier) and earlier.events.day.min() <= -KNOWN_DAYS:
+            if len(earlier):
                 known = activity(earlier, season, base)
                 parts.append(_window_columns(window, chosen, earlier, known, season))
         ordered, extra, elapsed, clock, log_season, values, window_of, product = (
@@ -115,7 +115,7 @@ def _choose(patterns: Patterns, rows: int, seed: int) -> NDArray[np.bool_]:
     """Pairs of products drawn at random until their windows have about as many ``rows``."""
     _, offset = patterns.product_offsets()
     age = -patterns.events.day[patterns.event_offset[:-1]]
-    windows = np.minimum(WINDOWS, (age - 1) // WINDOW_DAYS).astype(float)
+    windows = np.minimum(windows_of(patterns), (age - 1) // WINDOW_DAYS).astype(float)
     of_product = patterns.sum_by_product(windows)
     order = np.random.default_rng(seed).permutation(len(of_product))
     before = np.cumsum(of_product[order]) - of_product[order]

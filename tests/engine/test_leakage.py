@@ -1,18 +1,27 @@
-"""Nothing at or after the as-of date changes a byte of any forecast."""
+"""Nothing at or after the as-of date changes a byte of any forecast, or of what a fit is made of."""
 
 import json
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 
 import duckdb
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from models.parts.activity import base_rates
+from models.parts.rhythm_model import WindowData
+from models.parts.season import Season
 from tests.conftest import AS_OF, NOON, add_line, known_products
+from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.engine.run import ForecastEngine
+from toolkit.model import find_model
 from toolkit.sources.generator import FIRST_CUSTOMER_ID, load
+from toolkit.sources.sql import as_source
 
 NEW_CUSTOMER = 999_999
+OTHER_PRODUCT = 777  # no forecast is made of it
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +43,52 @@ def passing_rows(conn):
             conn.execute(f'DELETE FROM dbo."{table}" WHERE ID > ?', [last_id])
 
 
-def forecast_bytes(conn) -> str:
-    engine = ForecastEngine(conn, clock=lambda: NOON)
+@pytest.fixture(scope="module", params=["pair_conjugate", "rhythm"])
+def model(request):
+    """One model that reads the orders of its products alone, one that reads customers' days."""
+    return (
+        request.getfixturevalue("rhythm")
+        if request.param == "rhythm"
+        else find_model(request.param)
+    )
+
+
+def forecast_bytes(conn, model) -> str:
+    engine = ForecastEngine(conn, model=model, clock=lambda: NOON)
     forecasts = engine.generate_forecasts(known_products(conn), AS_OF, 1, 0.0)
     return json.dumps({i: f and f.to_dict() for i, f in forecasts.items()})
 
 
 @pytest.fixture(scope="module")
-def untouched(conn) -> str:
-    return forecast_bytes(conn)
+def untouched(conn, model) -> str:
+    return forecast_bytes(conn, model)
+
+
+def bytes_of(table) -> bytes:
+    if is_dataclass(table):
+        return b"".join(bytes_of(getattr(table, field.name)) for field in fields(table))
+    return table.tobytes() if isinstance(table, np.ndarray) else repr(table).encode()
+
+
+def fit_bytes(conn) -> bytes:
+    """All that ``rhythm`` is fitted to; its sampler sees nothing else."""
+    source = as_source(conn)
+    events = source.order_events(AS_OF)
+    patterns, _ = PatternAnalyzer(source, customer_days=True).analyze(events)
+    season = Season.of(patterns.events.day, AS_OF)
+    base = base_rates(patterns, season)
+    data = WindowData.of(patterns, season, base, 300, 1)
+    return b"".join(map(bytes_of, (patterns, season, base, data)))
+
+
+@pytest.fixture(scope="module")
+def untouched_fit(conn) -> bytes:
+    return fit_bytes(conn)
 
 
 future_lines = st.fixed_dictionaries(
     {
-        "product_id": st.integers(1, 12),
+        "product_id": st.one_of(st.integers(1, 12), st.just(OTHER_PRODUCT)),
         "customer_id": st.one_of(
             st.integers(FIRST_CUSTOMER_ID, FIRST_CUSTOMER_ID + 59), st.just(NEW_CUSTOMER)
         ),
@@ -59,22 +100,53 @@ future_lines = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(lines=st.lists(future_lines, min_size=1, max_size=8))
-def test_rows_at_or_after_the_date_change_no_byte(conn, untouched, lines):
-    """Also a line that is added later to an order from before the date."""
+@contextmanager
+def future_rows(conn, lines):
+    """The lines, those of a newcomer too; some are added later to an order of before the date."""
     with passing_rows(conn):
         conn.execute("INSERT INTO dbo.Client VALUES ($id, 'Newcomer');", {"id": NEW_CUSTOMER})
         conn.execute("INSERT INTO dbo.ClientAgreement VALUES ($id, $id)", {"id": NEW_CUSTOMER})
         for line in lines:
             add_line(conn, **line | {"added": max(line["added"], line["day"])})
-        assert forecast_bytes(conn) == untouched
+        yield
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(lines=st.lists(future_lines, min_size=1, max_size=8))
+def test_rows_at_or_after_the_date_change_no_byte(conn, model, untouched, lines):
+    with future_rows(conn, lines):
+        assert forecast_bytes(conn, model) == untouched
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(lines=st.lists(future_lines, min_size=1, max_size=8))
+def test_rows_at_or_after_the_date_change_nothing_that_is_fitted_to(conn, untouched_fit, lines):
+    with future_rows(conn, lines):
+        assert fit_bytes(conn) == untouched_fit
 
 
 @pytest.mark.parametrize("change", ["price", "quantity", "new pair"])
-def test_rows_before_the_date_do_change_it(conn, untouched, change):
-    """The property above could not fail if the rows did not matter."""
+def test_rows_before_the_date_do_change_it(conn, model, untouched, change):
+    """The properties above could not fail if the rows did not matter."""
     with passing_rows(conn):
         line = {"product_id": 1, "customer_id": FIRST_CUSTOMER_ID, "day": -1}
         add_line(conn, **line, price=77.0 if change == "price" else 9.5)
-        assert forecast_bytes(conn) != untouched
+        assert forecast_bytes(conn, model) != untouched
+
+
+@pytest.mark.parametrize("product_id", [1, OTHER_PRODUCT])
+def test_rows_before_the_date_do_change_what_is_fitted_to(conn, untouched_fit, product_id):
+    with passing_rows(conn):
+        add_line(conn, product_id=product_id, customer_id=FIRST_CUSTOMER_ID, day=-1)
+        assert fit_bytes(conn) != untouched_fit
+
+
+@pytest.mark.parametrize("day", [-1, 0])
+def test_an_order_of_another_product_counts_where_customers_days_are_read(
+    conn, model, untouched, day
+):
+    """Only the days of its customer tell; on the as-of date it does not."""
+    with passing_rows(conn):
+        add_line(conn, product_id=OTHER_PRODUCT, customer_id=FIRST_CUSTOMER_ID, day=day)
+        changed = forecast_bytes(conn, model) != untouched
+        assert changed == (model.reads_customer_days and day < 0)

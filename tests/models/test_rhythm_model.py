@@ -1,0 +1,154 @@
+"""The PyMC model of ``rhythm``: its prior as stated, known coefficients recovered."""
+
+import numpy as np
+import pytest
+
+from models.parts.activity import ALIVE, COLUMNS, DIP, EXTRA, FRAILTY, RATE, column
+from models.parts.rhythm_model import (
+    BLOCKS,
+    CONSTANT,
+    LEAST_SCALE,
+    Globals,
+    WindowData,
+    build_model,
+)
+from models.parts.sampling import draw_prior, sample
+from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
+from models.rhythm import MODEL
+from tests.models.helpers import patterns_of
+from toolkit.errors import ModelError
+from toolkit.model import FitSettings
+
+NAMES = {"rate": RATE, "dip": DIP, "frailty": FRAILTY, "alive": ALIVE, "extra": EXTRA}
+TRUTH = {
+    "rate": (-1.5, {"own_rate": 0.6, "late": -0.4, "visit_trend": 0.3}),
+    "dip": (0.2, {"irregularity": -0.4}),
+    "frailty": (-0.6, {"recent_orders": -0.2}),
+    "alive": (2.0, {"customer_silence": -0.8, "product_silence": -0.3, "late": -0.1}),
+    "extra": (-1.5, {"visit_rate": 0.4}),
+}
+LOG_DIP_LENGTH, DECLINE, PRODUCT_SHOCK = np.log(0.6), 0.01, 0.3
+ROWS, WINDOWS, PRODUCTS = 4000, 3, 30
+
+
+def linear(block, values):
+    constant, slopes = TRUTH[block]
+    return constant + sum(slope * values[:, COLUMNS.index(n)] for n, slope in slopes.items())
+
+
+def simulated(rng) -> WindowData:
+    """Windows of pairs that keep to ``TRUTH``, week by week."""
+    values = rng.normal(0.0, 1.0, (ROWS, len(COLUMNS)))
+    window = np.sort(rng.integers(0, WINDOWS, ROWS))
+    product_window = window * PRODUCTS + rng.integers(0, PRODUCTS, ROWS)
+    shock = rng.normal(0.0, PRODUCT_SHOCK, WINDOWS * PRODUCTS)[product_window]
+    elapsed, clock = rng.exponential(6.0, ROWS), np.exp(rng.normal(-1.5, 0.5, ROWS))
+    log_season = np.tile(rng.normal(0.0, 0.1, HORIZON_WEEKS), (ROWS, 1))
+    kinds = np.exp(np.exp(linear("frailty", values))[:, None] * NODE)
+    kinds /= (kinds @ NODE_WEIGHT)[:, None]
+    frailty = kinds[np.arange(ROWS), rng.choice(len(NODE), ROWS, p=NODE_WEIGHT)]
+    alive = rng.random(ROWS) < 1 / (1 + np.exp(-linear("alive", values)))
+    ordered, since = np.zeros((ROWS, HORIZON_WEEKS), dtype=bool), elapsed + 0.5
+    for week in range(HORIZON_WEEKS):
+        dip = np.exp(linear("dip", values) - since * clock / np.exp(LOG_DIP_LENGTH))
+        level = linear("rate", values) + shock + log_season[:, week] - DECLINE * week
+        hazard = np.exp(level - dip)
+        ordered[:, week] = alive & (rng.random(ROWS) < -np.expm1(-frailty * hazard))
+        since = np.where(ordered[:, week], 1.0, since + 1.0)
+    extra = rng.poisson(ordered.sum(axis=1) * np.exp(linear("extra", values))).astype(float)
+    arrived = rng.poisson(rng.gamma(2.0, 1 / (2.0 * 20.0), PRODUCTS) * 182.0).astype(float)
+    days = np.full(PRODUCTS, 182.0)
+    return WindowData(
+        ordered, extra, elapsed, clock, log_season, values, window, product_window, arrived, days
+    )
+
+
+@pytest.fixture(scope="module")
+def data() -> WindowData:
+    return simulated(np.random.default_rng(5))
+
+
+def test_known_coefficients_are_recovered(data):
+    settings = FitSettings(draws=300, tune=300, chains=2, cores=2)
+    posterior, diagnostics = sample(build_model(data), settings, 2)
+    assert diagnostics.divergences == 0
+    distances = []
+    for block, (constant, slopes) in TRUTH.items():
+        drawn = posterior[block].to_numpy().reshape(-1, 1 + len(NAMES[block]))
+        truth = np.array([constant, *(slopes.get(name, 0.0) for name in NAMES[block])])
+        falls = np.isin(("", *NAMES[block]), ("customer_silence", "product_silence", "late"))
+        free = ~(falls & (block == "alive") & (truth == 0.0))
+        distances += list(((drawn.mean(axis=0) - truth) / drawn.std(axis=0))[free])
+    for name, truth in (
+        ("log_dip_length", LOG_DIP_LENGTH),
+        ("decline", DECLINE),
+        ("product_shock", PRODUCT_SHOCK),
+        ("arrival_days", 20.0),
+    ):
+        drawn = posterior[name].to_numpy()
+        distances.append((drawn.mean() - truth) / drawn.std())
+    assert np.max(np.abs(distances)) < 3.7
+    assert np.sqrt(np.mean(np.square(distances))) < 1.5
+    own_rate = posterior["rate"].to_numpy()[..., 1]
+    assert own_rate.std() < 0.1
+
+
+def test_the_prior_is_the_one_of_the_card_whatever_the_coordinates(data):
+    """θ at its constants' means: coefficients of centred columns have the stated moments."""
+    drawn = draw_prior(build_model(data), 4000, 1)
+    prior = Globals.prior()
+    for block in BLOCKS:
+        values = data.values[:, column(BLOCKS[block])]
+        scale = np.maximum(values.std(axis=0), LEAST_SCALE)
+        coefficients = drawn[block]
+        constant = coefficients[:, 0] + coefficients[:, 1:] @ values.mean(axis=0)
+        mean, sd = CONSTANT[block]
+        assert constant.mean() == pytest.approx(mean, abs=4.5 * sd / np.sqrt(4000))
+        assert constant.std() == pytest.approx(sd, rel=0.06)
+        for j, name in enumerate(BLOCKS[block], start=1):
+            slope = coefficients[:, j] * scale[j - 1]
+            at = prior.names.index(f"{block}_{name}")
+            if prior.mean[at] != 0.0:
+                slope = np.log(-slope)
+            assert slope.mean() == pytest.approx(prior.mean[at], abs=4.5 * prior.sd[at] / 63)
+            assert slope.std() == pytest.approx(prior.sd[at], rel=0.06)
+
+
+def test_the_gradient_is_that_of_differences(data):
+    model = build_model(data)
+    logp, dlogp = model.compile_logp(), model.compile_dlogp()
+    rng = np.random.default_rng(3)
+    point = {
+        name: value + 0.1 * rng.standard_normal(np.shape(value))
+        for name, value in model.initial_point().items()
+    }
+    order = [v.name for v in model.value_vars]
+    gradient, start = dlogp(point), 0
+    for name in order:
+        size = np.size(point[name])
+        direction = rng.standard_normal(np.shape(point[name]))
+        step = 1e-5
+        up, down = (logp(point | {name: point[name] + sign * step * direction}) for sign in (1, -1))
+        expected = float(gradient[start : start + size] @ np.ravel(direction))
+        assert (up - down) / (2 * step) == pytest.approx(expected, rel=1e-4, abs=1e-2), name
+        start += size
+
+
+def test_a_column_that_hardly_varies_gets_no_huge_slope(data):
+    values = data.values.copy()
+    at = COLUMNS.index("product_overdue")
+    values[:, at] *= 1e-4
+    still = WindowData(*(
+        values if name == "values" else getattr(data, name) for name in data.__slots__
+    ))  # fmt: skip
+    slopes = draw_prior(build_model(still), 1000, 1)["rate"][:, 1 + RATE.index("product_overdue")]
+    assert slopes.std() == pytest.approx(1 / LEAST_SCALE, rel=0.15)
+
+
+def test_a_history_too_short_for_a_window_is_refused():
+    short = {(1, c): [(-60, 1.0), (-30, 1.0), (-3, 1.0)] for c in range(5)}
+    with pytest.raises(ModelError, match=r"windows of 12 weeks.*nothing to fit"):
+        MODEL.fit(patterns_of(short), seed=1)
+    once = {(1, c): [(-400 - c, 1.0)] for c in range(5)}
+    with pytest.raises(ModelError, match="repeat order before 2024-01-01: nothing to fit"):
+        MODEL.fit(patterns_of(once), seed=1)

@@ -1,0 +1,171 @@
+"""The season: recovered where there is one, and none found where there is none."""
+
+from datetime import date, timedelta
+from math import cos, log, pi, sin, sqrt
+
+import numpy as np
+import pytest
+
+from models.parts.season import Season
+
+AS_OF = date(2024, 3, 4)
+THREE_YEARS = 157  # weeks
+AHEAD = np.arange(365)
+SWING, DIP = 0.25, -0.6
+
+
+def days_from_year_end(day):
+    ends = (date(day.year + i, 12, 27) for i in (-1, 0, 1))
+    return min(abs((day - end).days) for end in ends)
+
+
+def true_level(days, as_of=AS_OF):
+    """A sine over the year and a dip at its end, on the log scale, [days]."""
+    dates = [as_of + timedelta(int(day)) for day in days]
+    sine = [sin(2 * pi * day.timetuple().tm_yday / 365.25) for day in dates]
+    dip = [max(0.0, 1 - days_from_year_end(day) / 9) for day in dates]
+    return SWING * np.array(sine) + DIP * np.array(dip)
+
+
+def flat(days, as_of=AS_OF):
+    return np.zeros(len(days))
+
+
+def order_days(level, seed=0, weeks=THREE_YEARS, per_week=400, growth=0.0, as_of=AS_OF):
+    """The days of drawn orders; ``growth`` of the log level in a year."""
+    days = -np.arange(1, 7 * weeks + 1)
+    rate = per_week / 7 * np.exp(level(days, as_of) + growth * days / 365)
+    return np.repeat(days, np.random.default_rng(seed).poisson(rate))
+
+
+def largest(season, as_of=AS_OF):
+    """The largest effect on any day of a year."""
+    return np.abs(season.log_level(as_of, AHEAD)).max()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_known_season_is_recovered(seed):
+    found = Season.of(order_days(true_level, seed), AS_OF).log_level(AS_OF, AHEAD)
+    truth = true_level(AHEAD)
+    off = found - truth
+    assert np.std(off) < 0.03
+    year_end = (date(2024, 12, 27) - AS_OF).days
+    dip, true_dip = (level[year_end] - level[year_end - 20] for level in (found, truth))
+    assert dip == pytest.approx(true_dip, abs=0.15)
+
+
+@pytest.mark.parametrize("weekday", range(7))
+def test_the_dip_lies_where_it_was_whatever_weekday_is_today(weekday):
+    as_of = AS_OF + timedelta(weekday)
+    found = Season.of(order_days(true_level, per_week=5000, as_of=as_of), as_of)
+    lowest = as_of + timedelta(int(np.argmin(found.log_level(as_of, AHEAD))))
+    assert days_from_year_end(lowest) <= 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_there_is_no_season_none_is_found(seed):
+    assert largest(Season.of(order_days(flat, seed), AS_OF)) < 0.06
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_trend_is_not_taken_for_a_season(seed):
+    """Orders that grow fourfold in three years."""
+    found = Season.of(order_days(flat, seed, growth=log(4) / 3), AS_OF)
+    assert largest(found) < 0.1
+
+
+def test_a_history_of_less_than_eight_weeks_has_none():
+    assert Season.of(order_days(true_level, weeks=7), AS_OF).effects.tolist() == [0.0] * 9
+    assert Season.of(order_days(true_level, weeks=8), AS_OF).effects.any()
+    assert Season.of(np.zeros(0, dtype=np.int64), AS_OF).effects.tolist() == [0.0] * 9
+
+
+def test_a_short_history_says_little():
+    """Twenty weeks of summer say nothing of the year's end."""
+    autumn = date(2023, 10, 2)
+    found = Season.of(order_days(true_level, weeks=20, as_of=autumn), autumn)
+    assert largest(found, autumn) < 0.25
+    assert abs(found.effects[-1]) < 0.01
+
+
+@pytest.mark.parametrize("back", [20, 60, 100])
+def test_one_week_of_twenty_times_the_orders_moves_it_little(back):
+    days = order_days(true_level)
+    of_week = days[(-1 - days) // 7 == back]
+    before = Season.of(days, AS_OF).log_level(AS_OF, AHEAD)
+    after = Season.of(np.append(days, np.tile(of_week, 19)), AS_OF).log_level(AS_OF, AHEAD)
+    assert 0 < abs(after - before).max() < 0.05
+
+
+def slow_season(days, as_of):
+    """Least squares with a row per week and one per prior, three times, weighted anew."""
+    weeks = -int(min(days)) // 7
+    rows, log_counts = [], []
+    for back in range(weeks, 0, -1):
+        first = -7 * back
+        log_counts.append(log(0.5 + sum(first <= day < first + 7 for day in days)))
+        knots = range(4, weeks, 4)
+        steps = [min(max((weeks - back - knot + 2) / 4, 0), 1) for knot in knots]
+        rows.append([1.0, *day_columns(as_of + timedelta(first + 3)), *steps])
+    deviations = [1000.0, *(0.15 / sqrt(k) for k in (1, 2, 3, 4) for _ in "sc"), 0.7]
+    deviations += [0.06] * (len(rows[0]) - len(deviations))
+    prior = np.diag(1 / np.array(deviations))
+    weight = np.ones(weeks)
+    for _ in range(3):
+        root = np.sqrt(weight) / 0.12
+        design = np.vstack([np.array(rows) * root[:, None], prior])
+        wanted = np.append(log_counts * root, np.zeros(len(prior)))
+        effects = np.linalg.lstsq(design, wanted)[0]
+        off = abs(np.array(log_counts) - np.array(rows) @ effects) / 0.12
+        weight = np.array([1.0 if x <= 2.5 else 2.5 / x for x in off])
+    return effects[1:10]
+
+
+def day_columns(day):
+    years = (day - date(2000, 12, 27)).days / 365.2425
+    phase = 2 * pi * years
+    waves = [sin(k * phase) for k in (1, 2, 3, 4)] + [cos(k * phase) for k in (1, 2, 3, 4)]
+    return [*waves, max(0.0, 1 - 365.2425 * abs(years - round(years)) / 9)]
+
+
+@pytest.mark.parametrize(("weeks", "as_of"), [(9, AS_OF), (61, date(2024, 1, 2))])
+def test_effects_against_a_slow_twin(weeks, as_of):
+    days = order_days(true_level, weeks=weeks, per_week=30, as_of=as_of)
+    days = days[days > 3 - 7 * weeks]  # a week that is not whole does not count
+    days = np.append(days, np.full(200, -30))
+    found = Season.of(days, as_of).effects
+    np.testing.assert_allclose(found, slow_season(days.tolist(), as_of), rtol=1e-9, atol=1e-12)
+
+
+def test_days_and_their_order_are_all_that_counts():
+    days = order_days(true_level, per_week=20)
+    shuffled = np.random.default_rng(1).permutation(days)
+    assert np.array_equal(Season.of(days, AS_OF).effects, Season.of(shuffled, AS_OF).effects)
+
+
+@pytest.fixture(scope="module")
+def season():
+    return Season.of(order_days(true_level), AS_OF)
+
+
+def test_the_level_of_a_week_is_the_mean_of_its_days(season):
+    by_day = np.exp(season.log_level(AS_OF, np.arange(84)))
+    expected = [by_day[7 * week : 7 * week + 7].mean() for week in range(12)]
+    np.testing.assert_allclose(season.week_levels(AS_OF, 12), expected)
+    assert len(season.week_levels(AS_OF, 0)) == 0
+
+
+def test_a_day_has_one_level_from_whatever_date_it_is_counted(season):
+    later = AS_OF + timedelta(400)
+    here, there = season.log_level(AS_OF, AHEAD), season.log_level(later, AHEAD - 400)
+    np.testing.assert_array_equal(here, there)
+    four_years_on = season.log_level(AS_OF.replace(year=2028), AHEAD)
+    np.testing.assert_allclose(here, four_years_on, atol=0.01)
+
+
+def test_a_day_has_one_level_among_however_many(season):
+    """To the bit, or a product by itself would differ from its row in a batch."""
+    levels = season.log_level(AS_OF, -np.arange(1, 1400))
+    for days in range(1090, 1130):
+        alone = season.log_level(AS_OF, -np.arange(1, days + 1))
+        assert np.array_equal(alone, levels[:days])

@@ -1,0 +1,183 @@
+"""What ``rhythm`` is fitted to: windows of the past, against a slow twin."""
+
+import numpy as np
+import pytest
+
+from models.parts.activity import BaseRates, activity
+from models.parts.arrivals import arrivals
+from models.parts.rhythm_model import KNOWN_DAYS, WINDOW_DAYS, WindowData, windows_of
+from models.parts.season import HARMONICS, Season
+from tests.models.helpers import patterns_of
+from toolkit.errors import ModelError
+from toolkit.model import find_model
+
+BASE = BaseRates(per_day=0.01, per_visit=0.1)
+SEASON = Season(np.random.default_rng(1).normal(0, 0.1, 2 * HARMONICS + 1))
+ALL = 10**6
+"""More rows than there are: every product is taken."""
+ROW_FIELDS = ("ordered", "extra", "elapsed", "clock", "log_season", "values", "window")
+
+
+def history(seed=0, span=420):
+    """(product, customer) → days; some pairs are as young as a week."""
+    rng = np.random.default_rng(seed)
+    orders = {}
+    for product in (4, 6, 7):
+        for customer in range(30, 36):
+            first = int(rng.integers(7, span))
+            count = int(rng.integers(1, 1 + first // 5))
+            days = {-first, *rng.integers(-first, 0, count).tolist()}
+            orders[product, customer] = sorted(days)
+    return orders | {(4, 30): [-span, -span + 3, -86, -85, -84, -83, -1]}
+
+
+def patterns_from(orders):
+    return patterns_of({key: [(day, 1.0) for day in days] for key, days in orders.items()})
+
+
+def windows_from(orders, rows=ALL, seed=0):
+    return WindowData.of(patterns_from(orders), SEASON, BASE, rows, seed)
+
+
+def slow_rows(orders):
+    """The rows as (window, product, customer, ordered weeks, extra, elapsed), in plain Python."""
+    oldest = -min(min(days) for days in orders.values())
+    rows = []
+    for window in range(4):
+        start = -84 * (window + 1)
+        if oldest + start < 56:
+            break
+        for (product, customer), days in sorted(orders.items()):
+            before = [day for day in days if day < start]
+            if not before:
+                continue
+            inside = [day for day in days if start <= day < start + 84]
+            weeks = [any(start + 7 * k <= d < start + 7 * k + 7 for d in inside) for k in range(12)]
+            extra = len(inside) - sum(weeks)
+            rows.append((window, product, customer, weeks, extra, (start - before[-1]) / 7))
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("span", [140, 223, 224, 420, 900])
+def test_rows_against_a_slow_twin(seed, span):
+    orders = history(seed, span)
+    data, rows = windows_from(orders), slow_rows(orders)
+    window, product, _, ordered, extra, elapsed = zip(*rows, strict=True)
+    assert data.window.tolist() == list(window)
+    assert data.ordered.tolist() == list(ordered)
+    assert data.extra.tolist() == list(extra)
+    assert sum(extra) > 0
+    np.testing.assert_allclose(data.elapsed, elapsed)
+    groups = sorted(set(zip(window, product, strict=True)))
+    expected = [groups.index(key) for key in zip(window, product, strict=True)]
+    assert data.product_window.ravel().tolist() == expected
+
+
+def test_columns_are_those_of_the_day_on_which_a_window_begins():
+    orders = history()
+    patterns, data = patterns_from(orders), windows_from(orders)
+    assert set(data.window) == {0, 1, 2, 3}
+    for window in range(4):
+        earlier = patterns.earlier(84 * (window + 1))
+        known, rows = activity(earlier, SEASON, BASE), data.window == window
+        n = len(earlier)
+        np.testing.assert_array_equal(data.values[rows], known.values[:n])
+        np.testing.assert_array_equal(data.clock[rows], known.clock[:n])
+        levels = np.log(SEASON.week_levels(earlier.as_of_date, 12))
+        np.testing.assert_array_equal(data.log_season[rows], np.tile(levels, (n, 1)))
+
+
+def test_season_of_a_window_is_that_of_its_own_weeks():
+    data = windows_from(history())
+    first = {window: data.log_season[data.window == window][0] for window in range(4)}
+    days = np.concatenate([np.arange(-336, -252), np.arange(-84, 0)])
+    levels = np.exp(SEASON.log_level(patterns_from(history()).as_of_date, days))
+    by_week = np.log(levels.reshape(-1, 7).mean(axis=1))
+    np.testing.assert_allclose(np.concatenate([first[3], first[0]]), by_week)
+
+
+@pytest.mark.parametrize("window", range(4))
+def test_what_happens_in_a_window_or_later_changes_no_column_of_it(window):
+    start = -84 * (window + 1)
+    before = windows_from(history())
+    rng = np.random.default_rng(window)
+    changed = {}
+    for key, days in history().items():
+        known = [day for day in days if day < start]
+        changed[key] = sorted({*known, *rng.integers(start, 0, 9).tolist()})
+    changed[4, 99] = [start, start + 50]  # not known when the window begins, and so not in it
+    after = windows_from(changed)
+    one, other = (data.window == window for data in (before, after))
+    for name in ("values", "clock", "elapsed", "log_season"):
+        np.testing.assert_array_equal(getattr(before, name)[one], getattr(after, name)[other])
+    assert not np.array_equal(before.ordered[one], after.ordered[other])
+    earlier = before.window > window
+    np.testing.assert_array_equal(before.ordered[earlier], after.ordered[after.window > window])
+
+
+def test_an_order_on_the_day_before_a_window_is_known_and_one_on_its_first_day_is_not():
+    orders = {(1, 1): [-400, -170], (1, 2): [-85, -84], (1, 3): [-84, -50]}
+    data = windows_from(orders)
+    in_last = data.window == 0
+    assert in_last.sum() == 2
+    assert data.elapsed[in_last] == pytest.approx([86 / 7, 1 / 7])
+    assert data.ordered[in_last].sum(axis=1).tolist() == [0, 1]
+    assert data.ordered[in_last][1, 0]
+
+
+def test_arrivals_are_those_of_all_products():
+    patterns = patterns_from(history())
+    data = WindowData.of(patterns, SEASON, BASE, 1, 0)
+    arrived, days = arrivals(patterns)
+    np.testing.assert_array_equal(data.arrived, arrived)
+    np.testing.assert_array_equal(data.arrival_days, days)
+    assert len(data.arrived) == 3
+
+
+@pytest.mark.parametrize(("oldest", "windows"), [(139, 0), (140, 1), (223, 1), (224, 2), (999, 4)])
+def test_a_history_has_room_for_so_many_windows(oldest, windows):
+    assert oldest // WINDOW_DAYS >= windows
+    assert windows_of(patterns_from({(1, 1): [-oldest, -3]})) == windows
+    assert oldest - windows * WINDOW_DAYS >= KNOWN_DAYS
+
+
+def shop(products):
+    """Products of ten pairs, all with the same history."""
+    days = [-300, -200, -100, -50, -9]
+    return {(product, customer): days for product in range(products) for customer in range(10)}
+
+
+def test_about_so_many_rows_of_whole_products_drawn_at_random():
+    orders = shop(40)  # two windows: twenty rows a product
+    assert windows_of(patterns_from(orders)) == 2
+    chosen = [windows_from(orders, rows=300, seed=seed) for seed in (1, 1, 2)]
+    for data in chosen:
+        assert len(data.elapsed) == 300
+        assert np.bincount(data.product_window.ravel()).tolist() == [10] * 30
+    assert len(windows_from(orders, rows=ALL).elapsed) == 800
+    mixed = history() | {(p + 10, c): days for (p, c), days in shop(20).items()}
+    one, same, other = (windows_from(mixed, rows=100, seed=seed) for seed in (1, 1, 5))
+    for name in ROW_FIELDS:
+        np.testing.assert_array_equal(getattr(one, name), getattr(same, name))
+    assert not np.array_equal(one.values, other.values)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_few_rows_are_found_among_young_products_too(seed):
+    """The history has room for a window, whichever product is drawn."""
+    young = {(product, 1): [-100, -90, -2] for product in range(2, 9)}
+    patterns = patterns_from({(1, 1): [-400, -300, -9]} | young)
+    assert windows_of(patterns) == 4
+    assert len(WindowData.of(patterns, SEASON, BASE, 1, seed).elapsed) > 0
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [{(1, 1): [-139, -20], (1, 2): [-60, -5]}, {(1, 1): [-500], (1, 2): [-300], (2, 1): [-9]}],
+    ids=["too short", "no repeat order"],
+)
+def test_nothing_to_learn_from_is_refused(orders):
+    patterns = patterns_from(orders)
+    with pytest.raises(ModelError, match=r"rhythm learns from .* before 2024-01-01: nothing"):
+        find_model("rhythm").fit(patterns, seed=1)
