@@ -1,4 +1,4 @@
-"""Nothing at or after the as-of date changes a byte of any forecast, or of what a fit is made of."""
+"""Nothing at or after the as-of date changes a byte of any forecast or of what is fitted to."""
 
 import json
 from contextlib import contextmanager

@@ -261,6 +261,36 @@ def test_three_queries_for_one_product_and_for_all(database):
     assert counted.open_cursors == 0
 
 
+def test_a_fourth_query_where_the_model_reads_customers_days(database, rhythm):
+    counted = PyformatConnection(database)
+    engine = ForecastEngine(counted, model=rhythm)
+    engine.generate_forecast(1, AS_OF)
+    assert len(counted.queries) == 4
+    assert [i for i, q in enumerate(counted.queries) if "net.OrderDay" in q] == [1]
+    engine.generate_forecasts(known_products(database), AS_OF)
+    assert len(counted.queries) == 8
+    assert counted.open_cursors == 0
+
+
+def test_batch_equals_single_calls_where_customers_days_are_read(database, rhythm):
+    """Each call reads the days of its own products' customers only."""
+    engine = ForecastEngine(database, model=rhythm, clock=lambda: NOON)
+    ids = known_products(database)
+    batch = engine.generate_forecasts(ids, AS_OF)
+    assert [engine.generate_forecast(i, AS_OF) for i in ids] == [batch[i] for i in ids]
+
+
+def test_days_of_a_product_left_out_for_its_quantity_count_all_the_same(database, rhythm):
+    """That a customer ordered is known, though not how much."""
+    engine = ForecastEngine(database, model=rhythm, clock=lambda: NOON)
+    customer = 100_001
+    add_line(database, product_id=777, customer_id=customer, day=-1, quantity=None)
+    events = engine.source.order_events(AS_OF, [777])
+    patterns, (failed,) = engine.pattern_analyzer.analyze(events)
+    assert (len(patterns), failed.customer_id) == (0, customer)
+    assert patterns.customer_days.day[-1] == -1
+
+
 def test_a_db_api_connection_gives_the_same_forecast(engine, database):
     other = ForecastEngine(PyformatConnection(database), clock=lambda: NOON)
     assert other.generate_forecast(1, AS_OF) == engine.generate_forecast(1, AS_OF)

@@ -164,7 +164,7 @@ def test_a_day_has_one_level_from_whatever_date_it_is_counted(season):
 
 
 def test_a_day_has_one_level_among_however_many(season):
-    """To the bit, or a product by itself would differ from its row in a batch."""
+    """To the bit: how far back the others' orders reach must not show."""
     levels = season.log_level(AS_OF, -np.arange(1, 1400))
     for days in range(1090, 1130):
         alone = season.log_level(AS_OF, -np.arange(1, days + 1))

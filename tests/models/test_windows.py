@@ -8,8 +8,6 @@ from models.parts.arrivals import arrivals
 from models.parts.rhythm_model import KNOWN_DAYS, WINDOW_DAYS, WindowData, windows_of
 from models.parts.season import HARMONICS, Season
 from tests.models.helpers import patterns_of
-from toolkit.errors import ModelError
-from toolkit.model import find_model
 
 BASE = BaseRates(per_day=0.01, per_visit=0.1)
 SEASON = Season(np.random.default_rng(1).normal(0, 0.1, 2 * HARMONICS + 1))
@@ -170,14 +168,3 @@ def test_few_rows_are_found_among_young_products_too(seed):
     patterns = patterns_from({(1, 1): [-400, -300, -9]} | young)
     assert windows_of(patterns) == 4
     assert len(WindowData.of(patterns, SEASON, BASE, 1, seed).elapsed) > 0
-
-
-@pytest.mark.parametrize(
-    "orders",
-    [{(1, 1): [-139, -20], (1, 2): [-60, -5]}, {(1, 1): [-500], (1, 2): [-300], (2, 1): [-9]}],
-    ids=["too short", "no repeat order"],
-)
-def test_nothing_to_learn_from_is_refused(orders):
-    patterns = patterns_from(orders)
-    with pytest.raises(ModelError, match=r"rhythm learns from .* before 2024-01-01: nothing"):
-        find_model("rhythm").fit(patterns, seed=1)
