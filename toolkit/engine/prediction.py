@@ -55,10 +55,11 @@ class CustomerPredictor:
     def predict_next_order(
         self, pattern: CustomerProductPattern, as_of_date: str | date | None = None
     ) -> CustomerPrediction:
-        """One pair's prediction: its next order just as within its product.
+        """One pair's prediction, from its own orders alone.
 
-        Orders after the next one are drawn anew, and without the product's other customers at
-        hand all sizes come from the pair's own. ``as_of_date`` is the pattern's own; another one
+        Of a model that looks at one pair at a time, the next order is just as within its product.
+        Orders after it are drawn anew, and without the product's other customers at hand all
+        sizes come from the pair's own. ``as_of_date`` is the pattern's own; another one
         raises ``ArgumentError``. Raises ``PredictionError`` if the model fails on the pair.
         """
         if as_of_date is not None and parse_date(as_of_date) != pattern.as_of_date:
