@@ -34,6 +34,7 @@ When it is wrong
     It is trained on the next twelve weeks as seen from earlier dates, and forecasts beyond them
     only carry the last week on. The season is a point estimate, common to all products; with less
     than a year of history there is none, and the weeks before Christmas are a surprise.
+    A product that many order every day looks delisted after a long weekend without orders.
     Pairs of one customer are independent given their columns: totals by customer are too narrow.
     Within a week orders do not avoid each other. Daily businesses lose the day of the week.
 
