@@ -34,7 +34,6 @@ When it is wrong
     It is trained on the next twelve weeks as seen from earlier dates, and forecasts beyond them
     only carry the last week on. The season is a point estimate, common to all products; with less
     than a year of history there is none, and the weeks before Christmas are a surprise.
-    A product that many order every day looks delisted after a long weekend without orders.
     Pairs of one customer are independent given their columns: totals by customer are too narrow.
     Within a week orders do not avoid each other. Daily businesses lose the day of the week.
 
@@ -56,7 +55,8 @@ How it is fitted
 
 What did not pay
     Chosen on earlier dates than any that is reported. Without gain in log loss: a rate of its own
-    for every customer and product beside the columns; speeds of forgetting to be estimated instead
+    for every customer and product beside the columns; how overdue a product is, which made big
+    ones look delisted after a long weekend; speeds of forgetting to be estimated instead
     of fixed half-lives; an effect of a pair's first orders. Worse by 0.001: a clock by exp(η)
     instead of the pair's own rate.
 

@@ -27,7 +27,7 @@ RATE = (
     *("own_rate", "own_rate_by_visit", "visit_rate", "visit_trend", "basket"),
     *("visit_late", "visit_overdue", "visit_very_overdue", "late", "overdue"),
     *("late_by_visit", "overdue_by_visit", "product_trend", "product_long_trend"),
-    *("product_overdue", "last_interval_short", "orders", "irregularity", "one_over_intervals"),
+    *("last_interval_short", "orders", "irregularity", "one_over_intervals"),
 )
 FRAILTY = ("recent_orders",)
 ALIVE = ("customer_silence", "product_silence", "late", "own_rate")
@@ -100,7 +100,7 @@ def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
     late_by_visit = np.log(visits_since + 0.5) + own_rate_by_visit
     fresh_by_visit = np.log(0.5) + own_rate_by_visit
     visit_late = np.log(customer["silence"] + 3.5) + customer["rate"]
-    trend, long_trend, product_overdue, product_silence = s.product_columns(product, new)
+    trend, long_trend, product_silence = s.product_columns(product, new)
     repeated = of_pairs((patterns.order_count > 1).astype(float)) > 0
     intervals = np.maximum(of_pairs(patterns.interval_count.astype(float)), 1.0)
     last_interval = np.log(of_pairs(s.last_interval) + 3.0) + own_rate
@@ -119,7 +119,6 @@ def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
         "overdue_by_visit": np.maximum(late_by_visit, 0.0),
         "product_trend": trend,
         "product_long_trend": long_trend,
-        "product_overdue": product_overdue,
         "last_interval_short": np.where(repeated, np.minimum(last_interval, 0.0), 0.0),
         "orders": np.log(OWN_ORDERS + of_pairs(s.repeat[LONGER])),
         "irregularity": of_pairs(s.irregularity),
@@ -211,8 +210,8 @@ class _Sums:
 
     def product_columns(
         self, product: Ints, new: NDArray[np.bool_]
-    ) -> tuple[Floats, Floats, Floats, Floats]:
-        """Trend, long trend, how overdue and how long silent the ``product`` of each row is.
+    ) -> tuple[Floats, Floats, Floats]:
+        """Trend, long trend and log silence of the ``product`` of each row.
 
         A new customer's order ends the silence.
         """
@@ -220,15 +219,13 @@ class _Sums:
         silence = np.minimum.reduceat(self.patterns.open_interval, self.product_start)[product]
         silence[new] = 0.0
         age = np.maximum.reduceat(self.age, self.product_start).astype(float)
-        known = {h: _memory(h) * (1.0 - np.exp2(-age / h)) for h in (LONG, LONGER)}
+        known_days = _memory(LONGER) * (1.0 - np.exp2(-age / LONGER))
         level = self.mean_level
         trend = np.log(_twelve_weeks(n[30], 30) / _twelve_weeks(n[LONG], LONG))
-        long_trend = np.log(_twelve_weeks(n[90], 90) / (2.0 + n[LONGER] / known[LONGER] * 84.0))
-        rate = ((1.0 + n[LONG]) / (60.0 + known[LONG]))[product]
+        long_trend = np.log(_twelve_weeks(n[90], 90) / (2.0 + n[LONGER] / known_days * 84.0))
         return (
             trend[product] + np.log(level[LONG] / level[30]),
             long_trend[product] + np.log(level[LONGER] / level[90]),
-            np.maximum(np.log((silence + 1.0) * rate) - 3.0, 0.0),
             np.log((silence + 7.0) / 14.0),
         )
 

@@ -45,8 +45,8 @@ class SlowActivity:
         exposure = sum(self.faded_days(270, -min(self.orders[pair])) for pair in pairs)
         visits = sum(self.visits_after_first(pair) for pair in pairs)
         n = {h: sum(2 ** (day / h) for day in days) for h in (30, 90, 270, 900)}
-        known = {h: h / log(2) * (1 - 2 ** (min(days) / h)) for h in (270, 900)}
-        long_run = 2 + n[900] / known[900] * WEEKS_12
+        known_days = 900 / log(2) * (1 - 2 ** (min(days) / 900))
+        long_run = 2 + n[900] / known_days * WEEKS_12
         return {
             "rate": (repeat + 2000 * self.per_day) / (exposure + 2000),
             "rate_by_visit": (repeat + 100 * self.per_visit) / (visits + 100),
@@ -54,7 +54,6 @@ class SlowActivity:
             + log(self.mean_level(270) / self.mean_level(30)),
             "long_trend": log(in_12_weeks(n[90], 90) / long_run)
             + log(self.mean_level(900) / self.mean_level(90)),
-            "order_rate": (1 + n[270]) / (60 + known[270]),
             "silence": -max(days),
         }
 
@@ -127,7 +126,6 @@ class SlowActivity:
             "overdue_by_visit": max(late_by_visit, 0),
             "product_trend": product["trend"],
             "product_long_trend": product["long_trend"],
-            "product_overdue": max(log((product["silence"] + 1) * product["order_rate"]) - 3, 0),
             "customer_silence": log((customer["silence"] + 7) / 14),
             "product_silence": log((product["silence"] + 7) / 14),
             "restarted": [fresh, max(fresh, 0), fresh_by_visit, max(fresh_by_visit, 0)],

@@ -207,7 +207,7 @@ OF_CUSTOMER = (
     *("visit_rate", "visit_trend", "basket", "visit_late", "visit_overdue"),
     *("visit_very_overdue", "customer_silence", "weekday"),
 )
-OF_PRODUCT = ("product_trend", "product_long_trend", "product_overdue", "product_silence")
+OF_PRODUCT = ("product_trend", "product_long_trend", "product_silence")
 
 
 def changed_columns(orders, more, pair=(1, 1)):
@@ -251,7 +251,7 @@ def test_a_product_by_itself_has_the_rows_of_the_batch(seed):
 
 def test_columns_are_found_by_name():
     assert [COLUMNS[i] for i in column(RESTARTED)] == list(RESTARTED)
-    assert len(set(COLUMNS)) == len(COLUMNS) == 22
+    assert len(set(COLUMNS)) == len(COLUMNS) == 21
 
 
 def test_without_customer_days_there_are_no_columns():

@@ -136,12 +136,14 @@ def test_the_gradient_is_that_of_differences(data):
 
 def test_a_column_that_hardly_varies_gets_no_huge_slope(data):
     values = data.values.copy()
-    at = COLUMNS.index("product_overdue")
+    at = COLUMNS.index("visit_very_overdue")
     values[:, at] *= 1e-4
     still = WindowData(*(
         values if name == "values" else getattr(data, name) for name in data.__slots__
     ))  # fmt: skip
-    slopes = draw_prior(build_model(still), 1000, 1)["rate"][:, 1 + RATE.index("product_overdue")]
+    slopes = draw_prior(build_model(still), 1000, 1)["rate"][
+        :, 1 + RATE.index("visit_very_overdue")
+    ]
     assert slopes.std() == pytest.approx(1 / LEAST_SCALE, rel=0.15)
 
 
