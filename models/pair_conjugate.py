@@ -49,6 +49,7 @@ from models.parts.renewal import (
     condition_on_open_interval,
     log_intervals,
 )
+from models.parts.sizes import URN_WEIGHT
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, FittedModel, Progress, Streams, ignore
 from toolkit.tables import Floats, Patterns, Predictions
@@ -67,7 +68,7 @@ class PairConjugate:
 
     rate_shape: float = 0.5
     typical_interval: float = 90.0
-    urn_weight: float = 2.0
+    urn_weight: float = URN_WEIGHT
     arrivals: ArrivalPrior = field(default_factory=lambda: ArrivalPrior(0.5, 91.0))
 
     def __post_init__(self) -> None:

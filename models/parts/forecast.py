@@ -3,25 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.parts.next_order import confidence, next_order_quantiles
 from models.parts.paths import simulate_new_pairs, simulate_pairs
 from models.parts.renewal import PairPosterior
-from models.parts.sizes import expected_size, sizes_by_pair
+from models.parts.results import MEDIAN, Results
+from models.parts.sizes import sizes_by_pair
 from toolkit.model import Streams
-from toolkit.tables import (
-    DAYS_PER_WEEK,
-    QUANTILES,
-    Floats,
-    Ints,
-    PairPredictions,
-    Patterns,
-    Predictions,
-    ProductDraws,
-)
-
-MEDIAN = QUANTILES.index(0.50)
+from toolkit.tables import DAYS_PER_WEEK, Floats, Ints, Patterns, Predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +29,6 @@ class NewPairs:
     k: Ints
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """Draws of all products, and means over the draws."""
-
-    orders: NDArray[np.float32]  # [products, weeks, draws]
-    quantity: NDArray[np.float32]  # [products, weeks, draws]
-    next_order_cdf: Floats  # [pairs, days]
-    later_orders: Floats  # [pairs, weeks]
-    new_orders: Floats  # [products, weeks]
-    new_quantity: Floats  # [products, weeks]
-
-
 def forecast(
     patterns: Patterns,
     posterior: PairPosterior,
@@ -67,36 +44,19 @@ def forecast(
     The first order of each pair in the horizon enters the expectations exactly; later orders
     and new customers by the mean of their draws.
     """
-    paths = simulate_paths(patterns, posterior, new_pairs, urn_weight, (weeks, draws), streams)
-    p_by_week = paths.next_order_cdf[:, DAYS_PER_WEEK - 1 :: DAYS_PER_WEEK]
-    expected_orders = np.diff(p_by_week, axis=1, prepend=0.0) + paths.later_orders
+    products = len(patterns.product_offsets()[0])
+    results = Results.empty(products, len(patterns), draws, weeks)
+    next_order_cdf = simulate_paths(patterns, posterior, new_pairs, urn_weight, streams, results)
     interval = posterior.expected_interval()
-    quantiles = next_order_quantiles(posterior, paths.next_order_cdf)
-    pairs = PairPredictions(
-        p_alive=np.ones(len(patterns)),
-        confidence=confidence(posterior, paths.next_order_cdf, quantiles[:, MEDIAN], interval),
-        expected_interval=interval,
-        open_interval_p=posterior.open_interval_p,
-        next_order_day=quantiles[:, MEDIAN],
-        next_order_quantiles=quantiles,
-        p_order_by_week=p_by_week.copy(),
-        expected_orders=expected_orders,
-        expected_quantity=expected_orders * expected_size(patterns, urn_weight)[:, None],
-    )
-    return Predictions(patterns, weeks, pairs, _product_draws(patterns, pairs, paths))
-
-
-def _product_draws(patterns: Patterns, pairs: PairPredictions, paths: Paths) -> ProductDraws:
-    ids, _ = patterns.product_offsets()
-    known_quantity = patterns.sum_by_product(pairs.expected_quantity)
-    return ProductDraws(
-        product_id=ids,
-        orders=paths.orders,
-        quantity=paths.quantity,
-        expected_orders=patterns.sum_by_product(pairs.expected_orders) + paths.new_orders,
-        expected_quantity=known_quantity + paths.new_quantity,
-        known_expected_quantity=known_quantity,
-    )
+    quantiles = next_order_quantiles(posterior, next_order_cdf)
+    results.p_by_week[...] = next_order_cdf[:, DAYS_PER_WEEK - 1 :: DAYS_PER_WEEK]
+    results.quantiles[...] = quantiles
+    p_alive, open_interval_p, expected_interval, how_sure = results.summary.T
+    p_alive[...] = 1.0
+    open_interval_p[...] = posterior.open_interval_p
+    expected_interval[...] = interval
+    how_sure[...] = confidence(posterior, next_order_cdf, quantiles[:, MEDIAN], interval)
+    return results.predictions(patterns, urn_weight)
 
 
 def simulate_paths(
@@ -104,36 +64,30 @@ def simulate_paths(
     posterior: PairPosterior,
     new_pairs: NewPairs,
     urn_weight: float,
-    shape: tuple[int, int],
     streams: Streams,
-) -> Paths:
-    """Draw the paths of every product, one compiled call each."""
-    weeks, draws = shape
+    results: Results,
+) -> Floats:
+    """Draw the paths of every product, one compiled call each, into ``results``.
+
+    Returns P(next order by the end of each day), [pairs, days].
+    """
     ids, offset = patterns.product_offsets()
-    paths = Paths(
-        orders=np.empty((len(ids), weeks, draws), dtype=np.float32),
-        quantity=np.empty((len(ids), weeks, draws), dtype=np.float32),
-        next_order_cdf=np.empty((len(patterns), DAYS_PER_WEEK * weeks)),
-        later_orders=np.zeros((len(patterns), weeks)),
-        new_orders=np.empty((len(ids), weeks)),
-        new_quantity=np.empty((len(ids), weeks)),
-    )
+    weeks = results.p_by_week.shape[1]
+    next_order_cdf = np.empty((len(patterns), DAYS_PER_WEEK * weeks))
     for j, product_id in enumerate(ids):
         rng = streams.product(int(product_id))
         rows = slice(offset[j], offset[j + 1])
         events, sizes = sizes_by_pair(patterns, rows)
-        orders, quantity = np.zeros((2, draws, weeks))
+        orders, quantity = results.orders[j], results.quantity[j]
         simulate_new_pairs(
             rng, new_pairs.arrival_shape[j], new_pairs.arrival_rate[j], new_pairs.weights,
             new_pairs.A, new_pairs.B, new_pairs.k, events, sizes, urn_weight, orders, quantity,
         )  # fmt: skip
-        paths.new_orders[j], paths.new_quantity[j] = orders.mean(axis=0), quantity.mean(axis=0)
+        results.settle_new_pairs(j)
         simulate_pairs(
             rng, posterior.weights[rows], posterior.A[rows], posterior.B[rows], posterior.k,
             posterior.open_days[rows], posterior.survived[rows], posterior.log_survived[rows],
-            events, sizes, urn_weight, paths.next_order_cdf[rows], orders, quantity,
-            paths.later_orders[rows],
+            events, sizes, urn_weight, next_order_cdf[rows], orders, quantity,
+            results.later_orders[rows],
         )  # fmt: skip
-        paths.orders[j], paths.quantity[j] = orders.T, quantity.T
-    paths.later_orders[...] /= draws
-    return paths
+    return next_order_cdf

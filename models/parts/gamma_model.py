@@ -16,6 +16,7 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from models.parts.arrivals import arrivals
+from models.parts.arrivals_model import arrivals_model
 from models.parts.collapsed import PairRows
 from models.parts.collapsed_op import ROW_COLUMNS, log_likelihood
 from models.parts.population import doublings
@@ -145,10 +146,3 @@ def _lapse(m: Any) -> tuple[Any, Any]:
         + pt.gammaln(concentration)
     )
     return log_kept, alpha / (concentration + m)
-
-
-def arrivals_model(arrived: Floats, days: Floats) -> None:
-    """First orders of a product: Poisson with a Gamma rate per day, that rate integrated out."""
-    shape = pm.LogNormal("arrival_shape", 0.0, 1.0)
-    mean_days = pm.LogNormal("arrival_days", np.log(60.0), 2.0)
-    pm.NegativeBinomial("arrived", mu=days / mean_days, alpha=shape, observed=arrived)

@@ -1,6 +1,6 @@
 """What ``pooled_gamma`` and ``lapse_gamma`` have in common: fitting, predicting, saving."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from models.parts.checks import PRIOR_DRAWS, predictive_checks
 from models.parts.population import Population
-from models.parts.posterior_file import Card, Fit, digest, read_fit
+from models.parts.posterior_file import Card, Fit, draw_last, read_fit, thinned
+from models.parts.sizes import URN_WEIGHT
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
-from toolkit.tables import Ints, Patterns, Predictions
+from toolkit.tables import Floats, Ints, Patterns, Predictions
 
 REGULARITIES = np.array([1, 2, 4, 8, 16])
-URN_WEIGHT = 2.0
-KEPT_DRAWS = 1000
-"""So many draws of the population are kept, evenly spaced over all chains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +60,7 @@ class GammaVersion:
             fitted,
             np.random.default_rng(seed),
         )
-        card = Card(
-            model=self.name,
-            formulas=self.formulas,
-            version=digest(self.formulas, arrays),
-            as_of_date=patterns.as_of_date.isoformat(),
-            pairs=len(used),
-            seed=seed,
-            description=self.description,
-            settings=asdict(settings),
-            diagnostics=asdict(diagnostics),
-            complaints=diagnostics.complaints(),
-            checks=checks,
-        )
+        card = Card.of(self, arrays, patterns, len(used), seed, settings, diagnostics, checks)
         return FittedGamma(card, arrays, fitted)
 
     def load(self, folder: Path) -> "FittedGamma":
@@ -105,18 +91,11 @@ def choose_pairs(patterns: Patterns, pairs: int | None, seed: int) -> Ints:
     return np.sort(np.random.default_rng(seed).choice(count, pairs, replace=False))
 
 
-def thinned(draws: NDArray[Any]) -> NDArray[np.float32]:
-    """Draws [chain, draw, …] as [draw, …], evenly thinned, in single precision."""
-    flat = draws.reshape(-1, *draws.shape[2:])
-    index = np.arange(min(KEPT_DRAWS, len(flat))) * len(flat) // min(KEPT_DRAWS, len(flat))
-    return flat[index].astype(np.float32)
-
-
 def _population(arrays: dict[str, NDArray[Any]]) -> Population:
-    """The draws as predictions want them: in double precision, the draw last."""
+    """The draws as predictions want them: the draw last."""
 
-    def of(name: str) -> NDArray[np.float64]:
-        return np.ascontiguousarray(np.moveaxis(arrays[name], 0, -1).astype(float))
+    def of(name: str) -> Floats:
+        return draw_last(arrays[name])
 
     zeros = np.zeros(len(arrays["shape"]))
     products = len(arrays["product_id"])

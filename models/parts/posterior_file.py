@@ -3,21 +3,44 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import h5netcdf
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ModelError
+from toolkit.model import FitSettings
+from toolkit.tables import Floats, Patterns
+
+if TYPE_CHECKING:
+    from models.parts.sampling import Diagnostics
 
 POSTERIOR_FILE = "posterior.nc"
 CARD_FILE = "card.json"
 DEFLATE_LEVEL = 4
+KEPT_DRAWS = 1000
+"""So many draws of the population are kept, evenly spaced over all chains."""
 
 type Arrays = Mapping[str, NDArray[Any]]
+
+
+class Described(Protocol):
+    """What a version says of itself before any fit."""
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+
+    @property
+    def formulas(self) -> str:
+        """Their version."""
+
+    @property
+    def description(self) -> str:
+        """The model card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +59,33 @@ class Card:
     complaints: list[str]
     checks: list[dict[str, Any]] = field(default_factory=list)
     """Predictive checks, see ``checks.py``."""
+
+    @classmethod
+    def of(
+        cls,
+        model: Described,
+        arrays: Arrays,
+        patterns: Patterns,
+        rows: int,
+        seed: int,
+        settings: FitSettings,
+        diagnostics: "Diagnostics",
+        checks: list[dict[str, Any]],
+    ) -> "Card":
+        """The card of a fit of ``model`` to ``rows`` of ``patterns``, which gave ``arrays``."""
+        return cls(
+            model=model.name,
+            formulas=model.formulas,
+            version=digest(model.formulas, arrays),
+            as_of_date=patterns.as_of_date.isoformat(),
+            pairs=rows,
+            seed=seed,
+            description=model.description,
+            settings=asdict(settings),
+            diagnostics=asdict(diagnostics),
+            complaints=diagnostics.complaints(),
+            checks=checks,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +113,18 @@ class Fit:
     def save(self, folder: Path) -> None:
         """Write the posterior as netCDF and the card as JSON."""
         write_fit(folder, self.card, self.arrays)
+
+
+def thinned(draws: NDArray[Any]) -> NDArray[np.float32]:
+    """Draws [chain, draw, …] as [draw, …], evenly thinned, in single precision."""
+    flat = draws.reshape(-1, *draws.shape[2:])
+    kept = min(KEPT_DRAWS, len(flat))
+    return flat[np.arange(kept) * len(flat) // kept].astype(np.float32)
+
+
+def draw_last(draws: NDArray[Any]) -> Floats:
+    """Draws [draw, …] as predictions want them: [..., draw], in double precision."""
+    return np.ascontiguousarray(np.moveaxis(draws, 0, -1), dtype=float)
 
 
 def digest(formulas: str, arrays: Arrays) -> str:

@@ -12,23 +12,13 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
-from models.parts.activity import (
-    ALIVE,
-    DIP,
-    EXTRA,
-    FRAILTY,
-    RATE,
-    Activity,
-    BaseRates,
-    activity,
-    column,
-)
+from models.parts.activity import Activity, BaseRates, activity
 from models.parts.arrivals import arrivals
-from models.parts.gamma_model import arrivals_model
+from models.parts.arrivals_model import arrivals_model
+from models.parts.rhythm_coordinates import BLOCKS, LINEAR, Columns, Coordinates, Globals, mode_of
 from models.parts.season import Season
-from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT, weekly_likelihood
+from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
 from models.parts.weekly_op import log_likelihood
 from toolkit.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
 
@@ -38,27 +28,8 @@ KNOWN_DAYS = 56
 """A window needs so many days of history before it."""
 CENTRED_ORDERS = 20.0
 """An effect with so many orders is sampled half centred."""
-LINEAR = ("rate", "dip", "frailty", "alive")
-"""η, log δ, log τ and logit p, in the order of ``weekly_likelihood``."""
-BLOCKS = {"rate": RATE, "dip": DIP, "frailty": FRAILTY, "alive": ALIVE, "extra": EXTRA}
-CONSTANT = {
-    "rate": (-2.5, 2.0),
-    "dip": (-0.5, 1.0),
-    "frailty": (-0.7, 0.5),
-    "alive": (3.0, 2.0),
-    "extra": (-3.0, 1.5),
-}
-"""Mean and deviation of the constants' priors, where the columns are at their means."""
-SLOPE_SD = {"rate": 1.0, "frailty": 0.5, "alive": 1.0, "dip": 0.5, "extra": 1.0}
-LEAST_SCALE = 0.5
-"""All columns are logarithms or the like. One that hardly varies here may vary elsewhere."""
-DECLINE_SD = 0.03
-SHOCK_SD = 0.4
-"""Deviation of a product's shocks while the coordinates are looked for."""
 LEVEL_SD = 0.1
 """How far the level of one window lies from the next; four windows do not tell."""
-FALLING = ("customer_silence", "product_silence", "late")
-"""Whoever is silent for longer is not more likely to be alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,132 +122,19 @@ def _window_columns(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Globals:
-    """The coefficients and constants θ, one vector: priors N(mean, sd²), all of them unbounded.
-
-    A block of θ is a constant and the slopes of some columns, centred and scaled; a slope that
-    can only fall below zero is −exp(θ).
-    """
-
-    names: tuple[str, ...]
-    mean: Floats
-    sd: Floats
-
-    @classmethod
-    def prior(cls) -> "Globals":
-        """The names and priors of all of θ."""
-        names, mean, sd = [], [], []
-        for block, columns in BLOCKS.items():
-            names += [f"{block}_constant", *(f"{block}_{name}" for name in columns)]
-            falls = [block == "alive" and name in FALLING for name in columns]
-            mean += [CONSTANT[block][0], *(np.log(0.7) if falling else 0.0 for falling in falls)]
-            sd += [CONSTANT[block][1], *(1.0 if f else SLOPE_SD[block] for f in falls)]
-        return cls(
-            (*names, "log_dip_length", "decline"),
-            np.array([*mean, np.log(0.5), 0.0]),
-            np.array([*sd, 0.5, DECLINE_SD]),
-        )
-
-    def block(self, name: str) -> slice:
-        """Where a block stands in θ."""
-        start = self.names.index(f"{name}_constant")
-        return slice(start, start + 1 + len(BLOCKS[name]))
-
-
-class _Columns:
-    """The columns of one block for some rows, centred and scaled, after a column of ones."""
-
-    def __init__(self, data: "WindowData", block: str) -> None:
-        values = data.values[:, column(BLOCKS[block])]
-        self.mean = values.mean(axis=0)
-        self.scale = np.maximum(values.std(axis=0), LEAST_SCALE)
-        ones = np.ones((len(values), 1))
-        self.design = np.hstack([ones, (values - self.mean) / self.scale])
-        self.falls = np.array([False, *(block == "alive" and n in FALLING for n in BLOCKS[block])])
-
-    def slopes(self, theta: Any, exp: Any) -> Any:
-        """θ with what can only fall as the slope it stands for."""
-        if not self.falls.any():
-            return theta
-        kept: Floats = (~self.falls).astype(float)
-        return theta * kept - exp(theta * self.falls) * self.falls
-
-    def as_they_are(self, slopes: Any) -> Any:
-        """The constant and the slopes of the columns as they are."""
-        of_columns = slopes[1:] / self.scale
-        return pt.concatenate([[slopes[0] - pt.dot(self.mean, of_columns)], of_columns])
-
-
-def _mode(data: "WindowData", columns: dict[str, _Columns]) -> tuple[Floats, Floats]:
-    """Posterior mode of θ without shocks, and a root C of its covariance there, C Cᵀ.
-
-    The covariance has the products' shocks integrated out: a column that is the same for all pairs
-    of a product says less than the pairs are many.
-    """
-    prior = Globals.prior()
-    extra_rows = data.ordered.any(axis=1)
-    weeks, extra = data.ordered.sum(axis=1)[extra_rows], data.extra[extra_rows]
-    known = data.likelihood_data()
-    by = [np.empty(len(data.elapsed)) for _ in LINEAR]
-
-    def negative(theta: Floats) -> tuple[float, Floats]:
-        slopes = {b: columns[b].slopes(theta[prior.block(b)], np.exp) for b in BLOCKS}
-        parts = [columns[b].design @ slopes[b] for b in LINEAR]
-        ordered, elapsed, clock, log_season, node, weight = known
-        value, by_sigma, by_kappa = weekly_likelihood(
-            ordered, elapsed, clock, log_season, node, weight, parts[0], parts[1], parts[2],
-            parts[3], theta[-2], theta[-1], by[0], by[1], by[2], by[3],
-        )  # fmt: skip
-        gradient = np.zeros(len(theta))
-        gradient[-2:] = by_sigma, by_kappa
-        log_extra = np.minimum(columns["extra"].design[extra_rows] @ slopes["extra"], 5.0)
-        expected = weeks * np.exp(log_extra)
-        value += float((extra * log_extra - expected).sum())
-        for b, by_rows in zip(LINEAR, by, strict=True):
-            gradient[prior.block(b)] = columns[b].design.T @ by_rows
-        gradient[prior.block("extra")] = columns["extra"].design[extra_rows].T @ (extra - expected)
-        for b in BLOCKS:
-            gradient[prior.block(b)] *= np.where(columns[b].falls, slopes[b], 1.0)
-        off = (theta - prior.mean) / prior.sd
-        return 0.5 * float(off @ off) - value, off / prior.sd - gradient
-
-    def slope(theta: Floats) -> tuple[Floats, Floats]:
-        """The gradient by θ, and by each shock."""
-        gradient = negative(theta)[1]
-        return gradient, -np.bincount(data.product_window, by[LINEAR.index("rate")])
-
-    found = minimize(negative, prior.mean, jac=True, method="L-BFGS-B", options={"maxiter": 300})
-    theta, step = found.x, 1e-4
-    rows, by_shock = [], []
-    for shift in step * np.eye(len(theta)):
-        (up, shock_up), (down, shock_down) = slope(theta + shift), slope(theta - shift)
-        rows.append((up - down) / (2 * step))
-        by_shock.append((shock_up - shock_down) / (2 * step))
-    cross = np.array(by_shock)
-    own = cross[prior.names.index("rate_constant")]  # shifts η as a shock does
-    cross /= np.sqrt(np.maximum(own, 0.0) + 1.0 / SHOCK_SD**2)
-    curvature = np.array(rows) - cross @ cross.T
-    values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
-    least = 1.0 / prior.sd.max() ** 2  # the prior alone curves as much
-    root: Floats = axes / np.sqrt(np.maximum(values, least))
-    return theta, root
-
-
-def build_model(data: "WindowData") -> pm.Model:
+def build_model(data: WindowData) -> pm.Model:
     """The model of ``data``; coefficients are saved for the columns as they are.
 
-    Sampled are coordinates ξ with θ = mode + C ξ, in which the posterior is nearly round.
+    θ is sampled in coordinates in which its posterior is nearly round.
     """
     prior = Globals.prior()
-    columns = {block: _Columns(data, block) for block in BLOCKS}
-    mode, root = _mode(data, columns)
-    inverse = np.linalg.inv(root)
+    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    mode, root = mode_of(data, columns)
     with pm.Model() as model:
-        xi = pm.MvNormal(
-            "xi_raw", inverse @ (prior.mean - mode), cov=(inverse * prior.sd**2) @ inverse.T
-        )
-        theta = mode + pt.dot(root, xi)
+        theta = pm.Normal(
+            "theta_raw", prior.mean, prior.sd, shape=len(mode), initval=mode,
+            default_transform=Coordinates(mode, root, columns),
+        )  # fmt: skip
         slopes = {b: columns[b].slopes(theta[prior.block(b)], pt.exp) for b in BLOCKS}
         for block in BLOCKS:
             pm.Deterministic(block, columns[block].as_they_are(slopes[block]))

@@ -1,6 +1,6 @@
 """``rhythm`` as a version: fitting, predicting, saving."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,11 +20,10 @@ from models.parts.activity import (
     column,
 )
 from models.parts.arrivals import WINDOW_DAYS, arrivals
-from models.parts.gamma_version import URN_WEIGHT, thinned
-from models.parts.posterior_file import Card, Fit, digest, read_fit
+from models.parts.posterior_file import Card, Fit, draw_last, read_fit, thinned
 from models.parts.results import Results
 from models.parts.season import Season
-from models.parts.sizes import sizes_by_pair
+from models.parts.sizes import URN_WEIGHT, sizes_by_pair
 from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
 from models.parts.weekly_paths import (
     REACH_WEEKS,
@@ -84,18 +83,8 @@ class RhythmVersion:
             "season": season.effects,
             "base_rates": np.array([base.per_day, base.per_visit]),
         } | {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
-        card = Card(
-            model=self.name,
-            formulas=self.formulas,
-            version=digest(self.formulas, arrays),
-            as_of_date=patterns.as_of_date.isoformat(),
-            pairs=len(data.elapsed),
-            seed=seed,
-            description=self.description,
-            settings=asdict(settings),
-            diagnostics=asdict(diagnostics),
-            complaints=diagnostics.complaints(),
-        )
+        rows = len(data.elapsed)
+        card = Card.of(self, arrays, patterns, rows, seed, settings, diagnostics, checks=[])
         return FittedRhythm.of(card, arrays)
 
     def load(self, folder: Path) -> "FittedRhythm":
@@ -115,10 +104,7 @@ class FittedRhythm(Fit):
     @classmethod
     def of(cls, card: Card, arrays: dict[str, NDArray[Any]]) -> "FittedRhythm":
         """From what is saved."""
-        a = {
-            name: np.ascontiguousarray(np.moveaxis(array, 0, -1).astype(float))
-            for name, array in arrays.items()
-        }
+        a = {name: draw_last(array) for name, array in arrays.items()}
         draws = Coefficients(
             rate=a["rate"],
             dip=a["dip"],

@@ -14,6 +14,9 @@ import numpy as np
 from models.parts.vector import compiled
 from toolkit.tables import Floats, Ints, Patterns
 
+URN_WEIGHT = 2.0
+"""The product's sizes weigh as much as so many of the pair's own."""
+
 
 @compiled
 def draw_size(

@@ -12,6 +12,7 @@ import duckdb
 
 from models.pair_conjugate import MODEL
 from models.parts.forecast import simulate_paths
+from models.parts.results import Results
 from tests.bench import numpy_twin
 from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, seconds
 from tests.bench.fits import measure_fits
@@ -69,10 +70,11 @@ def _kernel(conn: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[Figure]:
     patterns, _ = PatternAnalyzer(as_source(conn)).analyze(events)
     patterns = patterns.select(patterns.split(30_000)[0])
     posterior, new_pairs = MODEL.posterior(patterns), MODEL.new_pairs(patterns)
-    shape = HORIZON_WEEKS, DRAWS
+    products = len(patterns.product_offsets()[0])
 
     def kernel() -> object:
-        return simulate_paths(patterns, posterior, new_pairs, MODEL.urn_weight, shape, Streams(1))
+        results = Results.empty(products, len(patterns), DRAWS, HORIZON_WEEKS)
+        return simulate_paths(patterns, posterior, new_pairs, MODEL.urn_weight, Streams(1), results)
 
     def prediction() -> object:
         return MODEL.predict(patterns, weeks=HORIZON_WEEKS, draws=DRAWS, streams=Streams(1))

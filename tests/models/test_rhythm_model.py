@@ -1,17 +1,23 @@
 """The PyMC model of ``rhythm``: its prior as stated, known coefficients recovered."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytensor.tensor as pt
 import pytest
+from pytensor import function
 
 from models.parts.activity import ALIVE, COLUMNS, DIP, EXTRA, FRAILTY, RATE, column
-from models.parts.rhythm_model import (
+from models.parts.rhythm_coordinates import (
     BLOCKS,
     CONSTANT,
     LEAST_SCALE,
+    Columns,
+    Coordinates,
     Globals,
-    WindowData,
-    build_model,
+    mode_of,
 )
+from models.parts.rhythm_model import WindowData, build_model
 from models.parts.sampling import draw_prior, sample
 from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
 from models.rhythm import MODEL
@@ -114,6 +120,40 @@ def test_the_prior_is_the_one_of_the_card_whatever_the_coordinates(data):
             assert slope.std() == pytest.approx(prior.sd[at], rel=0.06)
 
 
+def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
+    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    mode, root = mode_of(data, columns)
+    coordinates = Coordinates(mode, root, columns)
+    x = pt.dvector()
+    theta_at = function([x], coordinates.backward(x), mode="FAST_COMPILE")
+    back = function([x], coordinates.forward(x), mode="FAST_COMPILE")
+    assert theta_at(np.zeros(len(mode))) == pytest.approx(mode)
+    rng, step = np.random.default_rng(6), 1e-5
+    for _ in range(3):
+        xi = 3.0 * rng.standard_normal(len(mode))
+        assert back(theta_at(xi)) == pytest.approx(xi)
+        jacobian = [
+            (theta_at(xi + shift) - theta_at(xi - shift)) / (2 * step)
+            for shift in step * np.eye(len(mode))
+        ]
+        log_determinant = np.linalg.slogdet(np.array(jacobian))[1]
+        assert coordinates.log_jac_det(x).eval() == pytest.approx(log_determinant, abs=1e-4)
+
+
+def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
+    """There dθ/dξ is the root of the covariance at the mode: the bends are shears about it."""
+    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    mode, root = mode_of(data, columns)
+    coordinates = Coordinates(mode, root, columns)
+    x = pt.dvector()
+    theta_at = function([x], coordinates.backward(x), mode="FAST_COMPILE")
+    step = 1e-5
+    by_xi = np.array([
+        (theta_at(shift) - theta_at(-shift)) / (2 * step) for shift in step * np.eye(len(mode))
+    ])  # fmt: skip
+    assert pytest.approx(root, abs=1e-5 * np.abs(root).max()) == by_xi.T
+
+
 def test_the_gradient_is_that_of_differences(data):
     model = build_model(data)
     logp, dlogp = model.compile_logp(), model.compile_dlogp()
@@ -138,13 +178,11 @@ def test_a_column_that_hardly_varies_gets_no_huge_slope(data):
     values = data.values.copy()
     at = COLUMNS.index("visit_very_overdue")
     values[:, at] *= 1e-4
-    still = WindowData(*(
-        values if name == "values" else getattr(data, name) for name in data.__slots__
-    ))  # fmt: skip
-    slopes = draw_prior(build_model(still), 1000, 1)["rate"][
-        :, 1 + RATE.index("visit_very_overdue")
-    ]
-    assert slopes.std() == pytest.approx(1 / LEAST_SCALE, rel=0.15)
+    model = build_model(replace(data, values=values))
+    slopes = draw_prior(model, 1000, 1)["rate"]
+    assert slopes[:, 1 + RATE.index("visit_very_overdue")].std() == pytest.approx(
+        1 / LEAST_SCALE, rel=0.15
+    )
 
 
 def test_a_history_too_short_for_a_window_is_refused():

@@ -1,0 +1,248 @@
+"""Coordinates in which the posterior of ``rhythm``'s coefficients is nearly round.
+
+A sampler moves freely where no direction is much longer than another and none is bent. θ is taken
+about its posterior mode, in units of its deviations there, with two bends taken out:
+
+Pairs with few orders tell only of p · h, how likely they are alive times how often they order if
+so: where log p falls, the rate's coefficients have to rise. They are counted from there,
+
+    y_rate = θ_rate + P log p(θ_alive),
+
+P the regression of log p on the rate's columns. And log odds of being alive fall with silence as
+a − s x, known best where pairs fall silent, not at x = 0; with s = exp(θ) this is no straight line
+in θ, but it is one in s:
+
+    y_a = a − m · slopes,
+
+m the regression of a on the falling slopes by their covariance at the mode. Both are shears, of
+Jacobian 1; then y = mode + C ξ, C Cᵀ the covariance at the mode.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pymc.logprob.transforms import Transform
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit
+
+from models.parts.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, column
+from models.parts.weekly import weekly_likelihood
+from toolkit.tables import Floats
+
+if TYPE_CHECKING:
+    from models.parts.rhythm_model import WindowData
+
+LINEAR = ("rate", "dip", "frailty", "alive")
+"""η, log δ, log τ and logit p, in the order of ``weekly_likelihood``."""
+BLOCKS = {"rate": RATE, "dip": DIP, "frailty": FRAILTY, "alive": ALIVE, "extra": EXTRA}
+CONSTANT = {
+    "rate": (-2.5, 2.0),
+    "dip": (-0.5, 1.0),
+    "frailty": (-0.7, 0.5),
+    "alive": (3.0, 2.0),
+    "extra": (-3.0, 1.5),
+}
+"""Mean and deviation of the constants' priors, where the columns are at their means."""
+SLOPE_SD = {"rate": 1.0, "frailty": 0.5, "alive": 1.0, "dip": 0.5, "extra": 1.0}
+FALLING = {"alive": ("customer_silence", "product_silence", "late")}
+"""Whoever is silent for longer is not more likely to be alive."""
+FALL = (float(np.log(0.7)), 1.0)
+"""Mean and deviation of log(−slope) of what can only fall."""
+LEAST_SCALE = 0.5
+"""All columns are logarithms or the like. One that hardly varies here may vary elsewhere."""
+DECLINE_SD = 0.03
+SHOCK_SD = 0.4
+"""Deviation of a product's shocks while the coordinates are looked for."""
+REGRESSED_ROWS = 4000
+"""So many rows tell how log p follows the rate's columns."""
+
+
+def falls(block: str) -> NDArray[np.bool_]:
+    """Which of a block's columns have slopes that can only fall below zero, [columns]."""
+    return np.array([name in FALLING.get(block, ()) for name in BLOCKS[block]])
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The coefficients and constants θ, one vector: priors N(mean, sd²), all of them unbounded.
+
+    A block of θ is a constant and the slopes of some columns, centred and scaled; a slope that
+    can only fall below zero is −exp(θ).
+    """
+
+    names: tuple[str, ...]
+    mean: Floats
+    sd: Floats
+
+    @classmethod
+    def prior(cls) -> "Globals":
+        """The names and priors of all of θ."""
+        names, mean, sd = [], [], []
+        for block, columns in BLOCKS.items():
+            falling = falls(block)
+            names += [f"{block}_constant", *(f"{block}_{name}" for name in columns)]
+            mean += [CONSTANT[block][0], *np.where(falling, FALL[0], 0.0)]
+            sd += [CONSTANT[block][1], *np.where(falling, FALL[1], SLOPE_SD[block])]
+        return cls(
+            (*names, "log_dip_length", "decline"),
+            np.array([*mean, np.log(0.5), 0.0]),
+            np.array([*sd, 0.5, DECLINE_SD]),
+        )
+
+    def block(self, name: str) -> slice:
+        """Where a block stands in θ."""
+        start = self.names.index(f"{name}_constant")
+        return slice(start, start + 1 + len(BLOCKS[name]))
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of one block for some rows, centred and scaled, after a column of ones."""
+
+    mean: Floats  # [columns]
+    scale: Floats  # [columns]
+    design: Floats  # [rows, 1 + columns]
+    falls: NDArray[np.bool_]  # [1 + columns]
+
+    @classmethod
+    def of(cls, values: Floats, block: str) -> "Columns":
+        """From the ``values`` of all columns, [rows, COLUMNS]."""
+        own = values[:, column(BLOCKS[block])]
+        mean, scale = own.mean(axis=0), np.maximum(own.std(axis=0), LEAST_SCALE)
+        design = np.hstack([np.ones((len(own), 1)), (own - mean) / scale])
+        return cls(mean, scale, design, np.append(False, falls(block)))
+
+    def slopes(self, theta: Any, exp: Any) -> Any:
+        """θ with what can only fall as the slope it stands for."""
+        if not self.falls.any():
+            return theta
+        kept: Floats = (~self.falls).astype(float)
+        return theta * kept - exp(theta * self.falls) * self.falls
+
+    def by_theta(self, slopes: Floats) -> Floats:
+        """d slopes / dθ."""
+        return np.where(self.falls, slopes, 1.0)
+
+    def as_they_are(self, slopes: Any) -> Any:
+        """The constant and the slopes of the columns as they are."""
+        of_columns = slopes[1:] / self.scale
+        return pt.concatenate([[slopes[0] - pt.dot(self.mean, of_columns)], of_columns])
+
+
+class Coordinates(Transform):
+    """θ to ξ and back, see above. ``mode`` and ``root`` are what ``mode_of`` returns."""
+
+    name = "coordinates"
+    ndim_supp = 1
+
+    def __init__(self, mode: Floats, root: Floats, columns: dict[str, Columns]) -> None:
+        prior = Globals.prior()
+        self.rate, self.alive = prior.block("rate"), prior.block("alive")
+        self.columns = columns["alive"]
+        rows = len(columns["rate"].design)
+        some = np.random.default_rng(rows).permutation(rows)[:REGRESSED_ROWS]
+        design, self.design = columns["rate"].design[some], self.columns.design[some]
+        ridge = np.eye(design.shape[1])
+        self.regression = np.linalg.solve(design.T @ design + ridge, design.T)
+        slopes = self.columns.slopes(mode[self.alive], np.exp)
+        logit = self.design @ slopes
+        by_alive = expit(-logit)[:, None] * self.design * self.columns.by_theta(slopes)
+        shear = np.eye(len(mode))
+        shear[self.rate, self.alive] = self.regression @ by_alive
+        root = shear @ root
+        falling = np.flatnonzero(self.columns.falls)
+        constant, at = self.alive.start, self.alive.start + falling
+        covariance, steepness = root @ root.T, slopes[falling]
+        by_fall = np.linalg.solve(covariance[np.ix_(at, at)], covariance[constant, at]) / steepness
+        self.by_slope = np.zeros(len(slopes))
+        self.by_slope[falling] = by_fall
+        shear = np.eye(len(mode))
+        shear[constant, at] = -by_fall * steepness
+        self.root = shear @ root
+        self.inverse = np.linalg.inv(self.root)
+        self.centre = mode.copy()
+        self.centre[self.rate] += self.regression @ log_expit(logit)
+        self.centre[constant] -= by_fall @ steepness
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        """θ at coordinates ξ."""
+        y = self.centre + pt.dot(self.root, value)
+        y = pt.inc_subtensor(y[self.alive.start], self._by_falls(y))
+        return pt.inc_subtensor(y[self.rate], -self._by_alive(y))
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        """ξ of coefficients θ."""
+        y = pt.inc_subtensor(value[self.rate], self._by_alive(value))
+        y = pt.inc_subtensor(y[self.alive.start], -self._by_falls(value))
+        return pt.dot(self.inverse, y - self.centre)
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        """log |det C|."""
+        return pt.constant(np.linalg.slogdet(self.root)[1])
+
+    def _by_alive(self, theta: Any) -> Any:
+        """P log p, [1 + rate's columns]."""
+        logit = pt.dot(self.design, self.columns.slopes(theta[self.alive], pt.exp))
+        return pt.dot(self.regression, -pt.softplus(-logit))
+
+    def _by_falls(self, theta: Any) -> Any:
+        """m · slopes."""
+        return pt.dot(self.by_slope, self.columns.slopes(theta[self.alive], pt.exp))
+
+
+def mode_of(data: "WindowData", columns: dict[str, Columns]) -> tuple[Floats, Floats]:
+    """Posterior mode of θ without shocks, and a root C of its covariance there, C Cᵀ.
+
+    The covariance has the products' shocks integrated out: a column that is the same for all pairs
+    of a product says less than the pairs are many.
+    """
+    prior = Globals.prior()
+    extra_rows = data.ordered.any(axis=1)
+    weeks, extra = data.ordered.sum(axis=1)[extra_rows], data.extra[extra_rows]
+    known = data.likelihood_data()
+    by = [np.empty(len(data.elapsed)) for _ in LINEAR]
+
+    def negative(theta: Floats) -> tuple[float, Floats]:
+        slopes = {b: columns[b].slopes(theta[prior.block(b)], np.exp) for b in BLOCKS}
+        parts = [columns[b].design @ slopes[b] for b in LINEAR]
+        ordered, elapsed, clock, log_season, node, weight = known
+        value, by_sigma, by_kappa = weekly_likelihood(
+            ordered, elapsed, clock, log_season, node, weight, parts[0], parts[1], parts[2],
+            parts[3], theta[-2], theta[-1], by[0], by[1], by[2], by[3],
+        )  # fmt: skip
+        gradient = np.zeros(len(theta))
+        gradient[-2:] = by_sigma, by_kappa
+        log_extra = np.minimum(columns["extra"].design[extra_rows] @ slopes["extra"], 5.0)
+        expected = weeks * np.exp(log_extra)
+        value += float((extra * log_extra - expected).sum())
+        for b, by_rows in zip(LINEAR, by, strict=True):
+            gradient[prior.block(b)] = columns[b].design.T @ by_rows
+        gradient[prior.block("extra")] = columns["extra"].design[extra_rows].T @ (extra - expected)
+        for b in BLOCKS:
+            gradient[prior.block(b)] *= columns[b].by_theta(slopes[b])
+        off = (theta - prior.mean) / prior.sd
+        return 0.5 * float(off @ off) - value, off / prior.sd - gradient
+
+    def slope(theta: Floats) -> tuple[Floats, Floats]:
+        """The gradient by θ, and by each shock."""
+        gradient = negative(theta)[1]
+        return gradient, -np.bincount(data.product_window, by[LINEAR.index("rate")])
+
+    found = minimize(negative, prior.mean, jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    theta, step = found.x, 1e-4
+    rows, by_shock = [], []
+    for shift in step * np.eye(len(theta)):
+        (up, shock_up), (down, shock_down) = slope(theta + shift), slope(theta - shift)
+        rows.append((up - down) / (2 * step))
+        by_shock.append((shock_up - shock_down) / (2 * step))
+    cross = np.array(by_shock)
+    own = cross[prior.names.index("rate_constant")]  # shifts η as a shock does
+    cross /= np.sqrt(np.maximum(own, 0.0) + 1.0 / SHOCK_SD**2)
+    curvature = np.array(rows) - cross @ cross.T
+    values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
+    least = 1.0 / prior.sd.max() ** 2  # the prior alone curves as much
+    root: Floats = axes / np.sqrt(np.maximum(values, least))
+    return theta, root
