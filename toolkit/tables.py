@@ -110,7 +110,7 @@ class Patterns:
         total = (events.day[last] - events.day[first]).astype(float)
         mean = _ratio(total, m)
         deviation = interval - np.repeat(mean, order_count)
-        std = np.sqrt(_ratio(_sum_by_pair(deviation**2, first), m - 1))
+        std = np.sqrt(_ratio(sum_from(deviation**2, first), m - 1))
         return cls(
             events=events,
             customer_days=customer_days,
@@ -119,12 +119,12 @@ class Patterns:
             customer_id=events.customer_id[first],
             order_count=order_count,
             interval_sum=total,
-            interval_log_sum=_sum_by_pair(np.log(interval), first),
+            interval_log_sum=sum_from(np.log(interval), first),
             mean_interval=mean,
             std_interval=std,
             cv=_ratio(std, mean),
             open_interval=-events.day[last].astype(float),
-            total_quantity=_sum_by_pair(events.quantity, first),
+            total_quantity=sum_from(events.quantity, first),
         )
 
     def __len__(self) -> int:
@@ -161,11 +161,7 @@ class Patterns:
 
     def sum_by_product(self, values: Floats) -> Floats:
         """Sums over each product's pairs of ``values`` [pairs, …], [products, …]."""
-        _, offset = self.product_offsets()
-        if not len(self):
-            return values
-        sums: Floats = np.add.reduceat(values, offset[:-1])
-        return sums
+        return sum_from(values, self.product_offsets()[1][:-1])
 
     def split(self, pairs: int) -> list[NDArray[np.bool_]]:
         """Masks that cut the table into runs of whole products of about ``pairs`` pairs.
@@ -249,11 +245,11 @@ def _starts(*keys: Ints) -> Ints:
     return np.flatnonzero(changed)
 
 
-def _sum_by_pair(values: Floats, first: Ints) -> Floats:
-    """Sums of each pair's values, NaN counted as nothing, [pairs]."""
-    if not len(first):
-        return np.zeros(0)
-    sums: Floats = np.add.reduceat(np.nan_to_num(values), first)
+def sum_from(values: Floats, start: Ints) -> Floats:
+    """Sums of the stretches that begin at ``start``, NaN counted as nothing, [stretches, …]."""
+    if not len(start):
+        return np.zeros((0, *values.shape[1:]))
+    sums: Floats = np.add.reduceat(np.nan_to_num(values), start)
     return sums
 
 

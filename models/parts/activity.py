@@ -6,6 +6,7 @@ orders over the faded days, held to the product's rate where there are few.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from models.parts.season import Season
 from models.parts.vector import compiled
 from toolkit.errors import ModelError
-from toolkit.tables import CustomerDays, Floats, Ints, Patterns
+from toolkit.tables import CustomerDays, Floats, Ints, Patterns, sum_from
 
 HALF_LIVES = (30, 90, 270, 900)
 LONG, LONGER = 270, 900
@@ -73,36 +74,18 @@ def base_rates(patterns: Patterns, season: Season) -> BaseRates:
 def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
     """The rows of all pairs in ``patterns``, and of a new pair for each of its products."""
     s = _Sums.of(patterns, season)
-    n_products = len(s.product_start)
-    new = np.arange(len(patterns) + n_products) >= len(patterns)
-    product = np.concatenate([s.product, np.arange(n_products)])
-    zero = np.zeros(n_products)
-
-    def of_pairs(values: Floats) -> Floats:
-        return np.concatenate([values, zero])
-
-    faded_days, age = s.faded_days[LONG], s.age
-    product_rate = (s.by_product(s.repeat[LONG]) + PRODUCT_DAYS * base.per_day) / (
-        s.by_product(faded_days[age]) + PRODUCT_DAYS
-    )
-    product_rate_by_visit = (
-        s.by_product(s.repeat[LONG]) + PRODUCT_CUSTOMER_DAYS * base.per_visit
-    ) / (s.by_product(s.visits) + PRODUCT_CUSTOMER_DAYS)
-    own_orders = OWN_ORDERS + of_pairs(s.repeat[LONG])
-    own_rate = np.log(own_orders / (OWN_ORDERS / product_rate[product] + of_pairs(faded_days[age])))
-    own_rate_by_visit = np.log(
-        own_orders / (OWN_ORDERS / product_rate_by_visit[product] + of_pairs(s.visits))
-    )
+    of_pairs = s.with_new_pairs
+    own_rate = s.own_rate(s.faded_days[LONG][s.age], PRODUCT_DAYS, base.per_day)
+    own_rate_by_visit = s.own_rate(s.visits, PRODUCT_CUSTOMER_DAYS, base.per_visit)
     customer = s.customer_rows()
     elapsed_days = of_pairs(patterns.open_interval)
     late, fresh = np.log(elapsed_days + 3.5) + own_rate, np.log(3.5) + own_rate
-    visits_since = of_pairs(s.visits_since.astype(float))
+    visits_since = of_pairs(s.visits_since)
     late_by_visit = np.log(visits_since + 0.5) + own_rate_by_visit
     fresh_by_visit = np.log(0.5) + own_rate_by_visit
     visit_late = np.log(customer["silence"] + 3.5) + customer["rate"]
-    trend, long_trend, product_silence = s.product_columns(product, new)
-    repeated = of_pairs((patterns.order_count > 1).astype(float)) > 0
-    intervals = np.maximum(of_pairs(patterns.interval_count.astype(float)), 1.0)
+    trend, long_trend, product_silence = s.product_columns()
+    intervals = of_pairs(patterns.interval_count)
     last_interval = np.log(of_pairs(s.last_interval) + 3.0) + own_rate
     columns = {
         "own_rate": own_rate,
@@ -119,11 +102,11 @@ def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
         "overdue_by_visit": np.maximum(late_by_visit, 0.0),
         "product_trend": trend,
         "product_long_trend": long_trend,
-        "last_interval_short": np.where(repeated, np.minimum(last_interval, 0.0), 0.0),
+        "last_interval_short": np.where(intervals > 0, np.minimum(last_interval, 0.0), 0.0),
         "orders": np.log(OWN_ORDERS + of_pairs(s.repeat[LONGER])),
         "irregularity": of_pairs(s.irregularity),
-        "one_over_intervals": np.where(repeated, 1.0 / intervals, 0.0),
-        "recent_orders": np.log(own_orders),
+        "one_over_intervals": np.where(intervals > 0, 1.0 / np.maximum(intervals, 1.0), 0.0),
+        "recent_orders": np.log(OWN_ORDERS + of_pairs(s.repeat[LONG])),
         "customer_silence": np.log((customer["silence"] + 7.0) / 14.0),
         "product_silence": product_silence,
     }
@@ -179,8 +162,8 @@ class _Sums:
             faded[h] = np.append(0.0, np.cumsum(weight * level))
             mean_level[h] = faded[h][SEASON_DAYS] / weight[:SEASON_DAYS].sum()
             order = np.exp2(events.day / h)
-            repeat[h] = _sums_from(np.where(is_first, 0.0, order), first)
-            all_orders[h] = _sums_from(order, first)
+            repeat[h] = sum_from(np.where(is_first, 0.0, order), first)
+            all_orders[h] = sum_from(order, first)
         visits, visits_since = _visits(
             customer, customer_start, days.day, np.exp2(days.day / LONG), first_day, last_day
         )
@@ -206,18 +189,38 @@ class _Sums:
 
     def by_product(self, values: Floats) -> Floats:
         """Sums over each product's pairs, [products]."""
-        return _sums_from(values, self.product_start)
+        return sum_from(values, self.product_start)
 
-    def product_columns(
-        self, product: Ints, new: NDArray[np.bool_]
-    ) -> tuple[Floats, Floats, Floats]:
-        """Trend, long trend and log silence of the ``product`` of each row.
+    def with_new_pairs(self, values: NDArray[Any]) -> Floats:
+        """Values of the pairs, and 0 for each product's new one, [pairs + products]."""
+        return np.append(values, np.zeros(len(self.product_start)))
+
+    def own_rate(self, exposure: Floats, prior: float, prior_rate: float) -> Floats:
+        """Log of each row's repeat orders per unit of ``exposure`` [pairs], both faded.
+
+        It is held to its product's rate, and that one, by ``prior`` units, to ``prior_rate``.
+        """
+        orders = self.repeat[LONG]
+        of_product = (self.by_product(orders) + prior * prior_rate) / (
+            self.by_product(exposure) + prior
+        )
+        products = np.arange(len(self.product_start))
+        held = OWN_ORDERS / of_product[np.concatenate([self.product, products])]
+        rate: Floats = np.log(
+            (OWN_ORDERS + self.with_new_pairs(orders)) / (held + self.with_new_pairs(exposure))
+        )
+        return rate
+
+    def product_columns(self) -> tuple[Floats, Floats, Floats]:
+        """Trend, long trend and log silence of each row's product.
 
         A new customer's order ends the silence.
         """
+        n_products = len(self.product_start)
+        product = np.concatenate([self.product, np.arange(n_products)])
         n = {h: self.by_product(self.all_orders[h]) for h in HALF_LIVES}
         silence = np.minimum.reduceat(self.patterns.open_interval, self.product_start)[product]
-        silence[new] = 0.0
+        silence[len(self.product) :] = 0.0
         age = np.maximum.reduceat(self.age, self.product_start).astype(float)
         known_days = _memory(LONGER) * (1.0 - np.exp2(-age / LONGER))
         level = self.mean_level
@@ -237,11 +240,11 @@ class _Sums:
         start = self.customer_start[:-1]
         day, products = self.days.day, self.days.products.astype(float)
         fade = {h: np.exp2(day / h) for h in (30, LONG)}
-        visits = _sums_from(fade[LONG], start)
-        lines = {h: _sums_from(fade[h] * products, start) for h in (30, LONG)}
+        visits = sum_from(fade[LONG], start)
+        lines = {h: sum_from(fade[h] * products, start) for h in (30, LONG)}
         weekdays = np.zeros((len(start), 7))
         for i in range(7):
-            weekdays[:, i] = _sums_from(np.where(day % 7 == i, fade[LONG], 0.0), start)
+            weekdays[:, i] = sum_from(np.where(day % 7 == i, fade[LONG], 0.0), start)
         first, last = day[start], day[self.customer_start[1:] - 1]
         level = self.mean_level
         columns = {
@@ -274,21 +277,11 @@ def _twelve_weeks(faded: Floats, half_life: int) -> Floats:
     return 2.0 + faded / _memory(half_life) * 84.0
 
 
-def _sums_from(values: Floats, start: Ints) -> Floats:
-    """Sums of the stretches that begin at ``start``, [stretches]."""
-    if not len(start):
-        return np.zeros(0)
-    sums: Floats = np.add.reduceat(values, start)
-    return sums
-
-
 def _irregularity(patterns: Patterns, interval: Floats) -> Floats:
     """Log of the deviation of log intervals, centred; 0 with fewer than two, [pairs]."""
     m = np.maximum(patterns.interval_count, 1)
-    log_interval = np.log(interval)
-    first = patterns.event_offset[:-1]
-    mean = _sums_from(log_interval, first) / m
-    variance = _sums_from(log_interval**2, first) / m - mean**2
+    squares = sum_from(np.log(interval) ** 2, patterns.event_offset[:-1])
+    variance = squares / m - (patterns.interval_log_sum / m) ** 2
     spread = np.log(0.2 + np.sqrt(np.maximum(variance, 0.0))) + 0.3
     irregularity: Floats = np.where(patterns.interval_count > 1, spread, 0.0)
     return irregularity

@@ -62,10 +62,7 @@ def fitted(*draws):
 
 
 def slow_paths(model, patterns, row, draw, paths, rng):
-    """Order counts by week [paths, WEEKS] of a row of ``activity``, week by week.
-
-    A new pair's row starts with an order in a week of its own, before the first.
-    """
+    """Order counts by week [paths, WEEKS] of a row of ``activity``, week by week."""
     known = activity(patterns, model.season, model.base)
     values = dict(draw)
     for name, columns in (
