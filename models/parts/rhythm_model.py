@@ -47,6 +47,17 @@ class WindowData:
     arrived: Floats  # first orders, of each product counted
     arrival_days: Floats  # days in which they were counted
 
+    def outcomes(self) -> dict[str, Floats]:
+        """What happened, as the model wants it; all else was known before."""
+        order_weeks = self.ordered.sum(axis=1).astype(float)
+        return {
+            "ordered": np.ascontiguousarray(self.ordered.T, dtype=float),
+            "order_weeks": order_weeks,
+            "extra_count": self.extra,
+            "told": np.bincount(self.product_window, order_weeks),
+            "arrived_orders": self.arrived,
+        }
+
     def likelihood_data(self) -> tuple[Any, ...]:
         """What ``weekly_likelihood`` takes besides parameters."""
         ordered = np.ascontiguousarray(self.ordered.T, dtype=float)
@@ -122,15 +133,24 @@ def _window_columns(
     )
 
 
-def build_model(data: WindowData) -> pm.Model:
+def build_model(data: WindowData, *, exchangeable: bool = False) -> pm.Model:
     """The model of ``data``; coefficients are saved for the columns as they are.
 
-    θ is sampled in coordinates in which its posterior is nearly round.
+    θ is sampled in coordinates in which its posterior is nearly round. ``exchangeable``: in those
+    of its prior instead, and the model can then be given the ``outcomes`` of other windows of the
+    same rows.
     """
     prior = Globals.prior()
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    mode, root = mode_of(data, columns)
+    mode, root = prior.mean, np.diag(prior.sd)
+    ordering: Any = slice(None)
+    if not exchangeable:
+        mode, root = mode_of(data, columns)
+        ordering = data.ordered.any(axis=1)
     with pm.Model() as model:
+        outcomes: dict[str, Any] = data.outcomes()
+        if exchangeable:
+            outcomes = {name: pm.Data(name, outcome) for name, outcome in outcomes.items()}
         theta = pm.Normal(
             "theta_raw", prior.mean, prior.sd, shape=len(mode), initval=mode,
             default_transform=Coordinates(mode, root, columns),
@@ -141,28 +161,28 @@ def build_model(data: WindowData) -> pm.Model:
         pm.Deterministic("log_dip_length", theta[-2])
         pm.Deterministic("decline", theta[-1])
         eta, *rest = (pt.dot(columns[b].design, slopes[b]) for b in LINEAR)
-        parameters = (eta + _shocks(data), *rest, theta[-2], theta[-1])
-        pm.Potential("weeks", log_likelihood(data.likelihood_data(), parameters))
-        weeks = data.ordered.sum(axis=1)
-        log_extra = pt.dot(columns["extra"].design[weeks > 0], slopes["extra"])
-        mean = weeks[weeks > 0] * pt.exp(log_extra)
-        pm.Poisson("extra_orders", mean, observed=data.extra[weeks > 0])
-        arrivals_model(data.arrived, data.arrival_days)
+        parameters = (eta + _shocks(data, outcomes["told"]), *rest, theta[-2], theta[-1])
+        known = (outcomes["ordered"], *data.likelihood_data()[1:])
+        pm.Potential("weeks", log_likelihood(known, parameters))
+        weeks, extra = outcomes["order_weeks"][ordering], outcomes["extra_count"][ordering]
+        log_extra = pt.dot(columns["extra"].design[ordering], slopes["extra"])
+        pm.Potential("extra_orders", pt.sum(extra * log_extra - weeks * pt.exp(log_extra)))
+        arrivals_model(outcomes["arrived_orders"], data.arrival_days)
     return model
 
 
-def _shocks(data: WindowData) -> Any:
+def _shocks(data: WindowData, told: Any) -> Any:
     """What all pairs of a window share, and all of a product in it, on the log scale, [rows].
 
     The window to be forecast will have some of its own: ``next_level``, and ``product_shock``
-    times a normal number.
+    times a normal number. ``told``: order weeks of each product and window.
     """
     windows = int(data.window.max()) + 1
     level = LEVEL_SD * pm.Normal("level_raw", 0.0, 1.0, shape=windows + 1)
     pm.Deterministic("next_level", level[windows])
     scale = pm.HalfNormal("product_shock", 0.5)
-    orders = np.bincount(data.product_window, data.ordered.sum(axis=1))
-    centred = orders / (orders + CENTRED_ORDERS)
-    product = pm.Normal("product_raw", 0.0, scale**centred, shape=len(orders))
+    groups = int(data.product_window.max()) + 1
+    centred = told / (told + CENTRED_ORDERS)
+    product = pm.Normal("product_raw", 0.0, scale**centred, shape=groups)
     effect = product * scale ** (1.0 - centred)
     return level[data.window] + effect[data.product_window]

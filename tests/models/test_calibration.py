@@ -2,14 +2,20 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 from scipy.special import betaln, gammaln, logsumexp
 
+from models.parts.activity import column
 from models.parts.collapsed import collapsed_likelihood
 from models.parts.population import doublings
-from tests.sbc.calibration import RANKED_DRAWS, Calibration
-from tests.sbc.gamma import SUBJECTS, GammaSubject, history
+from models.parts.rhythm_coordinates import BLOCKS
+from models.parts.rhythm_model import LEVEL_SD
+from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
+from tests.sbc.calibration import RANKED_DRAWS, Calibration, is_stuck
+from tests.sbc.gamma import GammaSubject, history
 from tests.sbc.report import ranks_by_quantity
+from tests.sbc.subjects import SUBJECTS
 from tests.sbc.uniformity import band, ecdf_difference, grid, uniformity
 
 REPLICATIONS = 20
@@ -72,13 +78,16 @@ def slow_log_likelihood(truth, data, lapse):
         gammaln(a + k * m[:, None]) - gammaln(a),
         *(log_weight, log_kept, left),
     ).value
+    return pairs + slow_arrivals(truth, data.arrived, data.arrival_days)
+
+
+def slow_arrivals(truth, arrived, days):
     n = truth["arrival_shape"]
     per_day = n * truth["arrival_days"]
-    arrived = stats.nbinom(n, per_day / (per_day + data.arrival_days)).logpmf(data.arrived)
-    return pairs + arrived.sum()
+    return stats.nbinom(n, per_day / (per_day + days)).logpmf(arrived).sum()
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
+@pytest.mark.parametrize("name", ["pooled_gamma", "lapse_gamma"])
 def test_a_restated_truth_says_the_same_of_the_data(name):
     subject = SUBJECTS[name](customers=10, products=5, pairs=40)
     calibration = Calibration(subject)
@@ -90,6 +99,59 @@ def test_a_restated_truth_says_the_same_of_the_data(name):
         mean = np.average(truth["customer"], weights=columns["customer_told"])
         assert known["customer[0]"] == pytest.approx(truth["customer"][0] - mean)
         assert known["customer[0]"] != pytest.approx(truth["customer"][0], rel=1e-3)
+
+
+def test_rhythm_restates_its_shocks_and_nothing_else():
+    """Coordinates of the shocks follow the data; what the model says of the data does not."""
+    subject = SUBJECTS["rhythm"](rows=60, products=4)
+    calibration = Calibration(subject)
+    truth = calibration.truths(2, seed=2)[0]
+    data = subject.simulate(truth, np.random.default_rng(1))
+    restated, told = subject.restate(truth, data), subject.columns(data)["told"]
+    assert told.max() > 0
+    assert subject.effect(restated, told) == pytest.approx(subject.effect(truth, 0.0 * told))
+    assert restated["product_raw"] != pytest.approx(truth["product_raw"])
+    known = calibration.known(truth, data)
+    assert {"rate[18]", "alive[4]", "decline", "product_shock", "log likelihood"} <= set(known)
+    theta, design = truth["theta_raw"], data.values
+    extra = truth["extra"][0] + design[:, column(BLOCKS["extra"])] @ truth["extra"][1:]
+    weeks = data.ordered.sum(axis=1)
+    ordering = by_hand_weeks(truth, data, subject)
+    beyond = float((data.extra * extra - weeks * np.exp(extra)).sum())
+    arriving = slow_arrivals(truth, data.arrived, data.arrival_days)
+    assert known["log likelihood"] == pytest.approx(ordering + beyond + arriving)
+    assert known["decline"] == pytest.approx(theta[-1])
+
+
+def by_hand_weeks(truth, data, subject):
+    """The weeks' log likelihood, one hazard after another, frailty and lapse summed out."""
+
+    def linear(block):
+        return truth[block][0] + data.values[:, column(BLOCKS[block])] @ truth[block][1:]
+
+    shock = LEVEL_SD * truth["level_raw"][data.window]
+    shock = shock + subject.effect(truth, np.zeros(subject.groups))[data.product_window]
+    kinds = np.exp(np.exp(linear("frailty"))[:, None] * NODE)
+    kinds /= (kinds @ NODE_WEIGHT)[:, None]
+    given, since = np.tile(NODE_WEIGHT, (len(shock), 1)), data.elapsed + 0.5
+    for week in range(HORIZON_WEEKS):
+        dip = np.exp(linear("dip") - since * data.clock / np.exp(truth["log_dip_length"]))
+        level = linear("rate") + shock + data.log_season[:, week] - truth["decline"] * week
+        none = np.exp(-kinds * np.exp(np.clip(level - dip, -50.0, 6.0))[:, None])
+        given = given * np.where(data.ordered[:, [week]], 1.0 - none, none)
+        since = np.where(data.ordered[:, week], 1.0, since + 1.0)
+    alive = 1.0 / (1.0 + np.exp(-linear("alive")))
+    never = ~data.ordered.any(axis=1)
+    return float(np.log(alive * given.sum(axis=1) + (1.0 - alive) * never).sum())
+
+
+def test_a_chain_that_never_moves_is_stuck():
+    moving = np.random.default_rng(1).normal(size=(1, 50, 3))
+    frozen = np.zeros((1, 50))
+    assert not is_stuck(xr.Dataset({"x": (("chain", "draw", "i"), moving)}))
+    assert is_stuck(
+        xr.Dataset({"x": (("chain", "draw", "i"), moving), "y": (("chain", "draw"), frozen)})
+    )
 
 
 def test_prior_draws_have_the_prior():

@@ -7,7 +7,7 @@ import pytensor.tensor as pt
 import pytest
 from pytensor import function
 
-from models.parts.activity import ALIVE, COLUMNS, DIP, EXTRA, FRAILTY, RATE, column
+from models.parts.activity import COLUMNS, RATE, column
 from models.parts.rhythm_coordinates import (
     BLOCKS,
     CONSTANT,
@@ -15,17 +15,18 @@ from models.parts.rhythm_coordinates import (
     Columns,
     Coordinates,
     Globals,
+    falls,
     mode_of,
 )
 from models.parts.rhythm_model import WindowData, build_model
 from models.parts.sampling import draw_prior, sample
-from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
+from models.parts.weekly import HORIZON_WEEKS
 from models.rhythm import MODEL
 from tests.models.helpers import patterns_of
+from tests.sbc.rhythm import order_weeks
 from toolkit.errors import ModelError
 from toolkit.model import FitSettings
 
-NAMES = {"rate": RATE, "dip": DIP, "frailty": FRAILTY, "alive": ALIVE, "extra": EXTRA}
 TRUTH = {
     "rate": (-1.5, {"own_rate": 0.6, "late": -0.4, "visit_trend": 0.3}),
     "dip": (0.2, {"irregularity": -0.4}),
@@ -37,36 +38,32 @@ LOG_DIP_LENGTH, DECLINE, PRODUCT_SHOCK = np.log(0.6), 0.01, 0.3
 ROWS, WINDOWS, PRODUCTS = 4000, 3, 30
 
 
-def linear(block, values):
+def coefficients(block):
     constant, slopes = TRUTH[block]
-    return constant + sum(slope * values[:, COLUMNS.index(n)] for n, slope in slopes.items())
+    return np.array([constant, *(slopes.get(name, 0.0) for name in BLOCKS[block])])
 
 
 def simulated(rng) -> WindowData:
     """Windows of pairs that keep to ``TRUTH``, week by week."""
-    values = rng.normal(0.0, 1.0, (ROWS, len(COLUMNS)))
     window = np.sort(rng.integers(0, WINDOWS, ROWS))
     product_window = window * PRODUCTS + rng.integers(0, PRODUCTS, ROWS)
-    shock = rng.normal(0.0, PRODUCT_SHOCK, WINDOWS * PRODUCTS)[product_window]
-    elapsed, clock = rng.exponential(6.0, ROWS), np.exp(rng.normal(-1.5, 0.5, ROWS))
-    log_season = np.tile(rng.normal(0.0, 0.1, HORIZON_WEEKS), (ROWS, 1))
-    kinds = np.exp(np.exp(linear("frailty", values))[:, None] * NODE)
-    kinds /= (kinds @ NODE_WEIGHT)[:, None]
-    frailty = kinds[np.arange(ROWS), rng.choice(len(NODE), ROWS, p=NODE_WEIGHT)]
-    alive = rng.random(ROWS) < 1 / (1 + np.exp(-linear("alive", values)))
-    ordered, since = np.zeros((ROWS, HORIZON_WEEKS), dtype=bool), elapsed + 0.5
-    for week in range(HORIZON_WEEKS):
-        dip = np.exp(linear("dip", values) - since * clock / np.exp(LOG_DIP_LENGTH))
-        level = linear("rate", values) + shock + log_season[:, week] - DECLINE * week
-        hazard = np.exp(level - dip)
-        ordered[:, week] = alive & (rng.random(ROWS) < -np.expm1(-frailty * hazard))
-        since = np.where(ordered[:, week], 1.0, since + 1.0)
-    extra = rng.poisson(ordered.sum(axis=1) * np.exp(linear("extra", values))).astype(float)
-    arrived = rng.poisson(rng.gamma(2.0, 1 / (2.0 * 20.0), PRODUCTS) * 182.0).astype(float)
-    days = np.full(PRODUCTS, 182.0)
-    return WindowData(
-        ordered, extra, elapsed, clock, log_season, values, window, product_window, arrived, days
+    design = WindowData(
+        ordered=np.zeros((ROWS, HORIZON_WEEKS), dtype=bool),
+        extra=np.zeros(ROWS),
+        elapsed=rng.exponential(6.0, ROWS),
+        clock=np.exp(rng.normal(-1.5, 0.5, ROWS)),
+        log_season=np.tile(rng.normal(0.0, 0.1, HORIZON_WEEKS), (ROWS, 1)),
+        values=rng.normal(0.0, 1.0, (ROWS, len(COLUMNS))),
+        window=window,
+        product_window=product_window,
+        arrived=rng.poisson(rng.gamma(2.0, 1 / (2.0 * 20.0), PRODUCTS) * 182.0).astype(float),
+        arrival_days=np.full(PRODUCTS, 182.0),
     )
+    truth = {block: coefficients(block) for block in BLOCKS}
+    truth |= {"log_dip_length": LOG_DIP_LENGTH, "decline": DECLINE}
+    shock = rng.normal(0.0, PRODUCT_SHOCK, WINDOWS * PRODUCTS)[product_window]
+    ordered, extra = order_weeks(design, truth, shock, rng)
+    return replace(design, ordered=ordered, extra=extra)
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +76,10 @@ def test_known_coefficients_are_recovered(data):
     posterior, diagnostics = sample(build_model(data), settings, 2)
     assert diagnostics.divergences == 0
     distances = []
-    for block, (constant, slopes) in TRUTH.items():
-        drawn = posterior[block].to_numpy().reshape(-1, 1 + len(NAMES[block]))
-        truth = np.array([constant, *(slopes.get(name, 0.0) for name in NAMES[block])])
-        falls = np.isin(("", *NAMES[block]), ("customer_silence", "product_silence", "late"))
-        free = ~(falls & (block == "alive") & (truth == 0.0))
+    for block in TRUTH:
+        truth = coefficients(block)
+        drawn = posterior[block].to_numpy().reshape(-1, len(truth))
+        free = ~(np.append(False, falls(block)) & (truth == 0.0))
         distances += list(((drawn.mean(axis=0) - truth) / drawn.std(axis=0))[free])
     for name, truth in (
         ("log_dip_length", LOG_DIP_LENGTH),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.sbc.gamma import SUBJECTS
 from tests.sbc.processes import calibrate
 from tests.sbc.report import draw_figure, table, write_ranks
+from tests.sbc.subjects import SUBJECTS
 from toolkit.model import ENTRY_POINT_GROUP, FittedModel, find_model
 
 OUT = Path("experiments/sbc")

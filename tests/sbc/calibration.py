@@ -17,6 +17,8 @@ ENOUGH_ESS = 2 * RANKED_DRAWS
 TUNE, FEWEST_DRAWS, MOST_DRAWS = 300, 800, 12_800
 RANKED_EFFECTS = 2
 """Of each kind of group effect, so many are ranked."""
+MOST_RESTARTS = 5
+"""A chain that is stuck where it began says nothing of the posterior: it begins elsewhere."""
 
 type Values = Mapping[str, np.ndarray]
 
@@ -28,7 +30,9 @@ class Subject(Protocol):
     model: pm.Model
     """The model of a design without histories; its data can be exchanged."""
     effects: Sequence[str]
-    """Variables with an entry for each customer, product, …"""
+    """Variables with an entry for each customer, product, …: some of the entries are ranked."""
+    in_full: Sequence[str]
+    """Variables made of others that are ranked besides."""
 
     def simulate(self, truth: Values, rng: np.random.Generator) -> Any:
         """Data from one draw of all the model's variables from its prior."""
@@ -49,6 +53,7 @@ class Replication:
     draws: int
     least_ess: float
     divergences: int
+    restarts: int
 
 
 class Calibration:
@@ -88,13 +93,18 @@ class Calibration:
         columns = self.subject.columns(data)
         known = self.known(truth, data)
         sampler, seed = self.posterior.with_data(**columns), int(rng.integers(2**31))
-        draws = FEWEST_DRAWS
+        draws, restarts = FEWEST_DRAWS, 0
         while True:
             trace = nutpie.sample(
                 sampler, draws=draws, tune=TUNE, chains=1, cores=1, seed=seed,
                 progress_bar=False, save_warmup=False,
             )  # fmt: skip
             posterior = trace["posterior"].to_dataset()
+            if is_stuck(posterior[self.free]):
+                seed, restarts = int(rng.integers(2**31)), restarts + 1
+                if restarts > MOST_RESTARTS:
+                    raise RuntimeError(f"replication {number}: every chain is stuck")
+                continue
             ess = az.ess(posterior[list(_ranked(self.subject))])
             least = min(float(np.min(values)) for values in ess.values())
             if least >= ENOUGH_ESS or draws >= MOST_DRAWS:
@@ -105,7 +115,7 @@ class Calibration:
             name: sum(one[name] < value for one in quantities) for name, value in known.items()
         }
         diverged = int(trace["sample_stats"]["diverging"].sum())
-        return Replication(number, ranks, draws, least, diverged)
+        return Replication(number, ranks, draws, least, diverged, restarts)
 
     def known(self, truth: Values, data: Any) -> dict[str, float]:
         """What is ranked, at the truth that ``data`` come from; the model keeps the data."""
@@ -132,11 +142,25 @@ class Calibration:
         return found | {"log likelihood": float(log_likelihood)}
 
 
+def is_stuck(posterior: Any) -> bool:
+    """Whether a variable has one value in more than half of the draws.
+
+    A constant has as many effective draws as it has draws: by that measure a chain that never
+    moves is the best there is.
+    """
+    for values in posterior.values():
+        draws = np.moveaxis(values.to_numpy(), 1, 0)
+        moved = np.any(draws[1:] != draws[:-1], axis=tuple(range(1, draws.ndim)))
+        if moved.mean() < 0.5:
+            return True
+    return False
+
+
 def _ranked(subject: Subject) -> dict[str, Any]:
     """The variables that are ranked: effects in full, and all that is not made into effects."""
     model = subject.model
     names = [v.name for v in model.free_RVs if not v.name.endswith("_raw")]
-    return {name: model[name] for name in [*names, *subject.effects]}
+    return {name: model[name] for name in [*names, *subject.effects, *subject.in_full]}
 
 
 def _log_likelihood(model: pm.Model) -> Any:

@@ -18,6 +18,8 @@ class GammaSubject:
     The model has its prior with all pairs' histories empty, when every pair tells as much.
     """
 
+    in_full = ()
+
     def __init__(self, name, *, lapse, customers=30, products=8, pairs=150, days=500):
         rng = np.random.default_rng(20240101)
         cells = np.sort(rng.choice(customers * products, pairs, replace=False))
@@ -100,9 +102,3 @@ def history(k, rate, lapse, exposure, rng):
         if within < len(drawn):
             break
     return m, S, L, exposure - S
-
-
-SUBJECTS = {
-    "pooled_gamma": lambda **design: GammaSubject("pooled_gamma", lapse=False, **design),
-    "lapse_gamma": lambda **design: GammaSubject("lapse_gamma", lapse=True, **design),
-}

@@ -5,7 +5,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.sbc.calibration import Calibration, Replication
-from tests.sbc.gamma import SUBJECTS
+from tests.sbc.subjects import SUBJECTS
 
 
 def calibrate(name: str, replications: int, jobs: int, seed: int) -> list[Replication]:

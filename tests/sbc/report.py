@@ -29,6 +29,7 @@ def write_ranks(replications: Sequence[Replication], seed: int, path: Path) -> N
         f'  "draws": {[one.draws for one in replications]},',
         f'  "least_ess": {[round(one.least_ess) for one in replications]},',
         f'  "divergences": {[one.divergences for one in replications]},',
+        f'  "restarts": {[one.restarts for one in replications]},',
         '  "uniformity": {',
         ",\n".join(
             f"    {json.dumps(name)}: {json.dumps(asdict(uniformity(values, RANKED_DRAWS)))}"
@@ -47,7 +48,8 @@ def table(name: str, replications: Sequence[Replication]) -> Table:
     diverged = sum(one.divergences > 0 for one in replications)
     shown = Table(
         title=f"{name}: {len(replications)} replications, {diverged} with divergences, "
-        f"{short} with fewer than {ENOUGH_ESS} effective draws",
+        f"{short} with fewer than {ENOUGH_ESS} effective draws, "
+        f"{sum(one.restarts for one in replications)} stuck chains begun again",
         title_justify="left",
     )
     shown.add_column("quantity")

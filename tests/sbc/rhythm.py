@@ -1,0 +1,102 @@
+"""``rhythm``: what pairs do in windows of weeks, drawn from its prior."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from models.parts.activity import COLUMNS, column
+from models.parts.rhythm_coordinates import BLOCKS
+from models.parts.rhythm_model import CENTRED_ORDERS, LEVEL_SD, WindowData, build_model
+from models.parts.weekly import (
+    HORIZON_WEEKS,
+    MAX_LOG_HAZARD,
+    MIN_LOG_HAZARD,
+    NODE,
+    NODE_WEIGHT,
+)
+
+
+class RhythmSubject:
+    """A design of ``rows`` pairs in windows; what was known of each beforehand is fixed.
+
+    The model is sampled in the coordinates of its prior, in which data can be exchanged.
+    """
+
+    name = "rhythm"
+    effects = ()
+    in_full = (*BLOCKS, "log_dip_length", "decline")
+
+    def __init__(self, rows=400, windows=2, products=10):
+        rng = np.random.default_rng(20240101)
+        window = np.sort(rng.integers(0, windows, rows))
+        self.windows, self.groups = windows, windows * products
+        product_window = rng.permutation(np.arange(rows) % self.groups)
+        self.design = WindowData(
+            ordered=np.zeros((rows, HORIZON_WEEKS), dtype=bool),
+            extra=np.zeros(rows),
+            elapsed=rng.exponential(6.0, rows),
+            clock=np.exp(rng.normal(-1.5, 0.5, rows)),
+            log_season=np.tile(rng.normal(0.0, 0.1, HORIZON_WEEKS), (rows, 1)),
+            values=rng.normal(0.0, 1.0, (rows, len(COLUMNS))),
+            window=window,
+            product_window=product_window,
+            arrived=np.zeros(products),
+            arrival_days=rng.uniform(30.0, 180.0, products),
+        )
+        self.model = build_model(self.design, exchangeable=True)
+
+    def simulate(self, truth, rng):
+        effects = self.effect(truth, np.zeros(self.groups))
+        shock = LEVEL_SD * truth["level_raw"][self.design.window]
+        shock = shock + effects[self.design.product_window]
+        ordered, extra = order_weeks(self.design, truth, shock, rng)
+        per_day = rng.gamma(
+            truth["arrival_shape"],
+            1 / (truth["arrival_shape"] * truth["arrival_days"]),
+            len(self.design.arrived),
+        )
+        arrived = rng.poisson(per_day * self.design.arrival_days).astype(float)
+        return replace(self.design, ordered=ordered, extra=extra, arrived=arrived)
+
+    def columns(self, data):
+        return data.outcomes()
+
+    @staticmethod
+    def effect(truth, told):
+        """The products' shocks that ``product_raw`` stands for where pairs told so much."""
+        centred = told / (told + CENTRED_ORDERS)
+        return truth["product_raw"] * truth["product_shock"] ** (1.0 - centred)
+
+    def restate(self, truth, data):
+        """The same shocks, standardised by what the data tell of each."""
+        told = self.columns(data)["told"]
+        unit = self.effect({**truth, "product_raw": 1.0}, told)
+        return {**truth, "product_raw": self.effect(truth, np.zeros(self.groups)) / unit}
+
+
+def order_weeks(data, truth, shock, rng):
+    """Weeks with an order [rows, weeks], and orders beyond the first of each, [rows].
+
+    ``truth``: a constant and slopes for each of ``BLOCKS``, ``log_dip_length``, ``decline``;
+    ``shock`` [rows].
+    """
+
+    def linear(block):
+        constant, slopes = truth[block][0], truth[block][1:]
+        return constant + data.values[:, column(BLOCKS[block])] @ slopes
+
+    rows = len(data.elapsed)
+    log_kinds = np.exp(linear("frailty"))[:, None] * NODE
+    kinds = np.exp(log_kinds - log_kinds.max(axis=1, keepdims=True))
+    kinds /= (kinds @ NODE_WEIGHT)[:, None]
+    frailty = kinds[np.arange(rows), rng.choice(len(NODE), rows, p=NODE_WEIGHT)]
+    alive = rng.random(rows) * (1.0 + np.exp(-linear("alive"))) < 1.0
+    ordered, since = np.zeros((rows, HORIZON_WEEKS), dtype=bool), data.elapsed + 0.5
+    for week in range(HORIZON_WEEKS):
+        dip = np.exp(linear("dip") - since * data.clock / np.exp(truth["log_dip_length"]))
+        level = linear("rate") + shock + data.log_season[:, week] - truth["decline"] * week
+        hazard = np.exp(np.clip(level - dip, MIN_LOG_HAZARD, MAX_LOG_HAZARD))
+        ordered[:, week] = alive & (rng.random(rows) < -np.expm1(-frailty * hazard))
+        since = np.where(ordered[:, week], 1.0, since + 1.0)
+    extra = rng.poisson(ordered.sum(axis=1) * np.exp(linear("extra"))).astype(float)
+    return ordered, extra
