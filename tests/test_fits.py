@@ -140,8 +140,16 @@ def test_a_posterior_that_is_not_the_cards_is_refused(copied, tmp_path):
         load_fit("pooled_gamma", tmp_path)
 
 
+@pytest.fixture
+def heeded_ctrl_c():
+    """A suite run in the background hands on that a Ctrl-C is ignored; a fit's test must not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("seconds", [8, 25], ids=["compiling", "sampling"])
-def test_an_interrupted_fit_leaves_nothing(place, tmp_path, seconds):
+def test_an_interrupted_fit_leaves_nothing(place, tmp_path, heeded_ctrl_c, seconds):
     with subprocess.Popen(
         [
             *(TOOLKIT, "fit", "lapse_gamma", "--db", "orders.duckdb", "--as-of", str(AS_OF)),

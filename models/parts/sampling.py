@@ -101,7 +101,8 @@ def draw_prior(model: pm.Model, draws: int, seed: int) -> dict[str, NDArray[Any]
 @contextmanager
 def _lasting_ctrl_c() -> Iterator[None]:
     """Raise a Ctrl-C again at the end: inside the compiler's callbacks it would be lost."""
-    if threading.current_thread() is not threading.main_thread():
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return
     seen = False

@@ -12,11 +12,11 @@ from toolkit.sources.sql import as_source
 
 @pytest.fixture(scope="session")
 def rhythm(orders) -> FittedModel:
-    """Fitted too briefly to be of use, on the generated orders before ``AS_OF``."""
+    """Fitted briefly, on the generated orders before ``AS_OF``."""
     with duckdb.connect() as conn:
         load(orders, conn)
         source = as_source(conn)
         events = source.order_events(AS_OF)
         patterns, _ = PatternAnalyzer(source, customer_days=True).analyze(events)
-    settings = FitSettings(draws=20, tune=50, chains=2, pairs=300)
+    settings = FitSettings(draws=50, tune=300, chains=2, pairs=300)
     return find_model("rhythm").fit(patterns, seed=1, settings=settings)
