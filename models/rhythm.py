@@ -37,14 +37,14 @@ When it is wrong
     Pairs of one customer are independent given their columns: totals by customer are too narrow.
     Within a week orders do not avoid each other. Daily businesses lose the day of the week.
     Where nearly everybody buys a product once, 20,000 rows hold few orders, and whether the others
-    left or order rarely stays open: the alive block mixes slowly, P(alive) is told apart from the
-    hazard by its prior. The fit says so; more rows did not help, and forecasts hardly change.
+    left or order rarely stays open: P(alive) is told apart from the hazard by its prior, and
+    forecasts hardly change with it.
 
 Parameters and priors
     Columns centred and scaled by their deviation, or by ½ if that is larger: one that hardly
     varies in the windows may vary when it comes to forecasting. Slopes ~ N(0, 1²) in rate, alive
     and extra, N(0, ½²) in dip and frailty; those of silence and lateness in alive are
-    −LogNormal(log 0.7, 1).
+    −LogNormal(log 0.7, ½²).
     Constants at the columns' means: η ~ N(−2.5, 2²) (log orders per week), log δ ~ N(−½, 1),
     log τ ~ N(−0.7, ½²), logit p ~ N(3, 2²), log extra ~ N(−3, 1.5²). log σ ~ N(log ½, ½²) (own
     intervals), κ ~ N(0, 0.03²) per week. level ~ N(0, 0.1²), fixed: four windows do not tell.
@@ -59,9 +59,9 @@ How it is fitted
 What did not pay
     Chosen on earlier dates than any that is reported. Without gain in log loss: a rate of its own
     for every customer and product beside the columns; how overdue a product is, which made big
-    ones look delisted after a long weekend; speeds of forgetting to be estimated instead
-    of fixed half-lives; an effect of a pair's first orders. Worse by 0.001: a clock by exp(η)
-    instead of the pair's own rate.
+    ones look delisted after a long weekend; speeds of forgetting to be estimated instead of fixed
+    half-lives; an effect of a pair's first orders; a pair's own rate in P(alive), which also kept
+    chains from mixing. Worse by 0.001: a clock by exp(η) instead of the pair's own rate.
 
 Sources
     van Houwelingen (2007), doi:10.1111/j.1467-9469.2006.00529.x, for landmarks; Prentice &

@@ -31,7 +31,7 @@ RATE = (
     *("last_interval_short", "orders", "irregularity", "one_over_intervals"),
 )
 FRAILTY = ("recent_orders",)
-ALIVE = ("customer_silence", "product_silence", "late", "own_rate")
+ALIVE = ("customer_silence", "product_silence", "late")
 DIP = ("irregularity", "orders", "overdue")
 EXTRA = ("visit_rate", "own_rate")
 COLUMNS = tuple(dict.fromkeys((*RATE, *FRAILTY, *ALIVE, *DIP, *EXTRA)))

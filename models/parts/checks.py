@@ -1,200 +1,62 @@
-"""Predictive checks: does a population make histories like those it was fitted to?
+"""Predictive checks: does a population make data like those it was fitted to?
 
-For draws of the prior and of the posterior, the whole history of the very pairs fitted is made
-again: the same customers and products, from the same first order to the same as-of date, in whole
-days; nothing else is taken from the data. Statistics of these replications are then held against
-the statistic of the data. A tail probability is P(replicated > observed) + ½ P(equal) under the
-posterior: near 0 or 1, the model does not make such data.
+For draws of the prior and of the posterior the data are made again, and statistics of these
+replications held against the statistic of the data. A tail probability is P(replicated > observed)
++ ½ P(equal) under the posterior: near 0 or 1, the model does not make such data.
 
-The population and the effects of the fitted customers and products come from the posterior, while
-every pair's rate, regularity and lapse are drawn afresh from their distribution given these: a
-mixed predictive check (Gelman, Meng & Stern 1996, Statistica Sinica 6:733; Marshall &
-Spiegelhalter 2003, doi:10.1002/sim.1403), less blind to a misfit than one that keeps each pair's
-own rate. The data are still used twice, so tail probabilities lean to the middle.
+What belongs to a single pair is drawn afresh from its distribution in the population, not from the
+pair's own posterior: a mixed predictive check (Gelman, Meng & Stern 1996, Statistica Sinica 6:733;
+Marshall & Spiegelhalter 2003, doi:10.1002/sim.1403), less blind to a misfit than one that keeps
+it. The data are still used twice, so tail probabilities lean to the middle.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from models.parts.draws import draw_erlang, draw_gamma
-from models.parts.population import Population, doublings
-from models.parts.renewal import HALF_DAY
-from models.parts.vector import compiled
-from toolkit.tables import Floats, Ints, Patterns
+from toolkit.tables import Floats
 
-MAX_PAIRS = 3000
-"""So many pairs are looked at, chosen at random where there are more."""
 PRIOR_DRAWS = 50
 POSTERIOR_DRAWS = 100
 INTERVAL_LEVELS = (0.05, 0.95)
 """Between these quantiles lies what is reported of the replications: 90 %."""
 
-
-@dataclass(frozen=True, slots=True)
-class Histories:
-    """What the statistics need to know of many pairs' histories; days are whole."""
-
-    interval_count: Ints  # [pairs], m
-    interval_sum: Floats  # [pairs]
-    interval_square_sum: Floats  # [pairs]
-    open_interval: Floats  # [pairs], days from the last order to the as-of date
-    by_days: Ints  # [days], how many intervals lasted as long
-
-    @classmethod
-    def of(cls, patterns: Patterns) -> "Histories":
-        """The histories that were observed."""
-        m = patterns.interval_count
-        within = np.ones(len(patterns.events), dtype=bool)
-        within[patterns.event_offset[:-1]] = False
-        intervals = np.diff(patterns.events.day, prepend=0)[within]
-        pair = np.repeat(np.arange(len(m)), m)
-        squares = np.bincount(pair, np.square(intervals.astype(float)), minlength=len(m))
-        by_days = np.bincount(intervals, minlength=1)
-        return cls(m, patterns.interval_sum, squares, patterns.open_interval, by_days)
-
-    def statistics(self) -> dict[str, float]:
-        """What is compared, by name; NaN where no pair has enough orders for it.
-
-        Shares of all pairs by their orders; quantiles and mean log of all intervals; the median
-        cv of pairs with 3 intervals or more; of pairs with an interval, the median of the open
-        one over their own mean, and the share where that is above 2.
-        """
-        m, S = self.interval_count, self.interval_sum
-        ordered, often = m > 0, m >= 3
-        mean = S[ordered] / m[ordered]
-        relative = self.open_interval[ordered] / mean
-        n = m[often]
-        variance = (self.interval_square_sum[often] - S[often] ** 2 / n) / (n - 1)
-        cv = np.sqrt(np.maximum(variance, 0.0)) * n / S[often]
-        days = np.arange(1, len(self.by_days))
-        return {
-            "pairs: 1 order": _mean(m == 0),
-            "pairs: 2 orders": _mean(m == 1),
-            "pairs: 3 to 5": _mean((m >= 2) & (m <= 4)),
-            "pairs: 6 or more": _mean(m >= 5),
-            "interval: 10 %": self._quantile(0.1),
-            "interval: median": self._quantile(0.5),
-            "interval: 90 %": self._quantile(0.9),
-            "interval: mean log": _mean(np.repeat(np.log(days), self.by_days[1:])),
-            "interval: cv of a pair": _median(cv),
-            "open / own mean": _median(relative),
-            "open > 2 own means": _mean(relative > 2.0),
-        }
-
-    def _quantile(self, level: float) -> float:
-        """The shortest interval, in days, that a share ``level`` of all do not outlast."""
-        reached = np.cumsum(self.by_days)
-        if not len(reached) or reached[-1] == 0:
-            return np.nan
-        return float(np.searchsorted(reached, level * reached[-1]))
+type Statistics = dict[str, float]
+"""By name; NaN where the data do not define it."""
 
 
-def predictive_checks(
-    patterns: Patterns, prior: Population, posterior: Population, rng: np.random.Generator
+def compared(
+    observed: Statistics, from_prior: list[Statistics], from_posterior: list[Statistics]
 ) -> list[dict[str, Any]]:
-    """Each statistic of ``patterns``, and of histories that ``prior`` and ``posterior`` make.
+    """Each statistic of the data, and of replications, one dictionary each.
 
-    Both have to know every customer and product. A dict per statistic: its name, ``observed``,
-    ``prior_90`` and ``posterior_90`` (90 % intervals, two numbers) and ``tail_p``, the posterior
-    predictive tail probability in [0, 1]; None where a number is not defined.
+    A dict per statistic: its name, ``observed``, ``prior_90`` and ``posterior_90`` (90 %
+    intervals, two numbers) and ``tail_p``, the posterior predictive tail probability in [0, 1];
+    None where a number is not defined.
     """
-    if len(patterns) > MAX_PAIRS:
-        keep = np.zeros(len(patterns), dtype=bool)
-        keep[rng.choice(len(patterns), MAX_PAIRS, replace=False)] = True
-        patterns = patterns.select(keep)
-    observed = Histories.of(patterns).statistics()
-    from_prior = _statistics(replicate(patterns, prior.spread(PRIOR_DRAWS), rng))
-    from_posterior = _statistics(replicate(patterns, posterior.spread(POSTERIOR_DRAWS), rng))
     return [
         {
             "statistic": name,
             "observed": value if np.isfinite(value) else None,
-            "prior_90": _interval(from_prior[name]),
-            "posterior_90": _interval(from_posterior[name]),
-            "tail_p": _tail_p(from_posterior[name], value),
+            "prior_90": _interval(_of(from_prior, name)),
+            "posterior_90": _interval(_of(from_posterior, name)),
+            "tail_p": _tail_p(_of(from_posterior, name), value),
         }
         for name, value in observed.items()
     ]
 
 
-def replicate(
-    patterns: Patterns, population: Population, rng: np.random.Generator
-) -> list[Histories]:
-    """Histories of all pairs of ``patterns`` from their first order on, one per draw."""
-    exposure = (patterns.interval_sum + patterns.open_interval).astype(np.int64)
-    customer = np.searchsorted(population.customer_id, patterns.customer_id)
-    product = np.searchsorted(population.product_id, patterns.product_id)
-    log_mu = population.customer[customer] + population.product[product] + population.log_typical
-    tilt = population.tilt[:, None, :] * doublings(population.regularities)[:, None]
-    log_weight = population.log_weight + tilt  # [products, regularities, draws]
-    weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
-    cumulative = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
-    made = []
-    for d in range(population.draws):
-        days = np.zeros(exposure.max(initial=0) + 1, dtype=np.int64)
-        total, squares, open_interval = np.zeros((3, len(patterns)))
-        history = Histories(np.zeros_like(exposure), total, squares, open_interval, days)
-        _replicate(
-            rng, exposure, np.exp(log_mu[:, d]), product, cumulative[:, :, d],
-            population.regularities, population.shape[d], population.alpha[d], population.beta[d],
-            history.interval_count, history.interval_sum, history.interval_square_sum,
-            history.open_interval, history.by_days,
-        )  # fmt: skip
-        made.append(history)
-    return made
-
-
-@compiled
-def _replicate(
-    rng: Any, exposure: Ints, mu: Floats, product: Ints, cumulative: Floats, ks: Ints,
-    shape: float, alpha: float, beta: float, count: Ints, total: Floats, squares: Floats,
-    open_interval: Floats, by_days: Ints,
-) -> None:  # fmt: skip
-    """One history a pair, known up to the day before the as-of date; see ``Histories``."""
-    for i in range(len(exposure)):
-        u, j = rng.random(), 0
-        while j < len(ks) - 1 and u >= cumulative[product[i], j]:
-            j += 1
-        pace = ks[j] * draw_gamma(rng, shape) / (shape * mu[i])
-        left = exposure[i]
-        while rng.random() * (alpha + beta + count[i]) >= alpha:
-            interval = draw_erlang(rng, ks[j]) / pace
-            if not interval < left:
-                break
-            days = max(1, int(interval + HALF_DAY))
-            if days >= left:
-                break
-            left -= days
-            count[i] += 1
-            total[i] += days
-            squares[i] += float(days) * days
-            by_days[days] += 1
-        open_interval[i] = left
-
-
-def _statistics(histories: list[Histories]) -> dict[str, Floats]:
-    """The statistics of many replications, [draws] each."""
-    each = [history.statistics() for history in histories]
-    return {name: np.array([one[name] for one in each]) for name in each[0]}
-
-
-def _mean(values: Any) -> float:
-    return float(values.mean()) if len(values) else np.nan
-
-
-def _median(values: Floats) -> float:
-    return float(np.median(values)) if len(values) else np.nan
+def _of(replications: list[Statistics], name: str) -> Floats:
+    """The defined ones."""
+    values = np.array([one[name] for one in replications])
+    return values[np.isfinite(values)]
 
 
 def _interval(values: Floats) -> list[float] | None:
-    finite = values[np.isfinite(values)]
-    return [float(q) for q in np.quantile(finite, INTERVAL_LEVELS)] if len(finite) else None
+    return [float(q) for q in np.quantile(values, INTERVAL_LEVELS)] if len(values) else None
 
 
 def _tail_p(values: Floats, observed: float) -> float | None:
-    finite = values[np.isfinite(values)]
-    if not len(finite) or not np.isfinite(observed):
+    if not len(values) or not np.isfinite(observed):
         return None
-    return float(np.mean(finite > observed) + np.mean(finite == observed) / 2.0)
+    return float(np.mean(values > observed) + np.mean(values == observed) / 2.0)

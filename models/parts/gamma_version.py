@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.parts.checks import PRIOR_DRAWS, predictive_checks
+from models.parts.checks import PRIOR_DRAWS
+from models.parts.gamma_checks import predictive_checks
 from models.parts.population import Population
 from models.parts.posterior_file import Card, Fit, draw_last, read_fit, thinned
 from models.parts.sizes import URN_WEIGHT

@@ -49,7 +49,7 @@ CONSTANT = {
 SLOPE_SD = {"rate": 1.0, "frailty": 0.5, "alive": 1.0, "dip": 0.5, "extra": 1.0}
 FALLING = {"alive": ("customer_silence", "product_silence", "late")}
 """Whoever is silent for longer is not more likely to be alive."""
-FALL = (float(np.log(0.7)), 1.0)
+FALL = (float(np.log(0.7)), 0.5)
 """Mean and deviation of log(−slope) of what can only fall."""
 LEAST_SCALE = 0.5
 """All columns are logarithms or the like. One that hardly varies here may vary elsewhere."""

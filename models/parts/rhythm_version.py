@@ -20,6 +20,7 @@ from models.parts.activity import (
     column,
 )
 from models.parts.arrivals import WINDOW_DAYS, arrivals
+from models.parts.checks import PRIOR_DRAWS
 from models.parts.posterior_file import Card, Fit, draw_last, read_fit, thinned
 from models.parts.results import Results
 from models.parts.season import Season
@@ -67,8 +68,9 @@ class RhythmVersion:
         progress: Progress = ignore,
     ) -> "FittedRhythm":
         """Sample the population posterior from about ``settings.pairs`` pairs in windows."""
+        from models.parts.rhythm_checks import predictive_checks
         from models.parts.rhythm_model import WindowData, build_model, windows_of
-        from models.parts.sampling import sample
+        from models.parts.sampling import draw_prior, sample
 
         if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
             raise ModelError(
@@ -78,13 +80,17 @@ class RhythmVersion:
         season = Season.of(patterns.events.day, patterns.as_of_date)
         base = base_rates(patterns, season)
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
-        posterior, diagnostics = sample(build_model(data), settings, seed, progress)
-        arrays: dict[str, NDArray[Any]] = {
+        model = build_model(data)
+        posterior, diagnostics = sample(model, settings, seed, progress)
+        drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
+        arrays: dict[str, NDArray[Any]] = drawn | {
             "season": season.effects,
             "base_rates": np.array([base.per_day, base.per_visit]),
-        } | {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
+        }
+        prior = draw_prior(model, PRIOR_DRAWS, seed)
+        checks = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
         rows = len(data.elapsed)
-        card = Card.of(self, arrays, patterns, rows, seed, settings, diagnostics, checks=[])
+        card = Card.of(self, arrays, patterns, rows, seed, settings, diagnostics, checks)
         return FittedRhythm.of(card, arrays)
 
     def load(self, folder: Path) -> "FittedRhythm":

@@ -8,6 +8,7 @@ import pytest
 from pytensor import function
 
 from models.parts.activity import COLUMNS, RATE, column
+from models.parts.rhythm_checks import order_weeks
 from models.parts.rhythm_coordinates import (
     BLOCKS,
     CONSTANT,
@@ -23,7 +24,6 @@ from models.parts.sampling import draw_prior, sample
 from models.parts.weekly import HORIZON_WEEKS
 from models.rhythm import MODEL
 from tests.models.helpers import patterns_of
-from tests.sbc.rhythm import order_weeks
 from toolkit.errors import ModelError
 from toolkit.model import FitSettings
 

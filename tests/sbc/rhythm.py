@@ -4,16 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.parts.activity import COLUMNS, column
+from models.parts.activity import COLUMNS
+from models.parts.rhythm_checks import order_weeks
 from models.parts.rhythm_coordinates import BLOCKS
 from models.parts.rhythm_model import CENTRED_ORDERS, LEVEL_SD, WindowData, build_model
-from models.parts.weekly import (
-    HORIZON_WEEKS,
-    MAX_LOG_HAZARD,
-    MIN_LOG_HAZARD,
-    NODE,
-    NODE_WEIGHT,
-)
+from models.parts.weekly import HORIZON_WEEKS
 
 
 class RhythmSubject:
@@ -72,31 +67,3 @@ class RhythmSubject:
         told = self.columns(data)["told"]
         unit = self.effect({**truth, "product_raw": 1.0}, told)
         return {**truth, "product_raw": self.effect(truth, np.zeros(self.groups)) / unit}
-
-
-def order_weeks(data, truth, shock, rng):
-    """Weeks with an order [rows, weeks], and orders beyond the first of each, [rows].
-
-    ``truth``: a constant and slopes for each of ``BLOCKS``, ``log_dip_length``, ``decline``;
-    ``shock`` [rows].
-    """
-
-    def linear(block):
-        constant, slopes = truth[block][0], truth[block][1:]
-        return constant + data.values[:, column(BLOCKS[block])] @ slopes
-
-    rows = len(data.elapsed)
-    log_kinds = np.exp(linear("frailty"))[:, None] * NODE
-    kinds = np.exp(log_kinds - log_kinds.max(axis=1, keepdims=True))
-    kinds /= (kinds @ NODE_WEIGHT)[:, None]
-    frailty = kinds[np.arange(rows), rng.choice(len(NODE), rows, p=NODE_WEIGHT)]
-    alive = rng.random(rows) * (1.0 + np.exp(-linear("alive"))) < 1.0
-    ordered, since = np.zeros((rows, HORIZON_WEEKS), dtype=bool), data.elapsed + 0.5
-    for week in range(HORIZON_WEEKS):
-        dip = np.exp(linear("dip") - since * data.clock / np.exp(truth["log_dip_length"]))
-        level = linear("rate") + shock + data.log_season[:, week] - truth["decline"] * week
-        hazard = np.exp(np.clip(level - dip, MIN_LOG_HAZARD, MAX_LOG_HAZARD))
-        ordered[:, week] = alive & (rng.random(rows) < -np.expm1(-frailty * hazard))
-        since = np.where(ordered[:, week], 1.0, since + 1.0)
-    extra = rng.poisson(ordered.sum(axis=1) * np.exp(linear("extra"))).astype(float)
-    return ordered, extra

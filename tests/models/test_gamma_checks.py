@@ -1,4 +1,4 @@
-"""Predictive checks: statistics worked out by hand, a right model passed, wrong ones caught."""
+"""Predictive checks of the gamma versions: by hand, a right model passed, wrong ones caught."""
 
 import json
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.parts.checks import Histories, predictive_checks, replicate
+from models.parts.gamma_checks import Histories, predictive_checks, replicate
 from models.parts.population import Population
 from models.parts.posterior_file import read_fit
 from models.pooled_gamma import MODEL as POOLED
@@ -159,7 +159,7 @@ def test_many_pairs_are_sampled_and_one_seed_gives_one_result(monkeypatch):
     population = truth(6)
     patterns = slow_histories(population, 7)
     whole = checked(patterns, population)
-    monkeypatch.setattr("models.parts.checks.MAX_PAIRS", 100)
+    monkeypatch.setattr("models.parts.gamma_checks.MAX_PAIRS", 100)
     part = checked(patterns, population)
     assert part == checked(patterns, population)
     width = {n: np.diff(found[REGULAR]["posterior_90"]) for n, found in enumerate((whole, part))}
