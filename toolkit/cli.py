@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+COMMANDS_GROUP = "toolkit.commands"
+"""Entry points in it are called with ``app``, to add commands to it."""
+
 Database = Annotated[Path, typer.Option("--db", help="The embedded database file.")]
 AsOf = Annotated[
     str | None,
@@ -46,6 +50,8 @@ Seed = Annotated[int, typer.Option(help="Equal seeds give equal forecasts.")]
 def main() -> None:
     """Run a command; what the user got wrong is told in one sentence, without a traceback."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    for point in entry_points(group=COMMANDS_GROUP):
+        point.load()(app)
     try:
         app()
     except ToolkitError as exc:

@@ -1,0 +1,1 @@
+"""Backtests over historical as-of dates: what each version said, what happened, who was better."""
