@@ -19,6 +19,9 @@ QUANTILES: tuple[float, ...] = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 
 DAYS_PER_WEEK = 7
 
+COUNTS = 32
+"""A pair's number of orders over the horizon is told as 0, 1, … and ``COUNTS`` − 1 or more."""
+
 REACH_DAYS = 730
 """A next-order date further away than this (two years) is not reported."""
 
@@ -196,11 +199,13 @@ class PairPredictions:
     p_order_by_week: Floats  # [pairs, weeks], at least one order by the end of the week
     expected_orders: Floats  # [pairs, weeks], in each week
     expected_quantity: Floats  # [pairs, weeks], in each week
+    order_count_p: Floats  # [pairs, COUNTS], P(so many orders over all weeks), the last: or more
 
     def finite(self) -> NDArray[np.bool_]:
         """Pairs whose probabilities and expectations are all finite, [pairs]."""
         weekly = np.concatenate(
-            [self.p_order_by_week, self.expected_orders, self.expected_quantity], axis=1
+            [self.p_order_by_week, self.expected_orders, self.expected_quantity, self.order_count_p],
+            axis=1,
         )
         finite: NDArray[np.bool_] = np.isfinite(weekly).all(axis=1)
         single = np.stack(

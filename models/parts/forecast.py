@@ -88,6 +88,6 @@ def simulate_paths(
             rng, posterior.weights[rows], posterior.A[rows], posterior.B[rows], posterior.k,
             posterior.open_days[rows], posterior.survived[rows], posterior.log_survived[rows],
             events, sizes, urn_weight, next_order_cdf[rows], orders, quantity,
-            results.later_orders[rows],
+            results.later_orders[rows], results.order_counts[rows],
         )  # fmt: skip
     return next_order_cdf

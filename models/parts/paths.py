@@ -90,8 +90,11 @@ def _component_on(u: float, day: int, weights: Floats, later: Floats) -> int:
 def _follow(
     rng: Any, draw: int, day: int, A: float, B: float, k: int, own: Floats, offset: Ints,
     sizes: Floats, weight: float, drawn: Floats, orders: Floats, quantity: Floats, later: Floats,
-) -> None:  # fmt: skip
-    """Place an order on ``day`` and all that follow it within the horizon; rate Gamma(A, B)."""
+) -> int:  # fmt: skip
+    """Place an order on ``day`` and all that follow it within the horizon; rate Gamma(A, B).
+
+    Returns how many there are.
+    """
     horizon = DAYS_PER_WEEK * orders.shape[1]
     scale = B / (k * rng.standard_gamma(A))
     n_drawn = 0
@@ -108,20 +111,22 @@ def _follow(
         if interval > horizon:
             break
         day += max(1, int(interval + HALF_DAY))
+    return n_drawn
 
 
 @compiled
 def simulate_pairs(
     rng: Any, weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats,
     survived: Floats, log_survived: Floats, offset: Ints, sizes: Floats, urn_weight: float,
-    cdf: Floats, orders: Floats, quantity: Floats, later_orders: Floats,
+    cdf: Floats, orders: Floats, quantity: Floats, later_orders: Floats, order_counts: Floats,
 ) -> None:  # fmt: skip
     """Fill in ``cdf`` and add the draws of one product's known pairs to the other results.
 
     ``weights, A, B, log_survived``: [pairs, components]; ``k``: [components]; ``open_days,
     survived``: [pairs]; ``offset``: [pairs + 1] into the order ``sizes``; ``cdf``: [pairs, days],
     P(next order by that day); ``orders, quantity``: [draws, weeks]; ``later_orders``: [pairs,
-    weeks], orders after a path's first one, over all draws.
+    weeks], orders after a path's first one, over all draws; ``order_counts``: [pairs, COUNTS],
+    draws with so many orders.
     """
     horizon = cdf.shape[1]
     later, drawn = np.empty((len(k), horizon)), np.empty(horizon)
@@ -141,10 +146,11 @@ def simulate_pairs(
                 day = _first_day(u, pair_cdf)
                 before = pair_cdf[day - 1] if day > 0 else 0.0
                 c = _component_on(u - before, day, pair_weights, later)
-                _follow(
+                placed = _follow(
                     rng, d, day, A[i, c] + k[c], B[i, c] + k[c] * (open_days[i] + day), k[c], own,
                     offset, sizes, urn_weight, drawn, orders, quantity, pair_later,
                 )  # fmt: skip
+                order_counts[i, min(placed, order_counts.shape[1] - 1)] += 1.0
 
 
 @compiled

@@ -206,8 +206,8 @@ def follow(
     rng: Any, draw: int, day: float, rate: float, k: int, alpha: float, beta: float, own: Floats,
     offset: Ints, sizes: Floats, urn_weight: float, drawn: Floats, orders: Floats,
     quantity: Floats, later: Floats,
-) -> None:  # fmt: skip
-    """Place an order on ``day`` and all that follow it within the horizon.
+) -> int:  # fmt: skip
+    """Place an order on ``day`` and all that follow it within the horizon; returns how many.
 
     After each the pair lapses with probability α / (α + β), and β grows by one where it has not.
     """
@@ -230,6 +230,7 @@ def follow(
         if interval > horizon:
             break
         day += max(1.0, np.floor(interval + HALF_DAY))
+    return n_drawn
 
 
 @side_by_side
@@ -238,7 +239,7 @@ def predict_pairs(
     count: Ints, log_gamma: Floats, ks: Ints, shape: Floats, log_c: Floats, effect: Floats,
     log_weight: Floats, alpha: Floats, beta: Floats, offset: Ints, sizes: Floats,
     urn_weight: float, levels: Floats, orders: Floats, quantity: Floats, p_by_week: Floats,
-    later_orders: Floats, quantiles: Floats, summary: Floats,
+    later_orders: Floats, order_counts: Floats, quantiles: Floats, summary: Floats,
 ) -> None:  # fmt: skip
     """Predict one product's pairs; adds their paths to ``orders, quantity`` [draws, weeks].
 
@@ -247,7 +248,8 @@ def predict_pairs(
     ``log_weight``: [regularities, draws]; ``shape, log_c, alpha, beta``: [draws]; ``offset``
     [pairs + 1] into ``sizes`` [events]. Fills ``p_by_week`` [pairs, weeks], ``quantiles`` [pairs,
     levels] and ``summary`` [pairs, 4]: P(alive), P(open interval), expected interval, confidence;
-    ``later_orders`` [pairs, weeks] counts the orders after a path's first.
+    ``later_orders`` [pairs, weeks] counts the orders after a path's first, ``order_counts``
+    [pairs, COUNTS] the draws with so many orders.
     """
     draws, weeks = orders.shape
     lane, own = np.zeros(LANE_NUMBERS), np.zeros((len(ks), OWN_NUMBERS))
@@ -270,11 +272,13 @@ def predict_pairs(
         sizes_of_pair = sizes[offset[p] : offset[p + 1]]
         for d in range(draws):
             if rng.random() < state[d, P_ALIVE]:
-                follow(
+                placed = follow(
                     rng, d, max(0.0, np.ceil(state[d, REST] - first)), state[d, RATE],
                     int(state[d, REGULARITY]), alpha[d], beta[d] + m[p] + 1.0, sizes_of_pair,
                     offset, sizes, urn_weight, drawn, orders, quantity, later_orders[p],
                 )  # fmt: skip
+                if placed > 0:
+                    order_counts[p, min(placed, order_counts.shape[1] - 1)] += 1.0
 
 
 @side_by_side

@@ -139,7 +139,8 @@ def _predict(
             population.regularities, population.shape, product.log_c, effect, product.log_weight,
             population.alpha, population.beta, *sizes, population.urn_weight, np.array(QUANTILES),
             results.orders[j], results.quantity[j], results.p_by_week[part],
-            results.later_orders[part], results.quantiles[part], results.summary[part],
+            results.later_orders[part], results.order_counts[part], results.quantiles[part],
+            results.summary[part],
         )  # fmt: skip
     return results.predictions(patterns, population.urn_weight)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from models.parts.sizes import expected_size
 from toolkit.tables import (
+    COUNTS,
     QUANTILES,
     Floats,
     PairPredictions,
@@ -27,6 +28,7 @@ class Results:
     new_quantity: Floats  # [products, weeks]
     p_by_week: Floats  # [pairs, weeks], P(next order by the end of the week)
     later_orders: Floats  # [pairs, weeks], orders after a path's first, summed over the draws
+    order_counts: Floats  # [pairs, COUNTS], draws with so many orders, 0 not counted
     quantiles: Floats  # [pairs, QUANTILES], days of the next order
     summary: Floats  # [pairs, 4]: P(alive), P(open interval), expected interval, confidence
 
@@ -40,6 +42,7 @@ class Results:
             new_quantity=np.empty((products, weeks)),
             p_by_week=np.empty((pairs, weeks)),
             later_orders=np.zeros((pairs, weeks)),
+            order_counts=np.zeros((pairs, COUNTS)),
             quantiles=np.empty((pairs, len(QUANTILES))),
             summary=np.empty((pairs, 4)),
         )
@@ -66,6 +69,7 @@ class Results:
             p_order_by_week=self.p_by_week,
             expected_orders=expected_orders,
             expected_quantity=expected_orders * size[:, None],
+            order_count_p=self._order_count_p(),
         )
         known_quantity = patterns.sum_by_product(pairs.expected_quantity)
         products = ProductDraws(
@@ -77,3 +81,12 @@ class Results:
             known_expected_quantity=known_quantity,
         )
         return Predictions(patterns, weeks, pairs, products)
+
+    def _order_count_p(self) -> Floats:
+        """P(so many orders): none exactly, the others by their shares of the draws with any."""
+        some = self.p_by_week[:, -1]
+        counts = self.order_counts.copy()
+        counts[:, 1] += counts.sum(axis=1) == 0  # no draw of something that hardly ever happens
+        p: Floats = counts * (some / counts.sum(axis=1))[:, None]
+        p[:, 0] = 1.0 - some
+        return p

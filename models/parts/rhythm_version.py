@@ -160,7 +160,7 @@ class FittedRhythm(Fit):
                 known.elapsed[part], known.weekday[part], shock, c, PLACES, NODE, NODE_WEIGHT,
                 pace, ahead, *sizes, URN_WEIGHT, np.array(QUANTILES), results.orders[j],
                 results.quantity[j], results.p_by_week[part], results.later_orders[part],
-                results.quantiles[part], results.summary[part],
+                results.order_counts[part], results.quantiles[part], results.summary[part],
             )  # fmt: skip
         return results.predictions(patterns, URN_WEIGHT)
 

@@ -243,8 +243,8 @@ def follow(
     rng: Any, d: int, week: int, frailty: float, state: Floats, pace: Floats, dips: Floats,
     own: Floats, offset: Ints, sizes: Floats, urn_weight: float, drawn: Floats, orders: Floats,
     quantity: Floats, later: Floats,
-) -> None:  # fmt: skip
-    """Place an order in ``week`` and all that follow it within the horizon."""
+) -> int:  # fmt: skip
+    """Place an order in ``week`` and all that follow it within the horizon; returns how many."""
     weeks, n_drawn = orders.shape[1], 0
     while week < weeks:
         for _ in range(_orders_in_week(rng, state[EXTRA, d])):
@@ -263,6 +263,7 @@ def follow(
             if left < 0.0:
                 break
             week += 1
+    return n_drawn
 
 
 @side_by_side
@@ -270,8 +271,8 @@ def predict_pairs(
     rng: Any, values: Floats, restarted: Floats, clock: Floats, elapsed: Floats, weekday: Floats,
     shock: Floats, c: Coefficients, places: Places, node: Floats, weight: Floats, pace: Floats,
     ahead: Floats, offset: Ints, sizes: Floats, urn_weight: float, levels: Floats,
-    orders: Floats, quantity: Floats, p_by_week: Floats, later_orders: Floats, quantiles: Floats,
-    summary: Floats,
+    orders: Floats, quantity: Floats, p_by_week: Floats, later_orders: Floats,
+    order_counts: Floats, quantiles: Floats, summary: Floats,
 ) -> None:  # fmt: skip
     """Predict one product's pairs; adds their paths to ``orders, quantity`` [draws, weeks].
 
@@ -279,7 +280,8 @@ def predict_pairs(
     the product's pairs share; ``pace`` [REACH_WEEKS, draws], ``ahead`` [REACH_WEEKS + 1] as in
     ``_week_beyond``. Fills ``p_by_week`` [pairs, weeks], ``quantiles`` [pairs, levels] and
     ``summary`` [pairs, 4]: P(alive), P(open interval), expected interval, confidence;
-    ``later_orders`` [pairs, weeks] counts the orders after a path's first.
+    ``later_orders`` [pairs, weeks] counts the orders after a path's first, ``order_counts``
+    [pairs, COUNTS] the draws with so many orders.
     """
     draws, weeks = orders.shape
     state, passed, room = (
@@ -312,10 +314,11 @@ def predict_pairs(
                 week = 0
                 while threshold >= passed[week, d]:
                     week += 1
-                follow(
+                placed = follow(
                     rng, d, week, state[FRAILTY, d], state, pace, dips, own, offset, sizes,
                     urn_weight, drawn, orders, quantity, later_orders[p],
                 )  # fmt: skip
+                order_counts[p, min(placed, order_counts.shape[1] - 1)] += 1.0
         interval = DAYS_PER_WEEK / clock[p]
         summary[p, 0] = state[ALIVE].mean()
         summary[p, 1] = open_interval_p(values[p], restarted[p], elapsed[p], state, c, places)

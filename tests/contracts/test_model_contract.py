@@ -11,7 +11,7 @@ import pytest
 import models
 from tests.models.helpers import patterns_of
 from toolkit.model import FittedModel, ModelVersion, Streams, find_model
-from toolkit.tables import QUANTILES, Patterns
+from toolkit.tables import COUNTS, QUANTILES, Patterns
 
 NAMES = sorted(
     path.stem for path in Path(models.__path__[0]).glob("*.py") if path.stem != "__init__"
@@ -60,6 +60,20 @@ def test_shapes_and_ranges(fitted, patterns):
     assert not np.any(np.diff(pairs.next_order_quantiles, axis=1) < 0)
     assert np.all(products.known_expected_quantity <= products.expected_quantity + 1e-9)
     assert pairs.finite().all()
+
+
+def test_counts_of_orders_agree_with_what_else_is_said_of_them(fitted, patterns):
+    """Their mean is the expected orders but for the noise of the draws."""
+    pairs = predict(fitted, patterns).pairs
+    p, expected = pairs.order_count_p, pairs.expected_orders.sum(axis=1)
+    assert p.shape == (len(patterns), COUNTS)
+    assert np.all(p >= 0)
+    assert np.allclose(p.sum(axis=1), 1.0)
+    assert np.allclose(p[:, 0], 1.0 - pairs.p_order_by_week[:, -1])
+    mean, square = p @ np.arange(COUNTS), p @ np.arange(COUNTS) ** 2
+    noise = np.sqrt(np.maximum(square - mean**2, 0.05) / DRAWS)
+    assert np.all(np.abs(mean - expected) < 5 * noise)
+    assert np.mean(np.abs(mean - expected) < noise) > 0.5
 
 
 def test_one_seed_one_result_and_another_seed_other_draws(fitted, patterns):
