@@ -112,7 +112,7 @@ def test_rhythm_restates_its_shocks_and_nothing_else():
     assert subject.effect(restated, told) == pytest.approx(subject.effect(truth, 0.0 * told))
     assert restated["product_raw"] != pytest.approx(truth["product_raw"])
     known = calibration.known(truth, data)
-    assert {"rate[18]", "alive[4]", "decline", "product_shock", "log likelihood"} <= set(known)
+    assert {"rate[18]", "alive[3]", "decline", "product_shock", "log likelihood"} <= set(known)
     theta, design = truth["theta_raw"], data.values
     extra = truth["extra"][0] + design[:, column(BLOCKS["extra"])] @ truth["extra"][1:]
     weeks = data.ordered.sum(axis=1)
