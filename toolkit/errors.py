@@ -6,7 +6,8 @@ ToolkitError
 ├── SourceError        the database could not be read
 ├── ModelError         a model is unknown, or its saved parameters cannot be used
 ├── PredictionError    a forecast could not be computed
-└── CacheError         the embedded cache server did not start
+├── CacheError         the embedded cache server did not start
+└── TrackingError      the tracking store is locked or unreachable, or does not hold what was asked
 """
 
 from collections.abc import Sequence
@@ -66,3 +67,14 @@ class PredictionError(ToolkitError):
 
 class CacheError(ToolkitError):
     """The embedded cache server did not start."""
+
+
+class TrackingError(ToolkitError):
+    """The tracking store does not hold what was asked of it, or could not be used.
+
+    ``unavailable``: it was locked or did not answer; the same call may succeed later.
+    """
+
+    def __init__(self, message: str, *, unavailable: bool = False) -> None:
+        super().__init__(message)
+        self.unavailable = unavailable

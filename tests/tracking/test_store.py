@@ -1,0 +1,129 @@
+"""Where the store is, and what happens when it is being made, locked, away or moved."""
+
+import shutil
+import socket
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.tracking.conftest import finished
+from toolkit.errors import TrackingError
+from toolkit.tracking.store import masked, open_store
+
+OPEN = "from toolkit.tracking.store import open_store; "
+SPY = """
+import socket
+asked, real = [], socket.getaddrinfo
+socket.getaddrinfo = lambda host, *rest, **more: asked.append(host) or real(host, *rest, **more)
+"""
+
+
+def test_processes_that_create_one_store_at_once_all_get_it(script, tmp_path):
+    text = OPEN + "s = open_store(); print(s.experiment_id('e'))"
+    racing = [script(text) for _ in range(2)]
+    assert len({finished(process) for process in racing}) == 1
+    assert (tmp_path / "mlflow.db").exists()
+
+
+def test_nobody_is_asked_and_nothing_is_written_elsewhere(script, tmp_path, empty_store):
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    text = SPY + OPEN + "s = open_store(); s.client.create_run(s.experiment_id('e')); print(asked)"
+    assert finished(script(text)) == "[]\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+
+
+def test_the_address_comes_from_the_caller_or_the_environment(store, monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    monkeypatch.chdir(tmp_path)
+    assert open_store().uri == store.uri
+    assert open_store("sqlite:///mlflow.db").uri == store.uri
+    assert open_store("sqlite:///mlflow.db").file == tmp_path / "mlflow.db"
+
+
+def test_a_store_that_is_locked_is_told_in_time(store):
+    holder = sqlite3.connect(store.file, isolation_level=None)
+    with closing(holder):
+        holder.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(
+            TrackingError, match=r"mlflow\.db is locked by another process$"
+        ) as told:
+            open_store(store.uri, patience_s=0.3)
+        assert 0.3 <= time.monotonic() - began < 2
+        assert told.value.unavailable
+    open_store(store.uri, patience_s=0.3)
+
+
+def test_the_lock_waits_for_its_holder_and_its_death_gives_it_back(store, script, monkeypatch):
+    text = (
+        OPEN + "import sys\ns = open_store(sys.argv[1])\nwith s.alone(): print(flush=True); input()"
+    )
+    holder = script(text, store.uri)
+    holder.stdout.readline()
+    monkeypatch.setattr("toolkit.tracking.store.LOCK_PATIENCE_S", 0.3)
+    with pytest.raises(TrackingError, match=r"another process has held .*lock for 0\.3 s"):
+        open_store(store.uri)
+    holder.kill()
+    holder.wait()
+    with store.alone():
+        pass
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for uri in (f"http://127.0.0.1:{port}", f"postgresql://me:secret@127.0.0.1:{port}/mlflow"):
+        with pytest.raises(TrackingError, match=r"cannot be used.*refused") as told:
+            open_store(uri)
+        assert told.value.unavailable
+        assert "secret" not in str(told.value)
+
+
+def test_a_server_that_says_nothing_is_not_waited_for(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        began = time.monotonic()
+        with pytest.raises(TrackingError, match="timed out"):
+            open_store(f"http://127.0.0.1:{mute.getsockname()[1]}", patience_s=0.3)
+        assert time.monotonic() - began < 2
+
+
+def test_a_file_that_is_no_store_is_left_alone(tmp_path):
+    file = tmp_path / "orders.csv"
+    file.write_text("customer_id,product_id\n" * 100)
+    with pytest.raises(TrackingError, match="file is not a database"):
+        open_store(f"sqlite:///{file}")
+    assert file.read_text() == "customer_id,product_id\n" * 100
+
+
+def test_a_deleted_experiment_is_named(store):
+    store.client.delete_experiment(store.experiment_id("gone"))
+    with pytest.raises(TrackingError, match=r"'gone' was deleted .*`mlflow experiments restore"):
+        store.experiment_id("gone")
+
+
+def test_a_moved_store_finds_its_artefacts(store, tmp_path):
+    run = store.client.create_run(store.experiment_id("a ? b/c"))
+    store.client.log_dict(run.info.run_id, {"a": 1}, "deep/file.json")
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for name in ("mlflow.db", "mlartifacts"):
+        (tmp_path / name).rename(moved / name)
+    again = open_store(f"sqlite:///{moved / 'mlflow.db'}")
+    found = again.artifacts(again.client.get_run(run.info.run_id).info.artifact_uri)
+    assert Path(found.download_artifacts("deep/file.json")).read_text() == '{\n  "a": 1\n}'
+
+
+def test_artefacts_stay_in_their_folder(store):
+    for uri in ("beside-store:/../../etc", "beside-store:/%2e%2e/%2e%2e/etc"):
+        with pytest.raises(TrackingError, match="leads out of"), store.errors():
+            store.artifacts(uri)
+
+
+def test_passwords_are_masked():
+    assert masked("mysql+pymysql://me:p-w@h:1/x?a=b@c") == "mysql+pymysql://me:***@h:1/x?a=b@c"
+    assert masked("http://h:5000/x") == "http://h:5000/x"
+    assert masked("sqlite:////a/b@c") == "sqlite:////a/b@c"
