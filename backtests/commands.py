@@ -1,7 +1,59 @@
 """The commands of backtests, added to the command line; each imports what it needs when it runs."""
 
+import os
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+Experiment = Annotated[Path, typer.Argument(help="What to do: a TOML file, as in experiments/.")]
+Database = Annotated[
+    Path | None, typer.Option("--db", help="The database, in place of the experiment's.")
+]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
+Fits = Annotated[Path, typer.Option("--fits", help="Folder of fits for frozen versions.")]
+Jobs = Annotated[int, typer.Option("--jobs", help="Processes; they change no result.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+DEFAULT_RUNS, DEFAULT_FITS = Path("runs"), Path("fits")
+DEFAULT_JOBS = os.cpu_count() or 1
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
+    app.command()(backtest)
+
+
+def backtest(
+    experiment: Experiment,
+    db: Database = None,
+    jobs: Jobs = DEFAULT_JOBS,
+    runs: Runs = DEFAULT_RUNS,
+    fits: Fits = DEFAULT_FITS,
+    as_json: Json = False,
+) -> None:
+    """Predict at past dates and score what was said; a run that was cut short goes on.
+
+    Exit code 1 if some of it failed; all the rest is scored.
+    """
+    from backtests.display import progress_bar, show_run
+    from backtests.experiment import read_experiment
+    from backtests.harness import run_backtest
+    from toolkit.engine.arguments import check_whole
+    from toolkit.errors import ArgumentError
+
+    asked = read_experiment(experiment)
+    database = db or asked.database
+    if database is None:
+        raise ArgumentError(f"{experiment} names no database: say which with --db")
+    report = run_backtest(
+        asked,
+        database,
+        runs=runs,
+        fits=fits,
+        jobs=check_whole("jobs", jobs, 1),
+        bar=progress_bar,
+    )
+    show_run(report, as_json)
+    if report.failed:
+        raise typer.Exit(1)
