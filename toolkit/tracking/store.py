@@ -159,7 +159,7 @@ def translated(uri: str) -> Iterator[None]:
 
 def _translation(uri: str, exc: Exception) -> TrackingError:
     reason = masked(str(exc).strip().split("\n")[0]) or type(exc).__name__
-    if "database is locked" in reason:
+    if "database is locked" in str(exc):
         return TrackingError(
             f"the tracking store {masked(uri)} is locked by another process", unavailable=True
         )

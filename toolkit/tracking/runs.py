@@ -1,0 +1,293 @@
+"""Backtests in MLflow: a run for each, a child run per version and as-of date, each there once.
+
+A run carries its key as a tag from the moment it exists, and a digest of its content when all of
+it is logged. Logging the same backtest again skips what is complete, completes what a kill cut
+short, and brings up to date what has changed since.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import batched
+from pathlib import Path
+
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
+from mlflow.utils.time import get_current_time_millis
+
+from toolkit.tracking.store import Store
+
+KEY_TAG = "toolkit.key"
+BACKTEST_TAG = "toolkit.backtest"
+CONTENT_TAG = "toolkit.content"
+PARENT_TAG = "mlflow.parentRunId"
+METRICS_PER_CALL = 1000
+PARAMS_PER_CALL = 100
+RUNS_PER_CALL = 1000
+DIGEST_LENGTH = 36
+"""MLflow's limit for the digest of a dataset."""
+
+_NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")
+
+type Scalar = str | int | float | bool
+type Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file, and the folder of the run to put it into."""
+
+    file: Path
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedRun:
+    """What one version said at one date. Scores that are not finite are not logged."""
+
+    label: str
+    as_of_date: date
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedBacktest:
+    """A whole backtest: ``key`` (hex) tells it from any other, ``data`` is the data's fingerprint.
+
+    ``data`` holds at least ``sha256``. No two of ``runs`` share label and as-of date.
+    """
+
+    name: str
+    key: str
+    data: Mapping[str, Scalar]
+    code_version: str
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+    runs: tuple[TrackedRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedBacktest:
+    """Where a backtest is in MLflow: how many runs were logged now, how many were there."""
+
+    experiment_id: str
+    run_id: str
+    logged: int
+    complete_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """All of one run, parent or child."""
+
+    key: str
+    name: str
+    params: Mapping[str, Scalar]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    artifacts: tuple[Artifact, ...]
+    failed: bool
+
+    def digest(self) -> str:
+        """Equal for equal content, files included, in whichever store."""
+        files = [(a.folder, a.file.name, _sha256(a.file)) for a in self.artifacts]
+        tags = {name: value for name, value in self.tags.items() if name != PARENT_TAG}
+        whole = [dict(self.params), dict(self.metrics), tags, files, self.failed]
+        return _digest(whole)
+
+
+def log_backtest(
+    store: Store, backtest: TrackedBacktest, progress: Progress = lambda done, total: None
+) -> LoggedBacktest:
+    """Log all of ``backtest`` that is not logged yet; ``progress`` is told runs done, and of all.
+
+    The parent is complete last, so a parent that is has all its children. Raises
+    ``TrackingError`` if the store does not take it; what is logged by then stays, and calling
+    again goes on from there.
+    """
+    with store.errors():
+        logger = _Logger(store, store.experiment_id(backtest.name), backtest)
+        parent = logger.run_of(logger.parent)
+        total = len(backtest.runs) + 1
+        logged = 0
+        for done, run in enumerate(backtest.runs):
+            logged += logger.log(logger.child(run, parent.info.run_id))
+            progress(done + 1, total)
+        logged += logger.log(logger.parent)
+        if store.file is None:
+            logger.remove_duplicates()
+        progress(total, total)
+        return LoggedBacktest(logger.experiment_id, parent.info.run_id, logged, total - logged)
+
+
+class _Logger:
+    """Logs the runs of one backtest; knows which were there when it began."""
+
+    def __init__(self, store: Store, experiment_id: str, backtest: TrackedBacktest) -> None:
+        self.experiment_id = experiment_id
+        self._store = store
+        self._backtest = backtest
+        self._known = {key: runs[0] for key, runs in self._runs().items()}
+
+    @property
+    def parent(self) -> _Content:
+        """The backtest's own run."""
+        backtest = self._backtest
+        data = {f"data.{name}": value for name, value in backtest.data.items()}
+        return _Content(
+            key=backtest.key,
+            name=f"{backtest.name} {backtest.key}",
+            params={**backtest.params, **data},
+            metrics=backtest.metrics,
+            tags={**backtest.tags, **self._tags()},
+            artifacts=backtest.artifacts,
+            failed=False,
+        )
+
+    def child(self, run: TrackedRun, parent_id: str) -> _Content:
+        """The run of a version and date."""
+        when = run.as_of_date.isoformat()
+        own = {"version": run.label, "as_of_date": when}
+        note = {} if run.error is None else {"error": run.error, "mlflow.note.content": run.error}
+        return _Content(
+            key=f"{self._backtest.key}-{_digest([when, run.label])[:16]}",
+            name=f"{run.label} {when}",
+            params={**run.params, **own},
+            metrics=run.metrics,
+            tags={**run.tags, **own, **note, PARENT_TAG: parent_id, **self._tags()},
+            artifacts=run.artifacts,
+            failed=run.error is not None,
+        )
+
+    def log(self, content: _Content) -> bool:
+        """Log what is not yet; whether there was anything to do."""
+        digest = content.digest()
+        run = self.run_of(content)
+        before = run.data.tags.get(CONTENT_TAG)
+        if before == digest:
+            return False
+        client, run_id = self._store.client, run.info.run_id
+        # A metric logged twice with one time is one; a changed one has to be later to count.
+        moment = run.info.start_time if before is None else get_current_time_millis()
+        log_values(self._store, run_id, content.params, content.metrics, content.tags, moment)
+        if content.key == self._backtest.key:
+            client.log_inputs(run_id, [_dataset(self._backtest)])
+        files = self._store.artifacts(run.info.artifact_uri)
+        for artifact in content.artifacts:
+            files.log_artifact(str(artifact.file), artifact.folder or None)
+        client.set_terminated(run_id, "FAILED" if content.failed else "FINISHED")
+        client.set_tag(run_id, CONTENT_TAG, digest)
+        return True
+
+    def run_of(self, content: _Content) -> Run:
+        """The run with the key of ``content``, made if there is none."""
+        if content.key in self._known:
+            return self._known[content.key]
+        with self._store.alone():
+            # Somebody else may have made it in the meantime.
+            found = self._runs(f" AND tags.`{KEY_TAG}` = '{content.key}'")
+            run = found[content.key][0] if content.key in found else self._created(content)
+        self._known[content.key] = run
+        return run
+
+    def remove_duplicates(self) -> None:
+        """Keep the oldest run of each key; two writers to a server may have made one each."""
+        runs = self._runs()
+        parent = runs[self._backtest.key][0].info.run_id
+        for key, (kept, *others) in runs.items():
+            for other in others:
+                self._store.client.delete_run(other.info.run_id)
+            if key != self._backtest.key and kept.data.tags.get(PARENT_TAG) != parent:
+                self._store.client.set_tag(kept.info.run_id, PARENT_TAG, parent)
+
+    def _created(self, content: _Content) -> Run:
+        tags = {**content.tags, KEY_TAG: content.key}
+        return self._store.client.create_run(self.experiment_id, tags=tags, run_name=content.name)
+
+    def _runs(self, more: str = "") -> dict[str, list[Run]]:
+        """This backtest's runs by their keys, oldest first."""
+        where = f"tags.`{BACKTEST_TAG}` = '{self._backtest.key}'{more}"
+        found: defaultdict[str, list[Run]] = defaultdict(list)
+        for run in search(self._store, self.experiment_id, where):
+            found[run.data.tags[KEY_TAG]].append(run)
+        return {
+            key: sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
+            for key, runs in found.items()
+        }
+
+    def _tags(self) -> dict[str, str]:
+        return {
+            BACKTEST_TAG: self._backtest.key,
+            "mlflow.source.type": "LOCAL",
+            "mlflow.source.name": "toolkit backtest",
+            "mlflow.source.git.commit": self._backtest.code_version,
+        }
+
+
+def log_values(
+    store: Store,
+    run_id: str,
+    params: Mapping[str, Scalar],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    moment: int,
+) -> None:
+    """Log many values in few calls, the metrics as of ``moment`` (ms since 1970)."""
+    finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+    listed = [Metric(allowed_name(name), value, moment, 0) for name, value in finite.items()]
+    for some in batched(listed, METRICS_PER_CALL):
+        store.client.log_batch(run_id, metrics=some)
+    texts = [Param(allowed_name(name), str(value)) for name, value in params.items()]
+    for texts_of_a_call in batched(texts, PARAMS_PER_CALL):
+        store.client.log_batch(run_id, params=texts_of_a_call)
+    marks = [RunTag(name, value) for name, value in tags.items()]
+    for marks_of_a_call in batched(marks, PARAMS_PER_CALL):
+        store.client.log_batch(run_id, tags=marks_of_a_call)
+
+
+def search(store: Store, experiment_id: str, where: str) -> Iterator[Run]:
+    """All active runs of an experiment that fit MLflow's condition ``where``."""
+    token = None
+    while True:
+        page = store.client.search_runs(
+            [experiment_id], where, max_results=RUNS_PER_CALL, page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def allowed_name(name: str) -> str:
+    """The name with what MLflow does not take replaced.
+
+    >>> allowed_name("crps of rhythm@1 (days)")
+    'crps of rhythm_1 _days_'
+    """
+    return _NOT_IN_A_NAME.sub("_", name)
+
+
+def _dataset(backtest: TrackedBacktest) -> DatasetInput:
+    """The data, as MLflow lists it beside a run."""
+    digest = str(backtest.data["sha256"])[:DIGEST_LENGTH]
+    profile = json.dumps(dict(backtest.data), default=str)
+    return DatasetInput(Dataset("orders", digest, "orders", "{}", profile=profile))
+
+
+def _digest(content: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
