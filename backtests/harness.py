@@ -16,7 +16,7 @@ from backtests.actuals import observed_weeks
 from backtests.experiment import Experiment, VersionSpec
 from backtests.fitting import Bar, Fitting, adopt_frozen, find_versions, fit_all
 from backtests.pool import work_through
-from backtests.provenance import Survey, code_version, run_key, toolkit_version
+from backtests.provenance import ProductSample, Survey, code_version, run_key, toolkit_version
 from backtests.run_folder import DONE, Json, RunFolder, only_one, start_run
 from backtests.tasks import Outcome, Task
 from toolkit.errors import ArgumentError
@@ -131,8 +131,9 @@ def plan(
 ) -> Iterator[Task]:
     """All tasks by date, then version, then shard: what a date needs is read once."""
     last, weeks = survey.data.last_date, experiment.horizon_weeks
+    sample = ProductSample(experiment.share_of_products, experiment.seed)
     for day in run.dates:
-        shards = -(-survey.pairs_before(day) // experiment.pairs_per_shard)
+        shards = -(-survey.pairs_before(day, sample) // experiment.pairs_per_shard)
         for version in experiment.versions:
             fit = chosen[version.label, day]
             for shard in range(shards):
@@ -147,6 +148,7 @@ def plan(
                     draws=experiment.draws,
                     seed=version.seed,
                     pit_seed=experiment.seed,
+                    sample=sample,
                     shard=shard,
                     shards=shards,
                     error=fit["error"],

@@ -5,6 +5,7 @@ while part of it lies ahead, whether an interval held whose end was not reached.
 """
 
 from dataclasses import dataclass, fields
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,7 @@ def compare_products(predictions: Predictions, truth: Truth) -> tuple[pd.DataFra
     """The table of products and weeks, and which predictions were left out."""
     products = predictions.products
     expected, draws = products.expected_quantity, products.quantity
-    finite: Mask = np.isfinite(expected).all(axis=1) & np.isfinite(draws).all(axis=(1, 2))
+    finite = cast("Mask", np.isfinite(expected).all(axis=1) & np.isfinite(draws).all(axis=(1, 2)))
     rows = np.searchsorted(truth.actuals.product_id, products.product_id[finite])
     orders_before, product_class = truth.history.by_product()
     table = score_product_weeks(
