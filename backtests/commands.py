@@ -13,6 +13,13 @@ Database = Annotated[
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
 Fits = Annotated[Path, typer.Option("--fits", help="Folder of fits for frozen versions.")]
 Jobs = Annotated[int, typer.Option("--jobs", help="Processes; they change no result.")]
+Run = Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")]
+StoreUri = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 DEFAULT_RUNS, DEFAULT_FITS = Path("runs"), Path("fits")
@@ -22,6 +29,7 @@ DEFAULT_JOBS = os.cpu_count() or 1
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(backtest)
+    app.command()(track)
 
 
 def backtest(
@@ -57,3 +65,21 @@ def backtest(
     show_run(report, as_json)
     if report.failed:
         raise typer.Exit(1)
+
+
+def track(folder: Run, store: StoreUri = None, as_json: Json = False) -> None:
+    """Log a backtest to MLflow, once: what is there already is skipped, the rest completed."""
+    from dataclasses import asdict
+
+    from backtests.display import progress_bar
+    from backtests.tracked import track as log
+    from toolkit.display import print_json
+
+    logged = log(folder, store, progress_bar)
+    if as_json:
+        print_json(asdict(logged))
+    else:
+        typer.echo(
+            f"Logged {logged.logged} runs, {logged.complete_before} were there: "
+            f"experiment {logged.experiment_id}, run {logged.run_id}"
+        )

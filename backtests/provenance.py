@@ -3,45 +3,35 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backtests.experiment import Experiment
 from toolkit.errors import ArgumentError
+from toolkit.fingerprint import Fingerprint
 from toolkit.model import find_model
 from toolkit.sources.base import OrderSource
-from toolkit.tables import Floats, Ints, OrderEvents, Patterns
+from toolkit.tables import Floats, Ints, Patterns
 
 DISTRIBUTION = "interorder-toolkit"
 KEY_DIGITS = 8
-NOT_IN_RESULTS = {"cache", "report", "tracking"}
-"""Folders whose code no score depends on."""
+NOT_IN_RESULTS = {
+    "cache",
+    "report",
+    "tracking",
+    *("bootstrap.py", "comparison.py", "summaries.py", "thresholds.py"),
+    *("cli.py", "commands.py", "demo.py", "display.py", "plots.py"),
+}
+"""Folders and files that no row of a score table depends on."""
 
 _END = date(9999, 1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """Which data: order events, their span, and a digest of their content."""
-
-    rows: int
-    customers: int
-    products: int
-    first_date: date
-    last_date: date
-    sha256: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {k: v.isoformat() if isinstance(v, date) else v for k, v in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +48,9 @@ class Survey:
         events = source.order_events(_END)
         if not len(events):
             raise ArgumentError("the database holds no orders to test on")
-        first, last = (_END + timedelta(int(d)) for d in (events.day.min(), events.day.max()))
         patterns = Patterns.of(events)
-        fingerprint = Fingerprint(
-            rows=len(events),
-            customers=len(np.unique(events.customer_id)),
-            products=len(np.unique(events.product_id)),
-            first_date=first,
-            last_date=last,
-            sha256=_digest(events),
-        )
         first_day = events.day[patterns.event_offset[:-1]] - events.day.min()
-        return cls(fingerprint, first_day, patterns.product_id)
+        return cls(Fingerprint.of(events), first_day, patterns.product_id)
 
     def pairs_before(self, as_of_date: date, sample: "ProductSample") -> int:
         """Pairs of the products in ``sample`` with an order before the date."""
@@ -134,10 +115,3 @@ def _package_digest(package: str) -> bytes:
                 whole.update(f"{package}/{inside.as_posix()}\0".encode())
                 whole.update(path.read_bytes())
     return whole.digest()
-
-
-def _digest(events: OrderEvents) -> str:
-    whole = hashlib.sha256()
-    for column in (events.product_id, events.customer_id, events.day, events.quantity):
-        whole.update(np.ascontiguousarray(column).astype(column.dtype.newbyteorder("<")).tobytes())
-    return whole.hexdigest()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.errors import ModelError, PredictionError, ToolkitError
+from toolkit.errors import ModelError, PredictionError, ToolkitError, TrackingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +56,14 @@ def main() -> None:
         app()
     except ToolkitError as exc:
         typer.echo(f"Error: {exc}", err=True)
-        sys.exit(1 if isinstance(exc, PredictionError) else 2)
+        sys.exit(1 if isinstance(exc, PredictionError) or _unavailable(exc) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _unavailable(exc: ToolkitError) -> bool:
+    """Whether nothing was wrong with the call itself: the store was locked or away."""
+    return isinstance(exc, TrackingError) and exc.unavailable
 
 
 @app.command("import")
