@@ -58,7 +58,7 @@ def script(tmp_path) -> Script:
 
 def finished(process: subprocess.Popen[str]) -> str:
     """What the process wrote, once it has ended well."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     assert err == ""
     return out

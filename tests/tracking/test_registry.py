@@ -151,7 +151,7 @@ def test_a_version_whose_files_are_gone_is_told(store):
 def test_aliases_name_versions_and_move(store):
     for shift in (0.0, 0.1):
         register_fit(store, rhythm_fit(shift))
-    assert set_alias(store, "champion", "1").number == 1
+    assert set_alias(store, "champion", "1").aliases == ("champion",)
     assert find(store, "inter-order@champion").aliases == ("champion",)
     move_aliases(store, {"previous": 1, "champion": 2}, expected={"champion": 1, "previous": None})
     assert aliases(store) == {"champion": 2, "previous": 1}

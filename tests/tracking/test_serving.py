@@ -86,7 +86,7 @@ def test_mlflow_loads_it_in_a_new_process_from_a_folder_that_was_moved(
     whole.to_parquet(moved / "lines.parquet")
     served = script(SERVE, PARAMS, cwd=moved)
     expected = written(fit, database, tmp_path)
-    _, said = served.communicate(timeout=120)
+    _, said = served.communicate(timeout=240)
     assert served.returncode == 0, said
     for table, frame in expected.items():
         found = pd.read_parquet(moved / f"{table}.served")

@@ -149,7 +149,7 @@ def set_alias(store: Store, alias: str, reference: str) -> ModelVersionRef:
     """Let ``alias`` name the version meant by ``reference``, whatever it named before."""
     ref = find(store, reference)
     move_aliases(store, {alias: ref.number}, expected={})
-    return ref
+    return find(store, str(ref.number))
 
 
 def move_aliases(
