@@ -192,7 +192,7 @@ def _dates(table: Table, problems: Problems) -> DateRule:
     last = table.optional_whole("last", 1)
     step = table.whole("step_weeks", 4, 1)
     table.finish()
-    ways = [bool(listed), start is not None or stop is not None, last is not None]
+    ways = ["list" in table.content, start is not None or stop is not None, last is not None]
     if sum(ways) != 1 and table.content:
         problems.add("dates", "has to hold list, or start and stop, or last: one of the three")
     elif ways[1] and (start is None or stop is None or stop < start):

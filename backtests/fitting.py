@@ -110,7 +110,7 @@ def fit_all(
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, result)
         became[fitting] = result
-    _known.cache_clear()
+    patterns_before.cache_clear()
     return became
 
 
@@ -121,7 +121,7 @@ def _fit(fitting: Fitting, database: Path, fits: Path, cores: int, bar: Bar) -> 
     steps = settings.chains * (settings.draws + settings.tune)
     try:
         model = find_model(fitting.model)
-        patterns = _known(database, fitting.as_of_date, model.reads_customer_days)
+        patterns = patterns_before(database, fitting.as_of_date, model.reads_customer_days)
         with bar(title, steps) as advance:
             fitted = model.fit(
                 patterns, seed=fitting.seed, settings=settings, progress=_steps(advance)
@@ -151,7 +151,8 @@ def _asked(fitting: Fitting) -> Json:
 
 
 @lru_cache(maxsize=1)
-def _known(database: Path, as_of_date: date, customer_days: bool) -> Patterns:
+def patterns_before(database: Path, as_of_date: date, customer_days: bool) -> Patterns:
+    """All that a fit is shown: what was known before the date."""
     with open_database(database) as conn:
         source = as_source(conn)
         events = discover(source, as_of_date, None)

@@ -112,7 +112,7 @@ class Table:
         """A table inside; an empty one if it is missing."""
         value = self._get(key, {})
         if not isinstance(value, dict) or (required and not value):
-            self.problem(key, "is missing" if key not in self.content else "has to be a table")
+            self.problem(key, "has to be a table" if value else "is missing")
             value = {}
         return Table(value, f"{self.path}{key}.", self.problems)
 
