@@ -10,8 +10,10 @@ What it assumes
     η is linear in what the pair, its customer and its product did before the as-of date
     (``models/parts/activity.py``): own rate by the calendar and by the customer's ordering days
     (a customer who has not ordered anything for a month tells less about one product than one who
-    ordered daily without it), how late both are, the customer's pace, trend and basket, the
-    product's trends. Old orders count less: they fade with half-lives of 30, 90, 270 and 900 days,
+    ordered daily without it), how late both are, whether the last order was larger than usual
+    (it lasts longer, and less so the longer it lies back), how the usual size compares with the
+    product's, the customer's pace, trend and basket, the product's trends and how many customers
+    it has. Old orders count less: they fade with half-lives of 30, 90, 270 and 900 days,
     and the slopes on rates of different memory are what is estimated of the forgetting.
     S_w is the season, an operational time that all products share (``season.py``).
     κ: what the columns say fades with the distance; it goes on for twelve weeks, not further.
@@ -72,4 +74,4 @@ Sources
 
 from models.parts.rhythm_version import RhythmVersion
 
-MODEL = RhythmVersion("rhythm", "1", __doc__ or "")
+MODEL = RhythmVersion("rhythm", "2", __doc__ or "")

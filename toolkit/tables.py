@@ -204,7 +204,10 @@ class PairPredictions:
     def finite(self) -> NDArray[np.bool_]:
         """Pairs whose probabilities and expectations are all finite, [pairs]."""
         weekly = np.concatenate(
-            [self.p_order_by_week, self.expected_orders, self.expected_quantity, self.order_count_p],
+            (
+                *(self.p_order_by_week, self.expected_orders),
+                *(self.expected_quantity, self.order_count_p),
+            ),
             axis=1,
         )
         finite: NDArray[np.bool_] = np.isfinite(weekly).all(axis=1)

@@ -23,19 +23,24 @@ OWN_ORDERS = 0.7
 PRODUCT_DAYS, PRODUCT_CUSTOMER_DAYS = 2000.0, 100.0
 """A product's rates start from so many days, the calendar's and its customers', at those of all."""
 SEASON_DAYS = 1096
+HIGH_RATE = float(np.log(1 / 14))
+"""A pair that orders more often than every two weeks has a high rate."""
+EARLY, LATE = -3.0, 1.5
+"""How much is left of a last order, larger or smaller than usual, shows between them."""
 
 RATE = (
     *("own_rate", "own_rate_by_visit", "visit_rate", "visit_trend", "basket"),
     *("visit_late", "visit_overdue", "visit_very_overdue", "late", "overdue"),
     *("late_by_visit", "overdue_by_visit", "product_trend", "product_long_trend"),
     *("last_interval_short", "orders", "irregularity", "one_over_intervals"),
+    *("own_rate_high", "last_size", "last_size_late", "size", "customers"),
 )
 FRAILTY = ("recent_orders",)
 ALIVE = ("customer_silence", "product_silence", "late")
 DIP = ("irregularity", "orders", "overdue")
 EXTRA = ("visit_rate", "own_rate")
 COLUMNS = tuple(dict.fromkeys((*RATE, *FRAILTY, *ALIVE, *DIP, *EXTRA)))
-RESTARTED = ("late", "overdue", "late_by_visit", "overdue_by_visit")
+RESTARTED = ("late", "overdue", "late_by_visit", "overdue_by_visit", "last_size_late")
 """What an order sets back."""
 
 
@@ -87,6 +92,7 @@ def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
     trend, long_trend, product_silence = s.product_columns()
     intervals = of_pairs(patterns.interval_count)
     last_interval = np.log(of_pairs(s.last_interval) + 3.0) + own_rate
+    last_size, size = s.size_columns()
     columns = {
         "own_rate": own_rate,
         "own_rate_by_visit": own_rate_by_visit,
@@ -106,11 +112,19 @@ def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
         "orders": np.log(OWN_ORDERS + of_pairs(s.repeat[LONGER])),
         "irregularity": of_pairs(s.irregularity),
         "one_over_intervals": np.where(intervals > 0, 1.0 / np.maximum(intervals, 1.0), 0.0),
+        "own_rate_high": np.maximum(own_rate - HIGH_RATE, 0.0),
+        "last_size": last_size,
+        "last_size_late": last_size * np.clip(late, EARLY, LATE),
+        "size": size,
+        "customers": s.customers(),
         "recent_orders": np.log(OWN_ORDERS + of_pairs(s.repeat[LONG])),
         "customer_silence": np.log((customer["silence"] + 7.0) / 14.0),
         "product_silence": product_silence,
     }
-    restarted = (fresh, np.maximum(fresh, 0.0), fresh_by_visit, np.maximum(fresh_by_visit, 0.0))
+    restarted = (
+        *(fresh, np.maximum(fresh, 0.0), fresh_by_visit, np.maximum(fresh_by_visit, 0.0)),
+        last_size * np.clip(fresh, EARLY, LATE),
+    )
     return Activity(
         values=np.stack([columns[name] for name in COLUMNS], axis=1),
         restarted=np.stack(restarted, axis=1),
@@ -231,6 +245,27 @@ class _Sums:
             long_trend[product] + np.log(level[LONGER] / level[90]),
             np.log((silence + 7.0) / 14.0),
         )
+
+    def size_columns(self) -> tuple[Floats, Floats]:
+        """Log of the last size over the usual one, and of that one over its product's.
+
+        A new pair's are 0, as of one that buys what is usual.
+        """
+        patterns = self.patterns
+        orders = patterns.order_count.astype(float)
+        usual = patterns.total_quantity / orders
+        of_product = self.by_product(patterns.total_quantity) / self.by_product(orders)
+        last = patterns.events.quantity[patterns.event_offset[1:] - 1]
+        return (
+            self.with_new_pairs(np.log(last / usual)),
+            self.with_new_pairs(np.log(usual / of_product[self.product])),
+        )
+
+    def customers(self) -> Floats:
+        """Log of how many customers each row's product has, [pairs + products]."""
+        products = np.arange(len(self.product_start))
+        count = np.bincount(self.product, minlength=len(products)).astype(float)
+        return np.log(count[np.concatenate([self.product, products])])
 
     def customer_rows(self) -> dict[str, Floats]:
         """Columns of each row's customer.
