@@ -203,13 +203,12 @@ def _month(pairs: PairPredictions, actuals: Actuals) -> dict[str, Floats]:
 def covered(lower: Floats, upper: Floats, actuals: Actuals) -> Floats:
     """1 where the next order fell from ``lower`` to ``upper`` (days), 0 where not, [pairs].
 
-    NaN where it was not observed and may still do either. A bound that is NaN lies beyond reach.
+    NaN where the days up to ``upper`` were not all observed, even if an order came: which rows
+    count must not depend on what happened, or early orders would count more than late ones.
     """
-    low, high = (np.where(np.isnan(bound), np.inf, bound) for bound in (lower, upper))
-    inside = (low <= actuals.next_day) & (actuals.next_day <= high)
-    last = actuals.days - 1.0
-    later = np.where(high <= last, 0.0, np.where((low <= last + 1) & np.isinf(high), 1.0, np.nan))
-    return np.where(np.isnan(actuals.next_day), later, inside)
+    inside = (lower <= actuals.next_day) & (actuals.next_day <= upper)
+    decided = np.floor(upper) <= actuals.days - 1
+    return np.where(decided, inside.astype(float), np.nan)
 
 
 def hits(pairs: PairPredictions, actuals: Actuals) -> Floats:

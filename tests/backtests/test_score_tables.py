@@ -35,12 +35,11 @@ def actuals(next_day, weeks=4) -> Actuals:
         (3, 9, 9, 1),
         (3, 9, 2, 0),
         (3, 9, 10, 0),
-        (3, NAN, 27, 1),  # beyond reach is later than anything
-        (NAN, NAN, 27, 0),
+        (3, NAN, 27, NAN),  # beyond reach
+        (NAN, NAN, 27, NAN),
+        (3, 28, 9, NAN),  # had it come on day 28, nobody would know
         (3, 27, NAN, 0),  # nothing in 28 days: later than day 27
-        (3, 28, NAN, NAN),  # it may still come on day 28
-        (28, NAN, NAN, 1),  # whenever it comes, it lies inside
-        (29, NAN, NAN, NAN),
+        (3, 28, NAN, NAN),
         (NAN, NAN, NAN, NAN),
     ],
 )
