@@ -17,7 +17,16 @@ from backtests.experiment import Experiment, VersionSpec
 from backtests.fitting import Bar, Fitting, adopt_frozen, find_versions, fit_all
 from backtests.pool import work_through
 from backtests.provenance import ProductSample, Survey, code_version, run_key, toolkit_version
-from backtests.run_folder import DONE, Json, RunFolder, only_one, start_run
+from backtests.run_folder import (
+    DONE,
+    SCORES,
+    Json,
+    RunFolder,
+    only_one,
+    start_run,
+    write_table,
+)
+from backtests.summaries import summarize
 from backtests.tasks import Outcome, Task
 from toolkit.errors import ArgumentError
 from toolkit.model import FittedModel, ModelVersion
@@ -81,6 +90,7 @@ def run_backtest(
                 advance(1)
 
             work_through(waiting, run.path, jobs, tell)
+        write_table(run.path / SCORES, summarize(run))
     return _report(run, len(tasks), len(tasks) - len(waiting), notices, started)
 
 

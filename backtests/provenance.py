@@ -26,7 +26,8 @@ NOT_IN_RESULTS = {
     "cache",
     "report",
     "tracking",
-    *("bootstrap.py", "comparison.py", "summaries.py", "thresholds.py"),
+    *("bootstrap.py", "comparison.py", "paired.py", "scored.py", "summaries.py"),
+    *("thresholds.py", "tracked.py"),
     *("cli.py", "commands.py", "demo.py", "display.py", "plots.py"),
 }
 """Folders and files that no row of a score table depends on."""

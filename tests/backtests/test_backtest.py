@@ -62,6 +62,14 @@ def test_the_folder_holds_what_was_asked_and_what_came_of_it(run, order_file):
         assert sum(t["rows"]["pairs"] for t in shards) == len(run.pairs("other", day))
 
 
+def test_scores_are_written_for_every_version_and_date(run):
+    scores = pd.read_parquet(run.path / "scores.parquet")
+    whole = scores[(scores.slice == "all") & (scores.score == "log_loss")]
+    assert set(whole.version) == set(run.versions)
+    at = whole[(whole.version == "other") & (whole.as_of_date == pd.Timestamp(AS_OF))]
+    assert at.value.item() == pytest.approx(run.pairs("other", AS_OF).log_loss.mean(), rel=1e-5)
+
+
 def test_every_pair_and_product_known_is_there_once(run, order_file):
     pairs = run.pairs("pair_conjugate", AS_OF)
     with open_database(order_file) as conn:
