@@ -68,29 +68,29 @@ def find_versions(experiment: Experiment) -> dict[str, ModelVersion]:
     return found
 
 
-def adopt_frozen(version: VersionSpec, first: date, source: Path, fits: Path) -> str:
-    """Take over a saved fit into the run's ``fits``; returns NAME or NAME@VERSION.
+def frozen_fit(version: VersionSpec, first: date, fits: Path) -> FittedModel:
+    """The saved fit that a frozen version names, or the model that needs none.
 
-    Raises ``ArgumentError`` if no version is named, or it was fitted after the ``first`` as-of
-    date and so has seen what it is to predict.
+    Raises ``ArgumentError`` if no fit is named, or it was fitted after the ``first`` as-of date
+    and so has seen what it is to predict; ``ModelError`` if ``fits`` does not hold it.
     """
     name, _, given = version.model.partition("@")
-    if isinstance(find_model(name), FittedModel):
-        return name
+    found = find_model(name)
+    if isinstance(found, FittedModel):
+        return found
     if not given:
         raise ArgumentError(
-            f"version {version.label!r} is frozen: name the fit in {source}, as {name}@VERSION"
+            f"version {version.label!r} is frozen: name the fit in {fits}, as {name}@VERSION"
         )
-    fitted = load_fit(version.model, source)
-    card = source / name / given / CARD_FILE
+    fitted = load_fit(version.model, fits)
+    card = fits / name / given / CARD_FILE
     fitted_on = read_card(card.parent).get("as_of_date") if card.exists() else None
     if fitted_on is None or date.fromisoformat(fitted_on) > first:
         raise ArgumentError(
             f"version {version.label!r}: {version.model} was fitted to what was known at "
             f"{fitted_on or 'an unknown date'}, after the first as-of date {first}"
         )
-    save_fit(fitted, fits)
-    return f"{fitted.name}@{fitted.version}"
+    return fitted
 
 
 def fit_all(

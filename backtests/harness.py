@@ -14,7 +14,7 @@ from pathlib import Path
 
 from backtests.actuals import observed_weeks
 from backtests.experiment import Experiment, VersionSpec
-from backtests.fitting import Bar, Fitting, adopt_frozen, find_versions, fit_all
+from backtests.fitting import Bar, Fitting, find_versions, fit_all, frozen_fit
 from backtests.pool import work_through
 from backtests.provenance import ProductSample, Survey, code_version, run_key, toolkit_version
 from backtests.run_folder import (
@@ -29,7 +29,8 @@ from backtests.run_folder import (
 from backtests.summaries import summarize
 from backtests.tasks import Outcome, Task
 from toolkit.errors import ArgumentError
-from toolkit.model import FittedModel, ModelVersion
+from toolkit.fits import save_fit
+from toolkit.model import FittedModel, ModelVersion, find_model
 from toolkit.sources.embedded import open_database
 from toolkit.sources.sql import as_source
 
@@ -76,11 +77,16 @@ def run_backtest(
         survey = Survey.of(as_source(conn))
     dates, notices = check_dates(experiment, survey)
     experiment = experiment.at(dates)
+    frozen = {
+        version.label: frozen_fit(version, dates[0], fits)
+        for version in experiment.versions
+        if version.refit == "frozen"
+    }
     meta = describe(experiment, survey, database)
     path = runs.absolute() / f"{experiment.name}-{meta['key']}"
     with only_one(path):
         run = start_run(path, meta)
-        chosen = _models(experiment, models, database, run, fits, jobs, bar)
+        chosen = _models(experiment, models | frozen, database, run, jobs, bar)
         tasks = list(plan(experiment, survey, database, run, chosen))
         waiting = [task for task in tasks if not _is_done(run, task)]
         with bar("Predicting and scoring", len(tasks)) as advance:
@@ -170,7 +176,6 @@ def _models(
     models: Mapping[str, ModelVersion],
     database: Path,
     run: RunFolder,
-    fits: Path,
     jobs: int,
     bar: Bar,
 ) -> dict[tuple[str, date], Json]:
@@ -179,16 +184,21 @@ def _models(
     wanted: dict[tuple[str, date], Fitting] = {}
     for version in experiment.versions:
         for day in run.dates:
-            key = version.label, day
-            if isinstance(models[version.label], FittedModel):
-                chosen[key] = {"model": models[version.label].name, "error": None}
-            elif version.refit == "frozen":
-                adopted = adopt_frozen(version, run.dates[0], fits, run.fits)
-                chosen[key] = {"model": adopted, "error": None}
+            key, model = (version.label, day), models[version.label]
+            if isinstance(model, FittedModel):
+                chosen[key] = {"model": _kept(model, run), "error": None}
             else:
                 wanted[key] = Fitting.of(version, _fitted_on(version, day, run.dates))
     became = fit_all(list(dict.fromkeys(wanted.values())), database, run.fits, jobs, bar)
     return chosen | {key: became[fitting] for key, fitting in wanted.items()}
+
+
+def _kept(model: FittedModel, run: RunFolder) -> str:
+    """NAME if that is all there is to it; NAME@VERSION of a fit, kept in the run's folder."""
+    if isinstance(find_model(model.name), FittedModel):
+        return model.name
+    save_fit(model, run.fits)
+    return f"{model.name}@{model.version}"
 
 
 def _fitted_on(version: VersionSpec, as_of: date, dates: Sequence[date]) -> date:

@@ -1,6 +1,7 @@
 """Models that misbehave, found through entry points as any other, also in worker processes."""
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ dies = tests.backtests.planted:DIES
 fails_to_fit = tests.backtests.planted:FAILS_TO_FIT
 pairs_only = tests.backtests.planted:PAIRS_ONLY
 products_only = tests.backtests.planted:PRODUCTS_ONLY
+learns = tests.backtests.planted:LEARNS
 """
 
 
@@ -125,6 +127,38 @@ class FailsToFit:
         raise ModelError("there is nothing to load")
 
 
+@dataclass(frozen=True)
+class Learnt(Planted):
+    """Knows the day on which it was fitted, and to how many pairs."""
+
+    fitted_on: str = ""
+    pairs: int = 0
+
+    @property
+    def version(self):
+        return f"{self.fitted_on}-{self.pairs}"
+
+    def save(self, folder):
+        card = {"as_of_date": self.fitted_on, "pairs": self.pairs, "diagnostics": {"r_hat": 1.0}}
+        (folder / "card.json").write_text(json.dumps(card))
+
+
+class Learns:
+    name = "learns"
+    reads_customer_days = False
+
+    def fit(self, patterns, *, seed, settings, progress):
+        return Learnt(
+            planted_as="learns",
+            fitted_on=str(patterns.as_of_date),
+            pairs=settings.pairs or len(patterns),
+        )
+
+    def load(self, folder):
+        card = json.loads((folder / "card.json").read_text())
+        return Learnt(planted_as="learns", fitted_on=card["as_of_date"], pairs=card["pairs"])
+
+
 def bytes_of(table) -> bytes:
     if is_dataclass(table):
         return b"".join(bytes_of(getattr(table, field.name)) for field in fields(table))
@@ -138,3 +172,4 @@ DIES = Dies(planted_as="dies")
 PAIRS_ONLY = PairsOnly(planted_as="pairs_only")
 PRODUCTS_ONLY = ProductsOnly(planted_as="products_only")
 FAILS_TO_FIT = FailsToFit()
+LEARNS = Learns()

@@ -15,8 +15,10 @@ from backtests.harness import describe, run_backtest
 from backtests.provenance import Survey
 from backtests.run_folder import RunFolder, only_one
 from tests.backtests.conftest import EARLIER, experiment
+from tests.backtests.planted import Learnt
 from tests.conftest import AS_OF
 from toolkit.errors import ArgumentError, ModelError, ToolkitError
+from toolkit.fits import save_fit
 from toolkit.sources.embedded import open_database
 from toolkit.sources.sql import as_source
 
@@ -208,6 +210,52 @@ def test_a_version_may_speak_of_one_level_only(order_file, tmp_path):
     told = [task for task in run.tasks() if task["version"] == "products_only"]
     assert [task["failed_rows"] for task in told] == [1, 1, 1, 1]
     assert told[0]["failures"] == ["product 1: the prediction is not finite"]
+
+
+@pytest.mark.usefixtures("planted")
+def test_condition_fits_once_and_refit_at_each_date(order_file, tmp_path):
+    versions = [
+        {"model": "learns", "label": "once", "pairs": 7},
+        {"model": "learns", "label": "again", "pairs": 7, "refit": "refit"},
+        {"model": "learns", "label": "all"},
+    ]
+    asked = experiment(*versions, dates=(EARLIER, AS_OF), pairs_per_shard=1000)
+    run = RunFolder(backtest(asked, order_file, tmp_path).folder)
+    used = {(task["version"], task["as_of_date"]): task["model_version"] for task in run.tasks()}
+    assert used == {
+        ("once", str(EARLIER)): f"{EARLIER}-7",
+        ("once", str(AS_OF)): f"{EARLIER}-7",
+        ("again", str(EARLIER)): f"{EARLIER}-7",
+        ("again", str(AS_OF)): f"{AS_OF}-7",
+        ("all", str(EARLIER)): used["all", str(EARLIER)],
+        ("all", str(AS_OF)): used["all", str(EARLIER)],
+    }
+    known = len(run.pairs("all", EARLIER))
+    assert used["all", str(AS_OF)] == f"{EARLIER}-{known}"
+    assert len(list(run.fits.glob("learns/*/card.json"))) == 3
+    assert run.tasks()[0]["diagnostics"] == {"r_hat": 1.0}
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_frozen_fit_is_used_if_it_is_old_enough(order_file, tmp_path):
+    fits = tmp_path / "fits"
+    for day in (EARLIER, AS_OF):
+        save_fit(Learnt(planted_as="learns", fitted_on=str(day), pairs=3), fits)
+
+    def frozen(model):
+        asked = experiment({"model": model, "label": "f", "refit": "frozen"}, dates=(EARLIER,))
+        return run_backtest(asked, order_file, runs=tmp_path / "runs", fits=fits, jobs=1)
+
+    run = RunFolder(frozen(f"learns@{EARLIER}-3").folder)
+    assert {task["model_version"] for task in run.tasks()} == {f"{EARLIER}-3"}
+    assert (run.fits / "learns" / f"{EARLIER}-3" / "card.json").exists()
+    with pytest.raises(ArgumentError, match=f"known at {AS_OF}, after the first as-of date"):
+        frozen(f"learns@{AS_OF}-3")
+    with pytest.raises(ArgumentError, match=r"name the fit in .* as learns@VERSION"):
+        frozen("learns")
+    with pytest.raises(ModelError, match="holds no version 'x'"):
+        frozen("learns@x")
+    assert list((tmp_path / "runs").iterdir()) == [run.path]
 
 
 def test_weeks_after_the_datas_end_are_not_scored_and_it_says_so(order_file, tmp_path):
