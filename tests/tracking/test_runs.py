@@ -153,46 +153,28 @@ def test_what_changed_since_is_brought_up_to_date(store, tmp_path):
 LOG = """
 import sys
 from pathlib import Path
+from tests.tracking.processes import at_once, killed
 from tests.tracking.test_runs import backtest
 from toolkit.tracking.runs import log_backtest
-from toolkit.tracking.store import open_store
-"""
-KILLED = """
-import os, signal, warnings
-from sqlalchemy import event
-warnings.filterwarnings("ignore", "This process .* is multi-threaded")  # its threads are idle
 
-def dies_before_commit(number):
-    store, commits = open_store(), []
-    def count(conn):
-        commits.append(conn)
-        if len(commits) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-    event.listen(store.client._tracking_client.store.engine, "commit", count)
-    log_backtest(store, backtest(Path(sys.argv[1])))
-    os._exit(0)
-
-for number in map(int, sys.argv[2:]):
-    child = os.fork()
-    if not child:
-        dies_before_commit(number)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+whole = backtest(Path(sys.argv[1]))
 """
 
 
 def test_kills_at_any_moment_leave_nothing_twice_and_nothing_out(store, script, tmp_path, logged):
     commits = [2, 5, 8, 11, 15, 16, 17, 18, 19]
-    out = finished(script(LOG + KILLED, tmp_path, *commits))
+    text = f"killed({commits}, lambda store: log_backtest(store, whole))"
+    out = finished(script(LOG + text, tmp_path))
     assert out.split() == [str(-signal.SIGKILL)] * len(commits)
     assert {run.info.status for run in runs_of(store)} == {"RUNNING", "FINISHED", "FAILED"}
-    log_backtest(store, backtest(tmp_path))
+    log_backtest(store, whole := backtest(tmp_path))
     assert everything(store) == logged
+    assert log_backtest(store, whole).logged == 0
 
 
-def test_two_processes_that_log_it_at_once_log_it_once(store, script, tmp_path, logged):
-    text = LOG + "log_backtest(open_store(), backtest(Path(sys.argv[1])))"
-    for process in [script(text, tmp_path) for _ in range(2)]:
-        finished(process)
+def test_processes_that_log_it_at_once_log_it_once(store, script, tmp_path, logged):
+    text = "at_once(*[lambda store: log_backtest(store, whole).run_id] * 2, opened=True)"
+    assert len(set(finished(script(LOG + text, tmp_path)).split())) == 1
     assert everything(store) == logged
 
 
