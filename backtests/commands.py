@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from backtests.report.command import report
+
 Experiment = Annotated[Path, typer.Argument(help="What to do: a TOML file, as in experiments/.")]
 Database = Annotated[
     Path | None, typer.Option("--db", help="The database, in place of the experiment's.")
@@ -30,6 +32,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(backtest)
     app.command()(track)
+    app.command()(report)
 
 
 def backtest(
