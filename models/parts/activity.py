@@ -6,6 +6,7 @@ orders over the faded days, held to the product's rate where there are few.
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,15 @@ RESTARTED = ("late", "overdue", "late_by_visit", "overdue_by_visit", "last_size_
 
 @dataclass(frozen=True, slots=True)
 class BaseRates:
-    """Repeat orders of all pairs per day and per day on which their customer ordered anything."""
+    """What rates are held to where little is known.
+
+    Repeat orders of all pairs per day and per day on which their customer ordered anything, and
+    first orders per product and day.
+    """
 
     per_day: float
     per_visit: float
+    newcomers: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +74,12 @@ def column(names: tuple[str, ...]) -> Ints:
     return np.array([COLUMNS.index(name) for name in names], dtype=np.int64)
 
 
-def base_rates(patterns: Patterns, season: Season) -> BaseRates:
-    """The rates that everything is held to where little is known, from all pairs."""
+def repeat_rates(patterns: Patterns, season: Season) -> tuple[float, float]:
+    """Repeat orders of all pairs per day, and per day on which their customer ordered."""
     sums = _Sums.of(patterns, season)
     repeat, visits = float(sums.repeat[LONG].sum()), float(sums.visits.sum())
     days = float(sums.faded_days[LONG][sums.age].sum())
-    return BaseRates((repeat + OWN_ORDERS) / days, (repeat + OWN_ORDERS) / (visits + 1.0))
+    return (repeat + OWN_ORDERS) / days, (repeat + OWN_ORDERS) / (visits + 1.0)
 
 
 def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
@@ -166,15 +172,13 @@ class _Sums:
         first = patterns.event_offset[:-1]
         first_day, last_day = events.day[first], -patterns.open_interval.astype(np.int64)
         past = -min(int(days.day.min(initial=0)), int(events.day.min(initial=0)), -SEASON_DAYS)
-        back = np.arange(1, past + 1)
-        level = np.exp(season.log_level(patterns.as_of_date, -back))
-        faded, repeat, all_orders, mean_level = {}, {}, {}, {}
+        faded = faded_days(season, patterns.as_of_date, past)
+        repeat, all_orders, mean_level = {}, {}, {}
+        year_days = np.arange(1, SEASON_DAYS + 1)
         is_first = np.zeros(len(events), dtype=bool)
         is_first[first] = True
         for h in HALF_LIVES:
-            weight = np.exp2((0.5 - back) / h)
-            faded[h] = np.append(0.0, np.cumsum(weight * level))
-            mean_level[h] = faded[h][SEASON_DAYS] / weight[:SEASON_DAYS].sum()
+            mean_level[h] = faded[h][SEASON_DAYS] / np.exp2((0.5 - year_days) / h).sum()
             order = np.exp2(events.day / h)
             repeat[h] = sum_from(np.where(is_first, 0.0, order), first)
             all_orders[h] = sum_from(order, first)
@@ -238,8 +242,8 @@ class _Sums:
         age = np.maximum.reduceat(self.age, self.product_start).astype(float)
         known_days = _memory(LONGER) * (1.0 - np.exp2(-age / LONGER))
         level = self.mean_level
-        trend = np.log(_twelve_weeks(n[30], 30) / _twelve_weeks(n[LONG], LONG))
-        long_trend = np.log(_twelve_weeks(n[90], 90) / (2.0 + n[LONGER] / known_days * 84.0))
+        trend = np.log(in_twelve_weeks(n[30], 30) / in_twelve_weeks(n[LONG], LONG))
+        long_trend = np.log(in_twelve_weeks(n[90], 90) / (2.0 + n[LONGER] / known_days * 84.0))
         return (
             trend[product] + np.log(level[LONG] / level[30]),
             long_trend[product] + np.log(level[LONGER] / level[90]),
@@ -284,7 +288,7 @@ class _Sums:
         level = self.mean_level
         columns = {
             "rate": np.log((1.0 + visits) / (30.0 + self.faded_days[LONG][-first])),
-            "trend": np.log(_twelve_weeks(lines[30], 30) / _twelve_weeks(lines[LONG], LONG))
+            "trend": np.log(in_twelve_weeks(lines[30], 30) / in_twelve_weeks(lines[LONG], LONG))
             + np.log(level[LONG] / level[30]),
             "basket": np.log((1.0 + lines[LONG]) / (1.0 + visits)),
             "silence": -last.astype(float),
@@ -307,7 +311,14 @@ def _memory(half_life: int) -> float:
     return half_life / float(np.log(2.0))
 
 
-def _twelve_weeks(faded: Floats, half_life: int) -> Floats:
+def faded_days(season: Season, as_of_date: date, past: int) -> dict[int, Floats]:
+    """By half-life: the last so many days, faded, each at its season's level, [past + 1]."""
+    back = np.arange(1, past + 1)
+    level = np.exp(season.log_level(as_of_date, -back))
+    return {h: np.append(0.0, np.cumsum(np.exp2((0.5 - back) / h) * level)) for h in HALF_LIVES}
+
+
+def in_twelve_weeks(faded: Floats, half_life: int) -> Floats:
     """Orders in twelve weeks at the faded rate, and two."""
     return 2.0 + faded / _memory(half_life) * 84.0
 

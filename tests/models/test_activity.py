@@ -11,15 +11,15 @@ from models.parts.activity import (
     RESTARTED,
     BaseRates,
     activity,
-    base_rates,
     column,
+    repeat_rates,
 )
 from models.parts.season import HARMONICS, Season
 from tests.models.helpers import AS_OF, patterns_of
 from tests.models.slow_activity import SlowActivity
 from toolkit.errors import ModelError
 
-BASE = BaseRates(per_day=0.01, per_visit=0.1)
+BASE = BaseRates(per_day=0.01, per_visit=0.1, newcomers=0.02)
 NO_SEASON = Season(np.zeros(2 * HARMONICS + 1))
 SEASON = Season(np.random.default_rng(1).normal(0, 0.2, 2 * HARMONICS + 1))
 HIDDEN = 9  # a product that is not asked for; its customers' days are known all the same
@@ -104,15 +104,15 @@ def test_all_columns_against_a_slow_twin(seed, season):
 
 
 @pytest.mark.parametrize("season", [NO_SEASON, SEASON], ids=["no season", "season"])
-def test_base_rates_against_a_slow_twin(season):
+def test_repeat_rates_against_a_slow_twin(season):
     orders = random_orders(7)
     twin = slow(orders, season)
     repeat = sum(twin.repeat(pair) for pair in twin.orders)
     days = sum(twin.faded_days(270, -min(days)) for days in twin.orders.values())
     visits = sum(twin.visits_after_first(pair) for pair in twin.orders)
-    base = base_rates(patterns_from(orders), season)
-    assert base.per_day == pytest.approx((repeat + 0.7) / days, rel=1e-10)
-    assert base.per_visit == pytest.approx((repeat + 0.7) / (visits + 1), rel=1e-10)
+    per_day, per_visit = repeat_rates(patterns_from(orders), season)
+    assert per_day == pytest.approx((repeat + 0.7) / days, rel=1e-10)
+    assert per_visit == pytest.approx((repeat + 0.7) / (visits + 1), rel=1e-10)
 
 
 def test_two_orders_by_hand():

@@ -1,11 +1,9 @@
 """Fits that no sampler made, quickly: as good as any to be saved, registered and loaded."""
 
-import numpy as np
-
 import models.rhythm
 from models.parts.posterior_file import Card, digest
 from models.parts.rhythm_version import FittedRhythm
-from tests.models.test_weekly_paths import ONE, OTHER
+from tests.models.test_weekly_paths import ONE, OTHER, fitted
 
 COMPLAINT = "bulk ESS of decline is 41, below 400"
 
@@ -16,9 +14,8 @@ def rhythm_fit(shift: float = 0.0, complaints: tuple[str, ...] = ()) -> FittedRh
     arrays |= {
         "decline": arrays["decline"] + np.float32(shift),
         "arrival_shape": np.float32([0.5, 0.6]),
-        "arrival_days": np.float32([40, 50]),
         "season": np.array([0.2, 0.0, 0.1, 0.0, -0.3, 0.0, 0.0, 0.0, 0.4]),
-        "base_rates": np.array([0.02, 0.3]),
+        "base_rates": np.array([0.02, 0.3, 0.01]),
     }
     formulas = models.rhythm.MODEL.formulas
     card = Card(
