@@ -71,7 +71,7 @@ def run_backtest(
     what a version does wrong is recorded, not raised.
     """
     started = time.perf_counter()
-    models = find_versions(experiment)
+    models: dict[str, ModelVersion | FittedModel] = {**find_versions(experiment)}
     database = database.absolute()
     with open_database(database) as conn:
         survey = Survey.of(as_source(conn))
@@ -173,7 +173,7 @@ def plan(
 
 def _models(
     experiment: Experiment,
-    models: Mapping[str, ModelVersion],
+    models: Mapping[str, ModelVersion | FittedModel],
     database: Path,
     run: RunFolder,
     jobs: int,
