@@ -208,8 +208,9 @@ class PairPredictions:
             *(self.expected_quantity, self.order_count_p),
         )
         single = (self.p_alive, self.confidence, self.expected_interval, self.open_interval_p)
-        finite: NDArray[np.bool_] = np.isfinite(np.column_stack((*several, *single))).all(axis=1)
-        return finite
+        finite = np.isfinite(np.column_stack((*several, *single)))
+        rows: NDArray[np.bool_] = np.logical_and.reduce(finite, axis=1)
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
