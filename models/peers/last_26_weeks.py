@@ -45,15 +45,17 @@ def forecast(patterns: Patterns, *, weeks: int, draws: int, streams: Streams) ->
     levels = spread(past.product_id, weeks, draws, streams)
     place = np.floor(levels * known[:, None, None]).astype(np.int64)
     week = np.take_along_axis(order[:, None, :], place, axis=2)
+    orders, quantity = (
+        np.take_along_axis(table[:, None, :], week, axis=2).astype(np.float32)
+        for table in (past.orders, past.quantity)
+    )
     products = ProductDraws(
-        past.product_id,
-        *(
-            np.take_along_axis(table[:, None, :], week, axis=2).astype(np.float32)
-            for table in (past.orders, past.quantity)
-        ),
-        mean_orders,
-        mean_quantity,
-        np.full(mean_quantity.shape, np.nan),
+        product_id=past.product_id,
+        orders=orders,
+        quantity=quantity,
+        expected_orders=mean_orders,
+        expected_quantity=mean_quantity,
+        known_expected_quantity=np.full(mean_quantity.shape, np.nan),
     )
     return Predictions(patterns, weeks, no_pairs(len(patterns), weeks), products)
 

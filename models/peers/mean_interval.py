@@ -3,8 +3,9 @@
 What it assumes
     Every pair goes on for ever at the mean of its own intervals: its orders come whole mean
     intervals after the last one, the next on the first such day that is not past (expecting all
-    who are overdue at once did worse). Each brings the pair's mean quantity. A pair with a single order has no
-    interval and is not expected again. Nothing is uncertain: every probability is 0 or 1.
+    who are overdue at once did worse). Each brings the pair's mean quantity. A pair with a single
+    order has no interval and is not expected again. Nothing is uncertain: every probability is 0
+    or 1.
 
 When it is right
     Clockwork with a long history; the date it gives is what a spreadsheet gives.

@@ -58,13 +58,13 @@ def point_pairs(
     day = np.where(day <= REACH_DAYS, day, np.nan)
     known = patterns.interval_count > 0
     return PairPredictions(
-        p_alive=alive * 1.0,
-        confidence=np.isfinite(day) * 1.0,
+        p_alive=alive.astype(float),
+        confidence=np.isfinite(day).astype(float),
         expected_interval=np.where(known, patterns.mean_interval, REACH_DAYS + 1.0),
-        open_interval_p=(~known | (patterns.open_interval <= patterns.mean_interval)) * 1.0,
+        open_interval_p=(~known | (patterns.open_interval <= patterns.mean_interval)).astype(float),
         next_order_day=day,
         next_order_quantiles=np.repeat(day[:, None], len(QUANTILES), axis=1),
-        p_order_by_week=(np.cumsum(orders, axis=1) > 0) * 1.0,
+        p_order_by_week=(np.cumsum(orders, axis=1) > 0).astype(float),
         expected_orders=orders,
         expected_quantity=quantity,
         order_count_p=counts,
@@ -73,12 +73,12 @@ def point_pairs(
 
 def point_products(patterns: Patterns, pairs: PairPredictions, draws: int) -> ProductDraws:
     """Sums over each product's pairs; all draws are alike. New customers are not foreseen."""
-    orders, quantity = map(
-        patterns.sum_by_product, (pairs.expected_orders, pairs.expected_quantity)
-    )
+    orders = patterns.sum_by_product(pairs.expected_orders)
+    quantity = patterns.sum_by_product(pairs.expected_quantity)
     return ProductDraws(
-        patterns.product_offsets()[0],
-        *(np.repeat(t[:, :, None], draws, axis=2).astype(np.float32) for t in (orders, quantity)),
+        product_id=patterns.product_offsets()[0],
+        orders=np.repeat(orders[:, :, None], draws, axis=2).astype(np.float32),
+        quantity=np.repeat(quantity[:, :, None], draws, axis=2).astype(np.float32),
         expected_orders=orders,
         expected_quantity=quantity,
         known_expected_quantity=quantity,

@@ -62,14 +62,17 @@ def _product(patterns: Patterns, pair: Columns) -> Columns:
     counts = [name for name in pair if name.startswith(("orders_", "faded_"))]
     sums = {f"product_{name}": patterns.sum_by_product(pair[name]) for name in (*counts, "orders")}
     active = {
-        f"product_customers_{days}": patterns.sum_by_product((pair["open_interval"] <= days) * 1.0)
+        f"product_customers_{days}": patterns.sum_by_product(
+            (pair["open_interval"] <= days).astype(float)
+        )
         for days in (28, 84)
     }
     by_product = {
         **sums,
         **active,
         "product_customers": pairs.astype(float),
-        "product_repeats": patterns.sum_by_product((patterns.order_count > 1) * 1.0) / pairs,
+        "product_repeats": patterns.sum_by_product((patterns.order_count > 1).astype(float))
+        / pairs,
     }
     if len(pairs):
         by_product["product_silence"] = np.minimum.reduceat(pair["open_interval"], start)
@@ -105,7 +108,9 @@ def _ratios(c: Columns) -> Columns:
     return {
         "late": c["open_interval"] / c["mean_interval"],
         "late_by_last": c["open_interval"] / c["last_interval"],
-        "late_by_days": c["customer_days_since"] * c["orders"] / (1 + c["customer_days_after_first"]),
+        "late_by_days": c["customer_days_since"]
+        * c["orders"]
+        / (1 + c["customer_days_after_first"]),
         "share_of_days": c["orders"] / (1 + c["customer_days_after_first"]),
         "rate": c["orders"] / c["age"],
         "customer_rate": c["customer_days"] / c["customer_age"],
@@ -119,7 +124,9 @@ def _ratios(c: Columns) -> Columns:
 def _in_windows(name: str, day: Ints, amount: Floats, start: Ints) -> Columns:
     """Sums of ``amount`` over each window, and over the horizon's days a year before."""
     a_year_ago = (day >= -YEAR_DAYS) & (day < HORIZON_DAYS - YEAR_DAYS)
-    windows = {f"{name}_{days}": sum_from(np.where(day >= -days, amount, 0.0), start) for days in WINDOWS}
+    windows = {
+        f"{name}_{days}": sum_from(np.where(day >= -days, amount, 0.0), start) for days in WINDOWS
+    }
     return windows | {f"{name}_year_ago": sum_from(np.where(a_year_ago, amount, 0.0), start)}
 
 

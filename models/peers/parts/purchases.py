@@ -90,7 +90,7 @@ class BetaGeo:
             nbd = nbd * (R[rows] + j - 1) / j * (t / (A[rows] + t))
             tail = tail - nbd
             go_on = tail > NEGLIGIBLE
-            rows, stayed, nbd, tail = (column[go_on] for column in (rows, stayed, nbd, tail))
+            rows, stayed, nbd, tail = rows[go_on], stayed[go_on], nbd[go_on], tail[go_on]
             j += 1
         return total
 
@@ -173,4 +173,5 @@ def _nbd(R: Floats, A: Floats, t: float) -> Floats:
 def _with_rest(p: Floats) -> Floats:
     """``p`` with what is missing to 1 in the last column."""
     p[:, -1] = np.maximum(1.0 - p[:, :-1].sum(axis=1), 0.0)
-    return p / p.sum(axis=1, keepdims=True)
+    whole: Floats = p / p.sum(axis=1, keepdims=True)
+    return whole

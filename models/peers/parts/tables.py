@@ -37,9 +37,7 @@ def no_products(product_id: Ints, weeks: int, draws: int) -> ProductDraws:
     return ProductDraws(product_id, drawn, drawn, nothing, nothing, nothing)
 
 
-def quantities_only(
-    product_id: Ints, quantity: Floats, expected_quantity: Floats
-) -> ProductDraws:
+def quantities_only(product_id: Ints, quantity: Floats, expected_quantity: Floats) -> ProductDraws:
     """Draws [products, weeks, draws] and means of the units; nothing of orders or customers."""
     nothing = no_products(product_id, *quantity.shape[1:])
     return ProductDraws(

@@ -19,7 +19,7 @@ class WeeklyDemand:
     @classmethod
     def of(cls, patterns: Patterns, weeks: int) -> "WeeklyDemand":
         """The last ``weeks`` weeks of every product; what lies before does not count."""
-        product_id, offset = patterns.product_offsets()
+        product_id = patterns.product_offsets()[0]
         events = patterns.events
         product = np.searchsorted(product_id, events.product_id)
         back = (-1 - events.day) // DAYS_PER_WEEK
