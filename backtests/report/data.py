@@ -118,7 +118,10 @@ def _scores(run: RunFolder) -> pd.DataFrame:
 
 
 def _comparison(run: RunFolder) -> Json | None:
-    return _stored(run, COMPARISON) or _if_there(lambda: compare(run).to_dict())
+    stored = _stored(run, COMPARISON)
+    if stored is not None and stored["versions"] == list(run.versions):
+        return stored
+    return _if_there(lambda: compare(run).to_dict())
 
 
 def _stored(run: RunFolder, name: str) -> Json | None:

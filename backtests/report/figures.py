@@ -58,7 +58,7 @@ def layout(
     **more: object,
 ) -> Json:
     """The layout that all figures share; ``x`` and ``y`` label the axes, with their units."""
-    axis = {"automargin": True, "zeroline": False}
+    axis = {"automargin": True, "zeroline": False, "exponentformat": "none"}
     return {
         "height": height,
         "margin": {"l": 8, "r": 10, "t": 8, "b": 8},

@@ -1,5 +1,5 @@
 "use strict";
-(() => {
+(async () => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const byId = (id) => document.getElementById(id);
   const data = (id) => JSON.parse(byId(id).textContent);
@@ -155,6 +155,15 @@
     byId("product-note").textContent = `${actual.length} weeks together: expected ${units(sum(rows[rows.length - 1]))}, actual ${units(sum(actual))} units.`;
   };
 
+  // Plotly is packed; a browser that cannot unpack it still has the tables.
+  const unpack = async () => {
+    const bytes = Uint8Array.from(atob(byId("plotly").textContent), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(stream).text();
+    document.head.append(script);
+  };
+
   // Figures are drawn one by one, so that the page can be read meanwhile; to print, at once.
   const waiting = all("figure script");
   const drawNext = () => {
@@ -176,13 +185,19 @@
     if (button) sort(button);
   }));
   if (byId("pair-data")) startPairs();
+  boxes.forEach((box) => box.addEventListener("change", show));
+  try {
+    await unpack();
+  } catch {
+    byId("undrawn").hidden = false;
+    return;
+  }
   if (byId("product-data")) {
     const held = data("product-data"), days = held.products.flatMap((one) => Object.keys(one.actual));
     options("product-date", [...new Set(days)].sort().slice(-1));
     ["product", "product-date", "product-version"].forEach((id) => byId(id).addEventListener("change", product));
     product();
   }
-  boxes.forEach((box) => box.addEventListener("change", show));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", theme);
   matchMedia("print").addEventListener("change", () => {
     while (waiting.length) drawNext();

@@ -47,11 +47,12 @@ def test_a_page_that_is_too_large_is_not_written(hostile_run, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
-def test_products_that_do_not_fit_are_left_out_in_turn(data, monkeypatch):
+def test_products_that_do_not_fit_are_left_out_in_turn(data):
     size = len(page.embedded(page.numbers(data.products[0])))
-    monkeypatch.setattr(page, "MOST_PRODUCT_BYTES", int(2.5 * size))
-    held = page.affordable(data.products, data.dates)
+    assert page.affordable(data.products, 10**9) == data.products
+    held = page.affordable(data.products, int(2.5 * size))
     assert 0 < len(held) < len(data.products)
+    assert page.affordable(data.products, -1) == ()
 
 
 def test_the_headline_has_the_scores_of_the_summary(data):
