@@ -30,8 +30,10 @@ $(READY): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/toolkit demo
 
+# Outages are timed: the tests of the cache run by themselves, all others side by side.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/cache
+	$(BIN)/python -m pytest --ignore=tests/cache --numprocesses=2 --dist=loadfile
 
 check: setup
 	$(BIN)/ruff check .
