@@ -8,7 +8,8 @@ import pandas as pd
 
 from backtests.fitting import Bar
 from backtests.harness import no_bar
-from backtests.run_folder import FAILED, TASK, Json, RunFolder
+from backtests.run_folder import FAILED, SCORES, TASK, Json, RunFolder
+from backtests.summaries import ALL
 from toolkit.errors import TrackingError
 from toolkit.tracking.runs import (
     Artifact,
@@ -19,10 +20,6 @@ from toolkit.tracking.runs import (
     log_backtest,
 )
 from toolkit.tracking.store import open_store
-
-SCORES = "scores.parquet"
-WHOLE = ("", "all")
-"""What ``slice`` says of scores over all rows, if anything."""
 
 SETTINGS = ("horizon_weeks", "draws", "seed", "refit", "share_of_products")
 CARD = "card.json"
@@ -138,9 +135,8 @@ def _scores(path: Path) -> dict[tuple[str, date | None], dict[str, float]]:
     if not path.exists():
         return {}
     table = pd.read_parquet(path)
-    whole = table["slice"].isna() | table["slice"].isin(WHOLE)
     found: dict[tuple[str, date | None], dict[str, float]] = {}
-    for row in table[whole].to_dict("records"):
+    for row in table[table["slice"] == ALL].to_dict("records"):
         when = row["as_of_date"]
         day = None if pd.isna(when) else pd.Timestamp(when).date()
         of_run = found.setdefault((str(row["version"]), day), {})
