@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from backtests.commands_scores import compare, thresholds
 from backtests.report.command import report
 
 Experiment = Annotated[Path, typer.Argument(help="What to do: a TOML file, as in experiments/.")]
@@ -33,6 +34,8 @@ def register(app: typer.Typer) -> None:
     app.command()(backtest)
     app.command()(track)
     app.command()(report)
+    app.command()(compare)
+    app.command()(thresholds)
 
 
 def backtest(

@@ -29,7 +29,7 @@ class Leader:
 
     def __str__(self) -> str:
         """``log loss: B, level with A``."""
-        others = f", level with {_listed(self.level_with)}" if self.level_with else ""
+        others = f", level with {listed(self.level_with)}" if self.level_with else ""
         return f"{self.title}: {self.best}{others}"
 
 
@@ -99,12 +99,12 @@ def compare(
     """
     labels = check_versions(run, run.versions if versions is None else versions)
     if len(labels) < 2:
-        raise ArgumentError(f"a comparison needs two versions, got {_listed(labels) or 'none'}")
+        raise ArgumentError(f"a comparison needs two versions, got {listed(labels) or 'none'}")
     share = check_share("share", share)
     horizon = int(run.meta["experiment"]["horizon_weeks"])
     paired = list(pair_up(run, labels, find_scores(scores), horizon))
     if not paired:
-        raise ArgumentError(f"no score is known of two of the versions {_listed(labels)}")
+        raise ArgumentError(f"no score is known of two of the versions {listed(labels)}")
     rows = [row for one in paired for row in _differences(one, resamples, seed, share)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     return Comparison(
@@ -152,14 +152,14 @@ def _verdict(row: Mapping[str, Any], unit: str, share: float) -> str:
         return f"{title}: too few blocks to tell {name} from {against}"
     better = beats(row)
     if better is None:
-        bounds = _numbers(row, row["low"], row["high"])
+        bounds = numbers(row, row["low"], row["high"])
         return (
             f"no difference beyond noise between {name} and {against} on {title} "
             f"({_percent(share)} of {name} less {against}: {bounds[0]} to {bounds[1]}{unit})"
         )
     winner, loser = (name, against) if better else (against, name)
     gain, ends = abs(row["difference"]), sorted((abs(row["low"]), abs(row["high"])))
-    shown = _numbers(row, gain, *ends)
+    shown = numbers(row, gain, *ends)
     return (
         f"{winner} beats {loser} on {title} by {shown[0]}{unit} "
         f"({_percent(share)}: {shown[1]} to {shown[2]})"
@@ -194,12 +194,12 @@ def _sentences(frame: pd.DataFrame, versions: Sequence[str]) -> Iterator[str]:
         for row in _records(chosen):
             titles[beats(row)].append(row["title"])
         parts = [
-            f"{winner} beats {loser} on {_listed(titles[better])}"
+            f"{winner} beats {loser} on {listed(titles[better])}"
             for winner, loser, better in ((one, other, True), (other, one, False))
             if titles[better]
         ]
         if titles[None]:
-            parts.append(f"no difference beyond noise on {_listed(titles[None])}")
+            parts.append(f"no difference beyond noise on {listed(titles[None])}")
         if parts:
             text = "; ".join(parts)
             yield f"{text}." if titles[True] or titles[False] else f"{one} and {other}: {text}."
@@ -221,11 +221,11 @@ def _notes(paired: Paired) -> Iterator[str]:
         what = "pairs" if paired.score.table == "pairs" else "product-weeks"
         yield (
             f"{paired.missing:,} {what} that not every version of "
-            f"{_listed(paired.versions)} scored are left out."
+            f"{listed(paired.versions)} scored are left out."
         )
 
 
-def _numbers(row: Mapping[str, Any], *numbers: float) -> list[str]:
+def numbers(row: Mapping[str, Any], *numbers: float) -> list[str]:
     """Numbers to two digits of the width of the row's interval."""
     width = row["high"] - row["low"]
     digits = 4 if not width > 0 else max(0, 1 - math.floor(math.log10(width)))
@@ -240,7 +240,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """``A, B and C``."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 

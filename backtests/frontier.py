@@ -54,6 +54,12 @@ class Grid:
         return len(self.min_orders), len(self.min_confidence)
 
 
+def grid_of(run: ScoredRun) -> Grid:
+    """The grid that a run's experiment asks for, or the usual one."""
+    asked = run.meta["experiment"].get("thresholds") or {}
+    return Grid(**{name: tuple(values) for name, values in asked.items()})
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Sums over the pairs that each pair of thresholds lists; the last axes are the grid's."""

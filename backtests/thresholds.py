@@ -163,6 +163,27 @@ def choose_thresholds(
     )
 
 
+def choose_for_all(
+    run: ScoredRun,
+    versions: Sequence[str] | None = None,
+    rule: Rule | None = None,
+    verify_dates: int | None = None,
+    grid: Grid | None = None,
+) -> tuple[ThresholdChoice, ...]:
+    """As ``choose_thresholds``, for ``versions``, or for all that say something of pairs.
+
+    ``ArgumentError`` if none does.
+    """
+    labels = versions or [
+        version
+        for version in run.versions
+        if any(not run.pairs(version, day, ["confidence"]).dropna().empty for day in run.dates)
+    ]
+    if not labels:
+        raise ArgumentError("no version of the run says anything of pairs")
+    return tuple(choose_thresholds(run, label, rule, verify_dates, grid) for label in labels)
+
+
 def split_dates(
     dates: Sequence[date], horizon: timedelta, verify_dates: int | None = None
 ) -> tuple[tuple[date, ...], tuple[date, ...]]:
