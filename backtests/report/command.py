@@ -18,10 +18,13 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Write a backtest as one page that opens offline: who wins on what, how sure, and where."""
+    from rich.console import Console
+
     from backtests.report.page import write_report
     from toolkit.display import print_json, print_plain
 
-    written = write_report(folder, db, out)
+    with Console(stderr=True).status("Reading the run"):
+        written = write_report(folder, db, out)
     if as_json:
         print_json(
             {"report": str(written.path), "bytes": written.size, "products": written.products}

@@ -21,11 +21,12 @@ from backtests.report.health import (
 )
 from backtests.report.names import Known, look_up
 from backtests.report.products import Chosen, choose, series, week_tables
-from backtests.run_folder import Json, RunFolder
+from backtests.run_folder import SCORES, Json, RunFolder
 from backtests.summaries import reliability_tables, summarize
+from backtests.thresholds import ThresholdChoice
 from toolkit.errors import ArgumentError
 
-SCORES, COMPARISON = "scores.parquet", "comparison.json"
+COMPARISON, THRESHOLDS = "comparison.json", "thresholds.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def gather(run: RunFolder, database: Path | None = None) -> ReportData:
         dates=tuple(day.isoformat() for day in run.dates),
         scores=_scores(run),
         comparison=_comparison(run),
-        frontiers=frontiers_of(run),
+        frontiers=frontiers_of(run, _choices(run)),
         histograms={version: version_histograms(run, version) for version in run.versions},
         reliability=reliability_tables(run),
         products=products,
@@ -122,6 +123,12 @@ def _comparison(run: RunFolder) -> Json | None:
     if stored is not None and stored["versions"] == list(run.versions):
         return stored
     return _if_there(lambda: compare(run).to_dict())
+
+
+def _choices(run: RunFolder) -> list[ThresholdChoice]:
+    """What ``toolkit thresholds`` chose, if it did since the run."""
+    stored = _stored(run, THRESHOLDS) or {"choices": []}
+    return [ThresholdChoice.from_dict(choice) for choice in stored["choices"]]
 
 
 def _stored(run: RunFolder, name: str) -> Json | None:

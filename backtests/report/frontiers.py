@@ -44,16 +44,22 @@ class Frontier:
         return frame[same]
 
 
-def frontiers_of(run: RunFolder) -> tuple[Frontier, ...]:
-    """Of every version that says something of pairs, on the experiment's grid."""
+def frontiers_of(run: RunFolder, choices: Sequence[ThresholdChoice]) -> tuple[Frontier, ...]:
+    """Of every version that says something of pairs, on the experiment's grid.
+
+    A version that ``choices`` lacks is given those of the default rule.
+    """
+    known = {choice.version: choice for choice in choices}
     asked = run.meta["experiment"].get("thresholds") or {}
     grid = Grid(**{name: tuple(values) for name, values in asked.items()})
-    return tuple(made for v in run.versions for made in _frontier(run, v, grid))
+    return tuple(made for v in run.versions for made in _frontier(run, v, grid, known.get(v)))
 
 
-def _frontier(run: RunFolder, version: str, grid: Grid) -> Sequence[Frontier]:
+def _frontier(
+    run: RunFolder, version: str, grid: Grid, choice: ThresholdChoice | None
+) -> Sequence[Frontier]:
     try:
         frame = frontier(count_listed(run, version, grid=grid))
-        return [Frontier(frame, choose_thresholds(run, version, grid=grid))]
+        return [Frontier(frame, choice or choose_thresholds(run, version, grid=grid))]
     except ArgumentError:
         return []

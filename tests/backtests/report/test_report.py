@@ -2,15 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from backtests.report import data as gathering
 from backtests.report import page, sections
 from backtests.report.data import gather
 from backtests.report.tables import fits_table, headline_table
-from backtests.run_folder import RunFolder
+from backtests.run_folder import RunFolder, write_json
+from backtests.thresholds import Thresholds
 from tests.backtests.report.conftest import COMPLAINT, FIT, HOSTILE
 from toolkit.cli import app
 from toolkit.errors import ArgumentError, ToolkitError
@@ -40,7 +43,8 @@ def test_a_folder_without_a_run_is_refused(tmp_path, run):
         page.write_report(tmp_path)
 
 
-def test_a_page_that_is_too_large_is_not_written(hostile_run, tmp_path, monkeypatch):
+def test_a_page_that_is_too_large_is_not_written(hostile_run, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "gather", lambda run, database: data)
     monkeypatch.setattr(page, "MOST_BYTES", 1_000_000)
     with pytest.raises(ToolkitError, match=r"over 1,000,000"):
         page.write_report(hostile_run.path, out=tmp_path / "page.html")
@@ -82,6 +86,20 @@ def test_arviz_draws_what_the_fit_learned(data, hostile_run):
     texts = {str(text) for trace in drawing.figure["data"] for text in trace.get("text", ())}
     assert {"shape", "scale"} <= texts
     assert drawing.version == HOSTILE
+
+
+def test_what_was_stored_is_used_as_long_as_it_is_current(hostile_run, data, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(hostile_run.path, folder)
+    choice = replace(data.frontiers[0].choice, overall=Thresholds(3, 0.2))
+    write_json(folder / "thresholds.json", {"choices": [choice.to_dict()]})
+    write_json(folder / "comparison.json", {**data.comparison, "notes": ["stored"]})
+    run = RunFolder(folder)
+    assert gathering._choices(run) == [choice]
+    assert gathering._comparison(run)["notes"] == ["stored"]
+    run.task_folders()[0].touch()  # as by a task that was done anew
+    assert gathering._choices(run) == []
+    assert gathering._comparison(run) == data.comparison
 
 
 def test_a_run_of_one_version_has_nothing_to_compare(run, tmp_path):
