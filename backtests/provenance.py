@@ -27,7 +27,7 @@ NOT_IN_RESULTS = {
     "report",
     "tracking",
     *("bootstrap.py", "comparison.py", "paired.py", "scored.py", "summaries.py"),
-    *("thresholds.py", "tracked.py"),
+    *("commands_scores.py", "display_scores.py", "frontier.py", "thresholds.py", "tracked.py"),
     *("cli.py", "commands.py", "demo.py", "display.py", "plots.py"),
 }
 """Folders and files that no row of a score table depends on."""
