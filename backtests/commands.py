@@ -23,6 +23,7 @@ StoreUri = Annotated[
         "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
     ),
 ]
+Log = Annotated[bool, typer.Option(help="Log the run to MLflow.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 DEFAULT_RUNS, DEFAULT_FITS = Path("runs"), Path("fits")
@@ -44,13 +45,17 @@ def backtest(
     jobs: Jobs = DEFAULT_JOBS,
     runs: Runs = DEFAULT_RUNS,
     fits: Fits = DEFAULT_FITS,
+    log: Log = True,
+    store: StoreUri = None,
     as_json: Json = False,
 ) -> None:
     """Predict at past dates and score what was said; a run that was cut short goes on.
 
-    Exit code 1 if some of it failed; all the rest is scored.
+    Ends with a report, and with the run in MLflow. Exit code 1 if some of it failed; all the rest
+    is scored.
     """
     from backtests.display import progress_bar, show_run
+    from backtests.report.page import write_report
     from backtests.experiment import read_experiment
     from backtests.harness import run_backtest
     from toolkit.engine.arguments import check_whole
@@ -68,9 +73,24 @@ def backtest(
         jobs=check_whole("jobs", jobs, 1),
         bar=progress_bar,
     )
-    show_run(report, as_json)
+    page = write_report(report.folder, db).path if report.tasks > report.failures else None
+    show_run(report, page, as_json)
+    if log:
+        _log(report.folder, store)
     if report.failed:
         raise typer.Exit(1)
+
+
+def _log(folder: Path, store: str | None) -> None:
+    """Log the run; where the store cannot be had, say how to do it later."""
+    from backtests.display import progress_bar
+    from backtests.tracked import track as log_run
+    from toolkit.errors import TrackingError
+
+    try:
+        log_run(folder, store, progress_bar)
+    except TrackingError as exc:
+        typer.echo(f"Not logged: {exc}", err=True)
 
 
 def track(folder: Run, store: StoreUri = None, as_json: Json = False) -> None:

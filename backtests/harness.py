@@ -54,6 +54,11 @@ class RunReport:
     complaints: tuple[str, ...]
     seconds: float
 
+    @property
+    def failures(self) -> int:
+        """Tasks that failed."""
+        return sum(self.failed.values())
+
 
 def run_backtest(
     experiment: Experiment,

@@ -1,5 +1,6 @@
 """Backtests from end to end: in real processes, killed, broken, and the same every time."""
 
+import json
 import subprocess
 import sys
 import time
@@ -303,6 +304,26 @@ def test_wrong_experiments_are_told_at_the_command_line(order_file, tmp_path):
     assert "did you mean 'draws'?" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_ends_with_a_page_and_the_run_in_mlflow(order_file, tmp_path):
+    """Or, where the store cannot be had, with what to do later; the scores are there."""
+    (tmp_path / "e.toml").write_text(
+        f'name = "e"\ndraws = 20\ndates.list = [{AS_OF}]\n[[versions]]\nmodel = "pair_conjugate"\n'
+    )
+    command = [TOOLKIT, "backtest", "e.toml", "--db", order_file, "--jobs", "1"]
+    (tmp_path / "no.db").write_text("no store")
+    away, done = (
+        subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, check=False)
+        for more in (["--store", "sqlite:///no.db"], ["--json"])
+    )
+    assert away.returncode == done.returncode == 0, done.stderr
+    assert "Not logged: " in away.stderr
+    assert "`toolkit track runs/e-" in away.stderr.replace(f"{tmp_path}/", "")
+    said = json.loads(done.stdout)
+    assert said["kept"] == said["tasks"] == 1
+    assert Path(said["report"]).read_text().startswith("<!doctype html>")
+    assert (tmp_path / "mlflow.db").exists()
 
 
 def test_the_key_follows_data_and_experiment_but_not_the_datas_place(run, order_file, tmp_path):
