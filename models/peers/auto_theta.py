@@ -3,7 +3,7 @@
 What it assumes
     The series is a line in time and an exponentially smoothed rest, combined; of the standard,
     optimized and dynamic forms the one with the least error in the past is taken. Intervals are
-    normal, cut off at 0; the point is taken for mean and median. No season.
+    simulated with normal errors, cut off at 0; the point is taken for mean and median. No season.
 
 When it is right
     Fast movers with slow trends.

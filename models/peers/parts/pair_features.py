@@ -85,13 +85,14 @@ def _product(patterns: Patterns, pair: Columns) -> Columns:
 def _customer(patterns: Patterns, days: CustomerDays) -> Columns:
     """The customer's order days, of whatever product."""
     ids, start = np.unique(days.customer_id, return_index=True)
+    end = np.append(start, len(days.day))[1:]
     row = np.searchsorted(ids, patterns.customer_id)
     products = days.products.astype(float)
     by_customer = {
-        "customer_days": np.diff(np.append(start, len(days.day))).astype(float),
+        "customer_days": (end - start).astype(float),
         "customer_lines": sum_from(products, start),
         "customer_age": -days.day[start].astype(float),
-        "customer_silence": -days.day[np.append(start[1:], len(days.day)) - 1].astype(float),
+        "customer_silence": -days.day[end - 1].astype(float),
         **_in_windows("customer_days", days.day, np.ones(len(days.day)), start),
         **_in_windows("customer_lines", days.day, products, start),
     }

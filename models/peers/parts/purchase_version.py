@@ -1,11 +1,12 @@
 """``bg_nbd`` and ``pareto_nbd`` as versions: fitting, predicting, saving."""
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
 from models.parts.posterior_file import Fit, digest, read_fit
 from models.peers.parts.fit import card_of
@@ -66,7 +67,7 @@ class PurchaseVersion:
         if wanted < len(rows):
             rows = np.sort(np.random.default_rng(seed).choice(rows, wanted, replace=False))
         used = Past(past.x[rows], past.t_x[rows], past.T[rows])
-        point = most_probable(library_model(self.library_class, used), self.optimizer)
+        point = most_probable(self.library_class, used, self.optimizer)
         parameters = np.array([float(point[name]) for name in parameter_names(self.population)])
         arrays = {"parameters": parameters}
         card = card_of(
@@ -173,23 +174,17 @@ def parameter_names(population: type[BetaGeo] | type[ParetoNBD]) -> tuple[str, .
     return tuple(population.__dataclass_fields__)
 
 
-def library_model(name: str, past: Past) -> Any:  # noqa: ANN401 the library's own
-    """pymc-marketing's model of these pairs, under its own priors."""
-    table = pd.DataFrame(
-        {
-            "customer_id": np.arange(len(past.x)),
-            "frequency": past.x,
-            "recency": past.t_x,
-            "T": past.T,
-        }
-    )
-    model = getattr(need("pymc_marketing.clv"), name)()
-    model.build_model(table)
-    return model
+def most_probable(library_class: str, past: Past, optimizer: str) -> Mapping[str, Any]:
+    """The maximum of the posterior of pymc-marketing's model, under its own priors.
 
-
-def most_probable(model: Any, optimizer: str) -> dict[str, Any]:  # noqa: ANN401
-    """The maximum of the posterior; ``optimizer`` is one of scipy's."""
-    with model.model:
-        point: dict[str, Any] = need("pymc").find_MAP(method=optimizer, progressbar=False)
+    ``optimizer`` is one of scipy's.
+    """
+    columns = {"frequency": past.x, "recency": past.t_x, "T": past.T}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # among the libraries themselves
+        library, pymc, pandas = map(need, ("pymc_marketing.clv", "pymc", "pandas"))
+        model = getattr(library, library_class)()
+        model.build_model(pandas.DataFrame({"customer_id": np.arange(len(past.x)), **columns}))
+        with model.model:
+            point: Mapping[str, Any] = pymc.find_MAP(method=optimizer, progressbar=False)
     return point

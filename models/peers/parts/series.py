@@ -78,8 +78,8 @@ class SeriesMethod:
             except NotImplementedError:  # "tiny datasets"
                 return np.empty(0)
         point = np.broadcast_to(said["mean"], weeks)
-        lower = [said[f"lo-{p}"] if level else point for p in PERCENT]
-        upper = [said[f"hi-{p}"] if level else point for p in reversed(PERCENT)]
+        lower = [np.minimum(said[f"lo-{p}"], point) if level else point for p in PERCENT]
+        upper = [np.maximum(said[f"hi-{p}"], point) if level else point for p in reversed(PERCENT)]
         return np.stack([*lower, point, *upper], axis=1)
 
 
