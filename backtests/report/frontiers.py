@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from backtests.frontier import Grid, count_listed, frontier
+from backtests.frontier import Grid, count_listed, frontier, grid_of
 from backtests.run_folder import RunFolder
 from backtests.thresholds import ThresholdChoice, choose_thresholds
 from toolkit.errors import ArgumentError
@@ -50,8 +50,7 @@ def frontiers_of(run: RunFolder, choices: Sequence[ThresholdChoice]) -> tuple[Fr
     A version that ``choices`` lacks is given those of the default rule.
     """
     known = {choice.version: choice for choice in choices}
-    asked = run.meta["experiment"].get("thresholds") or {}
-    grid = Grid(**{name: tuple(values) for name, values in asked.items()})
+    grid = grid_of(run)
     return tuple(made for v in run.versions for made in _frontier(run, v, grid, known.get(v)))
 
 
