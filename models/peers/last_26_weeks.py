@@ -1,9 +1,9 @@
 """``last_26_weeks``: every future week is like one of the product's own last 26.
 
 What it assumes
-    Each week to come is drawn from the 26 weeks before the as-of date (those without an order
-    included), whichever week it is, independently of the others. Products that are younger have
-    only their own weeks.
+    Each week to come is drawn from the 26 weeks before the as-of date, those without an order
+    included, whichever week it is, independently of the others. Weeks before a product's first
+    order count as such: leaving them out did worse, for a product's first weeks are its best.
 
 When it is right
     Steady demand; half a year is long enough for its spread and short enough to follow drift. It
@@ -35,15 +35,13 @@ WEEKS = 26
 def forecast(patterns: Patterns, *, weeks: int, draws: int, streams: Streams) -> Predictions:
     """Weeks of the past, those with large and small quantities in their due shares."""
     past = WeeklyDemand.of(patterns, WEEKS)
-    known = np.minimum(past.weeks_known, WEEKS)
     mean_orders, mean_quantity = (
-        np.repeat((table.sum(axis=1) / known)[:, None], weeks, axis=1)
+        np.repeat(table.mean(axis=1)[:, None], weeks, axis=1)
         for table in (past.orders, past.quantity)
     )
-    unknown = np.arange(WEEKS) < WEEKS - known[:, None]
-    order = np.argsort(np.where(unknown, np.inf, past.quantity), axis=1, kind="stable")
+    order = np.argsort(past.quantity, axis=1, kind="stable")
     levels = spread(past.product_id, weeks, draws, streams)
-    place = np.floor(levels * known[:, None, None]).astype(np.int64)
+    place = np.floor(levels * WEEKS).astype(np.int64)
     week = np.take_along_axis(order[:, None, :], place, axis=2)
     orders, quantity = (
         np.take_along_axis(table[:, None, :], week, axis=2).astype(np.float32)

@@ -79,10 +79,11 @@ def test_a_week_to_come_is_one_of_the_last_26():
     assert np.all((said.orders > 0) == (said.quantity > 0))
 
 
-def test_a_young_product_has_only_its_own_weeks():
-    said = predict(last_26_weeks.MODEL, patterns_of({(1, 1): [(-14, 8.0)]}), draws=10).products
-    assert np.sort(said.quantity[0, 0]).tolist() == [0] * 5 + [8] * 5
-    assert np.allclose(said.expected_quantity, 4.0)
+def test_weeks_before_the_first_order_count_as_empty():
+    known = patterns_of({(1, 1): [(-14, 8.0)]})
+    said = predict(last_26_weeks.MODEL, known, draws=52).products
+    assert np.sort(said.quantity[0, 0]).tolist() == [0] * 50 + [8] * 2
+    assert np.allclose(said.expected_quantity, 8 / 26)
 
 
 def test_another_version_of_a_rule_is_refused(tmp_path):
