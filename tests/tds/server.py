@@ -81,7 +81,7 @@ class TdsServer:
         self._changed = threading.Condition()
         self._listener = _Listener(("127.0.0.1", port), _Handler)
         self._listener.owner = self
-        self.host, self.port = self._listener.server_address[:2]
+        self.host, self.port = "127.0.0.1", int(self._listener.server_address[1])
 
     def __enter__(self) -> Self:
         """Start to listen."""
@@ -101,7 +101,7 @@ class TdsServer:
     @property
     def address(self) -> dict[str, str]:
         """Where, as the driver wants it."""
-        return {"server": str(self.host), "port": str(self.port)}
+        return {"server": self.host, "port": str(self.port)}
 
     def serve(self, wire: Wire) -> None:
         """One session, from its first byte to its last."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import duckdb
 import sqlglot
@@ -44,16 +45,21 @@ def to_duckdb(sql: str, facts: Mapping[str, str]) -> list[str]:
     """
     for name, value in facts.items():
         sql = re.sub(re.escape(name), value, sql, flags=re.IGNORECASE)
+    return list(_translated(sql))
+
+
+@lru_cache(maxsize=128)
+def _translated(sql: str) -> tuple[str, ...]:
     try:
         parsed = sqlglot.parse(sql, read="tsql")
     except ParseError as exc:
         near = exc.errors[0].get("highlight", "")
         raise SqlErrors(SqlError(102, f"Incorrect syntax near '{near}'.", 15)) from exc
-    return [
+    return tuple(
         statement.transform(_substituted).sql(dialect="duckdb")
         for statement in parsed
         if statement is not None
-    ]
+    )
 
 
 def sql_errors(exc: SqlErrors | duckdb.Error) -> tuple[SqlError, ...]:
@@ -65,12 +71,14 @@ def sql_errors(exc: SqlErrors | duckdb.Error) -> tuple[SqlError, ...]:
 
 
 def _substituted(node: exp.Expression) -> exp.Expression:
-    """Types that DuckDB lacks, and the system view that both have but fill differently."""
+    """What DuckDB lacks, and the system view that both have but fill differently."""
     if isinstance(node, exp.DataType):
         if node.this in (exp.DataType.Type.MONEY, exp.DataType.Type.SMALLMONEY):
             return exp.DataType.build("DECIMAL(19,4)")
         if node.this == exp.DataType.Type.BIT:
             return exp.DataType.build("BOOLEAN")
+    if isinstance(node, exp.National):
+        return exp.Literal.string(node.this)
     if isinstance(node, exp.Table) and node.db.lower() == "information_schema":
         return exp.to_table(f"sys.information_schema_{node.name.lower()}", alias=node.alias or None)
     return node

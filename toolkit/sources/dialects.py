@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from toolkit.errors import SourceError
 from toolkit.sources.embedded import is_interrupt
 
-type Parameters = Mapping[str, date | list[int]]
+type Parameters = Mapping[str, date | int | list[int] | list[str]]
 type Column = NDArray[np.generic]
 type Row = Sequence[object] | Mapping[str, object]
 

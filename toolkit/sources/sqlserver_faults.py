@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
-from toolkit.errors import SourceError
+import duckdb
+
+from toolkit.errors import SourceError, ToolkitError
 from toolkit.sources.embedded import is_interrupt
 
 logger = logging.getLogger(__name__)
@@ -148,6 +150,8 @@ def persist[T](
         except Exception as exc:  # drivers share no base class of errors
             if is_interrupt(exc):
                 raise KeyboardInterrupt from exc
+            if isinstance(exc, ToolkitError | duckdb.Error):
+                raise  # said already, or of the copy that is being written
             fault = fault_of(exc)
             elapsed = time.monotonic() - begun
             pause = patience.pause(attempt, elapsed)

@@ -47,6 +47,11 @@ class SqlServerSettings:
     login_timeout_seconds: int = 10
     query_timeout_seconds: int = 300
 
+    @property
+    def place(self) -> str:
+        """Where the orders are, whoever reads them: ``sql.example.com:1433/Sales``."""
+        return f"{self.host}:{self.port}/{self.database}"
+
     def __str__(self) -> str:
         """As it may be shown: ``mssql://reader:***@sql.example.com:1433/Sales``."""
         return f"mssql://{self.user}:***@{self.host}:{self.port}/{self.database}"
