@@ -13,13 +13,14 @@ from tests.tds.columns import TDS_72, column_type
 from tests.tds.faults import Drop, Fail, Fault, Stall
 from tests.tds.rows import encode_rows
 from tests.tds.tokens import SELECT, UPDATE, VERSION, SqlError, SqlErrors, Tokens
-from tests.tds.tsql import is_setting, sql_errors, to_duckdb, transaction
+from tests.tds.tsql import counts_rows, is_setting, sql_errors, to_duckdb, transaction
 from tests.tds.wire import ATTENTION, BATCH, LOGIN7, PRELOGIN, ConnectionOverError, Wire
 
 if TYPE_CHECKING:
     from tests.tds.server import TdsServer
 
 ROWS_AT_ONCE = 20_000
+FATAL_SEVERITY = 20  # from here on, the server ends the connection
 _QUERY = re.compile(r"\s*(SELECT|WITH|VALUES|\()", re.IGNORECASE)
 _NO_ENCRYPTION, _ENCRYPTION = b"\x02", b"\x01"
 
@@ -45,6 +46,7 @@ class Session:
         self._conn: duckdb.DuckDBPyConnection | None = None
         self._database = "master"
         self._in_transaction = False
+        self._counts = True
 
     def run(self) -> None:
         """Answer every message; return when the connection is over."""
@@ -109,8 +111,12 @@ class Session:
                     self._play(fault)
                 rest = self._run(sql, middle)
             except (SqlErrors, duckdb.Error) as exc:
-                rest = self._tokens.failed(*sql_errors(exc))
-            self._wire.send(rest)
+                errors = sql_errors(exc)
+                self._wire.send(self._tokens.failed(*errors))
+                if max(error.severity for error in errors) >= FATAL_SEVERITY:
+                    raise ConnectionOverError from exc
+            else:
+                self._wire.send(rest)
             if isinstance(fault, Drop):
                 self._wire.cut_after(None)
 
@@ -133,6 +139,7 @@ class Session:
             self._switch(word)
             return self._run(remainder, middle) if remainder.strip() else self._tokens.done()
         if is_setting(sql):
+            self._counts = counts_rows(sql, self._counts)
             return self._tokens.done()
         rest = b""
         statements = to_duckdb(sql, self._facts())
@@ -176,7 +183,7 @@ class Session:
                 self._wire.flush(rest)
                 rest = b""
                 self._play(middle)
-        return rest + self._tokens.done(SELECT, count, more)
+        return rest + self._tokens.done(SELECT, count if self._counts else None, more)
 
     def _batches(
         self, result: duckdb.DuckDBPyRelation, middle: Fault | None

@@ -12,6 +12,7 @@ from sqlglot.errors import ParseError
 from tests.tds.tokens import SqlError, SqlErrors
 
 _SETTING = re.compile(r"\s*(SET\s+(?!@)|USE\s|PRINT\s|DECLARE\s)", re.IGNORECASE)
+_NO_COUNT = re.compile(r"\bSET\s+NOCOUNT\s+(ON|OFF)\b", re.IGNORECASE)
 _TRANSACTION = re.compile(
     r"\s*(?:IF\s+@@TRANCOUNT\s*>\s*0\s+)?(BEGIN|COMMIT|ROLLBACK)\s+TRAN(?:SACTION)?\b[\s;]*",
     re.IGNORECASE,
@@ -30,6 +31,12 @@ _OTHER = (50000, 16)
 def is_setting(sql: str) -> bool:
     """Whether a batch only sets what DuckDB has no counterpart of."""
     return all(_SETTING.match(part) for part in sql.split(";") if part.strip())
+
+
+def counts_rows(sql: str, before: bool) -> bool:
+    """Whether results say how many rows they have, after a batch of settings."""
+    found: list[str] = _NO_COUNT.findall(sql)
+    return found[-1].upper() == "OFF" if found else before
 
 
 def transaction(sql: str) -> tuple[str, str] | None:
