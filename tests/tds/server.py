@@ -124,6 +124,12 @@ class TdsServer:
             self._changed.wait_for(lambda: self.seen.open_sessions == count, seconds)
             return self.seen.open_sessions
 
+    def wait_for_batches(self, count: int, seconds: float = 5.0) -> int:
+        """Wait until so many batches are being answered; returns how many there are in the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.seen.open_batches == count, seconds)
+            return self.seen.open_batches
+
     def login_seen(self, login: Login) -> Fault | None:
         """Note a login; the fault to play for it."""
         self.seen.logins.append(login)
@@ -150,3 +156,4 @@ class TdsServer:
         finally:
             with self._changed:
                 self.seen.open_batches -= 1
+                self._changed.notify_all()

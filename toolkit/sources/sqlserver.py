@@ -75,8 +75,8 @@ class SqlServerDialect(DbApiDialect):
 def whole_result(cursor: Cursor) -> Iterator[Callable[[int], None]]:
     """While a result is read; tell the function how many rows it had in the end.
 
-    Raises ``LostRowsError`` if the server counted others. What an error left unread is fetched
-    and thrown away, lest the server keep the query open until somebody uses the connection.
+    Raises ``LostRowsError`` if the server counted others. After an error the rest is cancelled,
+    lest the server keep the query open until somebody uses the connection.
     """
 
     def counted(rows: int) -> None:
@@ -88,7 +88,7 @@ def whole_result(cursor: Cursor) -> Iterator[Callable[[int], None]]:
         yield counted
     except BaseException:
         with suppress(Exception):
-            cast("pymssql.Cursor", cursor).nextset()
+            cast("pymssql.Cursor[tuple[object, ...]]", cursor).connection._conn.cancel()
         raise
 
 

@@ -193,7 +193,11 @@ def _connect_fault(text: str) -> Fault:
         return _server_fault(number, "")
     if not found:
         return Fault(20009, "there is no such host", transient=True, dead=True)
-    return _library_fault([number for number, _ in found], _NO_LOGIN)
+    telling = [number for number, _ in found if number != _DEAD]
+    if not telling:
+        # What the driver kept of earlier connections left no room; the next failure will tell.
+        return Fault(None, "no connection comes about", transient=True, dead=True)
+    return _library_fault(telling, _NO_LOGIN)
 
 
 def _library_fault(numbers: list[int], otherwise: int) -> Fault:
