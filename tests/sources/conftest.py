@@ -24,11 +24,16 @@ def target(tmp_path):
     return tmp_path / "orders.duckdb"
 
 
+@pytest.fixture(scope="session")
+def generated_sales():
+    return generate(Truth(customers=30, products=8, pairs=150, days=300), seed=11)
+
+
 @pytest.fixture
-def sales():
+def sales(generated_sales):
     """Generated orders on the TDS server; nothing may be left open on it."""
     with duckdb.connect() as conn:
-        load(generate(Truth(customers=30, products=8, pairs=150, days=300), seed=11), conn)
+        load(generated_sales, conn)
         with TdsServer({"Sales": conn}, datetime2=True) as server:
             yield Sales(conn, server)
             assert server.wait_for_sessions(0) == 0

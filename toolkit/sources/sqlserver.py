@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 APP_NAME = "interorder-toolkit"
 SESSION = (
-    "SET ANSI_NULLS ON",
-    "SET ANSI_PADDING ON",
-    "SET ANSI_WARNINGS ON",
-    "SET ARITHABORT ON",
-    "SET CONCAT_NULL_YIELDS_NULL ON",
-    "SET QUOTED_IDENTIFIER ON",
-    "SET TEXTSIZE 2147483647",
-    "SET DATEFORMAT ymd",
-    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET ANSI_NULLS ON;",
+    "SET ANSI_PADDING ON;",
+    "SET ANSI_WARNINGS ON;",
+    "SET ARITHABORT ON;",
+    "SET CONCAT_NULL_YIELDS_NULL ON;",
+    "SET QUOTED_IDENTIFIER ON;",
+    "SET TEXTSIZE 2147483647;",
+    "SET DATEFORMAT ymd;",
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;",
     # Where production and a forecast stand in each other's way, the forecast gives way.
-    "SET DEADLOCK_PRIORITY LOW",
-    "SET LOCK_TIMEOUT 30000",
+    "SET DEADLOCK_PRIORITY LOW;",
+    "SET LOCK_TIMEOUT 30000;",
 )
 """How the toolkit's own connections are set up; none of it writes."""
 

@@ -13,10 +13,16 @@ from decimal import Decimal
 from toolkit.sources.embedded import TABLES
 
 DATED = {
-    "OrderItem": (("ID", "OrderID", "ProductID"), ("Qty", "PricePerItem", "Qty * PricePerItem")),
+    "OrderItem": (
+        ("ID", "OrderID", "ProductID"),
+        ("Qty", "PricePerItem", "Qty * PricePerItem", "ID % 1009 * Qty"),
+    ),
     "Order": (("ID", "ClientAgreementID"), ()),
 }
-"""The tables that are compared by months, and of what they are summed, exactly and as floats."""
+"""The tables that are compared by months, and of what they are summed, exactly and as floats.
+
+The last sum of the lines is there for quantities that two of them swap.
+"""
 
 _CASTS = {
     "BIGINT": "CAST({} AS BIGINT)",
@@ -52,7 +58,7 @@ def months_query(table: str, only: str) -> str:
     exact, floats = DATED[table]
     sums = [
         "COUNT(*) AS Lines",
-        "SUM(DAY(t.Created)) AS Days",
+        "SUM(CAST(DAY(t.Created) AS BIGINT)) AS Days",
         *(f"SUM(CAST(t.{c} AS DECIMAL(38, 0))) AS {c}Sum" for c in exact),
         *(f"SUM({_as_double(f)}) AS Sum{i}" for i, f in enumerate(floats, start=1)),
     ]
