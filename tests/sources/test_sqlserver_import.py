@@ -64,6 +64,11 @@ def test_forecast_data_are_equal_afterwards(sales, target):
         assert one.products(as_of, ids) == other.products(as_of, ids)
 
 
+def test_the_name_of_the_file_is_free(sales, tmp_path):
+    for name in ("main", "imported", "orders"):
+        import_(sales, tmp_path / f"{name}.duckdb")
+
+
 def test_nothing_new_is_nothing_read(sales, target):
     import_(sales, target)
     report = import_(sales, target)
@@ -207,7 +212,7 @@ def test_what_does_not_come_from_this_server_is_not_overwritten(sales, target, f
         import_(sales, target, until=date(2021, 8, 1))
     target.with_name(target.name + sqlserver_import.SUFFIX).unlink()
     with closing(duckdb.connect(str(target))) as conn:
-        conn.execute("DROP SCHEMA imported CASCADE")
+        conn.execute("DROP TABLE import_state")
     with pytest.raises(SourceError, match="holds orders that came from no server"):
         import_(sales, target)
 

@@ -100,7 +100,7 @@ def import_server(
 
 def _copy(server: Server, copy: Copy, until: date, progress: Progress) -> Tally:
     """Lines before orders before customers, so that what a line refers to is never missing."""
-    ((known_until,),) = copy.conn.execute("SELECT until_date FROM imported.state").fetchall()
+    ((known_until,),) = copy.conn.execute("SELECT until_date FROM import_state").fetchall()
     if known_until is not None and known_until > until:
         raise SourceError(
             f"the database holds orders before {known_until} already; {until} is earlier"
@@ -151,12 +151,11 @@ def _prepare(partial: Path, database: Path, server: str) -> None:
         else:
             with closing(duckdb.connect(str(fresh))) as conn:
                 create_tables(conn)
-                conn.execute("CREATE SCHEMA imported")
                 conn.execute(
-                    "CREATE TABLE imported.state"
+                    "CREATE TABLE import_state"
                     " (server VARCHAR, until_date DATE, sorted_lines BIGINT)"
                 )
-                conn.execute("INSERT INTO imported.state VALUES ($1, NULL, 0)", [server])
+                conn.execute("INSERT INTO import_state VALUES ($1, NULL, 0)", [server])
         fresh.replace(partial)
 
 
@@ -175,24 +174,24 @@ def _origin(conn: duckdb.DuckDBPyConnection) -> str | None:
     """Which server a database was imported from; None: from none."""
     found = conn.execute(
         "SELECT 1 FROM information_schema.tables"
-        " WHERE table_schema = 'imported' AND table_name = 'state'"
+        " WHERE table_name = 'import_state' AND table_catalog = current_catalog()"
     ).fetchall()
     if not found:
         return None
-    ((server,),) = conn.execute("SELECT server FROM imported.state").fetchall()
+    ((server,),) = conn.execute("SELECT server FROM import_state").fetchall()
     return str(server)
 
 
 def _finish(conn: duckdb.DuckDBPyConnection, until: date) -> None:
     """Note up to which day the copy is whole; sort the lines where too many were added."""
     ((lines, in_order),) = conn.execute(
-        "SELECT (SELECT count(*) FROM dbo.OrderItem), sorted_lines FROM imported.state"
+        "SELECT (SELECT count(*) FROM dbo.OrderItem), sorted_lines FROM import_state"
     ).fetchall()
     if in_order < _SORTED_SHARE * lines:
         _sort(conn, "OrderItem", "ProductID, Created, OrderID, ID")
         _sort(conn, "Order", "ID")
         in_order = lines
-    conn.execute("UPDATE imported.state SET until_date = $1, sorted_lines = $2", [until, in_order])
+    conn.execute("UPDATE import_state SET until_date = $1, sorted_lines = $2", [until, in_order])
 
 
 def _sort(conn: duckdb.DuckDBPyConnection, table: str, order: str) -> None:
