@@ -14,7 +14,6 @@ from datetime import date
 import numpy as np
 import pymssql
 
-from tests.tds.server import USER
 from toolkit.sources.dialects import DbApiDialect
 from toolkit.sources.sqlserver import SqlServerDialect
 from toolkit.sources.sqlserver_months import BEFORE, rows_query
@@ -28,8 +27,8 @@ def main() -> None:
     with (
         closing(
             pymssql.connect(
-                server="127.0.0.1", port=port, user=USER, password=os.environ["PASSWORD"],
-                database="Sales", autocommit=True, tds_version="7.4",
+                server="127.0.0.1", port=port, user=os.environ["USER"], autocommit=True,
+                password=os.environ["PASSWORD"], database="Sales", tds_version="7.4",
             )
         ) as conn,
         closing(conn.cursor()) as cursor,

@@ -18,7 +18,7 @@ import duckdb
 from tests.bench.figure import Figure, seconds
 from tests.sources.sales import Sales
 from tests.sources.storm import busiest, complaints, storm
-from tests.tds.server import PASSWORD, TdsServer
+from tests.tds.server import PASSWORD, USER, TdsServer
 from toolkit.sources.embedded import TABLES
 from toolkit.sources.sqlserver import connect
 from toolkit.sources.sqlserver_import import import_server
@@ -63,8 +63,9 @@ def _reading(sales: Sales) -> Iterator[Figure]:
 
 def _read(sales: Sales, way: str) -> dict[str, float]:
     command = [sys.executable, "-m", "tests.bench.read_lines", way, str(sales.server.port)]
+    login = {"USER": USER, "PASSWORD": PASSWORD}
     done = subprocess.run(
-        command, check=True, capture_output=True, text=True, env=os.environ | {"PASSWORD": PASSWORD}
+        command, check=True, capture_output=True, text=True, env=os.environ | login
     )
     read: dict[str, float] = json.loads(done.stdout)
     return read

@@ -199,12 +199,13 @@ def test_a_result_that_breaks_off_is_never_taken_for_a_whole_one(sales):
 
 
 CONNECTING = {
-    "refused": ({"port": 1}, 20009, "no server answers at this address"),
-    "no such host": ({"host": "no.such.host.invalid"}, 20009, "there is no such host"),
-    "bad password": ({"password": "wr0ng"}, 18456, "user or password are not accepted"),
-    "unknown user": ({"user": "nobody"}, 18456, "user or password are not accepted"),
-    "unknown database": ({"database": "Other"}, 4060, "there is no such database"),
-    "no encryption there": ({"encryption": "require"}, 20002, "not with this encryption"),
+    "refused": ({"port": 1}, (20009,), "no server answers at this address"),
+    "no such host": ({"host": "no.such.host.invalid"}, (20009,), "there is no such host"),
+    "bad password": ({"password": "wr0ng"}, (18456,), "user or password are not accepted"),
+    "unknown user": ({"user": "nobody"}, (18456,), "user or password are not accepted"),
+    # The first failure of a process does not show that the login itself would have done.
+    "unknown database": ({"database": "Other"}, (4060, 18456), "there is no such database"),
+    "no encryption there": ({"encryption": "require"}, (20002,), "not with this encryption"),
 }
 
 
@@ -214,11 +215,11 @@ def test_a_failed_connect_says_what_it_was_whatever_failed_before(sales, first):
     begin = list(CONNECTING).index(first)
     names = [*CONNECTING][begin:] + [*CONNECTING][:begin]
     for name in names:
-        changed, number, meaning = CONNECTING[name]
+        changed, numbers, meaning = CONNECTING[name]
         settings = sales.settings(**changed)
         with pytest.raises(SourceError, match=meaning) as caught, connect(settings, TWICE):
             pass
-        assert caught.value.number == number, name
+        assert caught.value.number in numbers, name
         assert str(settings) in str(caught.value)
         assert settings.password not in str(caught.value)
         assert "DB-Lib" not in str(caught.value)

@@ -2,7 +2,8 @@
 
 pymssql's numbers are not to be trusted alone. A connection that fails repeats the number of an
 earlier failure, and leaves out the server's words where an earlier error was as severe: only the
-numbers that its library wrote into the text are of this failure. A query's number is its own.
+numbers that its library wrote into the text are of this failure. Whether the password or the
+database was wrong it does not always let through. A query's number is its own.
 """
 
 import logging
@@ -95,7 +96,7 @@ _PASSING_BUT_DEAD = {
     40613: "the database is not available at the moment",
 }
 _LASTING = {
-    LOGIN_FAILED: "user or password are not accepted",
+    LOGIN_FAILED: "user or password are not accepted, or there is no such database",
     NO_DATABASE: "there is no such database, or the user may not open it",
     208: "a table is missing",
     207: "a column is missing",
