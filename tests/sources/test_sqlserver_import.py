@@ -138,9 +138,13 @@ def test_orders_dated_ahead_come_with_their_lines(sales, target):
     shift(sales, NEW_ORDER.format(day="2021-06-10"))
     shift(sales, "UPDATE dbo.\"Order\" SET Created = '2021-07-20' WHERE ID = (SELECT max(ID) FROM"
                  ' dbo."Order")')  # fmt: skip
+    known = date(1990, 1, 1)
     for until in (date(2021, 6, 15), date(2021, 6, 20), date(2021, 7, 25), LATER):
-        import_(sales, target, until=until)
+        report = import_(sales, target, until=until)
         assert_copied(sales, target, until=until)
+        read = len(rows(sales.duck, "Order", f"Created >= DATE '{known}'"))
+        assert report.rows_read.get("Order", 0) == read
+        known = until
 
 
 def test_rows_without_a_date_are_left_out_and_told(sales, target):
