@@ -15,12 +15,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.errors import ModelError, PredictionError, ToolkitError, TrackingError
+from toolkit.errors import (
+    ArgumentError,
+    ModelError,
+    PredictionError,
+    ToolkitError,
+    TrackingError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from toolkit.model import FittedModel
+    from toolkit.sources.sqlserver_import import ServerImportReport
     from toolkit.tables import Patterns
     from toolkit.types import FailedPair
 
@@ -35,6 +42,11 @@ COMMANDS_GROUP = "toolkit.commands"
 """Entry points in it are called with ``app``, to add commands to it."""
 
 Database = Annotated[Path, typer.Option("--db", help="The embedded database file.")]
+Mssql = Annotated[bool, typer.Option("--mssql", help="The SQL Server that --config describes.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(help="TOML about the SQL Server; TOOLKIT_MSSQL_… variables prevail."),
+]
 AsOf = Annotated[
     str | None,
     typer.Option("--as-of", help="YYYY-MM-DD; known is what came before. Default today."),
@@ -68,26 +80,49 @@ def _unavailable(exc: ToolkitError) -> bool:
 
 @app.command("import")
 def import_(
-    folder: Annotated[Path, typer.Argument(help="Holds order_lines, products, customers.")],
     db: Database,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Holds order_lines, products, customers.")
+    ] = None,
+    mssql: Mssql = False,
+    config: Config = None,
+    until: Annotated[
+        str | None, typer.Option(help="YYYY-MM-DD; from a SQL Server, only lines before it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read a folder of order lines (Parquet or CSV) into the embedded database."""
-    from toolkit.display import show_import
+    """Read a folder of order lines (Parquet or CSV), or a SQL Server, into the embedded database.
+
+    From a SQL Server only what is new is read, however often the command is run.
+    """
+    from toolkit.display import show_import, show_server_import
     from toolkit.sources.importer import import_folder
 
+    _either("FOLDER", folder is not None, mssql)
+    if folder is None:
+        show_server_import(_import_server(db, config, until), db, as_json)
+        return
     with _status("Importing") as tell:
         report = import_folder(folder, db, progress=tell)
     show_import(report, db, as_json)
 
 
 @app.command()
-def check(db: Database, as_json: Json = False) -> None:
-    """Check the order data in a database and list everything that is wrong with it."""
+def check(
+    db: Annotated[Path | None, typer.Option("--db", help="The embedded database file.")] = None,
+    mssql: Mssql = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Check the order data in a database, or a SQL Server, and list everything that is wrong."""
     from toolkit.display import show_check
     from toolkit.sources.checks import check_database
     from toolkit.sources.embedded import open_database
 
+    _either("--db", db is not None, mssql)
+    if db is None:
+        _check_server(config, as_json)
+        return
     with _status("Checking"), open_database(db) as conn:
         report = check_database(conn)
     show_check(report, db, as_json)
@@ -251,6 +286,39 @@ def _steps(advance: "Callable[[int], None]") -> "Callable[[int, int], None]":
         seen = done
 
     return tell
+
+
+def _either(other: str, given: bool, mssql: bool) -> None:
+    if given == mssql:
+        received = "both" if given else "neither"
+        raise ArgumentError(f"one of {other} and --mssql has to be given, got {received}")
+
+
+def _import_server(db: Path, config: Path | None, until: str | None) -> "ServerImportReport":
+    from toolkit.engine.arguments import parse_date
+    from toolkit.sources.sqlserver import connect
+    from toolkit.sources.sqlserver_import import import_server
+    from toolkit.sources.sqlserver_settings import read_server
+
+    server = read_server(config)
+    day = None if until is None else parse_date(until)
+    with _status("Importing") as tell, connect(server.settings) as conn:
+        place = server.settings.place
+        return import_server(conn, db, place, server.names, until=day, progress=tell)
+
+
+def _check_server(config: Path | None, as_json: bool) -> None:
+    from toolkit.display import show_server_check
+    from toolkit.sources.sqlserver import connect
+    from toolkit.sources.sqlserver_check import check_server
+    from toolkit.sources.sqlserver_settings import read_server
+
+    server = read_server(config)
+    with _status("Checking"), connect(server.settings) as conn:
+        report = check_server(conn, server.names)
+    show_server_check(report, server.settings, as_json)
+    if not report.ok:
+        raise typer.Exit(2)
 
 
 @contextmanager

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from toolkit.predict_tables import WrittenTables
     from toolkit.sources.checks import CheckReport
     from toolkit.sources.importer import ImportReport
+    from toolkit.sources.sqlserver_check import ServerReport
+    from toolkit.sources.sqlserver_import import ServerImportReport
+    from toolkit.sources.sqlserver_settings import SqlServerSettings
 
 console = Console()
 
@@ -21,20 +24,7 @@ console = Console()
 def show_import(report: "ImportReport", database: Path, as_json: bool) -> None:
     """What an import brought in."""
     if as_json:
-        print_json(
-            {
-                "database": str(database),
-                "lines": report.lines,
-                "orders": report.orders,
-                "customers": report.customers,
-                "products": report.products,
-                "pairs": report.pairs,
-                "first_date": report.first_date.isoformat(),
-                "last_date": report.last_date.isoformat(),
-                "notices": _findings(report.notices),
-                "seconds": report.seconds,
-            }
-        )
+        print_json(_import_json(report, database))
     else:
         print_plain(f"Imported into {database}: {report}")
 
@@ -52,6 +42,39 @@ def show_check(report: "CheckReport", database: Path, as_json: bool) -> None:
         )
     else:
         print_plain(f"{database}: {report}")
+
+
+def show_server_import(report: "ServerImportReport", database: Path, as_json: bool) -> None:
+    """What an import from a server brought in, and read for it."""
+    if as_json:
+        print_json(
+            {
+                **_import_json(report.imported, database),
+                "until_date": report.until_date.isoformat(),
+                "rows_read": report.rows_read,
+                "months_compared": report.months_compared,
+            }
+        )
+    else:
+        print_plain(f"Imported into {database}: {report}")
+
+
+def show_server_check(report: "ServerReport", server: "SqlServerSettings", as_json: bool) -> None:
+    """What a check of a server found."""
+    if as_json:
+        last = report.last_date
+        print_json(
+            {
+                "server": str(server),
+                "version": report.version,
+                "rows": dict(report.rows),
+                "last_date": None if last is None else last.isoformat(),
+                "fatal": _findings(report.fatal),
+                "notices": _findings(report.notices),
+            }
+        )
+    else:
+        print_plain(f"{server}: {report}")
 
 
 def show_fit(folder: Path, card: dict[str, Any], as_json: bool) -> None:
@@ -126,6 +149,21 @@ def print_plain(text: str) -> None:
 def print_json(value: dict[str, object]) -> None:
     """JSON on stdout."""
     print(json.dumps(value, indent=2))
+
+
+def _import_json(report: "ImportReport", database: Path) -> dict[str, object]:
+    return {
+        "database": str(database),
+        "lines": report.lines,
+        "orders": report.orders,
+        "customers": report.customers,
+        "products": report.products,
+        "pairs": report.pairs,
+        "first_date": report.first_date.isoformat(),
+        "last_date": report.last_date.isoformat(),
+        "notices": _findings(report.notices),
+        "seconds": report.seconds,
+    }
 
 
 def _findings(findings: tuple[Finding, ...]) -> list[dict[str, object]]:

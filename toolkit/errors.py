@@ -54,7 +54,16 @@ class DataError(ToolkitError):
 
 
 class SourceError(ToolkitError):
-    """The database behind a source refused or broke a query."""
+    """The database behind a source refused or broke a query.
+
+    ``number`` is the database's own number of the error, None where it has none. ``transient``:
+    the same call may succeed later.
+    """
+
+    def __init__(self, message: str, *, number: int | None = None, transient: bool = False) -> None:
+        super().__init__(message)
+        self.number = number
+        self.transient = transient
 
 
 class ModelError(ToolkitError):

@@ -19,22 +19,33 @@ from tests.sources.helpers import (
     database,
     rows_of,
 )
+from tests.tds.wires import Wires
 from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.generator import Truth, generate, load
 from toolkit.sources.sql import as_source
 from toolkit.tables import CustomerDays
 
+WIRES = Wires()
+"""Connections of the real driver to the databases of a test; see ``hung_up``."""
+
 # Each makes a source of the orders in a DuckDB database.
 SOURCES = {
     "duckdb": as_source,
     "db_api": lambda conn: as_source(PyformatConnection(conn)),
+    "sqlserver": lambda conn: as_source(WIRES.connect(conn)),
 }
 
 
 @pytest.fixture(params=SOURCES)
 def open_source(request):
     return SOURCES[request.param]
+
+
+@pytest.fixture(autouse=True)
+def hung_up():
+    yield
+    WIRES.hang_up()
 
 
 LINES = [
@@ -357,6 +368,7 @@ def test_the_connection_stays_its_owners(open_source):
 def test_a_closed_connection_is_a_source_error(open_source):
     conn = database(LINES)
     source = open_source(conn)
+    WIRES.hang_up()
     conn.close()
     with pytest.raises(SourceError, match="order events could not be read"):
         source.order_events(AS_OF)

@@ -1,8 +1,12 @@
-"""A small folder of CSV tables, and where its database goes."""
+"""A small folder of CSV tables, and where its database goes; orders on a server."""
 
+import duckdb
 import pytest
 
 from tests.sources.helpers import CUSTOMERS_CSV, ORDER_LINES_CSV, PRODUCTS_CSV
+from tests.sources.sales import Sales
+from tests.tds.server import TdsServer
+from toolkit.sources.generator import Truth, generate, load
 
 
 @pytest.fixture
@@ -18,3 +22,18 @@ def folder(tmp_path):
 @pytest.fixture
 def target(tmp_path):
     return tmp_path / "orders.duckdb"
+
+
+@pytest.fixture(scope="session")
+def generated_sales():
+    return generate(Truth(customers=30, products=8, pairs=150, days=300), seed=11)
+
+
+@pytest.fixture
+def sales(generated_sales):
+    """Generated orders on the TDS server; nothing may be left open on it."""
+    with duckdb.connect() as conn:
+        load(generated_sales, conn)
+        with TdsServer({"Sales": conn}, datetime2=True) as server:
+            yield Sales(conn, server)
+            assert server.wait_for_sessions(0) == 0

@@ -18,8 +18,9 @@ from tests.sources.helpers import (
 )
 from toolkit.errors import SourceError
 from toolkit.sources.base import ProductInfo
+from toolkit.sources.dialects import DbApiDialect, DuckDbDialect
 from toolkit.sources.generator import Truth, generate, load
-from toolkit.sources.sql import DbApiDialect, DuckDbDialect, SqlSource, as_source
+from toolkit.sources.sql import SqlSource, as_source
 
 LINES = [Line(1, 101, 1, -9, price=5.0), Line(2, 102, 2, -4, quantity=3, price=2.0)]
 

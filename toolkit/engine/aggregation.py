@@ -10,7 +10,8 @@ from toolkit.engine.arguments import parse_date
 from toolkit.engine.metadata import NamedProduct, product_metadata, with_fallbacks
 from toolkit.engine.risk import at_risk_customers
 from toolkit.sources.base import OrderSource, ProductInfo
-from toolkit.sources.sql import Connection, as_source
+from toolkit.sources.dialects import Connection
+from toolkit.sources.sql import as_source
 from toolkit.tables import DAYS_PER_WEEK, QUANTILES, Floats, ProductDraws
 from toolkit.types import (
     QUANTILE_NAMES,

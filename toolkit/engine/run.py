@@ -16,7 +16,8 @@ from toolkit.engine.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredi
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
 from toolkit.sources.base import OrderSource
-from toolkit.sources.sql import Connection, as_source
+from toolkit.sources.dialects import Connection
+from toolkit.sources.sql import as_source
 from toolkit.types import ProductForecast
 
 logger = logging.getLogger(__name__)

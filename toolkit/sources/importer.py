@@ -67,21 +67,22 @@ def import_folder(
     started = time.perf_counter()
     if not folder.is_dir():
         raise DataError(str(folder), [Finding("folder", "there is no such folder", 0)])
-    _refuse_to_overwrite(database, replace)
-    with _translated(database), _workplace(database) as workplace:
+    refuse_to_overwrite(database, replace)
+    with translated(database), _workplace(database) as workplace:
         new = workplace / "orders.duckdb"
         with closing(_new_database(new)) as conn:
             notices = _stage_checked(conn, folder, progress)
             progress("writing the database")
             create_tables(conn)
             fill_tables(conn, _LINES, "staged_products", "staged_customers")
-            report = _report(conn, notices, started)
+            report = report_of(conn, notices, started)
             conn.execute("CHECKPOINT")
-        _put_in_place(new, database)
+        put_in_place(new, database)
     return report
 
 
-def _refuse_to_overwrite(database: Path, replace: bool) -> None:
+def refuse_to_overwrite(database: Path, replace: bool) -> None:
+    """Raise ``SourceError`` where no order database can be written, or none be replaced."""
     if "?" in str(database.absolute()):  # DuckDB would put its log beside another name
         raise SourceError(f"the path of a database must hold no question mark: {database}")
     if not database.parent.is_dir():
@@ -97,7 +98,8 @@ def _refuse_to_overwrite(database: Path, replace: bool) -> None:
 
 
 @contextmanager
-def _translated(database: Path) -> Iterator[None]:
+def translated(database: Path) -> Iterator[None]:
+    """Turn what happens while a database is written into ``SourceError``."""
     try:
         yield
     except (duckdb.Error, OSError) as exc:
@@ -125,7 +127,8 @@ def _new_database(path: Path) -> duckdb.DuckDBPyConnection:
     return conn
 
 
-def _put_in_place(new: Path, database: Path) -> None:
+def put_in_place(new: Path, database: Path) -> None:
+    """Let a new database take the place of an old one, in one step."""
     # Lines that an unclean end left in the old database's log must not reach the new one.
     database.with_name(f"{database.name}.wal").unlink(missing_ok=True)
     new.replace(database)
@@ -198,9 +201,10 @@ def _returns(conn: duckdb.DuckDBPyConnection) -> str:
     )
 
 
-def _report(
+def report_of(
     conn: duckdb.DuckDBPyConnection, notices: list[Finding], started: float
 ) -> ImportReport:
+    """What a database holds after an import."""
     first, last, pairs = conn.execute(
         "SELECT CAST(min(oi.Created) AS DATE), CAST(max(oi.Created) AS DATE),"
         " count(DISTINCT (oi.ProductID, o.ClientAgreementID))"

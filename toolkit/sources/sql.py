@@ -1,25 +1,31 @@
-"""Order data behind a SQL connection: DuckDB natively, any other database through DB-API 2.0.
+"""Order data behind a SQL connection: DuckDB natively, SQL Server and others through DB-API 2.0.
 
-``SqlSource`` is the source; a dialect knows how one kind of driver binds parameters and how
-it hands over columns. The connection stays its owner's: it is never opened, closed, committed
-or configured here, and every cursor is closed, after an error too.
+``SqlSource`` is the source; a dialect knows how one kind of driver binds parameters, how it
+hands over columns, and what its failures mean. The connection stays its owner's: it is never
+opened, closed, committed or configured here, and every cursor is closed, after an error too.
 """
 
 import logging
 import operator
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import date
-from typing import Protocol, cast
+from typing import cast
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
-from toolkit.sources.embedded import is_interrupt
+from toolkit.sources.dialects import (
+    Column,
+    Connection,
+    DbApiDialect,
+    Dialect,
+    DuckDbDialect,
+    Parameters,
+)
+from toolkit.sources.names import PLAIN_NAMES, Names
 from toolkit.sources.queries import (
     CUSTOMER_DAYS,
     CUSTOMER_NAMES,
@@ -29,109 +35,11 @@ from toolkit.sources.queries import (
     PRODUCTS,
     Query,
 )
+from toolkit.sources.sqlserver import SqlServerDialect, is_pymssql, is_renewed
+from toolkit.sources.sqlserver_faults import PATIENCE, Patience
 from toolkit.tables import CustomerDays, Floats, Ints, OrderEvents
 
 logger = logging.getLogger(__name__)
-
-type Parameters = Mapping[str, date | list[int]]
-type Column = NDArray[np.generic]
-type Row = Sequence[object] | Mapping[str, object]
-
-_LIST_PARAMETER = re.compile(r"(\S+) IN \(:(\w+)\)")
-_PARAMETER = re.compile(r":(\w+)")
-
-
-class Cursor(Protocol):
-    """What is needed of a DB-API cursor."""
-
-    def execute(self, operation: str, parameters: dict[str, object], /) -> object:
-        """Run one query."""
-        ...
-
-    def fetchmany(self, size: int, /) -> Sequence[Row]:
-        """The next rows; none at the end."""
-        ...
-
-    def close(self) -> None:
-        """Give the cursor back."""
-        ...
-
-
-class Connection(Protocol):
-    """What is needed of a DB-API connection; a pooled one will do."""
-
-    def cursor(self) -> Cursor:
-        """A new cursor."""
-        ...
-
-
-class Dialect(Protocol):
-    """How one kind of driver binds parameters and hands over columns."""
-
-    @property
-    def ids_per_query(self) -> int:
-        """The longest list bound in one query; longer ones take several."""
-        ...
-
-    def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
-        """The statement and its parameters as the driver takes them."""
-        ...
-
-    def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[Column]:
-        """All rows of an executed query, one array per column; NULL is NaN or None."""
-        ...
-
-
-class DuckDbDialect:
-    """DuckDB: ``$name`` parameters, a list as one parameter, columns straight into NumPy."""
-
-    ids_per_query = 10_000_000
-
-    def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
-        """``x IN (:ids)`` becomes ``list_contains($ids, x)``.
-
-        DuckDB sees through it to the values: it skips blocks by them and joins from the few lines
-        that they leave, which it does not with a subquery over ``unnest``.
-        """
-        sql = _LIST_PARAMETER.sub(r"list_contains($\2, \1)", sql)
-        return _PARAMETER.sub(r"$\1", sql), dict(parameters)
-
-    def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[Column]:
-        """Columns as DuckDB lays them out, without a Python object per value."""
-        columns = cast("duckdb.DuckDBPyConnection", cursor).fetchnumpy().values()
-        return [_unmasked(column, d) for column, d in zip(columns, dtypes, strict=True)]
-
-
-class DbApiDialect:
-    """Any DB-API driver with ``%(name)s`` parameters (``pyformat``), pymssql first of all.
-
-    Lists are spelled out, one placeholder per id: SQL Server has no list parameter, and drivers
-    differ in what they make of a Python list. It refuses statements with very long lists.
-    """
-
-    ids_per_query = 10_000
-    rows_per_fetch = 20_000
-
-    def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
-        """``IN (:ids)`` becomes ``IN (%(ids_0)s, %(ids_1)s, …)``."""
-        bound: dict[str, object] = {}
-        for name, value in parameters.items():
-            if isinstance(value, list):
-                each = {f"{name}_{i}": item for i, item in enumerate(value)}
-                listed = ", ".join(f"%({key})s" for key in each)
-                sql = re.sub(rf"IN \(:{name}\)", f"IN ({listed})", sql)
-                bound |= each
-            else:
-                bound[name] = value
-        return _PARAMETER.sub(r"%(\1)s", sql), bound
-
-    def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[Column]:
-        """Rows in portions, each turned into arrays before the next is read."""
-        portions = [[np.empty(0, dtype) for dtype in dtypes]]
-        while rows := cursor.fetchmany(self.rows_per_fetch):
-            columns = zip(*map(_values, rows), strict=True)
-            portions.append([np.array(c, dtype=d) for c, d in zip(columns, dtypes, strict=True)])
-        return [np.concatenate(column) for column in zip(*portions, strict=True)]
 
 
 class SqlSource:
@@ -199,22 +107,31 @@ class SqlSource:
 
     def _read(self, query: Query, parameters: Parameters) -> list[Column]:
         sql, bound = self._dialect.bind(query.sql, parameters)
-        try:
+
+        def read() -> list[Column]:
             with closing(self._connection.cursor()) as cursor:
                 cursor.execute(sql, bound)
                 return self._dialect.fetch(cursor, query.dtypes)
-        except Exception as exc:  # drivers share no base class of errors
-            if is_interrupt(exc):
-                raise KeyboardInterrupt from exc
-            reason = str(exc) or type(exc).__name__
-            raise SourceError(f"{query.subject} could not be read: {reason}") from exc
+
+        return self._dialect.run(query.subject, read)
+
+
+def sqlserver_source(
+    connection: Connection, names: Names = PLAIN_NAMES, patience: Patience = PATIENCE
+) -> SqlSource:
+    """The orders behind a pymssql connection, from a pool or not, in tables of other ``names``.
+
+    What may pass (a deadlock, a dropped connection) is tried again within ``patience``; a
+    connection that is dead is replaced by its pool, and by nobody where there is none.
+    """
+    return SqlSource(connection, SqlServerDialect(names, patience, is_renewed(connection)))
 
 
 def as_source(connection: OrderSource | Connection) -> OrderSource:
     """The order data behind a connection; an ``OrderSource`` is returned as it is.
 
-    ``connection`` is a DuckDB connection, any DB-API connection with ``%(name)s`` parameters
-    (pymssql, from a pool or not), or a source. Raises ``TypeError`` for anything else.
+    ``connection`` is a DuckDB connection, one of pymssql's (from a pool or not), any other DB-API
+    connection with ``%(name)s`` parameters, or a source. Raises ``TypeError`` for anything else.
 
     DuckDB is read in a session of its own, so that results the caller has not fetched yet stay
     whole. What is set on the caller's session is not seen there: ``USE``, the time zone, a
@@ -228,6 +145,8 @@ def as_source(connection: OrderSource | Connection) -> OrderSource:
         return connection
     if isinstance(connection, duckdb.DuckDBPyConnection):
         return SqlSource(cast("Connection", connection), DuckDbDialect())
+    if is_pymssql(connection):
+        return sqlserver_source(connection)
     if callable(getattr(connection, "cursor", None)):
         return SqlSource(connection, DbApiDialect())
     raise TypeError(
@@ -275,21 +194,6 @@ def _portions(ids: Sequence[int], size: int) -> Iterator[list[int]]:
 def _plain_date(moment: date) -> date:
     """A ``datetime`` is a ``date`` to Python; to a database its clock time would count."""
     return date(moment.year, moment.month, moment.day)
-
-
-def _values(row: Row) -> Sequence[object]:
-    """pymssql connections opened ``as_dict`` hand out mappings, in column order."""
-    return tuple(row.values()) if isinstance(row, Mapping) else row
-
-
-def _unmasked(column: object, dtype: str) -> Column:
-    """A column of DuckDB's (masked if it holds NULL, a pandas Categorical for an ENUM)."""
-    if isinstance(column, np.ma.MaskedArray):
-        filled = np.array(np.ma.getdata(column), dtype=dtype)
-        nothing = np.array(np.nan if dtype == "float64" else None, dtype=dtype)
-        filled[np.ma.getmaskarray(column)] = nothing
-        return filled
-    return np.asarray(column).astype(dtype, copy=False)
 
 
 def _finite_or_none(price: float) -> float | None:

@@ -1,0 +1,1 @@
+SELECT COUNT_BIG(*) AS Lines FROM "dbo"."ClientAgreement"

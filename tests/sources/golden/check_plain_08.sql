@@ -1,0 +1,1 @@
+SELECT MAX("Created") AS Latest FROM "dbo"."OrderItem"

@@ -1,0 +1,1 @@
+SELECT MAX("Added") AS Latest FROM "sales"."order lines"

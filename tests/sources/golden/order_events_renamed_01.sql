@@ -1,0 +1,10 @@
+SELECT oi.ProductID, ca.ClientID, CAST(oi.Created AS DATE) AS OrderDay, SUM(oi.Qty) AS Quantity
+FROM (SELECT "ID" AS ID, "OrderID" AS OrderID, "ProductID" AS ProductID, "Amount" AS Qty, "PricePerItem" AS PricePerItem, "Added" AS Created FROM "sales"."order lines") oi
+INNER JOIN "sales"."Orders" o ON o.ID = oi.OrderID
+INNER JOIN dbo.ClientAgreement ca ON ca.ID = o.ClientAgreementID
+WHERE o.Created < CAST('2021-09-06' AS DATE)
+  AND oi.Created < CAST('2021-09-06' AS DATE)
+  AND ca.ClientID IS NOT NULL
+  AND oi.ProductID IN (1, 2)
+GROUP BY oi.ProductID, ca.ClientID, CAST(oi.Created AS DATE)
+ORDER BY oi.ProductID, ca.ClientID, CAST(oi.Created AS DATE)

@@ -1,0 +1,68 @@
+"""The T-SQL that is sent, kept in files: it is T-SQL, of 2016 and before, and reads only."""
+
+import re
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from tests.sources.golden import FOLDER, statements
+
+FILES = sorted(FOLDER.glob("*.sql"))
+QUERIES = [path for path in FILES if not path.stem.startswith("connect")]
+
+# Each known to SQL Server 2016, and most since 2005.
+FUNCTIONS = (
+    exp.And, exp.Cast, exp.Coalesce, exp.Count, exp.CurrentTimestamp, exp.Day, exp.Max,
+    exp.Month, exp.Or, exp.Round, exp.RowNumber, exp.Sum, exp.TsOrDsToDate, exp.Year,
+)  # fmt: skip
+NAMED = {"SERVERPROPERTY", "DB_NAME"}
+FOREIGN = (
+    exp.Limit, exp.Offset, exp.Qualify, exp.Filter, exp.Array, exp.Interval, exp.Lambda, exp.ILike,
+    exp.TryCast, exp.Boolean,
+)  # fmt: skip
+TYPES = {"BIGINT", "DATE", "DATETIME2", "DECIMAL", "DOUBLE", "NVARCHAR"}
+SETTINGS = (
+    r"SET (ANSI_NULLS|ANSI_PADDING|ANSI_WARNINGS|ARITHABORT|CONCAT_NULL_YIELDS_NULL"
+    r"|QUOTED_IDENTIFIER) ON|SET TEXTSIZE \d+|SET DATEFORMAT ymd|SET LOCK_TIMEOUT \d+"
+    r"|SET TRANSACTION ISOLATION LEVEL READ COMMITTED|SET DEADLOCK_PRIORITY LOW|USE \[\w+\]"
+)
+
+
+def test_what_is_sent_is_what_the_files_hold():
+    """After a change on purpose: ``python -m tests.sources.golden``, and look at the difference."""
+    sent = statements()
+    assert {path.stem: path.read_text(encoding="utf-8") for path in FILES} == sent
+    assert len(sent) > 25
+
+
+@pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
+def test_each_is_one_query_in_transact_sql(path):
+    (parsed,) = sqlglot.parse(path.read_text(encoding="utf-8"), read="tsql")
+    assert isinstance(parsed, exp.Select)
+    for node in parsed.walk():
+        assert not isinstance(node, FOREIGN), node.sql("tsql")
+        if isinstance(node, exp.Anonymous):
+            assert node.name.upper() in NAMED
+        elif isinstance(node, exp.Func):
+            assert isinstance(node, FUNCTIONS), type(node)
+        elif isinstance(node, exp.DataType):
+            assert node.this.name in TYPES
+        elif isinstance(node, exp.Order):
+            # A subquery may not be ordered by itself.
+            assert isinstance(node.parent, exp.Window) or node.parent is parsed
+
+
+@pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
+def test_what_is_computed_has_a_name(path):
+    (parsed,) = sqlglot.parse(path.read_text(encoding="utf-8"), read="tsql")
+    for select in parsed.find_all(exp.Select):
+        assert all(column.alias_or_name for column in select.expressions)
+
+
+def test_a_session_is_set_up_by_settings_only():
+    batches = [path.read_text(encoding="utf-8") for path in FILES if path not in QUERIES]
+    assert batches
+    for batch in batches:
+        for setting in filter(None, map(str.strip, re.split(r"[;\n]", batch))):
+            assert re.fullmatch(SETTINGS, setting, re.IGNORECASE), setting

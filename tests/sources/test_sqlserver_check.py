@@ -1,0 +1,139 @@
+"""Check of a server: everything that is wrong with it, at once."""
+
+from contextlib import closing
+
+import pytest
+
+from tests.sources.sales import QUICK, strikes
+from tests.tds.catalog import add_catalog
+from tests.tds.faults import DEADLOCK, DENIED, Drop
+from toolkit.errors import SourceError
+from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
+from toolkit.sources.sqlserver_catalog import WANTED
+from toolkit.sources.sqlserver_check import check_server
+
+ALL_INDEXES = [(index.table, index.keys[0]) for index in WANTED]
+
+
+def check(sales, names=PLAIN_NAMES):
+    with closing(sales.steady()) as connection:
+        return check_server(connection, names, QUICK)
+
+
+def told(findings):
+    return "\n".join(map(str, findings))
+
+
+def test_a_server_that_has_everything(sales):
+    add_catalog(sales.duck, ALL_INDEXES)
+    report = check(sales)
+    assert report.ok
+    assert (report.fatal, report.notices) == ((), ())
+    assert report.version == "16.0.1000.6"
+    counted = {
+        table: sales.duck.execute(f'SELECT count(*) FROM dbo."{table}"').fetchone()[0]
+        for table in report.rows
+    }
+    assert report.rows == counted
+    assert len(report.rows) == 5
+    (latest,) = sales.duck.execute("SELECT max(Created) FROM dbo.OrderItem").fetchone()
+    assert report.last_date == latest.date()
+    assert "16.0.1000.6" in str(report)
+
+
+def test_missing_indexes_come_with_the_statement_that_makes_them(sales):
+    add_catalog(sales.duck, [("OrderItem", "ProductID"), ("Client", "ID")], snapshot=False)
+    report = check(sales)
+    assert report.ok
+    notices = told(report.notices)
+    assert len(report.notices) == len(WANTED) - 2 + 1
+    assert (
+        'CREATE INDEX "IX_OrderItem_OrderID" ON "dbo"."OrderItem" ("OrderID")'
+        ' INCLUDE ("ProductID", "Qty", "Created")'
+    ) in notices
+    assert "OrderItem.ProductID" not in notices
+    assert "READ_COMMITTED_SNAPSHOT: is off" in notices
+
+
+def test_everything_wrong_is_told_at_once(sales):
+    sales.duck.execute("""
+        DROP TABLE dbo.Client;
+        ALTER TABLE dbo.Product DROP Name;
+        ALTER TABLE dbo.OrderItem ALTER Qty TYPE VARCHAR;
+        ALTER TABLE dbo."Order" ALTER Created TYPE TIMESTAMP WITH TIME ZONE;
+        DELETE FROM dbo.ClientAgreement;
+    """)
+    add_catalog(sales.duck, ALL_INDEXES)
+    sales.server.facts = {"SERVERPROPERTY('ProductVersion')": "'12.0.2000.8'"}
+    report = check(sales)
+    assert not report.ok
+    assert [str(finding) for finding in report.fatal] == [
+        "SQL Server: is version 12.0.2000.8; 2016 (13.0) or newer is needed",
+        "dbo.Client: is missing, or hidden from this user",
+        "dbo.Order.Created: is datetimeoffset, not a date or time without a zone",
+        "dbo.OrderItem.Qty: is nvarchar, not a number",
+        "dbo.Product.Name: is missing",
+    ]
+    assert report.rows == {"ClientAgreement": 0}
+    assert report.last_date is None
+
+
+def test_no_order_lines_are_fatal(sales):
+    sales.duck.execute("DELETE FROM dbo.OrderItem")
+    add_catalog(sales.duck, ALL_INDEXES)
+    assert told(check(sales).fatal) == "dbo.OrderItem: there are no order lines"
+
+
+def test_whole_numbers_may_be_decimals_without_a_fraction(sales):
+    sales.duck.execute("""
+        ALTER TABLE dbo.OrderItem ALTER ProductID TYPE DECIMAL(18, 0);
+        ALTER TABLE dbo.OrderItem ALTER PricePerItem TYPE DECIMAL(18, 4);
+        ALTER TABLE dbo.Product ALTER ID TYPE DECIMAL(18, 2);
+    """)
+    add_catalog(sales.duck, ALL_INDEXES)
+    assert told(check(sales).fatal) == "dbo.Product.ID: is decimal, not a whole number"
+
+
+def test_a_table_that_may_not_be_read_does_not_hide_the_others(sales):
+    add_catalog(sales.duck, ALL_INDEXES)
+    sales.server.on_batch = lambda sql: DENIED if "COUNT_BIG" in sql and "Item" in sql else None
+    report = check(sales)
+    assert len(report.rows) == 4
+    (finding,) = report.fatal
+    assert finding.table == "dbo.OrderItem"
+    assert "permission to read is denied" in finding.rule
+
+
+def test_system_views_that_may_not_be_read_are_a_notice(sales):
+    add_catalog(sales.duck, ALL_INDEXES)
+    sales.server.on_batch = lambda sql: DENIED if "FROM sys." in sql else None
+    report = check(sales)
+    assert report.ok
+    assert told(report.notices).startswith("indexes: could not be looked at: the indexes could")
+
+
+def test_other_names(sales):
+    sales.duck.execute("""
+        CREATE SCHEMA sales;
+        CREATE TABLE sales."order lines" AS
+            SELECT * EXCLUDE Qty, Qty AS amount FROM dbo.OrderItem;
+        DROP TABLE dbo.OrderItem;
+    """)
+    add_catalog(sales.duck)
+    names = Names({"OrderItem": TableNames("sales", "order lines", {"Qty": "amount"})})
+    report = check(sales, names)
+    assert report.ok
+    assert report.last_date is not None
+    assert 'ON "sales"."order lines" ("ProductID", "Created")' in told(report.notices)
+    wrong = Names({"OrderItem": TableNames("sales", "order lines", {"Qty": "amt"})})
+    assert told(check(sales, wrong).fatal) == "sales.order lines.amt: is missing"
+
+
+def test_what_passes_is_waited_for_and_what_does_not_is_an_error(sales):
+    add_catalog(sales.duck, ALL_INDEXES)
+    for fault in (DEADLOCK, Drop()):
+        sales.server.on_batch = strikes(fault, times=2, after=3)
+        assert check(sales).ok
+    sales.server.on_batch = strikes(Drop(), times=9, after=3)
+    with pytest.raises(SourceError, match="the connection broke"):
+        check(sales)

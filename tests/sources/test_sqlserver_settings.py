@@ -1,0 +1,132 @@
+"""Where the server is and what its tables are called: file, environment, and what is refused."""
+
+import re
+
+import pytest
+
+from toolkit.errors import ArgumentError
+from toolkit.sources.names import Names, TableNames
+from toolkit.sources.sqlserver_settings import SqlServerSettings, read_server
+
+ENVIRONMENT = {
+    "TOOLKIT_MSSQL_HOST": "sql.example.com",
+    "TOOLKIT_MSSQL_USER": "reader",
+    "TOOLKIT_MSSQL_DATABASE": "Sales",
+    "TOOLKIT_MSSQL_PASSWORD": "s3cret!",
+}
+FILE = """
+[mssql]
+host = "10.0.0.7"
+port = 14330
+user = "forecasts"
+database = "ERP"
+encryption = "request"
+query_timeout_seconds = 60
+
+[tables.OrderItem]
+schema = "sales"
+name = "order lines"
+columns = { Qty = "amount", Created = "added at" }
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "server.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_the_environment_alone_will_do():
+    server = read_server(environment=ENVIRONMENT)
+    assert server.settings == SqlServerSettings("sql.example.com", "reader", "Sales", "s3cret!")
+    assert server.settings.encryption == "require"
+    assert server.names == Names()
+
+
+def test_a_file_and_the_password_from_the_environment(write):
+    server = read_server(write(FILE), {"TOOLKIT_MSSQL_PASSWORD": "s3cret!"})
+    assert server.settings == SqlServerSettings(
+        "10.0.0.7", "forecasts", "ERP", "s3cret!", 14330, "request", query_timeout_seconds=60
+    )
+    columns = {"Qty": "amount", "Created": "added at"}
+    assert server.names == Names({"OrderItem": TableNames("sales", "order lines", columns)})
+
+
+def test_the_environment_prevails(write):
+    changed = {"TOOLKIT_MSSQL_PORT": "1500", "TOOLKIT_MSSQL_ENCRYPTION": "off"}
+    settings = read_server(write(FILE), ENVIRONMENT | changed).settings
+    assert settings.place == "sql.example.com:1500/Sales"
+    assert (settings.encryption, settings.query_timeout_seconds) == ("off", 60)
+
+
+def test_the_password_is_shown_nowhere():
+    settings = read_server(environment=ENVIRONMENT).settings
+    assert str(settings) == "mssql://reader:***@sql.example.com:1433/Sales"
+    assert "s3cret!" not in f"{settings} {settings!r} {settings.place}"
+
+
+WRONG = {
+    "nothing is given": (
+        "",
+        {},
+        ["host: is missing", "user:", "database:", "password: is missing"],
+    ),
+    "a password in the file": (
+        FILE.replace("[mssql]", '[mssql]\npassword = "open"'),
+        ENVIRONMENT,
+        ["mssql.password: belongs into the environment, as TOOLKIT_MSSQL_PASSWORD"],
+    ),
+    "misspelt keys": (
+        FILE.replace("port", "prot").replace("Qty", "Quantity") + "[tables.Orders]\n[serve]\n",
+        ENVIRONMENT,
+        [
+            "mssql.prot: is unknown; did you mean port?",
+            "tables.OrderItem.columns.Quantity: is unknown",
+            "tables.Orders: is unknown; did you mean Order?",
+            "serve: is unknown",
+        ],
+    ),
+    "values out of range": (
+        FILE.replace("14330", "0").replace('"request"', '"yes"').replace("60", "true"),
+        ENVIRONMENT,
+        [
+            "port: has to be a whole number from 1 to 65,535, got 0",
+            "encryption: has to be one of off, request, require, got 'yes'",
+            "query_timeout_seconds: has to be a whole number from 1 to 86,400, got True",
+        ],
+    ),
+    "a port that is no number": (
+        FILE,
+        ENVIRONMENT | {"TOOLKIT_MSSQL_PORT": "14e3"},
+        ["TOOLKIT_MSSQL_PORT: has to be a whole number, got '14e3'"],
+    ),
+    "texts that are none": (
+        FILE.replace('"10.0.0.7"', "7").replace('"amount"', "1").replace('"sales"', '"a%s"'),
+        {"TOOLKIT_MSSQL_PASSWORD": "s3cret!"},
+        ["host: has to be text, got 7", "OrderItem.Qty: has to be", "OrderItem.schema: has to be"],
+    ),
+    "no table": ("mssql = 7\ntables = 3\n", ENVIRONMENT, ["mssql: has to be", "tables: has to be"]),
+}
+
+
+@pytest.mark.parametrize(("text", "environment", "problems"), WRONG.values(), ids=WRONG)
+def test_everything_wrong_is_told_at_once(write, text, environment, problems):
+    with pytest.raises(ArgumentError) as caught:
+        read_server(write(text), environment)
+    told = str(caught.value)
+    for problem in problems:
+        assert problem in told
+    assert len(re.findall(r"^  - ", told, re.MULTILINE)) == len(problems)
+    assert "s3cret!" not in told
+    assert "open" not in told
+
+
+def test_a_file_that_cannot_be_read(write, tmp_path):
+    with pytest.raises(ArgumentError, match=r"nowhere\.toml could not be read: No such file"):
+        read_server(tmp_path / "nowhere.toml", ENVIRONMENT)
+    with pytest.raises(ArgumentError, match="is no TOML"):
+        read_server(write("host = "), ENVIRONMENT)

@@ -1,0 +1,148 @@
+"""SQL Server at the command line, and as the README shows it from Python."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import AS_OF, known_products
+from tests.tds.catalog import add_catalog
+from tests.tds.faults import DENIED
+from tests.tds.server import PASSWORD, USER, TdsServer
+from toolkit.engine.run import ForecastEngine
+from toolkit.sources.sqlserver_settings import read_server
+
+TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture
+def server(database):
+    add_catalog(database)
+    with TdsServer({"Sales": database}, datetime2=True) as server:
+        yield server
+        assert server.wait_for_sessions(0) == 0
+
+
+@pytest.fixture
+def environment(server):
+    return {
+        "TOOLKIT_MSSQL_HOST": server.host,
+        "TOOLKIT_MSSQL_PORT": str(server.port),
+        "TOOLKIT_MSSQL_USER": USER,
+        "TOOLKIT_MSSQL_PASSWORD": PASSWORD,
+        "TOOLKIT_MSSQL_DATABASE": "Sales",
+        "TOOLKIT_MSSQL_ENCRYPTION": "off",
+    }
+
+
+@pytest.fixture
+def run(environment, tmp_path):
+    def run(*arguments, **changed):
+        return subprocess.run(
+            [TOOLKIT, *map(str, arguments)],
+            cwd=tmp_path,
+            env=os.environ | environment | changed,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_check_import_and_forecast(run, database):
+    done = run("check", "--mssql", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["fatal"] == []
+    assert "CREATE INDEX" in found["notices"][0]["rule"]
+    assert found["server"].startswith(f"mssql://{USER}:***@127.0.0.1:")
+    done = run("import", "--mssql", "--db", "orders.duckdb", "--json")
+    assert done.returncode == 0, done.stderr
+    imported = json.loads(done.stdout)
+    lines = database.execute("SELECT count(*) FROM dbo.OrderItem").fetchone()[0]
+    assert imported["lines"] == imported["rows_read"]["OrderItem"] == lines
+    done = run("import", "--mssql", "--db", "orders.duckdb")
+    assert "whose counts and sums are the server's" in done.stdout
+    done = run("check", "--db", "orders.duckdb")
+    assert done.returncode == 0, done.stdout
+    done = run("forecast", 1, "--db", "orders.duckdb", "--as-of", AS_OF, "--json")
+    forecast = json.loads(done.stdout)
+    expected = ForecastEngine(database).generate_forecast(1, AS_OF).to_dict()
+    for each in (forecast, expected):
+        del each["model_metadata"]["generated_at"]
+    assert forecast == expected
+
+
+BAD = {
+    "a bad password": (["check"], {"TOOLKIT_MSSQL_PASSWORD": "wr0ng"}, "no such database (18456)"),
+    "no password": (["check"], {"TOOLKIT_MSSQL_PASSWORD": ""}, "password: is missing"),
+    "an unknown database": (["check"], {"TOOLKIT_MSSQL_DATABASE": "X"}, "no such database"),
+    "a port where nobody is": (["check"], {"TOOLKIT_MSSQL_PORT": "1"}, "no server answers"),
+    "encryption that is not there": (
+        ["import", "--db", "o.duckdb"],
+        {"TOOLKIT_MSSQL_ENCRYPTION": "require"},
+        "not with this encryption (20002)",
+    ),
+    "a file that is not there": (["check", "--config", "no.toml"], {}, "no.toml could not be read"),
+    "two sources": (["import", "folder", "--db", "o.duckdb"], {}, "FOLDER and --mssql"),
+    "both": (["check", "--db", "o.duckdb"], {}, "--db and --mssql has to be given, got both"),
+    "a date that is none": (["import", "--db", "o.duckdb", "--until", "soon"], {}, "got 'soon'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "changed", "message"), BAD.values(), ids=BAD)
+def test_what_is_wrong_is_said_without_a_traceback(run, tmp_path, arguments, changed, message):
+    done = run(*arguments, "--mssql", **changed)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "wr0ng" not in done.stderr + done.stdout
+    assert PASSWORD not in done.stderr + done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_neither_source_is_refused(run):
+    for command in (["check"], ["import", "--db", "o.duckdb"]):
+        done = run(*command)
+        assert done.returncode == 2
+        assert "got neither" in done.stderr
+
+
+def test_a_server_that_lacks_something_is_exit_code_2(run, server):
+    server.on_batch = lambda sql: DENIED if "COUNT_BIG" in sql else None
+    done = run("check", "--mssql")
+    assert done.returncode == 2
+    assert done.stdout.count("fatal:") == 5
+
+
+def test_what_the_readme_shows_runs_and_agrees(environment, database, server):
+    blocks = re.findall(r"^```py\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    product = known_products(database)[0]
+    code = "\n".join(blocks).replace("770", str(product)).replace("2017-10-02", str(AS_OF))
+    code += "\nassert forecast.summary == pooled.summary\nprint(forecast.summary['demand'])"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = ForecastEngine(database).generate_forecast(product, AS_OF)
+    assert done.stdout.strip() == str(expected.summary["demand"])
+
+
+def test_the_readmes_file_is_understood(tmp_path):
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "server.toml"
+    path.write_text(text)
+    found = read_server(path, {"TOOLKIT_MSSQL_PASSWORD": PASSWORD})
+    assert found.settings.place == "sql.example.com:1433/Sales"
+    assert found.names["OrderItem"].columns == {"Qty": "Amount", "Created": "Added"}

@@ -1,0 +1,77 @@
+"""Tables of other names: which table and column of a database stands for which of ours."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from toolkit.sources.embedded import TABLES
+
+DEFAULT_SCHEMA = "dbo"
+
+_TABLE = re.compile(rf'\b{DEFAULT_SCHEMA}\.(?:"(\w+)"|(\w+))')
+
+
+@dataclass(frozen=True, slots=True)
+class TableNames:
+    """Where a table of ours lies and what its columns are called there, by our names."""
+
+    schema: str
+    table: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def column(self, ours: str) -> str:
+        """The name that a column of ours has there."""
+        return self.columns.get(ours, ours)
+
+    @property
+    def quoted(self) -> str:
+        """The table as SQL writes it."""
+        return f"{quoted(self.schema)}.{quoted(self.table)}"
+
+    @property
+    def shown(self) -> str:
+        """The table as a person writes it."""
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of the five tables in a database; those that are not given are ours."""
+
+    tables: Mapping[str, TableNames] = field(default_factory=dict)
+
+    def __getitem__(self, table: str) -> TableNames:
+        """Where a table of ours lies."""
+        return self.tables.get(table) or TableNames(DEFAULT_SCHEMA, table)
+
+    def applied_to(self, sql: str) -> str:
+        """A query of ours on the tables as they are called there.
+
+        >>> names = Names({"Client": TableNames("crm", "Shops", {"ID": "ShopID"})})
+        >>> names.applied_to("SELECT c.ID, c.Name FROM dbo.Client c")
+        'SELECT c.ID, c.Name FROM (SELECT "ShopID" AS ID, "Name" AS Name FROM "crm"."Shops") c'
+        """
+        return _TABLE.sub(lambda found: self._relation(found[1] or found[2], found[0]), sql)
+
+    def _relation(self, table: str, plain: str) -> str:
+        """A subquery that renames columns costs nothing: the server sees through it."""
+        if table not in TABLES or table not in self.tables:
+            return plain
+        names = self.tables[table]
+        if all(names.column(ours) == ours for ours in TABLES[table]):
+            return names.quoted
+        renamed = ", ".join(f"{quoted(names.column(c))} AS {c}" for c in TABLES[table])
+        return f"(SELECT {renamed} FROM {names.quoted})"
+
+
+PLAIN_NAMES = Names()
+
+
+def quoted(name: str) -> str:
+    """An identifier in double quotes, which both databases take.
+
+    >>> quoted("order lines")
+    '"order lines"'
+    """
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'

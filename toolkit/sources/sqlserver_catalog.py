@@ -1,0 +1,103 @@
+"""What SQL Server says of its tables, and what the queries would like it to have."""
+
+from dataclasses import dataclass
+
+from toolkit.sources.names import Names, quoted
+
+VERSION = "SELECT CAST(SERVERPROPERTY('ProductVersion') AS NVARCHAR(128)) AS Version"
+
+SNAPSHOT = """
+SELECT d.is_read_committed_snapshot_on
+FROM sys.databases d
+WHERE d.name = DB_NAME()"""
+
+COLUMNS = """
+SELECT c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.NUMERIC_SCALE
+FROM INFORMATION_SCHEMA.COLUMNS c
+WHERE c.TABLE_NAME IN (:tables)
+ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME"""
+
+INDEXES = """
+SELECT s.name AS SchemaName, o.name AS TableName, c.name AS ColumnName
+FROM sys.indexes i
+INNER JOIN sys.objects o ON o.object_id = i.object_id
+INNER JOIN sys.schemas s ON s.schema_id = o.schema_id
+INNER JOIN sys.index_columns ic ON ic.object_id = i.object_id AND ic.index_id = i.index_id
+INNER JOIN sys.columns c ON c.object_id = ic.object_id AND c.column_id = ic.column_id
+WHERE o.name IN (:tables)
+  AND ic.key_ordinal = 1 AND i.is_disabled = 0 AND i.has_filter = 0
+ORDER BY s.name, o.name, c.name"""
+"""The first column of every index."""
+
+_WHOLE = ("tinyint", "smallint", "int", "bigint")
+_EXACT = ("decimal", "numeric")
+_FAMILIES = {
+    "BIGINT": ("a whole number", _WHOLE),
+    "DOUBLE": ("a number", (*_WHOLE, *_EXACT, "money", "smallmoney", "float", "real")),
+    "TIMESTAMP": (
+        "a date or time without a zone",
+        ("date", "datetime", "datetime2", "smalldatetime"),
+    ),
+    "VARCHAR": ("text", ("char", "nchar", "varchar", "nvarchar", "text", "ntext")),
+}
+
+
+def type_problem(expected: str, found: str, scale: int | None) -> str | None:
+    """Why a column of SQL Server's type cannot stand for one of ours; None if it can.
+
+    >>> type_problem("BIGINT", "nvarchar", None)
+    'is nvarchar, not a whole number'
+    """
+    name, family = _FAMILIES[expected]
+    whole = expected == "BIGINT" and found.lower() in _EXACT and not scale
+    return None if whole or found.lower() in family else f"is {found}, not {name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index that a query would use: by its first key rows are looked up."""
+
+    table: str
+    keys: tuple[str, ...]
+    included: tuple[str, ...]
+    purpose: str
+
+    def create(self, names: Names) -> str:
+        """The statement that makes it."""
+        there = names[self.table]
+        keys = ", ".join(quoted(there.column(key)) for key in self.keys)
+        included = ", ".join(quoted(there.column(column)) for column in self.included)
+        name = quoted("_".join(["IX", there.table, *map(there.column, self.keys)]))
+        more = f" INCLUDE ({included})" if included else ""
+        return f"CREATE INDEX {name} ON {there.quoted} ({keys}){more}"
+
+
+WANTED = (
+    Index(
+        "OrderItem",
+        ("ProductID", "Created"),
+        ("OrderID", "Qty", "PricePerItem"),
+        "by which every forecast looks its lines up",
+    ),
+    Index(
+        "OrderItem",
+        ("OrderID",),
+        ("ProductID", "Qty", "Created"),
+        "by which the lines of customers' orders are looked up",
+    ),
+    Index(
+        "OrderItem",
+        ("Created", "ID"),
+        ("OrderID", "ProductID", "Qty", "PricePerItem"),
+        "by which an import reads a month",
+    ),
+    Index("Order", ("ID",), ("ClientAgreementID", "Created"), "by which lines find their order"),
+    Index(
+        "Order", ("ClientAgreementID",), ("Created",), "by which customers' orders are looked up"
+    ),
+    Index("Order", ("Created", "ID"), ("ClientAgreementID",), "by which an import reads a month"),
+    Index("ClientAgreement", ("ID",), ("ClientID",), "by which orders find their customer"),
+    Index("ClientAgreement", ("ClientID",), ("ID",), "by which customers find their orders"),
+    Index("Client", ("ID",), ("Name",), "by which names are looked up"),
+    Index("Product", ("ID",), ("Name",), "by which names are looked up"),
+)
