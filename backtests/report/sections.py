@@ -28,8 +28,8 @@ from backtests.summaries import ALL
 type Styles = Mapping[str, Style]
 
 SLICES = {
-    "product_class": ("By class of product", "weekly demand of the product before the date"),
-    "order_count": ("By earlier orders", "orders of the customer and product before the date"),
+    "product_class": ("By class of product", "class of weekly demand"),
+    "order_count": ("By earlier orders", "orders before the date"),
     "customer_age_days": ("By age of the customer", "days since the customer's first order"),
 }
 
