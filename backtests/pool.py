@@ -18,7 +18,7 @@ from backtests.tasks import Outcome, Scored, Task, record, work
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Processes share the cores; and sums do not depend on how many there are."""
 
-DIED = "the worker process died, twice: out of memory?"
+DIED = "the worker process died, twice: out of memory, or it could not start"
 
 
 def work_through(
