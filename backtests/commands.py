@@ -55,9 +55,9 @@ def backtest(
     is scored.
     """
     from backtests.display import progress_bar, show_run
-    from backtests.report.page import write_report
     from backtests.experiment import read_experiment
     from backtests.harness import run_backtest
+    from backtests.report.page import write_report
     from toolkit.engine.arguments import check_whole
     from toolkit.errors import ArgumentError
 
