@@ -74,6 +74,7 @@ def test_rows_know_what_was_ordered_in_the_weeks_after_the_mark():
         {
             (1, 1): [(-200, 1.0), (-84, 1.0), (-78, 1.0), (-77, 1.0), (-1, 1.0)],
             (1, 2): [(-60, 1.0)],  # new since
+            (1, 3): [(-84, 1.0)],  # and new on the first mark itself, which is not before it
         }
     )
     rows = Rows.of(known, 100, 1)
