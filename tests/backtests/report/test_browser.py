@@ -8,6 +8,7 @@ from backtests.report.page import MOST_BYTES
 from tests.backtests.report.conftest import COMPLAINT, ERROR, HOSTILE, HOSTILE_END
 
 DRAWN = "html[data-drawn=yes]"
+PATIENCE = 120_000  # milliseconds: the machine may be busy
 
 
 class Opened:
@@ -15,6 +16,7 @@ class Opened:
 
     def __init__(self, context, path):
         self.requests, self.complaints = [], []
+        context.set_default_timeout(PATIENCE)
         self.page = context.new_page()
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -30,7 +32,6 @@ class Opened:
 @pytest.fixture(scope="module")
 def desktop(browser, written):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    context.set_default_timeout(60_000)
     yield Opened(context, written.path)
     context.close()
 
