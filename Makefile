@@ -10,7 +10,7 @@ FITS ?=
 .PHONY: help setup demo test check bench sbc lock clean
 
 help:
-	@echo "make demo    forecast real orders and compare with what happened"
+	@echo "make demo    forecast real orders, compare with what happened, backtest two versions"
 	@echo "make test    run the tests"
 	@echo "make check   lint, types, import contracts"
 	@echo "make bench   measure speed and size [DATA=folder of order lines] [AS_OF=date] [FITS=1]"
@@ -29,9 +29,12 @@ $(READY): requirements.lock pyproject.toml
 
 demo: setup
 	$(BIN)/toolkit demo
+	$(BIN)/toolkit backtest experiments/quick.toml
 
+# Outages are timed: the tests of the cache run by themselves, all others side by side.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/cache
+	$(BIN)/python -m pytest --ignore=tests/cache --numprocesses=2 --dist=loadfile
 
 check: setup
 	$(BIN)/ruff check .
@@ -51,4 +54,4 @@ lock: setup
 	  --no-emit-index-url --no-emit-find-links --generate-hashes --quiet -o requirements.lock
 
 clean:
-	rm -rf $(VENV) demo fits bench.json *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) demo fits runs mlflow.db mlartifacts bench.json *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from backtests.commands_scores import compare, thresholds
+from backtests.report.command import report
+
 Experiment = Annotated[Path, typer.Argument(help="What to do: a TOML file, as in experiments/.")]
 Database = Annotated[
     Path | None, typer.Option("--db", help="The database, in place of the experiment's.")
@@ -13,6 +16,14 @@ Database = Annotated[
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
 Fits = Annotated[Path, typer.Option("--fits", help="Folder of fits for frozen versions.")]
 Jobs = Annotated[int, typer.Option("--jobs", help="Processes; they change no result.")]
+Run = Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")]
+StoreUri = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
+    ),
+]
+Log = Annotated[bool, typer.Option(help="Log the run to MLflow.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 DEFAULT_RUNS, DEFAULT_FITS = Path("runs"), Path("fits")
@@ -22,6 +33,10 @@ DEFAULT_JOBS = os.cpu_count() or 1
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(backtest)
+    app.command()(track)
+    app.command()(report)
+    app.command()(compare)
+    app.command()(thresholds)
 
 
 def backtest(
@@ -30,13 +45,17 @@ def backtest(
     jobs: Jobs = DEFAULT_JOBS,
     runs: Runs = DEFAULT_RUNS,
     fits: Fits = DEFAULT_FITS,
+    log: Log = True,
+    store: StoreUri = None,
     as_json: Json = False,
 ) -> None:
     """Predict at past dates and score what was said; a run that was cut short goes on.
 
-    Exit code 1 if some of it failed; all the rest is scored.
+    Ends with a report, and with the run in MLflow. Exit code 1 if some of it failed; all the rest
+    is scored.
     """
     from backtests.display import progress_bar, show_run
+    from backtests.report.page import write_report
     from backtests.experiment import read_experiment
     from backtests.harness import run_backtest
     from toolkit.engine.arguments import check_whole
@@ -54,6 +73,39 @@ def backtest(
         jobs=check_whole("jobs", jobs, 1),
         bar=progress_bar,
     )
-    show_run(report, as_json)
+    page = write_report(report.folder, db).path if report.tasks > report.failures else None
+    show_run(report, page, as_json)
+    if log:
+        _log(report.folder, store)
     if report.failed:
         raise typer.Exit(1)
+
+
+def _log(folder: Path, store: str | None) -> None:
+    """Log the run; where the store cannot be had, say how to do it later."""
+    from backtests.display import progress_bar
+    from backtests.tracked import track as log_run
+    from toolkit.errors import TrackingError
+
+    try:
+        log_run(folder, store, progress_bar)
+    except TrackingError as exc:
+        typer.echo(f"Not logged: {exc}", err=True)
+
+
+def track(folder: Run, store: StoreUri = None, as_json: Json = False) -> None:
+    """Log a backtest to MLflow, once: what is there already is skipped, the rest completed."""
+    from dataclasses import asdict
+
+    from backtests.display import progress_bar
+    from backtests.tracked import track as log
+    from toolkit.display import print_json
+
+    logged = log(folder, store, progress_bar)
+    if as_json:
+        print_json(asdict(logged))
+    else:
+        typer.echo(
+            f"Logged {logged.logged} runs, {logged.complete_before} were there: "
+            f"experiment {logged.experiment_id}, run {logged.run_id}"
+        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -41,13 +42,14 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda steps: progress.advance(task, steps)
 
 
-def show_run(report: "RunReport", as_json: bool) -> None:
-    """Where a run is, and what went wrong in it."""
-    failed = sum(report.failed.values())
+def show_run(report: "RunReport", page: Path | None, as_json: bool) -> None:
+    """Where a run and its page are, and what went wrong in it."""
+    failed = report.failures
     if as_json:
         print_json(
             {
                 "folder": str(report.folder),
+                "report": page and str(page),
                 "tasks": report.tasks,
                 "kept": report.kept,
                 "failed": dict(report.failed),
@@ -69,3 +71,5 @@ def show_run(report: "RunReport", as_json: bool) -> None:
         f"{report.tasks - failed:,} of {report.tasks:,} tasks scored{kept}, {failed:,} failed, "
         f"in {report.seconds:.0f} s: {report.folder}"
     )
+    if page is not None:
+        print_plain(f"Report: {page}")

@@ -8,7 +8,8 @@
     draws = 200                  # predictive draws per pair
     seed = 20251111
     refit = "condition"          # or "refit", "frozen"; a version may say otherwise
-    pairs_per_shard = 8000
+    share_of_products = 1.0      # predict a random part of them, for a first look
+    pairs_per_shard = 8000       # bounds the memory; changes no result
 
     [dates]                      # list = [2019-04-01], or start, stop and step_weeks, or:
     last = 12                    # the last so many Mondays with a whole horizon after them,
@@ -115,6 +116,7 @@ class Experiment:
     horizon_weeks: int = 12
     draws: int = 200
     seed: int = 20251111
+    share_of_products: float = 1.0
     pairs_per_shard: int = 8000
     thresholds: ThresholdGrid = ThresholdGrid()
     slices: Slices = Slices()
@@ -158,6 +160,7 @@ def parse_experiment(content: dict[str, Any], where: str) -> Experiment:
     horizon = top.whole("horizon_weeks", 12, 1, MAX_WEEKS)
     draws, seed = top.whole("draws", 200, 1), top.whole("seed", 20251111, 0)
     policy = top.choice("refit", POLICIES, "condition")
+    share = top.share("share_of_products", 1.0)
     shard = top.whole("pairs_per_shard", 8000, 1)
     dates = _dates(top.table("dates", required=True), problems)
     versions = tuple(_version(table, seed, policy) for table in top.tables("versions"))
@@ -176,6 +179,7 @@ def parse_experiment(content: dict[str, Any], where: str) -> Experiment:
         horizon_weeks=horizon,
         draws=draws,
         seed=seed,
+        share_of_products=share,
         pairs_per_shard=shard,
         thresholds=thresholds,
         slices=slices,
@@ -188,7 +192,7 @@ def _dates(table: Table, problems: Problems) -> DateRule:
     last = table.optional_whole("last", 1)
     step = table.whole("step_weeks", 4, 1)
     table.finish()
-    ways = [bool(listed), start is not None or stop is not None, last is not None]
+    ways = ["list" in table.content, start is not None or stop is not None, last is not None]
     if sum(ways) != 1 and table.content:
         problems.add("dates", "has to hold list, or start and stop, or last: one of the three")
     elif ways[1] and (start is None or stop is None or stop < start):

@@ -68,29 +68,29 @@ def find_versions(experiment: Experiment) -> dict[str, ModelVersion]:
     return found
 
 
-def adopt_frozen(version: VersionSpec, first: date, source: Path, fits: Path) -> str:
-    """Take over a saved fit into the run's ``fits``; returns NAME or NAME@VERSION.
+def frozen_fit(version: VersionSpec, first: date, fits: Path) -> FittedModel:
+    """The saved fit that a frozen version names, or the model that needs none.
 
-    Raises ``ArgumentError`` if no version is named, or it was fitted after the ``first`` as-of
-    date and so has seen what it is to predict.
+    Raises ``ArgumentError`` if no fit is named, or it was fitted after the ``first`` as-of date
+    and so has seen what it is to predict; ``ModelError`` if ``fits`` does not hold it.
     """
     name, _, given = version.model.partition("@")
-    if isinstance(find_model(name), FittedModel):
-        return name
+    found = find_model(name)
+    if isinstance(found, FittedModel):
+        return found
     if not given:
         raise ArgumentError(
-            f"version {version.label!r} is frozen: name the fit in {source}, as {name}@VERSION"
+            f"version {version.label!r} is frozen: name the fit in {fits}, as {name}@VERSION"
         )
-    fitted = load_fit(version.model, source)
-    card = source / name / given / CARD_FILE
+    fitted = load_fit(version.model, fits)
+    card = fits / name / given / CARD_FILE
     fitted_on = read_card(card.parent).get("as_of_date") if card.exists() else None
     if fitted_on is None or date.fromisoformat(fitted_on) > first:
         raise ArgumentError(
             f"version {version.label!r}: {version.model} was fitted to what was known at "
             f"{fitted_on or 'an unknown date'}, after the first as-of date {first}"
         )
-    save_fit(fitted, fits)
-    return f"{fitted.name}@{fitted.version}"
+    return fitted
 
 
 def fit_all(
@@ -110,7 +110,7 @@ def fit_all(
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, result)
         became[fitting] = result
-    _known.cache_clear()
+    patterns_before.cache_clear()
     return became
 
 
@@ -121,7 +121,7 @@ def _fit(fitting: Fitting, database: Path, fits: Path, cores: int, bar: Bar) -> 
     steps = settings.chains * (settings.draws + settings.tune)
     try:
         model = find_model(fitting.model)
-        patterns = _known(database, fitting.as_of_date, model.reads_customer_days)
+        patterns = patterns_before(database, fitting.as_of_date, model.reads_customer_days)
         with bar(title, steps) as advance:
             fitted = model.fit(
                 patterns, seed=fitting.seed, settings=settings, progress=_steps(advance)
@@ -151,7 +151,8 @@ def _asked(fitting: Fitting) -> Json:
 
 
 @lru_cache(maxsize=1)
-def _known(database: Path, as_of_date: date, customer_days: bool) -> Patterns:
+def patterns_before(database: Path, as_of_date: date, customer_days: bool) -> Patterns:
+    """All that a fit is shown: what was known before the date."""
     with open_database(database) as conn:
         source = as_source(conn)
         events = discover(source, as_of_date, None)

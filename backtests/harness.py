@@ -14,13 +14,23 @@ from pathlib import Path
 
 from backtests.actuals import observed_weeks
 from backtests.experiment import Experiment, VersionSpec
-from backtests.fitting import Bar, Fitting, adopt_frozen, find_versions, fit_all
+from backtests.fitting import Bar, Fitting, find_versions, fit_all, frozen_fit
 from backtests.pool import work_through
-from backtests.provenance import Survey, code_version, run_key, toolkit_version
-from backtests.run_folder import DONE, Json, RunFolder, only_one, start_run
+from backtests.provenance import ProductSample, Survey, code_version, run_key, toolkit_version
+from backtests.run_folder import (
+    DONE,
+    SCORES,
+    Json,
+    RunFolder,
+    only_one,
+    start_run,
+    write_table,
+)
+from backtests.summaries import summarize
 from backtests.tasks import Outcome, Task
 from toolkit.errors import ArgumentError
-from toolkit.model import FittedModel, ModelVersion
+from toolkit.fits import save_fit
+from toolkit.model import FittedModel, ModelVersion, find_model
 from toolkit.sources.embedded import open_database
 from toolkit.sources.sql import as_source
 
@@ -44,6 +54,11 @@ class RunReport:
     complaints: tuple[str, ...]
     seconds: float
 
+    @property
+    def failures(self) -> int:
+        """Tasks that failed."""
+        return sum(self.failed.values())
+
 
 def run_backtest(
     experiment: Experiment,
@@ -61,17 +76,22 @@ def run_backtest(
     what a version does wrong is recorded, not raised.
     """
     started = time.perf_counter()
-    models = find_versions(experiment)
+    models: dict[str, ModelVersion | FittedModel] = {**find_versions(experiment)}
     database = database.absolute()
     with open_database(database) as conn:
         survey = Survey.of(as_source(conn))
     dates, notices = check_dates(experiment, survey)
     experiment = experiment.at(dates)
+    frozen = {
+        version.label: frozen_fit(version, dates[0], fits)
+        for version in experiment.versions
+        if version.refit == "frozen"
+    }
     meta = describe(experiment, survey, database)
     path = runs.absolute() / f"{experiment.name}-{meta['key']}"
     with only_one(path):
         run = start_run(path, meta)
-        chosen = _models(experiment, models, database, run, fits, jobs, bar)
+        chosen = _models(experiment, models | frozen, database, run, jobs, bar)
         tasks = list(plan(experiment, survey, database, run, chosen))
         waiting = [task for task in tasks if not _is_done(run, task)]
         with bar("Predicting and scoring", len(tasks)) as advance:
@@ -81,6 +101,7 @@ def run_backtest(
                 advance(1)
 
             work_through(waiting, run.path, jobs, tell)
+        write_table(run.path / SCORES, summarize(run))
     return _report(run, len(tasks), len(tasks) - len(waiting), notices, started)
 
 
@@ -131,8 +152,9 @@ def plan(
 ) -> Iterator[Task]:
     """All tasks by date, then version, then shard: what a date needs is read once."""
     last, weeks = survey.data.last_date, experiment.horizon_weeks
+    sample = ProductSample(experiment.share_of_products, experiment.seed)
     for day in run.dates:
-        shards = -(-survey.pairs_before(day) // experiment.pairs_per_shard)
+        shards = -(-survey.pairs_before(day, sample) // experiment.pairs_per_shard)
         for version in experiment.versions:
             fit = chosen[version.label, day]
             for shard in range(shards):
@@ -147,6 +169,7 @@ def plan(
                     draws=experiment.draws,
                     seed=version.seed,
                     pit_seed=experiment.seed,
+                    sample=sample,
                     shard=shard,
                     shards=shards,
                     error=fit["error"],
@@ -155,10 +178,9 @@ def plan(
 
 def _models(
     experiment: Experiment,
-    models: Mapping[str, ModelVersion],
+    models: Mapping[str, ModelVersion | FittedModel],
     database: Path,
     run: RunFolder,
-    fits: Path,
     jobs: int,
     bar: Bar,
 ) -> dict[tuple[str, date], Json]:
@@ -167,16 +189,21 @@ def _models(
     wanted: dict[tuple[str, date], Fitting] = {}
     for version in experiment.versions:
         for day in run.dates:
-            key = version.label, day
-            if isinstance(models[version.label], FittedModel):
-                chosen[key] = {"model": models[version.label].name, "error": None}
-            elif version.refit == "frozen":
-                adopted = adopt_frozen(version, run.dates[0], fits, run.fits)
-                chosen[key] = {"model": adopted, "error": None}
+            key, model = (version.label, day), models[version.label]
+            if isinstance(model, FittedModel):
+                chosen[key] = {"model": _kept(model, run), "error": None}
             else:
                 wanted[key] = Fitting.of(version, _fitted_on(version, day, run.dates))
     became = fit_all(list(dict.fromkeys(wanted.values())), database, run.fits, jobs, bar)
     return chosen | {key: became[fitting] for key, fitting in wanted.items()}
+
+
+def _kept(model: FittedModel, run: RunFolder) -> str:
+    """NAME if that is all there is to it; NAME@VERSION of a fit, kept in the run's folder."""
+    if isinstance(find_model(model.name), FittedModel):
+        return model.name
+    save_fit(model, run.fits)
+    return f"{model.name}@{model.version}"
 
 
 def _fitted_on(version: VersionSpec, as_of: date, dates: Sequence[date]) -> date:

@@ -3,44 +3,36 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backtests.experiment import Experiment
 from toolkit.errors import ArgumentError
+from toolkit.fingerprint import Fingerprint
 from toolkit.model import find_model
 from toolkit.sources.base import OrderSource
-from toolkit.tables import Ints, OrderEvents, Patterns
+from toolkit.tables import Floats, Ints, Patterns
 
 DISTRIBUTION = "interorder-toolkit"
 KEY_DIGITS = 8
-NOT_IN_RESULTS = {"cache", "report", "tracking"}
-"""Folders whose code no score depends on."""
+NOT_IN_RESULTS = {
+    "cache",
+    "report",
+    "tracking",
+    *("bootstrap.py", "comparison.py", "paired.py", "scored.py", "summaries.py"),
+    *("commands_scores.py", "display_scores.py", "frontier.py", "thresholds.py", "tracked.py"),
+    *("cli.py", "commands.py", "demo.py", "display.py", "plots.py"),
+}
+"""Folders and files that no row of a score table depends on."""
 
 _END = date(9999, 1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """Which data: order events, their span, and a digest of their content."""
-
-    rows: int
-    customers: int
-    products: int
-    first_date: date
-    last_date: date
-    sha256: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {k: v.isoformat() if isinstance(v, date) else v for k, v in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +40,8 @@ class Survey:
     """The data as a whole: its fingerprint, and when each pair became known."""
 
     data: Fingerprint
-    pairs_first_day: Ints  # [pairs], days from ``data.first_date``
+    first_day: Ints  # [pairs], days from ``data.first_date``
+    product_id: Ints  # [pairs]
 
     @classmethod
     def of(cls, source: OrderSource) -> "Survey":
@@ -56,23 +49,39 @@ class Survey:
         events = source.order_events(_END)
         if not len(events):
             raise ArgumentError("the database holds no orders to test on")
-        first, last = (_END + timedelta(int(d)) for d in (events.day.min(), events.day.max()))
         patterns = Patterns.of(events)
         first_day = events.day[patterns.event_offset[:-1]] - events.day.min()
-        fingerprint = Fingerprint(
-            rows=len(events),
-            customers=len(np.unique(events.customer_id)),
-            products=len(np.unique(events.product_id)),
-            first_date=first,
-            last_date=last,
-            sha256=_digest(events),
-        )
-        return cls(fingerprint, np.sort(first_day))
+        return cls(Fingerprint.of(events), first_day, patterns.product_id)
 
-    def pairs_before(self, as_of_date: date) -> int:
-        """Pairs with an order before the date."""
-        day = (as_of_date - self.data.first_date).days
-        return int(np.searchsorted(self.pairs_first_day, day))
+    def pairs_before(self, as_of_date: date, sample: "ProductSample") -> int:
+        """Pairs of the products in ``sample`` with an order before the date."""
+        known = self.first_day < (as_of_date - self.data.first_date).days
+        return int(sample.holds(self.product_id[known]).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class ProductSample:
+    """A random ``share`` of all products, each in or out by its id and the ``seed`` alone."""
+
+    share: float
+    seed: int
+
+    def holds(self, product_id: Ints) -> NDArray[np.bool_]:
+        """Which of the products are in it, [products asked for]."""
+        if self.share >= 1:
+            return np.ones(len(product_id), dtype=np.bool_)
+        ids, row = np.unique(product_id, return_inverse=True)
+        chosen = [uniforms((self.seed, SAMPLE, i % 2**64), 1)[0] < self.share for i in ids.tolist()]
+        return np.array(chosen, dtype=np.bool_)[row]
+
+
+SAMPLE = 0
+"""Where uniforms of a product at a date have that date's number, which is never 0."""
+
+
+def uniforms(key: tuple[int, ...], count: int) -> Floats:
+    """Numbers in [0, 1) that only ``key`` decides, [count]."""
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key))).random(count)
 
 
 def run_key(experiment: Experiment, data: Fingerprint, code: str) -> str:
@@ -107,10 +116,3 @@ def _package_digest(package: str) -> bytes:
                 whole.update(f"{package}/{inside.as_posix()}\0".encode())
                 whole.update(path.read_bytes())
     return whole.digest()
-
-
-def _digest(events: OrderEvents) -> str:
-    whole = hashlib.sha256()
-    for column in (events.product_id, events.customer_id, events.day, events.quantity):
-        whole.update(np.ascontiguousarray(column).astype(column.dtype.newbyteorder("<")).tobytes())
-    return whole.hexdigest()

@@ -28,7 +28,7 @@ import pandas as pd
 from backtests.history import CLASS_TYPE
 from toolkit.errors import ArgumentError, ToolkitError
 
-META, TASK = "run.json", "task.json"
+META, TASK, SCORES = "run.json", "task.json", "scores.parquet"
 PAIRS, PRODUCT_WEEKS = "pairs.parquet", "product_weeks.parquet"
 DONE, FAILED = "done", "failed"
 
@@ -127,7 +127,9 @@ class RunFolder:
 def start_run(path: Path, meta: Json) -> RunFolder:
     """The folder of a run, made or found again; leftovers of a killed one are removed."""
     path.mkdir(parents=True, exist_ok=True)
-    for leftover in [*path.glob(".part-*"), *path.glob("tasks/*/*/.part-*")]:
+    for leftover in path.glob(".part-*"):
+        leftover.unlink()
+    for leftover in path.glob("tasks/*/*/.part-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     if not (path / META).exists():
         write_json(path / META, meta)
@@ -167,4 +169,11 @@ def write_json(path: Path, content: object) -> None:
     """Write JSON whole or not at all."""
     part = path.with_name(f".part-{path.name}")
     part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table whole or not at all."""
+    part = path.with_name(f".part-{path.name}")
+    table.to_parquet(part, index=False, compression="zstd")
     part.replace(path)

@@ -5,6 +5,7 @@ while part of it lies ahead, whether an interval held whose end was not reached.
 """
 
 from dataclasses import dataclass, fields
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,7 @@ def compare_products(predictions: Predictions, truth: Truth) -> tuple[pd.DataFra
     """The table of products and weeks, and which predictions were left out."""
     products = predictions.products
     expected, draws = products.expected_quantity, products.quantity
-    finite: Mask = np.isfinite(expected).all(axis=1) & np.isfinite(draws).all(axis=(1, 2))
+    finite = cast("Mask", np.isfinite(expected).all(axis=1) & np.isfinite(draws).all(axis=(1, 2)))
     rows = np.searchsorted(truth.actuals.product_id, products.product_id[finite])
     orders_before, product_class = truth.history.by_product()
     table = score_product_weeks(
@@ -202,13 +203,12 @@ def _month(pairs: PairPredictions, actuals: Actuals) -> dict[str, Floats]:
 def covered(lower: Floats, upper: Floats, actuals: Actuals) -> Floats:
     """1 where the next order fell from ``lower`` to ``upper`` (days), 0 where not, [pairs].
 
-    NaN where it was not observed and may still do either. A bound that is NaN lies beyond reach.
+    NaN where the days up to ``upper`` were not all observed, even if an order came: which rows
+    count must not depend on what happened, or early orders would count more than late ones.
     """
-    low, high = (np.where(np.isnan(bound), np.inf, bound) for bound in (lower, upper))
-    inside = (low <= actuals.next_day) & (actuals.next_day <= high)
-    last = actuals.days - 1.0
-    later = np.where(high <= last, 0.0, np.where((low <= last + 1) & np.isinf(high), 1.0, np.nan))
-    return np.where(np.isnan(actuals.next_day), later, inside)
+    inside = (lower <= actuals.next_day) & (actuals.next_day <= upper)
+    decided = np.floor(upper) <= actuals.days - 1
+    return np.where(decided, inside.astype(float), np.nan)
 
 
 def hits(pairs: PairPredictions, actuals: Actuals) -> Floats:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backtests.actuals import Actuals, events_after
 from backtests.history import FirstDays, History
+from backtests.provenance import ProductSample, uniforms
 from backtests.run_folder import DONE, FAILED, Json, RunFolder, ScoreTables, write_task
 from backtests.score_tables import Truth, compare_pairs, compare_products
 from toolkit.engine.discovery import discover
@@ -50,6 +51,7 @@ class Task:
     draws: int
     seed: int
     pit_seed: int
+    sample: ProductSample
     shard: int
     shards: int
     error: str | None = None  # why there is no model to predict with
@@ -122,18 +124,18 @@ def score(task: Task) -> Scored:
     """Predict the shard and compare with what happened. Raises what the model raises."""
     model, diagnostics = _model(task.model, task.fits)
     said = Scored(NO_TABLES, model.version, model.complaints, diagnostics)
-    known = _known(task.database, task.as_of_date)
+    known = _known(task.database, task.as_of_date, task.sample)
     patterns = known.patterns.select(shard_of(known.patterns, task.shard, task.shards))
     if not len(patterns):
         return said
     if model.reads_customer_days:
-        days = _customer_days(task.database, task.as_of_date)
+        days = _customer_days(task.database, task.as_of_date, task.sample)
         patterns = replace(patterns, customer_days=days)
     predictions, failed = predict(model, patterns, task)
     truth = Truth(
         Actuals.among(_events_after(task), patterns, task.observed_weeks),
         History.of(patterns, known.first_days),
-        *uniforms(patterns, task.as_of_date, task.observed_weeks, task.pit_seed),
+        *pit_uniforms(patterns, task.as_of_date, task.observed_weeks, task.pit_seed),
     )
     tables, broken = compare(predictions, truth, levels_of(model))
     return replace(said, tables=tables, failures=(*map(_told, failed), *broken))
@@ -176,7 +178,9 @@ def shard_of(patterns: Patterns, shard: int, shards: int) -> NDArray[np.bool_]:
     return np.repeat(part == shard, np.diff(offset))
 
 
-def uniforms(patterns: Patterns, as_of_date: date, weeks: int, seed: int) -> tuple[Floats, Floats]:
+def pit_uniforms(
+    patterns: Patterns, as_of_date: date, weeks: int, seed: int
+) -> tuple[Floats, Floats]:
     """Numbers in [0, 1) for the PITs: [pairs] and [products, weeks].
 
     A product's depend on the seed, the date and its id alone.
@@ -184,10 +188,10 @@ def uniforms(patterns: Patterns, as_of_date: date, weeks: int, seed: int) -> tup
     ids, offset = patterns.product_offsets()
     by_pair, by_week = np.empty(len(patterns)), np.empty((len(ids), weeks))
     for row, product_id in enumerate(ids.tolist()):
+        pairs = slice(offset[row], offset[row + 1])
         key = (seed, as_of_date.toordinal(), product_id % 2**64)
-        rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
-        by_week[row] = rng.random(weeks)
-        by_pair[offset[row] : offset[row + 1]] = rng.random(offset[row + 1] - offset[row])
+        numbers = uniforms(key, weeks + pairs.stop - pairs.start)
+        by_week[row], by_pair[pairs] = numbers[:weeks], numbers[weeks:]
     return by_pair, by_week
 
 
@@ -198,18 +202,19 @@ class _Known:
 
 
 @lru_cache(maxsize=1)
-def _known(database: Path, as_of_date: date) -> _Known:
-    """All that was known before the date; pairs of no valid quantity are left out."""
+def _known(database: Path, as_of_date: date, sample: ProductSample) -> _Known:
+    """What was known before the date of products in the sample, and of all customers."""
     with open_database(database) as conn:
         source = as_source(conn)
         events = discover(source, as_of_date, None)
         patterns, _ = PatternAnalyzer(source).analyze(events)
-    return _Known(patterns, FirstDays.of(events))
+    in_sample = sample.holds(patterns.product_id)
+    return _Known(patterns if in_sample.all() else patterns.select(in_sample), FirstDays.of(events))
 
 
 @lru_cache(maxsize=1)
-def _customer_days(database: Path, as_of_date: date) -> CustomerDays:
-    customers = _known(database, as_of_date).first_days.customer_id
+def _customer_days(database: Path, as_of_date: date, sample: ProductSample) -> CustomerDays:
+    customers = _known(database, as_of_date, sample).first_days.customer_id
     with open_database(database) as conn:
         return as_source(conn).customer_days(as_of_date, customers.tolist())
 

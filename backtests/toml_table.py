@@ -73,6 +73,14 @@ class Table:
         """Ascending numbers from 0 to 1."""
         return self._list(key, default, _is_share, "ascending numbers from 0 to 1")
 
+    def share(self, key: str, default: float) -> float:
+        """A number above 0, at most 1."""
+        value = self._get(key, default)
+        if _is_share(value) and value > 0:
+            return float(value)
+        self.problem(key, f"has to be a number above 0, at most 1, got {value!r}")
+        return default
+
     def choice[Choice: str](self, key: str, allowed: Sequence[Choice], default: Choice) -> Choice:
         """One of a few words."""
         value = self._get(key, default)
@@ -104,7 +112,7 @@ class Table:
         """A table inside; an empty one if it is missing."""
         value = self._get(key, {})
         if not isinstance(value, dict) or (required and not value):
-            self.problem(key, "is missing" if key not in self.content else "has to be a table")
+            self.problem(key, "has to be a table" if value else "is missing")
             value = {}
         return Table(value, f"{self.path}{key}.", self.problems)
 

@@ -10,8 +10,10 @@ What it assumes
     η is linear in what the pair, its customer and its product did before the as-of date
     (``models/parts/activity.py``): own rate by the calendar and by the customer's ordering days
     (a customer who has not ordered anything for a month tells less about one product than one who
-    ordered daily without it), how late both are, the customer's pace, trend and basket, the
-    product's trends. Old orders count less: they fade with half-lives of 30, 90, 270 and 900 days,
+    ordered daily without it), how late both are, whether the last order was larger than usual
+    (it lasts longer, and less so the longer it lies back), how the usual size compares with the
+    product's, the customer's pace, trend and basket, the product's trends and how many customers
+    it has. Old orders count less: they fade with half-lives of 30, 90, 270 and 900 days,
     and the slopes on rates of different memory are what is estimated of the forgetting.
     S_w is the season, an operational time that all products share (``season.py``).
     κ: what the columns say fades with the distance; it goes on for twelve weeks, not further.
@@ -23,8 +25,11 @@ What it assumes
     All pairs share the level of a window of twelve weeks, all of a product its shock in it: that
     is what makes a product's demand wider than the sum of its pairs.
     In a week with an order there are 1 + Poisson orders; within it they fall on the days of the
-    week on which the customer orders. Sizes and new customers as in ``pooled_gamma``; a new
-    customer's row is that of an average customer of the product who has just ordered it.
+    week on which the customer orders. Sizes as in ``pooled_gamma``.
+    First orders by customers new to a product are negative binomial; the log of their mean is
+    linear in what the product did before (``newcomers.py``): the rates at which new customers came,
+    with the same half-lives, its trend, its customers, its silence and its age; times the season. A
+    new customer's row is that of an average customer of the product who has just ordered it.
 
 When it is right
     Recurring orders of many customers and products, with a history of a year or more: it is the
@@ -48,7 +53,9 @@ Parameters and priors
     Constants at the columns' means: η ~ N(−2.5, 2²) (log orders per week), log δ ~ N(−½, 1),
     log τ ~ N(−0.7, ½²), logit p ~ N(3, 2²), log extra ~ N(−3, 1.5²). log σ ~ N(log ½, ½²) (own
     intervals), κ ~ N(0, 0.03²) per week. level ~ N(0, 0.1²), fixed: four windows do not tell.
-    product_shock ~ HalfNormal(½), the deviation of the shocks. Arrivals as in ``pooled_gamma``.
+    product_shock ~ HalfNormal(½), the deviation of the shocks. Arrivals: the constant, where the
+    columns are at their means, ~ N(0, 1), the slope of the rate ~ N(1, ½²), all others N(0, ½²):
+    new customers go on coming as they did; shape ~ LogNormal(0, 1).
 
 How it is fitted
     The last 48 weeks are cut into four windows of twelve that do not overlap (landmarks); a row is
@@ -72,4 +79,4 @@ Sources
 
 from models.parts.rhythm_version import RhythmVersion
 
-MODEL = RhythmVersion("rhythm", "1", __doc__ or "")
+MODEL = RhythmVersion("rhythm", "2", __doc__ or "")

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.errors import ArgumentError, ModelError, PredictionError, ToolkitError
+from toolkit.errors import (
+    ArgumentError,
+    ModelError,
+    PredictionError,
+    SourceError,
+    ToolkitError,
+    TrackingError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,9 +69,16 @@ def main() -> None:
         app()
     except ToolkitError as exc:
         typer.echo(f"Error: {exc}", err=True)
-        sys.exit(1 if isinstance(exc, PredictionError) else 2)
+        sys.exit(1 if isinstance(exc, PredictionError) or _unavailable(exc) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _unavailable(exc: ToolkitError) -> bool:
+    """Whether nothing was wrong with the call itself: a store or a server was busy or away."""
+    if isinstance(exc, SourceError):
+        return exc.transient
+    return isinstance(exc, TrackingError) and exc.unavailable
 
 
 @app.command("import")

@@ -29,7 +29,7 @@ class Streams:
     A product's stream depends on the seed and its id alone, so that a product gets the same
     draws by itself and in any batch.
 
-    >>> Streams(7).product(42).integers(1000) == Streams(7).product(42).integers(1000)
+    >>> int(Streams(7).product(42).integers(1000)) == int(Streams(7).product(42).integers(1000))
     True
     """
 

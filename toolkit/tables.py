@@ -203,15 +203,14 @@ class PairPredictions:
 
     def finite(self) -> NDArray[np.bool_]:
         """Pairs whose probabilities and expectations are all finite, [pairs]."""
-        weekly = np.concatenate(
-            [self.p_order_by_week, self.expected_orders, self.expected_quantity, self.order_count_p],
-            axis=1,
+        several = (
+            *(self.p_order_by_week, self.expected_orders),
+            *(self.expected_quantity, self.order_count_p),
         )
-        finite: NDArray[np.bool_] = np.isfinite(weekly).all(axis=1)
-        single = np.stack(
-            [self.p_alive, self.confidence, self.expected_interval, self.open_interval_p]
-        )
-        return finite & np.isfinite(single).all(axis=0)
+        single = (self.p_alive, self.confidence, self.expected_interval, self.open_interval_p)
+        finite = np.isfinite(np.column_stack((*several, *single)))
+        rows: NDArray[np.bool_] = np.logical_and.reduce(finite, axis=1)
+        return rows
 
 
 @dataclass(frozen=True, slots=True)

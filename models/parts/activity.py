@@ -6,6 +6,7 @@ orders over the faded days, held to the product's rate where there are few.
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -23,28 +24,38 @@ OWN_ORDERS = 0.7
 PRODUCT_DAYS, PRODUCT_CUSTOMER_DAYS = 2000.0, 100.0
 """A product's rates start from so many days, the calendar's and its customers', at those of all."""
 SEASON_DAYS = 1096
+HIGH_RATE = float(np.log(1 / 14))
+"""A pair that orders more often than every two weeks has a high rate."""
+EARLY, LATE = -3.0, 1.5
+"""How much is left of a last order, larger or smaller than usual, shows between them."""
 
 RATE = (
     *("own_rate", "own_rate_by_visit", "visit_rate", "visit_trend", "basket"),
     *("visit_late", "visit_overdue", "visit_very_overdue", "late", "overdue"),
     *("late_by_visit", "overdue_by_visit", "product_trend", "product_long_trend"),
     *("last_interval_short", "orders", "irregularity", "one_over_intervals"),
+    *("own_rate_high", "last_size", "last_size_late", "size", "customers"),
 )
 FRAILTY = ("recent_orders",)
 ALIVE = ("customer_silence", "product_silence", "late")
 DIP = ("irregularity", "orders", "overdue")
 EXTRA = ("visit_rate", "own_rate")
 COLUMNS = tuple(dict.fromkeys((*RATE, *FRAILTY, *ALIVE, *DIP, *EXTRA)))
-RESTARTED = ("late", "overdue", "late_by_visit", "overdue_by_visit")
+RESTARTED = ("late", "overdue", "late_by_visit", "overdue_by_visit", "last_size_late")
 """What an order sets back."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaseRates:
-    """Repeat orders of all pairs per day and per day on which their customer ordered anything."""
+    """What rates are held to where little is known.
+
+    Repeat orders of all pairs per day and per day on which their customer ordered anything, and
+    first orders per product and day.
+    """
 
     per_day: float
     per_visit: float
+    newcomers: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +74,12 @@ def column(names: tuple[str, ...]) -> Ints:
     return np.array([COLUMNS.index(name) for name in names], dtype=np.int64)
 
 
-def base_rates(patterns: Patterns, season: Season) -> BaseRates:
-    """The rates that everything is held to where little is known, from all pairs."""
+def repeat_rates(patterns: Patterns, season: Season) -> tuple[float, float]:
+    """Repeat orders of all pairs per day, and per day on which their customer ordered."""
     sums = _Sums.of(patterns, season)
     repeat, visits = float(sums.repeat[LONG].sum()), float(sums.visits.sum())
     days = float(sums.faded_days[LONG][sums.age].sum())
-    return BaseRates((repeat + OWN_ORDERS) / days, (repeat + OWN_ORDERS) / (visits + 1.0))
+    return (repeat + OWN_ORDERS) / days, (repeat + OWN_ORDERS) / (visits + 1.0)
 
 
 def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
@@ -87,6 +98,7 @@ def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
     trend, long_trend, product_silence = s.product_columns()
     intervals = of_pairs(patterns.interval_count)
     last_interval = np.log(of_pairs(s.last_interval) + 3.0) + own_rate
+    last_size, size = s.size_columns()
     columns = {
         "own_rate": own_rate,
         "own_rate_by_visit": own_rate_by_visit,
@@ -106,11 +118,19 @@ def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
         "orders": np.log(OWN_ORDERS + of_pairs(s.repeat[LONGER])),
         "irregularity": of_pairs(s.irregularity),
         "one_over_intervals": np.where(intervals > 0, 1.0 / np.maximum(intervals, 1.0), 0.0),
+        "own_rate_high": np.maximum(own_rate - HIGH_RATE, 0.0),
+        "last_size": last_size,
+        "last_size_late": last_size * np.clip(late, EARLY, LATE),
+        "size": size,
+        "customers": s.customers(),
         "recent_orders": np.log(OWN_ORDERS + of_pairs(s.repeat[LONG])),
         "customer_silence": np.log((customer["silence"] + 7.0) / 14.0),
         "product_silence": product_silence,
     }
-    restarted = (fresh, np.maximum(fresh, 0.0), fresh_by_visit, np.maximum(fresh_by_visit, 0.0))
+    restarted = (
+        *(fresh, np.maximum(fresh, 0.0), fresh_by_visit, np.maximum(fresh_by_visit, 0.0)),
+        last_size * np.clip(fresh, EARLY, LATE),
+    )
     return Activity(
         values=np.stack([columns[name] for name in COLUMNS], axis=1),
         restarted=np.stack(restarted, axis=1),
@@ -152,15 +172,13 @@ class _Sums:
         first = patterns.event_offset[:-1]
         first_day, last_day = events.day[first], -patterns.open_interval.astype(np.int64)
         past = -min(int(days.day.min(initial=0)), int(events.day.min(initial=0)), -SEASON_DAYS)
-        back = np.arange(1, past + 1)
-        level = np.exp(season.log_level(patterns.as_of_date, -back))
-        faded, repeat, all_orders, mean_level = {}, {}, {}, {}
+        faded = faded_days(season, patterns.as_of_date, past)
+        repeat, all_orders, mean_level = {}, {}, {}
+        year_days = np.arange(1, SEASON_DAYS + 1)
         is_first = np.zeros(len(events), dtype=bool)
         is_first[first] = True
         for h in HALF_LIVES:
-            weight = np.exp2((0.5 - back) / h)
-            faded[h] = np.append(0.0, np.cumsum(weight * level))
-            mean_level[h] = faded[h][SEASON_DAYS] / weight[:SEASON_DAYS].sum()
+            mean_level[h] = faded[h][SEASON_DAYS] / np.exp2((0.5 - year_days) / h).sum()
             order = np.exp2(events.day / h)
             repeat[h] = sum_from(np.where(is_first, 0.0, order), first)
             all_orders[h] = sum_from(order, first)
@@ -224,13 +242,34 @@ class _Sums:
         age = np.maximum.reduceat(self.age, self.product_start).astype(float)
         known_days = _memory(LONGER) * (1.0 - np.exp2(-age / LONGER))
         level = self.mean_level
-        trend = np.log(_twelve_weeks(n[30], 30) / _twelve_weeks(n[LONG], LONG))
-        long_trend = np.log(_twelve_weeks(n[90], 90) / (2.0 + n[LONGER] / known_days * 84.0))
+        trend = np.log(in_twelve_weeks(n[30], 30) / in_twelve_weeks(n[LONG], LONG))
+        long_trend = np.log(in_twelve_weeks(n[90], 90) / (2.0 + n[LONGER] / known_days * 84.0))
         return (
             trend[product] + np.log(level[LONG] / level[30]),
             long_trend[product] + np.log(level[LONGER] / level[90]),
             np.log((silence + 7.0) / 14.0),
         )
+
+    def size_columns(self) -> tuple[Floats, Floats]:
+        """Log of the last size over the usual one, and of that one over its product's.
+
+        A new pair's are 0, as of one that buys what is usual.
+        """
+        patterns = self.patterns
+        orders = patterns.order_count.astype(float)
+        usual = patterns.total_quantity / orders
+        of_product = self.by_product(patterns.total_quantity) / self.by_product(orders)
+        last = patterns.events.quantity[patterns.event_offset[1:] - 1]
+        return (
+            self.with_new_pairs(np.log(last / usual)),
+            self.with_new_pairs(np.log(usual / of_product[self.product])),
+        )
+
+    def customers(self) -> Floats:
+        """Log of how many customers each row's product has, [pairs + products]."""
+        products = np.arange(len(self.product_start))
+        count = np.bincount(self.product, minlength=len(products)).astype(float)
+        return np.log(count[np.concatenate([self.product, products])])
 
     def customer_rows(self) -> dict[str, Floats]:
         """Columns of each row's customer.
@@ -249,7 +288,7 @@ class _Sums:
         level = self.mean_level
         columns = {
             "rate": np.log((1.0 + visits) / (30.0 + self.faded_days[LONG][-first])),
-            "trend": np.log(_twelve_weeks(lines[30], 30) / _twelve_weeks(lines[LONG], LONG))
+            "trend": np.log(in_twelve_weeks(lines[30], 30) / in_twelve_weeks(lines[LONG], LONG))
             + np.log(level[LONG] / level[30]),
             "basket": np.log((1.0 + lines[LONG]) / (1.0 + visits)),
             "silence": -last.astype(float),
@@ -272,7 +311,14 @@ def _memory(half_life: int) -> float:
     return half_life / float(np.log(2.0))
 
 
-def _twelve_weeks(faded: Floats, half_life: int) -> Floats:
+def faded_days(season: Season, as_of_date: date, past: int) -> dict[int, Floats]:
+    """By half-life: the last so many days, faded, each at its season's level, [past + 1]."""
+    back = np.arange(1, past + 1)
+    level = np.exp(season.log_level(as_of_date, -back))
+    return {h: np.append(0.0, np.cumsum(np.exp2((0.5 - back) / h) * level)) for h in HALF_LIVES}
+
+
+def in_twelve_weeks(faded: Floats, half_life: int) -> Floats:
     """Orders in twelve weeks at the faded rate, and two."""
     return 2.0 + faded / _memory(half_life) * 84.0
 

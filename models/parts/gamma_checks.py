@@ -40,7 +40,8 @@ class Histories:
         within[patterns.event_offset[:-1]] = False
         intervals = np.diff(patterns.events.day, prepend=0)[within]
         pair = np.repeat(np.arange(len(m)), m)
-        squares = np.bincount(pair, np.square(intervals.astype(float)), minlength=len(m))
+        squared = np.square(intervals.astype(float))
+        squares: Floats = np.bincount(pair, squared, minlength=len(m)).astype(float)
         by_days = np.bincount(intervals, minlength=1)
         return cls(m, patterns.interval_sum, squares, patterns.open_interval, by_days)
 

@@ -125,7 +125,8 @@ def statistics(data: WindowData, made: Made, expected: Floats) -> Statistics:
 
 def _by_product(data: WindowData, ordered: NDArray[np.bool_]) -> Floats:
     """Order weeks of each product in each window."""
-    of_product: Floats = np.bincount(data.product_window, ordered.sum(axis=1).astype(float))
+    weeks = ordered.sum(axis=1).astype(float)
+    of_product: Floats = np.bincount(data.product_window, weeks).astype(float)
     return of_product
 
 

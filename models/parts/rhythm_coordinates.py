@@ -229,7 +229,8 @@ def mode_of(data: "WindowData", columns: dict[str, Columns]) -> tuple[Floats, Fl
     def slope(theta: Floats) -> tuple[Floats, Floats]:
         """The gradient by θ, and by each shock."""
         gradient = negative(theta)[1]
-        return gradient, -np.bincount(data.product_window, by[LINEAR.index("rate")])
+        by_shock: Floats = np.bincount(data.product_window, by[LINEAR.index("rate")]).astype(float)
+        return gradient, -by_shock
 
     found = minimize(negative, prior.mean, jac=True, method="L-BFGS-B", options={"maxiter": 300})
     theta, step = found.x, 1e-4

@@ -14,8 +14,8 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from models.parts.activity import Activity, BaseRates, activity
-from models.parts.arrivals import arrivals
-from models.parts.arrivals_model import arrivals_model
+from models.parts.newcomers import Newcomers
+from models.parts.newcomers_model import newcomers_model
 from models.parts.rhythm_coordinates import BLOCKS, LINEAR, Columns, Coordinates, Globals, mode_of
 from models.parts.season import Season
 from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
@@ -26,6 +26,8 @@ WINDOWS = 4
 WINDOW_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS
 KNOWN_DAYS = 56
 """A window needs so many days of history before it."""
+NEWCOMER_ROWS = 4000
+"""So many products in windows tell how new customers come."""
 CENTRED_ORDERS = 20.0
 """An effect with so many orders is sampled half centred."""
 LEVEL_SD = 0.1
@@ -34,7 +36,7 @@ LEVEL_SD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class WindowData:
-    """What the model is fitted to: a row per pair and window, and arrivals per product."""
+    """What the model is fitted to: a row per pair and window, and of newcomers, per product."""
 
     ordered: NDArray[np.bool_]  # [rows, weeks]
     extra: Floats  # [rows], order events beyond the first of each order week
@@ -44,8 +46,7 @@ class WindowData:
     values: Floats  # [rows, COLUMNS]
     window: Ints  # [rows]
     product_window: Ints  # [rows], row of its product and window
-    arrived: Floats  # first orders, of each product counted
-    arrival_days: Floats  # days in which they were counted
+    newcomers: Newcomers
 
     def outcomes(self) -> dict[str, Floats]:
         """What happened, as the model wants it; all else was known before."""
@@ -55,7 +56,7 @@ class WindowData:
             "order_weeks": order_weeks,
             "extra_count": self.extra,
             "told": np.bincount(self.product_window, order_weeks),
-            "arrived_orders": self.arrived,
+            "arrived_orders": self.newcomers.arrived,
         }
 
     def likelihood_data(self) -> tuple[Any, ...]:
@@ -70,8 +71,9 @@ class WindowData:
     ) -> "WindowData":
         """Windows of about ``rows`` pairs of products drawn at random."""
         chosen = patterns.select(_choose(patterns, rows, seed))
-        parts = []
+        parts, known_to_all = [], []
         for window in range(windows_of(patterns)):
+            known_to_all.append((patterns.earlier(WINDOW_DAYS * (window + 1)), WINDOW_DAYS))
             earlier = chosen.earlier(WINDOW_DAYS * (window + 1))
             if len(earlier):
                 known = activity(earlier, season, base)
@@ -80,10 +82,10 @@ class WindowData:
             np.concatenate(column) for column in zip(*parts, strict=True)
         )
         _, product_window = np.unique(np.stack([window_of, product]), axis=1, return_inverse=True)
-        arrived, days = arrivals(patterns)
+        newcomers = Newcomers.of(known_to_all, season, patterns, base.newcomers)
         return cls(
             ordered, extra, elapsed, clock, log_season, values, window_of, product_window,
-            arrived, days,
+            newcomers.select(NEWCOMER_ROWS, seed),
         )  # fmt: skip
 
 
@@ -167,7 +169,7 @@ def build_model(data: WindowData, *, exchangeable: bool = False) -> pm.Model:
         weeks, extra = outcomes["order_weeks"][ordering], outcomes["extra_count"][ordering]
         log_extra = pt.dot(columns["extra"].design[ordering], slopes["extra"])
         pm.Potential("extra_orders", pt.sum(extra * log_extra - weeks * pt.exp(log_extra)))
-        arrivals_model(outcomes["arrived_orders"], data.arrival_days)
+        newcomers_model(outcomes["arrived_orders"], data.newcomers, exchangeable=exchangeable)
     return model
 
 

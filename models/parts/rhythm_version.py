@@ -16,11 +16,10 @@ from models.parts.activity import (
     RESTARTED,
     BaseRates,
     activity,
-    base_rates,
     column,
 )
-from models.parts.arrivals import WINDOW_DAYS, arrivals
 from models.parts.checks import PRIOR_DRAWS
+from models.parts.newcomers import base_rates, newcomer_columns
 from models.parts.posterior_file import Card, Fit, draw_last, read_fit, thinned
 from models.parts.results import Results
 from models.parts.season import Season
@@ -35,7 +34,7 @@ from models.parts.weekly_paths import (
 )
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
-from toolkit.tables import QUANTILES, Floats, Patterns, Predictions
+from toolkit.tables import QUANTILES, Patterns, Predictions
 
 ROWS = 20_000
 """Pairs in windows that a fit looks at, if it is not told how many."""
@@ -85,7 +84,7 @@ class RhythmVersion:
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         arrays: dict[str, NDArray[Any]] = drawn | {
             "season": season.effects,
-            "base_rates": np.array([base.per_day, base.per_visit]),
+            "base_rates": np.array([base.per_day, base.per_visit, base.newcomers]),
         }
         prior = draw_prior(model, PRIOR_DRAWS, seed)
         checks = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
@@ -121,8 +120,8 @@ class FittedRhythm(Fit):
             decline=a["decline"],
             next_level=a["next_level"],
             product_shock=a["product_shock"],
+            arrival=a["arrival"],
             arrival_shape=a["arrival_shape"],
-            arrival_rate=a["arrival_shape"] * a["arrival_days"],
         )
         return cls(card, arrays, Season(a["season"]), BaseRates(*a["base_rates"].tolist()), draws)
 
@@ -142,15 +141,14 @@ class FittedRhythm(Fit):
         ahead = np.append(0.0, np.cumsum(season))
         declined = np.minimum(np.arange(REACH_WEEKS), HORIZON_WEEKS - 1)[:, None] * c.decline
         pace = season[:, None] * np.exp(-declined)
-        arrived, days = arrivals(patterns)
-        relative = season[:weeks] / self._past_level(patterns)
+        arrival = newcomer_columns(patterns, self.season, self.base.newcomers)
         for j, product_id in enumerate(ids):
             rng = streams.product(int(product_id))
             shock = c.next_level + c.product_shock * rng.standard_normal(draws)
             part = slice(offset[j], offset[j + 1])
             sizes = sizes_by_pair(patterns, part)
             predict_new_pairs(
-                rng, known.values[n + j], known.clock[n + j], arrived[j], days[j], relative,
+                rng, known.values[n + j], known.clock[n + j], arrival[j], season[:weeks],
                 shock, c, PLACES, NODE, NODE_WEIGHT, pace, *sizes, URN_WEIGHT,
                 results.orders[j], results.quantity[j],
             )  # fmt: skip
@@ -163,10 +161,3 @@ class FittedRhythm(Fit):
                 results.order_counts[part], results.quantiles[part], results.summary[part],
             )  # fmt: skip
         return results.predictions(patterns, URN_WEIGHT)
-
-    def _past_level(self, patterns: Patterns) -> float:
-        """The season's mean level in the days in which arrivals were counted."""
-        level: Floats = np.exp(
-            self.season.log_level(patterns.as_of_date, -np.arange(1, WINDOW_DAYS + 1))
-        )
-        return float(level.mean())

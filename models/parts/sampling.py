@@ -21,6 +21,9 @@ from toolkit.model import FitSettings, Progress, ignore
 MAX_R_HAT = 1.01
 MIN_ESS = 400.0
 MIN_E_BFMI = 0.3
+MAX_DEPTH = 8
+"""Trees double up to so many times. Converged chains need half of it; one that has just begun, with
+steps far too small, would otherwise spend minutes on a few of them."""
 INNER = "_raw"
 """Ends the names of what is sampled only to make something else of it."""
 
@@ -76,6 +79,7 @@ def sample(
         chains=settings.chains,
         cores=settings.cores,
         seed=seed,
+        maxdepth=MAX_DEPTH,
         save_warmup=False,
         progress_bar=False,
         progress_callback=tell,

@@ -20,6 +20,8 @@ MIN_TOLERANCE_DAYS = 3
 TOLERANCE_SHARE = 0.25
 MAX_EXTRA = 6
 """A week has seven days to order on."""
+MAX_LOG_ARRIVALS = 5.0
+"""No product gets more new customers a day than exp of this."""
 NO_DIP = 1e-4
 """A dip this shallow is over."""
 FEW_DRAWS = 50
@@ -43,8 +45,8 @@ class Coefficients(NamedTuple):
     decline: Floats  # [draws], κ
     next_level: Floats  # [draws]
     product_shock: Floats  # [draws]
+    arrival: Floats  # [1 + columns, draws], of the log of a product's first orders per day
     arrival_shape: Floats  # [draws]
-    arrival_rate: Floats  # [draws], days
 
 
 class Places(NamedTuple):
@@ -328,15 +330,15 @@ def predict_pairs(
 
 @side_by_side
 def predict_new_pairs(
-    rng: Any, values: Floats, clock: float, arrived: float, days: float, levels: Floats,
-    shock: Floats, c: Coefficients, places: Places, node: Floats, weight: Floats, pace: Floats,
-    offset: Ints, sizes: Floats, urn_weight: float, orders: Floats, quantity: Floats,
+    rng: Any, values: Floats, clock: float, arrival: Floats, levels: Floats, shock: Floats,
+    c: Coefficients, places: Places, node: Floats, weight: Floats, pace: Floats, offset: Ints,
+    sizes: Floats, urn_weight: float, orders: Floats, quantity: Floats,
 ) -> None:  # fmt: skip
     """Add the orders of customers who buy the product for the first time within the horizon.
 
-    They arrive at a rate that is Gamma(shape + arrived, rate + days) per day, times the season's
-    ``levels`` [weeks] relative to the days in which they were counted, and whoever is alive after
-    the first order reorders like any pair.
+    They arrive at a rate per day that is Gamma with mean exp(constant + ``arrival`` [columns] times
+    its coefficients), times the season's ``levels`` [weeks], and whoever is alive after the first
+    order reorders like any pair.
     """
     draws, weeks = orders.shape
     state = np.empty((STATE_COLUMNS, draws))
@@ -345,8 +347,11 @@ def predict_new_pairs(
     row_states(values, clock, 0.0, shock, c, places, node, weight, state)
     dips_after(state, dips)
     for d in range(draws):
-        per_week = draw_gamma(rng, c.arrival_shape[d] + arrived) / (c.arrival_rate[d] + days)
-        per_week *= DAYS_PER_WEEK
+        log_mean = c.arrival[0, d]
+        for j in range(len(arrival)):
+            log_mean += arrival[j] * c.arrival[1 + j, d]
+        per_week = DAYS_PER_WEEK * exp(min(log_mean, MAX_LOG_ARRIVALS))
+        per_week *= draw_gamma(rng, c.arrival_shape[d]) / c.arrival_shape[d]
         for week in range(weeks):
             for _ in range(rng.poisson(per_week * levels[week])):
                 frailty = draw_frailty(rng, d, state, node, weight)

@@ -10,13 +10,15 @@ import pytest
 
 import models
 from tests.models.helpers import patterns_of
-from toolkit.model import FittedModel, ModelVersion, Streams, find_model
+from toolkit.model import FitSettings, FittedModel, ModelVersion, Streams, find_model
 from toolkit.tables import COUNTS, QUANTILES, Patterns
 
 NAMES = sorted(
     path.stem for path in Path(models.__path__[0]).glob("*.py") if path.stem != "__init__"
 )
 WEEKS, DRAWS = 6, 50
+SETTINGS = FitSettings(draws=250, tune=300, chains=2)
+"""What is kept here holds of chains that have not converged, too."""
 
 
 def histories(seed=0):
@@ -34,7 +36,9 @@ def histories(seed=0):
 def fitted(request) -> FittedModel:
     model = find_model(request.param)
     assert isinstance(model, ModelVersion)
-    return model if isinstance(model, FittedModel) else model.fit(patterns_of(histories()), seed=1)
+    if isinstance(model, FittedModel):
+        return model
+    return model.fit(patterns_of(histories()), seed=1, settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.parts.activity import base_rates
+from models.parts.newcomers import base_rates
 from models.parts.rhythm_model import WindowData
 from models.parts.season import Season
 from tests.conftest import AS_OF, NOON, add_line, known_products

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from math import exp, log, sqrt
+from statistics import mean
 
 import numpy as np
 
@@ -11,11 +12,12 @@ SEASON_DAYS = 1096
 
 class SlowActivity:
     """What the past says: ``orders`` is (product, customer) → days, ``visits`` customer → day →
-    products ordered that day; ``level`` is the season's level of a day.
+    products ordered that day, ``sizes`` (product, customer) → sizes of the orders, in their
+    order; ``level`` is the season's level of a day.
     """
 
-    def __init__(self, orders, visits, level, per_day, per_visit):
-        self.orders, self.visits, self.level = orders, visits, level
+    def __init__(self, orders, sizes, visits, level, per_day, per_visit):
+        self.orders, self.sizes, self.visits, self.level = orders, sizes, visits, level
         self.per_day, self.per_visit = per_day, per_visit
 
     def faded_days(self, half_life, days):
@@ -36,6 +38,10 @@ class SlowActivity:
 
     def customers_of(self, product):
         return sorted(customer for p, customer in self.orders if p == product)
+
+    def sizes_of(self, product):
+        """Of all orders of a product."""
+        return [q for c in self.customers_of(product) for q in self.sizes[product, c]]
 
     def product(self, product):
         """The product's rates and columns; ``silence`` is in days."""
@@ -83,8 +89,16 @@ class SlowActivity:
         by_visit = 0.7 / product["rate_by_visit"] + self.visits_after_first(pair)
         since = sum(1 for day in self.visits[pair[1]] if day > days[-1])
         return self._row(
-            own_rate, log(own_orders / by_visit), product, customer, -days[-1], since
+            own_rate,
+            log(own_orders / by_visit),
+            product,
+            customer,
+            -days[-1],
+            since,
+            log(self.sizes[pair][-1] / mean(self.sizes[pair])),
         ) | {
+            "size": log(mean(self.sizes[pair]) / mean(self.sizes_of(pair[0]))),
+            "customers": log(len(self.customers_of(pair[0]))),
             "last_interval_short": min(log(intervals[-1] + 3) + own_rate, 0) if intervals else 0,
             "orders": log(0.7 + self.repeat(pair, 900)),
             "irregularity": irregularity(intervals),
@@ -96,9 +110,11 @@ class SlowActivity:
         """The columns of a customer who is about to buy the product for the first time."""
         product = self.product(product_id) | {"silence": 0}
         customers = [self.customer(c) for c in self.customers_of(product_id)]
-        mean = {name: np.mean([c[name] for c in customers], axis=0) for name in customers[0]}
+        means = {name: np.mean([c[name] for c in customers], axis=0) for name in customers[0]}
         rates = log(product["rate"]), log(product["rate_by_visit"])
-        return self._row(*rates, product, mean | {"silence": 0}, 0, 0) | {
+        return self._row(*rates, product, means | {"silence": 0}, 0, 0, 0) | {
+            "size": 0,
+            "customers": log(len(customers)),
             "last_interval_short": 0,
             "orders": log(0.7),
             "irregularity": 0,
@@ -106,7 +122,9 @@ class SlowActivity:
             "recent_orders": log(0.7),
         }
 
-    def _row(self, own_rate, own_rate_by_visit, product, customer, silence, visits_since):
+    def _row(
+        self, own_rate, own_rate_by_visit, product, customer, silence, visits_since, last_size
+    ):
         late, fresh = log(silence + 3.5) + own_rate, log(3.5) + own_rate
         late_by_visit = log(visits_since + 0.5) + own_rate_by_visit
         fresh_by_visit = log(0.5) + own_rate_by_visit
@@ -128,7 +146,13 @@ class SlowActivity:
             "product_long_trend": product["long_trend"],
             "customer_silence": log((customer["silence"] + 7) / 14),
             "product_silence": log((product["silence"] + 7) / 14),
-            "restarted": [fresh, max(fresh, 0), fresh_by_visit, max(fresh_by_visit, 0)],
+            "own_rate_high": max(own_rate - log(1 / 14), 0),
+            "last_size": last_size,
+            "last_size_late": last_size * min(max(late, -3), 1.5),
+            "restarted": [
+                *(fresh, max(fresh, 0), fresh_by_visit, max(fresh_by_visit, 0)),
+                last_size * min(max(fresh, -3), 1.5),
+            ],
             "clock": 7 * exp(own_rate),
             "elapsed": silence / 7,
             "weekday": customer["weekday"],

@@ -11,15 +11,15 @@ from models.parts.activity import (
     RESTARTED,
     BaseRates,
     activity,
-    base_rates,
     column,
+    repeat_rates,
 )
 from models.parts.season import HARMONICS, Season
 from tests.models.helpers import AS_OF, patterns_of
 from tests.models.slow_activity import SlowActivity
 from toolkit.errors import ModelError
 
-BASE = BaseRates(per_day=0.01, per_visit=0.1)
+BASE = BaseRates(per_day=0.01, per_visit=0.1, newcomers=0.02)
 NO_SEASON = Season(np.zeros(2 * HARMONICS + 1))
 SEASON = Season(np.random.default_rng(1).normal(0, 0.2, 2 * HARMONICS + 1))
 HIDDEN = 9  # a product that is not asked for; its customers' days are known all the same
@@ -38,9 +38,20 @@ def random_orders(seed, span=1500):
     return orders
 
 
+def sizes_from(orders):
+    """A size for each order, that differs from order to order and from pair to pair."""
+    return {
+        (product, customer): [1.0 + (3 * i + 5 * customer + product) % 7 for i in range(len(days))]
+        for (product, customer), days in orders.items()
+    }
+
+
 def patterns_from(orders, hidden=HIDDEN):
     """All pairs but those of the hidden product, and all days of all customers."""
-    patterns = patterns_of({key: [(day, 1.0) for day in days] for key, days in orders.items()})
+    sizes = sizes_from(orders)
+    patterns = patterns_of(
+        {key: list(zip(sorted(days), sizes[key], strict=True)) for key, days in orders.items()}
+    )
     return patterns.select(patterns.product_id != hidden)
 
 
@@ -54,7 +65,8 @@ def slow(orders, season=NO_SEASON, base=BASE, hidden=HIDDEN):
     oldest = min(-1096, *(min(days) for days in orders.values()))
     levels = {day: exp(season.log_level(AS_OF, np.array([day]))[0]) for day in range(oldest, 0)}
     shown = {key: days for key, days in orders.items() if key[0] != hidden}
-    return SlowActivity(shown, visits, levels.__getitem__, base.per_day, base.per_visit)
+    sizes = sizes_from(shown)
+    return SlowActivity(shown, sizes, visits, levels.__getitem__, base.per_day, base.per_visit)
 
 
 def rows_of(orders, season=NO_SEASON):
@@ -92,15 +104,15 @@ def test_all_columns_against_a_slow_twin(seed, season):
 
 
 @pytest.mark.parametrize("season", [NO_SEASON, SEASON], ids=["no season", "season"])
-def test_base_rates_against_a_slow_twin(season):
+def test_repeat_rates_against_a_slow_twin(season):
     orders = random_orders(7)
     twin = slow(orders, season)
     repeat = sum(twin.repeat(pair) for pair in twin.orders)
     days = sum(twin.faded_days(270, -min(days)) for days in twin.orders.values())
     visits = sum(twin.visits_after_first(pair) for pair in twin.orders)
-    base = base_rates(patterns_from(orders), season)
-    assert base.per_day == pytest.approx((repeat + 0.7) / days, rel=1e-10)
-    assert base.per_visit == pytest.approx((repeat + 0.7) / (visits + 1), rel=1e-10)
+    per_day, per_visit = repeat_rates(patterns_from(orders), season)
+    assert per_day == pytest.approx((repeat + 0.7) / days, rel=1e-10)
+    assert per_visit == pytest.approx((repeat + 0.7) / (visits + 1), rel=1e-10)
 
 
 def test_two_orders_by_hand():
@@ -128,9 +140,21 @@ def test_two_orders_by_hand():
         "product_trend": log((2 + 0.00195 * 1.9408) / (2 + 0.75 * 0.21565)),
     }
     assert {name: row[name] for name in by_hand} == pytest.approx(by_hand, abs=1e-4)
-    assert row["restarted"] == pytest.approx([log(3.5) + own_rate, 0, log(1 / 12), 0], abs=1e-4)
+    by_hand = [log(3.5) + own_rate, 0, log(1 / 12), 0, row["last_size"] * -3]
+    assert row["restarted"] == pytest.approx(by_hand, abs=1e-4)
     assert row["elapsed"] == pytest.approx(270 / 7)
     assert row["clock"] == pytest.approx(7 * exp(own_rate), abs=1e-4)
+
+
+def test_sizes_by_hand():
+    """Orders of 2 and 6 against 3 of another customer: the last is 1.5 × the usual 4."""
+    patterns = patterns_of({(1, 1): [(-40, 2.0), (-10, 6.0)], (1, 2): [(-30, 3.0)]})
+    rows = dict(zip(COLUMNS, activity(patterns, NO_SEASON, BASE).values.T.tolist(), strict=True))
+    assert rows["last_size"] == pytest.approx([log(1.5), 0, 0])
+    assert rows["size"] == pytest.approx([log(4 / (11 / 3)), log(3 / (11 / 3)), 0])
+    assert rows["customers"] == pytest.approx([log(2)] * 3)
+    assert -3 < rows["late"][0] < 1.5
+    assert rows["last_size_late"] == pytest.approx([log(1.5) * rows["late"][0], 0, 0])
 
 
 def test_even_intervals_are_the_most_regular_and_uneven_ones_less_by_hand():
@@ -191,15 +215,16 @@ def test_restarted_is_late_less_what_the_silence_adds():
     patterns = patterns_from(random_orders(5))
     found = activity(patterns, SEASON, BASE)
     n = len(patterns)
-    late, _, late_by_visit, _ = found.values[:n, column(RESTARTED)].T
-    fresh, _, fresh_by_visit, _ = found.restarted[:n].T
+    late, _, late_by_visit, _, _ = found.values[:n, column(RESTARTED)].T
+    fresh, _, fresh_by_visit, _, _ = found.restarted[:n].T
     days, visits = patterns.customer_days, []
     for customer, open_interval in zip(patterns.customer_id, patterns.open_interval, strict=True):
         visits.append(np.sum((days.customer_id == customer) & (days.day > -open_interval)))
     assert max(visits) > 1
     np.testing.assert_allclose(late - fresh, np.log(patterns.open_interval / 3.5 + 1))
     np.testing.assert_allclose(late_by_visit - fresh_by_visit, np.log(2 * np.array(visits) + 1))
-    np.testing.assert_array_equal(found.restarted[:, 1::2], np.maximum(found.restarted[:, ::2], 0))
+    raw, overdue = found.restarted[:, [0, 2]], found.restarted[:, [1, 3]]
+    np.testing.assert_array_equal(overdue, np.maximum(raw, 0))
 
 
 OWN = ("orders", "recent_orders", "irregularity", "one_over_intervals", "elapsed")
@@ -251,7 +276,7 @@ def test_a_product_by_itself_has_the_rows_of_the_batch(seed):
 
 def test_columns_are_found_by_name():
     assert [COLUMNS[i] for i in column(RESTARTED)] == list(RESTARTED)
-    assert len(set(COLUMNS)) == len(COLUMNS) == 21
+    assert len(set(COLUMNS)) == len(COLUMNS) == 26
 
 
 def test_without_customer_days_there_are_no_columns():

@@ -112,13 +112,22 @@ def test_rhythm_restates_its_shocks_and_nothing_else():
     assert subject.effect(restated, told) == pytest.approx(subject.effect(truth, 0.0 * told))
     assert restated["product_raw"] != pytest.approx(truth["product_raw"])
     known = calibration.known(truth, data)
-    assert {"rate[18]", "alive[3]", "decline", "product_shock", "log likelihood"} <= set(known)
+    assert {
+        "rate[18]",
+        "alive[3]",
+        "arrival[8]",
+        "decline",
+        "product_shock",
+        "log likelihood",
+    } <= set(known)
     theta, design = truth["theta_raw"], data.values
     extra = truth["extra"][0] + design[:, column(BLOCKS["extra"])] @ truth["extra"][1:]
     weeks = data.ordered.sum(axis=1)
     ordering = by_hand_weeks(truth, data, subject)
     beyond = float((data.extra * extra - weeks * np.exp(extra)).sum())
-    arriving = slow_arrivals(truth, data.arrived, data.arrival_days)
+    n, rows = truth["arrival_shape"], data.newcomers
+    mean = np.exp(truth["arrival"][0] + rows.values @ truth["arrival"][1:] + rows.log_days)
+    arriving = stats.nbinom(n, n / (n + mean)).logpmf(rows.arrived).sum()
     assert known["log likelihood"] == pytest.approx(ordering + beyond + arriving)
     assert known["decline"] == pytest.approx(theta[-1])
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.parts.activity import COLUMNS, OWN_ORDERS
+from models.parts.newcomers import NEWCOMERS, Newcomers
 from models.parts.rhythm_checks import order_weeks, predictive_checks, replicate, statistics
 from models.parts.rhythm_coordinates import BLOCKS
 from models.parts.rhythm_model import WindowData
@@ -27,8 +28,7 @@ def design(rows, rng, products=PRODUCTS):
         values=rng.normal(0.0, 1.0, (rows, len(COLUMNS))),
         window=window,
         product_window=window * products + rng.integers(0, products, rows),
-        arrived=np.zeros(products),
-        arrival_days=np.ones(products),
+        newcomers=Newcomers(np.zeros(1), np.zeros((1, len(NEWCOMERS))), np.zeros(1)),
     )
 
 

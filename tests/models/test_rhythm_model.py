@@ -8,6 +8,7 @@ import pytest
 from pytensor import function
 
 from models.parts.activity import COLUMNS, RATE, column
+from models.parts.newcomers import NEWCOMERS, Newcomers
 from models.parts.rhythm_checks import order_weeks
 from models.parts.rhythm_coordinates import (
     BLOCKS,
@@ -35,12 +36,24 @@ TRUTH = {
     "extra": (-1.5, {"visit_rate": 0.4}),
 }
 LOG_DIP_LENGTH, DECLINE, PRODUCT_SHOCK = np.log(0.6), 0.01, 0.3
+ARRIVAL = np.array([-0.4, 0.8, 0.3, 0.0, -0.2, 0.1, 0.2, -0.1, 0.0])
+ARRIVAL_SHAPE = 1.5
 ROWS, WINDOWS, PRODUCTS = 4000, 3, 30
 
 
 def coefficients(block):
     constant, slopes = TRUTH[block]
     return np.array([constant, *(slopes.get(name, 0.0) for name in BLOCKS[block])])
+
+
+def first_orders(rng) -> Newcomers:
+    """New customers of products in windows, as ``ARRIVAL`` and ``ARRIVAL_SHAPE`` have it."""
+    values = rng.normal(0.0, 0.6, (WINDOWS * 100, len(NEWCOMERS)))
+    values[:, 0] -= 3.0
+    log_days = rng.uniform(4.0, 4.6, len(values))
+    mean = np.exp(ARRIVAL[0] + values @ ARRIVAL[1:] + log_days)
+    arrived = rng.poisson(mean * rng.gamma(ARRIVAL_SHAPE, 1 / ARRIVAL_SHAPE, len(mean)))
+    return Newcomers(arrived.astype(float), values, log_days)
 
 
 def simulated(rng) -> WindowData:
@@ -56,8 +69,7 @@ def simulated(rng) -> WindowData:
         values=rng.normal(0.0, 1.0, (ROWS, len(COLUMNS))),
         window=window,
         product_window=product_window,
-        arrived=rng.poisson(rng.gamma(2.0, 1 / (2.0 * 20.0), PRODUCTS) * 182.0).astype(float),
-        arrival_days=np.full(PRODUCTS, 182.0),
+        newcomers=first_orders(rng),
     )
     truth = {block: coefficients(block) for block in BLOCKS}
     truth |= {"log_dip_length": LOG_DIP_LENGTH, "decline": DECLINE}
@@ -85,10 +97,13 @@ def test_known_coefficients_are_recovered(data):
         ("log_dip_length", LOG_DIP_LENGTH),
         ("decline", DECLINE),
         ("product_shock", PRODUCT_SHOCK),
-        ("arrival_days", 20.0),
+        ("arrival_shape", ARRIVAL_SHAPE),
     ):
         drawn = posterior[name].to_numpy()
         distances.append((drawn.mean() - truth) / drawn.std())
+    arrival = posterior["arrival"].to_numpy().reshape(-1, len(ARRIVAL))
+    distances += list((arrival.mean(axis=0) - ARRIVAL) / arrival.std(axis=0))
+    assert arrival[:, 1].std() < 0.2
     assert np.max(np.abs(distances)) < 3.7
     assert np.sqrt(np.mean(np.square(distances))) < 1.5
     own_rate = posterior["rate"].to_numpy()[..., 1]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models.parts.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, activity, column
+from models.parts.newcomers import NEWCOMERS
 from models.parts.posterior_file import Card
 from models.parts.rhythm_version import FittedRhythm
 from models.parts.weekly import NODE, NODE_WEIGHT
@@ -35,8 +36,8 @@ ONE = {
     "decline": np.array(0.02),
     "next_level": np.array(0.1),
     "product_shock": np.array(0.0),
+    "arrival": coefficients(NEWCOMERS, -50.0),
     "arrival_shape": np.array(1e-9),
-    "arrival_days": np.array(1e9),
 }
 
 
@@ -57,7 +58,7 @@ def fitted(*draws):
     population = {name: np.stack([draw[name] for draw in draws]) for name in ONE}
     season = np.array([0.2, 0.0, 0.1, 0.0, -0.3, 0.0, 0.0, 0.0, 0.4])
     return FittedRhythm.of(
-        CARD, {"season": season, "base_rates": np.array([0.02, 0.3])} | population
+        CARD, {"season": season, "base_rates": np.array([0.02, 0.3, 0.01])} | population
     )
 
 
@@ -176,8 +177,9 @@ def test_a_row_of_draws_is_used_in_order_and_evenly(patterns):
 
 
 def test_new_customers_come_with_the_season_and_reorder_if_they_stay(patterns):
-    """One arrives every ten days, and orders 1 + the mean of extra orders."""
-    draw = ONE | {"arrival_shape": np.array(1e6), "arrival_days": np.array(10.0)}
+    """exp(−1.6) arrive a day for each customer there is, and order 1 + the mean of extra orders."""
+    arrival = coefficients(NEWCOMERS, -1.6, customers=1.0)
+    draw = ONE | {"arrival_shape": np.array(1e6), "arrival": arrival}
     draw |= {"extra": coefficients(EXTRA, -1.5)}
     new = []
     for stays in (90.0, -90.0):
@@ -185,9 +187,10 @@ def test_new_customers_come_with_the_season_and_reorder_if_they_stay(patterns):
         result = model.predict(patterns, weeks=WEEKS, draws=20_000, streams=Streams(2))
         known = patterns.sum_by_product(result.pairs.expected_orders)
         new.append(result.products.expected_orders - known)
-    levels = np.exp(model.season.log_level(patterns.as_of_date, np.arange(-182, 84)))
-    arriving = 0.7 * levels[182:].reshape(WEEKS, 7).mean(axis=1) / levels[:182].mean()
-    assert new[1] == pytest.approx(np.tile(arriving * (1 + np.exp(-1.5)), (4, 1)), rel=0.05)
+    levels = np.exp(model.season.log_level(patterns.as_of_date, np.arange(84)))
+    customers = np.diff(patterns.product_offsets()[1])
+    arriving = 7 * np.exp(-1.6) * np.outer(customers, levels.reshape(WEEKS, 7).mean(axis=1))
+    assert new[1] == pytest.approx(arriving * (1 + np.exp(-1.5)), rel=0.05)
     assert np.all(new[0].sum(axis=1) > 1.1 * new[1].sum(axis=1))
 
 

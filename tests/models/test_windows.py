@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from models.parts.activity import BaseRates, activity
-from models.parts.arrivals import arrivals
 from models.parts.rhythm_model import KNOWN_DAYS, WINDOW_DAYS, WindowData, windows_of
 from models.parts.season import HARMONICS, Season
 from tests.models.helpers import patterns_of
 
-BASE = BaseRates(per_day=0.01, per_visit=0.1)
+BASE = BaseRates(per_day=0.01, per_visit=0.1, newcomers=0.02)
 SEASON = Season(np.random.default_rng(1).normal(0, 0.1, 2 * HARMONICS + 1))
 ALL = 10**6
 """More rows than there are: every product is taken."""
@@ -124,13 +123,13 @@ def test_an_order_on_the_day_before_a_window_is_known_and_one_on_its_first_day_i
     assert data.ordered[in_last][1, 0]
 
 
-def test_arrivals_are_those_of_all_products():
+def test_newcomers_are_those_of_all_products_however_few_rows_there_are():
     patterns = patterns_from(history())
-    data = WindowData.of(patterns, SEASON, BASE, 1, 0)
-    arrived, days = arrivals(patterns)
-    np.testing.assert_array_equal(data.arrived, arrived)
-    np.testing.assert_array_equal(data.arrival_days, days)
-    assert len(data.arrived) == 3
+    few, all_rows = (WindowData.of(patterns, SEASON, BASE, rows, 0).newcomers for rows in (1, ALL))
+    for name in ("arrived", "values", "log_days"):
+        np.testing.assert_array_equal(getattr(few, name), getattr(all_rows, name))
+    assert len(few.arrived) == 3 * 4
+    assert few.arrived.sum() > 0
 
 
 @pytest.mark.parametrize(("oldest", "windows"), [(139, 0), (140, 1), (223, 1), (224, 2), (999, 4)])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.parts.activity import COLUMNS
+from models.parts.newcomers import NEWCOMERS, Newcomers
 from models.parts.rhythm_checks import order_weeks
 from models.parts.rhythm_coordinates import BLOCKS
 from models.parts.rhythm_model import CENTRED_ORDERS, LEVEL_SD, WindowData, build_model
@@ -19,7 +20,7 @@ class RhythmSubject:
 
     name = "rhythm"
     effects = ()
-    in_full = (*BLOCKS, "log_dip_length", "decline")
+    in_full = (*BLOCKS, "log_dip_length", "decline", "arrival")
 
     def __init__(self, rows=400, windows=2, products=10):
         rng = np.random.default_rng(20240101)
@@ -35,8 +36,11 @@ class RhythmSubject:
             values=rng.normal(0.0, 1.0, (rows, len(COLUMNS))),
             window=window,
             product_window=product_window,
-            arrived=np.zeros(products),
-            arrival_days=rng.uniform(30.0, 180.0, products),
+            newcomers=Newcomers(
+                arrived=np.zeros(self.groups),
+                values=rng.normal(0.0, 0.5, (self.groups, len(NEWCOMERS))),
+                log_days=rng.uniform(3.0, 5.0, self.groups),
+            ),
         )
         self.model = build_model(self.design, exchangeable=True)
 
@@ -45,13 +49,13 @@ class RhythmSubject:
         shock = LEVEL_SD * truth["level_raw"][self.design.window]
         shock = shock + effects[self.design.product_window]
         ordered, extra = order_weeks(self.design, truth, shock, rng)
-        per_day = rng.gamma(
-            truth["arrival_shape"],
-            1 / (truth["arrival_shape"] * truth["arrival_days"]),
-            len(self.design.arrived),
-        )
-        arrived = rng.poisson(per_day * self.design.arrival_days).astype(float)
-        return replace(self.design, ordered=ordered, extra=extra, arrived=arrived)
+        newcomers = self.design.newcomers
+        constant, *slopes = truth["arrival"]
+        expected = np.exp(constant + newcomers.values @ slopes + newcomers.log_days)
+        noise = rng.gamma(truth["arrival_shape"], 1 / truth["arrival_shape"], len(expected))
+        arrived = rng.poisson(expected * noise).astype(float)
+        arrivals = replace(newcomers, arrived=arrived)
+        return replace(self.design, ordered=ordered, extra=extra, newcomers=arrivals)
 
     def columns(self, data):
         return data.outcomes()

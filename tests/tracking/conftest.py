@@ -12,6 +12,7 @@ from toolkit.tracking.store import Store, open_store
 
 type Script = Callable[..., subprocess.Popen[str]]
 
+ROOT = Path(__file__).parents[2]
 UNLIKE_A_TEST = ("PYTEST_CURRENT_TEST", "CI", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
 
 
@@ -40,7 +41,7 @@ def script(tmp_path) -> Script:
         process = subprocess.Popen(
             [sys.executable, "-c", text, *map(str, arguments)],
             cwd=cwd,
-            env=environment | {"HOME": str(tmp_path)},
+            env=environment | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -57,7 +58,7 @@ def script(tmp_path) -> Script:
 
 def finished(process: subprocess.Popen[str]) -> str:
     """What the process wrote, once it has ended well."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     assert err == ""
     return out

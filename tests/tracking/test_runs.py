@@ -1,9 +1,7 @@
 """A backtest in MLflow is there once and whole, whatever happens while it is logged."""
 
-import random
 import signal
 import sqlite3
-import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
@@ -155,35 +153,28 @@ def test_what_changed_since_is_brought_up_to_date(store, tmp_path):
 LOG = """
 import sys
 from pathlib import Path
+from tests.tracking.processes import at_once, killed
 from tests.tracking.test_runs import backtest
 from toolkit.tracking.runs import log_backtest
-from toolkit.tracking.store import open_store
-log_backtest(open_store(), backtest(Path(sys.argv[1])), lambda done, total: print(done, flush=True))
+
+whole = backtest(Path(sys.argv[1]))
 """
 
 
-def logs(script, tmp_path):
-    path = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
-    return script(path + LOG, tmp_path)
-
-
-def test_a_kill_at_any_moment_leaves_nothing_twice_and_nothing_out(store, script, tmp_path, logged):
-    rng = random.Random(11)
-    for _ in range(2):
-        process = logs(script, tmp_path)
-        process.stdout.readline()
-        time.sleep(rng.uniform(0.0, 0.25))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    unfinished = [run for run in runs_of(store) if run.info.status == "RUNNING"]
-    assert unfinished, "no kill fell into the logging"
-    log_backtest(store, backtest(tmp_path))
+def test_kills_at_any_moment_leave_nothing_twice_and_nothing_out(store, script, tmp_path, logged):
+    commits = [2, 5, 8, 11, 15, 16, 17, 18, 19]
+    text = f"killed({commits}, lambda store: log_backtest(store, whole))"
+    out = finished(script(LOG + text, tmp_path))
+    assert out.split() == [str(-signal.SIGKILL)] * len(commits)
+    assert {run.info.status for run in runs_of(store)} == {"RUNNING", "FINISHED", "FAILED"}
+    log_backtest(store, whole := backtest(tmp_path))
     assert everything(store) == logged
+    assert log_backtest(store, whole).logged == 0
 
 
-def test_two_processes_that_log_it_at_once_log_it_once(store, script, tmp_path, logged):
-    for process in [logs(script, tmp_path) for _ in range(2)]:
-        finished(process)
+def test_processes_that_log_it_at_once_log_it_once(store, script, tmp_path, logged):
+    text = "at_once(*[lambda store: log_backtest(store, whole).run_id] * 2, opened=True)"
+    assert len(set(finished(script(LOG + text, tmp_path)).split())) == 1
     assert everything(store) == logged
 
 

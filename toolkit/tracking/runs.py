@@ -172,33 +172,22 @@ class _Logger:
     def log(self, content: _Content) -> bool:
         """Log what is not yet; whether there was anything to do."""
         digest = content.digest()
-        run = self.run_of(content)
-        before = run.data.tags.get(CONTENT_TAG)
-        if before == digest:
+        if _complete(self._known.get(content.key), digest):
             return False
-        client, run_id = self._store.client, run.info.run_id
-        # A metric logged twice with one time is one; a changed one has to be later to count.
-        moment = run.info.start_time if before is None else get_current_time_millis()
-        log_values(self._store, run_id, content.params, content.metrics, content.tags, moment)
-        if content.key == self._backtest.key:
-            client.log_inputs(run_id, [_dataset(self._backtest)])
-        files = self._store.artifacts(run.info.artifact_uri)
-        for artifact in content.artifacts:
-            files.log_artifact(str(artifact.file), artifact.folder or None)
-        client.set_terminated(run_id, "FAILED" if content.failed else "FINISHED")
-        client.set_tag(run_id, CONTENT_TAG, digest)
+        with self._store.alone():  # MLflow breaks off where two processes set a new tag at once
+            run = self._current(content)
+            if _complete(run, digest):
+                return False
+            self._fill(run, content)
+            self._store.client.set_tag(run.info.run_id, CONTENT_TAG, digest)
         return True
 
     def run_of(self, content: _Content) -> Run:
         """The run with the key of ``content``, made if there is none."""
-        if content.key in self._known:
-            return self._known[content.key]
-        with self._store.alone():
-            # Somebody else may have made it in the meantime.
-            found = self._runs(f" AND tags.`{KEY_TAG}` = '{content.key}'")
-            run = found[content.key][0] if content.key in found else self._created(content)
-        self._known[content.key] = run
-        return run
+        if content.key not in self._known:
+            with self._store.alone():
+                self._known[content.key] = self._current(content)
+        return self._known[content.key]
 
     def remove_duplicates(self) -> None:
         """Keep the oldest run of each key; two writers to a server may have made one each."""
@@ -210,9 +199,26 @@ class _Logger:
             if key != self._backtest.key and kept.data.tags.get(PARENT_TAG) != parent:
                 self._store.client.set_tag(kept.info.run_id, PARENT_TAG, parent)
 
-    def _created(self, content: _Content) -> Run:
+    def _current(self, content: _Content) -> Run:
+        """The run as it is now: somebody else may have made or completed it in the meantime."""
+        found = self._runs(f" AND tags.`{KEY_TAG}` = '{content.key}'")
+        if content.key in found:
+            return found[content.key][0]
         tags = {**content.tags, KEY_TAG: content.key}
         return self._store.client.create_run(self.experiment_id, tags=tags, run_name=content.name)
+
+    def _fill(self, run: Run, content: _Content) -> None:
+        client, run_id = self._store.client, run.info.run_id
+        # A metric logged twice with one time is one; a changed one has to be later to count.
+        changed = CONTENT_TAG in run.data.tags
+        moment = get_current_time_millis() if changed else run.info.start_time
+        log_values(self._store, run_id, content.params, content.metrics, content.tags, moment)
+        if content.key == self._backtest.key:
+            client.log_inputs(run_id, [_dataset(self._backtest)])
+        files = self._store.artifacts(run.info.artifact_uri)
+        for artifact in content.artifacts:
+            files.log_artifact(str(artifact.file), artifact.folder or None)
+        client.set_terminated(run_id, "FAILED" if content.failed else "FINISHED")
 
     def _runs(self, more: str = "") -> dict[str, list[Run]]:
         """This backtest's runs by their keys, oldest first."""
@@ -232,6 +238,10 @@ class _Logger:
             "mlflow.source.name": "toolkit backtest",
             "mlflow.source.git.commit": self._backtest.code_version,
         }
+
+
+def _complete(run: Run | None, digest: str) -> bool:
+    return run is not None and run.data.tags.get(CONTENT_TAG) == digest
 
 
 def log_values(

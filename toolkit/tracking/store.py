@@ -34,8 +34,11 @@ PATIENCE_S = 5.0
 LOCK_PATIENCE_S = 60.0
 """How long another process of this toolkit may hold the store: it creates it in 5 s at most."""
 
-WEB_SETTINGS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
-"""In place of 120 s, and of seven times with four minutes in between."""
+WEB_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds, in place of 120,
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # and of seven times with four minutes in between
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _PASSWORD = re.compile(r"(?<=://)([^:@/\s]*):[^@/\s]+@")

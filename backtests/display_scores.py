@@ -1,0 +1,189 @@
+"""What a comparison and a choice of thresholds look like in a terminal."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.table import Table
+
+from backtests.comparison import Comparison, Leader, beats, listed, numbers
+from backtests.frontier import count_listed, frontier, grid_of
+from backtests.scored import ScoredRun, column
+from backtests.thresholds import Quality, ThresholdChoice
+from toolkit.display import console, print_plain
+
+SHOWN_COVERAGE = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
+"""The frontier is shown where it holds at least so much."""
+
+ERROR_TITLES = {
+    "miss": "dates missed",
+    "days": "days off",
+    "orders": "error of orders",
+    "brier": "Brier score",
+}
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Who leads on each score, each difference with its interval, and who wins on what."""
+    console.print(_leaders(comparison))
+    for other in comparison.versions:
+        for one in comparison.versions:
+            rows = comparison.frame[
+                (comparison.frame["version"] == one) & (comparison.frame["against"] == other)
+            ]
+            if len(rows):
+                console.print(_differences(comparison, one, other))
+    for sentence in comparison.sentences:
+        print_plain(sentence)
+    for note in comparison.notes:
+        print_plain(f"Note: {note}")
+
+
+def show_thresholds(run: ScoredRun, choices: Sequence[ThresholdChoice]) -> None:
+    """What was chosen for each version and what it brought, and the frontier it is on."""
+    for choice in choices:
+        console.print(_frontier(run, choice))
+    console.print(_choices(choices))
+    for choice in choices:
+        print_plain(describe(choice))
+
+
+def describe(choice: ThresholdChoice) -> str:
+    """A choice in a sentence or two."""
+    overall, own = choice.overall, len(choice.by_product)
+    text = (
+        f"{choice.version}: min_orders {overall.min_orders} and min_confidence "
+        f"{overall.min_confidence:g}, chosen on {_dates(choice.chosen_on)}"
+    )
+    if not choice.feasible:
+        text += f", which list most: none reaches {_percent(choice.rule.min_coverage)} of orders"
+    if own:
+        text += f"; {own:,} product{'s have' if own > 1 else ' has'} thresholds of their own"
+    if choice.verified is None:
+        return f"{text}. Not verified: no date's horizon ended before a later date began."
+    return f"{text}, verified on {_dates(choice.verified_on)}."
+
+
+def _leaders(comparison: Comparison) -> Table:
+    table = _table("Best of each score (smaller is better)", ("score",), ())
+    for version in comparison.versions:
+        table.add_column(_literal(version), justify="right")
+    table.add_column("best")
+    table.add_column("no worse beyond noise")
+    for leader in comparison.leaders:
+        table.add_row(
+            leader.title,
+            *(_value(comparison, leader, version) for version in comparison.versions),
+            _literal(leader.best),
+            _literal(listed(leader.level_with)),
+        )
+    return table
+
+
+def _value(comparison: Comparison, leader: Leader, version: str) -> str:
+    frame = comparison.frame[comparison.frame["score"] == leader.score]
+    for name, value in (("version", "value"), ("against", "value_against")):
+        rows = frame[frame[name] == version]
+        if len(rows):
+            text = f"{rows[value].iloc[0]:.4f}"
+            return f"[bold]{text}[/bold]" if version == leader.best else text
+    return "–"
+
+
+def _differences(comparison: Comparison, one: str, other: str) -> Table:
+    table = _table(
+        f"{_literal(one)} less {_literal(other)}",
+        ("score",),
+        ("difference", f"{100 * comparison.share:g} % interval", "in %"),
+    )
+    table.add_column("better")
+    frame = comparison.frame
+    chosen = frame[(frame["version"] == one) & (frame["against"] == other)]
+    for row in chosen.to_dict(orient="records"):
+        values = {str(key): value for key, value in row.items()}
+        shown = numbers(values, values["difference"], values["low"], values["high"])
+        better = beats(values)
+        relative = 100 * values["difference"] / abs(values["value_against"] or float("nan"))
+        table.add_row(
+            values["title"],
+            shown[0],
+            f"{shown[1]} to {shown[2]}",
+            f"{relative:+.1f}",
+            "" if better is None else _literal(one if better else other),
+        )
+    return table
+
+
+def _choices(choices: Sequence[ThresholdChoice]) -> Table:
+    error = ERROR_TITLES[choices[0].rule.error]
+    table = _table(
+        f"Least {error} where lists hold {_percent(choices[0].rule.min_coverage)} of orders",
+        ("version",),
+        ("orders ≥", "conf. ≥", "own", "held", error, "held later", "error later"),
+    )
+    for choice in choices:
+        later = choice.verified_by_product
+        table.add_row(
+            _literal(choice.version),
+            str(choice.overall.min_orders),
+            f"{choice.overall.min_confidence:g}",
+            f"{len(choice.by_product):,}",
+            *_quality(choice.chosen),
+            *(("–", "–") if later is None else _quality(later)),
+        )
+    return table
+
+
+def _quality(quality: Quality) -> tuple[str, str]:
+    coverage, error = quality.demand_coverage, quality.error
+    return (
+        "–" if coverage is None else _percent(coverage),
+        "–" if error is None else f"{error:.3f}",
+    )
+
+
+def _frontier(run: ScoredRun, choice: ThresholdChoice) -> Table:
+    """The least error at some coverages, on the dates that chose."""
+    error = choice.rule.error
+    table = _table(
+        f"{_literal(choice.version)}: what thresholds cost and bring",
+        (),
+        ("orders ≥", "conf. ≥", "held", "buyers", *ERROR_TITLES.values(), "conf. − hits"),
+    )
+    frame = frontier(count_listed(run, choice.version, choice.chosen_on, grid_of(run)))
+    held, errors = column(frame, "demand_coverage"), column(frame, error)
+    places: list[int] = []
+    for least in SHOWN_COVERAGE:
+        allowed = np.flatnonzero((held >= least) & np.isfinite(errors))
+        if len(allowed):
+            places.append(int(allowed[errors[allowed].argmin()]))
+    for row in frame.iloc[list(dict.fromkeys(places))].to_dict(orient="records"):
+        table.add_row(
+            f"{row['min_orders']:.0f}",
+            f"{row['min_confidence']:g}",
+            _percent(row["demand_coverage"]),
+            _percent(row["customer_coverage"]),
+            *(f"{row[name]:.3f}" for name in ERROR_TITLES),
+            f"{row['calibration_gap']:+.3f}",
+        )
+    return table
+
+
+def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for name in left:
+        table.add_column(name, overflow="fold")
+    for name in right:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _dates(days: Sequence[object]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{len(days)} dates from {days[0]} to {days[-1]}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _literal(text: str) -> str:
+    return text.replace("[", r"\[")

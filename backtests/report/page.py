@@ -1,0 +1,204 @@
+"""Writes a run as one self-contained page: its figures, tables, styles and scripts inside it."""
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import plotly.io as pio
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from backtests.report import sections, tables
+from backtests.report.data import ProductSeries, ReportData, gather
+from backtests.report.measures import HEADLINE, LEVEL_TITLES, measure
+from backtests.report.palette import Style
+from backtests.report.products import FAN, WHY
+from backtests.report.words import spans, verdicts
+from backtests.run_folder import RunFolder
+from backtests.scored import NEXT_ORDER, PRODUCT_WEEK
+from toolkit.errors import ToolkitError
+from toolkit.tables import QUANTILES
+
+REPORT = "report.html"
+MOST_BYTES = 6_000_000
+"""So large a page may be; Plotly, packed, takes a third of it."""
+
+MOST_PRODUCT_BYTES = 1_200_000
+SHOWN_VERSIONS = 8
+"""So many versions are drawn at first; the reader can tick the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The page: where it is, its size in bytes, how many products it holds, what it lacks."""
+
+    path: Path
+    size: int
+    products: int
+    notices: tuple[str, ...]
+
+
+def write_report(folder: Path, database: Path | None = None, out: Path | None = None) -> Written:
+    """Write the page of the run in ``folder`` to ``out`` (None: into the folder).
+
+    ``database``: where products have their names, if not where the run says. Raises
+    ``ArgumentError`` for a folder without a run or finished tasks, ``ToolkitError`` if the page
+    would be larger than ``MOST_BYTES``.
+    """
+    run = RunFolder(folder)
+    data = gather(run, database)
+    held = affordable(data.products, MOST_PRODUCT_BYTES)
+    content = render(data, held, run.fits).encode()
+    if len(content) > MOST_BYTES:
+        held = affordable(data.products, MOST_PRODUCT_BYTES - (len(content) - MOST_BYTES))
+        content = render(data, held, run.fits).encode()
+    if len(content) > MOST_BYTES:
+        raise ToolkitError(f"the page has {len(content):,} bytes, over {MOST_BYTES:,}")
+    path = out or folder / REPORT
+    part = path.with_name(f".part-{path.name}")
+    part.write_bytes(content)
+    part.replace(path)
+    problem = data.names_problem
+    notices = (f"names and history of products are left out: {problem}",) if problem else ()
+    return Written(path, len(content), len(held), notices)
+
+
+def render(data: ReportData, products: Sequence[ProductSeries], fits: Path) -> str:
+    """The page as HTML; names in it are escaped, whatever they hold."""
+    styles = sections.styles_of(data)
+    comparison = data.comparison or {"leaders": [], "sentences": [], "notes": [], "share": 0.95}
+    return template().render(
+        data=data,
+        meta=data.meta,
+        styles=styles,
+        shown=shown_versions(data),
+        comparison=comparison,
+        verdicts=list(verdicts(comparison["leaders"], data.versions)),
+        spans=spans,
+        levels=LEVEL_TITLES,
+        headline=tables.headline_table(data),
+        gaps=list(sections.gap_drawings(data, styles)),
+        pits={
+            level: list(sections.pit_drawings(data, styles, level))
+            for level in (PRODUCT_WEEK, NEXT_ORDER)
+        },
+        calibration=list(sections.calibration_drawings(data, styles)),
+        coverage=[tables.calibration_table(data, level) for level in (PRODUCT_WEEK, NEXT_ORDER)],
+        by_date=list(sections.date_drawings(data, styles)),
+        by_date_table=tables.date_table(data),
+        by_slice=list(sections.slice_drawings(data, styles)),
+        thresholds=list(sections.threshold_drawings(data, styles)),
+        thresholds_table=tables.thresholds_table(data.frontiers),
+        fits=tables.fits_table(data.fits),
+        population=list(sections.population_drawings(data, fits, styles)),
+        work=tables.work_table(data),
+        all_scores=tables.all_scores_table(data),
+        why={key: WHY[key] for key in dict.fromkeys(one.chosen.why for one in products)},
+        products=products,
+        picker=picker(data, products, styles),
+        pairs=pair_rows(data),
+        plotly=packed(get_plotlyjs()),
+        style=Markup(asset("style.css")),
+        script=Markup(asset("script.js")),
+    )
+
+
+def affordable(products: Sequence[ProductSeries], most_bytes: int) -> tuple[ProductSeries, ...]:
+    """As many products as fit, the first of each reason before the second of any."""
+    places = dict.fromkeys(WHY, 0)
+    order: list[tuple[int, int]] = []
+    for index, one in enumerate(products):
+        order.append((places[one.chosen.why], index))
+        places[one.chosen.why] += 1
+    kept, used = set(), 0
+    for _, index in sorted(order):
+        used += len(embedded(numbers(products[index])))
+        if used <= most_bytes:
+            kept.add(index)
+    return tuple(one for index, one in enumerate(products) if index in kept)
+
+
+def numbers(product: ProductSeries) -> dict[str, object]:
+    """What the picker draws of a product."""
+    return {"name": product.name, "before": dict(product.before), **product.numbers}
+
+
+def picker(
+    data: ReportData, products: Sequence[ProductSeries], styles: Mapping[str, Style]
+) -> dict[str, Any]:
+    """All that the picker needs, for the page's script."""
+    return {
+        "fan": list(FAN),
+        "levels": list(QUANTILES),
+        "colours": {version: look.colour for version, look in styles.items()},
+        "products": [numbers(one) for one in products],
+    }
+
+
+def pair_rows(data: ReportData) -> list[list[object]]:
+    """Differences between any two versions, for the page's script to show two of them."""
+    names = ("level", "score", "version", "against", "value", "value_against", "difference",
+             "low", "high", "share_better", "rows")  # fmt: skip
+    rows = []
+    for row in (data.comparison or {"differences": []})["differences"]:
+        score = measure(row["level"], row["score"])
+        low, high = row["low"], row["high"]
+        known = low is not None and high is not None
+        digits = tables.difference_digits(low, high) if known else score.digits
+        values = [round(row[n], 6) if isinstance(row[n], float) else row[n] for n in names[2:]]
+        rows.append([score.title, score.unit, digits, *values])
+    return rows
+
+
+def shown_versions(data: ReportData) -> tuple[str, ...]:
+    """The versions that are drawn at first: the best few on the first score that there is."""
+    for level, name in HEADLINE:
+        whole = data.scores["as_of_date"].isna() & (data.scores["slice"] == "all")
+        rows = data.scores[whole & (data.scores["level"] == level) & (data.scores["score"] == name)]
+        if len(data.versions) > SHOWN_VERSIONS and len(rows):
+            best = set(rows.sort_values("value", kind="stable")["version"][:SHOWN_VERSIONS])
+            return tuple(version for version in data.versions if version in best)
+    return data.versions[:SHOWN_VERSIONS]
+
+
+@cache
+def template() -> Template:
+    """The page's template; what it writes is escaped unless it is known to be safe."""
+    environment = Environment(
+        loader=PackageLoader("backtests.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["embedded"] = embedded
+    environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    return environment.get_template("template.html.jinja")
+
+
+def embedded(value: object) -> Markup:
+    """JSON that may stand in a script element: no ``<`` of a name ends it."""
+    return htmlsafe_json_dumps(value, dumps=_json)
+
+
+def _json(value: object, **_: object) -> str:
+    text = pio.json.to_json_plotly(value)
+    return str(text)
+
+
+def packed(script: str) -> str:
+    """A script in a quarter of its size, for the page to unpack; equal ones are packed equally."""
+    return base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
+
+
+def asset(name: str) -> str:
+    """A file of the package."""
+    return files("backtests.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,29 @@
+"""Colours that colour-blind readers tell apart, the same for a version in every figure."""
+
+from dataclasses import dataclass
+
+COLOURS = ("#0077bb", "#ee7733", "#009988", "#ee3377", "#33bbee", "#cc3311", "#888888")
+"""Paul Tol's vibrant scheme: distinct in both kinds of red-green blindness, on black and white."""
+
+DASHES = ("solid", "dash", "dot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a version looks; dash and symbol tell apart what shares a colour, and print in grey."""
+
+    colour: str
+    dash: str
+    symbol: str
+
+
+def style(place: int) -> Style:
+    """Of the version at ``place`` of its run: 21 look different.
+
+    >>> style(0) == style(7)
+    False
+    """
+    turn, colour = divmod(place, len(COLOURS))
+    symbol = SYMBOLS[colour] + ("-open" if turn % 2 else "")
+    return Style(COLOURS[colour], DASHES[turn % len(DASHES)], symbol)

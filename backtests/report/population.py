@@ -1,0 +1,75 @@
+"""What fits learned of the population, by ArviZ."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from backtests.report.figures import HEIGHT, Json, plain
+from backtests.report.health import Fit
+
+POSTERIOR = "posterior.nc"
+MOST_FITS = 4
+MOST_PARAMETERS = 12
+ROW = 26  # pixels
+LABELS = 0.36  # of the width
+
+
+def population_figure(fits: Sequence[Fit], folder: Path, colours: Sequence[str]) -> Json | None:
+    """A forest of the scalar parameters of a version's latest fits; None if none was kept."""
+    import arviz_plots as azp
+
+    found = {
+        str(fit.as_of_date): draws
+        for fit in fits[-MOST_FITS:]
+        if (draws := scalars(folder / fit.model / fit.fit / POSTERIOR)) is not None
+    }
+    if not found:
+        return None
+    trees = {day: xr.DataTree.from_dict({"posterior": draws}) for day, draws in found.items()}
+    made = azp.plot_forest(
+        trees,
+        backend="plotly",  # type: ignore[arg-type]  # it is one, though the types lack it
+        ci_probs=(0.5, 0.9),
+        combined=True,
+        color=list(colours),
+    )
+    return _fitted(plain(made.viz["figure"].item()), len(next(iter(found.values()))) * len(trees))
+
+
+def scalars(path: Path) -> xr.Dataset | None:
+    """Draws of parameters that are one number each, as one chain; None if there are none."""
+    if not path.exists():
+        return None
+    with xr.open_dataset(path) as stored:
+        draws = {
+            str(name): (("chain", "draw"), values.to_numpy()[None])
+            for name, values in stored.data_vars.items()
+            if values.ndim == 1 and np.issubdtype(values.dtype, np.floating)
+        }
+    some = dict(list(draws.items())[:MOST_PARAMETERS])
+    return xr.Dataset(some) if some else None
+
+
+def _fitted(figure: Json, rows: int) -> Json:
+    """The figure in the page's height, margins and colours."""
+    figure["layout"].update(
+        height=max(HEIGHT, 60 + ROW * rows),
+        width=None,
+        margin={"l": 8, "r": 10, "t": 8, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        showlegend=False,
+    )
+    axes = figure["layout"]
+    axes["xaxis"].update(visible=False, range=[0, 1], domain=[0, LABELS])
+    axes["xaxis2"].update(
+        zeroline=False,
+        domain=[LABELS + 0.02, 1],
+        automargin=True,
+        title={"text": "value", "standoff": 6},
+    )
+    for trace in figure["data"]:
+        trace.pop("textfont", None)  # black, also on black
+    return figure

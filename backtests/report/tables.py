@@ -1,0 +1,303 @@
+"""The page's tables, as rows of text with what they sort by."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from backtests.report.data import ReportData
+from backtests.report.figures import gaps_to_best
+from backtests.report.frontiers import Frontier
+from backtests.report.health import Fit
+from backtests.report.measures import HEADLINE, MEASURES, Measure, measure
+from backtests.scored import NEXT_ORDER, PRODUCT_WEEK
+from backtests.summaries import ALL
+from backtests.thresholds import Quality
+
+CALIBRATION = ("coverage_50", "coverage_80", "coverage_90")
+INTERVALS = ("interval_50", "interval_80", "interval_90")
+MOST_R_HAT, LEAST_ESS = 1.01, 400
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a cell shows, sorts by (None: last), and how it stands: best, level, bad or nothing."""
+
+    text: str
+    sort: float | str | None = None
+    below: tuple[str, ...] = ()
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's title and a hint, such as which way is better; ``number``: set to the right."""
+
+    title: str
+    hint: str = ""
+    arrow: str = ""
+    number: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that sorts; the first column names the row. ``name`` tells it apart on the page."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    versions: tuple[str | None, ...] = ()  # of each row, if it is of one version
+
+
+def number(value: object, digits: int = 0, mark: str = "") -> Cell:
+    """A cell with a number, or a dash where there is none."""
+    known = isinstance(value, int | float) and math.isfinite(value)
+    return Cell(f"{value:,.{digits}f}", float(value), mark=mark) if known else Cell("–")  # type: ignore[arg-type]
+
+
+def scored_column(score: Measure) -> Column:
+    """The column of a score."""
+    unit = f", {score.unit}" if score.unit else ""
+    return Column(f"{score.title}{unit}", score.hint, score.arrow)
+
+
+def headline_table(data: ReportData) -> Table:
+    """Versions by the main scores; below each its distance to the best, with the interval."""
+    columns = [m for key in HEADLINE if (m := measure(*key)) and _has(data.scores, m)]
+    cells = {m: _headline_cells(data, m) for m in columns}
+    rows = tuple((Cell(v, v), *(cells[m][v] for m in columns)) for v in data.versions)
+    head = (Column("Version", number=False), *map(scored_column, columns))
+    return Table("headline", head, rows, data.versions)
+
+
+def calibration_table(data: ReportData, level: str) -> Table:
+    """Coverage by PIT, of closed intervals, and PIT's distance from uniform, by version."""
+    names = (*CALIBRATION, *INTERVALS, "pit_ks")
+    columns = [m for name in names if (m := measure(level, name)) and _has(data.scores, m)]
+    values = {m: _values(data.scores, m) for m in columns}
+    shown = [v for v in data.versions if any(v in values[m] for m in columns)]
+    rows = tuple(
+        (Cell(v, v), *(_calibrated(m, values[m].get(v, math.nan)) for m in columns)) for v in shown
+    )
+    head = (Column("Version", number=False), *map(scored_column, columns))
+    return Table(f"calibration-{level}", head, rows, tuple(shown))
+
+
+def all_scores_table(data: ReportData) -> Table:
+    """Every score of every version over all dates; a row per score."""
+    shown = [m for m in MEASURES if _has(data.scores, m)]
+    rows = []
+    for m in shown:
+        values = _values(data.scores, m)
+        cells = (Cell(m.format(values.get(v, math.nan)), values.get(v)) for v in data.versions)
+        rows.append(
+            (Cell(m.title, m.title, (m.unit,) if m.unit else ()), Cell(m.hint, m.hint), *cells)
+        )
+    head = (
+        Column("Score", number=False),
+        Column("Better", number=False),
+        *(Column(v) for v in data.versions),
+    )
+    return Table("all-scores", head, tuple(rows))
+
+
+def date_table(data: ReportData) -> Table:
+    """The headline's scores by version and as-of date."""
+    columns = [m for key in HEADLINE if (m := measure(*key)) and _has(data.scores, m)]
+    columns += [measure(level, "coverage_80") for level in (PRODUCT_WEEK, NEXT_ORDER)]
+    by_date = data.scores[data.scores["as_of_date"].notna() & (data.scores["slice"] == ALL)]
+    known = {
+        (row["version"], f"{row['as_of_date']:%Y-%m-%d}", row["level"], row["score"]): row["value"]
+        for row in by_date.to_dict("records")
+    }
+    keys = [(v, day) for v in data.versions for day in data.dates]
+    rows = tuple(
+        (
+            Cell(version, version),
+            Cell(day, day),
+            *(_plain(m, known.get((version, day, m.level, m.name), math.nan)) for m in columns),
+        )
+        for version, day in keys
+        if any((version, day, m.level, m.name) in known for m in columns)
+    )
+    head = (Column("Version", number=False), Column("As-of date", number=False))
+    versions = tuple(row[0].text for row in rows)
+    return Table("by-date", (*head, *map(scored_column, columns)), rows, versions)
+
+
+def fits_table(fits: Sequence[Fit]) -> Table:
+    """Sampler diagnostics; numbers beyond their limits are marked."""
+    head = (
+        Column("Version", number=False), Column("As-of dates", number=False),
+        Column("Fit", "and what it knew", number=False), Column("Pairs"),
+        Column("R-hat", "at most 1.01", "↓"), Column("Bulk ESS", "at least 400", "↑"),
+        Column("Tail ESS", "at least 400", "↑"), Column("Divergences", "best: 0", "↓"),
+        Column("E-BFMI", "at least 0.3", "↑"), Column("Seconds"),
+        Column("Verdict", number=False),
+    )  # fmt: skip
+    return Table("fits", head, tuple(map(_fit_row, fits)), tuple(fit.version for fit in fits))
+
+
+def work_table(data: ReportData) -> Table:
+    """What was done and what failed, by version."""
+    head = (
+        Column("Version", number=False), Column("Tasks"), Column("Failed tasks", "best: 0", "↓"),
+        Column("Pairs scored"), Column("Product-weeks scored"),
+        Column("Failed rows", "best: 0", "↓"), Column("Seconds", "of processor time, all tasks"),
+    )  # fmt: skip
+    rows = tuple(
+        (
+            Cell(w.version, w.version), number(w.tasks),
+            number(w.failed_tasks, mark="bad" if w.failed_tasks else ""), number(w.pairs),
+            number(w.product_weeks), number(w.failed_rows, mark="bad" if w.failed_rows else ""),
+            number(w.seconds),
+        )
+        for w in data.work
+    )  # fmt: skip
+    return Table("work", head, rows, tuple(w.version for w in data.work))
+
+
+def thresholds_table(frontiers: Sequence[Frontier]) -> Table:
+    """What the rule chose, what it brought where it was chosen, and later."""
+    head = (
+        Column("Version", number=False), Column("min_orders"), Column("min_confidence"),
+        Column("Chosen on", number=False), Column("Orders listed", "", "↑"),
+        Column("Error", "smaller is better", "↓"), Column("Verified on", number=False),
+        Column("Orders listed then", "", "↑"), Column("Error then", "smaller is better", "↓"),
+        Column("Products with their own"), Column("Error then, with these", "", "↓"),
+    )  # fmt: skip
+    versions = tuple(one.version for one in frontiers)
+    return Table("thresholds", head, tuple(map(_threshold_row, frontiers)), versions)
+
+
+def _threshold_row(one: Frontier) -> tuple[Cell, ...]:
+    choice = one.choice
+    days = {name: tuple(map(str, getattr(choice, name))) for name in ("chosen_on", "verified_on")}
+    return (
+        Cell(choice.version, choice.version),
+        number(choice.overall.min_orders),
+        number(choice.overall.min_confidence, 2),
+        _dates(days["chosen_on"]),
+        *_quality(choice.chosen, choice.rule.error),
+        _dates(days["verified_on"]),
+        *_quality(choice.verified, choice.rule.error),
+        number(len(choice.by_product)),
+        _quality(choice.verified_by_product, choice.rule.error)[1],
+    )
+
+
+def _quality(quality: Quality | None, error: str) -> tuple[Cell, Cell]:
+    if quality is None:
+        return Cell("–"), Cell("–")
+    wrong = number(quality.error, 1) if error == "days" else _share(quality.error)
+    return _share(quality.demand_coverage), wrong
+
+
+def _share(value: float | None) -> Cell:
+    return Cell("–") if value is None else Cell(f"{100 * value:.1f} %", value)
+
+
+def difference_digits(low: float, high: float) -> int:
+    """As many digits as show two of an interval's width."""
+    width = high - low
+    return 4 if not width > 0 else min(6, max(0, 1 - math.floor(math.log10(width))))
+
+
+def _headline_cells(data: ReportData, score: Measure) -> dict[str, Cell]:
+    values = _values(data.scores, score)
+    cells = {v: _plain(score, values.get(v, math.nan)) for v in data.versions}
+    return cells | dict(_compared(data, score))
+
+
+def _compared(data: ReportData, score: Measure) -> Iterator[tuple[str, Cell]]:
+    """Cells of versions that were compared on this score, on the rows that all of them scored."""
+    comparison = data.comparison or {"differences": [], "leaders": []}
+    rows = [row for row in comparison["differences"] if row["score"] == score.name]
+    leader = next((one for one in comparison["leaders"] if one["score"] == score.name), None)
+    if leader is None or not rows:
+        return
+    value = {row["version"]: row["value"] for row in rows}
+    value |= {row["against"]: row["value_against"] for row in rows}
+    for gap in gaps_to_best(rows, leader["best"]):
+        version = gap["version"]
+        yield version, _gap_cell(score, value[version], gap, version in leader["level_with"])
+
+
+def _gap_cell(score: Measure, value: float, gap: Mapping[str, float], level: bool) -> Cell:
+    low, high = gap["low"], gap["high"]
+    text = score.format(value)
+    if gap["difference"] == low == high == 0:
+        identical = "≈ as the best" if level else "★ best"
+        return Cell(text, value, (identical,), "level" if level else "best")
+    if not math.isfinite(low):
+        return Cell(text, value, ("too few blocks to tell",))
+    digits = difference_digits(low, high)
+    difference = _number(gap["difference"], digits, "+")
+    ends = f"{_number(low, digits)} to {_number(high, digits)}"
+    below = (f"≈ {difference}" if level else difference, ends)
+    return Cell(text, value, below, "level" if level else "")
+
+
+def _number(value: float, digits: int, sign: str = "") -> str:
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "−")
+
+
+def _calibrated(score: Measure, value: float) -> Cell:
+    """Coverage is marked where it is within two points."""
+    near = score.better == "target" and abs(value - score.target) <= 0.02
+    return Cell(*_texts(score, value), mark="level" if near else "")
+
+
+def _plain(score: Measure, value: float) -> Cell:
+    return Cell(*_texts(score, value))
+
+
+def _texts(score: Measure, value: float) -> tuple[str, float | None]:
+    return score.format(value), value if math.isfinite(value) else None
+
+
+def _fit_row(fit: Fit) -> tuple[Cell, ...]:
+    d = fit.diagnostics
+    r_hat, bulk, tail = (_float(d.get(name)) for name in ("r_hat", "ess_bulk", "ess_tail"))
+    divergences, e_bfmi = _float(d.get("divergences")), _float(d.get("e_bfmi"))
+    verdict = "not converged" if fit.complaints else "converged"
+    return (
+        Cell(fit.version, fit.version),
+        _dates(fit.dates),
+        Cell(fit.fit, fit.as_of_date or fit.fit, (f"before {fit.as_of_date or 'unknown'}",)),
+        number(fit.pairs),
+        number(r_hat, 3, "bad" if r_hat > MOST_R_HAT else ""),
+        number(bulk, mark="bad" if bulk < LEAST_ESS else ""),
+        number(tail, mark="bad" if tail < LEAST_ESS else ""),
+        number(divergences, mark="bad" if divergences > 0 else ""),
+        number(e_bfmi, 2, "bad" if e_bfmi < 0.3 else ""),
+        number(_float(d.get("seconds"))),
+        Cell(verdict, verdict, fit.complaints, "bad" if fit.complaints else "level"),
+    )
+
+
+def _dates(dates: Sequence[str]) -> Cell:
+    """The first date, and below it the last."""
+    if not dates:
+        return Cell("no later dates")
+    count = f"to {dates[-1]}, {len(dates)} dates"
+    return Cell(dates[0], dates[0], (count,) if len(dates) > 1 else ())
+
+
+def _float(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _overall(scores: pd.DataFrame, score: Measure) -> pd.DataFrame:
+    whole = scores["as_of_date"].isna() & (scores["slice"] == ALL)
+    return scores[whole & (scores["level"] == score.level) & (scores["score"] == score.name)]
+
+
+def _values(scores: pd.DataFrame, score: Measure) -> dict[str, float]:
+    rows = _overall(scores, score)
+    return dict(zip(rows["version"], rows["value"], strict=True))
+
+
+def _has(scores: pd.DataFrame, score: Measure) -> bool:
+    return not _overall(scores, score).empty

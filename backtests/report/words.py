@@ -1,0 +1,44 @@
+"""Which version wins on what, in sentences."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from backtests.comparison import listed
+
+MOST_NAMES = 4
+
+
+def few(names: Sequence[str]) -> Sequence[str]:
+    """The names, or the first and how many others."""
+    rest = len(names) - MOST_NAMES
+    return names if rest < 2 else [*names[:MOST_NAMES], f"{rest} others"]
+
+
+def verdicts(
+    leaders: Sequence[Mapping[str, Any]], versions: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Who is best on something, and the rest of the sentence: first what is beyond noise."""
+    by_best: dict[str, list[Mapping[str, Any]]] = {}
+    for leader in leaders:
+        by_best.setdefault(leader["best"], []).append(leader)
+    for best, led in sorted(by_best.items(), key=lambda item: -len(item[1])):
+        alone = [leader["title"] for leader in led if not leader["level_with"]]
+        if alone:
+            others = [version for version in versions if version != best]
+            whom = others[0] if len(others) == 1 else "every other version"
+            yield best, f"beats {whom} beyond noise on {listed(alone)}."
+        for near, titles in _level(led).items():
+            yield best, f"is ahead on {listed(titles)}, but level with {listed(few(near))}."
+
+
+def _level(led: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], list[str]]:
+    found: dict[tuple[str, ...], list[str]] = {}
+    for leader in led:
+        if leader["level_with"]:
+            found.setdefault(tuple(leader["level_with"]), []).append(leader["title"])
+    return found
+
+
+def spans(dates: Sequence[str]) -> str:
+    """Dates in few words: one, or the first, the last and how many."""
+    return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]} ({len(dates)} dates)"

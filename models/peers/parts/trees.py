@@ -1,0 +1,47 @@
+"""LightGBM's boosted trees, as text inside arrays: what a fit saves is data."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.peers.parts.optional import need
+from toolkit.tables import Floats
+
+type Text = NDArray[np.uint8]
+
+ALWAYS: Mapping[str, Any] = {
+    "verbose": -1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,  # backtests run a process per core
+}
+
+
+def grow(
+    columns: Floats,
+    label: Floats,
+    settings: Mapping[str, Any],
+    rounds: int,
+    seed: int,
+    weight: Floats | None = None,
+) -> Text:
+    """Trees that predict ``label`` [rows] from ``columns`` [rows, columns]."""
+    lightgbm = need("lightgbm")
+    data = lightgbm.Dataset(columns, label=label, weight=weight, params={**settings, **ALWAYS})
+    booster = lightgbm.train({**settings, **ALWAYS, "seed": seed}, data, rounds)
+    return np.frombuffer(booster.model_to_string().encode(), dtype=np.uint8)
+
+
+def answer(trees: Text, columns: Floats) -> Floats:
+    """Predictions of ``columns`` [rows, columns], [rows]."""
+    if not len(columns):
+        return np.zeros(0)
+    return np.asarray(_booster(trees.tobytes()).predict(columns, num_threads=1), dtype=float)
+
+
+@lru_cache(maxsize=32)
+def _booster(text: bytes) -> Any:  # noqa: ANN401 the library's own
+    return need("lightgbm").Booster(model_str=text.decode())

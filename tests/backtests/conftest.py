@@ -1,0 +1,60 @@
+"""Generated orders in a database file, planted models, and one small backtest of them."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from backtests.experiment import Experiment, parse_experiment
+from backtests.harness import run_backtest
+from backtests.run_folder import RunFolder
+from tests.backtests.planted import plant
+from tests.conftest import AS_OF
+from toolkit.model import find_model
+from toolkit.sources.generator import load
+
+EARLIER = AS_OF - timedelta(weeks=4)
+
+
+@pytest.fixture(scope="session")
+def order_file(orders, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("backtests") / "orders.duckdb"
+    with duckdb.connect(str(path)) as conn:
+        load(orders, conn)
+    return path
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted")
+    plant(folder)
+    sys.path.append(str(folder))  # worker processes start with the same path
+    find_model.cache_clear()
+    yield
+    sys.path.remove(str(folder))
+    find_model.cache_clear()
+
+
+def experiment(*models, dates=(AS_OF,), **settings) -> Experiment:
+    """Small: 400 pairs in four shards, 50 draws."""
+    content = {
+        "name": "small",
+        "draws": 50,
+        "pairs_per_shard": 100,
+        "dates": {"list": list(dates)},
+        "versions": [{"model": m} if isinstance(m, str) else m for m in models],
+    }
+    return parse_experiment(content | settings, "small")
+
+
+@pytest.fixture(scope="session")
+def run(order_file, tmp_path_factory) -> RunFolder:
+    """Two versions, which differ in their seeds, at two dates."""
+    runs = tmp_path_factory.mktemp("runs")
+    other = {"model": "pair_conjugate", "label": "other", "seed": 5}
+    asked = experiment("pair_conjugate", other, dates=(EARLIER, AS_OF))
+    report = run_backtest(asked, order_file, runs=runs, fits=runs / "no fits", jobs=2)
+    assert not report.failed
+    return RunFolder(report.folder)

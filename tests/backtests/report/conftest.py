@@ -1,0 +1,112 @@
+"""A run whose names are hostile, its report, and a real Chromium to open it in."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+import xarray as xr
+from playwright.sync_api import sync_playwright
+
+from backtests.report.page import Written, write_report
+from backtests.run_folder import META, RunFolder
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+HOSTILE = "<script>window.hacked=1<script>&\"'"
+"""A version's label and the start of products' names; no slash, as a label names a folder."""
+
+HOSTILE_END = "</script><img src=x onerror=window.hacked=1>"
+"""What would end a script element that holds it, in products' names and errors."""
+
+FIT = "1-0123abcd"
+DIAGNOSTICS = {
+    "r_hat": 1.052, "r_hat_worst": "shape", "ess_bulk": 812.0, "ess_tail": 399.0,
+    "divergences": 0, "e_bfmi": 0.81, "seconds": 12.5,
+}  # fmt: skip
+COMPLAINT = f"R-hat of {HOSTILE_END} is 1.052, above 1.01"
+ERROR = f"ValueError: {HOSTILE_END}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not find_chromium():
+        terminalreporter.write_sep("!", "no Chromium: no report was opened in a browser", red=True)
+
+
+def find_chromium() -> str | None:
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@pytest.fixture(scope="session")
+def hostile_run(run, order_file, tmp_path_factory) -> RunFolder:
+    """The small run again: names that hold markup, a task that failed, a fit by NUTS."""
+    folder = tmp_path_factory.mktemp("hostile") / "small-00000000"
+    shutil.copytree(run.path, folder)
+    database = folder.parent / "orders.duckdb"
+    shutil.copy(order_file, database)
+    with duckdb.connect(str(database)) as conn:
+        conn.execute("UPDATE dbo.Product SET Name = ? || ID || ?", [HOSTILE, HOSTILE_END])
+    _rename(folder, database)
+    first, second = RunFolder(folder).task_folders(HOSTILE)[:2]
+    _change(first, status="failed", error=ERROR)
+    (first / "pairs.parquet").unlink()
+    (first / "product_weeks.parquet").unlink()
+    _change(second, failed_rows=2, failures=["customer 3 of product 4: gone"])
+    _add_fit(folder)
+    (folder / "scores.parquet").unlink()
+    return RunFolder(folder)
+
+
+@pytest.fixture(scope="session")
+def written(hostile_run) -> Written:
+    return write_report(hostile_run.path)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = find_chromium()
+    if path is None:
+        reason = f"no Chromium on the path ({', '.join(NAMES)}): `apt-get install chromium`"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+def _rename(folder: Path, database: Path) -> None:
+    """The version ``other`` gets a hostile label."""
+    meta = json.loads((folder / META).read_text())
+    meta["database"] = str(database)
+    meta["experiment"]["versions"][1]["label"] = HOSTILE
+    (folder / META).write_text(json.dumps(meta))
+    for old in folder.glob("tasks/*/other"):
+        old.rename(old.with_name(HOSTILE))
+        for task in old.with_name(HOSTILE).iterdir():
+            _change(task, version=HOSTILE)
+
+
+def _add_fit(folder: Path) -> None:
+    """The hostile version says that it was fitted, and what it learned."""
+    fit = folder / "fits" / "pair_conjugate" / FIT
+    fit.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    draws = {name: (f"{name}_0", rng.gamma(4, 1, 60)) for name in ("shape", "scale")}
+    xr.Dataset(draws).to_netcdf(fit / "posterior.nc", engine="h5netcdf")
+    card = {"as_of_date": "2022-05-09", "pairs": 321, "checks": [], "settings": {}}
+    card["checks"] = [
+        {"statistic": HOSTILE_END, "observed": 0.5, "prior_90": [0.1, 0.9],
+         "posterior_90": [0.4, 0.6], "tail_p": 0.42},
+        {"statistic": "empty", "observed": None, "prior_90": None, "posterior_90": None,
+         "tail_p": None},
+    ]  # fmt: skip
+    (fit / "card.json").write_text(json.dumps(card))
+    for task in RunFolder(folder).task_folders(HOSTILE):
+        _change(task, model_version=FIT, diagnostics=DIAGNOSTICS, complaints=[COMPLAINT])
+
+
+def _change(task: Path, **values) -> None:
+    card = json.loads((task / "task.json").read_text())
+    (task / "task.json").write_text(json.dumps(card | values))

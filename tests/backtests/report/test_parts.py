@@ -1,0 +1,243 @@
+"""What the page is made of, by numbers worked out by hand."""
+
+import base64
+import json
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backtests.report import curves, figures, palette, products, tables, words
+from backtests.report.frontiers import Frontier
+from backtests.report.health import failures_of
+from backtests.report.measures import HEADLINE, MEASURES, SLICED, measure
+from backtests.report.names import HISTORY_WEEKS, look_up, weekly
+from backtests.report.page import embedded
+from backtests.scored import NEXT_ORDER, PAIR, PRODUCT_WEEK, SCORES
+from backtests.summaries import MEASURES as SUMMARIZED
+from backtests.thresholds import Quality, Rule, ThresholdChoice, Thresholds
+from tests.conftest import AS_OF
+from toolkit.tables import OrderEvents
+from toolkit.types import QUANTILE_NAMES
+
+DAYS = pd.to_datetime(["2024-01-01", "2024-02-01"])
+
+
+def test_a_histogram_is_one_where_uniform_and_spans_its_dates():
+    pit = [0.01, 0.06, 0.06, 0.99, np.nan]
+    days = [DAYS[0], DAYS[0], DAYS[1], DAYS[1], DAYS[1]]
+    made = curves.histogram(pd.DataFrame({"pit": pit, "as_of_date": days}), "pit")
+    assert made.rows == 4
+    np.testing.assert_allclose(made.density[[0, 1, 2, 19]], [5, 10, 0, 5])
+    np.testing.assert_allclose(made.lowest[[0, 1, 19]], [0, 10, 0])
+    np.testing.assert_allclose(made.highest[[0, 1, 19]], [10, 10, 10])
+    assert made.density.mean() == pytest.approx(1)
+
+
+def test_a_version_without_the_table_has_no_histogram():
+    assert curves.histogram(pd.DataFrame(), "pit") is None
+    nothing = pd.DataFrame({"pit": [np.nan], "as_of_date": DAYS[:1]})
+    assert curves.histogram(nothing, "pit") is None
+
+
+def test_differences_are_told_from_the_best():
+    rows = [
+        {"version": "b", "against": "a", "difference": -2.0, "low": -3.0, "high": -0.5},
+        {"version": "c", "against": "a", "difference": 1.0, "low": 0.5, "high": 2.0},
+        {"version": "c", "against": "b", "difference": 3.0, "low": None, "high": None},
+    ]
+    found = {gap["version"]: gap for gap in figures.gaps_to_best(rows, "b")}
+    assert found["a"] == {"version": "a", "difference": 2.0, "low": 0.5, "high": 3.0}
+    assert found["b"]["difference"] == 0
+    assert found["c"]["difference"] == 3
+    assert np.isnan(found["c"]["low"])
+
+
+def test_slices_are_drawn_as_distance_to_their_best():
+    rows = pd.DataFrame(
+        {
+            "version": ["a", "a", "b", "b"],
+            "value_of_slice": ["1", "2+", "1", "2+"],
+            "value": [2.0, 1.0, 1.0, 1.25],
+            "rows": 7,
+        }
+    )
+    styles = {"a": palette.style(0), "b": palette.style(1)}
+    drawn = figures.slice_figure(rows, "orders", styles)["data"]
+    behind = {trace["meta"]: _numbers(trace["y"]) for trace in drawn}
+    assert behind == {"a": [100, 0], "b": [0, 25]}
+
+
+def test_names_are_no_markup_to_plotly():
+    assert figures.literal("<a href='x'>&") == "&lt;a href='x'&gt;&amp;"
+
+
+def test_json_ends_no_script_element():
+    value = {"name": "</script><!--&'", "x": np.array([1.5, np.nan])}
+    text = str(embedded(value))
+    assert not set("<>&'") & set(text)
+    assert json.loads(text)["name"] == value["name"]
+
+
+def test_styles_differ_and_go_round_late():
+    styles = [palette.style(place) for place in range(21)]
+    assert len(set(styles)) == 21
+
+
+def test_digits_show_two_of_the_interval():
+    assert [tables.difference_digits(0, width) for width in (0.0123, 0.5, 20, 0)] == [3, 2, 0, 4]
+
+
+def test_a_level_cell_says_how_far_and_a_winner_that_it_is():
+    score = measure(PAIR, "log_loss")
+    best = tables._gap_cell(score, 0.3, {"difference": 0, "low": 0, "high": 0}, False)
+    assert (best.text, best.below, best.mark) == ("0.3000", ("★ best",), "best")
+    gap = {"difference": 0.004, "low": -0.001, "high": 0.0093}
+    level = tables._gap_cell(score, 0.304, gap, True)
+    assert level.below == ("≈ +0.004", "−0.001 to 0.009")
+    assert level.mark == "level"
+
+
+def test_numbers_are_written_with_their_unit_and_sign():
+    share = measure(NEXT_ORDER, "coverage_80")
+    assert (share.format(0.7964), share.hint, share.arrow) == ("79.6 %", "best: 80.0 %", "◎")
+    assert measure(PRODUCT_WEEK, "bias_quantity").format(-0.0004) == "0.0 %"
+    assert measure(PAIR, "poisson_loss").format(-0.25, sign=True) == "−0.250"
+    assert measure(PAIR, "auc").hint == "larger is better"
+    assert measure(PAIR, "unheard_of").title == "unheard of"
+    assert measure(PAIR, "log_loss").format(float("nan")) == "–"
+
+
+def test_every_score_there_is_has_a_title():
+    known = {(one.level, one.name) for one in MEASURES}
+    assert {(one.level, one.name) for one in SUMMARIZED} <= known
+    assert {(one.level, one.name) for one in SCORES} <= known
+    assert {*HEADLINE, *SLICED} <= known
+
+
+def test_sentences_say_first_what_is_beyond_noise():
+    leaders = [
+        {"title": "x", "best": "a", "level_with": ["b"]},
+        {"title": "y", "best": "a", "level_with": []},
+        {"title": "z", "best": "b", "level_with": []},
+        {"title": "w", "best": "a", "level_with": []},
+    ]
+    assert list(words.verdicts(leaders, ("a", "b", "c"))) == [
+        ("a", "beats every other version beyond noise on y and w."),
+        ("a", "is ahead on x, but level with b."),
+        ("b", "beats every other version beyond noise on z."),
+    ]
+    assert next(words.verdicts(leaders[2:3], ("a", "b")))[1].startswith("beats a beyond")
+    assert words.few("abcdefg") == ["a", "b", "c", "d", "3 others"]
+    assert words.few("abcde") == "abcde"
+
+
+def _numbers(held):
+    """An array as Plotly packs it."""
+    return np.frombuffer(base64.b64decode(held["bdata"]), held["dtype"]).tolist()
+
+
+def week_table(demand, said, orders):
+    """Products 0, 1, … with one week each, all quantiles the same."""
+    ids = np.arange(len(demand))
+    return pd.DataFrame(
+        {
+            "as_of_date": DAYS[0],
+            "product_id": ids,
+            "week": 1,
+            "quantity": np.asarray(demand, float),
+            "expected_quantity": np.asarray(said, float),
+            "product_orders_before": orders,
+            **dict.fromkeys(QUANTILE_NAMES, np.asarray(said, float)),
+        }
+    )
+
+
+def test_loss_of_products_is_over_their_demand():
+    losses = products.product_losses({"a": week_table([10, 4, 0], [5, 6, 1], [1, 1, 1])})["a"]
+    assert losses[0] == pytest.approx(0.5)  # at the mean level ½, twice pinball is |error|
+    assert losses[1] == pytest.approx(0.5)
+    assert np.isnan(losses[2])
+
+
+def test_the_busiest_come_first_then_the_disputed_then_the_missed():
+    count = 80
+    orders = np.arange(count, 0, -1)
+    said, other = np.full(count, 10.0), np.full(count, 10.0)
+    other[25] = 40  # disputed
+    said[30] = other[30] = 25  # missed by both
+    said[60] = other[60] = 90  # worse, but of the quieter half
+    tables_ = {
+        "a": week_table([10] * count, said, orders),
+        "b": week_table([10] * count, other, orders),
+    }
+    chosen = products.choose(tables_)
+    found = {why: [c.product_id for c in chosen if c.why == why] for why in products.WHY}
+    assert found["busiest"] == list(range(20))
+    assert found["disputed"][0] == 25
+    assert found["missed"][0] == 30
+    assert len({c.product_id for c in chosen}) == len(chosen) == 40
+    assert products.choose({}) == ()
+
+
+def test_a_product_is_held_by_date_and_version():
+    made = products.series({"a": week_table([10, 4], [5, 6.12345], [1, 1])}, 1)
+    assert made["actual"] == {"2024-01-01": [4]}
+    assert made["fans"]["a"]["2024-01-01"] == [[6.12]] * 8
+    assert products.rounded(pd.Series([12345.6, 0.123456, 3.0])) == [12346, 0.123, 3]
+
+
+def test_weeks_before_a_date_end_with_the_day_before_it():
+    events = OrderEvents(
+        as_of_date=AS_OF,
+        customer_id=np.ones(5, dtype=np.int64),
+        product_id=np.array([1, 1, 1, 1, 2]),
+        day=np.array([-8, -7, -1, -7 * HISTORY_WEEKS - 1, -1]),
+        quantity=np.array([2.0, 3.0, 4.0, 99.0, 50.0]),
+    )
+    assert weekly(events, 1, 0)[-2:].tolist() == [2, 7]
+    assert weekly(events, 1, 0).sum() == 9
+    assert weekly(events, 1, 7)[-1] == 2  # a week earlier, the last known day is -8
+
+
+def test_a_database_that_is_gone_leaves_names_out(tmp_path):
+    known = look_up(tmp_path / "none.duckdb", [1], [AS_OF])
+    assert "there is no database" in known.problem
+    assert not known.names
+
+
+def test_failures_are_counted_by_version_and_error():
+    card = {"version": "a", "as_of_date": "2024-01-01", "status": "failed", "error": "boom",
+            "failed_rows": 0, "failures": []}  # fmt: skip
+    left = {**card, "status": "done", "failed_rows": 3, "failures": ["pair 1", "pair 2"]}
+    found = failures_of([card, {**card, "as_of_date": "2024-02-01"}, left])
+    assert [(one.what, one.count, one.unit) for one in found] == [
+        ("boom", 2, "tasks"),
+        ("pair 1; pair 2", 3, "rows"),
+    ]
+    assert found[0].dates == ("2024-01-01", "2024-02-01")
+
+
+def test_the_envelope_keeps_what_nothing_beats():
+    frame = pd.DataFrame(
+        {
+            "min_orders": [1, 1, 2, 2],
+            "min_confidence": [0.0, 0.3, 0.0, 0.3],
+            "demand_coverage": [1.0, 0.7, 0.8, 0.4],
+            "pairs": [9, 5, 6, 2],
+            "miss": [0.5, 0.45, 0.4, 0.1],
+        }
+    )
+    quality = Quality(0.8, 0.4, 6)
+    choice = ThresholdChoice(
+        "a", Rule(), Thresholds(2, 0.0), {}, (date(2024, 1, 1),), (), date(2024, 4, 1), True,
+        quality, None, None,
+    )  # fmt: skip
+    one = Frontier(frame, choice)
+    assert one.envelope()["demand_coverage"].tolist() == [0.4, 0.8, 1.0]
+    assert one.chosen()["miss"].tolist() == [0.4]
+    row = tables.thresholds_table([one]).rows[0]
+    assert [cell.text for cell in row] == [
+        "a", "2", "0.00", "2024-01-01", "80.0 %", "40.0 %", "no later dates", "–", "–", "0", "–",
+    ]  # fmt: skip

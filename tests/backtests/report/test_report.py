@@ -1,0 +1,122 @@
+"""The command, and what the page says of runs that lack something."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from backtests.report import data as gathering
+from backtests.report import page, sections
+from backtests.report.data import gather
+from backtests.report.tables import fits_table, headline_table
+from backtests.run_folder import RunFolder, write_json
+from backtests.thresholds import Thresholds
+from tests.backtests.report.conftest import COMPLAINT, FIT, HOSTILE
+from toolkit.cli import app
+from toolkit.errors import ArgumentError, ToolkitError
+
+
+@pytest.fixture(scope="module")
+def data(hostile_run):
+    return gather(hostile_run)
+
+
+def test_the_command_writes_the_page_and_says_where(hostile_run, tmp_path, monkeypatch):
+    from backtests.commands import register  # noqa: PLC0415 - adds commands to the one app
+
+    register(app)
+    out = tmp_path / "page.html"
+    done = CliRunner().invoke(app, ["report", str(hostile_run.path), "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said == {"report": str(out), "bytes": out.stat().st_size, "products": 12}
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path, run):
+    with pytest.raises(ArgumentError, match="not the folder of a backtest"):
+        page.write_report(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps(run.meta))
+    with pytest.raises(ArgumentError, match="holds no finished task"):
+        page.write_report(tmp_path)
+
+
+def test_a_page_that_is_too_large_is_not_written(hostile_run, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "gather", lambda run, database: data)
+    monkeypatch.setattr(page, "MOST_BYTES", 1_000_000)
+    with pytest.raises(ToolkitError, match=r"over 1,000,000"):
+        page.write_report(hostile_run.path, out=tmp_path / "page.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_products_that_do_not_fit_are_left_out_in_turn(data):
+    size = len(page.embedded(page.numbers(data.products[0])))
+    assert page.affordable(data.products, 10**9) == data.products
+    held = page.affordable(data.products, int(2.5 * size))
+    assert 0 < len(held) < len(data.products)
+    assert page.affordable(data.products, -1) == ()
+
+
+def test_the_headline_has_the_scores_of_the_summary(data):
+    table = headline_table(data)
+    titles = [column.title for column in table.columns]
+    assert titles[:2] == ["Version", "Weighted quantile loss, week"]
+    scores = data.scores
+    overall = scores[scores["as_of_date"].isna() & (scores["slice"] == "all")]
+    known = overall[overall["score"] == "weighted_quantile_loss"].set_index("version")["value"]
+    cells = {row[0].text: row[1] for row in table.rows}
+    assert cells.keys() == {"pair_conjugate", HOSTILE}
+    rows = [r for r in data.comparison["differences"] if r["score"] == "weighted_quantile_loss"]
+    assert cells[HOSTILE].sort == rows[0]["value"] == pytest.approx(known[HOSTILE], rel=0.2)
+    assert sum(cell.mark in {"best", "level"} for cell in cells.values()) >= 1
+
+
+def test_the_fit_of_a_version_is_told_with_its_dates(data):
+    (fit,) = data.fits
+    assert (fit.version, fit.fit, fit.pairs, fit.dates) == (HOSTILE, FIT, 321, data.dates)
+    row = fits_table(data.fits).rows[0]
+    assert [cell.text for cell in row if cell.mark == "bad"] == ["1.052", "399", "not converged"]
+    assert row[-1].below == (COMPLAINT,)
+
+
+def test_arviz_draws_what_the_fit_learned(data, hostile_run):
+    (drawing,) = sections.population_drawings(data, hostile_run.fits, sections.styles_of(data))
+    texts = {str(text) for trace in drawing.figure["data"] for text in trace.get("text", ())}
+    assert {"shape", "scale"} <= texts
+    assert drawing.version == HOSTILE
+
+
+def test_what_was_stored_is_used_as_long_as_it_is_current(hostile_run, data, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(hostile_run.path, folder)
+    choice = replace(data.frontiers[0].choice, overall=Thresholds(3, 0.2))
+    write_json(folder / "thresholds.json", {"choices": [choice.to_dict()]})
+    write_json(folder / "comparison.json", {**data.comparison, "notes": ["stored"]})
+    run = RunFolder(folder)
+    assert gathering._choices(run) == [choice]
+    assert gathering._comparison(run)["notes"] == ["stored"]
+    run.task_folders()[0].touch()  # as by a task that was done anew
+    assert gathering._choices(run) == []
+    assert gathering._comparison(run) == data.comparison
+
+
+def test_a_run_of_one_version_has_nothing_to_compare(run, tmp_path):
+    folder = tmp_path / "alone"
+    shutil.copytree(run.path, folder)
+    meta = json.loads((folder / "run.json").read_text())
+    meta["experiment"]["versions"] = meta["experiment"]["versions"][:1]
+    meta["database"] = "/nowhere/orders.duckdb"
+    (folder / "run.json").write_text(json.dumps(meta))
+    scores = pd.read_parquet(folder / "scores.parquet")
+    scores[scores["version"] == "pair_conjugate"].to_parquet(folder / "scores.parquet")
+    data = gather(RunFolder(folder))
+    assert data.comparison is None
+    assert "there is no database" in data.names_problem
+    html = page.render(data, data.products, folder / "fits")
+    assert "There is nothing to compare" in html
+    assert "No version of this run was fitted by sampling" in html
+    assert "Names and weeks before the date are missing" in html
+    assert "Nothing failed." in html
+    assert "★" not in html.split("<tbody>")[1].split("</tbody>")[0]

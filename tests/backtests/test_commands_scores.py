@@ -1,0 +1,92 @@
+"""``toolkit compare`` and ``toolkit thresholds`` on a run's folder."""
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from backtests.comparison import compare
+from backtests.run_folder import RunFolder
+from backtests.thresholds import ThresholdChoice
+from toolkit.cli import main
+
+
+@pytest.fixture
+def folder(run, tmp_path):
+    """A copy of the small backtest, to write into."""
+    return RunFolder(shutil.copytree(run.path, tmp_path / "run")).path
+
+
+@dataclass(frozen=True)
+class Said:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def toolkit(monkeypatch, capsys):
+    """The command line, in this process."""
+
+    def call(*arguments) -> Said:
+        monkeypatch.setattr(sys, "argv", ["toolkit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        return Said(int(exited.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+def test_compares_versions_of_a_run(toolkit, folder):
+    said = toolkit("compare", folder)
+    assert said.returncode == 0, said.stderr
+    assert "Best of each score" in said.stdout
+    assert "log loss of an order within 28 days" in " ".join(said.stdout.split())
+    assert "no difference beyond noise on" in said.stdout
+    assert "Note: The dates hold fewer than two horizons" in said.stdout
+    kept = json.loads((folder / "comparison.json").read_text())
+    assert kept == compare(RunFolder(folder)).to_dict()
+
+
+def test_compares_for_scripts(toolkit, folder):
+    said = toolkit("compare", folder, "other", "pair_conjugate", "--score", "log_loss", "--json")
+    content = json.loads(said.stdout)
+    assert content["versions"] == ["other", "pair_conjugate"]
+    assert [row["score"] for row in content["differences"]] == ["log_loss"]
+    assert not (folder / "comparison.json").exists()  # not all versions and scores
+
+
+def test_chooses_thresholds(toolkit, folder):
+    said = toolkit("thresholds", folder, "--coverage", "0.5")
+    assert said.returncode == 0, said.stderr
+    assert "what thresholds cost and bring" in said.stdout
+    assert "Not verified" in said.stdout
+    kept = json.loads((folder / "thresholds.json").read_text())["choices"]
+    assert [ThresholdChoice.from_dict(choice).version for choice in kept] == [
+        "pair_conjugate",
+        "other",
+    ]
+
+
+def test_chooses_thresholds_for_scripts(toolkit, folder):
+    said = toolkit("thresholds", folder, "--version", "other", "--error", "brier", "--json")
+    (choice,) = json.loads(said.stdout)["choices"]
+    assert choice["rule"]["error"] == "brier"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("compare", "other"), "needs two versions, got other"),
+        (("compare", "other", "new"), "no version new"),
+        (("thresholds", "--error", "wape"), "one of miss"),
+        (("thresholds", "--coverage", "80"), "from 0 to 1, got 80"),
+    ],
+)
+def test_says_what_is_allowed(toolkit, run, arguments, message):
+    command, *rest = arguments
+    said = toolkit(command, run.path, *rest)
+    assert said.returncode == 2
+    assert message in said.stderr

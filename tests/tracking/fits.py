@@ -1,0 +1,29 @@
+"""Fits that no sampler made, quickly: as good as any to be saved, registered and loaded."""
+
+import models.rhythm
+from models.parts.posterior_file import Card, digest
+from models.parts.rhythm_version import FittedRhythm
+from tests.models.test_weekly_paths import ONE, OTHER, fitted
+
+COMPLAINT = "bulk ESS of decline is 41, below 400"
+
+
+def rhythm_fit(shift: float = 0.0, complaints: tuple[str, ...] = ()) -> FittedRhythm:
+    """``rhythm`` with two draws of its population; another ``shift`` is another version."""
+    known = fitted(ONE, OTHER).arrays
+    arrays = known | {"decline": known["decline"] + shift}
+    formulas = models.rhythm.MODEL.formulas
+    card = Card(
+        model="rhythm",
+        formulas=formulas,
+        version=digest(formulas, arrays),
+        as_of_date="2022-06-06",
+        pairs=400,
+        seed=5,
+        description="The model card.",
+        settings={"draws": 1000, "chains": 4, "pairs": None},
+        diagnostics={"r_hat": 1.003, "r_hat_worst": "decline", "divergences": 0},
+        complaints=list(complaints),
+        checks=[{"name": "orders", "p": 0.4}],
+    )
+    return FittedRhythm.of(card, arrays)

@@ -1,0 +1,70 @@
+"""Processes that race or are killed, forked from one that has imported MLflow before.
+
+They are as real as any, begin within a millisecond of each other, and cost no import of their own.
+"""
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+
+from sqlalchemy import event
+
+from toolkit.tracking.store import Store, open_store
+
+warnings.filterwarnings("ignore", "This process .* is multi-threaded")  # its threads are idle
+
+
+def at_once(*works: Callable[..., object], opened: bool = False) -> None:
+    """Do each work in a process of its own, all let go together, and print what it returns.
+
+    ``opened``: the works take the store, which each process has opened by then.
+    """
+    held, gate = os.pipe()
+    told, tell = os.pipe()
+    children = []
+    for work in works:
+        child = os.fork()
+        if not child:
+            os.close(gate)
+            given = (open_store(),) if opened else ()
+            os.write(tell, b".")
+            os.read(held, 1)  # ends when the parent closes the gate
+            print(work(*given), flush=True)
+            os._exit(0)
+        children.append(child)
+    for _ in children:
+        os.read(told, 1)
+    os.close(gate)
+    for child in children:
+        if _exit_code(child):
+            sys.exit("a process failed")
+
+
+def killed(commits: list[int], work: Callable[[Store], object]) -> None:
+    """Do the work in a process that dies before its n-th commit, for each n; print how it ended."""
+    for number in commits:
+        child = os.fork()
+        if not child:
+            work(_deadly(open_store(), number))
+            os._exit(0)
+        print(_exit_code(child), flush=True)
+
+
+def _exit_code(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _deadly(store: Store, number: int) -> Store:
+    """The store, whose ``number``-th commit kills the process just before it is made."""
+    commits: list[object] = []
+
+    def count(conn: object) -> None:
+        commits.append(conn)
+        if len(commits) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for client in (store.client._tracking_client, store.client._get_registry_client()):
+        event.listen(client.store.engine, "commit", count)
+    return store

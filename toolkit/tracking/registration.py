@@ -1,0 +1,187 @@
+"""Making a fit a version of the registered model ``inter-order``: data and three lines of code."""
+
+import json
+import tempfile
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from toolkit.errors import ModelError
+from toolkit.fits import CARD_FILE
+from toolkit.model import FittedModel, find_model
+from toolkit.tracking.pyfunc import save_model
+from toolkit.tracking.registry import FIT_TAG, REGISTERED_MODEL, ModelVersionRef, find, versions
+from toolkit.tracking.runs import KEY_TAG, Scalar, log_values, search
+from toolkit.tracking.serving import FIT, MODEL, SIGNATURE
+from toolkit.tracking.store import Store
+
+PACKAGE = "model"
+"""The folder of a fit's run that holds what MLflow loads."""
+
+CODE = Path(__file__).with_name("served_model.py")
+LONGEST_TAG = 5_000
+_DISTRIBUTION = "interorder-toolkit"
+_TOLD_ELSEWHERE = ("settings", "diagnostics", "checks", "complaints", "description")
+
+
+def register_fit(
+    store: Store, fit: FittedModel | Path, *, data: Mapping[str, Scalar] | None = None
+) -> ModelVersionRef:
+    """The version of ``inter-order`` that ``fit``, or the one saved in a folder, is.
+
+    Made if there is none; the same fit is registered once, whoever else does it at the time, and
+    a kill in the middle leaves nothing in the way of the next call. A fit with complaints is
+    registered as unfit. ``data`` is the fingerprint of the data it was fitted to, if known.
+    Raises ``TrackingError`` where the store does not take it, ``ModelError`` for a folder that
+    holds no fit.
+    """
+    fitted = load_saved(fit) if isinstance(fit, Path) else fit
+    name = f"{fitted.name}@{fitted.version}"
+    with tempfile.TemporaryDirectory() as scratch, store.errors():
+        saved = Path(scratch) / FIT
+        saved.mkdir()
+        fitted.save(saved)
+        card = _card(saved)
+        tags = _tags(fitted, card, data or {})
+        with store.alone():
+            number = _number_of(store, name)
+            if number is None:
+                package = _package(fitted, saved, Path(scratch) / PACKAGE)
+                number = _registered(store, name, card, tags, package)
+        _add_tags(store, number, tags)
+    return find(store, str(number))
+
+
+def load_saved(folder: Path) -> FittedModel:
+    """The fitted model that ``save`` wrote into ``folder``; ``ModelError`` if it wrote none."""
+    for file in sorted(folder.glob("*.json")):
+        content = json.loads(file.read_text())
+        if isinstance(content, dict) and isinstance(content.get("model"), str):
+            return find_model(content["model"]).load(folder)
+    raise ModelError(f"{folder} does not hold a saved fit")
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """What the fit says of itself; nothing of a model that needs no fit."""
+    path = folder / CARD_FILE
+    card: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return card
+
+
+def _tags(
+    fitted: FittedModel, card: Mapping[str, Any], data: Mapping[str, Scalar]
+) -> dict[str, str]:
+    """What is said of a version without opening it."""
+    told = {f"data.{name}": str(value) for name, value in data.items()}
+    if "as_of_date" in card:
+        told["as_of_date"] = str(card["as_of_date"])
+    if fitted.complaints:
+        told["complaints"] = "\n".join(fitted.complaints)[:LONGEST_TAG]
+    return {
+        FIT_TAG: f"{fitted.name}@{fitted.version}",
+        "model": fitted.name,
+        "version": fitted.version,
+        "converged": "false" if fitted.complaints else "true",
+        **told,
+    }
+
+
+def _package(fitted: FittedModel, saved: Path, folder: Path) -> Path:
+    """What MLflow loads: a module that is three lines, the fit's files, what has to be there."""
+    with warnings.catch_warnings():
+        # With an example MLflow would predict it, and models compile when they first predict.
+        warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
+        save_model(
+            folder,
+            python_model=str(CODE),
+            artifacts={FIT: str(saved)},
+            model_config={MODEL: fitted.name},
+            signature=SIGNATURE,
+            pip_requirements=[
+                f"{name}=={installed(name)}" for name in (_DISTRIBUTION, "mlflow", "pandas")
+            ],
+            metadata={FIT_TAG: f"{fitted.name}@{fitted.version}"},
+        )
+    return folder
+
+
+def _registered(
+    store: Store, name: str, card: Mapping[str, Any], tags: Mapping[str, str], package: Path
+) -> int:
+    """Log the fit's run, put the package into it, make it a version; its number.
+
+    The version comes last and at once, so it is whole if it is there.
+    """
+    experiment_id = store.experiment_id(REGISTERED_MODEL)
+    run = _run(store, experiment_id, name, tags)
+    numbers = {k: v for k, v in card.get("diagnostics", {}).items() if _is_number(v)}
+    params = {**card.get("settings", {}), **_facts(card)}
+    log_values(store, run.info.run_id, params, numbers, tags, run.info.start_time)
+    store.artifacts(run.info.artifact_uri).log_artifacts(str(package), PACKAGE)
+    store.client.set_terminated(run.info.run_id)
+    _make_registered_model(store)
+    store.client.create_model_version(
+        REGISTERED_MODEL,
+        source=f"{run.info.artifact_uri}/{PACKAGE}",
+        run_id=run.info.run_id,
+        tags=dict(tags),
+        description=name,
+    )
+    number = _number_of(store, name)
+    if number is None:
+        raise MlflowException(f"{name} was registered, and is not there")
+    return number
+
+
+def _run(store: Store, experiment_id: str, name: str, tags: Mapping[str, str]) -> Run:
+    """The run of a fit; there already if an earlier call was cut short."""
+    found = list(search(store, experiment_id, f"tags.`{KEY_TAG}` = '{name}'"))
+    if found:
+        return min(found, key=lambda run: (run.info.start_time, run.info.run_id))
+    own = {**tags, KEY_TAG: name, "mlflow.source.name": "toolkit register"}
+    return store.client.create_run(experiment_id, tags=own, run_name=name)
+
+
+def _make_registered_model(store: Store) -> None:
+    try:
+        store.client.create_registered_model(
+            REGISTERED_MODEL, description="Inter-order forecasts: a version is a fit."
+        )
+    except MlflowException as exc:
+        if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _number_of(store: Store, name: str) -> int | None:
+    """The version that is the fit called ``name``.
+
+    Of several, which two writers to a server may have made at once, the first stays.
+    """
+    numbers = [ref.number for ref in versions(store) if ref.fit == name]
+    for number in numbers[1:]:
+        store.client.delete_model_version(REGISTERED_MODEL, str(number))
+    return numbers[0] if numbers else None
+
+
+def _add_tags(store: Store, number: int, tags: Mapping[str, str]) -> None:
+    """What was not known when the version was registered."""
+    there = find(store, str(number)).tags
+    for name in tags.keys() - there.keys():
+        store.client.set_model_version_tag(REGISTERED_MODEL, str(number), name, tags[name])
+
+
+def _facts(card: Mapping[str, Any]) -> dict[str, Scalar]:
+    return {
+        name: value
+        for name, value in card.items()
+        if name not in _TOLD_ELSEWHERE and isinstance(value, str | int | float | bool)
+    }
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,243 @@
+"""The registered model ``inter-order``: its versions, their aliases and thresholds.
+
+A version of it is a fit, of whatever model. What is named ``NAME@VERSION`` on the command line
+(``rhythm@1-0c24ce95``) is found by that name here, too.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from toolkit.errors import TrackingError
+from toolkit.model import FittedModel, find_model
+from toolkit.tracking.store import Store, masked
+
+REGISTERED_MODEL = "inter-order"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+FIT_TAG = "fit"
+THRESHOLDS_TAG = "thresholds"
+FIT_FOLDER = "artifacts/fit"
+"""Where a version's artefacts hold what ``FittedModel.save`` wrote."""
+
+SHORT = 5_000
+"""So many characters of thresholds are shown beside the version itself."""
+
+_PER_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersionRef:
+    """A version of ``inter-order``: its number, and the fit it is."""
+
+    number: int
+    model: str
+    version: str
+    run_id: str
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str] = field(repr=False)
+
+    @property
+    def fit(self) -> str:
+        """``NAME@VERSION`` of the fit."""
+        return f"{self.model}@{self.version}"
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What speaks against using it; none for a fit that has converged."""
+        return tuple(self.tags.get("complaints", "").splitlines())
+
+    @property
+    def converged(self) -> bool:
+        """Whether it may be used without a second thought; an unfit version may not."""
+        return self.tags.get("converged") == "true"
+
+    @property
+    def as_of_date(self) -> str | None:
+        """What it was fitted to was known before this date; None of what needs no fit."""
+        return self.tags.get("as_of_date")
+
+    @property
+    def uri(self) -> str:
+        """What ``mlflow.pyfunc.load_model`` takes."""
+        return f"models:/{REGISTERED_MODEL}/{self.number}"
+
+    def __str__(self) -> str:
+        """``inter-order version 3 (rhythm@1-0c24ce95)``."""
+        return f"{REGISTERED_MODEL} version {self.number} ({self.fit})"
+
+
+def versions(store: Store) -> list[ModelVersionRef]:
+    """All registered versions, oldest first; none where nothing was registered."""
+    with store.errors():
+        named = aliases(store)
+        found: list[ModelVersion] = []
+        token = None
+        while True:
+            page = store.client.search_model_versions(
+                f"name = '{REGISTERED_MODEL}'", max_results=_PER_PAGE, page_token=token
+            )
+            found += page
+            token = page.token
+            if not token:
+                break
+    return sorted((_ref(version, named) for version in found), key=lambda ref: ref.number)
+
+
+def find(store: Store, reference: str) -> ModelVersionRef:
+    """The version meant by ``reference``; ``TrackingError`` says what there is.
+
+    ``champion`` or ``inter-order@champion``: by alias. ``3`` or ``inter-order@3``: by number.
+    ``rhythm@1-0c24ce95``: by fit. ``rhythm``: the latest of the model.
+    """
+    known = versions(store)
+    if not known:
+        raise TrackingError(
+            f"{masked(store.uri)} holds no version of {REGISTERED_MODEL}: "
+            "`toolkit register NAME` registers a fit"
+        )
+    name = reference.removeprefix(f"{REGISTERED_MODEL}@").removeprefix("@")
+    matching = [
+        ref
+        for ref in known
+        if name in (*ref.aliases, str(ref.number), ref.version, ref.fit, ref.model)
+    ]
+    if not matching:
+        listed = ", ".join(_described(ref) for ref in known[-10:])
+        raise TrackingError(
+            f"{masked(store.uri)} holds no version {reference!r} of {REGISTERED_MODEL}; "
+            f"it holds {listed}"
+        )
+    return matching[-1]
+
+
+def load_registered(store: Store, reference: str | ModelVersionRef) -> FittedModel:
+    """The fitted model behind a reference, as ``find`` takes it.
+
+    Raises ``TrackingError`` if it is not there, or its files are not; ``ModelError`` if the
+    installed models cannot use them.
+    """
+    ref = find(store, reference) if isinstance(reference, str) else reference
+    with tempfile.TemporaryDirectory() as folder:
+        with store.errors():
+            uri = store.client.get_model_version_download_uri(REGISTERED_MODEL, str(ref.number))
+            # A local store's files are read where they are.
+            target = None if store.file else folder
+            path = store.artifacts(uri).download_artifacts(FIT_FOLDER, target)
+        return find_model(ref.model).load(Path(path))
+
+
+def aliases(store: Store) -> dict[str, int]:
+    """Which version each alias names; none where nothing was registered."""
+    with store.errors():
+        try:
+            model = store.client.get_registered_model(REGISTERED_MODEL)
+        except MlflowException as exc:
+            if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return {}
+    return {alias: int(number) for alias, number in model.aliases.items()}
+
+
+def set_alias(store: Store, alias: str, reference: str) -> ModelVersionRef:
+    """Let ``alias`` name the version meant by ``reference``, whatever it named before."""
+    ref = find(store, reference)
+    move_aliases(store, {alias: ref.number}, expected={})
+    return find(store, str(ref.number))
+
+
+def move_aliases(
+    store: Store, moves: Mapping[str, int | None], expected: Mapping[str, int | None]
+) -> None:
+    """Let aliases name other versions (None: none), in the order given, if nobody was faster.
+
+    ``expected`` is what the caller saw when it decided; where an alias no longer names that,
+    nothing moves and ``TrackingError`` says so. In a local store, of two callers at once one
+    moves. A server has no such lock: there the aliases are read again afterwards. A kill in the
+    middle leaves the first moves made: name the alias that matters last.
+    """
+    with store.errors(), store.alone():
+        _demand(aliases(store), expected)
+        for alias, number in moves.items():
+            if number is None:
+                store.client.delete_registered_model_alias(REGISTERED_MODEL, alias)
+            else:
+                store.client.set_registered_model_alias(REGISTERED_MODEL, alias, str(number))
+        if store.file is None:
+            _demand(aliases(store), moves)
+
+
+def attach_thresholds(
+    store: Store, reference: str | ModelVersionRef, thresholds: Mapping[str, Any]
+) -> ModelVersionRef:
+    """Keep ``thresholds`` (anything JSON takes) with a version, in place of those it had.
+
+    The document is a file among the artefacts of the fit's run; the version's tag names it, with
+    its digest, so that a version has the old ones or the new ones and never a half of them.
+    """
+    ref = find(store, reference) if isinstance(reference, str) else reference
+    text = json.dumps(thresholds, sort_keys=True, ensure_ascii=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    name = f"thresholds-{digest[:8]}.json"
+    tag: dict[str, Any] = {"file": name, "sha256": digest}
+    if len(text) <= SHORT:
+        tag["thresholds"] = thresholds
+    with store.errors(), tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / name).write_text(text, encoding="utf-8")
+        store.artifacts(_run_uri(store, ref)).log_artifact(str(Path(folder) / name))
+        store.client.set_model_version_tag(
+            REGISTERED_MODEL, str(ref.number), THRESHOLDS_TAG, json.dumps(tag, ensure_ascii=False)
+        )
+    return find(store, str(ref.number))
+
+
+def thresholds_of(store: Store, ref: ModelVersionRef) -> dict[str, Any] | None:
+    """The thresholds attached to a version; None if there are none.
+
+    Raises ``TrackingError`` if the file is gone, or is not the one that was attached.
+    """
+    if THRESHOLDS_TAG not in ref.tags:
+        return None
+    tag = json.loads(ref.tags[THRESHOLDS_TAG])
+    with store.errors(), tempfile.TemporaryDirectory() as folder:
+        target = None if store.file else folder
+        path = store.artifacts(_run_uri(store, ref)).download_artifacts(tag["file"], target)
+        content = Path(path).read_bytes()
+    if hashlib.sha256(content).hexdigest() != tag["sha256"]:
+        raise TrackingError(f"{path} does not hold the thresholds attached to {ref}")
+    thresholds: dict[str, Any] = json.loads(content)
+    return thresholds
+
+
+def _ref(version: ModelVersion, named: Mapping[str, int]) -> ModelVersionRef:
+    number = int(version.version)
+    model, _, fit = version.tags.get(FIT_TAG, "").partition("@")
+    own = tuple(sorted(alias for alias, of in named.items() if of == number))
+    return ModelVersionRef(number, model, fit, version.run_id or "", own, dict(version.tags))
+
+
+def _described(ref: ModelVersionRef) -> str:
+    return f"{ref.number} ({', '.join((ref.fit, *ref.aliases))})"
+
+
+def _run_uri(store: Store, ref: ModelVersionRef) -> str:
+    return str(store.client.get_run(ref.run_id).info.artifact_uri)
+
+
+def _demand(now: Mapping[str, int], wanted: Mapping[str, int | None]) -> None:
+    for alias, number in wanted.items():
+        if now.get(alias) != number:
+            raise TrackingError(
+                f"{REGISTERED_MODEL}@{alias} names {_number(now.get(alias))} by now, "
+                f"not {_number(number)}: somebody else has moved it"
+            )
+
+
+def _number(number: int | None) -> str:
+    return "nothing" if number is None else f"version {number}"

@@ -1,0 +1,160 @@
+"""A registered version as MLflow serves it: order lines in, the tables of ``toolkit predict`` out.
+
+model = mlflow.pyfunc.load_model("models:/inter-order@champion")
+pairs = model.predict(orders, params={"as_of_date": "2017-10-02", "table": "pairs"})
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from toolkit.engine.arguments import MAX_WEEKS, check_whole, parse_date
+from toolkit.engine.discovery import discover
+from toolkit.engine.patterns import PatternAnalyzer
+from toolkit.engine.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
+from toolkit.errors import ArgumentError, PredictionError
+from toolkit.model import FittedModel, find_model
+from toolkit.predict_tables import NUMBERS_PER_CHUNK, pairs_frame, product_weeks_frame
+from toolkit.sources.base import OrderSource
+from toolkit.sources.embedded import create_tables, fill_tables
+from toolkit.sources.sql import as_source
+from toolkit.tracking.pyfunc import PythonModel, PythonModelContext
+from toolkit.types import FailedPair
+
+logger = logging.getLogger(__name__)
+
+FIT = "fit"
+MODEL = "model"
+FRAMES = {"product_weeks": product_weeks_frame, "pairs": pairs_frame}
+KEYS = ("customer_id", "product_id", "order_date")
+
+SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(DataType.long, "customer_id"),
+            ColSpec(DataType.long, "product_id"),
+            ColSpec(DataType.datetime, "order_date"),
+            # A double would refuse a column of whole numbers.
+            ColSpec(AnyType(), "quantity"),
+        ]
+    ),
+    params=ParamSchema(
+        [
+            ParamSpec("as_of_date", DataType.string, None),
+            ParamSpec("weeks", DataType.long, 12),
+            ParamSpec("draws", DataType.long, DEFAULT_DRAWS),
+            ParamSpec("seed", DataType.long, DEFAULT_SEED),
+            ParamSpec("table", DataType.string, "product_weeks"),
+        ]
+    ),
+)
+"""A row is an order line or an order event; those of a day are added up, returns netted.
+
+``as_of_date`` is today if it is not given; rows at or after it are not looked at. ``table``:
+``product_weeks`` or ``pairs``.
+"""
+
+
+class InterOrderModel(PythonModel):
+    """Loads the fit beside it, and predicts."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the fit's parameters; ``ModelError`` where the installed models cannot."""
+        config: Mapping[str, Any] = context.model_config
+        self.fitted = find_model(config[MODEL]).load(Path(context.artifacts[FIT]))
+
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """One of the two tables, see ``SIGNATURE``."""
+        return predict_table(self.fitted, model_input, **(params or {}))
+
+
+def predict_table(
+    fitted: FittedModel,
+    orders: pd.DataFrame,
+    *,
+    as_of_date: str | None = None,
+    weeks: int = 12,
+    draws: int = DEFAULT_DRAWS,
+    seed: int = DEFAULT_SEED,
+    table: str = "product_weeks",
+) -> pd.DataFrame:
+    """What ``toolkit predict`` writes of a database with these ``orders``, to the last digit.
+
+    Raises ``ArgumentError`` for an argument or a column that is not what it should be,
+    ``PredictionError`` where there is nothing before the date or the model fails.
+    """
+    if table not in FRAMES:
+        raise ArgumentError(f"table has to be one of {', '.join(FRAMES)}, got {table!r}")
+    predictor = CustomerPredictor(
+        model=fitted,
+        weeks=check_whole("weeks", weeks, 1, MAX_WEEKS),
+        draws=check_whole("draws", draws, 1),
+        seed=check_whole("seed", seed, 0),
+    )
+    as_of = parse_date(as_of_date)
+    with orders_source(orders) as source:
+        analyzer = PatternAnalyzer(source, fitted.reads_customer_days)
+        patterns, failed = analyzer.analyze(discover(source, as_of, None))
+    _warn(failed)
+    if not len(patterns):
+        raise PredictionError(f"the orders hold none before {as_of}")
+    frames = []
+    for mask in patterns.split(max(1, NUMBERS_PER_CHUNK // (weeks * draws))):
+        predictions, failed = predictor.predict(patterns.select(mask))
+        _warn(failed)
+        frames.append(FRAMES[table](predictions))
+    return pd.concat(frames, ignore_index=True)
+
+
+@contextmanager
+def orders_source(orders: pd.DataFrame) -> Iterator[OrderSource]:
+    """A source that holds ``orders``: read by the queries that read any database."""
+    _check(orders)
+    with duckdb.connect() as conn:
+        conn.register("given", orders[[*KEYS, "quantity"]])
+        conn.execute(
+            "CREATE TEMP VIEW lines AS SELECT row_number() OVER () AS order_id, customer_id,"
+            " product_id, CAST(order_date AS TIMESTAMP) AS ordered_at,"
+            " CAST(quantity AS DOUBLE) AS quantity, NULL AS unit_price FROM given"
+        )
+        for name in ("product", "customer"):
+            conn.execute(
+                f"CREATE TEMP VIEW {name}s AS SELECT DISTINCT {name}_id, NULL AS name FROM given"
+            )
+        create_tables(conn)
+        fill_tables(conn, "lines", "products", "customers")
+        yield as_source(conn)
+
+
+def _check(orders: pd.DataFrame) -> None:
+    missing = [name for name in (*KEYS, "quantity") if name not in orders]
+    if missing:
+        raise ArgumentError(f"the orders have no column {', '.join(missing)}")
+    empty = {name: int(orders[name].isna().sum()) for name in KEYS}
+    told = [f"{rows:,} rows without {name}" for name, rows in empty.items() if rows]
+    quantity = orders["quantity"].dtype
+    if not is_numeric_dtype(quantity) or is_bool_dtype(quantity):
+        told.append(f"quantities of type {quantity}, which are no numbers")
+    if told:
+        raise ArgumentError(f"the orders have {' and '.join(told)}")
+
+
+def _warn(failed: tuple[FailedPair, ...]) -> None:
+    for pair in failed:
+        logger.warning(
+            "Left out customer %d of product %d: %s",
+            pair.customer_id, pair.product_id, pair.reason,
+        )  # fmt: skip
