@@ -83,7 +83,6 @@ BAD = {
     "a bad password": (["check"], {"TOOLKIT_MSSQL_PASSWORD": "wr0ng"}, "no such database (18456)"),
     "no password": (["check"], {"TOOLKIT_MSSQL_PASSWORD": ""}, "password: is missing"),
     "an unknown database": (["check"], {"TOOLKIT_MSSQL_DATABASE": "X"}, "no such database"),
-    "a port where nobody is": (["check"], {"TOOLKIT_MSSQL_PORT": "1"}, "no server answers"),
     "encryption that is not there": (
         ["import", "--db", "o.duckdb"],
         {"TOOLKIT_MSSQL_ENCRYPTION": "require"},
@@ -105,6 +104,13 @@ def test_what_is_wrong_is_said_without_a_traceback(run, tmp_path, arguments, cha
     assert "wr0ng" not in done.stderr + done.stdout
     assert PASSWORD not in done.stderr + done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_is_away_is_no_wrong_call(run):
+    done = run("check", "--mssql", TOOLKIT_MSSQL_PORT="1")
+    assert done.returncode == 1
+    assert "no server answers at this address (20009), 4 times" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_neither_source_is_refused(run):

@@ -19,6 +19,7 @@ from toolkit.errors import (
     ArgumentError,
     ModelError,
     PredictionError,
+    SourceError,
     ToolkitError,
     TrackingError,
 )
@@ -74,7 +75,9 @@ def main() -> None:
 
 
 def _unavailable(exc: ToolkitError) -> bool:
-    """Whether nothing was wrong with the call itself: the store was locked or away."""
+    """Whether nothing was wrong with the call itself: a store or a server was busy or away."""
+    if isinstance(exc, SourceError):
+        return exc.transient
     return isinstance(exc, TrackingError) and exc.unavailable
 
 

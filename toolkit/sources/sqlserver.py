@@ -11,10 +11,10 @@ from contextlib import closing, contextmanager, suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from toolkit.errors import ArgumentError, SourceError
+from toolkit.errors import ArgumentError
 from toolkit.sources.dialects import Column, Cursor, DbApiDialect, Parameters
 from toolkit.sources.names import PLAIN_NAMES, Names
-from toolkit.sources.sqlserver_faults import PATIENCE, LostRowsError, Patience, fault_of, persist
+from toolkit.sources.sqlserver_faults import PATIENCE, LostRowsError, Patience, persist
 from toolkit.sources.sqlserver_settings import SqlServerSettings
 
 if TYPE_CHECKING:
@@ -145,15 +145,12 @@ def connect(
     """
     _driver()
     with closing(SqlServerConnection(settings)) as connection:
-        try:
-            persist(str(settings), lambda: connection.cursor().close(), patience)
-        except SourceError as exc:
-            fault = fault_of(exc.__cause__ or exc)
-            raise SourceError(
-                f"cannot connect to {settings}: {fault}",
-                number=exc.number,
-                transient=exc.transient,
-            ) from exc
+        persist(
+            str(settings),
+            lambda: connection.cursor().close(),
+            patience,
+            headline="cannot connect to {}",
+        )
         yield connection
 
 

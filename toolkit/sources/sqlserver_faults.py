@@ -137,12 +137,16 @@ def fault_of(exc: BaseException) -> Fault:
 
 
 def persist[T](
-    subject: str, work: Callable[[], T], patience: Patience = PATIENCE, renewed: bool = True
+    subject: str,
+    work: Callable[[], T],
+    patience: Patience = PATIENCE,
+    renewed: bool = True,
+    headline: str = "{} could not be read",
 ) -> T:
     """``work()``, again after a failure that may pass; it must begin anew each time.
 
     ``renewed``: whether work after a dead connection gets a fresh one. Raises ``SourceError``
-    with the number of the last failure.
+    with the number of the last failure; ``headline``, about the subject, begins its message.
     """
     begun = time.monotonic()
     for attempt in count(1):
@@ -157,16 +161,16 @@ def persist[T](
             elapsed = time.monotonic() - begun
             pause = patience.pause(attempt, elapsed)
             if pause is None or not fault.transient or (fault.dead and not renewed):
-                raise _error(subject, fault, attempt, elapsed) from exc
+                raise _error(headline.format(subject), fault, attempt, elapsed) from exc
             logger.warning("%s: %s; trying again in %.1f s", subject, fault, pause)
         time.sleep(pause)
     raise AssertionError("unreachable")
 
 
-def _error(subject: str, fault: Fault, attempts: int, elapsed_seconds: float) -> SourceError:
+def _error(headline: str, fault: Fault, attempts: int, elapsed_seconds: float) -> SourceError:
     tried = "" if attempts == 1 else f", {attempts} times in {elapsed_seconds:.1f} s"
     return SourceError(
-        f"{subject} could not be read: {fault}{tried}",
+        f"{headline}: {fault}{tried}",
         number=fault.number,
         transient=fault.transient,
     )
