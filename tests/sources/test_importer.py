@@ -119,12 +119,13 @@ def test_times_with_a_zone_become_utc(folder, target):
     assert ordered_at(target) == ZONED
 
 
-def test_a_zoned_parquet_column_becomes_utc(folder, target, monkeypatch):
+@pytest.mark.parametrize("unit", ["us", "ns"])
+def test_a_zoned_parquet_column_becomes_utc(folder, target, monkeypatch, unit):
     path = folder / "order_lines.parquet"
     frame = pd.read_csv(folder / "order_lines.csv").assign(
         ordered_at=pd.to_datetime(ZONED, utc=True)
     )
-    frame["ordered_at"] = frame.ordered_at.dt.tz_convert("Asia/Tokyo")
+    frame["ordered_at"] = frame.ordered_at.dt.tz_convert("Asia/Tokyo").dt.as_unit(unit)
     frame.to_parquet(path, index=False)
     (folder / "order_lines.csv").unlink()
     monkeypatch.setenv("TZ", "America/New_York")

@@ -62,7 +62,7 @@ LAYOUT: Mapping[str, Mapping[str, Kind]] = {
 
 _FORMATS = (".parquet", ".csv")
 _DELIMITERS = (",", ";", "\t", "|")
-_TYPED_BY_THE_FILE = "TIMESTAMP WITH TIME ZONE"
+_ZONED_TYPES = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")  # of micro- and nanoseconds
 _HAS_ZONE = r":[0-9.:]+\s*([+-][0-9:]+|[A-Za-z][A-Za-z_/]*)\s*$"
 
 
@@ -155,7 +155,7 @@ def _view(table: str, file: _File, usable: Iterable[str]) -> str:
 def _has_zone(raw: str, type_: str) -> str:
     if type_ == "VARCHAR":
         return f"regexp_matches({raw}, '{_HAS_ZONE}')"
-    return str(type_ == _TYPED_BY_THE_FILE)
+    return str(type_ in _ZONED_TYPES)
 
 
 def _read_parquet(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> _File:
