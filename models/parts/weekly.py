@@ -189,5 +189,6 @@ def weekly_likelihood(
         by_kappa += _slopes(n, weeks, least, most, work)
         for i in range(n):
             by_eta[start + i], by_dip[start + i] = work[BY_ETA + i], work[BY_DIP + i]
+        for i in range(n):  # a loop of its own: its order may not hang on where the arrays lie
             by_sigma += work[BY_SIGMA + i]
     return value, by_sigma, by_kappa

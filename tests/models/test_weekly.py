@@ -120,3 +120,15 @@ def test_long_and_hopeless_histories_stay_finite():
         value, by = evaluate(rows | {"eta": np.full(2, eta)})
         assert np.isfinite(value)
         assert all(np.all(np.isfinite(d)) for d in by.values())
+
+
+def test_sums_are_the_same_to_the_bit_wherever_the_arrays_lie():
+    """Or a fit would depend on what was in memory before it."""
+    rows, rng, found = some_rows(), np.random.default_rng(4), set()
+    kept = []
+    for _ in range(60):
+        kept.append(np.empty(int(rng.integers(1, 4000))))
+        moved = {n: np.array(v) if isinstance(v, np.ndarray) else v for n, v in rows.items()}
+        value, by = evaluate(moved)
+        found.add((value, *(np.asarray(by[name]).tobytes() for name in by)))
+    assert len(found) == 1
