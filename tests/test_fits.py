@@ -81,7 +81,7 @@ def test_the_saved_version_predicts(place, fitted):
         (("predict", "lapse_gamma"), "lapse_gamma has not been fitted in fits"),
         (("predict", "pooled_gamma@1-0"), "fits holds no version '1-0' of pooled_gamma; it holds"),
         (("fit", "pair_conjugate"), "pair_conjugate needs no fit"),
-        (("fit", "nothing"), "unknown model 'nothing'; known models: lapse_gamma, pair_"),
+        (("fit", "nothing"), "unknown model 'nothing'; known models: adida, auto_ets, "),
         (("fit", "pooled_gamma", "--chains", "1"), "chains has to be a whole number"),
     ],
 )

@@ -56,6 +56,7 @@ def test_every_block_runs_in_order(clone, environment):
     assert "pooled_gamma/pairs.parquet" in ran[2]
     png = (clone / "demo" / "weekly_demand.png").read_bytes()
     assert png.startswith(b"\x89PNG")
-    assert "q50" in ran[3]
+    assert "is better" in ran[3]
+    assert "q50" in ran[4]
     for folder in ("predictions", "predictions/pooled_gamma"):
         assert (clone / folder / "pairs.parquet").exists()

@@ -119,6 +119,10 @@ def _lasting_ctrl_c() -> Iterator[None]:
     previous = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
+    except Exception as exc:  # the compiler may make an error of its own of the interrupt
+        if seen:
+            raise KeyboardInterrupt from exc
+        raise
     finally:
         signal.signal(signal.SIGINT, previous)
     if seen:
