@@ -104,29 +104,24 @@ def draw_prior(model: pm.Model, draws: int, seed: int) -> dict[str, NDArray[Any]
 
 @contextmanager
 def _lasting_ctrl_c() -> Iterator[None]:
-    """Raise a Ctrl-C again at the end: inside the compiler's callbacks it would be lost."""
+    """A Ctrl-C waits for the end: raised inside the compiler it is lost, or a crash."""
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return
     seen = False
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def remember(number: int, frame: FrameType | None) -> None:
         nonlocal seen
         seen = True
-        raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGINT, interrupt)
+    previous = signal.signal(signal.SIGINT, remember)
     try:
         yield
-    except Exception as exc:  # the compiler may make an error of its own of the interrupt
-        if seen:
-            raise KeyboardInterrupt from exc
-        raise
     finally:
         signal.signal(signal.SIGINT, previous)
-    if seen:
-        raise KeyboardInterrupt
+        if seen:
+            raise KeyboardInterrupt
 
 
 def _is_inner(name: str) -> bool:
