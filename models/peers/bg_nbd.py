@@ -23,6 +23,7 @@ Sources
     Fader, Hardie & Lee (2005), doi:10.1287/mksc.1040.0098. Fitted by pymc-marketing.
 """
 
+from models.peers.parts.purchase_fit import fit_beta_geo
 from models.peers.parts.purchase_version import PurchaseVersion
 from models.peers.parts.purchases import BetaGeo
 
@@ -30,8 +31,7 @@ MODEL = PurchaseVersion(
     name="bg_nbd",
     formulas="1",
     description=__doc__ or "",
-    library_class="BetaGeoModel",
     population=BetaGeo,
-    optimizer="L-BFGS-B",
+    most_probable=fit_beta_geo,
     pairs=100_000,
 )

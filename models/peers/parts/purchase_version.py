@@ -1,16 +1,15 @@
 """``bg_nbd`` and ``pareto_nbd`` as versions: fitting, predicting, saving."""
 
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from models.parts.posterior_file import Fit, digest, read_fit
 from models.peers.parts.fit import card_of
-from models.peers.parts.optional import need
+from models.peers.parts.purchase_fit import distinct
 from models.peers.parts.purchases import BetaGeo, ParetoNBD, Past
 from models.peers.parts.tables import no_products
 from models.peers.parts.waiting import Wait, knots
@@ -20,7 +19,6 @@ from toolkit.tables import (
     DAYS_PER_WEEK,
     QUANTILES,
     Floats,
-    Ints,
     PairPredictions,
     Patterns,
     Predictions,
@@ -33,7 +31,7 @@ type Population = BetaGeo | ParetoNBD
 
 @dataclass(frozen=True, slots=True)
 class PurchaseVersion:
-    """The model before its fit: a class of pymc-marketing, and what the population is.
+    """The model before its fit: what its population is, and how that is found.
 
     ``pairs``: the fit looks at so many, chosen at random, if it is not told how many.
     """
@@ -41,9 +39,8 @@ class PurchaseVersion:
     name: str
     formulas: str
     description: str
-    library_class: str
-    population: type[BetaGeo] | type[ParetoNBD]
-    optimizer: str
+    population: Callable[..., Population]
+    most_probable: Callable[[Past], Population]
     pairs: int
     levels: ClassVar[tuple[str, ...]] = ("pairs",)
     reads_customer_days: ClassVar[bool] = False
@@ -67,14 +64,13 @@ class PurchaseVersion:
         if wanted < len(rows):
             rows = np.sort(np.random.default_rng(seed).choice(rows, wanted, replace=False))
         used = Past(past.x[rows], past.t_x[rows], past.T[rows])
-        point = most_probable(self.library_class, used, self.optimizer)
-        parameters = np.array([float(point[name]) for name in parameter_names(self.population)])
-        arrays = {"parameters": parameters}
+        population = self.most_probable(used)
+        arrays = {"parameters": np.array(astuple(population))}
         card = card_of(
             self.name, self.formulas, self.description, digest(self.formulas, arrays), patterns,
             len(rows), seed, settings,
         )  # fmt: skip
-        return FittedPurchases(card, arrays, self.population(*parameters.tolist()))
+        return FittedPurchases(card, arrays, population)
 
     def load(self, folder: Path) -> "FittedPurchases":
         """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
@@ -159,32 +155,3 @@ def past_of(patterns: Patterns) -> Past:
     age = -patterns.events.day[patterns.event_offset[:-1]] / DAYS_PER_WEEK
     recency = age - patterns.open_interval / DAYS_PER_WEEK
     return Past(patterns.interval_count.astype(float), np.maximum(recency, 0.0), age)
-
-
-def distinct(past: Past) -> tuple[Past, Ints]:
-    """Each different past once, and which of them is each pair's."""
-    table = np.stack([past.x, past.t_x, past.T], axis=1)
-    rows, pair = np.unique(table, axis=0, return_inverse=True)
-    x, t_x, T = np.ascontiguousarray(rows.T)
-    return Past(x, t_x, T), pair.reshape(-1)
-
-
-def parameter_names(population: type[BetaGeo] | type[ParetoNBD]) -> tuple[str, ...]:
-    """The library's names of the parameters, which are ours."""
-    return tuple(population.__dataclass_fields__)
-
-
-def most_probable(library_class: str, past: Past, optimizer: str) -> Mapping[str, Any]:
-    """The maximum of the posterior of pymc-marketing's model, under its own priors.
-
-    ``optimizer`` is one of scipy's.
-    """
-    columns = {"frequency": past.x, "recency": past.t_x, "T": past.T}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # among the libraries themselves
-        library, pymc, pandas = map(need, ("pymc_marketing.clv", "pymc", "pandas"))
-        model = getattr(library, library_class)()
-        model.build_model(pandas.DataFrame({"customer_id": np.arange(len(past.x)), **columns}))
-        with model.model:
-            point: Mapping[str, Any] = pymc.find_MAP(method=optimizer, progressbar=False)
-    return point

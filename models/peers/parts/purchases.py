@@ -12,6 +12,7 @@ Morrison & Colombo (1987), doi:10.1287/mnsc.33.1.1.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammaln
 
 from toolkit.tables import COUNTS, Floats
 
@@ -105,7 +106,22 @@ class ParetoNBD:
     beta: float
 
     def p_alive(self, past: Past) -> Floats:
-        """P(has not left): 1 / (1 + odds), which are an integral over when it left.
+        """P(has not left)."""
+        p: Floats = 1.0 / (1.0 + np.exp(np.minimum(self._log_odds_left(past), 700.0)))
+        return p
+
+    def log_likelihood(self, past: Past) -> Floats:
+        """Log density of each pair's past: that of one that has not left, over P(has not left)."""
+        r, R, A = self.r, self.r + past.x, self.alpha + past.T
+        stayed = (
+            gammaln(R) - gammaln(r) + r * np.log(self.alpha) - R * np.log(A)
+            - self.s * np.log1p(past.T / self.beta)
+        )  # fmt: skip
+        log_density: Floats = stayed + np.logaddexp(0.0, self._log_odds_left(past))
+        return log_density
+
+    def _log_odds_left(self, past: Past) -> Floats:
+        """Log of P(has left) / P(has not left): an integral over when it left.
 
         ∫ from t_x to T of ((α + T) / (α + u))^R s (β + T)^s / (β + u)^(s + 1) du, over
         v = log((α + u) / (α + t_x)); beyond R v = ``FAR`` nothing is left of it.
@@ -120,9 +136,8 @@ class ParetoNBD:
             density = (1.0 - R) * v - (self.s + 1) * np.log(later / (self.beta + past.T))
             total += weight * length * np.exp(density)
         with np.errstate(divide="ignore"):  # T = t_x: no time to leave in
-            odds = np.log(total * self.s * start / (self.beta + past.T)) + R * span
-        p: Floats = 1.0 / (1.0 + np.exp(np.minimum(odds, 700.0)))
-        return p
+            odds: Floats = np.log(total * self.s * start / (self.beta + past.T)) + R * span
+        return odds
 
     def p_order(self, past: Past, t: Floats) -> Floats:
         """P(an order within each of the ascending times ``t``), for one that has not left.

@@ -1,6 +1,7 @@
 """BG/NBD and Pareto/NBD: our formulas against the library's, and against simulated pairs."""
 
 import warnings
+from dataclasses import asdict, replace
 from importlib import import_module
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import xarray as xr
 
 from models.peers import bg_nbd
-from models.peers.parts.purchase_version import distinct, past_of
+from models.peers.parts.purchase_fit import distinct, fit_pareto_nbd, log_posterior
+from models.peers.parts.purchase_version import past_of
 from models.peers.parts.purchases import BetaGeo, ParetoNBD, Past
 from tests.models.helpers import patterns_of
 from toolkit.model import FitSettings
@@ -108,6 +110,36 @@ def test_counts_are_those_of_simulated_pairs():
     for count in range(4):
         share = np.mean(counts == count)
         assert abs(share - PARETO.p_counts(past, t)[0, count]) < 4 * np.sqrt(0.25 / n)
+
+
+def test_the_posterior_of_pareto_nbd_is_the_librarys(library, past):
+    """Without the Jacobian of the logarithms, as the library finds its maximum."""
+    theirs = library["ParetoNBD"].model.compile_logp(jacobian=False)
+    for population in (PARETO, ParetoNBD(r=1.4, alpha=20.0, s=0.1, beta=5.0)):
+        logs = {f"{name}_log__": np.log(v) for name, v in asdict(population).items()}
+        ours = log_posterior(population, past, np.ones(len(past.x)))
+        assert np.isclose(ours, float(theirs(logs)), rtol=1e-9)
+
+
+def test_the_fit_of_pareto_nbd_finds_the_population_again():
+    """Weights and rows say the same; a maximum is flat, and higher than around it."""
+    rng, n = np.random.default_rng(1), 4000
+    T = rng.integers(20, 120, n) * 1.0
+    rate = rng.gamma(1.5, 1 / 12.0, n)
+    life = np.minimum(rng.exponential(1 / rng.gamma(0.8, 1 / 30.0, n)), T)
+    x, t_x = np.zeros(n), np.zeros(n)
+    for pair in range(n):
+        times = np.cumsum(rng.exponential(1 / rate[pair], 400))
+        times = times[times < life[pair]]
+        x[pair], t_x[pair] = len(times), times[-1] if len(times) else 0.0
+    past = Past(x, t_x, T)
+    found = fit_pareto_nbd(past)
+    assert np.isclose(found.r / found.alpha, 1.5 / 12.0, rtol=0.1)
+    assert np.isclose(found.r, 1.5, rtol=0.2)
+    best = log_posterior(found, past, np.ones(n))
+    for name, value in asdict(found).items():
+        for factor in (0.97, 1.03):
+            assert log_posterior(replace(found, **{name: factor * value}), past, np.ones(n)) < best
 
 
 def test_a_repeat_order_is_what_can_be_followed_by_leaving(past):
