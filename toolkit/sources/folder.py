@@ -3,16 +3,19 @@
 A file becomes the view ``staged_<table>`` with three things per row: ``place`` (where it stands
 in the file), each column ``as it was read`` (``raw_<column>``) and each column typed, NULL where
 the text is no such value. CSV is read as text, so that a wrong value can be shown.
+
+Ids stay text where any file has one that is no whole number: then each is a code.
 """
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
 
 from toolkit.errors import Finding
+from toolkit.sources.idtexts import ID_TEXT_TYPES, IdTexts, code_sql, read_id_texts, trimmed_sql
 
 EXAMPLES = 5
 
@@ -31,8 +34,8 @@ _WHOLE_TYPES = (*_WHOLE, *(f"U{name}" for name in _WHOLE))
 _NUMBER_TYPES = (*_WHOLE_TYPES, "FLOAT", "DOUBLE", "DECIMAL", "VARCHAR")
 
 ID = Kind(
-    "a whole number (int64)",
-    _NUMBER_TYPES,
+    "a whole number (int64) or text",
+    (*_NUMBER_TYPES, *ID_TEXT_TYPES),
     # The cast to BIGINT alone would round 12.5.
     "CASE WHEN TRY_CAST({raw} AS DOUBLE) = TRY_CAST({raw} AS BIGINT)"
     " THEN TRY_CAST({raw} AS BIGINT) END",
@@ -68,30 +71,35 @@ _HAS_ZONE = r":[0-9.:]+\s*([+-][0-9:]+|[A-Za-z][A-Za-z_/]*)\s*$"
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A table as staged: its usable columns, what forbids the import and what is only told."""
+    """A table as staged: its usable columns, what forbids the import and what is only told.
+
+    ``codes`` are those of its columns of ids that hold codes, each with an example.
+    """
 
     table: str
     columns: frozenset[str] = frozenset()
     failures: tuple[Finding, ...] = ()
     notices: tuple[Finding, ...] = ()
+    codes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """A file made readable: a relation in SQL, its columns' types, and the place of a row."""
+class File:
+    """A file made readable: a relation in SQL, its columns' types, and the place of a row.
 
-    relation: str
-    types: Mapping[str, str]
-    place: str
-    failures: tuple[Finding, ...] = ()
-
-
-def stage(conn: duckdb.DuckDBPyConnection, folder: Path, table: str) -> Staged:
-    """Make one table of a folder readable as the view ``staged_<table>``.
-
-    What makes it unreadable, in whole or in part, comes back as failures; a table that has any
-    usable column has its view.
+    ``id_texts`` tells of the columns of ids that came as text.
     """
+
+    table: str
+    relation: str = ""
+    types: Mapping[str, str] = field(default_factory=dict)
+    place: str = ""
+    failures: tuple[Finding, ...] = ()
+    id_texts: Mapping[str, IdTexts] = field(default_factory=dict)
+
+
+def read_file(conn: duckdb.DuckDBPyConnection, folder: Path, table: str) -> File:
+    """Find and open one table's file; what makes it unreadable comes back as failures."""
     paths = [path for path in (folder / f"{table}{end}" for end in _FORMATS) if path.is_file()]
     if not paths:
         return _failed(table, f"the file is missing: neither {table}.parquet nor {table}.csv")
@@ -99,9 +107,60 @@ def stage(conn: duckdb.DuckDBPyConnection, folder: Path, table: str) -> Staged:
         return _failed(table, f"there are both {paths[0].name} and {paths[1].name}: keep one")
     try:
         read = _read_csv if paths[0].suffix == ".csv" else _read_parquet
-        return _stage_file(conn, table, read(conn, table, paths[0]))
+        file = read(conn, table, paths[0])
+        ids = [column for column, kind in LAYOUT[table].items() if kind is ID]
+        return replace(file, id_texts=read_id_texts(conn, file.relation, file.types, ids))
     except (duckdb.Error, OSError, UnicodeDecodeError, csv.Error) as exc:
         return _failed(table, f"{paths[0].name} cannot be read: {str(exc).splitlines()[0]}")
+
+
+def code_columns(files: Iterable[File]) -> dict[str, str]:
+    """The columns of ids that hold codes in any of the files, each with an example."""
+    return {
+        column: texts.example
+        for file in files
+        for column, texts in file.id_texts.items()
+        if texts.example is not None
+    }
+
+
+def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str]) -> Staged:
+    """Make a file readable as the view ``staged_<table>``, if it has any usable column.
+
+    ``codes`` are the columns whose ids are codes, in whatever file; they are text in the view.
+    """
+    if not file.types:
+        return Staged(file.table, failures=file.failures)
+    kinds = LAYOUT[file.table]
+    failures, notices = list(file.failures), []
+    rows = _count(conn, file.relation)
+    for column in kinds.keys() - file.types.keys():
+        rule = f"column {column} is missing; the columns are {', '.join(file.types)}"
+        failures.append(Finding(file.table, rule, rows))
+    usable = {column for column in kinds if column in file.types}
+    for column in sorted(usable):
+        if not file.types[column].startswith(kinds[column].types):
+            rule = f"column {column} is {file.types[column]}, not {kinds[column].name}"
+            failures.append(Finding(file.table, rule, rows))
+            usable.remove(column)
+    extra = [column for column in file.types if column not in kinds]
+    if extra:
+        notices.append(Finding(file.table, f"columns not read: {', '.join(extra)}", rows))
+    if usable:
+        conn.execute(_view(file, usable, codes))
+    here = {column: example for column, example in codes.items() if column in usable}
+    notices += _id_notices(file)
+    return Staged(file.table, frozenset(usable), tuple(failures), tuple(notices), here)
+
+
+def _id_notices(file: File) -> Iterable[Finding]:
+    for column, texts in file.id_texts.items():
+        if texts.padded:
+            yield Finding(file.table, f"blanks around {column}, left out", texts.padded)
+        # The lines' products and customers are those of the other tables.
+        if texts.example is not None and column == next(iter(LAYOUT[file.table])):
+            rule = f"{column} is no whole number, so that all are taken as codes"
+            yield Finding(file.table, rule, texts.codes, (texts.example,))
 
 
 def unread_files(folder: Path) -> list[str]:
@@ -116,40 +175,35 @@ def shown(values: Iterable[object]) -> tuple[str, ...]:
     return tuple(str(value) for value in list(values)[:EXAMPLES])
 
 
-def _failed(table: str, rule: str) -> Staged:
-    return Staged(table, failures=(Finding(table, rule, 0),))
+def _failed(table: str, rule: str) -> File:
+    return File(table, failures=(Finding(table, rule, 0),))
 
 
-def _stage_file(conn: duckdb.DuckDBPyConnection, table: str, file: _File) -> Staged:
-    kinds = LAYOUT[table]
-    failures, notices = list(file.failures), []
-    rows = _count(conn, file.relation)
-    for column in kinds.keys() - file.types.keys():
-        rule = f"column {column} is missing; the columns are {', '.join(file.types)}"
-        failures.append(Finding(table, rule, rows))
-    usable = {column for column in kinds if column in file.types}
-    for column in sorted(usable):
-        if not file.types[column].startswith(kinds[column].types):
-            rule = f"column {column} is {file.types[column]}, not {kinds[column].name}"
-            failures.append(Finding(table, rule, rows))
-            usable.remove(column)
-    extra = [column for column in file.types if column not in kinds]
-    if extra:
-        notices.append(Finding(table, f"columns not read: {', '.join(extra)}", rows))
-    if usable:
-        conn.execute(_view(table, file, usable))
-    return Staged(table, frozenset(usable), tuple(failures), tuple(notices))
-
-
-def _view(table: str, file: _File, usable: Iterable[str]) -> str:
+def _view(file: File, usable: Iterable[str], codes: Mapping[str, str]) -> str:
     selected = [f"{file.place} AS place"]
     for column in sorted(usable):
-        kind = LAYOUT[table][column]
+        kind = LAYOUT[file.table][column]
         raw = f'"{column}"'
-        selected += [f"{raw} AS raw_{column}", f"{kind.cast.format(raw=raw)} AS {column}"]
+        typed = (
+            _typed_id(file, column, column in codes) if kind is ID else kind.cast.format(raw=raw)
+        )
+        selected += [f"{raw} AS raw_{column}", f"{typed} AS {column}"]
         if kind is MOMENT:
             selected.append(f"{_has_zone(raw, file.types[column])} AS has_zone")
-    return f"CREATE TEMP VIEW staged_{table} AS SELECT {', '.join(selected)} FROM {file.relation}"
+    staged = f"CREATE TEMP VIEW staged_{file.table}"
+    return f"{staged} AS SELECT {', '.join(selected)} FROM {file.relation}"
+
+
+def _typed_id(file: File, column: str, is_code: bool) -> str:
+    """A whole number, or a code; whole numbers in one file are compared with codes in another."""
+    raw, texts = f'"{column}"', file.id_texts.get(column)
+    if texts is None:
+        whole = ID.cast.format(raw=raw)
+        return f"CAST({whole} AS VARCHAR)" if is_code else whole
+    text = f"CAST({raw} AS VARCHAR)"
+    if is_code:
+        return code_sql(text, padded=texts.padded > 0)
+    return ID.cast.format(raw=trimmed_sql(text) if texts.padded else text)
 
 
 def _has_zone(raw: str, type_: str) -> str:
@@ -158,14 +212,14 @@ def _has_zone(raw: str, type_: str) -> str:
     return str(type_ in _ZONED_TYPES)
 
 
-def _read_parquet(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> _File:
+def _read_parquet(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> File:
     relation = f"read_parquet({_path_literal(path)}, file_row_number = true)"
     described = conn.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     types = {name: type_ for name, type_, *_ in described if name != "file_row_number"}
-    return _File(relation, types, "'row ' || (file_row_number + 1)")
+    return File(table, relation, types, "'row ' || (file_row_number + 1)")
 
 
-def _read_csv(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> _File:
+def _read_csv(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> File:
     header, delimiter = _header(path, LAYOUT[table])
     columns = dict.fromkeys(header, "VARCHAR")
     declared = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in columns)
@@ -175,7 +229,7 @@ def _read_csv(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> _File:
         f" escape = '\"', columns = {{{declared}}}, store_rejects = true,"
         f" rejects_table = 'rejects_{table}', rejects_scan = 'rejected_{table}')"
     )
-    return _File(f"text_{table}", columns, "'line ' || (rowid + 2)", _rejects(conn, table))
+    return File(table, f"text_{table}", columns, "'line ' || (rowid + 2)", _rejects(conn, table))
 
 
 def _header(path: Path, expected: Iterable[str]) -> tuple[list[str], str]:

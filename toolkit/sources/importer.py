@@ -17,7 +17,16 @@ import duckdb
 
 from toolkit.errors import DataError, Finding, SourceError
 from toolkit.sources.embedded import create_tables, fill_tables, is_interrupt, open_database
-from toolkit.sources.folder import LAYOUT, Staged, stage, unread_files
+from toolkit.sources.folder import (
+    LAYOUT,
+    File,
+    Staged,
+    code_columns,
+    read_file,
+    stage,
+    unread_files,
+)
+from toolkit.sources.numbering import keep_codes, number_codes, numbered, numbered_lines
 from toolkit.sources.queries import FRACTION_DIGITS
 from toolkit.sources.rules import findings, folder_rules
 
@@ -59,6 +68,9 @@ def import_folder(
 ) -> ImportReport:
     """Import ``order_lines``, ``products``, ``customers`` (``.parquet`` or ``.csv``) of a folder.
 
+    Ids are whole numbers or text; of text, each is a code, which has a number inside
+    (``toolkit.sources.codes``) and is kept.
+
     ``database`` is the file to write; an order database that is there already is replaced, if
     ``replace``. ``progress`` is called with the name of each stage. Raises ``DataError`` with
     every rule that the folder breaks, ``SourceError`` if the database cannot be written. After
@@ -71,10 +83,11 @@ def import_folder(
     with translated(database), _workplace(database) as workplace:
         new = workplace / "orders.duckdb"
         with closing(_new_database(new)) as conn:
-            notices = _stage_checked(conn, folder, progress)
+            notices, codes = _stage_checked(conn, folder, progress)
             progress("writing the database")
             create_tables(conn)
-            fill_tables(conn, _LINES, "staged_products", "staged_customers")
+            fill_tables(conn, _LINES, numbered("products", codes), numbered("customers", codes))
+            keep_codes(conn)
             report = report_of(conn, notices, started)
             conn.execute("CHECKPOINT")
         put_in_place(new, database)
@@ -136,20 +149,26 @@ def put_in_place(new: Path, database: Path) -> None:
 
 def _stage_checked(
     conn: duckdb.DuckDBPyConnection, folder: Path, progress: Progress
-) -> list[Finding]:
-    """Stage the folder's tables; return the notices, or raise all that is wrong."""
-    tables: list[Staged] = []
+) -> tuple[list[Finding], tuple[str, ...]]:
+    """Stage the folder's tables; return the notices, and which columns of ids hold codes.
+
+    Raises ``DataError`` with all that is wrong.
+    """
+    files: list[File] = []
     for table in LAYOUT:
         progress(f"reading {table}")
-        tables.append(stage(conn, folder, table))
+        files.append(read_file(conn, folder, table))
     progress("checking")
+    codes = code_columns(files)
+    tables = [stage(conn, file, codes) for file in files]
     failures = [finding for staged in tables for finding in _failures(conn, staged, tables)]
+    failures = failures or number_codes(conn, codes)
     if failures:
         raise DataError(str(folder), failures)
-    _keep_lines(conn)
+    conn.execute(f"CREATE TEMP TABLE {_LINES} AS {numbered_lines(codes)}")
     notices = [notice for staged in tables for notice in staged.notices]
     notices += [Finding(name, "is not read", 0) for name in unread_files(folder)]
-    return _line_notices(conn) + notices
+    return _line_notices(conn) + notices, tuple(codes)
 
 
 def _failures(
@@ -163,14 +182,6 @@ def _failures(
     if not broken and not staged.failures and not _number(conn, f"SELECT count(*) FROM {relation}"):
         broken = [Finding(staged.table, "there are no rows", 0)]
     return [*staged.failures, *broken]
-
-
-def _keep_lines(conn: duckdb.DuckDBPyConnection) -> None:
-    """Checked lines as a table: from here on, their texts need not be cast again."""
-    columns = ", ".join(LAYOUT["order_lines"])
-    conn.execute(
-        f"CREATE TEMP TABLE {_LINES} AS SELECT {columns}, has_zone FROM staged_order_lines"
-    )
 
 
 def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:

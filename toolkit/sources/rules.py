@@ -53,7 +53,7 @@ def folder_rules(staged: Staged, known: Sequence[str]) -> list[Rule]:
     """
     rules = [rule for column in LAYOUT[staged.table] for rule in _column_rules(staged, column)]
     if staged.table == "order_lines":
-        rules += [*_value_rules(), *_unknown_id_rules(known), _one_customer_per_order()]
+        rules += [*_value_rules(), *_unknown_id_rules(staged, known), _one_customer_per_order()]
     else:
         rules.append(_unique_id(staged.table))
     return [rule for rule in rules if rule.needs <= staged.columns]
@@ -65,7 +65,7 @@ def _column_rules(staged: Staged, column: str) -> Iterable[Rule]:
     if column != "name":
         yield Rule(f"{column} is null", f"raw_{column} IS NULL", "place", needs)
     yield Rule(
-        f"{column} is not {kind.name}",
+        f"{column} is {'blank, or not' if column in staged.codes else 'not'} {kind.name}",
         f"raw_{column} IS NOT NULL AND {column} IS NULL",
         f"place || ': ' || raw_{column}",
         needs,
@@ -90,11 +90,13 @@ def _value_rules() -> Iterable[Rule]:
     yield rule("ordered_at has no time zone, where other rows have one", zoneless, "ordered_at")
 
 
-def _unknown_id_rules(known: Sequence[str]) -> Iterable[Rule]:
+def _unknown_id_rules(staged: Staged, known: Sequence[str]) -> Iterable[Rule]:
     for table, column in (("products", "product_id"), ("customers", "customer_id")):
         if table in known:
+            code = staged.codes.get(column)
+            how = "" if code is None else f" (compared as text, as {code} is)"
             yield Rule(
-                f"{column} is not in {table}",
+                f"{column} is not in {table}{how}",
                 f"{column} NOT IN (SELECT {column} FROM staged_{table} WHERE {column} IS NOT NULL)",
                 f"place || ': ' || {column}",
                 frozenset({column}),

@@ -1,0 +1,73 @@
+"""Columns of ids that came as text: whether they hold codes, and blanks around them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from toolkit.sources.codes import BLANKS
+
+ID_TEXT_TYPES = ("VARCHAR", "UUID")
+"""DuckDB types of ids that may be codes."""
+
+_BLANK = r"[\s\x{b}\x{a0}]"  # one of BLANKS
+_PADDED = f"^{_BLANK}|{_BLANK}$"
+# A leading zero, a plus sign or an exponent would be lost in a number. Blank text tells nothing.
+_WHOLE = r"((-?[1-9][0-9]{0,%s}|0)(\.0*)?)?"
+_CERTAIN, _POSSIBLE = (f"{_BLANK}*{_WHOLE % digits}{_BLANK}*" for digits in (17, 18))
+
+
+@dataclass(frozen=True, slots=True)
+class IdTexts:
+    """One column of ids that came as text: rows with blanks around, rows with codes, and a code.
+
+    A code is text that is no whole number of 64 bits, or is written as none (``00042``).
+    """
+
+    padded: int
+    codes: int
+    example: str | None
+
+
+def read_id_texts(
+    conn: duckdb.DuckDBPyConnection, relation: str, types: Mapping[str, str], columns: Iterable[str]
+) -> dict[str, IdTexts]:
+    """What those of the columns hold that came as text, by column."""
+    return {
+        column: _texts_of(conn, relation, column)
+        for column in columns
+        if types.get(column) in ID_TEXT_TYPES
+    }
+
+
+def _texts_of(conn: duckdb.DuckDBPyConnection, relation: str, column: str) -> IdTexts:
+    text = f'CAST("{column}" AS VARCHAR)'
+    padded, codes = conn.execute(
+        f"SELECT count(*) FILTER (WHERE regexp_matches({text}, '{_PADDED}')),"
+        f" count(*) FILTER (WHERE {_is_code(text)}) FROM {relation}"
+    ).fetchall()[0]
+    if not codes:
+        return IdTexts(padded, codes, None)
+    ((example,),) = conn.execute(
+        f"SELECT {text} FROM {relation} WHERE {_is_code(text)} LIMIT 1"
+    ).fetchall()
+    return IdTexts(padded, codes, example.strip(BLANKS))
+
+
+def _is_code(text: str) -> str:
+    """Nineteen digits may be too many for 64 bits; fewer need not be tried, which takes longer."""
+    return (
+        f"NOT regexp_full_match({text}, '{_CERTAIN}') AND NOT"
+        f" (regexp_full_match({text}, '{_POSSIBLE}')"
+        f" AND TRY_CAST({trimmed_sql(text)} AS BIGINT) IS NOT NULL)"
+    )
+
+
+def trimmed_sql(text: str) -> str:
+    """Text without blanks around it."""
+    return f"trim({text}, '{BLANKS}')"
+
+
+def code_sql(text: str, padded: bool) -> str:
+    """Text as a code, as ``plain_code`` makes it; NULL where it is blank."""
+    return f"nullif(nfc_normalize({trimmed_sql(text) if padded else text}), '')"
