@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from toolkit.model import FittedModel
+    from toolkit.sources.codes import Codes
     from toolkit.sources.sqlserver_import import ServerImportReport
     from toolkit.tables import Patterns
     from toolkit.types import FailedPair
@@ -135,7 +136,7 @@ def check(
 
 @app.command()
 def forecast(
-    product_id: Annotated[int, typer.Argument(help="The product to forecast.")],
+    product_id: Annotated[str, typer.Argument(help="The product to forecast: its id or code.")],
     db: Database,
     as_of: AsOf = None,
     weeks: Weeks = 12,
@@ -144,17 +145,20 @@ def forecast(
     as_json: Json = False,
 ) -> None:
     """Forecast one product: who orders when, how much, and how sure that is."""
-    from toolkit.display import show_forecast
+    from toolkit.display import forecast_json, show_forecast
     from toolkit.engine.run import ForecastEngine
+    from toolkit.sources.codes import Codes
     from toolkit.sources.embedded import open_database
 
     with open_database(db) as conn:
+        codes = Codes.of(conn)
+        number = codes.number("product", product_id)
         engine = ForecastEngine(conn, weeks)
-        result = engine.generate_forecast(product_id, as_of, min_orders, min_confidence)
+        result = engine.generate_forecast(number, as_of, min_orders, min_confidence)
     if as_json:
-        typer.echo(json.dumps(None if result is None else result.to_dict(), indent=2))
+        typer.echo(json.dumps(None if result is None else forecast_json(result, codes), indent=2))
     elif result is not None:
-        show_forecast(result)
+        show_forecast(result, codes)
     else:
         typer.echo(f"There is nothing to forecast for product {product_id}.")
 
@@ -220,6 +224,8 @@ def predict(
     from toolkit.engine.prediction import CustomerPredictor
     from toolkit.fits import load_fit
     from toolkit.predict_tables import write_predictions
+    from toolkit.sources.codes import Codes
+    from toolkit.sources.embedded import open_database
 
     fitted = load_fit(model, fits)
     _warn_of_complaints(fitted)
@@ -231,9 +237,11 @@ def predict(
     )
     with _status("Reading order events"):
         patterns, broken = _all_patterns(db, as_of, fitted.reads_customer_days)
+        with open_database(db) as conn:
+            codes = Codes.of(conn)
     with _bar("Predicting pairs", len(patterns)) as advance:
-        written = write_predictions(predictor, patterns, out, advance)
-    _warn_of_failures((*broken, *written.failed))
+        written = write_predictions(predictor, patterns, out, advance, codes)
+    _warn_of_failures((*broken, *written.failed), codes)
     show_written(written, as_json)
 
 
@@ -266,10 +274,13 @@ def _all_patterns(
     return patterns, broken
 
 
-def _warn_of_failures(failed: "tuple[FailedPair, ...]") -> None:
+def _warn_of_failures(failed: "tuple[FailedPair, ...]", codes: "Codes | None" = None) -> None:
     for pair in failed:
+        customer = codes and codes.code("customer", pair.customer_id)
+        product = codes and codes.code("product", pair.product_id)
         typer.echo(
-            f"Left out customer {pair.customer_id} of product {pair.product_id}: {pair.reason}",
+            f"Left out customer {customer or pair.customer_id}"
+            f" of product {product or pair.product_id}: {pair.reason}",
             err=True,
         )
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from toolkit.errors import Finding
+from toolkit.sources.codes import KINDS, NO_CODES, Codes
 from toolkit.types import ProductForecast
 
 if TYPE_CHECKING:
@@ -116,12 +117,13 @@ def show_written(written: "WrittenTables", as_json: bool) -> None:
         print_plain(f"{written.pair_count:,} pairs: {written.pairs}")
 
 
-def show_forecast(forecast: ProductForecast) -> None:
-    """A forecast as tables: its weeks, top customers and customers at risk."""
+def show_forecast(forecast: ProductForecast, codes: Codes = NO_CODES) -> None:
+    """A forecast as tables: its weeks, top customers and customers at risk, with their codes."""
     summary = forecast.summary
     demand = summary["demand"]
+    product = codes.code("product", forecast.product_id) or forecast.product_id
     print_plain(
-        f"{summary['product_name']} (product {forecast.product_id}), "
+        f"{summary['product_name']} (product {product}), "
         f"{summary['forecast_start_date']} to {summary['forecast_end_date']}"
     )
     interval = demand["quantity_quantiles"]
@@ -137,8 +139,20 @@ def show_forecast(forecast: ProductForecast) -> None:
         f"{summary['total_predicted_quantity']:,.0f} units, "
         f"mean confidence {summary['avg_confidence']:.2f}."
     )
-    for table in (_weeks(forecast), _top_customers(forecast), _at_risk(forecast)):
+    for table in (
+        _weeks(forecast),
+        _top_customers(forecast, codes),
+        _at_risk(forecast, codes),
+    ):
         console.print(table)
+
+
+def forecast_json(forecast: ProductForecast, codes: Codes) -> dict[str, object]:
+    """A forecast's ``to_dict``, with ``product_code`` and ``customer_code`` where ids have codes.
+
+    ``ProductForecast.from_dict`` takes it as well.
+    """
+    return _with_code(forecast.to_dict(), codes)
 
 
 def print_plain(text: str) -> None:
@@ -227,12 +241,12 @@ def _weeks(forecast: ProductForecast) -> Table:
     return table
 
 
-def _top_customers(forecast: ProductForecast) -> Table:
-    table = _table(
-        "Top customers by volume", ("customer", "next order"), ("orders", "units", "confidence")
-    )
+def _top_customers(forecast: ProductForecast, codes: Codes) -> Table:
+    left, right = ("customer", "next order"), ("orders", "units", "confidence")
+    table = _table("Top customers by volume", (*_code_heading(codes), *left), right)
     for customer in forecast.top_customers_by_volume:
         table.add_row(
+            *_code_cell(codes, customer["customer_id"]),
             _literal(customer["customer_name"]),
             customer["next_order_date"] or "beyond two years",
             f"{customer['total_orders']:,.1f}",
@@ -242,15 +256,40 @@ def _top_customers(forecast: ProductForecast) -> Table:
     return table
 
 
-def _at_risk(forecast: ProductForecast) -> Table:
-    table = _table("Customers at risk", ("customer", "why"), ("confidence",))
+def _at_risk(forecast: ProductForecast, codes: Codes) -> Table:
+    heading = (*_code_heading(codes), "customer", "why")
+    table = _table("Customers at risk", heading, ("confidence",))
     for customer in forecast.at_risk_customers:
         table.add_row(
+            *_code_cell(codes, customer["customer_id"]),
             _literal(customer["customer_name"]),
             customer["risk_reason"],
             f"{customer['avg_confidence']:.2f}",
         )
     return table
+
+
+def _with_code(row: dict[str, object], codes: Codes) -> dict[str, object]:
+    """A row, and the rows within it, with a code beside each id that has one."""
+    coded: dict[str, object] = {}
+    for name, value in row.items():
+        coded[name] = value
+        for kind in KINDS:
+            if name == f"{kind}_id" and codes.has(kind) and isinstance(value, int):
+                coded[f"{kind}_code"] = codes.code(kind, value)
+        if isinstance(value, list):
+            coded[name] = [_with_code(inner, codes) for inner in value]
+    return coded
+
+
+def _code_heading(codes: Codes) -> tuple[str, ...]:
+    return ("code",) if codes.has("customer") else ()
+
+
+def _code_cell(codes: Codes, customer_id: int) -> tuple[str, ...]:
+    if not codes.has("customer"):
+        return ()
+    return (_literal(codes.code("customer", customer_id) or ""),)
 
 
 def _literal(text: str) -> str:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from toolkit.engine.prediction import CustomerPredictor
-from toolkit.tables import DAYS_PER_WEEK, QUANTILES, Floats, Patterns, Predictions
+from toolkit.sources.codes import NO_CODES, Codes, Kind
+from toolkit.tables import DAYS_PER_WEEK, QUANTILES, Floats, Ints, Patterns, Predictions
 from toolkit.types import QUANTILE_NAMES, FailedPair
 
 PRODUCT_WEEKS = "product_weeks.parquet"
@@ -37,8 +38,11 @@ def write_predictions(
     patterns: Patterns,
     folder: Path,
     progress: Callable[[int], None] = lambda pairs: None,
+    codes: Codes = NO_CODES,
 ) -> WrittenTables:
     """Predict all of ``patterns`` and write both tables into ``folder``, replacing old ones.
+
+    Where ids have ``codes``, these stand beside them.
 
     Works through whole products in chunks, so that the draws in memory stay bounded whatever the
     data, horizon and draws. Both tables are complete before the first takes its place; a run that
@@ -57,8 +61,8 @@ def write_predictions(
             for mask in patterns.split(pairs):
                 chunk = patterns.select(mask)
                 predictions, failures = predictor.predict(chunk)
-                writers[0].write(product_weeks_frame(predictions))
-                writers[1].write(pairs_frame(predictions))
+                writers[0].write(product_weeks_frame(predictions, codes))
+                writers[1].write(pairs_frame(predictions, codes))
                 products += len(predictions.products.product_id)
                 pair_count += len(predictions.patterns)
                 failed += failures
@@ -87,7 +91,7 @@ class _TableWriter:
         self._writer.write_table(table)
 
 
-def product_weeks_frame(predictions: Predictions) -> pd.DataFrame:
+def product_weeks_frame(predictions: Predictions, codes: Codes = NO_CODES) -> pd.DataFrame:
     """One row per product and week: all demand, new customers included; units and orders."""
     products, weeks = predictions.products, predictions.weeks
     count = len(products.product_id)
@@ -95,7 +99,7 @@ def product_weeks_frame(predictions: Predictions) -> pd.DataFrame:
     starts = _dates(predictions, DAYS_PER_WEEK * np.arange(weeks, dtype=float))
     return pd.DataFrame(
         {
-            "product_id": np.repeat(products.product_id, weeks),
+            **_ids("product", np.repeat(products.product_id, weeks), codes),
             "week_number": np.tile(np.arange(1, weeks + 1), count),
             "week_start_date": np.tile(starts, count),
             "expected_orders": products.expected_orders.ravel(),
@@ -109,14 +113,14 @@ def product_weeks_frame(predictions: Predictions) -> pd.DataFrame:
     )
 
 
-def pairs_frame(predictions: Predictions) -> pd.DataFrame:
+def pairs_frame(predictions: Predictions, codes: Codes = NO_CODES) -> pd.DataFrame:
     """One row per pair; dates are null beyond reach, ``p_order_wk`` is cumulative by week."""
     patterns, pairs = predictions.patterns, predictions.pairs
     quantiles = _dates(predictions, pairs.next_order_quantiles)
     return pd.DataFrame(
         {
-            "customer_id": patterns.customer_id,
-            "product_id": patterns.product_id,
+            **_ids("customer", patterns.customer_id, codes),
+            **_ids("product", patterns.product_id, codes),
             "order_count": patterns.order_count,
             "p_alive": pairs.p_alive,
             "confidence": pairs.confidence,
@@ -129,6 +133,14 @@ def pairs_frame(predictions: Predictions) -> pd.DataFrame:
             },
         }
     )
+
+
+def _ids(kind: Kind, numbers: Ints, codes: Codes) -> dict[str, Ints | pd.Series]:
+    """The column of ids [rows], and that of their codes where they have any."""
+    columns: dict[str, Ints | pd.Series] = {f"{kind}_id": numbers}
+    if codes.has(kind):
+        columns[f"{kind}_code"] = codes.column(kind, numbers).to_pandas().astype("string")
+    return columns
 
 
 def _dates(predictions: Predictions, days: Floats) -> NDArray[np.datetime64]:

@@ -150,3 +150,15 @@ def test_an_order_of_another_product_counts_where_customers_days_are_read(
         add_line(conn, product_id=OTHER_PRODUCT, customer_id=FIRST_CUSTOMER_ID, day=day)
         changed = forecast_bytes(conn, model) != untouched
         assert changed == (model.reads_customer_days and day < 0)
+
+
+def test_codes_of_products_and_customers_change_no_byte(conn, model, untouched):
+    """Whatever is in their table, of customers yet to come, too: no forecast reads it."""
+    conn.execute(
+        "CREATE TABLE dbo.Code AS SELECT 'product' AS Kind, ID, 'SKU-' || ID AS Code"
+        " FROM dbo.Product UNION ALL SELECT 'customer', ID, 'C-' || ID FROM dbo.Client"
+    )
+    try:
+        assert forecast_bytes(conn, model) == untouched
+    finally:
+        conn.execute("DROP TABLE dbo.Code")
