@@ -1,7 +1,6 @@
 """What fits cost, and what they are worth beside the model whose rates are sampled."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from models.parts.gamma_model import FitData, build_model
 from models.parts.gamma_version import REGULARITIES, choose_pairs
 from models.parts.rhythm_version import ROWS
 from models.parts.sampling import Diagnostics, sample
-from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, seconds
+from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, peak_until_the_end, seconds
 from tests.models.uncollapsed import uncollapsed
 from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.fits import load_fit
@@ -68,8 +67,7 @@ def _fit(
     with subprocess.Popen(
         [tool, "fit", name, *data, *settings], stdout=DEVNULL, stderr=DEVNULL
     ) as child:
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+        peak = peak_until_the_end(child)
     took = time.perf_counter() - started
     if child.returncode:
         raise RuntimeError(f"toolkit fit {name} ended with {child.returncode}")
@@ -77,7 +75,7 @@ def _fit(
     health = Diagnostics(**card["diagnostics"])
     rows = "rows" if name == "rhythm" else "pairs"
     yield Figure(f"{name}: fit to {card['pairs']:,} {rows}, 4 × 1,000 draws", took, "s", target)
-    yield Figure(f"{name}: peak memory", used.ru_maxrss / 1e6, "GB")
+    yield Figure(f"{name}: peak memory", peak / 1000, "GB")
     yield Figure(f"{name}: R-hat of {health.r_hat_worst}", health.r_hat, "", 1.01)
     yield Figure(f"{name}: bulk ESS of {health.ess_bulk_worst}", health.ess_bulk, "", 400, False)
     yield Figure(f"{name}: tail ESS of {health.ess_tail_worst}", health.ess_tail, "", 400, False)

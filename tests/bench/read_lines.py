@@ -5,7 +5,6 @@ Prints seconds and this process's peak memory in MB.
 
 import json
 import os
-import resource
 import sys
 import time
 from contextlib import closing
@@ -14,6 +13,7 @@ from datetime import date
 import numpy as np
 import pymssql
 
+from tests.bench.figure import peak_mb
 from toolkit.sources.dialects import DbApiDialect
 from toolkit.sources.sqlserver import SqlServerDialect
 from toolkit.sources.sqlserver_months import BEFORE, rows_query
@@ -42,8 +42,7 @@ def main() -> None:
             columns = zip(*cursor.fetchall(), strict=True)
             [np.array(c, dtype=d) for c, d in zip(columns, TYPES, strict=True)]
         took = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(json.dumps({"seconds": took, "megabytes": peak}))
+    print(json.dumps({"seconds": took, "megabytes": peak_mb()}))
 
 
 if __name__ == "__main__":
