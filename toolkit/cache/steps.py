@@ -1,0 +1,120 @@
+"""What is done with whole releases, each in portions or in one step."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import batched
+
+from toolkit.cache.database import Argument, Database, pairs, text
+from toolkit.cache.names import (
+    EPOCH,
+    EXPORT_LOCK,
+    FLIP_COUNT,
+    POINTER,
+    REGISTRY,
+    STAGED,
+    index_key,
+    meta_key,
+    value_prefix,
+)
+from toolkit.cache.scripts import FLIP, VERIFY
+from toolkit.cache.spec import Release, release_of
+from toolkit.cache.ttl import HISTORY_TTL_S, JITTER
+from toolkit.errors import CacheError
+
+KEEP_MS = 1000 * HISTORY_TTL_S
+"""How long a staged or a replaced release stays."""
+
+PORTION = 100
+"""Values that one script deals with: some 2 MB, some 10 ms in which the server does no more."""
+
+SHOWN = 5
+
+LOST = (
+    "the lock of this export was lost: it stood still for longer than the lock lasts, and another"
+    " one may be running"
+)
+MOVED = (
+    "release {base}, from which values were carried over, is not current any more (now: {now});"
+    " start the export anew"
+)
+
+
+def flip(database: Database, release_id: str, values: int, token: str = "", base: str = "") -> None:
+    """The one step that makes a release current, or a ``CacheError`` and nothing changed.
+
+    ``values``: how many it has to have. With the ``token`` of the export lock the release is
+    published; without, it has to be one that was. ``base``: only if this release is current.
+    """
+    keys = [EXPORT_LOCK, POINTER, FLIP_COUNT, REGISTRY, STAGED, EPOCH]
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    arguments: list[Argument] = [release_id, token, base, KEEP_MS, str(JITTER), uuid.uuid4().hex]
+    word, *rest = texts(database.run(FLIP, keys, [*arguments, now, values]))
+    if word in {"flipped", "current"}:
+        return
+    sentences = {
+        "lock": LOST,
+        "gone": f"release {release_id} is not kept",
+        "moved": MOVED.format(base=base, now="".join(rest)),
+        "missing": f"release {release_id} has lost {some('product', rest)}",
+        "count": f"release {release_id} has {''.join(rest)} values in place of {values}",
+    }
+    raise CacheError(f"{sentences[word]}; what was current still is")
+
+
+def wrong_values(database: Database, release_id: str, product_ids: Sequence[int]) -> list[str]:
+    """Of a release that is not current: ``7 is missing``, ``8 is not what was written``."""
+    wrong: list[str] = []
+    for portion in batched(product_ids, PORTION, strict=False):
+        arguments: list[Argument] = [value_prefix(release_id), "", *portion]
+        wrong += texts(database.run(VERIFY, [index_key(release_id)], arguments))
+    return wrong
+
+
+def pointer(database: Database) -> str | None:
+    """The id of the current release."""
+    with database.translated():
+        found = database.client.get(POINTER)
+    try:
+        return None if found is None else str(json.loads(text(found))["release"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise CacheError(f"{database.where}: the value at {POINTER} is no pointer") from error
+
+
+def entries(database: Database, release_id: str) -> dict[int, str]:
+    """The index of a release."""
+    with database.translated():
+        found = pairs(database.client.hgetall(index_key(release_id)))
+    return {int(product_id): entry for product_id, entry in found.items()}
+
+
+def find(database: Database, release_id: str) -> Release | None:
+    """The release as it lies there; None if nothing is known of it, as its time is over."""
+    with database.translated():
+        meta = pairs(database.client.hgetall(meta_key(release_id)))
+    return release_of(release_id, meta, entries(database, release_id)) if meta else None
+
+
+def load(database: Database, release_id: str) -> Release:
+    """The same for one that has to be there: else ``CacheError``."""
+    release = find(database, release_id)
+    if release is None:
+        raise CacheError(f"release {release_id} is not there any more")
+    return release
+
+
+def texts(reply: object) -> list[str]:
+    """A reply of several words."""
+    assert isinstance(reply, list)
+    return [text(word) for word in reply]
+
+
+def some(what: str, items: Sequence[str]) -> str:
+    """How many, and the first of them.
+
+    >>> some("product", ["7", "9"])
+    '2 products: 7, 9'
+    """
+    listed = ", ".join(items[:SHOWN]) + (", …" if len(items) > SHOWN else "")
+    return f"{len(items):,} {what}{'s' if len(items) != 1 else ''}: {listed}"
