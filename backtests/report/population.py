@@ -39,14 +39,17 @@ def population_figure(fits: Sequence[Fit], folder: Path, colours: Sequence[str])
 
 
 def scalars(path: Path) -> xr.Dataset | None:
-    """Draws of parameters that are one number each, as one chain; None if there are none."""
+    """Draws of parameters that are one number each, as one chain; None if there are none.
+
+    Draws are stored as float32; what a fit holds besides is not.
+    """
     if not path.exists():
         return None
     with xr.open_dataset(path) as stored:
         draws = {
             str(name): (("chain", "draw"), values.to_numpy()[None])
             for name, values in stored.data_vars.items()
-            if values.ndim == 1 and np.issubdtype(values.dtype, np.floating)
+            if values.ndim == 1 and values.dtype == np.float32
         }
     some = dict(list(draws.items())[:MOST_PARAMETERS])
     return xr.Dataset(some) if some else None
