@@ -214,7 +214,12 @@ class Summary(TypedDict):
 
 
 class ModelMetadata(TypedDict):
-    """How the forecast was made; ``failed_pairs`` counts pairs left out because they failed."""
+    """How the forecast was made; ``failed_pairs`` counts pairs left out because they failed.
+
+    ``registered_version``, ``mlflow_run_id``, ``data_sha256`` (of what the model was fitted to)
+    and ``fitted_as_of_date`` are None where they do not apply. ``knows_the_future``: the model
+    was fitted as of a later date than the forecast's, which is then nothing to score.
+    """
 
     as_of_date: str
     generated_at: str
@@ -225,6 +230,21 @@ class ModelMetadata(TypedDict):
     draws: int
     seed: int
     failed_pairs: int
+    registered_version: int | None
+    mlflow_run_id: str | None
+    data_sha256: str | None
+    fitted_as_of_date: str | None
+    knows_the_future: bool
+
+
+_LATER_METADATA: dict[str, object] = {
+    "registered_version": None,
+    "mlflow_run_id": None,
+    "data_sha256": None,
+    "fitted_as_of_date": None,
+    "knows_the_future": False,
+}
+"""What forecasts did not say at first; those still in a cache are read all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +270,10 @@ class ProductForecast:
 
     @classmethod
     def from_dict(cls, data: dict[str, object]) -> "ProductForecast":
-        """The forecast that ``to_dict`` described; ``ValueError`` if a field is missing."""
+        """The forecast that ``to_dict`` described; ``ValueError`` if a field is missing.
+
+        Metadata that an older forecast did not have yet say that they do not apply.
+        """
         missing = [name for name in cls.__slots__ if name not in data]
         if missing:
             raise ValueError(f"a forecast needs the fields {', '.join(missing)}")
@@ -261,5 +284,7 @@ class ProductForecast:
             weekly_forecasts=cast(list[WeeklyForecast], data["weekly_forecasts"]),
             top_customers_by_volume=cast(list[TopCustomer], data["top_customers_by_volume"]),
             at_risk_customers=cast(list[AtRiskCustomer], data["at_risk_customers"]),
-            model_metadata=cast(ModelMetadata, data["model_metadata"]),
+            model_metadata=cast(
+                ModelMetadata, _LATER_METADATA | cast(dict[str, object], data["model_metadata"])
+            ),
         )

@@ -65,6 +65,20 @@ class ProductDemand:
 
 
 @dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """Where the model of an engine comes from: its number in the registry, and its MLflow run.
+
+    ``data_sha256`` and ``fitted_as_of``: the fingerprint of what it was fitted to, and the date
+    before which that was known; None where there is none, or it was not kept.
+    """
+
+    number: int
+    run_id: str
+    data_sha256: str | None = None
+    fitted_as_of: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """What a forecast is made with; goes into its metadata."""
 
@@ -76,6 +90,7 @@ class Provenance:
     seed: int
     failed_pairs: int
     generated_at: datetime
+    registered: RegisteredVersion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +201,8 @@ def _by_hand() -> Provenance:
 
 
 def _metadata(as_of: date, provenance: Provenance) -> ModelMetadata:
+    version = provenance.registered
+    fitted_as_of = None if version is None else version.fitted_as_of
     return ModelMetadata(
         as_of_date=as_of.isoformat(),
         generated_at=provenance.generated_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -196,6 +213,11 @@ def _metadata(as_of: date, provenance: Provenance) -> ModelMetadata:
         draws=provenance.draws,
         seed=provenance.seed,
         failed_pairs=provenance.failed_pairs,
+        registered_version=None if version is None else version.number,
+        mlflow_run_id=None if version is None else version.run_id,
+        data_sha256=None if version is None else version.data_sha256,
+        fitted_as_of_date=None if fitted_as_of is None else fitted_as_of.isoformat(),
+        knows_the_future=fitted_as_of is not None and fitted_as_of > as_of,
     )
 
 

@@ -2,13 +2,16 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import cast
 
 import numpy as np
 
 from toolkit.engine.aggregation import ProductDemand
-from toolkit.engine.arguments import check_share, check_whole
+from toolkit.engine.arguments import check_share, check_whole, parse_date
+from toolkit.errors import ArgumentError
 from toolkit.tables import Predictions
 from toolkit.types import CustomerPrediction, FailedPair
 
@@ -29,6 +32,58 @@ class Thresholds:
         object.__setattr__(self, "min_confidence", confidence)
 
 
+type Chooser = Callable[[int], Thresholds]
+"""The thresholds of a product, by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductThresholds:
+    """Thresholds chosen from evidence: ``by_product`` holds those that are not ``overall``.
+
+    ``known_before``: what they were chosen from was known before this date; None where nothing
+    was looked at. At earlier as-of dates they would tell the future.
+    """
+
+    overall: Thresholds = Thresholds()
+    by_product: Mapping[int, Thresholds] = field(default_factory=dict)
+    known_before: date | None = None
+
+    def of(self, product_id: int) -> Thresholds:
+        """The thresholds of a product."""
+        return self.by_product.get(product_id, self.overall)
+
+    def usable_at(self, as_of: date) -> bool:
+        """Whether they hold nothing that was not known at ``as_of``."""
+        return self.known_before is None or self.known_before <= as_of
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, object]) -> "ProductThresholds":
+        """What ``toolkit thresholds`` chose: ``overall`` {min_orders, min_confidence},
+        ``by_product`` {"7": [min_orders, min_confidence]}, ``known_before`` as text; other fields
+        are not read. Raises ``ArgumentError`` for anything else.
+        """
+        try:
+            overall = cast("Mapping[str, float]", content["overall"])
+            own = cast("Mapping[str, Sequence[float]]", content["by_product"])
+            known_before = cast("str | None", content.get("known_before"))
+            return cls(
+                _thresholds(overall["min_orders"], overall["min_confidence"]),
+                {int(product): _thresholds(*pair) for product, pair in own.items()},
+                None if known_before is None else parse_date(known_before),
+            )
+        except ArgumentError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            raise ArgumentError(
+                "thresholds need overall with min_orders and min_confidence, and by_product with "
+                f"both of each product, got {dict(content)!r:.200}"
+            ) from exc
+
+
+def _thresholds(min_orders: float, min_confidence: float) -> Thresholds:
+    return Thresholds(cast("int", min_orders), min_confidence)
+
+
 @dataclass(frozen=True, slots=True)
 class ProductListing:
     """One product with a customer to list: ``listed`` passes both thresholds, ``watched`` (to
@@ -36,6 +91,7 @@ class ProductListing:
     """
 
     product_id: int
+    thresholds: Thresholds
     listed: Sequence[CustomerPrediction]
     watched: Sequence[CustomerPrediction]
     demand: ProductDemand
@@ -43,7 +99,7 @@ class ProductListing:
 
 
 def list_customers(
-    predictions: Predictions, failed: Sequence[FailedPair], thresholds: Thresholds
+    predictions: Predictions, failed: Sequence[FailedPair], chooser: Chooser
 ) -> Iterator[ProductListing]:
     """The products with at least one customer that passes; the others get a warning."""
     failures = Counter(pair.product_id for pair in failed)
@@ -56,6 +112,7 @@ def list_customers(
     for product_id in sorted(failures.keys() - set(ids.tolist())):
         logger.warning("No predictable customers for product %d: all failed", product_id)
     for j, product_id in enumerate(ids.tolist()):
+        thresholds = chooser(product_id)
         watched = _watched(predictions, range(offset[j], offset[j + 1]), thresholds)
         listed = [p for p in watched if p.prediction_confidence >= thresholds.min_confidence]
         logger.info(
@@ -67,7 +124,7 @@ def list_customers(
             logger.warning("No predictable customers for product %d", product_id)
             continue
         demand = ProductDemand.from_draws(predictions.products, j)
-        yield ProductListing(product_id, listed, watched, demand, failures[product_id])
+        yield ProductListing(product_id, thresholds, listed, watched, demand, failures[product_id])
 
 
 def _watched(

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Self
 
 from toolkit.cache.forecasts import CacheClient, ForecastCache, ForecastKey, Hit
-from toolkit.engine.aggregation import ProductAggregator, Provenance
+from toolkit.engine.aggregation import ProductAggregator, Provenance, RegisteredVersion
 from toolkit.engine.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
 from toolkit.engine.discovery import discover
-from toolkit.engine.listing import Thresholds, list_customers
+from toolkit.engine.listing import Chooser, ProductThresholds, Thresholds, list_customers
 from toolkit.engine.metadata import product_metadata
 from toolkit.engine.names import fill_in_customer_names
 from toolkit.engine.patterns import PatternAnalyzer
@@ -20,9 +21,13 @@ from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
 from toolkit.types import ProductForecast
 
+if TYPE_CHECKING:
+    from toolkit.tracking.store import Store
+
 logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 1000
+DEFAULTS = Thresholds()
 
 type Forecasts = dict[int, ProductForecast | None]
 
@@ -33,7 +38,9 @@ class ForecastEngine:
     ``conn`` is a DuckDB connection, any DB-API connection (from a pool, say) or an order source;
     it stays the caller's: the engine never closes it and always closes its cursors.
     ``forecast_weeks`` runs from 1 to 104. ``model`` is a fitted model; by default the one that
-    needs no fit. Equal inputs, model and ``seed`` give an equal forecast.
+    needs no fit. Equal inputs, model and ``seed`` give an equal forecast. ``thresholds`` are those
+    of calls that name none, by product; by default 2 orders and 0.3. ``registered`` says where the
+    model is in the registry; ``from_registry`` fills it in.
     """
 
     def __init__(
@@ -42,6 +49,8 @@ class ForecastEngine:
         forecast_weeks: int = 12,
         *,
         model: FittedModel | None = None,
+        thresholds: ProductThresholds | None = None,
+        registered: RegisteredVersion | None = None,
         draws: int = DEFAULT_DRAWS,
         seed: int = DEFAULT_SEED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -50,6 +59,8 @@ class ForecastEngine:
         self.forecast_weeks = check_whole("forecast_weeks", forecast_weeks, 1, MAX_WEEKS)
         self.source = as_source(conn)
         model = model or default_model()
+        self.thresholds = thresholds or ProductThresholds()
+        self.registered = registered
         self.pattern_analyzer = PatternAnalyzer(self.source, model.reads_customer_days)
         self.predictor = CustomerPredictor(
             model=model,
@@ -61,17 +72,52 @@ class ForecastEngine:
         self._clock = clock
         logger.info("ForecastEngine initialized for %d weeks", self.forecast_weeks)
 
+    @classmethod
+    def from_registry(
+        cls,
+        conn: OrderSource | Connection,
+        alias: str = "champion",
+        forecast_weeks: int = 12,
+        *,
+        store: "Store | str | None" = None,
+        draws: int = DEFAULT_DRAWS,
+        seed: int = DEFAULT_SEED,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> Self:
+        """An engine with the version that ``alias`` names, and the thresholds attached to it.
+
+        ``alias`` may also be a version's number or fit. ``store`` is MLflow's, or its address;
+        by default MLFLOW_TRACKING_URI's, else ``mlflow.db`` in the folder. Where no champion was
+        promoted, the champion is the model that needs no fit. Raises ``TrackingError`` for a
+        version that is not there or a store that does not answer, ``ModelError`` for a version
+        that the installed models cannot use.
+        """
+        from toolkit.tracking.registry import load_for_engine
+
+        found = load_for_engine(store, alias)
+        return cls(
+            conn,
+            forecast_weeks,
+            model=found and found.model,
+            thresholds=found and found.thresholds,
+            registered=found and found.registered,
+            draws=draws,
+            seed=seed,
+            clock=clock,
+        )
+
     def generate_forecast(
         self,
         product_id: int,
         as_of_date: str | date | None = None,
-        min_orders: int = 2,
-        min_confidence: float = 0.3,
+        min_orders: int | None = None,
+        min_confidence: float | None = None,
     ) -> ProductForecast | None:
         """The forecast of one product as of a date (YYYY-MM-DD, default today).
 
-        None if no customer is known or none passes the thresholds. ArgumentError for arguments out
-        of range; SourceError or PredictionError if the forecast could not be made.
+        A threshold that is not given is the engine's own. None if no customer is known or none
+        passes them. ArgumentError for arguments out of range; SourceError or PredictionError if
+        the forecast could not be made.
         """
         (forecast,) = self.generate_forecasts(
             [product_id], as_of_date, min_orders, min_confidence
@@ -82,18 +128,20 @@ class ForecastEngine:
         self,
         product_ids: Iterable[int],
         as_of_date: str | date | None = None,
-        min_orders: int = 2,
-        min_confidence: float = 0.3,
+        min_orders: int | None = None,
+        min_confidence: float | None = None,
     ) -> Forecasts:
         """Forecasts by product id, each as ``generate_forecast`` gives it.
 
         Three queries for every 1,000 products, or four if the model reads customers' order days.
         """
         ids = list(dict.fromkeys(check_ids("product_id", product_ids)))
-        as_of, thresholds = parse_date(as_of_date), Thresholds(min_orders, min_confidence)
+        as_of = parse_date(as_of_date)
+        chooser = self._chooser(as_of, min_orders, min_confidence)
+        self._warn_of_the_future(as_of, None in (min_orders, min_confidence))
         forecasts: Forecasts = {}
         for start in range(0, len(ids), BATCH_SIZE):
-            forecasts |= self._generate_batch(ids[start : start + BATCH_SIZE], as_of, thresholds)
+            forecasts |= self._generate_batch(ids[start : start + BATCH_SIZE], as_of, chooser)
         return forecasts
 
     def generate_forecast_cached(
@@ -102,8 +150,8 @@ class ForecastEngine:
         redis_client: CacheClient,
         as_of_date: str | date | None = None,
         cache_ttl: int = 3600,
-        min_orders: int = 2,
-        min_confidence: float = 0.3,
+        min_orders: int | None = None,
+        min_confidence: float | None = None,
     ) -> ProductForecast | None:
         """As ``generate_forecast``, from the cache where it holds this very forecast.
 
@@ -112,7 +160,8 @@ class ForecastEngine:
         seconds.
         """
         (product_id,) = check_ids("product_id", [product_id])
-        as_of, thresholds = parse_date(as_of_date), Thresholds(min_orders, min_confidence)
+        as_of = parse_date(as_of_date)
+        thresholds = self._chooser(as_of, min_orders, min_confidence)(product_id)
         cache = ForecastCache(redis_client, cache_ttl)
         key = ForecastKey(product_id, as_of, self._computed_with(thresholds))
         found = cache.read(key)
@@ -122,7 +171,7 @@ class ForecastEngine:
         cache.write(key, None if forecast is None else forecast.to_dict(), after=found)
         return forecast
 
-    def _generate_batch(self, ids: list[int], as_of: date, thresholds: Thresholds) -> Forecasts:
+    def _generate_batch(self, ids: list[int], as_of: date, chooser: Chooser) -> Forecasts:
         """The six stages."""
         named = f"product {ids[0]}" if len(ids) == 1 else f"{len(ids)} products"
         logger.info("Generating forecast for %s as of %s", named, as_of)
@@ -140,9 +189,9 @@ class ForecastEngine:
                     unit_price=products[listing.product_id].unit_price,
                     watched=listing.watched,
                     demand=listing.demand,
-                    provenance=self._provenance(thresholds, listing.failed_pairs),
+                    provenance=self._provenance(listing.thresholds, listing.failed_pairs),
                 )
-                for listing in list_customers(predictions, (*broken, *failed), thresholds)
+                for listing in list_customers(predictions, (*broken, *failed), chooser)
             }
             fill_in_customer_names(self.source, forecasts.values())
         except Exception as exc:
@@ -151,6 +200,42 @@ class ForecastEngine:
         for forecast in forecasts.values():
             _log_complete(forecast)
         return dict.fromkeys(ids) | forecasts
+
+    def _chooser(
+        self, as_of: date, min_orders: int | None, min_confidence: float | None
+    ) -> Chooser:
+        """What is given, and for what is not the engine's own, if it was known at the date."""
+        own = self.thresholds if self.thresholds.usable_at(as_of) else ProductThresholds()
+        given = Thresholds(
+            DEFAULTS.min_orders if min_orders is None else min_orders,
+            DEFAULTS.min_confidence if min_confidence is None else min_confidence,
+        )
+
+        def choose(product_id: int) -> Thresholds:
+            of_product = own.of(product_id)
+            return Thresholds(
+                of_product.min_orders if min_orders is None else given.min_orders,
+                of_product.min_confidence if min_confidence is None else given.min_confidence,
+            )
+
+        return choose
+
+    def _warn_of_the_future(self, as_of: date, own_thresholds: bool) -> None:
+        """Say what the engine was given that was not known at the date yet."""
+        fitted_as_of = self.registered and self.registered.fitted_as_of
+        if fitted_as_of is not None and fitted_as_of > as_of:
+            logger.warning(
+                "%s@%s was fitted as of %s, after %s: it knows what came then, and its forecasts "
+                "are nothing to score",
+                self.predictor.model.name, self.predictor.model.version, fitted_as_of, as_of,
+            )  # fmt: skip
+        if own_thresholds and not self.thresholds.usable_at(as_of):
+            logger.warning(
+                "The version's thresholds were chosen from what was known before %s, after %s: "
+                "the defaults are used, %d orders and confidence %s",
+                self.thresholds.known_before, as_of, DEFAULTS.min_orders,
+                DEFAULTS.min_confidence,
+            )  # fmt: skip
 
     def _provenance(self, thresholds: Thresholds, failed_pairs: int) -> Provenance:
         return Provenance(
@@ -162,11 +247,14 @@ class ForecastEngine:
             seed=self.predictor.seed,
             failed_pairs=failed_pairs,
             generated_at=self._clock(),
+            registered=self.registered,
         )
 
     def _computed_with(self, thresholds: Thresholds) -> dict[str, str | int | float]:
         """Everything but the data that decides a forecast; a cached one has to match it."""
+        run = {} if self.registered is None else {"mlflow_run_id": self.registered.run_id}
         return {
+            **run,
             "forecast_weeks": self.forecast_weeks,
             "min_orders": thresholds.min_orders,
             "min_confidence": thresholds.min_confidence,

@@ -6,18 +6,33 @@ A version of it is a fit, of whatever model. What is named ``NAME@VERSION`` on t
 
 import hashlib
 import json
+import logging
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from toolkit.errors import TrackingError
+from toolkit.engine.aggregation import RegisteredVersion
+from toolkit.engine.listing import ProductThresholds
+from toolkit.errors import ArgumentError, TrackingError
 from toolkit.model import FittedModel, find_model
-from toolkit.tracking.store import Store, masked
+from toolkit.tracking.store import (
+    DEFAULT_URI,
+    URI_VARIABLE,
+    Store,
+    masked,
+    open_store,
+    resolved,
+    sqlite_file,
+)
+
+logger = logging.getLogger(__name__)
 
 REGISTERED_MODEL = "inter-order"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -30,6 +45,15 @@ SHORT = 5_000
 """So many characters of thresholds are shown beside the version itself."""
 
 _PER_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInUse:
+    """A registered version as an engine takes it."""
+
+    model: FittedModel
+    thresholds: ProductThresholds
+    registered: RegisteredVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +126,7 @@ def find(store: Store, reference: str) -> ModelVersionRef:
             f"{masked(store.uri)} holds no version of {REGISTERED_MODEL}: "
             "`toolkit register NAME` registers a fit"
         )
-    name = reference.removeprefix(f"{REGISTERED_MODEL}@").removeprefix("@")
+    name = _name(reference)
     matching = [
         ref
         for ref in known
@@ -115,6 +139,11 @@ def find(store: Store, reference: str) -> ModelVersionRef:
             f"it holds {listed}"
         )
     return matching[-1]
+
+
+def _name(reference: str) -> str:
+    """What is meant, without the registered model's own name before it."""
+    return reference.removeprefix(f"{REGISTERED_MODEL}@").removeprefix("@")
 
 
 def load_registered(store: Store, reference: str | ModelVersionRef) -> FittedModel:
@@ -131,6 +160,40 @@ def load_registered(store: Store, reference: str | ModelVersionRef) -> FittedMod
             target = None if store.file else folder
             path = store.artifacts(uri).download_artifacts(FIT_FOLDER, target)
         return find_model(ref.model).load(Path(path))
+
+
+def load_for_engine(store: Store | str | None, reference: str) -> VersionInUse | None:
+    """The version meant by ``reference``, as ``find`` takes it; None if no champion was promoted.
+
+    A store that is not there is not made. Thresholds are the defaults where none are attached.
+    Raises as ``load_registered`` does, and ``TrackingError`` for thresholds that are none.
+    """
+    champion = _name(reference) == CHAMPION
+    opened = store if isinstance(store, Store) else _open_if_there(store, champion)
+    if opened is None or (champion and CHAMPION not in aliases(opened)):
+        return None
+    ref = find(opened, reference)
+    for complaint in ref.complaints:
+        logger.warning("%s is unfit: %s", ref, complaint)
+    fitted_as_of = None if ref.as_of_date is None else date.fromisoformat(ref.as_of_date)
+    return VersionInUse(
+        model=load_registered(opened, ref),
+        thresholds=product_thresholds_of(opened, ref) or ProductThresholds(),
+        registered=RegisteredVersion(
+            ref.number, ref.run_id, ref.tags.get("data.sha256"), fitted_as_of
+        ),
+    )
+
+
+def _open_if_there(uri: str | None, champion: bool) -> Store | None:
+    """The store; of one whose file is missing None for the champion, else ``TrackingError``."""
+    address = resolved(uri or os.environ.get(URI_VARIABLE) or DEFAULT_URI)
+    file = sqlite_file(address)
+    if file is None or file.exists():
+        return open_store(address)
+    if champion:
+        return None
+    raise TrackingError(f"there is no tracking store {masked(address)}: nothing is registered")
 
 
 def aliases(store: Store) -> dict[str, int]:
@@ -153,17 +216,22 @@ def set_alias(store: Store, alias: str, reference: str) -> ModelVersionRef:
 
 
 def move_aliases(
-    store: Store, moves: Mapping[str, int | None], expected: Mapping[str, int | None]
+    store: Store,
+    moves: Mapping[str, int | None],
+    expected: Mapping[str, int | None],
+    before: Callable[[], None] = lambda: None,
 ) -> None:
     """Let aliases name other versions (None: none), in the order given, if nobody was faster.
 
     ``expected`` is what the caller saw when it decided; where an alias no longer names that,
-    nothing moves and ``TrackingError`` says so. In a local store, of two callers at once one
-    moves. A server has no such lock: there the aliases are read again afterwards. A kill in the
-    middle leaves the first moves made: name the alias that matters last.
+    nothing moves and ``TrackingError`` says so. ``before`` is called when that is sure and nothing
+    has moved yet, with the store held alone; if it raises, nothing moves. In a local store, of
+    two callers at once one moves. A server has no such lock: there the aliases are read again
+    afterwards. A kill in the middle leaves the first moves made: name the alias that matters last.
     """
     with store.errors(), store.alone():
         _demand(aliases(store), expected)
+        before()
         for alias, number in moves.items():
             if number is None:
                 store.client.delete_registered_model_alias(REGISTERED_MODEL, alias)
@@ -215,6 +283,18 @@ def thresholds_of(store: Store, ref: ModelVersionRef) -> dict[str, Any] | None:
     return thresholds
 
 
+def product_thresholds_of(store: Store, ref: ModelVersionRef) -> ProductThresholds | None:
+    """The thresholds attached to a version, by product; None if there are none.
+
+    Raises ``TrackingError`` as ``thresholds_of`` does, and if an engine cannot use them.
+    """
+    content = thresholds_of(store, ref)
+    try:
+        return None if content is None else ProductThresholds.from_dict(content)
+    except ArgumentError as exc:
+        raise TrackingError(f"{ref} has thresholds that cannot be used: {exc}") from exc
+
+
 def _ref(version: ModelVersion, named: Mapping[str, int]) -> ModelVersionRef:
     number = int(version.version)
     model, _, fit = version.tags.get(FIT_TAG, "").partition("@")
@@ -235,7 +315,8 @@ def _demand(now: Mapping[str, int], wanted: Mapping[str, int | None]) -> None:
         if now.get(alias) != number:
             raise TrackingError(
                 f"{REGISTERED_MODEL}@{alias} names {_number(now.get(alias))} by now, "
-                f"not {_number(number)}: somebody else has moved it"
+                f"not {_number(number)}: somebody else has moved it",
+                unavailable=True,  # the same call, having seen that, may do it
             )
 
 
