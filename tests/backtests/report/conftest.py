@@ -93,7 +93,9 @@ def _add_fit(folder: Path) -> None:
     fit = folder / "fits" / "pair_conjugate" / FIT
     fit.mkdir(parents=True)
     rng = np.random.default_rng(1)
-    draws = {name: (f"{name}_0", rng.gamma(4, 1, 60)) for name in ("shape", "scale")}
+    draws = {
+        name: (f"{name}_0", rng.gamma(4, 1, 60).astype(np.float32)) for name in ("shape", "scale")
+    }
     xr.Dataset(draws).to_netcdf(fit / "posterior.nc", engine="h5netcdf")
     card = {"as_of_date": "2022-05-09", "pairs": 321, "checks": [], "settings": {}}
     card["checks"] = [

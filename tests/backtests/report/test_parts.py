@@ -7,6 +7,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from backtests.report import curves, figures, palette, products, tables, words
 from backtests.report.frontiers import Frontier
@@ -14,6 +15,7 @@ from backtests.report.health import failures_of
 from backtests.report.measures import HEADLINE, MEASURES, SLICED, measure
 from backtests.report.names import HISTORY_WEEKS, look_up, weekly
 from backtests.report.page import embedded
+from backtests.report.population import scalars
 from backtests.scored import NEXT_ORDER, PAIR, PRODUCT_WEEK, SCORES
 from backtests.summaries import MEASURES as SUMMARIZED
 from backtests.thresholds import Quality, Rule, ThresholdChoice, Thresholds
@@ -241,3 +243,14 @@ def test_the_envelope_keeps_what_nothing_beats():
     assert [cell.text for cell in row] == [
         "a", "2", "0.00", "2024-01-01", "80.0 %", "40.0 %", "no later dates", "–", "–", "0", "–",
     ]  # fmt: skip
+
+
+def test_what_a_fit_holds_besides_its_draws_is_not_drawn(tmp_path):
+    held = {
+        "scale": ("scale_0", np.ones(60, np.float32)),
+        "season": ("season_0", np.zeros(52)),
+        "effects": (("effects_0", "effects_1"), np.zeros((60, 3), np.float32)),
+    }
+    xr.Dataset(held).to_netcdf(tmp_path / "posterior.nc", engine="h5netcdf")
+    drawn = scalars(tmp_path / "posterior.nc")
+    assert {name: dict(drawn[name].sizes) for name in drawn} == {"scale": {"chain": 1, "draw": 60}}
