@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from backtests.commands_scores import compare, thresholds
+from backtests.commands_scores import compare, keep_comparison, thresholds
 from backtests.report.command import report
 
 Experiment = Annotated[Path, typer.Argument(help="What to do: a TOML file, as in experiments/.")]
@@ -51,8 +51,8 @@ def backtest(
 ) -> None:
     """Predict at past dates and score what was said; a run that was cut short goes on.
 
-    Ends with a report, and with the run in MLflow. Exit code 1 if some of it failed; all the rest
-    is scored.
+    Ends with a comparison of the versions, a report, and the run in MLflow. Exit code 1 if some
+    of it failed; all the rest is scored.
     """
     from backtests.display import progress_bar, show_run
     from backtests.experiment import read_experiment
@@ -73,6 +73,7 @@ def backtest(
         jobs=check_whole("jobs", jobs, 1),
         bar=progress_bar,
     )
+    keep_comparison(report.folder)
     page = write_report(report.folder, db).path if report.tasks > report.failures else None
     show_run(report, page, as_json)
     if log:

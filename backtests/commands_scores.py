@@ -46,6 +46,19 @@ def compare(
         show_comparison(comparison)
 
 
+def keep_comparison(folder: Path) -> None:
+    """Keep what ``toolkit compare`` says of a run in its folder; nothing of a single version."""
+    from backtests.comparison import compare as compare_versions
+    from backtests.run_folder import RunFolder, write_json
+    from toolkit.errors import ArgumentError
+
+    try:
+        comparison = compare_versions(RunFolder(folder))
+    except ArgumentError:  # one version, or none that two of them have scored alike
+        return
+    write_json(folder / COMPARISON, comparison.to_dict())
+
+
 def thresholds(
     folder: Run,
     version: Annotated[

@@ -11,6 +11,7 @@ from backtests.comparison import compare
 from backtests.run_folder import RunFolder
 from backtests.thresholds import ThresholdChoice
 from toolkit.cli import main
+from toolkit.tracking.store import open_store
 
 
 @pytest.fixture
@@ -48,6 +49,35 @@ def test_compares_versions_of_a_run(toolkit, folder):
     assert "Note: The dates hold fewer than two horizons" in said.stdout
     kept = json.loads((folder / "comparison.json").read_text())
     assert kept == compare(RunFolder(folder)).to_dict()
+
+
+EXPERIMENT = """
+name = "small"
+draws = 50
+pairs_per_shard = 100
+[dates]
+list = [{dates}]
+[[versions]]
+model = "pair_conjugate"
+[[versions]]
+model = "pair_conjugate"
+label = "other"
+seed = 5
+"""
+
+
+def test_a_backtest_keeps_its_comparison_and_logs_it(toolkit, folder, run, order_file, tmp_path):
+    asked = tmp_path / "small.toml"
+    asked.write_text(EXPERIMENT.format(dates=", ".join(map(str, run.dates))))
+    runs = tmp_path / "runs"
+    shutil.copytree(folder, runs / run.path.name)  # it goes on from there: nothing is left to do
+    store = open_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    said = toolkit("backtest", asked, "--db", order_file, "--runs", runs, "--store", store.uri)
+    assert said.returncode == 0, said.stderr
+    kept = json.loads((runs / run.path.name / "comparison.json").read_text())
+    assert kept == compare(run).to_dict()
+    (logged,) = tmp_path.glob("mlartifacts/small/*/artifacts/comparison.json")
+    assert json.loads(logged.read_text()) == kept
 
 
 def test_compares_for_scripts(toolkit, folder):
