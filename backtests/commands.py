@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from backtests.commands_scores import compare, keep_comparison, thresholds
+from backtests.commands_scores import StoreUri, compare, keep_comparison, thresholds
 from backtests.report.command import report
 
 Experiment = Annotated[Path, typer.Argument(help="What to do: a TOML file, as in experiments/.")]
@@ -17,12 +17,6 @@ Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
 Fits = Annotated[Path, typer.Option("--fits", help="Folder of fits for frozen versions.")]
 Jobs = Annotated[int, typer.Option("--jobs", help="Processes; they change no result.")]
 Run = Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")]
-StoreUri = Annotated[
-    str | None,
-    typer.Option(
-        "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
-    ),
-]
 Log = Annotated[bool, typer.Option(help="Log the run to MLflow.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 

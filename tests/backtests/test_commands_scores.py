@@ -10,7 +10,12 @@ import pytest
 from backtests.comparison import compare
 from backtests.run_folder import RunFolder
 from backtests.thresholds import ThresholdChoice
+from tests.tracking.fits import rhythm_fit
 from toolkit.cli import main
+from toolkit.engine.listing import ProductThresholds
+from toolkit.model import find_model
+from toolkit.tracking.registration import register_fit
+from toolkit.tracking.registry import find, thresholds_of
 from toolkit.tracking.store import open_store
 
 
@@ -104,6 +109,42 @@ def test_chooses_thresholds_for_scripts(toolkit, folder):
     said = toolkit("thresholds", folder, "--version", "other", "--error", "brier", "--json")
     (choice,) = json.loads(said.stdout)["choices"]
     assert choice["rule"]["error"] == "brier"
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Where pair_conjugate is version 1."""
+    store = open_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    register_fit(store, find_model("pair_conjugate"))
+    return store
+
+
+def test_attaches_thresholds_to_a_registered_version(toolkit, folder, store):
+    asked = ("thresholds", folder, "--attach", "pair_conjugate", "--store", store.uri)
+    ambiguous = toolkit(*asked)
+    assert ambiguous.returncode == 2
+    assert "pair_conjugate, other of" in ambiguous.stderr
+    assert "are all pair_conjugate: say with --version LABEL" in ambiguous.stderr
+    assert thresholds_of(store, find(store, "1")) is None
+    said = toolkit(*asked, "--version", "other")
+    assert said.returncode == 0, said.stderr
+    assert "Those of other are attached to inter-order version 1 (pair_conj" in said.stdout
+    attached = thresholds_of(store, find(store, "1"))
+    assert attached["evidence"] == RunFolder(folder).meta["key"]
+    choice = ThresholdChoice.from_dict(attached)
+    own = ProductThresholds.from_dict(attached)
+    assert (choice.version, choice.overall.min_orders) == ("other", own.overall.min_orders)
+    assert own.known_before == choice.known_before
+
+
+def test_thresholds_of_another_model_are_not_attached(toolkit, folder, store):
+    register_fit(store, rhythm_fit())
+    said = toolkit("thresholds", folder, "--attach", "rhythm", "--store", store.uri)
+    assert said.returncode == 2
+    assert "holds nothing of rhythm among pair_conjugate, other: thresholds for" in said.stderr
+    unknown = toolkit("thresholds", folder, "--attach", "inter-order@9", "--store", store.uri)
+    assert unknown.returncode == 2
+    assert "holds no version 'inter-order@9'" in unknown.stderr
 
 
 @pytest.mark.parametrize(
