@@ -17,6 +17,7 @@ import typer
 
 from toolkit.errors import (
     ArgumentError,
+    CacheError,
     ModelError,
     PredictionError,
     SourceError,
@@ -79,7 +80,7 @@ def _unavailable(exc: ToolkitError) -> bool:
     """Whether nothing was wrong with the call itself: a store or a server was busy or away."""
     if isinstance(exc, SourceError):
         return exc.transient
-    return isinstance(exc, TrackingError) and exc.unavailable
+    return isinstance(exc, CacheError) or (isinstance(exc, TrackingError) and exc.unavailable)
 
 
 @app.command("import")

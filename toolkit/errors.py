@@ -6,7 +6,7 @@ ToolkitError
 ├── SourceError        the database could not be read
 ├── ModelError         a model is unknown, or its saved parameters cannot be used
 ├── PredictionError    a forecast could not be computed
-├── CacheError         the embedded cache server did not start
+├── CacheError         the cache server did not start, or does not take a release
 └── TrackingError      the tracking store is locked or unreachable, or does not hold what was asked
 """
 
@@ -75,7 +75,7 @@ class PredictionError(ToolkitError):
 
 
 class CacheError(ToolkitError):
-    """The embedded cache server did not start."""
+    """The embedded cache server did not start, or a server does not do what a release needs."""
 
 
 class TrackingError(ToolkitError):

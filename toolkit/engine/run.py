@@ -201,11 +201,19 @@ class ForecastEngine:
             _log_complete(forecast)
         return dict.fromkeys(ids) | forecasts
 
+    def thresholds_at(self, as_of: date) -> ProductThresholds:
+        """The engine's thresholds if they were known at the date, else the defaults."""
+        return self.thresholds if self.thresholds.usable_at(as_of) else ProductThresholds()
+
+    def computed_with(self, product_id: int, as_of: date) -> dict[str, str | int | float]:
+        """Everything but the data that decides the forecast of a call that names no threshold."""
+        return self._computed_with(self.thresholds_at(as_of).of(product_id))
+
     def _chooser(
         self, as_of: date, min_orders: int | None, min_confidence: float | None
     ) -> Chooser:
         """What is given, and for what is not the engine's own, if it was known at the date."""
-        own = self.thresholds if self.thresholds.usable_at(as_of) else ProductThresholds()
+        own = self.thresholds_at(as_of)
         given = Thresholds(
             DEFAULTS.min_orders if min_orders is None else min_orders,
             DEFAULTS.min_confidence if min_confidence is None else min_confidence,

@@ -1,0 +1,191 @@
+"""``toolkit export``; imports what it needs when it runs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from toolkit.engine.run import ForecastEngine
+    from toolkit.export.job import Progress
+    from toolkit.export.plan import ExportSettings
+    from toolkit.export.report import ExportReport
+    from toolkit.sources.base import OrderSource
+    from toolkit.sources.codes import Codes
+
+REDIS_VARIABLE = "TOOLKIT_REDIS_URL"
+DEFAULT_REDIS = "redis://localhost:6379/0"
+
+Database = Annotated[Path | None, typer.Option("--db", help="The embedded database file.")]
+Mssql = Annotated[bool, typer.Option("--mssql", help="The SQL Server that --config describes.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(help="TOML about the SQL Server; TOOLKIT_MSSQL_… variables prevail."),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="YYYY-MM-DD; known is what came before. Default today."),
+]
+Redis = Annotated[
+    str | None,
+    typer.Option("--redis", help=f"Where to. Default {REDIS_VARIABLE}, else {DEFAULT_REDIS}."),
+]
+Version = Annotated[
+    str, typer.Option("--version", help="Alias, number or fit of the registered model inter-order.")
+]
+Products = Annotated[
+    list[str] | None, typer.Option("--products", help="These only: id or code; may be repeated.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option(help="YYYY-MM-DD; compute products ordered since, keep the others' forecasts."),
+]
+Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]
+Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
+Seed = Annotated[int, typer.Option(help="Equal seeds give equal forecasts.")]
+Ttl = Annotated[int, typer.Option(help="Seconds that the forecasts stay.")]
+AllowErrors = Annotated[
+    float, typer.Option(help="Publish though such a share of the products failed, 0 to 1.")
+]
+Keep = Annotated[int, typer.Option(help="So many earlier releases stay for a rollback.")]
+Shrink = Annotated[bool, typer.Option("--shrink", help="Serve fewer products than now.")]
+StoreUri = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
+    ),
+]
+Log = Annotated[bool, typer.Option(help="Log the export to MLflow.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(export)
+
+
+def export(
+    db: Database = None,
+    mssql: Mssql = False,
+    config: Config = None,
+    as_of: AsOf = None,
+    redis: Redis = None,
+    version: Version = "champion",
+    products: Products = None,
+    since: Since = None,
+    weeks: Weeks = 12,
+    draws: Draws = 200,
+    seed: Seed = 20251111,
+    ttl: Ttl = 86_400,
+    allow_errors: AllowErrors = 0.0,
+    keep: Keep = 2,
+    shrink: Shrink = False,
+    store: StoreUri = None,
+    log: Log = True,
+    as_json: Json = False,
+) -> None:
+    """Forecast all products with the promoted version, and make them what production reads.
+
+    Readers see the old release until the new one is whole and verified. Exit code 0: published;
+    1: failed, and readers have what they had; 2: something was wrong with the call.
+    """
+    import logging
+
+    from toolkit.engine.arguments import parse_date
+    from toolkit.engine.run import ForecastEngine
+    from toolkit.errors import ArgumentError, ToolkitError
+    from toolkit.export.display import show_export
+    from toolkit.export.plan import ExportSettings
+
+    logging.getLogger("toolkit.engine").setLevel(logging.ERROR)  # the report counts them
+    with _orders(db, mssql, config) as (source, codes), _bar() as bar:
+        settings = ExportSettings(
+            as_of_date=parse_date(as_of),
+            product_ids=[codes.number("product", i) for i in products] if products else None,
+            since=None if since is None else parse_date(since),
+            ttl_s=ttl,
+            allowed_errors=allow_errors,
+            keep=keep,
+            shrink=shrink,
+        )
+        engine = ForecastEngine.from_registry(
+            source, version, weeks, store=store, draws=draws, seed=seed
+        )
+        try:
+            report = _run(engine, settings, redis, bar)
+        except ToolkitError as exc:
+            if log and not isinstance(exc, ArgumentError):
+                _log(exc, settings, store)
+            raise
+    show_export(report, codes, as_json)
+    if log:
+        _log(report, settings, store)
+    if not report.published:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _orders(
+    db: Path | None, mssql: bool, config: Path | None
+) -> "Iterator[tuple[OrderSource, Codes]]":
+    """The orders of a file or a server, and the codes of its ids."""
+    from toolkit.errors import ArgumentError
+    from toolkit.sources.codes import NO_CODES, Codes
+    from toolkit.sources.embedded import open_database
+    from toolkit.sources.sql import as_source, sqlserver_source
+    from toolkit.sources.sqlserver import connect
+    from toolkit.sources.sqlserver_settings import read_server
+
+    if (db is None) is not mssql:
+        received = "both" if mssql else "neither"
+        raise ArgumentError(f"one of --db and --mssql has to be given, got {received}")
+    if db is not None:
+        with open_database(db) as conn:
+            yield as_source(conn), Codes.of(conn)
+        return
+    server = read_server(config)
+    with connect(server.settings) as conn:
+        yield sqlserver_source(conn, server.names), NO_CODES
+
+
+def _run(
+    engine: "ForecastEngine", settings: "ExportSettings", redis: str | None, bar: "Progress"
+) -> "ExportReport":
+    from toolkit.cache.server import connect
+    from toolkit.errors import ArgumentError
+    from toolkit.export.job import export_release
+
+    try:
+        with connect(redis or os.environ.get(REDIS_VARIABLE) or DEFAULT_REDIS) as client:
+            return export_release(engine, client, settings, bar)
+    except ValueError as exc:
+        raise ArgumentError(str(exc)) from exc
+
+
+def _log(
+    outcome: "ExportReport | Exception", settings: "ExportSettings", store: str | None
+) -> None:
+    """Log the export; where the store cannot be had, readers have the release all the same."""
+    from toolkit.errors import TrackingError
+    from toolkit.tracking.export_log import log_export
+    from toolkit.tracking.store import open_store
+
+    try:
+        log_export(open_store(store), outcome, settings)
+    except TrackingError as exc:
+        typer.echo(f"Not logged: {exc}", err=True)
+
+
+@contextmanager
+def _bar() -> "Iterator[Progress]":
+    """A progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("Forecasting products", total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -1,0 +1,171 @@
+"""What an export is going to do, decided before anything is computed or written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+
+from toolkit.cache.names import ComputedWith, Scalar, digest
+from toolkit.cache.releases import Release, ReleaseSpec
+from toolkit.cache.ttl import BATCH_TTL_S
+from toolkit.engine.arguments import check_ids, check_share, check_whole
+from toolkit.engine.listing import ProductThresholds, Thresholds
+from toolkit.engine.run import ForecastEngine
+from toolkit.errors import ArgumentError, PredictionError
+from toolkit.fingerprint import Fingerprint
+from toolkit.tables import OrderEvents
+
+DATA = "data_sha256"
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """What to export. Raises ``ArgumentError`` for what makes no sense.
+
+    ``product_ids``: these only, in place of every product with an order before ``as_of_date``.
+    ``since``: only products with an order on or after that date are computed; all others keep
+    what the current release says of them. ``ttl_s``: seconds that the forecasts stay.
+    ``allowed_errors``: the share of the products, 0 to 1, that may be missing from the release
+    because they failed. ``keep``: so many releases before this one stay for a rollback.
+    ``shrink``: the release may serve fewer products than the current one.
+    """
+
+    as_of_date: date
+    product_ids: Sequence[int] | None = None
+    since: date | None = None
+    ttl_s: int = BATCH_TTL_S
+    allowed_errors: float = 0.0
+    keep: int = 2
+    shrink: bool = False
+
+    def __post_init__(self) -> None:
+        """Check each of them."""
+        check_whole("ttl", self.ttl_s, 1)
+        check_share("allowed_errors", self.allowed_errors)
+        check_whole("keep", self.keep, 1)
+        if self.product_ids is not None and not check_ids("product_id", self.product_ids):
+            raise ArgumentError("products to export have to be named, or all of them, got none")
+        if self.since is not None and self.since >= self.as_of_date:
+            raise ArgumentError(
+                f"since has to be before the as-of date {self.as_of_date}, got {self.since}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The release to make, and the products whose forecasts the current one has already."""
+
+    spec: ReleaseSpec
+    carried: frozenset[int]
+
+
+def make_plan(engine: ForecastEngine, current: Release | None, settings: ExportSettings) -> Plan:
+    """Which products are computed, with what, and which are carried over from ``current``.
+
+    Raises ``ArgumentError`` for products that do not exist, for a ``since`` that ``current`` does
+    not reach, and for a release that would serve less than ``current`` without ``shrink``;
+    ``PredictionError`` if nothing was ordered before the date.
+    """
+    as_of, asked = settings.as_of_date, settings.product_ids
+    events = engine.source.order_events(as_of, None if asked is None else sorted(set(asked)))
+    ids = sorted(np.unique(events.product_id).tolist())
+    if asked is not None:
+        ids = _existing(engine, set(asked), ids, as_of)
+    if not len(events):
+        raise PredictionError(f"there is no order before {as_of} to export forecasts from")
+    _refuse_to_shrink(current, ids, settings)
+    computed_with = _computed_with(engine, events)
+    carried = _carried(current, computed_with, events, settings) & set(ids)
+    spec = ReleaseSpec(as_of, computed_with, ids, settings.ttl_s, _details(engine, computed_with))
+    return Plan(spec, carried)
+
+
+def _existing(
+    engine: ForecastEngine, asked: set[int], ordered: list[int], as_of: date
+) -> list[int]:
+    """All that were asked for: one that nobody has ordered yet has nothing to forecast."""
+    silent = sorted(asked - set(ordered))
+    unknown = sorted(set(silent) - engine.source.products(as_of, silent).keys()) if silent else []
+    if unknown:
+        raise ArgumentError(f"the database has no {_some(unknown)}")
+    return sorted(asked)
+
+
+def _refuse_to_shrink(current: Release | None, ids: list[int], settings: ExportSettings) -> None:
+    lost = [] if current is None else sorted(set(current.product_ids) - set(ids))
+    if current is not None and lost and not settings.shrink:
+        raise ArgumentError(
+            f"readers would lose {_some(lost)}, which release {current.release_id} serves: export"
+            " all products, or allow it with --shrink"
+        )
+
+
+def _computed_with(engine: ForecastEngine, events: OrderEvents) -> ComputedWith:
+    """All that decides the forecasts: data, model, and the thresholds of every product."""
+    thresholds = engine.thresholds_at(events.as_of_date)
+    settings: dict[str, Scalar] = dict(engine.computed_with(0, events.as_of_date))
+    del settings["min_orders"], settings["min_confidence"]
+    data = Fingerprint.of(events).sha256
+    return settings | {"thresholds_sha256": digest(_plain(thresholds)), DATA: data}
+
+
+def _plain(thresholds: ProductThresholds) -> list[object]:
+    own = {str(i): _pair(of) for i, of in thresholds.by_product.items()}
+    return [_pair(thresholds.overall), own]
+
+
+def _pair(thresholds: Thresholds) -> list[float]:
+    return [thresholds.min_orders, thresholds.min_confidence]
+
+
+def _details(engine: ForecastEngine, computed_with: ComputedWith) -> Mapping[str, Scalar]:
+    """What a person who looks at the release wants to know."""
+    version = engine.registered
+    return {
+        "model": f"{computed_with['model_name']}@{computed_with['model_version']}",
+        "registered_version": None if version is None else version.number,
+        "mlflow_run_id": None if version is None else version.run_id,
+        DATA: computed_with[DATA],
+    }
+
+
+def _carried(
+    current: Release | None,
+    computed_with: ComputedWith,
+    events: OrderEvents,
+    settings: ExportSettings,
+) -> frozenset[int]:
+    """The products without an order since; their forecasts stay those of the current release."""
+    if settings.since is None:
+        return frozenset()
+    _check_base(current, computed_with, settings.since)
+    assert current is not None
+    touched = events.product_id[events.day >= (settings.since - events.as_of_date) / timedelta(1)]
+    return frozenset(current.product_ids) - frozenset(touched.tolist())
+
+
+def _check_base(current: Release | None, computed_with: ComputedWith, since: date) -> None:
+    if current is None:
+        raise ArgumentError("there is no release yet to keep forecasts from: leave since out")
+    if since > current.as_of_date:
+        raise ArgumentError(
+            f"release {current.release_id} knows orders before {current.as_of_date} only, so since"
+            f" can be that date or an earlier one, got {since}"
+        )
+    other = sorted(
+        name
+        for name in {*computed_with, *current.computed_with} - {DATA}
+        if computed_with.get(name) != current.computed_with.get(name)
+    )
+    if other:
+        raise ArgumentError(
+            f"release {current.release_id} was made with another {', '.join(other)}, so that"
+            " nothing of it can be kept: leave since out"
+        )
+
+
+def _some(ids: Sequence[int]) -> str:
+    listed = ", ".join(map(str, ids[:SHOWN])) + (", …" if len(ids) > SHOWN else "")
+    return f"product {listed}" if len(ids) == 1 else f"{len(ids):,} products: {listed}"
