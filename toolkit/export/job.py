@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 """Products forecast at once: some 10 MB of forecasts."""
 
+LOCK_S = 10.0
+"""An export that shows no sign of life for so long has lost its lock."""
+
 MOST_ERRORS = 100
 """When so many products have failed, something else is wrong than a product."""
 
@@ -54,7 +57,7 @@ def export_release(
         releases = Releases(client)
         current = releases.current()
     plan = make_plan(engine, current, settings)
-    with releases.stage(plan.spec) as staging:
+    with releases.stage(plan.spec, lock_s=LOCK_S) as staging:
         run.carry_over(plan, staging)
         run.compute(plan, staging)
         refusal = run.refusal(len(plan.spec.product_ids))

@@ -1,0 +1,18 @@
+"""A real server for each test of the export, emptied between them."""
+
+import pytest
+
+from toolkit.cache.server import embedded_server
+
+
+@pytest.fixture(scope="session")
+def cache_server():
+    with embedded_server() as server:
+        yield server
+
+
+@pytest.fixture
+def client(cache_server):
+    with cache_server.client() as client:
+        client.flushall()
+        yield client

@@ -1,0 +1,322 @@
+"""The export against a real server: what readers get, before, after, and if it is cut short."""
+
+import json
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from datetime import timedelta
+
+import duckdb
+import pytest
+
+from tests.conftest import AS_OF, NOON, add_line, known_products
+from toolkit.cache.releases import Releases
+from toolkit.cache.server import connect
+from toolkit.engine.listing import ProductThresholds, Thresholds
+from toolkit.engine.run import ForecastEngine
+from toolkit.errors import ArgumentError, CacheError, PredictionError, SourceError
+from toolkit.export import job
+from toolkit.export.job import ExportSettings, export_release
+from toolkit.export.report import Status
+from toolkit.sources.generator import load
+from toolkit.types import ProductForecast
+
+SETTINGS = ExportSettings(AS_OF)
+
+
+def plain(client, product_id, as_of=AS_OF):
+    """What any consumer reads."""
+    value = client.get(f"forecast:product:{product_id}:{as_of}")
+    return None if value is None else json.loads(value)
+
+
+def export(engine, client, **changes):
+    return export_release(engine, client, replace(SETTINGS, **changes))
+
+
+class Failing(ForecastEngine):
+    """An engine whose batches fail wherever one of some products is among them."""
+
+    broken: frozenset[int] = frozenset()
+    error: Exception = PredictionError("no luck")
+
+    def generate_forecasts(self, product_ids, *args):
+        ids = list(product_ids)
+        if self.broken & set(ids):
+            raise self.error
+        return super().generate_forecasts(ids, *args)
+
+
+@pytest.fixture
+def failing(database):
+    return Failing(database, clock=lambda: NOON)
+
+
+def test_readers_get_what_the_engine_says(engine, database, client):
+    ids = known_products(database)
+    report = export(engine, client)
+    expected = engine.generate_forecasts(ids, AS_OF)
+    assert any(expected.values())
+    for product_id, forecast in expected.items():
+        found = plain(client, product_id)
+        assert found["release"] == report.release
+        if forecast is None:
+            assert found["no_forecast"] is True
+        else:
+            assert ProductForecast.from_dict(found) == forecast
+    release = Releases(client).current()
+    assert release.release_id == report.release
+    assert list(release.product_ids) == ids
+
+
+def test_the_report_has_a_word_for_every_product(engine, database, client):
+    engine.thresholds = ProductThresholds(Thresholds(2, 0.3), {1: Thresholds(50, 1.0)})
+    report = export(engine, client)
+    expected = engine.generate_forecasts(known_products(database), AS_OF)
+    for product in report.products:
+        forecast = expected[product.product_id]
+        if forecast is None:
+            assert product.status is Status.NO_PREDICTIONS
+            assert product.total_quantity is None
+        else:
+            assert product.status is Status.SUCCESS
+            assert product.total_quantity == forecast.summary["total_predicted_quantity"]
+    assert report.products[0].status is Status.NO_PREDICTIONS
+    assert sum(report.counts.values()) == len(expected) == len(report.products)
+    assert json.loads(json.dumps(report.to_dict()))["counts"]["error"] == 0
+    assert 0 < report.redis_seconds < report.seconds
+
+
+def test_a_cached_call_is_served_by_the_release(engine, client):
+    export(engine, client)
+    never = Failing(engine.source, clock=lambda: NOON)
+    never.broken = frozenset({2})
+    expected = engine.generate_forecast(2, AS_OF)
+    assert never.generate_forecast_cached(2, client, AS_OF) == expected
+
+
+def test_a_call_with_other_thresholds_is_not(engine, client):
+    export(engine, client)
+    found = engine.generate_forecast_cached(2, client, AS_OF, min_orders=1, min_confidence=0.0)
+    assert found.model_metadata["min_orders_threshold"] == 1
+    assert plain(client, 2)["model_metadata"]["min_orders_threshold"] == 2
+
+
+def test_each_batch_is_told(engine, client, monkeypatch):
+    monkeypatch.setattr(job, "BATCH", 5)
+    seen = []
+    export_release(engine, client, SETTINGS, lambda done, total: seen.append((done, total)))
+    assert seen == [(0, 12), (5, 12), (10, 12), (12, 12)]
+
+
+def test_products_that_fail_are_found_and_nothing_is_published(failing, client):
+    failing.broken = frozenset({3, 11})
+    report = export(failing, client)
+    assert [(p.product_id, p.error) for p in report.failed] == [
+        (3, "PredictionError: no luck"),
+        (11, "PredictionError: no luck"),
+    ]
+    assert report.release is None
+    assert report.refusal == (
+        "2 of 12 products failed, more than the share of 0 that is allowed; nothing was published"
+    )
+    assert Releases(client).current() is None
+    assert plain(client, 1) is None
+
+
+def test_holes_are_published_where_they_are_allowed(failing, client):
+    failing.broken = frozenset({3, 11})
+    report = export(failing, client, allowed_errors=0.17)
+    assert report.counts["error"] == 2
+    assert 3 not in Releases(client).current().product_ids
+    assert plain(client, 3) is None
+    assert plain(client, 1)["release"] == report.release
+
+
+def test_what_failed_is_computed_by_the_next_export_and_no_more(failing, client):
+    failing.broken = frozenset({3})
+    assert not export(failing, client).published
+    failing.broken = frozenset({1, 2, 4})  # staged already
+    report = export(failing, client)
+    assert report.published
+    assert report.resumed == 11
+    assert plain(client, 3)["release"] == report.release
+
+
+def test_too_many_failures_end_it(failing, client, monkeypatch):
+    monkeypatch.setattr(job, "MOST_ERRORS", 2)
+    failing.broken = frozenset(range(1, 13))
+    with pytest.raises(PredictionError, match="more than 2 products failed, and nothing was pub"):
+        export(failing, client, allowed_errors=1.0)
+
+
+def test_a_database_that_fails_ends_it_and_readers_keep_what_they_had(failing, client):
+    first = export(failing, client)
+    failing.broken, failing.error = frozenset({7}), SourceError("gone")
+    with pytest.raises(SourceError, match="gone"):
+        export(failing, client, as_of_date=AS_OF + timedelta(7))
+    assert Releases(client).current().release_id == first.release
+    assert plain(client, 7)["release"] == first.release
+
+
+def test_only_products_ordered_since_are_computed(engine, database, client):
+    first = export(engine, client)
+    later = AS_OF + timedelta(1)
+    add_line(database, product_id=5, customer_id=1, day=0)
+    touched = _products_ordered(database, AS_OF, later)
+    second = export(engine, client, as_of_date=later, since=AS_OF)
+    assert 5 in touched
+    assert second.carried == 12 - len(touched)
+    for product_id in known_products(database):
+        found = plain(client, product_id, later)
+        assert found["release"] == second.release != first.release
+        made = found.get("model_metadata", found)["as_of_date"]
+        assert made == str(later if product_id in touched else AS_OF)
+        assert plain(client, product_id) is None
+
+
+def test_a_carried_forecast_is_no_answer_to_a_cached_call_as_of_a_later_date(engine, client):
+    export(engine, client)
+    later = AS_OF + timedelta(1)
+    report = export(engine, client, as_of_date=later, since=AS_OF)
+    kept = {p.product_id for p in report.products if p.status is Status.SUCCESS}
+    for product_id in sorted(kept)[:3]:
+        found = engine.generate_forecast_cached(product_id, client, later)
+        assert found == engine.generate_forecast(product_id, later)
+
+
+def _products_ordered(conn, start, stop):
+    rows = conn.execute(
+        'SELECT DISTINCT ProductID FROM dbo.OrderItem JOIN dbo."Order" o ON o.ID = OrderID'
+        " WHERE o.Created >= ? AND o.Created < ?",
+        [start, stop],
+    ).fetchall()
+    return {product_id for (product_id,) in rows}
+
+
+def test_since_needs_a_release_that_reaches_it_and_was_made_alike(engine, database, client):
+    later = {"as_of_date": AS_OF + timedelta(9)}
+    with pytest.raises(ArgumentError, match="there is no release yet to keep forecasts from"):
+        export(engine, client, since=AS_OF, **later)
+    first = export(engine, client)
+    with pytest.raises(ArgumentError, match=rf"{first.release} knows orders before {AS_OF} only"):
+        export(engine, client, since=AS_OF + timedelta(1), **later)
+    other = ForecastEngine(database, seed=1, clock=lambda: NOON)
+    with pytest.raises(ArgumentError, match="was made with another seed, so that nothing"):
+        export(other, client, since=AS_OF, **later)
+    stricter = ForecastEngine(database, thresholds=ProductThresholds(Thresholds(3, 0.3)))
+    with pytest.raises(ArgumentError, match="was made with another thresholds_sha256"):
+        export(stricter, client, since=AS_OF, **later)
+
+
+def test_named_products_alone_would_take_the_others_from_readers(engine, client):
+    export(engine, client)
+    with pytest.raises(ArgumentError, match=r"would lose 10 products: 1, 4, 5, 6, 7, …, which rel"):
+        export(engine, client, product_ids=[3, 2, 2])
+    report = export(engine, client, product_ids=[3, 2, 2], shrink=True)
+    assert [product.product_id for product in report.products] == [2, 3]
+    assert plain(client, 1) is None
+
+
+def test_products_that_do_not_exist_are_named_and_nothing_is_lost(engine, database, client):
+    first = export(engine, client)
+    with pytest.raises(ArgumentError, match="the database has no 2 products: 98, 99"):
+        export(engine, client, product_ids=[1, 99, 98])
+    assert Releases(client).current().release_id == first.release
+
+
+def test_a_product_that_nobody_has_ordered_has_nobody_to_list(engine, database, client):
+    database.execute("INSERT INTO dbo.Product VALUES (50, 'New')")
+    report = export(engine, client, product_ids=[1, 50])
+    assert report.products[1].status is Status.NO_PREDICTIONS
+    assert plain(client, 50)["no_forecast"] is True
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"product_ids": []},
+        {"product_ids": ["1"]},
+        {"since": AS_OF},
+        {"ttl_s": 0},
+        {"allowed_errors": 1.5},
+        {"keep": 0},
+    ],
+)
+def test_what_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ArgumentError):
+        replace(SETTINGS, **wrong)
+
+
+def test_nothing_before_the_date_is_told(engine, client):
+    early = AS_OF - timedelta(10_000)
+    with pytest.raises(PredictionError, match=f"no order before {early} to export"):
+        export(engine, client, as_of_date=early)
+
+
+def test_old_releases_go_and_the_newest_can_come_back(engine, client):
+    made = [export(engine, client, as_of_date=AS_OF + timedelta(days)).release for days in range(4)]
+    assert [release.release_id for release in Releases(client).kept()] == made[2:0:-1]
+    assert Releases(client).roll_back().release_id == made[2]
+    assert plain(client, 1, AS_OF + timedelta(2))["release"] == made[2]
+
+
+def test_an_order_after_the_date_changes_nothing(engine, database, client):
+    before = export(engine, client)
+    for days in (0, 3, 50):
+        add_line(database, product_id=1, customer_id=1, day=days, price=99.0)
+    keys = sorted(client.keys("forecast:product:*"))
+    held = [client.get(key) for key in keys]
+    again = export(engine, client)
+    assert [_without_release(v, before.release) for v in held] == [
+        _without_release(client.get(key), again.release) for key in keys
+    ]
+
+
+def _without_release(value, release):
+    return value.replace(f'"{release}"'.encode(), b'""')
+
+
+def _export_and_die(url, orders, after):
+    """An export that is killed, as if from outside, after so many batches."""
+
+    def die(done, total):
+        if done >= after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    job.BATCH, job.LOCK_S = 4, 0.5
+    with duckdb.connect() as conn, connect(url) as client:
+        load(orders, conn)
+        conn.execute(f"DELETE FROM dbo.OrderItem WHERE ID = {after}")  # other data each time
+        engine = ForecastEngine(conn, clock=lambda: NOON)
+        export_release(engine, client, SETTINGS, die)
+
+
+@pytest.mark.parametrize("after", [4, 8, 12])
+def test_a_killed_export_takes_nothing_and_is_gone_on_with(
+    orders, engine, database, client, cache_server, after, monkeypatch
+):
+    monkeypatch.setattr(job, "LOCK_S", 0.5)
+    first = export(engine, client)
+    child = multiprocessing.get_context("spawn").Process(
+        target=_export_and_die, args=(cache_server.url, orders, after)
+    )
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    assert {plain(client, i)["release"] for i in known_products(database)} == {first.release}
+    database.execute(f"DELETE FROM dbo.OrderItem WHERE ID = {after}")
+    report = export(engine, client)
+    assert report.resumed == after
+    assert {plain(client, i)["release"] for i in known_products(database)} == {report.release}
+
+
+def test_a_second_export_is_told_who_is_at_it(engine, client, monkeypatch):
+    monkeypatch.setattr(job, "LOCK_S", 0.5)
+
+    def again(done, total):
+        with pytest.raises(CacheError, match="another export"):
+            export(engine, client)
+
+    export_release(engine, client, SETTINGS, again)
