@@ -15,7 +15,14 @@ from toolkit.errors import ModelError
 from toolkit.fits import CARD_FILE
 from toolkit.model import FittedModel, find_model
 from toolkit.tracking.pyfunc import save_model
-from toolkit.tracking.registry import FIT_TAG, REGISTERED_MODEL, ModelVersionRef, find, versions
+from toolkit.tracking.registry import (
+    FIT_TAG,
+    REGISTERED_MODEL,
+    ModelVersionRef,
+    find,
+    make_registered_model,
+    versions,
+)
 from toolkit.tracking.runs import KEY_TAG, Scalar, log_values, search
 from toolkit.tracking.serving import FIT, MODEL, SIGNATURE
 from toolkit.tracking.store import Store
@@ -124,7 +131,7 @@ def _registered(
     log_values(store, run.info.run_id, params, numbers, tags, run.info.start_time)
     store.artifacts(run.info.artifact_uri).log_artifacts(str(package), PACKAGE)
     store.client.set_terminated(run.info.run_id)
-    _make_registered_model(store)
+    make_registered_model(store)
     store.client.create_model_version(
         REGISTERED_MODEL,
         source=f"{run.info.artifact_uri}/{PACKAGE}",
@@ -145,16 +152,6 @@ def _run(store: Store, experiment_id: str, name: str, tags: Mapping[str, str]) -
         return min(found, key=lambda run: (run.info.start_time, run.info.run_id))
     own = {**tags, KEY_TAG: name, "mlflow.source.name": "toolkit register"}
     return store.client.create_run(experiment_id, tags=own, run_name=name)
-
-
-def _make_registered_model(store: Store) -> None:
-    try:
-        store.client.create_registered_model(
-            REGISTERED_MODEL, description="Inter-order forecasts: a version is a fit."
-        )
-    except MlflowException as exc:
-        if exc.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
 
 
 def _number_of(store: Store, name: str) -> int | None:

@@ -208,6 +208,17 @@ def aliases(store: Store) -> dict[str, int]:
     return {alias: int(number) for alias, number in model.aliases.items()}
 
 
+def make_registered_model(store: Store) -> None:
+    """Make ``inter-order``, without versions, if it is not there."""
+    try:
+        store.client.create_registered_model(
+            REGISTERED_MODEL, description="Inter-order forecasts: a version is a fit."
+        )
+    except MlflowException as exc:
+        if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
 def set_alias(store: Store, alias: str, reference: str) -> ModelVersionRef:
     """Let ``alias`` name the version meant by ``reference``, whatever it named before."""
     ref = find(store, reference)
