@@ -160,7 +160,7 @@ def _label_of(run: "RunFolder", ref: "ModelVersionRef", among: "Sequence[str]") 
     from toolkit.errors import ArgumentError
 
     versions = run.meta["experiment"]["versions"]
-    models = {version["label"]: version["model"] for version in versions}
+    models = {version["label"]: version["model"].partition("@")[0] for version in versions}
     labels = [label for label in among if models.get(label) == ref.model]
     if len(labels) == 1:
         return labels[0]

@@ -12,6 +12,7 @@ from backtests.run_folder import FAILED, SCORES, TASK, Json, RunFolder
 from backtests.summaries import ALL
 from toolkit.errors import TrackingError
 from toolkit.tracking.runs import (
+    COMPLETE_TAG,
     Artifact,
     LoggedBacktest,
     Scalar,
@@ -66,7 +67,10 @@ def tracked_backtest(run: RunFolder) -> TrackedBacktest:
         code_version=meta["code_version"],
         params=_params(run),
         metrics={**totals, **overall},
-        tags={"toolkit_version": meta["toolkit_version"]},
+        tags={
+            "toolkit_version": meta["toolkit_version"],
+            COMPLETE_TAG: "true" if _is_complete(run, tasks) else "false",
+        },
         artifacts=tuple(_files(run.path)),
         runs=tuple(
             _tracked_run(run, label, day, cards, scores.get((label, day), {}))
@@ -115,6 +119,12 @@ def _tracked_run(
         artifacts=tuple(files),
         error=str(failed[0]["error"]) if failed else None,
     )
+
+
+def _is_complete(run: RunFolder, tasks: dict[tuple[str, date], list[Json]]) -> bool:
+    """Whether every task has ended, well or not: a run that was cut short may yet go on."""
+    keys = ((label, day) for label in run.versions for day in run.dates)
+    return all(key in tasks and len(tasks[key]) == tasks[key][0]["shards"] for key in keys)
 
 
 def _rows(cards: list[Json], table: str) -> float:

@@ -24,6 +24,9 @@ from toolkit.tracking.store import Store
 KEY_TAG = "toolkit.key"
 BACKTEST_TAG = "toolkit.backtest"
 CONTENT_TAG = "toolkit.content"
+COMPLETE_TAG = "complete"
+"""Of a backtest's own run: "true" if all of its tasks had ended when it was logged."""
+
 PARENT_TAG = "mlflow.parentRunId"
 METRICS_PER_CALL = 1000
 PARAMS_PER_CALL = 100
@@ -265,13 +268,12 @@ def log_values(
         store.client.log_batch(run_id, tags=marks_of_a_call)
 
 
-def search(store: Store, experiment_id: str, where: str) -> Iterator[Run]:
-    """All active runs of an experiment that fit MLflow's condition ``where``."""
+def search(store: Store, experiment: str | Sequence[str], where: str) -> Iterator[Run]:
+    """All active runs of experiments (one id or several) that fit MLflow's condition ``where``."""
+    ids = [experiment] if isinstance(experiment, str) else list(experiment)
     token = None
     while True:
-        page = store.client.search_runs(
-            [experiment_id], where, max_results=RUNS_PER_CALL, page_token=token
-        )
+        page = store.client.search_runs(ids, where, max_results=RUNS_PER_CALL, page_token=token)
         yield from page
         token = page.token
         if not token:

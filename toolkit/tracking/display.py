@@ -1,0 +1,161 @@
+"""What promotions and the history show a person, or as JSON a script."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from toolkit.display import console, print_json, print_plain
+from toolkit.tracking.gate import Verdict
+from toolkit.tracking.history import Entry, History
+from toolkit.tracking.promotion import Promotion
+from toolkit.tracking.registry import ModelVersionRef
+
+if TYPE_CHECKING:
+    from toolkit.cache.releases import Release
+
+EXPORT = "`toolkit export --as-of DATE` makes its forecasts what production reads"
+ABBREVIATED = 12
+
+
+def show_promotion(done: Promotion, as_json: bool) -> None:
+    """What a promotion did, and what comes next."""
+    if as_json:
+        print_json({"promoted": done.entry is not None, **_promotion(done)})
+        return
+    if done.entry is None:
+        print_plain(f"{done.version} is the champion already; nothing has changed.")
+        return
+    if done.verdict is not None:
+        console.print(_checks(done.verdict))
+    if done.entry.event.action == "force":
+        print_plain(f"FORCED against the gate: {done.entry.event.why}")
+    print_plain(f"{_champion(done)}\nNext: {EXPORT}.")
+
+
+def show_refusal(verdict: Verdict, as_json: bool) -> None:
+    """What the gate found, and how each failed check can be met."""
+    if as_json:
+        print_json({"promoted": False, "version": _ref(verdict.candidate), **_verdict(verdict)})
+        return
+    console.print(_checks(verdict))
+    for check in verdict.failed:
+        way_out = f" – {check.way_out}" if check.way_out else ""
+        print_plain(f"FAILED {check}{way_out}")
+    print_plain(
+        f"{verdict.candidate} is not promoted. Next: meet what failed, "
+        "or `--force --reason TEXT`, which the history will tell."
+    )
+
+
+def show_rollback(done: Promotion, release: "Release | None", as_json: bool) -> None:
+    """What a rollback did; ``release`` is the one that is current now, if that was asked."""
+    if as_json:
+        id_ = None if release is None else release.release_id
+        print_json({"rolled_back": done.entry is not None, **_promotion(done), "release": id_})
+        return
+    if done.entry is None:
+        print_plain(f"{done.version} is the champion already; nothing has changed.")
+    else:
+        print_plain(_champion(done))
+    if release is None:
+        print_plain(f"Next: {EXPORT}.")
+    else:
+        print_plain(f"Production reads release {release.release_id}, as of {release.as_of_date}.")
+
+
+def show_history(found: History, where: str, as_json: bool) -> None:
+    """All entries, newest last, and loudly what does not fit."""
+    if as_json:
+        entries = [_entry(entry) for entry in found.entries]
+        print_json({"entries": entries, "problems": list(found.problems)})
+        return
+    if found.entries:
+        console.print(_entries(found))
+        print_plain(f"{len(found.entries)} entries; the last has hash {found.entries[-1].hash}.")
+    else:
+        print_plain(f"Nothing has been promoted or released in {where} yet.")
+
+
+def _champion(done: Promotion) -> str:
+    before = "" if done.before is None else f" in place of {done.before}, now `previous`"
+    return f"{done.version} is the champion{before}."
+
+
+def _checks(verdict: Verdict) -> Table:
+    table = Table(
+        title=f"{_literal(verdict.candidate.fit)} against {_literal(verdict.incumbent)}",
+        title_justify="left", title_style="bold", pad_edge=False,
+    )  # fmt: skip
+    for name in ("check", "found", "allowed"):
+        table.add_column(name, overflow="fold")
+    table.add_column("", no_wrap=True)
+    for check in verdict.checks:
+        passed = "passed" if check.passed else "[bold red]FAILED[/bold red]"
+        table.add_row(_literal(check.name), _literal(check.found), check.allowed, passed)
+    return table
+
+
+def _entries(found: History) -> Table:
+    table = Table(pad_edge=False)
+    for name in ("", "when (UTC)", "who", "what", "from", "to", "why", "evidence", "release"):
+        table.add_column(name, overflow="fold")
+    for entry in found.entries:
+        event = entry.event
+        why = "; ".join(filter(None, [event.why, *(f"NOTICED: {n}" for n in entry.noticed)]))
+        table.add_row(
+            str(entry.sequence),
+            entry.when.removesuffix("+00:00").replace("T", " "),
+            _literal(entry.who),
+            event.action,
+            _version(event.from_version, event.from_fit),
+            _version(event.to_version, event.to_fit),
+            _literal(why),
+            (event.evidence or "")[:ABBREVIATED],
+            _literal(event.release or ""),
+        )
+    return table
+
+
+def _version(number: int | None, fit: str | None) -> str:
+    return _literal(" ".join(filter(None, [None if number is None else str(number), fit])))
+
+
+def _promotion(done: Promotion) -> dict[str, object]:
+    return {
+        "version": _ref(done.version),
+        "before": None if done.before is None else _ref(done.before),
+        **({} if done.verdict is None else _verdict(done.verdict)),
+        "entry": None if done.entry is None else _entry(done.entry),
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, object]:
+    evidence = verdict.evidence
+    return {
+        "incumbent": verdict.incumbent,
+        "passed": verdict.passed,
+        "evidence": None
+        if evidence is None
+        else {
+            "run_id": evidence.run_id,
+            "name": evidence.name,
+            "label": evidence.candidate.label,
+            "exact": evidence.exact,
+        },
+        "checks": [{**check.to_dict(), "way_out": check.way_out} for check in verdict.checks],
+    }
+
+
+def _entry(entry: Entry) -> Mapping[str, object]:
+    content = asdict(entry)
+    return {**content, **content.pop("event")}
+
+
+def _ref(ref: ModelVersionRef) -> dict[str, object]:
+    return {"number": ref.number, "fit": ref.fit, "aliases": list(ref.aliases)}
+
+
+def _literal(text: str) -> str:
+    return text.replace("[", r"\[")

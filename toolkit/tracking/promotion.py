@@ -1,0 +1,160 @@
+"""Making a version the champion, and taking that back: asked, written down, then done.
+
+In this order: the gate is asked, the history gets its entry, ``previous`` moves, then ``champion``.
+A kill in between leaves the old champion; ``toolkit history`` tells, and the next call sets right.
+"""
+
+from dataclasses import dataclass, replace
+
+from toolkit.errors import ArgumentError, TrackingError
+from toolkit.tracking.gate import Gate, Verdict, judge
+from toolkit.tracking.history import Action, Entry, Event, append_alone, history
+from toolkit.tracking.registry import (
+    CHAMPION,
+    PREVIOUS,
+    ModelVersionRef,
+    aliases,
+    find,
+    move_aliases,
+)
+from toolkit.tracking.store import Store
+
+DEFAULT_GATE = Gate()
+
+
+class PromotionRefusedError(TrackingError):
+    """The gate did not let a version pass; ``verdict`` holds every check."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        listed = "; ".join(map(str, verdict.failed))
+        super().__init__(
+            f"{verdict.candidate} is not promoted: {listed}; `--force --reason TEXT` overrides that"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What was done: ``version`` is the champion now, ``before`` was it.
+
+    ``entry`` is None if nothing had to be done, ``verdict`` if the gate was not asked.
+    """
+
+    version: ModelVersionRef
+    before: ModelVersionRef | None
+    entry: Entry | None
+    verdict: Verdict | None = None
+
+
+def promote(
+    store: Store,
+    reference: str,
+    gate: Gate = DEFAULT_GATE,
+    force: bool = False,
+    reason: str | None = None,
+) -> Promotion:
+    """Make the version meant by ``reference`` (as ``find`` takes it) the champion.
+
+    The old one becomes ``previous``. With ``force``, which needs a ``reason``, whatever the gate
+    says; the history tells. Nothing is done with what is the champion already. Nothing has moved
+    when it raises: ``PromotionRefusedError`` where the gate refuses, ``TrackingError`` if the
+    version is not there, or somebody else moved the champion in the meantime.
+    """
+    reason = (reason or "").strip() or None
+    if force and reason is None:
+        raise ArgumentError("to force a promotion needs a reason: --reason TEXT")
+    candidate, champion = find(store, reference), _named(store, CHAMPION)
+    if champion is not None and champion.number == candidate.number:
+        return Promotion(champion, champion, None)
+    verdict = judge(store, candidate, champion, gate)
+    if not verdict.passed and not force:
+        raise PromotionRefusedError(verdict)
+    action: Action = "promote" if verdict.passed else "force"
+    evidence = verdict.evidence
+    event = replace(
+        _event(action, champion, candidate),
+        why=reason or "passed the gate",
+        evidence=None if evidence is None else evidence.run_id,
+        checks=tuple(check.to_dict() for check in verdict.checks),
+    )
+    return _move(store, champion, candidate, event, verdict)
+
+
+def roll_back(
+    store: Store, to: str | None = None, reason: str | None = None, release: str | None = None
+) -> Promotion:
+    """Make the previous champion, or the earlier one meant by ``to``, the champion again.
+
+    The one it replaces becomes ``previous``; the gate is not asked. ``release`` is for the
+    history. Nothing is done with what is the champion already. Raises ``TrackingError`` if there
+    is no previous champion, or ``to`` never was one.
+    """
+    champion = _named(store, CHAMPION)
+    if champion is None:
+        raise TrackingError("no version is the champion: there is nothing to roll back")
+    target = _previous(store, champion) if to is None else _earlier(store, to)
+    if target.number == champion.number:
+        return Promotion(champion, champion, None)
+    event = replace(_event("rollback", champion, target), why=reason, release=release)
+    return _move(store, champion, target, event, None)
+
+
+def _move(
+    store: Store,
+    champion: ModelVersionRef | None,
+    target: ModelVersionRef,
+    event: Event,
+    verdict: Verdict | None,
+) -> Promotion:
+    seen = None if champion is None else champion.number
+    moves: dict[str, int | None] = {} if seen is None else {PREVIOUS: seen}
+    entries: list[Entry] = []
+    move_aliases(
+        store,
+        {**moves, CHAMPION: target.number},
+        expected={CHAMPION: seen},
+        before=lambda: entries.append(append_alone(store, event)),
+    )
+    return Promotion(find(store, str(target.number)), champion, entries[0], verdict)
+
+
+def _event(action: Action, champion: ModelVersionRef | None, target: ModelVersionRef) -> Event:
+    return Event(
+        action=action,
+        to_version=target.number,
+        to_fit=target.fit,
+        from_version=None if champion is None else champion.number,
+        from_fit=None if champion is None else champion.fit,
+    )
+
+
+def _named(store: Store, alias: str) -> ModelVersionRef | None:
+    """The version an alias names; None if it names none."""
+    number = aliases(store).get(alias)
+    return None if number is None else find(store, str(number))
+
+
+def _previous(store: Store, champion: ModelVersionRef) -> ModelVersionRef:
+    previous = _named(store, PREVIOUS)
+    if previous is None or previous.number == champion.number:
+        raise TrackingError(
+            f"{champion} has no previous champion to roll back to{_others(store, champion.number)}"
+        )
+    return previous
+
+
+def _earlier(store: Store, reference: str) -> ModelVersionRef:
+    """The version meant, if it was the champion before."""
+    ref = find(store, reference)
+    if ref.number not in history(store).champions and not {CHAMPION, PREVIOUS} & set(ref.aliases):
+        raise TrackingError(
+            f"{ref} never was the champion, so there is no way back to it: `toolkit promote` asks "
+            f"whether it may be{_others(store, ref.number)}"
+        )
+    return ref
+
+
+def _others(store: Store, number: int) -> str:
+    """Which versions were champions, for messages."""
+    champions = [str(n) for n in history(store).champions if n != number]
+    return f"; champions were {', '.join(champions)} (`--to VERSION`)" if champions else ""
