@@ -1,0 +1,108 @@
+"""``toolkit export``: what it prints, its exit codes, and its run in MLflow."""
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.conftest import AS_OF
+from tests.export.test_job import plain
+from toolkit.cache.releases import Releases
+from toolkit.cli import main
+from toolkit.sources.generator import load
+from toolkit.tracking.export_log import EXPERIMENT
+from toolkit.tracking.store import open_store
+
+
+@pytest.fixture
+def call(orders, cache_server, client, tmp_path, monkeypatch, capsys):
+    """Run ``toolkit export`` on the generated orders; returns exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    with duckdb.connect("orders.duckdb") as conn:
+        load(orders, conn)
+
+    def run(*more, redis=cache_server.url, db=("--db", "orders.duckdb")):
+        argv = ["toolkit", "export", *db, "--as-of", str(AS_OF), "--redis", redis, *more]
+        monkeypatch.setattr("sys.argv", argv)
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def runs(store="sqlite:///mlflow.db"):
+    opened = open_store(store)
+    found = opened.client.get_experiment_by_name(EXPERIMENT)
+    return opened, opened.client.search_runs([found.experiment_id])
+
+
+def test_it_says_what_readers_get_and_logs_it(call, client):
+    code, out, _ = call()
+    release = Releases(client).current().release_id
+    assert code == 0
+    assert out.startswith(f"12 products as of {AS_OF} by pair_conjugate@")
+    assert f"Release {release} is what readers get now (" in out
+    store, (run,) = runs()
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["toolkit.release"] == release
+    assert run.data.metrics["products/success"] + run.data.metrics["products/no_predictions"] == 12
+    assert run.data.params["as_of_date"] == str(AS_OF)
+    assert run.data.params["product_ids"] == "all"
+    assert len(run.data.params["data_sha256"]) == 64
+    report = store.client.download_artifacts(run.info.run_id, "report.json")
+    assert len(json.loads(Path(report).read_text())["products"]) == 12
+
+
+def test_json_is_the_whole_report(call, client):
+    code, out, _ = call("--json", "--no-log")
+    report = json.loads(out)
+    assert code == 0
+    assert report["release"] == plain(client, 1)["release"]
+    assert {product["status"] for product in report["products"]} <= {"success", "no_predictions"}
+    assert report["model"].startswith("pair_conjugate@")
+
+
+@pytest.mark.parametrize(
+    ("more", "redis", "code", "said"),
+    [
+        (["--products", "99"], None, 2, "the database has no product 99"),
+        (["--products", "SKU-1"], None, 2, "product_id has to be a whole number, got 'SKU-1'"),
+        (["--since", "soon"], None, 2, "has to be a date as YYYY-MM-DD, got 'soon'"),
+        (["--version", "7"], None, 2, "nothing is registered"),
+        ([], "http://localhost", 2, "a cache URL starts with redis://"),
+        ([], "redis://:secret@localhost:1/0", 1, "the cache at localhost:1/0 cannot be reached"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence(call, more, redis, code, said):
+    found, out, err = call(*more, **({} if redis is None else {"redis": redis}))
+    assert (found, out) == (code, "")
+    assert said in err
+    assert "Traceback" not in err
+    assert "secret" not in err
+
+
+def test_both_kinds_of_orders_or_none_are_refused(call):
+    assert call(db=())[0] == 2
+    code, _, err = call("--mssql")
+    assert code == 2
+    assert "one of --db and --mssql has to be given, got both" in err
+
+
+def test_an_export_that_failed_is_logged_too(call):
+    assert call(redis="redis://localhost:1/0")[0] == 1
+    _, (run,) = runs()
+    assert run.info.status == "FAILED"
+    assert "cannot be reached" in run.data.tags["error"]
+
+
+def test_without_the_registry_nothing_is_exported(call, client, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"not a database, but long enough to be looked at" * 9)
+    code, out, err = call()
+    assert (code, out, Releases(client).current()) == (1, "", None)
+    assert "mlflow.db" in err
