@@ -150,7 +150,8 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
 
 def _entry(entry: Entry) -> Mapping[str, object]:
     content = asdict(entry)
-    return {**content, **content.pop("event")}
+    event = content.pop("event")
+    return {**content, **event}
 
 
 def _ref(ref: ModelVersionRef) -> dict[str, object]:

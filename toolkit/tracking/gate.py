@@ -64,7 +64,8 @@ class Gate:
         problems = [*_unknown(content), *_problems({**defaults, **given})]
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
-            raise ArgumentError(f"{path} has {len(problems)} mistake(s):\n{listed}")
+            count = f"{len(problems)} mistake{'s' if len(problems) > 1 else ''}"
+            raise ArgumentError(f"{path} has {count}:\n{listed}")
         return cls(**given)
 
 
@@ -153,10 +154,10 @@ def _thresholds(store: Store, ref: ModelVersionRef) -> Check:
         return Check("thresholds", str(exc), "attached", False, way_out)
     if own is None:
         return Check("thresholds", "none attached", "attached", False, way_out)
-    overall = own.overall
+    overall, count = own.overall, len(own.by_product)
     found = (
         f"orders ≥ {overall.min_orders}, confidence ≥ {overall.min_confidence:g}, "
-        f"{len(own.by_product):,} products with their own"
+        f"own ones for {count:,} product{'' if count == 1 else 's'}"
     )
     source = f", from backtest {content['evidence']}" if "evidence" in content else ""
     return Check("thresholds", found + source, "attached", True)
@@ -267,7 +268,7 @@ _SHARES = ("least_coverage", "most_coverage", "most_pit_ks", "failed_share")
 
 
 def _unknown(content: Mapping[str, object]) -> Iterator[str]:
-    for name in content.keys() - set(_NAMES):
+    for name in (name for name in content if name not in _NAMES):
         near = get_close_matches(name, _NAMES, 1, 0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_NAMES)}"
         yield f"{name} is unknown; {hint}"
