@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from toolkit.tracking.store import Store, open_store
 
@@ -52,6 +52,31 @@ def killed(commits: list[int], work: Callable[[Store], object]) -> None:
         print(_exit_code(child), flush=True)
 
 
+def killed_writing(number: int, work: Callable[[Store], object]) -> int:
+    """Do the work in a process that dies before its n-th write (0: never); how it ended."""
+    child = os.fork()
+    if not child:
+        store = open_store()
+        for engine in _engines(store):
+            event.listen(engine, "before_cursor_execute", _deadly_write(number))
+        work(store)
+        sys.stdout.flush()
+        os._exit(0)
+    return _exit_code(child)
+
+
+def _deadly_write(number: int) -> Callable[..., None]:
+    writes = []
+
+    def count(conn: object, cursor: object, statement: str, *rest: object) -> None:
+        if not statement.lstrip().upper().startswith(("SELECT", "PRAGMA")):
+            writes.append(statement)
+            if len(writes) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return count
+
+
 def _exit_code(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -65,6 +90,11 @@ def _deadly(store: Store, number: int) -> Store:
         if len(commits) == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    for client in (store.client._tracking_client, store.client._get_registry_client()):
-        event.listen(client.store.engine, "commit", count)
+    for engine in _engines(store):
+        event.listen(engine, "commit", count)
     return store
+
+
+def _engines(store: Store) -> list[Engine]:
+    clients = (store.client._tracking_client, store.client._get_registry_client())
+    return [client.store.engine for client in clients]

@@ -1,0 +1,220 @@
+"""Promotion and rollback: the aliases, the history, and what races and kills leave behind."""
+
+import json
+import shutil
+import signal
+
+import pytest
+
+from tests.tracking.conftest import finished
+from tests.tracking.evidence import CHOICE, comparison, log
+from tests.tracking.fits import rhythm_fit
+from toolkit.errors import ArgumentError, TrackingError
+from toolkit.model import find_model
+from toolkit.tracking.gate import Gate
+from toolkit.tracking.history import history
+from toolkit.tracking.promotion import PromotionRefusedError, promote, roll_back
+from toolkit.tracking.registration import register_fit
+from toolkit.tracking.registry import aliases, attach_thresholds, set_alias
+from toolkit.tracking.store import open_store
+
+
+@pytest.fixture(scope="session")
+def registry(empty_store, tmp_path_factory):
+    """The folder of a store, to be copied: 1 to 3 are fits of rhythm that pass, 4 pair_conjugate
+    without thresholds; a backtest holds both models.
+    """
+    folder = tmp_path_factory.mktemp("promotion")
+    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
+    store = open_store(f"sqlite:///{folder / 'mlflow.db'}")
+    for number, shift in enumerate((0.0, 0.1, 0.2), start=1):
+        register_fit(store, rhythm_fit(shift))
+        attach_thresholds(store, str(number), CHOICE)
+    register_fit(store, find_model("pair_conjugate"))
+    log(store, "1bbdf4be")
+    return folder
+
+
+@pytest.fixture
+def store(registry, tmp_path):
+    shutil.copytree(registry, tmp_path, dirs_exist_ok=True)
+    return open_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def test_the_first_promotion_makes_the_champion_and_is_written_down(store):
+    done = promote(store, "inter-order@1")
+    assert (done.version.number, done.version.aliases, done.before) == (1, ("champion",), None)
+    assert aliases(store) == {"champion": 1}
+    found = history(store)
+    assert (found.problems, found.entries) == ((), (done.entry,))
+    event = found.entries[0].event
+    assert (event.action, event.from_version, event.to_version) == ("promote", None, 1)
+    assert (event.why, event.to_fit) == ("passed the gate", done.version.fit)
+    assert event.evidence == done.verdict.evidence.run_id
+    assert len(event.checks) == 8
+    assert event.checks[6] == {
+        "name": "no worse on title of log_loss",
+        "found": "0.34 against 0.38: -0.04 (95 %: -0.05 to -0.02)",
+        "allowed": "lower end at most 0",
+        "passed": True,
+    }
+
+
+def test_the_old_champion_becomes_the_previous_one(store):
+    promote(store, "1")
+    done = promote(store, "2", reason="fitted anew")
+    assert aliases(store) == {"champion": 2, "previous": 1}
+    assert (done.before.number, done.entry.event.why) == (1, "fitted anew")
+    assert history(store).champions == (1, 2)
+
+
+def test_the_champion_is_not_promoted_again(store):
+    promote(store, "1")
+    done = promote(store, "champion", force=True, reason="once more")
+    assert (done.entry, done.verdict, done.version.number) == (None, None, 1)
+    assert len(history(store).entries) == 1
+
+
+def test_what_the_gate_refuses_moves_nothing_unless_forced(store):
+    promote(store, "1")
+    with pytest.raises(PromotionRefusedError) as refused:
+        promote(store, "pair_conjugate")
+    said = str(refused.value)
+    assert said.startswith("inter-order version 4 (pair_conjugate@")
+    assert "thresholds: none attached (allowed: attached); weeks inside their 80 %" in said
+    assert not refused.value.verdict.passed
+    assert (aliases(store), len(history(store).entries)) == ({"champion": 1}, 1)
+    done = promote(store, "pair_conjugate", force=True, reason=" the model is broken ")
+    assert aliases(store) == {"champion": 4, "previous": 1}
+    event = history(store).entries[-1].event
+    assert (event.action, event.why) == ("force", "the model is broken")
+    assert [c["passed"] for c in event.checks] == [c.passed for c in done.verdict.checks]
+
+
+def test_a_worse_version_is_refused_with_the_difference(store):
+    set_alias(store, "champion", "pair_conjugate")
+    log(store, "2bbdf4be", compared=comparison(log_loss=(0.01, 0.03)))
+    with pytest.raises(PromotionRefusedError, match=r"log_loss: .*\+0\.01 to \+0\.03"):
+        promote(store, "1")
+    assert promote(store, "1", Gate(margin=0.1)).entry.event.action == "promote"
+
+
+@pytest.mark.parametrize("reason", [None, "", "  "])
+def test_force_needs_a_reason(store, reason):
+    with pytest.raises(ArgumentError, match="to force a promotion needs a reason"):
+        promote(store, "1", force=True, reason=reason)
+    assert aliases(store) == {}
+
+
+def test_a_promotion_that_passes_is_none_by_force(store):
+    assert promote(store, "1", force=True, reason="to be sure").entry.event.action == "promote"
+
+
+def test_what_is_not_there_is_told(store):
+    with pytest.raises(TrackingError, match="holds no version 'inter-order@9'"):
+        promote(store, "inter-order@9")
+
+
+def test_rolling_back_and_forth(store):
+    promote(store, "1")
+    promote(store, "2")
+    done = roll_back(store, reason="2 was late", release="7-2026-01-05")
+    assert aliases(store) == {"champion": 1, "previous": 2}
+    event = history(store).entries[-1].event
+    assert (event.action, event.from_version, event.to_version) == ("rollback", 2, 1)
+    assert (event.why, event.release) == ("2 was late", "7-2026-01-05")
+    assert (done.version.number, done.before.number, done.verdict) == (1, 2, None)
+    roll_back(store)
+    assert aliases(store) == {"champion": 2, "previous": 1}
+    assert history(store).problems == ()
+
+
+def test_rolling_back_to_an_earlier_champion(store):
+    for number in ("1", "2", "3"):
+        promote(store, number)
+    assert roll_back(store, to="inter-order@1").version.number == 1
+    assert aliases(store) == {"champion": 1, "previous": 3}
+    assert roll_back(store, to="1").entry is None
+    with pytest.raises(TrackingError, match=r"version 4 .* never was the champion.* 2, 3, 1 "):
+        roll_back(store, to="4")
+
+
+def test_nothing_to_roll_back_to(store):
+    with pytest.raises(TrackingError, match="no version is the champion: there is nothing to"):
+        roll_back(store)
+    promote(store, "1")
+    with pytest.raises(TrackingError, match=r"\) has no previous champion to roll back to$"):
+        roll_back(store)
+    assert aliases(store) == {"champion": 1}
+
+
+PROMOTE = """
+from tests.tracking.processes import at_once
+from toolkit.errors import TrackingError
+from toolkit.tracking.promotion import promote, roll_back
+
+def tried(store, number):
+    try:
+        return promote(store, number).version.number
+    except TrackingError as exc:
+        return f"{exc.unavailable} {exc}"
+"""
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(store, script):
+    promote(store, "1")
+    text = "at_once(lambda store: tried(store, '2'), lambda store: tried(store, '3'), opened=True)"
+    said = sorted(finished(script(PROMOTE + text)).splitlines())
+    champion = aliases(store)["champion"]
+    assert said == [
+        str(champion),
+        f"True inter-order@champion names version {champion} by now, not version 1: "
+        "somebody else has moved it",
+    ]
+    found = history(store)
+    assert (found.problems, found.champions) == ((), (1, champion))
+    assert aliases(store)["previous"] == 1
+
+
+KILL = """
+import json
+from toolkit.tracking.history import history
+from toolkit.tracking.registry import aliases
+from tests.tracking.processes import killed_writing
+
+def told(store):
+    found = history(store)
+    print(json.dumps([aliases(store), found.entries[-1].event.to_version, found.problems]))
+
+ended = None
+while ended != 0:
+    number = number + 1 if ended else 1
+    ended = killed_writing(number, lambda store: promote(store, "2"))
+    print(ended)
+    killed_writing(0, told)
+"""
+
+
+def test_a_promotion_that_was_killed_is_told_and_set_right(store, script):
+    """Before each of its writes: the champion is the old one or the new one; history knows."""
+    promote(store, "1")
+    out, err = script(PROMOTE + KILL).communicate(timeout=240)
+    codes = [int(line) for line in out.splitlines()[::2]]
+    states = [json.loads(line) for line in out.splitlines()[1::2]]
+    assert codes == [-signal.SIGKILL] * (len(codes) - 1) + [0], err
+    assert states[-1] == [{"champion": 2, "previous": 1}, 2, []]
+    halfway = [named for named, _, _ in states[:-1]]
+    assert all(named in ({"champion": 1}, {"champion": 1, "previous": 1}) for named in halfway)
+    assert halfway[0] != halfway[-1]  # killed before anything, and between both moves
+    for _, last, problems in states[:-1]:
+        assert bool(problems) is (last == 2)  # an entry that nothing came of
+    noticed = {notice for entry in history(store).entries for notice in entry.noticed}
+    assert any(text.startswith("version 1 is the champion, though entry 2") for text in noticed)
+    assert roll_back(store).version.number == 1
+
+
+def test_after_a_kill_the_champion_is_not_its_own_predecessor(store):
+    promote(store, "1")
+    set_alias(store, "previous", "1")  # as a kill between both moves leaves it
+    with pytest.raises(TrackingError, match="has no previous champion"):
+        roll_back(store)
