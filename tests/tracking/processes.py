@@ -57,8 +57,9 @@ def killed_writing(number: int, work: Callable[[Store], object]) -> int:
     child = os.fork()
     if not child:
         store = open_store()
+        deadly = _deadly_write(number)
         for engine in _engines(store):
-            event.listen(engine, "before_cursor_execute", _deadly_write(number))
+            event.listen(engine, "before_cursor_execute", deadly)
         work(store)
         sys.stdout.flush()
         os._exit(0)
@@ -66,7 +67,7 @@ def killed_writing(number: int, work: Callable[[Store], object]) -> int:
 
 
 def _deadly_write(number: int) -> Callable[..., None]:
-    writes = []
+    writes: list[str] = []
 
     def count(conn: object, cursor: object, statement: str, *rest: object) -> None:
         if not statement.lstrip().upper().startswith(("SELECT", "PRAGMA")):

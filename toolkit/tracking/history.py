@@ -180,9 +180,14 @@ def _demand_no_rival(store: Store, run: Run) -> None:
 
 def _seal(store: Store, head: _Head) -> None:
     """Let the registered model's tag name the last entry."""
-    make_registered_model(store)
     text = f"{head.sequence} {head.hash}"
-    store.client.set_registered_model_tag(REGISTERED_MODEL, HEAD_TAG, text)
+    try:
+        store.client.set_registered_model_tag(REGISTERED_MODEL, HEAD_TAG, text)
+    except MlflowException as exc:
+        if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        make_registered_model(store)  # a release comes before anything is registered
+        store.client.set_registered_model_tag(REGISTERED_MODEL, HEAD_TAG, text)
 
 
 def _read(store: Store) -> _Read:
