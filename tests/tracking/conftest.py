@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.tracking.evidence import CHOICE, log
+from tests.tracking.fits import rhythm_fit
+from toolkit.model import find_model
+from toolkit.tracking.registration import register_fit
+from toolkit.tracking.registry import attach_thresholds
 from toolkit.tracking.store import Store, open_store
 
 type Script = Callable[..., subprocess.Popen[str]]
@@ -29,6 +34,22 @@ def store(empty_store, tmp_path) -> Store:
     """A store for one test alone."""
     (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
     return open_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="session")
+def promotable(empty_store, tmp_path_factory) -> Path:
+    """The folder of a store, to be copied: 1 to 3 are fits of rhythm that the gate lets pass, 4 is
+    pair_conjugate, without thresholds; a backtest holds both models.
+    """
+    folder = tmp_path_factory.mktemp("promotable")
+    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
+    store = open_store(f"sqlite:///{folder / 'mlflow.db'}")
+    for number, shift in enumerate((0.0, 0.1, 0.2), start=1):
+        register_fit(store, rhythm_fit(shift))
+        attach_thresholds(store, str(number), CHOICE)
+    register_fit(store, find_model("pair_conjugate"))
+    log(store, "1bbdf4be")
+    return folder
 
 
 @pytest.fixture

@@ -7,37 +7,18 @@ import signal
 import pytest
 
 from tests.tracking.conftest import finished
-from tests.tracking.evidence import CHOICE, comparison, log
-from tests.tracking.fits import rhythm_fit
+from tests.tracking.evidence import comparison, log
 from toolkit.errors import ArgumentError, TrackingError
-from toolkit.model import find_model
 from toolkit.tracking.gate import Gate
 from toolkit.tracking.history import history
 from toolkit.tracking.promotion import PromotionRefusedError, promote, roll_back
-from toolkit.tracking.registration import register_fit
-from toolkit.tracking.registry import aliases, attach_thresholds, set_alias
+from toolkit.tracking.registry import aliases, set_alias
 from toolkit.tracking.store import open_store
 
 
-@pytest.fixture(scope="session")
-def registry(empty_store, tmp_path_factory):
-    """The folder of a store, to be copied: 1 to 3 are fits of rhythm that pass, 4 pair_conjugate
-    without thresholds; a backtest holds both models.
-    """
-    folder = tmp_path_factory.mktemp("promotion")
-    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
-    store = open_store(f"sqlite:///{folder / 'mlflow.db'}")
-    for number, shift in enumerate((0.0, 0.1, 0.2), start=1):
-        register_fit(store, rhythm_fit(shift))
-        attach_thresholds(store, str(number), CHOICE)
-    register_fit(store, find_model("pair_conjugate"))
-    log(store, "1bbdf4be")
-    return folder
-
-
 @pytest.fixture
-def store(registry, tmp_path):
-    shutil.copytree(registry, tmp_path, dirs_exist_ok=True)
+def store(promotable, tmp_path):
+    shutil.copytree(promotable, tmp_path, dirs_exist_ok=True)
     return open_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 

@@ -73,7 +73,7 @@ def show_history(found: History, where: str, as_json: bool) -> None:
         return
     if found.entries:
         console.print(_entries(found))
-        print_plain(f"{len(found.entries)} entries; the last has hash {found.entries[-1].hash}.")
+        print_plain(f"The last entry has the hash {found.entries[-1].hash}.")
     else:
         print_plain(f"Nothing has been promoted or released in {where} yet.")
 
