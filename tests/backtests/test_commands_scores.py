@@ -14,6 +14,7 @@ from tests.tracking.fits import rhythm_fit
 from toolkit.cli import main
 from toolkit.engine.listing import ProductThresholds
 from toolkit.model import find_model
+from toolkit.tracking.evidence import find_evidence
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import find, thresholds_of
 from toolkit.tracking.store import open_store
@@ -83,6 +84,16 @@ def test_a_backtest_keeps_its_comparison_and_logs_it(toolkit, folder, run, order
     assert kept == compare(run).to_dict()
     (logged,) = tmp_path.glob("mlartifacts/small/*/artifacts/comparison.json")
     assert json.loads(logged.read_text()) == kept
+    found = find_evidence(store, register_fit(store, find_model("pair_conjugate")))
+    assert (found.exact, found.candidate.label, found.candidate.tasks) == (
+        True,
+        "pair_conjugate",
+        8,
+    )
+    difference = found.difference("log_loss", "other")
+    (row,) = [row for row in kept["differences"] if row["score"] == "log_loss"]
+    assert (difference.value, difference.low) == (row["value_against"], -row["high"])
+    assert 0.5 < found.scores["product_week/coverage_80"] < 1
 
 
 def test_compares_for_scripts(toolkit, folder):
