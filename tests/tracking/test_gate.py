@@ -113,15 +113,22 @@ def test_no_worse_than_the_incumbent_beyond_noise(shared, interval, margin, pass
     assert verdict.passed is passes
 
 
-@pytest.mark.parametrize(("interval", "passes"), [((0.01, 0.02), True), ((-0.02, -0.01), False)])
-def test_a_comparison_told_the_other_way_round_is_turned(shared, interval, passes):
+@pytest.mark.parametrize(
+    ("interval", "turned", "passes"),
+    [
+        ((0.01, 0.02), "-0.02 to -0.01", True),
+        ((-0.01, 0.02), "-0.02 to +0.01", True),
+        ((-0.02, -0.01), "+0.01 to +0.02", False),
+    ],
+)
+def test_a_comparison_told_the_other_way_round_is_turned(shared, interval, turned, passes):
     rows = [difference("log_loss", "pair_conjugate", "rhythm", (0.38, 0.34), interval)]
     _, checks = judged(
         shared, gate=Gate(scores=("log_loss",)), compared={"share": 0.9, "differences": rows}
     )
     check = checks["no worse on title of log_loss"]
     assert check.passed is passes
-    assert check.found.startswith("0.34 against 0.38: -0.04 (90 %: ")
+    assert check.found == f"0.34 against 0.38: -0.04 (90 %: {turned})"
 
 
 def test_scores_that_were_not_compared_fail(shared):
