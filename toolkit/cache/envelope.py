@@ -98,15 +98,13 @@ def parse(value: object) -> Fields:
     return fields
 
 
-def check_format(fields: Fields) -> None:
-    """``UnusableError`` if the value has another format, ``NewerFormatError`` if a newer one."""
+def check_newer(fields: Fields) -> None:
+    """``NewerFormatError`` if the value was written by a later version of this package."""
     found = fields.get("format")
     if type(found) is int and found > FORMAT:
         raise NewerFormatError(
             f"has format {found}, newer than the {FORMAT} that this version of the toolkit reads"
         )
-    if found != FORMAT:
-        raise UnusableError(f"has format {found!r}, not {FORMAT}")
 
 
 def unpack(fields: Fields) -> Envelope:
@@ -135,7 +133,9 @@ def unpack(fields: Fields) -> Envelope:
 def decode(value: object) -> Envelope:
     """What ``encode`` made; ``UnusableError`` for anything else."""
     fields = parse(value)
-    check_format(fields)
+    check_newer(fields)
+    if fields.get("format") != FORMAT:
+        raise UnusableError(f"has format {fields.get('format')!r}, not {FORMAT}")
     return unpack(fields)
 
 

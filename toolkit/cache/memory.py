@@ -1,0 +1,97 @@
+"""What a process remembers: bounded, the least recently used goes first, safe from many threads."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kept[V]:
+    """A value, when it was known to be good, and how old it was then.
+
+    ``known_at`` is of the monotonic clock, which nobody sets; ``age_s`` is never negative.
+    """
+
+    value: V
+    known_at: float
+    age_s: float
+
+    def age_at(self, now: float) -> float:
+        """Seconds since it was generated, at ``now`` of the monotonic clock."""
+        return self.age_s + max(0.0, now - self.known_at)
+
+    def known_for(self, now: float) -> float:
+        """Seconds since it was known to be good."""
+        return max(0.0, now - self.known_at)
+
+
+class Memory[V]:
+    """At most ``entries`` values that weigh ``weight`` together."""
+
+    def __init__(self, entries: int, weight: int) -> None:
+        self._entries = entries
+        self._weight = weight
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, tuple[Kept[V], int]] = OrderedDict()
+        self._weighs = 0
+
+    def get(self, key: Hashable) -> Kept[V] | None:
+        """What is kept under ``key``; it is the last to go now."""
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None:
+                return None
+            self._kept.move_to_end(key)
+            return found[0]
+
+    def put(self, key: Hashable, kept: Kept[V], weight: int) -> None:
+        """Keep it, unless it is heavier than all may be together."""
+        with self._lock:
+            self._drop(key)
+            if weight > self._weight:
+                return
+            self._kept[key] = (kept, weight)
+            self._weighs += weight
+            while len(self._kept) > self._entries or self._weighs > self._weight:
+                self._drop(next(iter(self._kept)))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
+            self._weighs = 0
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._kept)
+
+    def _drop(self, key: Hashable) -> None:
+        found = self._kept.pop(key, None)
+        if found is not None:
+            self._weighs -= found[1]
+
+
+def age_of(generated_at: datetime | None) -> float:
+    """Seconds since then; 0 if not known or, as clocks jump, in the future."""
+    if generated_at is None:
+        return 0.0
+    return max(0.0, (datetime.now(UTC) - generated_at).total_seconds())
+
+
+def kept_now[V](value: V, generated_at: datetime | None) -> Kept[V]:
+    """``value``, known to be good now."""
+    return Kept(value, time.monotonic(), age_of(generated_at))
+
+
+def in_words(seconds: float) -> str:
+    """An age for messages.
+
+    >>> in_words(90), in_words(7300), in_words(200_000)
+    ('90 s', '2.0 h', '2.3 days')
+    """
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 3600:.1f} h" if seconds < 2 * 86_400 else f"{seconds / 86_400:.1f} days"
