@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Self
 
-from toolkit.cache.forecasts import CacheClient, ForecastCache, ForecastKey, Hit
+from toolkit.cache.forecasts import CacheClient, Fields, ForecastCache, ForecastKey
+from toolkit.cache.single_flight import cached
 from toolkit.engine.aggregation import ProductAggregator, Provenance, RegisteredVersion
 from toolkit.engine.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
 from toolkit.engine.discovery import discover
@@ -98,9 +99,9 @@ class ForecastEngine:
         return cls(
             conn,
             forecast_weeks,
-            model=found and found.model,
-            thresholds=found and found.thresholds,
-            registered=found and found.registered,
+            model=None if found is None else found.model,
+            thresholds=None if found is None else found.thresholds,
+            registered=None if found is None else found.registered,
             draws=draws,
             seed=seed,
             clock=clock,
@@ -156,20 +157,23 @@ class ForecastEngine:
         """As ``generate_forecast``, from the cache where it holds this very forecast.
 
         A value made with other thresholds, horizon, model or seed does not count. A cache that
-        is down, slow or holds rubbish costs a warning, never the forecast. ``cache_ttl`` is in
-        seconds.
+        is down, slow or holds rubbish costs a warning, never the forecast. However many ask at
+        once, in however many processes, it is computed once. If the database is away, the last
+        good forecast of this process stands in, and a warning says how old it is. ``cache_ttl``
+        is in seconds.
         """
         (product_id,) = check_ids("product_id", [product_id])
         as_of = parse_date(as_of_date)
         thresholds = self._chooser(as_of, min_orders, min_confidence)(product_id)
         cache = ForecastCache(redis_client, cache_ttl)
         key = ForecastKey(product_id, as_of, self._computed_with(thresholds))
-        found = cache.read(key)
-        if isinstance(found, Hit):
-            return None if found.forecast is None else ProductForecast.from_dict(found.forecast)
-        forecast = self.generate_forecast(product_id, as_of, min_orders, min_confidence)
-        cache.write(key, None if forecast is None else forecast.to_dict(), after=found)
-        return forecast
+
+        def compute() -> Fields | None:
+            made = self.generate_forecast(product_id, as_of, min_orders, min_confidence)
+            return None if made is None else made.to_dict()
+
+        fields = cached(cache, key, compute)
+        return None if fields is None else ProductForecast.from_dict(fields)
 
     def _generate_batch(self, ids: list[int], as_of: date, chooser: Chooser) -> Forecasts:
         """The six stages."""
@@ -230,7 +234,7 @@ class ForecastEngine:
 
     def _warn_of_the_future(self, as_of: date, own_thresholds: bool) -> None:
         """Say what the engine was given that was not known at the date yet."""
-        fitted_as_of = self.registered and self.registered.fitted_as_of
+        fitted_as_of = None if self.registered is None else self.registered.fitted_as_of
         if fitted_as_of is not None and fitted_as_of > as_of:
             logger.warning(
                 "%s@%s was fitted as of %s, after %s: it knows what came then, and its forecasts "

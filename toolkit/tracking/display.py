@@ -1,6 +1,6 @@
 """What promotions and the history show a person, or as JSON a script."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EXPORT = "`toolkit export --as-of DATE` makes its forecasts what production reads"
 ABBREVIATED = 12
+LONGEST_FIT = 26
 
 
 def show_promotion(done: Promotion, as_json: bool) -> None:
@@ -98,24 +99,39 @@ def _checks(verdict: Verdict) -> Table:
 
 
 def _entries(found: History) -> Table:
-    table = Table(pad_edge=False)
-    for name in ("", "when (UTC)", "who", "what", "from", "to", "why", "evidence", "release"):
-        table.add_column(name, overflow="fold")
+    table = Table(pad_edge=False, show_lines=True)
+    table.add_column("")
+    table.add_column("when (UTC), by whom", overflow="fold")
+    table.add_column("what")
+    table.add_column("from, to", overflow="fold", min_width=LONGEST_FIT)
+    table.add_column("why", overflow="fold")
     for entry in found.entries:
         event = entry.event
-        why = "; ".join(filter(None, [event.why, *(f"NOTICED: {n}" for n in entry.noticed)]))
+        before = _version(event.from_version, event.from_fit)
         table.add_row(
             str(entry.sequence),
-            entry.when.removesuffix("+00:00").replace("T", " "),
-            _literal(entry.who),
+            f"{entry.when[:19].replace('T', ' ')}\n{_literal(entry.who)}",
             event.action,
-            _version(event.from_version, event.from_fit),
-            _version(event.to_version, event.to_fit),
-            _literal(why),
-            (event.evidence or "")[:ABBREVIATED],
-            _literal(event.release or ""),
+            "\n".join(filter(None, [before, _version(event.to_version, event.to_fit)])),
+            "\n".join(map(_literal, _reasons(entry))),
         )
     return table
+
+
+def _reasons(entry: Entry) -> Iterator[str]:
+    """Why, on what evidence, with what effect, and what did not fit."""
+    event = entry.event
+    if event.why:
+        yield event.why
+    failed = [str(check["name"]) for check in event.checks if not check["passed"]]
+    if failed:
+        yield f"in spite of: {', '.join(failed)}"
+    if event.evidence:
+        yield f"evidence: run {event.evidence[:ABBREVIATED]}"
+    if event.release:
+        yield f"release {event.release}"
+    for notice in entry.noticed:
+        yield f"NOTICED: {notice}"
 
 
 def _version(number: int | None, fit: str | None) -> str:

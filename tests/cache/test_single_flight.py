@@ -1,0 +1,204 @@
+"""One computation per key, however many ask; the last good forecast where there is none."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import redis
+
+from toolkit.cache import single_flight
+from toolkit.cache.forecasts import ForecastCache
+from toolkit.cache.releases import Releases
+from toolkit.cache.single_flight import cached
+from toolkit.errors import SourceError
+
+SPAWN = multiprocessing.get_context("spawn")
+COUNT = "test:computations"
+
+
+def counting(client, forecast, seconds):
+    """A computation that takes a while and is counted in the server."""
+
+    def compute():
+        client.incr(COUNT)
+        time.sleep(seconds)
+        return forecast
+
+    return compute
+
+
+def ask_at_once(path, key, forecast, threads, start, seconds=0.3):
+    """So many threads of this process ask for one key; what they got."""
+    client = redis.Redis(unix_socket_path=path)
+    compute = counting(client, forecast, seconds)
+    start.wait()
+    with ThreadPoolExecutor(threads) as pool:
+        asked = [
+            pool.submit(cached, ForecastCache(client, patience_s=5), key, compute)
+            for _ in range(threads)
+        ]
+        return [found.result() for found in asked]
+
+
+def _child(path, key, forecast, threads, start, results, seconds):
+    found = ask_at_once(path, key, forecast, threads, start, seconds)
+    results.put(sum(one == forecast for one in found))
+
+
+def test_a_hundred_misses_of_one_key_are_one_computation(server, key, forecast):
+    start, results = SPAWN.Barrier(4), SPAWN.Queue()
+    processes = [
+        SPAWN.Process(
+            target=_child, args=(str(server.socket), key, forecast, 25, start, results, 0.3)
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        process.start()
+    assert sum(results.get(timeout=60) for _ in processes) == 100
+    for process in processes:
+        process.join()
+    assert server.client().get(COUNT) == b"1"
+
+
+def test_without_a_server_each_process_computes_once(key, forecast):
+    nowhere, calls = redis.Redis(port=1), []
+
+    def compute():
+        calls.append(1)
+        time.sleep(0.3)
+        return forecast
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(cached, ForecastCache(nowhere), key, compute) for _ in range(8)]
+        assert [one.result() for one in asked] == [forecast] * 8
+    assert calls == [1]
+
+
+def test_who_waited_gets_a_forecast_of_its_own(server, key, forecast):
+    alone = threading.Barrier(1)
+    one, other, third = ask_at_once(str(server.socket), key, forecast, 3, alone)
+    assert one == other == third == forecast
+    one["summary"]["tiny"] = "changed"
+    assert sum(found["summary"]["tiny"] == "changed" for found in (other, third)) == 0
+
+
+def test_an_error_reaches_all_who_wait_and_the_next_call_starts_over(server, key, forecast):
+    calls = []
+
+    def fail():
+        calls.append(1)
+        time.sleep(0.2)
+        raise RuntimeError("no luck")
+
+    cache = ForecastCache(server.client(), patience_s=2)
+    with ThreadPoolExecutor(5) as pool:
+        asked = [pool.submit(cached, cache, key, fail) for _ in range(5)]
+        for one in asked:
+            with pytest.raises(RuntimeError, match="no luck"):
+                one.result()
+    assert calls == [1]
+    assert cached(cache, key, lambda: forecast) == forecast
+
+
+def _compute_and_die(path, key):
+    client = redis.Redis(unix_socket_path=path)
+
+    def compute():
+        client.set("test:computing", 1)
+        time.sleep(60)
+
+    cached(ForecastCache(client, patience_s=5), key, compute)
+
+
+def test_a_process_that_dies_while_it_computes_is_replaced(server, key, forecast):
+    client = server.client()
+    child = SPAWN.Process(target=_compute_and_die, args=(str(server.socket), key))
+    child.start()
+    while not client.exists("test:computing"):
+        time.sleep(0.01)
+    time.sleep(single_flight.LOCK_S)  # its lock is renewed
+    assert client.exists(f"{key.own_name}:lock")
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    started = time.monotonic()
+    assert cached(ForecastCache(client, patience_s=2), key, lambda: forecast) == forecast
+    assert time.monotonic() - started < single_flight.LOCK_S + 1
+    assert not client.exists(f"{key.own_name}:lock")
+
+
+def test_a_computation_may_ask_for_itself(server, key, forecast):
+    cache = ForecastCache(server.client(), patience_s=2)
+    inner = replace(key, product_id=124)
+    other = forecast | {"product_id": 124}
+
+    def compute():
+        assert cached(cache, inner, lambda: other) == other
+        return forecast
+
+    assert cached(cache, key, compute) == forecast
+
+
+def test_what_was_invalidated_while_it_was_computed_is_not_stored(server, key, forecast):
+    client = server.client()
+    cache = ForecastCache(client, patience_s=2)
+
+    def compute():
+        Releases(client).invalidate([key.product_id])
+        return forecast
+
+    cached(cache, key, compute)
+    assert client.get(key.name) is None
+    calls = []
+    cached(cache, key, lambda: calls.append(1) or forecast)
+    assert calls == [1]
+    cached(cache, key, lambda: pytest.fail("it is cached by now"))
+
+
+def away():
+    raise SourceError("the database is away")
+
+
+def test_the_last_good_forecast_stands_in_and_its_age_is_said(server, key, forecast, caplog):
+    client = server.client()
+    cache = ForecastCache(client, patience_s=2)
+    cached(cache, key, lambda: forecast)
+    client.flushall()
+    with caplog.at_level(logging.WARNING, logger="toolkit.cache"):
+        assert cached(cache, key, away) == forecast
+        later = replace(key, as_of_date=key.as_of_date + timedelta(1))
+        assert cached(cache, later, away) == forecast
+    assert (
+        "product 123 gets the forecast that was made 0 s ago: the database is away" in caplog.text
+    )
+
+
+@pytest.mark.parametrize("change", ["earlier date", "other settings", "other product"])
+def test_nothing_else_stands_in(server, key, forecast, change):
+    client = server.client()
+    cache = ForecastCache(client, patience_s=2)
+    cached(cache, key, lambda: forecast)
+    other = {
+        "earlier date": replace(key, as_of_date=key.as_of_date - timedelta(1)),
+        "other settings": replace(key, computed_with={**key.computed_with, "seed": 8}),
+        "other product": replace(key, product_id=125),
+    }[change]
+    with pytest.raises(SourceError):
+        cached(cache, other, away)
+
+
+def test_a_forecast_of_more_than_a_day_does_not_stand_in(server, key, forecast, monkeypatch):
+    cache = ForecastCache(server.client(), patience_s=2)
+    cached(cache, key, lambda: forecast)
+    server.client().flushall()
+    now = time.monotonic()
+    monkeypatch.setattr(single_flight.time, "monotonic", lambda: now + 86_500)
+    with pytest.raises(SourceError):
+        cached(cache, key, away)
