@@ -199,6 +199,7 @@ def test_where_no_release_is_kept_the_alias_has_moved_and_readers_keep_theirs(
 ):
     promote(store, "1")
     promote(store, "2")
+    release(releases, 2, 2)  # kept, and of the version that is rolled back from
     current = release(releases, 2, 3)
     code, out, err = toolkit("rollback", "--redis", server.url)
     assert (code, out) == (1, "")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 EXPORT = "`toolkit export --as-of DATE` makes its forecasts what production reads"
 ABBREVIATED = 12
-LONGEST_FIT = 26
 
 
 def show_promotion(done: Promotion, as_json: bool) -> None:
@@ -101,17 +100,15 @@ def _checks(verdict: Verdict) -> Table:
 def _entries(found: History) -> Table:
     table = Table(pad_edge=False, show_lines=True)
     table.add_column("")
-    table.add_column("when (UTC), by whom", overflow="fold")
-    table.add_column("what")
-    table.add_column("from, to", overflow="fold", min_width=LONGEST_FIT)
+    table.add_column("what, when (UTC), who", overflow="fold")
+    table.add_column("from, to", no_wrap=True)
     table.add_column("why", overflow="fold")
     for entry in found.entries:
         event = entry.event
         before = _version(event.from_version, event.from_fit)
         table.add_row(
             str(entry.sequence),
-            f"{entry.when[:19].replace('T', ' ')}\n{_literal(entry.who)}",
-            event.action,
+            f"{event.action}\n{entry.when[:19].replace('T', ' ')}\n{_literal(entry.who)}",
             "\n".join(filter(None, [before, _version(event.to_version, event.to_fit)])),
             "\n".join(map(_literal, _reasons(entry))),
         )
