@@ -7,7 +7,11 @@ from datetime import date
 import pytest
 
 from toolkit.cache.forecasts import PATIENCE_S, CacheClient, Fields, ForecastCache, ForecastKey, Hit
+from toolkit.cache.releases import Release, Releases, ReleaseSpec
 from toolkit.cache.server import EmbeddedServer, embedded_server
+
+DAY = date(2025, 11, 11)
+GENERATED = "2025-11-11T03:00:00Z"
 
 COMPUTED_WITH: dict[str, str | int | float] = {
     "forecast_weeks": 12,
@@ -111,3 +115,21 @@ def call(key: ForecastKey, forecast: Fields) -> Call:
 def patient_call(call: Call) -> Call:
     """The same without haste, where time is not what is tested."""
     return lambda client: call(client, patience_s=2)
+
+
+@pytest.fixture
+def publish(server: EmbeddedServer, forecast: Fields) -> Callable[..., Release]:
+    """Make a release current: product ids, an as-of date; each value says ``mark``."""
+
+    def made(ids=range(1, 6), as_of=DAY, mark="", client=None, **spec) -> Release:
+        spec = ReleaseSpec(as_of, {"mark": mark, **COMPUTED_WITH}, list(ids), **spec)
+        with Releases(client or server.client()).stage(spec, lock_s=1.0) as staging:
+            staging.put({i: product(forecast, i, as_of, mark) for i in spec.product_ids})
+            return staging.publish()
+
+    return made
+
+
+def product(forecast: Fields, product_id: int, as_of: date, mark: str) -> Fields:
+    metadata = {"as_of_date": as_of.isoformat(), "mark": mark, "generated_at": GENERATED}
+    return {**forecast, "product_id": product_id, "model_metadata": metadata}

@@ -15,6 +15,7 @@ reading and writing together, never the forecast. See ``toolkit.cache.lane`` for
 """
 
 import logging
+import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -251,6 +252,7 @@ class ForecastCache:
 
 
 _last_good: Memory[bytes | str] = Memory(REMEMBERED, REMEMBERED_BYTES)
+os.register_at_fork(after_in_child=_last_good.reset)
 
 
 @dataclass(frozen=True, slots=True)

