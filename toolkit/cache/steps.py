@@ -32,8 +32,8 @@ PORTION = 100
 SHOWN = 5
 
 LOST = (
-    "the lock of this export was lost: it stood still for longer than the lock lasts, and another"
-    " one may be running"
+    "the lock of this export was lost: it stood still for longer than the lock lasts, or the server"
+    " had no memory left for it; another export may be running"
 )
 MOVED = (
     "release {base}, from which values were carried over, is not current any more (now: {now});"

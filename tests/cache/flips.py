@@ -1,0 +1,126 @@
+"""Readers and exporters at once: what every value read has to be. For tests and measurements."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import redis
+
+from tests.cache.conftest import COMPUTED_WITH, DAY, product
+from toolkit.cache.reader import ForecastReader
+from toolkit.cache.releases import Releases, ReleaseSpec
+from toolkit.cache.spec import number_of
+
+SPAWN = multiprocessing.get_context("spawn")
+LOCK_S = 0.3
+
+
+def publish_for_ever(path, forecast, ids, dates, pause_s) -> None:
+    """Release after release, each with a mark of its own, the next one as of another date."""
+    releases = Releases(redis.Redis(unix_socket_path=path))
+    while True:
+        mark = random.randbytes(8).hex()
+        as_of = DAY + timedelta(random.randrange(dates))
+        spec = ReleaseSpec(as_of, {"mark": mark, **COMPUTED_WITH}, ids)
+        with releases.stage(spec, lock_s=LOCK_S) as staging:
+            for i in ids:
+                staging.put({i: product(forecast, i, as_of, mark)})
+            staging.publish()
+        releases.clean(keep=2)
+        time.sleep(pause_s)
+
+
+@contextmanager
+def exporter(server, forecast, ids: Sequence[int], dates=2, pause_s=0.0) -> Iterator[int]:
+    """A process that publishes until it is killed, which it is at the end, wherever it is."""
+    arguments = (str(server.socket), forecast, list(ids), dates, pause_s)
+    child = SPAWN.Process(target=publish_for_ever, args=arguments, daemon=True)
+    child.start()
+    try:
+        yield child.pid
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+
+
+@dataclass
+class Watch:
+    """Reads all the while, and notes whatever is not as it has to be."""
+
+    client: redis.Redis
+    ids: Sequence[int]
+    reads: int = 0
+    releases: set[str] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.reader = ForecastReader(self.client, local_s=0.0, patience_s=5)
+        self.marks: dict[str, str] = {}
+        self.last = 0
+
+    def one(self) -> None:
+        """A product through the reader: of a release that was current meanwhile."""
+        before = self.current()
+        reading = self.reader.read(random.choice(self.ids))
+        after = self.current()
+        if reading is None or reading.stale or reading.release is None:
+            self.wrong.append(f"no forecast: {reading}")
+            return
+        mark = reading.forecast.model_metadata["mark"]
+        self.note(reading.release, mark, before, after)
+
+    def many(self) -> None:
+        """Some at once through the reader: all of one release."""
+        before = self.current()
+        found = self.reader.read_many(random.sample(list(self.ids), 5))
+        after = self.current()
+        if len(found) != 5 or len({one.release for one in found.values()}) != 1:
+            self.wrong.append(f"not one release: {[one.release for one in found.values()]}")
+        for one in found.values():
+            self.note(one.release, one.forecast.model_metadata["mark"], before, after)
+
+    def plain(self) -> None:
+        """Plain keys, as a consumer that knows nothing of the toolkit reads them."""
+        pointer = json.loads(self.client.get("forecast:current"))
+        names = [f"forecast:product:{i}:{pointer['as_of_date']}" for i in self.ids[:5]]
+        values = [json.loads(value) for value in self.client.mget(names) if value is not None]
+        after = self.current()
+        self.reads += 1
+        if len({value["release"] for value in values}) > 1:
+            self.wrong.append(f"a mixture: {[value['release'] for value in values]}")
+        if not values and pointer["release"] == after:
+            self.wrong.append(f"nothing of {pointer['release']}")
+        for value in values:
+            mark = value["model_metadata"]["mark"]
+            self.note(value["release"], mark, pointer["release"], after)
+
+    def note(self, release, mark, before, after) -> None:
+        """Its content is always the same, and it was current between two looks."""
+        self.reads += 1
+        self.releases.add(release)
+        if self.marks.setdefault(release, mark) != mark:
+            self.wrong.append(f"{release} has two contents")
+        if not number_of(before) <= number_of(release) <= number_of(after):
+            self.wrong.append(f"{release} was read between {before} and {after}")
+
+    def current(self) -> str:
+        return json.loads(self.client.get("forecast:current"))["release"]
+
+    def wait_for_more_releases(self, more: int, limit_s=30.0) -> None:
+        """Until so many more were published."""
+        start, deadline = number_of(self.current()), time.monotonic() + limit_s
+        while number_of(self.current()) < start + more and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def whole(self) -> None:
+        """All that the current release serves is there."""
+        found = self.reader.read_many(self.ids)
+        if len(found) != len(self.ids) or len({one.release for one in found.values()}) != 1:
+            self.wrong.append(f"{len(found)} of {len(self.ids)} products are there")

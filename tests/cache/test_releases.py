@@ -1,0 +1,355 @@
+"""Releases: whole or not there, current in one step, kept, cleaned, gone on with."""
+
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+import redis
+
+from tests.cache.conftest import COMPUTED_WITH, DAY, product
+from tests.cache.flips import LOCK_S, SPAWN, Watch, exporter
+from toolkit.cache.database import Database
+from toolkit.cache.releases import Releases, ReleaseSpec
+from toolkit.errors import ArgumentError, CacheError
+
+LATER = DAY + timedelta(7)
+
+
+@pytest.fixture
+def client(server):
+    return server.client()
+
+
+@pytest.fixture
+def releases(client):
+    return Releases(client)
+
+
+def spec(mark="", ids=range(1, 6), as_of=DAY, **more):
+    return ReleaseSpec(as_of, {"mark": mark, **COMPUTED_WITH}, list(ids), **more)
+
+
+def put(staging, forecast, ids=None):
+    asked = staging.spec
+    mark = asked.computed_with["mark"]
+    staging.put({i: product(forecast, i, asked.as_of_date, mark) for i in ids or asked.product_ids})
+
+
+def test_readers_never_see_two_releases_though_exporters_are_killed(server, publish, forecast):
+    ids = range(1, 21)
+    publish(ids=ids, mark="first")
+    watches = [Watch(server.client(), ids) for _ in range(3)]
+    over = threading.Event()
+
+    def watch(mine):
+        while not over.is_set():
+            random.choice([mine.one, mine.many, mine.plain])()
+            time.sleep(0.001)  # exporters want to go on, too
+
+    threads = [threading.Thread(target=watch, args=(mine,)) for mine in watches]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(4):
+            with exporter(server, forecast, ids):
+                watches[0].wait_for_more_releases(3)
+                time.sleep(0.2 * random.random())
+            watches[0].whole()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert [wrong for mine in watches for wrong in mine.wrong] == []
+    seen = set.union(*(mine.releases for mine in watches))
+    print(f"{sum(mine.reads for mine in watches):,} values of {len(seen)} releases were read")
+    assert len(seen) >= 6
+
+
+def test_nothing_is_seen_before_it_is_published(client, releases, forecast):
+    with releases.stage(spec()) as staging:
+        put(staging, forecast)
+        staging.verify()
+        assert releases.current() is None
+        assert client.keys("forecast:product:*") == []
+        published = staging.publish()
+    assert releases.current() == published
+    assert len(client.keys("forecast:product:*")) == 5
+    assert (published.flip, published.replaced, published.number) == (1, None, 1)
+
+
+def test_the_time_to_live_is_shortened_by_a_tenth_at_most(client, releases, publish):
+    publish(ids=range(1, 101), ttl_s=1000)
+    left = [client.pttl(f"forecast:product:{i}:{DAY}") for i in range(1, 101)]
+    assert 890_000 < min(left) < 920_000
+    assert 980_000 < max(left) <= 1_000_000
+
+
+def test_what_was_staged_before_a_kill_is_gone_on_with(client, releases, forecast):
+    with releases.stage(spec()) as staging:
+        put(staging, forecast, [1, 2])
+        first = staging.release_id
+    with releases.stage(spec("other")) as staging:
+        assert staging.done == {}
+    with releases.stage(spec()) as staging:
+        assert (staging.release_id, staging.done) == (first, {1: "success", 2: "success"})
+        put(staging, forecast, [3, 4, 5])
+        staging.publish()
+    with releases.stage(spec()) as staging:
+        assert staging.done == {}
+
+
+def test_what_was_damaged_since_is_not_gone_on_with(client, releases, forecast):
+    with releases.stage(spec()) as staging:
+        put(staging, forecast, [1, 2, 3])
+        name = f"forecast:release:{staging.release_id}:product:"
+    client.delete(f"{name}1")
+    client.append(f"{name}2", "x")
+    with releases.stage(spec()) as staging:
+        assert staging.done == {3: "success"}
+
+
+@pytest.mark.parametrize("damage", ["missing", "never there", "changed", "truncated"])
+def test_a_release_that_is_not_whole_is_not_published(client, releases, forecast, publish, damage):
+    before = publish(mark="before")
+    with releases.stage(spec()) as staging:
+        put(staging, forecast, [1, 2, 3] if damage == "never there" else None)
+        name = f"forecast:release:{staging.release_id}:product:4"
+        if damage == "missing":
+            client.delete(name)
+        elif damage == "changed":
+            client.setrange(name, 100, "x")
+        elif damage == "truncated":
+            client.set(name, client.get(name)[:-1])
+        with pytest.raises(CacheError, match=r"is not whole and is not published .*: 4 is"):
+            staging.publish()
+    assert releases.current().release_id == before.release_id
+
+
+def test_what_is_allowed_to_be_missing_may_be(releases, forecast):
+    with releases.stage(spec()) as staging:
+        put(staging, forecast, [1, 2, 3])
+        staging.verify(frozenset({4, 5}))
+        assert staging.publish().product_ids == (1, 2, 3)
+
+
+def test_an_exporter_that_was_paused_past_its_lock_publishes_nothing(client, releases, forecast):
+    with releases.stage(spec(), lock_s=LOCK_S) as staging:
+        put(staging, forecast)
+        client.set("forecast:export-lock", "another's")
+        with pytest.raises(CacheError, match="the lock of this export was lost"):
+            staging.put({1: product(forecast, 1, DAY, "")})
+        with pytest.raises(CacheError, match="the lock of this export was lost"):
+            staging.publish()
+    assert releases.current() is None
+    assert client.get("forecast:export-lock") == b"another's"
+
+
+def test_a_second_exporter_is_told_who_is_first(releases):
+    with (
+        releases.stage(spec(), lock_s=LOCK_S),
+        pytest.raises(CacheError, match=f"another export is running: process {os.getpid()} on "),
+        releases.stage(spec(), lock_s=LOCK_S),
+    ):
+        pass
+
+
+def _stage_and_die(path):
+    with Releases(redis.Redis(unix_socket_path=path)).stage(spec(), lock_s=2.0):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_lock_of_one_that_was_killed_is_waited_for(server, releases):
+    child = SPAWN.Process(target=_stage_and_die, args=(str(server.socket),))
+    child.start()
+    child.join()
+    started = time.monotonic()
+    with releases.stage(spec(), lock_s=2.0):
+        assert time.monotonic() - started < 2.5
+
+
+def test_carried_over_values_are_the_current_ones(client, releases, forecast, publish):
+    first = publish(mark="a")
+    with releases.stage(spec("b", as_of=LATER)) as staging:
+        staging.carry_over([1, 2, 3])
+        put(staging, forecast, [4, 5])
+        second = staging.publish()
+    one, four = (client.get(f"forecast:product:{i}:{LATER}") for i in (1, 4))
+    assert one.startswith(f'{{"release":"{second.release_id}"'.encode())
+    assert b'"mark":"a"' in one
+    assert b'"mark":"b"' in four
+    assert client.exists(f"forecast:product:1:{DAY}") == 0
+    assert first.release_id not in one.decode()
+
+
+def test_what_the_current_release_lacks_cannot_be_carried_over(releases, publish):
+    publish(ids=[1, 2])
+    with (
+        releases.stage(spec("b", ids=[1, 2, 3, 4])) as staging,
+        pytest.raises(CacheError, match="does not serve 2 products: 3, 4, which"),
+    ):
+        staging.carry_over([1, 2, 3, 4])
+
+
+def test_a_release_with_carried_values_replaces_only_the_one_they_are_from(
+    releases, forecast, publish
+):
+    first, second = publish(mark="a"), publish(mark="b")
+    with releases.stage(spec("c")) as staging:
+        staging.carry_over([1, 2])
+        put(staging, forecast, [3, 4, 5])
+        staging.verify()
+        releases.activate(first.release_id)
+        with pytest.raises(CacheError, match="is not current any more"):
+            staging.publish()
+    assert releases.current().release_id == first.release_id
+    assert second.release_id == releases.kept()[0].release_id
+
+
+def test_rollback_is_quick_and_twice_goes_back_by_two(client, releases, publish):
+    made = [publish(ids=range(1, 3001), mark=mark) for mark in "abc"]
+    started = time.perf_counter()
+    assert releases.roll_back().release_id == made[1].release_id
+    took = time.perf_counter() - started
+    print(f"rollback of 3,000 products: {took:.2f} s")
+    assert took < 3  # the target is 1 s, on a machine at rest
+    assert releases.roll_back().release_id == made[0].release_id
+    with pytest.raises(CacheError, match="there is no release before 1-"):
+        releases.roll_back()
+    assert releases.activate(made[2].release_id).flip == 6
+    assert b'"mark":"c"' in client.get(f"forecast:product:2999:{DAY}")
+
+
+def test_a_kept_release_that_lost_values_does_not_come_back(client, releases, publish):
+    first, second = publish(mark="a"), publish(mark="b")
+    client.delete(f"forecast:release:{first.release_id}:product:3")
+    with pytest.raises(CacheError, match=r"cannot be made current again.*1 product: 3 is mis"):
+        releases.roll_back()
+    assert releases.current().release_id == second.release_id
+
+
+def test_without_a_release_there_is_nothing_to_go_back_to(releases):
+    with pytest.raises(CacheError, match="has no current release to roll back from"):
+        releases.roll_back()
+    with pytest.raises(CacheError, match="release '9-x' is not kept; kept are: none"):
+        releases.activate("9-x")
+
+
+def test_old_and_abandoned_releases_are_cleaned_and_nothing_else(client, releases, publish):
+    client.set("others", 1)
+    for mark in "abcde":
+        publish(mark=mark)
+    with releases.stage(spec("abandoned")):
+        pass
+    assert [number.split("-")[0] for number in releases.clean(keep=2)] == ["2", "1", "6"]
+    names = client.keys("*")
+    assert {name.split(b":")[2][:1] for name in names if b"release:" in name} == {b"3", b"4"} | {
+        b"5"
+    }
+    assert client.get("others") == b"1"
+    assert len(releases.kept()) == 2
+
+
+def test_a_release_that_is_being_made_is_not_cleaned(releases, forecast):
+    with releases.stage(spec()) as staging:
+        put(staging, forecast)
+        assert releases.clean(keep=0) == []
+        staging.publish()
+
+
+def test_invalidated_products_are_gone_until_the_next_release(client, releases, publish):
+    publish(mark="a")
+    publish(mark="b")
+    assert releases.invalidate([2, 3, 99]) == 2
+    assert releases.current().product_ids == (1, 4, 5)
+    assert releases.roll_back().product_ids == (1, 4, 5)
+    assert client.exists(f"forecast:product:2:{DAY}") == 0
+    publish(mark="c")
+    assert client.exists(f"forecast:product:2:{DAY}") == 1
+
+
+FULL = r"no memory left \(maxmemory\)|is not whole and|the server had no memory left for it"
+
+
+def fill_and_publish(staging, forecast):
+    put(staging, forecast)
+    staging.publish()
+
+
+@pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru", "volatile-lru"])
+def test_a_full_server_publishes_nothing_and_keeps_what_was_current(
+    own_server, forecast, publish, policy
+):
+    client = own_server.client()
+    publish(ids=range(1, 51), mark="a", client=client)
+    client.config_set("maxmemory-policy", policy)
+    used = client.info("memory")["used_memory"]
+    if policy == "noeviction":
+        client.config_set("maxmemory", used + 2_000_000)
+    releases = Releases(client)
+    with releases.stage(spec("b", ids=range(1, 401))) as staging:
+        if policy != "noeviction":
+            put(staging, forecast)
+            client.config_set("maxmemory", used + 3_000_000)
+            client.set("one more", b"x" * 100_000)
+        with pytest.raises(CacheError, match=FULL):
+            fill_and_publish(staging, forecast)
+    client.config_set("maxmemory", 0)
+    current = releases.current()
+    if policy == "noeviction":
+        assert current.key == spec("a", ids=range(1, 51)).key
+        assert len(client.keys(f"forecast:product:*:{DAY}")) == 50
+    else:  # the server may have dropped anything, but nothing wrong is served in its place
+        assert current is None or current.computed_with["mark"] == "a"
+
+
+def test_what_is_no_server_for_releases_is_told_and_no_password(own_server, tmp_path):
+    client = own_server.client()
+    client.config_set("requirepass", "secret")
+    closed = f"unix://:wrong@{own_server.socket}"
+    with pytest.raises(CacheError, match="refused the user or password") as caught:
+        Releases(redis.Redis.from_url(closed))
+    assert "wrong" not in str(caught.value).replace("WRONGPASS", "").replace("is wrong", "")
+    with pytest.raises(CacheError, match="cannot be reached"):
+        Releases(redis.Redis(port=1))
+
+
+def test_a_replica_is_refused(own_server, server):
+    client = own_server.client()
+    client.replicaof("127.0.0.1", 1)
+    with pytest.raises(CacheError, match="is a read-only replica: releases go to its primary"):
+        Releases(client)
+
+
+def test_a_port_where_something_else_answers_is_told(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            connection, _ = listener.accept()
+            connection.recv(100)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(CacheError, match=r"the cache at 127\.0\.0\.1"):
+            Database(redis.Redis(host="127.0.0.1", port=listener.getsockname()[1], retry=None))
+        thread.join()
+
+
+@pytest.mark.parametrize("wrong", [{"ids": []}, {"ttl_s": 0}, {"ids": ["1"]}])
+def test_a_spec_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ArgumentError):
+        spec(**wrong)
+
+
+def test_a_product_that_was_not_asked_for_is_refused(releases, forecast):
+    with (
+        releases.stage(spec()) as staging,
+        pytest.raises(CacheError, match="was not to have 1 product: 9"),
+    ):
+        put(staging, forecast, [9])
