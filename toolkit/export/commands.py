@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REDIS_VARIABLE = "TOOLKIT_REDIS_URL"
 DEFAULT_REDIS = "redis://localhost:6379/0"
+READ_PATIENCE_S = 2.0
 
 Database = Annotated[Path | None, typer.Option("--db", help="The embedded database file.")]
 Mssql = Annotated[bool, typer.Option("--mssql", help="The SQL Server that --config describes.")]
@@ -63,8 +64,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
+    """Add the commands to ``app``."""
     app.command()(export)
+    app.command()(read)
 
 
 def export(
@@ -123,8 +125,55 @@ def export(
     show_export(report, codes, as_json)
     if log:
         _log(report, settings, store)
+    if engine.registered is not None and report.published:
+        _note(engine.registered.number, report, store)
     if not report.published:
         raise typer.Exit(1)
+
+
+def read(
+    product_id: Annotated[str, typer.Argument(help="The product: its id or code.")],
+    redis: Redis = None,
+    as_json: Json = False,
+) -> None:
+    """Show what production reads of a product, and from which release it is."""
+    import json
+
+    from toolkit.cache.memory import in_words
+    from toolkit.cache.reader import ForecastReader
+    from toolkit.display import print_plain, show_forecast
+    from toolkit.sources.codes import numbers_meant
+
+    with _cache_url(redis) as url:
+        found = ForecastReader(url, patience_s=READ_PATIENCE_S).read_many(numbers_meant(product_id))
+    reading = next(iter(found.values()), None)
+    forecast = None if reading is None else reading.forecast
+    if as_json:
+        said = None if forecast is None else forecast.to_dict()
+        release = None if reading is None else reading.release
+        typer.echo(json.dumps({"release": release, "forecast": said}, indent=2))
+        return
+    if reading is None:
+        typer.echo(f"The current release does not serve product {product_id}.")
+        return
+    if forecast is None:
+        typer.echo(f"There is nothing to forecast for product {product_id}.")
+    else:
+        show_forecast(forecast)
+        version = forecast.model_metadata
+        print_plain(f"By {version['model_name']}@{version['model_version']}.")
+    print_plain(f"Release {reading.release}, generated {in_words(reading.age_s)} ago.")
+
+
+@contextmanager
+def _cache_url(redis: str | None) -> Iterator[str]:
+    """The server's URL; what is wrong with it is the caller's fault."""
+    from toolkit.errors import ArgumentError
+
+    try:
+        yield redis or os.environ.get(REDIS_VARIABLE) or DEFAULT_REDIS
+    except ValueError as exc:
+        raise ArgumentError(str(exc)) from exc
 
 
 @contextmanager
@@ -155,14 +204,23 @@ def _run(
     engine: "ForecastEngine", settings: "ExportSettings", redis: str | None, bar: "Progress"
 ) -> "ExportReport":
     from toolkit.cache.server import connect
-    from toolkit.errors import ArgumentError
     from toolkit.export.job import export_release
 
+    with _cache_url(redis) as url, connect(url) as client:
+        return export_release(engine, client, settings, bar)
+
+
+def _note(version: int, report: "ExportReport", store: str | None) -> None:
+    """Tell the history which release the champion's forecasts went out with."""
+    from toolkit.errors import TrackingError
+    from toolkit.tracking.history import Event, append
+    from toolkit.tracking.store import open_store
+
+    event = Event("release", version, str(report.details["model"]), release=report.release)
     try:
-        with connect(redis or os.environ.get(REDIS_VARIABLE) or DEFAULT_REDIS) as client:
-            return export_release(engine, client, settings, bar)
-    except ValueError as exc:
-        raise ArgumentError(str(exc)) from exc
+        append(open_store(store), event)
+    except TrackingError as exc:
+        typer.echo(f"Not in the history: {exc}", err=True)
 
 
 def _log(

@@ -34,6 +34,8 @@ BLANKS = " \t\n\r\f\v\u00a0"
 
 NEAREST = 3
 
+_WHOLE = re.compile("-?[0-9]{1,19}")
+
 
 def number_of(code: str, bits: int = BITS) -> int:
     """The number of a code: the first bits, 64 at most, of the SHA-256 of its UTF-8.
@@ -57,6 +59,16 @@ def plain_code(text: str) -> str:
     True
     """
     return unicodedata.normalize("NFC", text.strip(BLANKS))
+
+
+def numbers_meant(text: str) -> list[int]:
+    """The numbers that an id or a code may stand for, where no database can tell which it is.
+
+    >>> numbers_meant("770")[0], len(numbers_meant("770")), numbers_meant("SKU-0042")
+    (770, 2, [6202134970151631])
+    """
+    code = plain_code(text)
+    return [int(code), number_of(code)] if _WHOLE.fullmatch(code) else [number_of(code)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +117,7 @@ class Codes:
         ids are whole numbers, for text that is none.
         """
         text = plain_code(code)
-        whole = int(text) if re.fullmatch("-?[0-9]{1,19}", text) else None
+        whole = int(text) if _WHOLE.fullmatch(text) else None
         if not self.has(kind):
             if whole is None:
                 raise ArgumentError(f"{kind}_id has to be a whole number, got {code!r}")
