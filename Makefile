@@ -10,7 +10,7 @@ FITS ?=
 .PHONY: help setup demo test check bench sbc lock clean
 
 help:
-	@echo "make demo    forecast real orders, compare with what happened, backtest two versions"
+	@echo "make demo    forecast real orders, compare, backtest, promote, read"
 	@echo "make test    run the tests"
 	@echo "make check   lint, types, import contracts"
 	@echo "make bench   measure speed and size [DATA=folder of order lines] [AS_OF=date] [FITS=1]"
@@ -30,6 +30,8 @@ $(READY): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/toolkit demo
 	$(BIN)/toolkit backtest experiments/quick.toml
+	$(BIN)/toolkit tour "$$(ls -dt runs/quick-* | head -1)" --better rhythm --worse pooled_gamma \
+	  --db demo/orders.duckdb --as-of 2018-01-01 --product 770
 
 # Outages are timed: the tests of the cache run by themselves, all others side by side.
 test: setup

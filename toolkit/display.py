@@ -119,6 +119,17 @@ def show_written(written: "WrittenTables", as_json: bool) -> None:
 
 def show_forecast(forecast: ProductForecast, codes: Codes = NO_CODES) -> None:
     """A forecast as tables: its weeks, top customers and customers at risk, with their codes."""
+    show_totals(forecast, codes)
+    for table in (
+        _weeks(forecast),
+        _top_customers(forecast, codes),
+        _at_risk(forecast, codes),
+    ):
+        console.print(table)
+
+
+def show_totals(forecast: ProductForecast, codes: Codes = NO_CODES) -> None:
+    """What is expected over the whole horizon."""
     summary = forecast.summary
     demand = summary["demand"]
     product = codes.code("product", forecast.product_id) or forecast.product_id
@@ -139,12 +150,6 @@ def show_forecast(forecast: ProductForecast, codes: Codes = NO_CODES) -> None:
         f"{summary['total_predicted_quantity']:,.0f} units, "
         f"mean confidence {summary['avg_confidence']:.2f}."
     )
-    for table in (
-        _weeks(forecast),
-        _top_customers(forecast, codes),
-        _at_risk(forecast, codes),
-    ):
-        console.print(table)
 
 
 def forecast_json(forecast: ProductForecast, codes: Codes) -> dict[str, object]:

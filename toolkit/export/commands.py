@@ -67,6 +67,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(export)
     app.command()(read)
+    app.command()(tour)
 
 
 def export(
@@ -134,6 +135,7 @@ def export(
 def read(
     product_id: Annotated[str, typer.Argument(help="The product: its id or code.")],
     redis: Redis = None,
+    brief: Annotated[bool, typer.Option("--brief", help="The totals only.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show what production reads of a product, and from which release it is."""
@@ -141,7 +143,7 @@ def read(
 
     from toolkit.cache.memory import in_words
     from toolkit.cache.reader import ForecastReader
-    from toolkit.display import print_plain, show_forecast
+    from toolkit.display import print_plain, show_forecast, show_totals
     from toolkit.sources.codes import numbers_meant
 
     with _cache_url(redis) as url:
@@ -159,10 +161,24 @@ def read(
     if forecast is None:
         typer.echo(f"There is nothing to forecast for product {product_id}.")
     else:
-        show_forecast(forecast)
+        (show_totals if brief else show_forecast)(forecast)
         version = forecast.model_metadata
         print_plain(f"By {version['model_name']}@{version['model_version']}.")
     print_plain(f"Release {reading.release}, generated {in_words(reading.age_s)} ago.")
+
+
+def tour(
+    run: Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")],
+    db: Annotated[Path, typer.Option("--db", help="The embedded database file.")],
+    better: Annotated[str, typer.Option(help="The version to promote.")],
+    worse: Annotated[str, typer.Option(help="Another one, which the gate should refuse.")],
+    product: Annotated[str, typer.Option(help="The product to read: its id or code.")],
+    as_of: Annotated[str, typer.Option("--as-of", help="YYYY-MM-DD of the exports.")],
+) -> None:
+    """Promote, export, read, refuse, force and roll back, command by command, on a backtest."""
+    from toolkit.export.tour import Tour, take
+
+    take(Tour(run, better, worse, db, as_of, product))
 
 
 @contextmanager
