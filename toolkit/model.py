@@ -1,16 +1,23 @@
 """The protocol that every model version meets, and how a version is found by its name.
 
 A version is a module-level object, registered under its name in the entry-point group
-``toolkit.models``. It turns patterns into fitted parameters, and fitted parameters into
-predictions; both are pure: randomness comes in as :class:`Streams`, results go out as data.
+``toolkit.models``, or named by where it is: ``path/to/file.py:MODEL``. It turns patterns into
+fitted parameters, and fitted parameters into predictions; both are pure: randomness comes in as
+:class:`Streams`, results go out as data.
 """
 
+import hashlib
+import importlib
 import os
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -20,6 +27,11 @@ from toolkit.tables import Patterns, Predictions
 
 ENTRY_POINT_GROUP = "toolkit.models"
 DEFAULT_MODEL = "pair_conjugate"
+
+MODELS_VARIABLE = "TOOLKIT_MODELS"
+"""The environment variable that lists models by where they are, ``;`` between them."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +151,128 @@ class ModelVersion(Protocol):
 
 @cache
 def find_model(name: str) -> ModelVersion:
-    """The model registered as ``name``; ``ModelError`` lists what there is."""
+    """The model registered as ``name``, or the object that ``name`` says the place of.
+
+    ``path/to/file.py:MODEL`` is an object in a file, ``package.module:MODEL`` in a module that can
+    be imported. From then on it is known by its own ``name``, too, in this process and in those it
+    starts: the environment variable ``TOOLKIT_MODELS`` lists such models. Where it is set before,
+    a name is enough. A file is executed once in a process, as any module is, and imports only
+    what is installed or on the Python path.
+
+    Raises ``ModelError`` that says what there is if the model is unknown, and why if it cannot be
+    used: no such file or object, no model, or a name that another model has.
+    """
+    if ":" in name:
+        model = _located(name)
+        _announce(name, model)
+        return model
     found = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    if name not in found:
-        known = ", ".join(sorted(found)) or "none is installed"
-        raise ModelError(f"unknown model {name!r}; known models: {known}")
-    model = found[name].load()
+    if name in found:
+        return _checked(found[name].load(), f"entry point {name!r}")
+    placed = {model.name: model for model in map(_located, _places())}
+    if name in placed:
+        return placed[name]
+    known = ", ".join(sorted(found | placed)) or "none is installed"
+    raise ModelError(f"unknown model {name!r}; known models: {known}{_hint(name)}")
+
+
+def _hint(name: str) -> str:
+    """The way out for whoever named a file, or may have a model in one."""
+    if name.endswith(".py"):
+        return f"; the object in a file is named {name}:MODEL"
+    return f"; one in a file is named path/to/file.py:MODEL, or listed in {MODELS_VARIABLE}"
+
+
+def _located(place: str) -> ModelVersion:
+    """The object at ``FILE.py:NAME`` or ``MODULE:NAME``."""
+    where, attribute = _absolute(place).rsplit(":", 1)
+    module = _module_of_file(Path(where)) if where.endswith(".py") else _module(where)
+    if not hasattr(module, attribute):
+        held = [name for name, value in vars(module).items() if _is_model(value)]
+        there = f"it has {', '.join(held)}" if held else "it holds no model"
+        raise ModelError(f"{where} has no {attribute!r}; {there}")
+    return _checked(getattr(module, attribute), place)
+
+
+def _absolute(place: str) -> str:
+    """The same place, wherever a process works."""
+    where, _, attribute = place.rpartition(":")
+    path = Path(where).expanduser().absolute()
+    return f"{path if where.endswith('.py') else where}:{attribute}"
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    """The module in a file, executed unless it was before."""
+    if not path.is_file():
+        raise ModelError(f"there is no file {path} to take a model from")
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    name = f"model_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[name] = module = module_from_spec(spec)  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as exc:
+        del sys.modules[name]
+        if not isinstance(exc, Exception):
+            raise
+        raise ModelError(f"{path} cannot be loaded: {type(exc).__name__}: {exc}") from exc
+    return module
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as exc:
+        raise ModelError(
+            f"the module {name!r} cannot be imported: {exc}; a file is named path/to/file.py:MODEL"
+        ) from exc
+
+
+def _checked(model: object, what: str) -> ModelVersion:
+    """The model, if it is one."""
+    if isinstance(model, type):
+        raise ModelError(
+            f"{what} is the class {model.__name__}, not a model version: make an object of it"
+        )
     if not isinstance(model, ModelVersion):
-        raise ModelError(f"entry point {name!r} is a {type(model).__name__}, not a model version")
+        wanted = ("name", "reads_customer_days", "fit", "load")
+        missing = ", ".join(name for name in wanted if not hasattr(model, name))
+        kind = type(model).__name__
+        raise ModelError(f"{what} is a {kind}, not a model version: it lacks {missing}")
+    if not isinstance(model.name, str) or not _NAME.fullmatch(model.name):
+        raise ModelError(
+            f"the name of {what} has to be letters, digits, '_', '-', '.', got {model.name!r}"
+        )
     return model
+
+
+def _is_model(value: object) -> bool:
+    return isinstance(value, ModelVersion) and not isinstance(value, type)
+
+
+def _places() -> list[str]:
+    """What ``TOOLKIT_MODELS`` lists."""
+    listed = os.environ.get(MODELS_VARIABLE, "").split(";")
+    return [place.strip() for place in listed if place.strip()]
+
+
+def _announce(place: str, model: ModelVersion) -> None:
+    """Make the model known by its name, to child processes as well.
+
+    Its name stands for it in fits, tasks and the registry, so no other model may have it.
+    """
+    installed = [point.load() for point in entry_points(group=ENTRY_POINT_GROUP, name=model.name)]
+    if any(found is model for found in installed):
+        return
+    others = {other: found for other in _places() if (found := _located(other)) is not model}
+    named = {found.name for found in others.values()}
+    if installed or model.name in named:
+        what = "an installed model" if installed else f"another one in {MODELS_VARIABLE}"
+        raise ModelError(
+            f"{place} is called {model.name!r}, as {what} is: give it a name of its own"
+        )
+    os.environ[MODELS_VARIABLE] = ";".join([*others, _absolute(place)])
