@@ -9,6 +9,7 @@ from importlib import import_module
 
 _HOMES = {
     "ForecastEngine": "toolkit.engine.run",
+    "ForecastReader": "toolkit.cache.reader",
     "ProductForecast": "toolkit.types",
     "CustomerPrediction": "toolkit.types",
     "CustomerProductPattern": "toolkit.types",
@@ -20,6 +21,7 @@ __all__ = [
     "CustomerPrediction",
     "CustomerProductPattern",
     "ForecastEngine",
+    "ForecastReader",
     "ProductForecast",
     "embedded_server",
     "open_database",

