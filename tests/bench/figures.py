@@ -16,6 +16,7 @@ from models.parts.results import Results
 from tests.bench import numpy_twin
 from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, seconds
 from tests.bench.fits import measure_fits
+from tests.bench.releases import measure_releases
 from tests.bench.sqlserver import measure_sqlserver
 from tests.sources.helpers import PyformatConnection
 from toolkit.cache.server import embedded_server
@@ -46,6 +47,7 @@ def measure(folder: Path | None, as_of: date | None, fits: bool) -> Iterator[Fig
             yield from _batch(conn, as_of)
             yield from _kernel(conn, as_of)
             yield from _cache(conn, as_of)
+            yield from measure_releases(conn, as_of)
         yield from _commands(database, as_of, work)
         yield from measure_sqlserver(database, as_of, work)
         if fits:
