@@ -59,7 +59,7 @@ def test_every_block_runs_in_order(clone, environment):
     assert "is better" in ran[3]
     assert "Production reads release 1-2018-01-01" in ran[0]
     assert "rhythm" in ran[4]
-    assert "1-2018-01-01 {'success': 3, 'no_predictions': 0, 'error': 0}" in ran[5]
+    assert "1-2018-01-01 {'success': 2, 'no_predictions': 0, 'error': 0}" in ran[5]
     assert "q50" in ran[6]
     for folder in ("predictions", "predictions/pooled_gamma"):
         assert (clone / folder / "pairs.parquet").exists()
