@@ -13,6 +13,15 @@ AS_OF = date(2022, 6, 6)
 NOON = datetime(2025, 11, 11, 12, tzinfo=UTC)
 
 
+LONGEST_FIRST = ("test_readme.py", "test_notebooks.py", "test_calibration.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes come first, or one process would wait for the other at the end."""
+    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 @pytest.fixture(scope="session")
 def orders() -> GeneratedOrders:
     days = (AS_OF - date(2021, 1, 4)).days + 7 * 12
