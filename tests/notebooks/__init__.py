@@ -1,0 +1,1 @@
+"""The notebooks are executed as they are, from a clean kernel; `--write` keeps what comes out."""
