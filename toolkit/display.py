@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from toolkit.errors import Finding
 from toolkit.sources.codes import KINDS, NO_CODES, Codes
@@ -120,30 +121,34 @@ def show_written(written: "WrittenTables", as_json: bool) -> None:
 def show_forecast(forecast: ProductForecast, codes: Codes = NO_CODES) -> None:
     """A forecast as tables: its weeks, top customers and customers at risk, with their codes."""
     show_totals(forecast, codes)
-    for table in (
-        _weeks(forecast),
-        _top_customers(forecast, codes),
-        _at_risk(forecast, codes),
-    ):
+    for table in _forecast_tables(forecast, codes):
         console.print(table)
+
+
+def forecast_tables(forecast: ProductForecast) -> Group:
+    """The same, for whoever has a console of Rich's own: ``rich.print(forecast)``."""
+    return Group(Text(totals(forecast)), *_forecast_tables(forecast, NO_CODES))
 
 
 def show_totals(forecast: ProductForecast, codes: Codes = NO_CODES) -> None:
     """What is expected over the whole horizon."""
+    print_plain(totals(forecast, codes))
+
+
+def totals(forecast: ProductForecast, codes: Codes = NO_CODES) -> str:
+    """What is expected over the whole horizon, in two lines."""
     summary = forecast.summary
     demand = summary["demand"]
     product = codes.code("product", forecast.product_id) or forecast.product_id
-    print_plain(
-        f"{summary['product_name']} (product {product}), "
-        f"{summary['forecast_start_date']} to {summary['forecast_end_date']}"
-    )
     interval = demand["quantity_quantiles"]
     sure = (
         ""
         if interval is None
         else f", 80 % interval {interval['q10']:,.0f} to {interval['q90']:,.0f}"
     )
-    print_plain(
+    return (
+        f"{summary['product_name']} (product {product}), "
+        f"{summary['forecast_start_date']} to {summary['forecast_end_date']}\n"
         f"All customers: {demand['expected_quantity']:,.0f} units expected{sure}. "
         f"Listed: {summary['unique_customers']} customers, "
         f"{summary['total_predicted_orders']:,.1f} orders, "
@@ -222,6 +227,10 @@ def _checks(checks: list[dict[str, Any]]) -> Table:
 
 def _range(bounds: list[float] | None) -> str:
     return "" if bounds is None else " – ".join(f"{bound:.3g}" for bound in bounds)
+
+
+def _forecast_tables(forecast: ProductForecast, codes: Codes) -> tuple[Table, ...]:
+    return _weeks(forecast), _top_customers(forecast, codes), _at_risk(forecast, codes)
 
 
 def _weeks(forecast: ProductForecast) -> Table:

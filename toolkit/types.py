@@ -2,14 +2,22 @@
 
 Probabilities lie in [0, 1]; orders and quantities are expectations unless a quantile is named;
 dates are ``datetime.date`` in patterns and predictions, ISO text in a forecast.
+
+What shows them, figures and HTML, is imported when it is asked for: a reader starts without it.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from toolkit.tables import QUANTILES, PairPredictions, Patterns
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from toolkit.plots import Drawing
 
 
 def quantile_name(level: float) -> str:
@@ -76,6 +84,31 @@ class CustomerProductPattern:
             avg_quantity=float(patterns.total_quantity[row] / patterns.order_count[row]),
         )
 
+    def plot_timeline(self, prediction: "CustomerPrediction | None" = None) -> "Drawing":
+        """The orders on a line of time, the open interval, and when the next one is expected.
+
+        ``prediction`` is of the same pair, as of the same date, else ``ArgumentError``. The
+        figure is returned, never shown.
+        """
+        from toolkit.plots import plot_timeline
+
+        return plot_timeline(self, prediction)
+
+    def __repr__(self) -> str:
+        """Which pair, and what is to know of it; not all its orders."""
+        mean = self.mean_interval_days
+        pace = "" if mean is None else f", one every {mean:.1f} days"
+        return (
+            f"<CustomerProductPattern of customer {self.customer_id}, product {self.product_id} "
+            f"before {self.as_of_date}: {_count(self.total_orders, 'order')}{pace}, "
+            f"the last {self.open_interval_days:.0f} days ago>"
+        )
+
+    def _repr_html_(self) -> str:
+        from toolkit.cards import pattern_card
+
+        return pattern_card(self).html()
+
 
 @dataclass(frozen=True, slots=True)
 class CustomerPrediction:
@@ -127,10 +160,27 @@ class CustomerPrediction:
             expected_quantity=tuple(pairs.expected_quantity[row].tolist()),
         )
 
+    def __repr__(self) -> str:
+        """Which pair, and when it orders next; not every week."""
+        return (
+            f"<CustomerPrediction of customer {self.customer_id}, product {self.product_id} "
+            f"as of {self.as_of_date}: next order {self.next_order_date or 'beyond reach'}, "
+            f"confidence {self.prediction_confidence:.2f}, P(alive) {self.p_alive:.2f}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from toolkit.cards import prediction_card
+
+        return prediction_card(self).html()
+
 
 def fallback_name(customer_id: int) -> str:
     """What a customer without a name is called."""
     return f"Customer {customer_id}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _known(value: float) -> float | None:
@@ -263,6 +313,37 @@ class ProductForecast:
     def weekly_data(self) -> list[WeeklyForecast]:
         """The same as ``weekly_forecasts``, by its older name."""
         return self.weekly_forecasts
+
+    def plot(self, actual: Sequence[float] | None = None) -> "Drawing":
+        """Weekly demand with its intervals, and ``actual`` units a week if they are known.
+
+        The figure is returned, never shown. ``ArgumentError`` if the forecast has no quantiles,
+        or ``actual`` is not one number for each week.
+        """
+        from toolkit.plots import plot_weekly_demand
+
+        return plot_weekly_demand(self, actual)
+
+    def __repr__(self) -> str:
+        """Which product, which weeks and how much; not every week and customer."""
+        summary = self.summary
+        return (
+            f"<ProductForecast of product {self.product_id} ({summary['product_name']}), "
+            f"{summary['forecast_start_date']} to {summary['forecast_end_date']}: "
+            f"{summary['demand']['expected_quantity']:,.0f} units expected, "
+            f"{_count(summary['unique_customers'], 'customer')} listed>"
+        )
+
+    def __rich__(self) -> "RenderableType":
+        """The tables that ``toolkit forecast`` prints."""
+        from toolkit.display import forecast_tables
+
+        return forecast_tables(self)
+
+    def _repr_html_(self) -> str:
+        from toolkit.cards import forecast_card
+
+        return forecast_card(self).html()
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON; ``from_dict`` restores an equal forecast."""
