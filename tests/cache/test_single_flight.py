@@ -131,7 +131,46 @@ def test_a_process_that_dies_while_it_computes_is_replaced(server, key, forecast
     started = time.monotonic()
     assert cached(ForecastCache(client, patience_s=2), key, lambda: forecast) == forecast
     assert time.monotonic() - started < single_flight.LOCK_S + 1
+    deadline = time.monotonic() + single_flight.LOCK_S / 2  # it is given back, and does not expire
+    while client.exists(f"{key.own_name}:lock") and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert not client.exists(f"{key.own_name}:lock")
+
+
+def test_where_computing_fails_nobody_queues_for_it(server, key):
+    """Clients of their own know each other through the server only, as processes do."""
+    start = threading.Barrier(6)
+
+    def fail():
+        time.sleep(0.5)
+        raise RuntimeError("no luck")
+
+    def ask(_):
+        with redis.Redis(unix_socket_path=str(server.socket)) as client:
+            start.wait()
+            started = time.monotonic()
+            with pytest.raises(RuntimeError, match="no luck"):
+                cached(ForecastCache(client, patience_s=5), key, fail)
+            return time.monotonic() - started
+
+    with ThreadPoolExecutor(6) as pool:
+        took = list(pool.map(ask, range(6)))
+    assert max(took) < 2.3  # one after another they would take 3
+
+
+def test_a_lock_is_given_back_where_the_server_was_too_slow_for_the_rest(server, key, forecast):
+    client = server.client()
+    cache = ForecastCache(client, patience_s=2)
+
+    def compute():
+        cache.lane.run(lambda: 1 / 0, 1)  # closes the lane
+        return forecast
+
+    cached(cache, key, compute)
+    started = time.monotonic()
+    with redis.Redis(unix_socket_path=str(server.socket)) as another:
+        assert cached(ForecastCache(another, patience_s=2), key, lambda: forecast) == forecast
+    assert time.monotonic() - started < single_flight.LOCK_S / 2
 
 
 def test_a_computation_may_ask_for_itself(server, key, forecast):

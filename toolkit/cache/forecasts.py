@@ -38,7 +38,7 @@ from toolkit.cache.memory import Kept, Memory, kept_now
 from toolkit.cache.names import POINTER, ComputedWith, invalidated_key, own_key, plain_key
 from toolkit.cache.scripts import STORE
 from toolkit.cache.spec import MAX_TTL_S
-from toolkit.cache.ttl import AD_HOC_TTL_S
+from toolkit.cache.ttl import AD_HOC_TTL_S, jittered_ms
 
 __all__ = [
     "FIELD_TYPES",
@@ -189,10 +189,11 @@ class ForecastCache:
         logger.info("Forecast cache MISS for product %s", key.product_id)
         return found
 
-    def look(self, key: ForecastKey) -> Hit | Miss:
-        """The same without a word in the log."""
+    def look(self, key: ForecastKey, patience_s: float | None = None) -> Hit | Miss:
+        """The same without a word in the log; waits for ``patience_s``, by default the cache's."""
         client = self.client
-        outcome = self.lane.run(lambda: _fetch(client, key), self.patience_s)
+        waits_s = self.patience_s if patience_s is None else patience_s
+        outcome = self.lane.run(lambda: _fetch(client, key), waits_s)
         if isinstance(outcome, Failure):
             return Miss(outcome.reason, outcome.patience_s, warned=True)
         fetched = cast("_Fetched", outcome.value)
@@ -332,7 +333,8 @@ def _store(client: CacheClient, key: ForecastKey, value: bytes, ttl_s: int, coun
         names = (POINTER, key.name, key.own_name, invalidated_key(key.product_id))
         as_of = key.as_of_date.isoformat()
         try:
-            return _reply(client.eval(STORE.text, 4, *names, value, 1000 * ttl_s, as_of, count))
+            times = (1000 * ttl_s, jittered_ms(ttl_s))
+            return _reply(client.eval(STORE.text, 4, *names, value, *times, as_of, count))
         except Exception as error:
             if not _not_allowed(error):
                 raise

@@ -27,8 +27,13 @@ def new_token() -> str:
 
 
 @contextmanager
-def renewed(renew: Callable[[], object], every_s: float) -> Iterator[None]:
-    """Call ``renew`` every so often on a daemon thread, until the block ends or it returns 0."""
+def renewed(
+    renew: Callable[[], object], every_s: float, at_end: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Call ``renew`` every so often on a daemon thread, until the block ends or it returns 0.
+
+    When the block ends the thread calls ``at_end``, which nobody waits for.
+    """
     over = threading.Event()
 
     def work() -> None:
@@ -36,6 +41,8 @@ def renewed(renew: Callable[[], object], every_s: float) -> Iterator[None]:
             with suppress(Exception):  # the server may be back before the lock is lost
                 if renew() == 0:
                     return
+        with suppress(Exception):  # it expires
+            at_end()
 
     thread = threading.Thread(target=work, name="toolkit-lease", daemon=True)
     thread.start()

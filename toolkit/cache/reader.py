@@ -215,6 +215,8 @@ class ForecastReader:
             return None
         try:
             envelope = decode(value)
+            if envelope.product_id != product_id:
+                raise UnusableError(f"is of product {envelope.product_id}")
             if envelope.release != release:
                 raise UnusableError(f"is of release {envelope.release}, not {release}")
             fields = envelope.forecast

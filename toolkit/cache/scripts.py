@@ -215,19 +215,20 @@ staged, lock; ARGV release."""
 
 STORE = Script("""
 local count = redis.call('GET', KEYS[4]) or '0'
-if ARGV[4] ~= '' and count ~= ARGV[4] then return 'invalidated' end
+if ARGV[5] ~= '' and count ~= ARGV[5] then return 'invalidated' end
 local text = redis.call('GET', KEYS[1])
-local served = text and cjson.decode(text).as_of_date == ARGV[3]
-redis.call('SET', KEYS[served and 3 or 2], ARGV[1], 'PX', ARGV[2])
+local served = text and cjson.decode(text).as_of_date == ARGV[4]
+redis.call('SET', KEYS[served and 3 or 2], ARGV[1], 'PX', ARGV[served and 3 or 2])
 return served and 'own' or 'plain'
 """)
 """Store a forecast that belongs to no release, under the plain key unless a release has that.
 
-KEYS pointer, plain, own, invalidated; ARGV value, ms, as-of date, how often the product was
-invalidated when it was read (empty: not known).
+KEYS pointer, plain, own, invalidated; ARGV value, ms that it stays under the plain key and under
+its own, as-of date, how often the product was invalidated when it was read (empty: not known).
 """
 
 LOCK = Script("""
-return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+return redis.call('GET', KEYS[1])
 """)
-"""Take a lock: KEYS lock; ARGV token, ms. 1 if it is ours now."""
+"""Take a lock: KEYS lock; ARGV token, ms. 1 if it is ours now, else the token of who has it."""

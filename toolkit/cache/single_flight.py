@@ -15,10 +15,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from toolkit.cache.flights import Flights
 from toolkit.cache.forecasts import Fields, ForecastCache, ForecastKey, Hit, Miss, Scripted
-from toolkit.cache.lane import Answer
+from toolkit.cache.lane import Answer, Failure
 from toolkit.cache.lease import new_token, renewed
 from toolkit.cache.memory import in_words
 from toolkit.cache.scripts import LOCK, RELEASE, RENEW, Script
@@ -31,7 +32,10 @@ LOCK_S = 2.0
 
 LOOK_EVERY_S = 0.02
 WAIT_S = 60.0
-"""So long another process may compute before this one does it as well."""
+WAIT_FOR = 2
+"""So long, and for so many others one after another, does a process wait before it computes, too:
+one may die and the next take over, but where computing fails nobody queues for it.
+"""
 
 STALE_S = 86_400.0
 
@@ -51,40 +55,57 @@ def cached(cache: ForecastCache, key: ForecastKey, compute: Compute) -> Fields |
         return found.forecast
     flight = (cache.lane, key.name, key.memory_name)
     try:
-        forecast, led = _flights.run(flight, lambda: _lead(cache, key, found, compute))
+        forecast, _ = _flights.run(flight, lambda: _lead(cache, key, found, compute))
     except SourceError as error:
         return _stale(cache, key, error)
-    return forecast if led else copy.deepcopy(forecast)
+    return copy.deepcopy(forecast)  # all who asked at once were given the same
 
 
 def _lead(cache: ForecastCache, key: ForecastKey, found: Miss, compute: Compute) -> Fields | None:
     """Compute, unless another process does or just did."""
-    with _turn(cache, key, found) as (earlier, miss):
-        if earlier is not None:
-            return earlier.forecast
+    with _turn(cache, key, found) as now:
+        if isinstance(now, Hit):
+            return now.forecast
         forecast = compute()
-        cache.write(key, forecast, after=miss)
+        cache.write(key, forecast, after=now)
         return forecast
 
 
 @contextmanager
-def _turn(cache: ForecastCache, key: ForecastKey, found: Miss) -> Iterator[tuple[Hit | None, Miss]]:
-    """Wait for this process' turn: what another one computed in the meantime, or its lock."""
+def _turn(cache: ForecastCache, key: ForecastKey, found: Miss) -> Iterator[Hit | Miss]:
+    """Wait for this process' turn: what another one computed in the meantime, or a miss.
+
+    From the first look to the write the server is waited for no longer than the cache's patience;
+    only who waits for another process' computation begins anew with each look.
+    """
     lock = _Lock(cache, f"{key.own_name}:lock")
     deadline = time.monotonic() + WAIT_S
-    while found.patience_s and not lock.take() and time.monotonic() < deadline:
+    now: Hit | Miss = lock.take(found)
+    while isinstance(now, Miss) and lock.is_anothers and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)
-        looked = cache.look(key)
-        if isinstance(looked, Hit):
-            yield looked, found
-            return
-        found = looked
-    if not lock.taken:
-        yield None, found
+        now = _looked(cache, key, now, cache.patience_s)
+        if isinstance(now, Miss):
+            now = lock.take(now)
+    if isinstance(now, Hit):
+        yield now
         return
     with lock.held():
-        looked = cache.look(key)  # it may have come between the first look and the lock
-        yield (looked, found) if isinstance(looked, Hit) else (None, looked)
+        yield _looked(cache, key, now, now.patience_s)  # it may have come before the lock
+
+
+def _looked(cache: ForecastCache, key: ForecastKey, before: Miss, patience_s: float) -> Hit | Miss:
+    """Look again, if there is patience for it."""
+    if not patience_s:
+        return before
+    found = cache.look(key, patience_s)
+    return found if isinstance(found, Hit) else _warned("read", found, before)
+
+
+def _warned(what: str, miss: Miss, before: Miss) -> Miss:
+    """``miss``, after a warning if it is worth one and the call had none yet."""
+    if miss.warned and not before.warned:
+        logger.warning("Cache %s error: %s", what, miss.reason)
+    return replace(miss, warned=miss.warned or before.warned)
 
 
 class _Lock:
@@ -92,34 +113,53 @@ class _Lock:
 
     def __init__(self, cache: ForecastCache, name: str) -> None:
         self._cache, self._name, self._token = cache, name, new_token()
-        self.taken = False
+        self._taken = False
+        self._others: set[object] = set()
+        self.is_anothers = False
 
-    def take(self) -> bool:
-        """Whether there is no need to wait: it is ours, or the server knows no locks."""
-        if not isinstance(self._cache.client, Scripted):
-            return True
-        answer = self._run(LOCK, self._token, int(1000 * LOCK_S))
-        self.taken = isinstance(answer, Answer) and answer.value == 1
-        return self.taken or not isinstance(answer, Answer)
+    def take(self, found: Miss) -> Miss:
+        """Try to, and note whether to wait for another one; ``found``, with the patience left then.
+
+        A client without scripts knows no locks, nor does a server that is away.
+        """
+        self._taken = self.is_anothers = False
+        if not found.patience_s or not isinstance(self._cache.client, Scripted):
+            return found
+        answer = self._run(LOCK, found.patience_s, self._token, int(1000 * LOCK_S))
+        if isinstance(answer, Failure):
+            away = not answer.patience_s
+            failed = Miss(answer.reason, answer.patience_s, away, found.invalidated)
+            return _warned("write", failed, found)
+        self._taken = answer.value == 1
+        if not self._taken:
+            self._others.add(answer.value)
+            self.is_anothers = len(self._others) <= WAIT_FOR
+        return replace(found, patience_s=answer.patience_s)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Renewed until the block ends, then given back."""
-        try:
-            with renewed(self._renew, LOCK_S / 3):
-                yield
-        finally:
-            self._run(RELEASE, self._token)
+        """Renewed until the block ends, then given back; nothing if it was not taken."""
+        if not self._taken:
+            yield
+            return
+        with renewed(self._renew, LOCK_S / 3, at_end=self._give_back):
+            yield
 
     def _renew(self) -> object:
-        answer = self._run(RENEW, self._token, int(1000 * LOCK_S))
+        answer = self._run(RENEW, self._cache.patience_s, self._token, int(1000 * LOCK_S))
         return answer.value if isinstance(answer, Answer) else 1
 
-    def _run(self, script: Script, *arguments: str | int) -> object:
+    def _give_back(self) -> None:
+        """Even where the lane is closed by now: others wait for this, and nobody for its thread."""
+        client = self._cache.client
+        assert isinstance(client, Scripted)
+        client.eval(RELEASE.text, 1, self._name, self._token)
+
+    def _run(self, script: Script, patience_s: float, *arguments: str | int) -> Answer | Failure:
         client = self._cache.client
         assert isinstance(client, Scripted)
         return self._cache.lane.run(
-            lambda: client.eval(script.text, 1, self._name, *arguments), self._cache.patience_s
+            lambda: client.eval(script.text, 1, self._name, *arguments), patience_s
         )
 
 
