@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,6 +14,9 @@ from backtests.paired import Paired, pair_up
 from backtests.scored import ScoredRun, check_versions, find_scores
 from toolkit.engine.arguments import check_share
 from toolkit.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 RESAMPLES, SEED, SHARE = 1000, 20251111, 0.95
 
@@ -52,6 +55,25 @@ class Comparison:
     resamples: int
     seed: int
     share: float
+
+    def __str__(self) -> str:
+        """Who leads on which score, a line each, and who wins on what."""
+        return "\n".join([*map(str, self.leaders), *self.sentences])
+
+    def __repr__(self) -> str:
+        """Which versions at how many dates; not all differences."""
+        return f"<Comparison of {listed(self.versions)} at {len(self.dates)} dates>"
+
+    def __rich__(self) -> "RenderableType":
+        """The tables that ``toolkit compare`` prints."""
+        from backtests.display_scores import comparison_tables
+
+        return comparison_tables(self)
+
+    def _repr_html_(self) -> str:
+        from backtests.display_cards import comparison_card
+
+        return comparison_card(self).html()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; a number that is none is None."""

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from backtests.comparison import Comparison, Leader, beats, listed, numbers
 from backtests.frontier import count_listed, frontier, grid_of
@@ -24,18 +26,32 @@ ERROR_TITLES = {
 
 def show_comparison(comparison: Comparison) -> None:
     """Who leads on each score, each difference with its interval, and who wins on what."""
-    console.print(_leaders(comparison))
-    for other in comparison.versions:
-        for one in comparison.versions:
-            rows = comparison.frame[
-                (comparison.frame["version"] == one) & (comparison.frame["against"] == other)
-            ]
-            if len(rows):
-                console.print(_differences(comparison, one, other))
-    for sentence in comparison.sentences:
+    for table in _comparison_tables(comparison):
+        console.print(table)
+    for sentence in _said(comparison):
         print_plain(sentence)
-    for note in comparison.notes:
-        print_plain(f"Note: {note}")
+
+
+def comparison_tables(comparison: Comparison) -> Group:
+    """The same, for whoever has a console of Rich's own: ``rich.print(comparison)``."""
+    return Group(*_comparison_tables(comparison), *map(Text, _said(comparison)))
+
+
+def choice_table(choice: ThresholdChoice) -> Group:
+    """What was chosen for a version and what it brought, for a console of Rich's own."""
+    return Group(_choices([choice]), Text(describe(choice)))
+
+
+def pairs_of(comparison: Comparison) -> list[tuple[str, str]]:
+    """The pairs of versions that were compared: which, and against which."""
+    frame = comparison.frame
+    known = set(zip(frame["version"], frame["against"], strict=True))
+    return [
+        (one, other)
+        for other in comparison.versions
+        for one in comparison.versions
+        if (one, other) in known
+    ]
 
 
 def show_thresholds(run: ScoredRun, choices: Sequence[ThresholdChoice]) -> None:
@@ -63,6 +79,15 @@ def describe(choice: ThresholdChoice) -> str:
     return f"{text}, verified on {_dates(choice.verified_on)}."
 
 
+def _comparison_tables(comparison: Comparison) -> list[Table]:
+    tables = [_leaders(comparison)]
+    return tables + [_differences(comparison, *pair) for pair in pairs_of(comparison)]
+
+
+def _said(comparison: Comparison) -> list[str]:
+    return [*comparison.sentences, *(f"Note: {note}" for note in comparison.notes)]
+
+
 def _leaders(comparison: Comparison) -> Table:
     table = _table("Best of each score (smaller is better)", ("score",), ())
     for version in comparison.versions:
@@ -80,13 +105,38 @@ def _leaders(comparison: Comparison) -> Table:
 
 
 def _value(comparison: Comparison, leader: Leader, version: str) -> str:
+    text = value_of(comparison, leader, version)
+    return f"[bold]{text}[/bold]" if version == leader.best else text
+
+
+def value_of(comparison: Comparison, leader: Leader, version: str) -> str:
+    """A version's score; a dash where it has none."""
     frame = comparison.frame[comparison.frame["score"] == leader.score]
     for name, value in (("version", "value"), ("against", "value_against")):
         rows = frame[frame[name] == version]
         if len(rows):
-            text = f"{rows[value].iloc[0]:.4f}"
-            return f"[bold]{text}[/bold]" if version == leader.best else text
+            return f"{rows[value].iloc[0]:.4f}"
     return "–"
+
+
+def difference_rows(comparison: Comparison, one: str, other: str) -> list[tuple[str, ...]]:
+    """Each score of ``one`` less that of ``other``.
+
+    Title, difference, its interval, the difference in per cent, and which version is better
+    beyond noise, or nothing.
+    """
+    frame = comparison.frame
+    rows = []
+    for row in frame[(frame["version"] == one) & (frame["against"] == other)].to_dict("records"):
+        values = {str(key): value for key, value in row.items()}
+        shown = numbers(values, values["difference"], values["low"], values["high"])
+        better = beats(values)
+        relative = 100 * values["difference"] / abs(values["value_against"] or float("nan"))
+        winner = "" if better is None else one if better else other
+        rows.append(
+            (values["title"], shown[0], f"{shown[1]} to {shown[2]}", f"{relative:+.1f}", winner)
+        )
+    return rows
 
 
 def _differences(comparison: Comparison, one: str, other: str) -> Table:
@@ -96,20 +146,8 @@ def _differences(comparison: Comparison, one: str, other: str) -> Table:
         ("difference", f"{100 * comparison.share:g} % interval", "in %"),
     )
     table.add_column("better")
-    frame = comparison.frame
-    chosen = frame[(frame["version"] == one) & (frame["against"] == other)]
-    for row in chosen.to_dict(orient="records"):
-        values = {str(key): value for key, value in row.items()}
-        shown = numbers(values, values["difference"], values["low"], values["high"])
-        better = beats(values)
-        relative = 100 * values["difference"] / abs(values["value_against"] or float("nan"))
-        table.add_row(
-            values["title"],
-            shown[0],
-            f"{shown[1]} to {shown[2]}",
-            f"{relative:+.1f}",
-            "" if better is None else _literal(one if better else other),
-        )
+    for *values, winner in difference_rows(comparison, one, other):
+        table.add_row(*values, _literal(winner))
     return table
 
 
@@ -127,14 +165,15 @@ def _choices(choices: Sequence[ThresholdChoice]) -> Table:
             str(choice.overall.min_orders),
             f"{choice.overall.min_confidence:g}",
             f"{len(choice.by_product):,}",
-            *_quality(choice.chosen),
-            *(("–", "–") if later is None else _quality(later)),
+            *quality(choice.chosen),
+            *(("–", "–") if later is None else quality(later)),
         )
     return table
 
 
-def _quality(quality: Quality) -> tuple[str, str]:
-    coverage, error = quality.demand_coverage, quality.error
+def quality(found: Quality) -> tuple[str, str]:
+    """Coverage and error, dashes where they are not known."""
+    coverage, error = found.demand_coverage, found.error
     return (
         "–" if coverage is None else _percent(coverage),
         "–" if error is None else f"{error:.3f}",

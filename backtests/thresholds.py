@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from backtests.scored import ScoredRun
 from toolkit.engine.arguments import check_share, check_whole
 from toolkit.errors import ArgumentError
 from toolkit.tables import Floats
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,31 @@ class ThresholdChoice:
     def of(self, product_id: int) -> Thresholds:
         """The thresholds of a product."""
         return self.by_product.get(product_id, self.overall)
+
+    def __str__(self) -> str:
+        """A sentence or two: what was chosen, and on what it was verified."""
+        from backtests.display_scores import describe
+
+        return describe(self)
+
+    def __repr__(self) -> str:
+        """What was chosen; not every product's own."""
+        return (
+            f"<ThresholdChoice for {self.version}: min_orders {self.overall.min_orders}, "
+            f"min_confidence {self.overall.min_confidence:g}, "
+            f"{len(self.by_product):,} products with their own>"
+        )
+
+    def __rich__(self) -> "RenderableType":
+        """The table that ``toolkit thresholds`` prints of it."""
+        from backtests.display_scores import choice_table
+
+        return choice_table(self)
+
+    def _repr_html_(self) -> str:
+        from backtests.display_cards import choice_card
+
+        return choice_card(self).html()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; ``from_dict`` restores an equal choice."""

@@ -123,11 +123,11 @@ def patterns_card(patterns: Patterns) -> Card:
     ]
     rest = f"and {count - len(rows):,} more" if count > len(rows) else ""
     return Card(
-        title=f"{count:,} pairs",
+        title=f"{count:,} pair{'' if count == 1 else 's'}",
         subtitle=f"Known before {patterns.as_of_date}",
         figures=[
-            Figure("products", f"{len(ids):,}"),
-            Figure("customers", f"{customers:,}"),
+            Figure("product" if len(ids) == 1 else "products", f"{len(ids):,}"),
+            Figure("customer" if customers == 1 else "customers", f"{customers:,}"),
             Figure("order events", f"{len(patterns.events):,}"),
         ],
         grids=[Grid("", heads, rows, frozenset(heads[2:]), rest)] if rows else [],

@@ -134,6 +134,18 @@ class Patterns:
         """Number of pairs."""
         return len(self.product_id)
 
+    def __repr__(self) -> str:
+        """How many pairs and orders, and of when; not all columns."""
+        return (
+            f"<Patterns of {len(self):,} pairs before {self.as_of_date}, "
+            f"from {len(self.events):,} order events>"
+        )
+
+    def _repr_html_(self) -> str:
+        from toolkit.cards import patterns_card  # a reader starts without it
+
+        return patterns_card(self).html()
+
     @property
     def as_of_date(self) -> date:
         """The date before which everything here was known."""
