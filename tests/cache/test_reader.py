@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from tests.cache.conftest import DAY, product
-from tests.cache.test_outage import pid_of, stopped
+from tests.cache.servers import pid_of, something_else, stopped
 from toolkit.cache import memory as memory_module
 from toolkit.cache.reader import Counts, ForecastReader, Origin
 from toolkit.cache.releases import Releases
@@ -104,11 +104,13 @@ def test_a_value_of_no_release_or_of_garbage_is_a_miss_and_said(server, publish,
     whole = json.loads(client.get(f"forecast:product:2:{DAY}"))
     client.set(f"forecast:product:2:{DAY}", json.dumps(whole | {"release": "77-x"}))
     client.set(f"forecast:product:3:{DAY}", json.dumps(whole | {"format": 2}))
-    assert [reader.read(i) for i in (1, 2, 3)] == [None] * 3
+    client.set(f"forecast:product:4:{DAY}", json.dumps(whole))
+    assert [reader.read(i) for i in (1, 2, 3, 4)] == [None] * 4
     assert "product 1 is not JSON" in caplog.text
     assert "product 2 is of release 77-x, not 1-" in caplog.text
     assert "product 3 has format 2, newer than the 1" in caplog.text
-    assert reader.counts == Counts(missing=3, errors=3)
+    assert "product 4 is of product 2" in caplog.text
+    assert reader.counts == Counts(missing=4, errors=4)
 
 
 def test_the_caller_computes_what_is_not_there(publish, server, forecast):
@@ -174,6 +176,36 @@ def test_a_server_that_hangs_costs_fifty_milliseconds(own_server, publish, forec
             costs.append(time.perf_counter() - started)
     assert min(costs) <= 0.05
     assert max(costs) <= 0.25
+
+
+@pytest.mark.parametrize("pointer", ["3", "[]", "x", '{"release": "1-x"}'])
+def test_a_pointer_that_is_none_is_told(server, publish, pointer):
+    publish()
+    server.client().set("forecast:current", pointer)
+    with pytest.raises(CacheError, match="the value at forecast:current is no pointer to a rel"):
+        ForecastReader(server.client(), patience_s=2).read(1)
+
+
+def test_a_wrong_password_is_told_and_not_repeated(own_server, caplog):
+    own_server.client().config_set("requirepass", "right")
+    reader = ForecastReader(f"unix://:mistaken@{own_server.socket}", patience_s=5)
+    with pytest.raises(CacheError, match="the cache failed: AuthenticationError: ") as caught:
+        reader.read(1)
+    assert "mistaken" not in f"{caught.value}{caplog.text}"
+
+
+def test_a_port_where_something_else_answers_is_told():
+    with something_else() as port:
+        reader = ForecastReader(f"redis://127.0.0.1:{port}", patience_s=5)
+        with pytest.raises(CacheError, match="the cache failed: InvalidResponse: Protocol Error"):
+            reader.read(1)
+
+
+def test_a_replica_is_read_like_any_other_server(own_server, publish):
+    client = own_server.client()
+    release = publish(client=client)
+    client.replicaof("127.0.0.1", 1)
+    assert ForecastReader(client, patience_s=2).read(1).release == release.release_id
 
 
 def test_a_server_that_was_emptied_serves_again_what_is_released_anew(server, publish):

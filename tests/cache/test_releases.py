@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import socket
 import threading
 import time
 from datetime import timedelta
@@ -13,7 +12,7 @@ import redis
 
 from tests.cache.conftest import COMPUTED_WITH, DAY, product
 from tests.cache.flips import LOCK_S, SPAWN, Watch, exporter
-from toolkit.cache.database import Database
+from tests.cache.servers import something_else, stopped, valkey_at
 from toolkit.cache.releases import Releases, ReleaseSpec
 from toolkit.errors import ArgumentError, CacheError
 
@@ -307,38 +306,80 @@ def test_a_full_server_publishes_nothing_and_keeps_what_was_current(
         assert current is None or current.computed_with["mark"] == "a"
 
 
-def test_what_is_no_server_for_releases_is_told_and_no_password(own_server, tmp_path):
-    client = own_server.client()
-    client.config_set("requirepass", "secret")
-    closed = f"unix://:wrong@{own_server.socket}"
-    with pytest.raises(CacheError, match="refused the user or password") as caught:
-        Releases(redis.Redis.from_url(closed))
-    assert "wrong" not in str(caught.value).replace("WRONGPASS", "").replace("is wrong", "")
-    with pytest.raises(CacheError, match="cannot be reached"):
+def test_a_wrong_password_is_told_and_not_repeated(own_server):
+    own_server.client().config_set("requirepass", "right")
+    with pytest.raises(CacheError, match="refused the user or password of the cache") as caught:
+        Releases(redis.Redis.from_url(f"unix://:mistaken@{own_server.socket}"))
+    assert "mistaken" not in str(caught.value)
+
+
+def test_a_port_where_nobody_listens_is_told():
+    with pytest.raises(CacheError, match="the cache at localhost:1/0 cannot be reached: "):
         Releases(redis.Redis(port=1))
 
 
-def test_a_replica_is_refused(own_server, server):
+def test_a_port_where_something_else_answers_is_told():
+    with (
+        something_else() as port,
+        pytest.raises(CacheError, match=rf":{port}/0 does not speak the Redis protocol; is it "),
+    ):
+        Releases(redis.Redis(host="127.0.0.1", port=port))
+
+
+def test_a_replica_is_refused(own_server):
     client = own_server.client()
     client.replicaof("127.0.0.1", 1)
     with pytest.raises(CacheError, match="is a read-only replica: releases go to its primary"):
         Releases(client)
 
 
-def test_a_port_where_something_else_answers_is_told(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def test_a_server_that_became_a_replica_publishes_nothing(own_server, forecast):
+    client = own_server.client()
+    with Releases(client).stage(spec()) as staging:
+        put(staging, forecast)
+        client.replicaof("127.0.0.1", 1)
+        with pytest.raises(CacheError, match="is a read-only replica: releases go to its primary"):
+            staging.publish()
+    assert client.get("forecast:current") is None
 
-        def answer():
-            connection, _ = listener.accept()
-            connection.recv(100)
-            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            connection.close()
 
-        thread = threading.Thread(target=answer)
-        thread.start()
-        with pytest.raises(CacheError, match=r"the cache at 127\.0\.0\.1"):
-            Database(redis.Redis(host="127.0.0.1", port=listener.getsockname()[1], retry=None))
-        thread.join()
+def test_a_cluster_is_refused(tmp_path):
+    with (
+        valkey_at(tmp_path / "s", "--cluster-enabled", "yes"),
+        redis.Redis(unix_socket_path=str(tmp_path / "s")) as client,
+        pytest.raises(CacheError, match="runs in cluster mode, where no release can be made"),
+    ):
+        Releases(client)
+
+
+def stage_and_wait(path, forecast, staged):
+    """An exporter that stages everything, and publishes when it is told to."""
+    with Releases(redis.Redis(unix_socket_path=path)).stage(spec("slow"), lock_s=LOCK_S) as staging:
+        put(staging, forecast)
+        staging.verify()
+        staged.send("staged")
+        staged.recv()
+        try:
+            staging.publish()
+            staged.send("published")
+        except CacheError as error:
+            staged.send(str(error))
+
+
+def test_an_exporter_that_was_stopped_meanwhile_publishes_nothing(
+    server, releases, forecast, publish
+):
+    mine, theirs = SPAWN.Pipe()
+    child = SPAWN.Process(target=stage_and_wait, args=(str(server.socket), forecast, theirs))
+    child.start()
+    assert mine.recv() == "staged"
+    with stopped(child.pid):
+        other = publish(mark="other")
+    mine.send("go on")
+    said = mine.recv()
+    child.join()
+    assert said.startswith("the lock of this export was lost: it stood still for longer")
+    assert releases.current() == other
 
 
 @pytest.mark.parametrize("wrong", [{"ids": []}, {"ttl_s": 0}, {"ids": ["1"]}])
