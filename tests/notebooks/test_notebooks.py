@@ -16,9 +16,8 @@ NAMES = [
     "06_your_own_model",
     "07_your_own_data",
 ]
-A_PLACE = re.compile(
-    r"(?<![\w.:/])/(?:home|root|tmp|Users|private|var|work|usr|opt|mnt)/|[A-Z]:\\\\"
-)
+FOLDERS = "home|root|tmp|Users|private|var|work|usr|opt|mnt"
+A_PLACE = re.compile(rf"(?<![\w.:/])/(?:{FOLDERS})/|\b[A-Z]:\\")
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
