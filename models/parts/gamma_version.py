@@ -25,7 +25,7 @@ class GammaVersion:
 
     name: str
     formulas: str
-    description: str
+    description: str = field(repr=False)
     lapse: bool
     reads_customer_days: ClassVar[bool] = False
 
@@ -70,7 +70,7 @@ class GammaVersion:
         return FittedGamma(card, arrays, _population(arrays))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FittedGamma(Fit):
     """A version with draws of its population posterior."""
 

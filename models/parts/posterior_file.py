@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +16,10 @@ from toolkit.model import FitSettings
 from toolkit.tables import Floats, Patterns
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from models.parts.sampling import Diagnostics
+    from toolkit.plots import Drawing
 
 POSTERIOR_FILE = "posterior.nc"
 CARD_FILE = "card.json"
@@ -53,11 +56,11 @@ class Card:
     as_of_date: str
     pairs: int
     seed: int
-    description: str
+    description: str = field(repr=False)
     settings: dict[str, Any]
     diagnostics: dict[str, Any]
     complaints: list[str]
-    checks: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """Predictive checks, see ``checks.py``."""
 
     @classmethod
@@ -109,6 +112,39 @@ class Fit:
     def complaints(self) -> tuple[str, ...]:
         """What the sampler's diagnostics say against it."""
         return tuple(self.card.complaints)
+
+    def plot_population(self, parameters: Sequence[str] | None = None) -> "Figure":
+        """The population's posterior, by ArviZ-plots; ``parameters``: some names, not all.
+
+        The figure is Matplotlib's, returned and never shown. Raises ``ArgumentError`` for names
+        that the fit does not have, ``ModelError`` where none was sampled.
+        """
+        from models.parts.figures import population_figure
+
+        return population_figure(self._title, self.arrays, parameters)
+
+    def plot_checks(self) -> "Drawing":
+        """The predictive checks of the card: the data, and what the model makes.
+
+        The figure is returned and never shown. Raises ``ModelError`` where none were made.
+        """
+        from models.parts.figures import checks_figure
+
+        return checks_figure(self._title, self.card.checks)
+
+    def __repr__(self) -> str:
+        """Which version, what from, and whether it converged; no draws, no card."""
+        state = "; ".join(self.complaints) or "no complaints"
+        return f"<{self._title}, fitted to {self.card.pairs:,} pairs: {state}>"
+
+    def _repr_html_(self) -> str:
+        from models.parts.fit_card import fit_card
+
+        return fit_card(self.card, self.arrays).html()
+
+    @property
+    def _title(self) -> str:
+        return f"{self.name}@{self.version} as of {self.card.as_of_date}"
 
     def save(self, folder: Path) -> None:
         """Write the posterior as netCDF and the card as JSON."""

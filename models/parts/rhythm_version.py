@@ -55,7 +55,7 @@ class RhythmVersion:
 
     name: str
     formulas: str
-    description: str
+    description: str = field(repr=False)
     reads_customer_days: ClassVar[bool] = True
 
     def fit(
@@ -97,7 +97,7 @@ class RhythmVersion:
         return FittedRhythm.of(*read_fit(folder, self.name, self.formulas))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FittedRhythm(Fit):
     """The model with draws of its population posterior."""
 

@@ -105,7 +105,7 @@ class LightgbmPairs:
         return FittedPairs(*read_fit(folder, self.name, FORMULAS))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FittedPairs(Fit):
     """The model with its trees."""
 

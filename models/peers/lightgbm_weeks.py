@@ -80,7 +80,7 @@ class LightgbmWeeks:
         return FittedWeeks(*read_fit(folder, self.name, FORMULAS))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FittedWeeks(Fit):
     """The model with its trees."""
 

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from toolkit.display import console, print_json, print_plain
+from toolkit.html import Card, Grid
 from toolkit.tracking.gate import Verdict
 from toolkit.tracking.history import Entry, History
 from toolkit.tracking.promotion import Promotion
-from toolkit.tracking.registry import ModelVersionRef
+from toolkit.tracking.registry import THRESHOLDS_TAG, ModelVersionRef
 
 if TYPE_CHECKING:
     from toolkit.cache.releases import Release
 
 EXPORT = "`toolkit export --as-of DATE` makes its forecasts what production reads"
 ABBREVIATED = 12
+COMPLAINTS = "complaints"
 
 
 def show_promotion(done: Promotion, as_json: bool) -> None:
@@ -76,6 +78,43 @@ def show_history(found: History, where: str, as_json: bool) -> None:
         print_plain(f"The last entry has the hash {found.entries[-1].hash}.")
     else:
         print_plain(f"Nothing has been promoted or released in {where} yet.")
+
+
+def version_table(ref: ModelVersionRef) -> Table:
+    """What the registry says of a version, for a console of Rich's own."""
+    table = Table(
+        title=_literal(str(ref)), title_justify="left", title_style="bold", pad_edge=False,
+        show_header=False,
+    )  # fmt: skip
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _facts(ref):
+        table.add_row(name, _literal(value))
+    return table
+
+
+def version_card(ref: ModelVersionRef) -> Card:
+    """What the registry says of a version, for a notebook."""
+    rows = _facts(ref)
+    return Card(
+        title=str(ref),
+        warnings=[f"Not converged: {complaint}" for complaint in ref.complaints],
+        grids=[Grid("", ("", ""), [row for row in rows if row[0] != COMPLAINTS])],
+    )
+
+
+def _facts(ref: ModelVersionRef) -> list[tuple[str, str]]:
+    """Name and value of what is known of a version."""
+    known = {
+        "aliases": ", ".join(ref.aliases) or "none",
+        "fitted as of": ref.as_of_date or "needs no fit",
+        "converged": "yes" if ref.converged else "no",
+        COMPLAINTS: "\n".join(ref.complaints),
+        "thresholds": "attached" if THRESHOLDS_TAG in ref.tags else "none",
+        "run": ref.run_id,
+        "loads from": ref.uri,
+    }
+    return [(name, value) for name, value in known.items() if value]
 
 
 def _champion(done: Promotion) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -31,6 +31,9 @@ from toolkit.tracking.store import (
     resolved,
     sqlite_file,
 )
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +98,22 @@ class ModelVersionRef:
     def __str__(self) -> str:
         """``inter-order version 3 (rhythm@1-0c24ce95)``."""
         return f"{REGISTERED_MODEL} version {self.number} ({self.fit})"
+
+    def __repr__(self) -> str:
+        """As ``str``, with its aliases; not its tags."""
+        named = f": {', '.join(self.aliases)}" if self.aliases else ""
+        return f"<{self}{named}>"
+
+    def __rich__(self) -> "RenderableType":
+        """A table of what the registry says of it."""
+        from toolkit.tracking.display import version_table
+
+        return version_table(self)
+
+    def _repr_html_(self) -> str:
+        from toolkit.tracking.display import version_card
+
+        return version_card(self).html()
 
 
 def versions(store: Store) -> list[ModelVersionRef]:

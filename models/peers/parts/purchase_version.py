@@ -78,7 +78,7 @@ class PurchaseVersion:
         return FittedPurchases(card, arrays, self.population(*arrays["parameters"].tolist()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FittedPurchases(Fit):
     """The model with its population's parameters."""
 
