@@ -7,7 +7,7 @@ DATA ?=
 AS_OF ?=
 FITS ?=
 
-.PHONY: help setup demo test check bench sbc docs lock clean
+.PHONY: help setup demo test check bench sbc lab docs lock clean
 
 help:
 	@echo "make demo    forecast real orders, compare, backtest, promote, read"
@@ -15,6 +15,7 @@ help:
 	@echo "make check   lint, types, import contracts"
 	@echo "make bench   measure speed and size [DATA=folder of order lines] [AS_OF=date] [FITS=1]"
 	@echo "make sbc     simulation-based calibration of the fitted models [JOBS=2]"
+	@echo "make lab     JupyterLab with the notebooks"
 	@echo "make docs    API reference from the docstrings, as pages in site/"
 	@echo "make lock    pin the dependencies anew"
 	@echo "make clean   remove the environment and what runs left behind"
@@ -51,6 +52,9 @@ bench: setup
 
 sbc: setup
 	$(BIN)/python -m tests.sbc $(if $(JOBS),--jobs $(JOBS))
+
+lab: setup
+	$(BIN)/jupyter lab notebooks
 
 # The one warning that is none of ours: PyTensor's about PyMC.
 docs: setup

@@ -5,11 +5,16 @@ import re
 import subprocess
 import sys
 
+import duckdb
 import pytest
 
+from backtests.experiment import read_experiment
+from backtests.harness import run_backtest
+from backtests.run_folder import RunFolder
 from models.pair_conjugate import MODEL as PAIR_CONJUGATE
 from toolkit.errors import ModelError
 from toolkit.model import MODELS_VARIABLE, find_model
+from toolkit.sources.generator import Truth, generate, load
 
 OWN = """
 from dataclasses import dataclass
@@ -115,3 +120,20 @@ def test_two_models_of_one_name_are_refused(own, tmp_path):
     with pytest.raises(ModelError, match=r"copy\.py:MODEL is called 'own', as another one in"):
         find_model("copy.py:MODEL")
     assert find_model("own") is find_model("own.py:MODEL")
+
+
+def test_a_backtest_takes_it_from_its_experiment(own, tmp_path):
+    orders = generate(Truth(customers=20, products=4, pairs=40, days=400), seed=3)
+    with duckdb.connect(str(tmp_path / "orders.duckdb")) as conn:
+        load(orders, conn)
+    (tmp_path / "own.toml").write_text(
+        'name = "own"\ndraws = 20\nhorizon_weeks = 4\n[dates]\nlast = 1\n'
+        '[[versions]]\nmodel = "own.py:MODEL"\nlabel = "mine"\n'
+        '[[versions]]\nmodel = "pair_conjugate"\n'
+    )
+    asked = read_experiment(tmp_path / "own.toml")
+    folders = {"runs": tmp_path / "runs", "fits": tmp_path / "fits"}
+    report = run_backtest(asked, tmp_path / "orders.duckdb", **folders, jobs=1)
+    assert report.errors == ()
+    tasks = {task["version"]: task["model"] for task in RunFolder(report.folder).tasks()}
+    assert tasks == {"mine": "own", "pair_conjugate": "pair_conjugate"}
