@@ -13,7 +13,7 @@ from backtests.harness import run_backtest
 from backtests.run_folder import RunFolder
 from models.pair_conjugate import MODEL as PAIR_CONJUGATE
 from toolkit.errors import ModelError
-from toolkit.model import MODELS_VARIABLE, find_model
+from toolkit.model import MODELS_VARIABLE, find_model, model_file
 from toolkit.sources.generator import Truth, generate, load
 
 OWN = """
@@ -53,6 +53,11 @@ def test_a_file_gives_its_object_and_then_its_name_does(own):
     assert model.name == "own"
     assert find_model(f"{own}:MODEL") is find_model("own") is model
     assert os.environ[MODELS_VARIABLE] == f"{own}:MODEL"
+
+
+def test_its_file_is_known(own):
+    assert model_file("own.py:MODEL") == model_file("own") == own
+    assert model_file("pair_conjugate") is None
 
 
 def test_a_process_that_is_started_knows_it_by_its_name(own, tmp_path_factory):

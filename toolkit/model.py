@@ -183,10 +183,27 @@ def _hint(name: str) -> str:
     return f"; one in a file is named path/to/file.py:MODEL, or listed in {MODELS_VARIABLE}"
 
 
+def model_file(name: str) -> Path | None:
+    """The file that a model named by where it is came from; None of an installed model.
+
+    Raises ``ModelError`` as ``find_model`` does.
+    """
+    model = find_model(name)
+    for place in _places():
+        if _located(place) is model:
+            return Path(_module_at(place).__file__ or "")
+    return None
+
+
+def _module_at(place: str) -> ModuleType:
+    where = _absolute(place).rsplit(":", 1)[0]
+    return _module_of_file(Path(where)) if where.endswith(".py") else _module(where)
+
+
 def _located(place: str) -> ModelVersion:
     """The object at ``FILE.py:NAME`` or ``MODULE:NAME``."""
     where, attribute = _absolute(place).rsplit(":", 1)
-    module = _module_of_file(Path(where)) if where.endswith(".py") else _module(where)
+    module = _module_at(place)
     if not hasattr(module, attribute):
         held = [name for name, value in vars(module).items() if _is_model(value)]
         there = f"it has {', '.join(held)}" if held else "it holds no model"
