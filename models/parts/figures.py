@@ -18,6 +18,9 @@ COLUMNS = 4
 MOST_PARAMETERS = 12
 """So many are drawn if nobody says which."""
 
+MOST_PANELS = 48
+"""So many single numbers are drawn at most."""
+
 WIDTH, ROW = 9.0, 1.9  # inches
 PRIOR, POSTERIOR, OBSERVED = "#bbbbbb", "#4477aa", "#cc3311"
 
@@ -28,32 +31,34 @@ def population_figure(
     """The posterior of each parameter, [draw, …] in ``arrays``, by ArviZ's ``plot_dist``.
 
     ``parameters``: names in ``arrays``; None: those that are one number each, as far as there is
-    room. Raises ``ArgumentError`` for a name that is none, ``ModelError`` where none was sampled.
+    room. Raises ``ArgumentError`` for a name that is none and for too many of them, ``ModelError``
+    where none was sampled.
     """
     import arviz_plots as azp
     import matplotlib.pyplot as plt
     import xarray as xr
 
-    drawn = {name: array[None] for name, array in _chosen(title, arrays, parameters).items()}
-    data = xr.Dataset(
-        {
-            name: (("chain", "draw", *(f"{name}_{i}" for i in range(values.ndim - 2))), values)
-            for name, values in drawn.items()
-        }
-    )
-    panels = sum(int(np.prod(values.shape[2:])) for values in drawn.values())
-    rows = -(-panels // COLUMNS)
+    drawn = _single(_chosen(title, arrays, parameters))
+    if len(drawn) > MOST_PANELS:
+        raise ArgumentError(
+            f"the parameters are {len(drawn):,} numbers, more than the {MOST_PANELS} that are "
+            "drawn at a time: name fewer"
+        )
+    data = xr.Dataset({name: (("chain", "draw"), each[None]) for name, each in drawn.items()})
+    rows = -(-len(drawn) // COLUMNS)
     with plt.ioff():  # else a notebook shows it by itself, and then what is returned
         made = azp.plot_dist(
             xr.DataTree.from_dict({"posterior": data}),
             backend="matplotlib",
             col_wrap=COLUMNS,
             ci_prob=0.9,
+            visuals={"dist": {"color": POSTERIOR}, "point_estimate_text": False},
             figure_kwargs={"figsize": (WIDTH, 0.5 + ROW * rows), "figsize_units": "inches"},
         )
     figure: Figure = made.viz["figure"].item()
     plt.close(figure)
-    figure.suptitle(f"{title}: posterior of the population, mean and 90 %", x=0.01, ha="left")
+    _tidy(figure)
+    figure.suptitle(f"{title}: the population, mean and 90 %", x=0.01, ha="left")
     return figure
 
 
@@ -87,6 +92,24 @@ def scalars(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         for name, array in arrays.items()
         if array.ndim == 1 and array.dtype == np.float32
     }
+
+
+def _single(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Draws of single numbers: of an array of them, ``NAME[PLACE]`` each."""
+    return {
+        f"{name}[{', '.join(map(str, place))}]" if place else name: array[:, *place]
+        for name, array in arrays.items()
+        for place in np.ndindex(array.shape[1:])
+    }
+
+
+def _tidy(figure: "Figure") -> None:
+    """Room for every title and axis."""
+    figure.set_layout_engine("constrained", h_pad=0.08)
+    for axes in figure.axes:
+        axes.set_title(axes.get_title(), fontsize=10)
+        axes.tick_params(labelsize=8)
+        axes.locator_params(axis="x", nbins=4)
 
 
 def _chosen(
