@@ -7,7 +7,7 @@ import logging
 import statistics
 import threading
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 import redis
@@ -48,11 +48,14 @@ def test_no_forecast_is_cached_too(server, key, warnings):
     cache = patient(client)
     assert cache.write(key, None)
     assert cache.read(key) == Hit(None)
-    assert json.loads(client.get(NAME)) == {
+    stored = json.loads(client.get(NAME))
+    assert datetime.fromisoformat(stored.pop("generated_at")) <= datetime.now(UTC)
+    assert stored == {
         "format": 1,
         "computed_with": key.computed_with,
         "product_id": 123,
         "no_forecast": True,
+        "as_of_date": "2025-11-11",
     }
     assert isinstance(cache.read(changed(key, min_orders=3)), Miss)
     assert warnings() == []

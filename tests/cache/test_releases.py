@@ -173,8 +173,9 @@ def test_the_lock_of_one_that_was_killed_is_waited_for(server, releases):
 
 def test_carried_over_values_are_the_current_ones(client, releases, forecast, publish):
     first = publish(mark="a")
-    with releases.stage(spec("b", as_of=LATER)) as staging:
-        staging.carry_over([1, 2, 3])
+    carrying = spec("b", as_of=LATER, carried=[1, 2, 3], base=first.release_id)
+    with releases.stage(carrying) as staging:
+        staging.carry_over()
         put(staging, forecast, [4, 5])
         second = staging.publish()
     one, four = (client.get(f"forecast:product:{i}:{LATER}") for i in (1, 4))
@@ -185,21 +186,85 @@ def test_carried_over_values_are_the_current_ones(client, releases, forecast, pu
     assert first.release_id not in one.decode()
 
 
-def test_what_the_current_release_lacks_cannot_be_carried_over(releases, publish):
-    publish(ids=[1, 2])
-    with (
-        releases.stage(spec("b", ids=[1, 2, 3, 4])) as staging,
-        pytest.raises(CacheError, match="does not serve 2 products: 3, 4, which"),
+def test_what_the_current_release_lacks_is_not_carried_over(client, releases, publish):
+    base = publish(ids=[1, 2, 3]).release_id
+    client.delete(f"forecast:product:1:{DAY}")  # it has expired
+    releases.invalidate([2])
+    with releases.stage(spec("b", carried=[1, 2, 3, 4], base=base)) as staging:
+        staging.carry_over()
+        assert staging.done == {3: "success"}
+
+
+def test_what_was_carried_over_is_no_part_of_another_release(releases, publish):
+    base = publish().release_id
+    with releases.stage(spec("b", carried=[1, 2], base=base)) as staging:
+        staging.carry_over()
+    for other in (
+        spec("b"),
+        spec("b", carried=[1], base=base),
+        spec("b", carried=[1, 2], base="x"),
     ):
-        staging.carry_over([1, 2, 3, 4])
+        with releases.stage(other) as staging:
+            assert staging.done == {}
+
+
+def test_products_invalidated_while_a_release_is_made_are_not_in_it(client, releases, forecast):
+    with releases.stage(spec()) as staging:
+        put(staging, forecast)
+        releases.invalidate([2])
+        assert staging.publish().product_ids == (1, 3, 4, 5)
+    assert client.get(f"forecast:product:2:{DAY}") is None
+
+
+def test_one_that_wakes_up_after_another_published_changes_nothing(client, releases, forecast):
+    """Stopped while it resumes: its lock is lost, and the release it resumes is current by then."""
+    with releases.stage(spec()) as staging:
+        put(staging, forecast)
+        published = staging.publish()
+    client.set("forecast:export-lock", "mine")
+    with pytest.raises(CacheError, match="the lock of this export was lost"):
+        releases._claim(published.release_id, spec(), "mine")
+    with pytest.raises(CacheError, match="the lock of this export was lost"):
+        releases._claim("9-x", spec(), "another's")
+    assert releases.current() == published
+
+
+def test_a_hole_hides_what_was_cached_there_before(client, releases, forecast):
+    client.set(f"forecast:product:5:{DAY}", "computed by somebody before")
+    with releases.stage(spec()) as staging:
+        put(staging, forecast, [1, 2, 3, 4])
+        staging.verify(frozenset({5}))
+        staging.publish()
+    assert client.get(f"forecast:product:5:{DAY}") is None
+
+
+def test_what_is_said_of_the_current_release_does_not_expire(client, releases, publish):
+    first, second = publish(mark="a"), publish(mark="b")
+    stays = ["forecast:current", f"forecast:release:{second.release_id}"]
+    stays.append(f"{stays[1]}:index")
+    assert [client.ttl(name) for name in stays] == [-1, -1, -1]
+    assert client.ttl(f"forecast:release:{first.release_id}:index") > 0
+    releases.roll_back()
+    assert client.ttl(f"forecast:release:{first.release_id}:index") == -1
+    assert client.ttl(f"forecast:release:{second.release_id}:index") > 0
+
+
+def test_a_lock_that_somebody_else_set_for_ever_is_told(client, releases):
+    client.set("forecast:export-lock", "x")
+    with (
+        pytest.raises(CacheError, match="never expires: somebody else set it"),
+        releases.stage(spec(), lock_s=LOCK_S),
+    ):
+        pass
 
 
 def test_a_release_with_carried_values_replaces_only_the_one_they_are_from(
     releases, forecast, publish
 ):
     first, second = publish(mark="a"), publish(mark="b")
-    with releases.stage(spec("c")) as staging:
-        staging.carry_over([1, 2])
+    carrying = spec("c", carried=[1, 2], base=second.release_id)
+    with releases.stage(carrying) as staging:
+        staging.carry_over()
         put(staging, forecast, [3, 4, 5])
         staging.verify()
         releases.activate(first.release_id)

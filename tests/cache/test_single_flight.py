@@ -1,7 +1,6 @@
 """One computation per key, however many ask; the last good forecast where there is none."""
 
 import logging
-import multiprocessing
 import os
 import signal
 import threading
@@ -13,59 +12,16 @@ from datetime import timedelta
 import pytest
 import redis
 
+from tests.cache.crowd import SPAWN, ask_at_once, crowd
 from toolkit.cache import single_flight
 from toolkit.cache.forecasts import ForecastCache
 from toolkit.cache.releases import Releases
 from toolkit.cache.single_flight import cached
 from toolkit.errors import SourceError
 
-SPAWN = multiprocessing.get_context("spawn")
-COUNT = "test:computations"
-
-
-def counting(client, forecast, seconds):
-    """A computation that takes a while and is counted in the server."""
-
-    def compute():
-        client.incr(COUNT)
-        time.sleep(seconds)
-        return forecast
-
-    return compute
-
-
-def ask_at_once(path, key, forecast, threads, start, seconds=0.3):
-    """So many threads of this process ask for one key; what they got."""
-    client = redis.Redis(unix_socket_path=path)
-    compute = counting(client, forecast, seconds)
-    start.wait()
-    with ThreadPoolExecutor(threads) as pool:
-        asked = [
-            pool.submit(cached, ForecastCache(client, patience_s=5), key, compute)
-            for _ in range(threads)
-        ]
-        return [found.result() for found in asked]
-
-
-def _child(path, key, forecast, threads, start, results, seconds):
-    found = ask_at_once(path, key, forecast, threads, start, seconds)
-    results.put(sum(one == forecast for one in found))
-
 
 def test_a_hundred_misses_of_one_key_are_one_computation(server, key, forecast):
-    start, results = SPAWN.Barrier(4), SPAWN.Queue()
-    processes = [
-        SPAWN.Process(
-            target=_child, args=(str(server.socket), key, forecast, 25, start, results, 0.3)
-        )
-        for _ in range(4)
-    ]
-    for process in processes:
-        process.start()
-    assert sum(results.get(timeout=60) for _ in processes) == 100
-    for process in processes:
-        process.join()
-    assert server.client().get(COUNT) == b"1"
+    assert crowd(server, key, forecast, patience_s=5) == (100, 1)
 
 
 def test_without_a_server_each_process_computes_once(key, forecast):
@@ -217,6 +173,15 @@ def test_the_last_good_forecast_stands_in_and_its_age_is_said(server, key, forec
     assert (
         "product 123 gets the forecast that was made 0 s ago: the database is away" in caplog.text
     )
+
+
+def test_nothing_to_forecast_does_not_stand_in_for_an_earlier_date(server, key):
+    cache = ForecastCache(server.client(), patience_s=2)
+    cached(cache, key, lambda: None)
+    with pytest.raises(SourceError):
+        cached(cache, replace(key, as_of_date=key.as_of_date - timedelta(1)), away)
+    server.client().flushall()
+    assert cached(cache, key, away) is None
 
 
 @pytest.mark.parametrize("change", ["earlier date", "other settings", "other product"])

@@ -18,7 +18,7 @@ import logging
 import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from types import CoroutineType
 from typing import Protocol, cast, runtime_checkable
 
@@ -29,6 +29,7 @@ from toolkit.cache.envelope import (
     Fields,
     UnusableError,
     check_newer,
+    dated,
     encode,
     parse,
     unpack,
@@ -222,7 +223,11 @@ class ForecastCache:
         return reason is None
 
     def _write(self, key: ForecastKey, forecast: Fields | None, after: Miss) -> str | None:
-        extra = {"invalidated": after.invalidated} if after.invalidated else None
+        extra: dict[str, str | int] = (
+            {"invalidated": after.invalidated} if after.invalidated else {}
+        )
+        if forecast is None:
+            extra |= dated(key.as_of_date, datetime.now(UTC))
         try:
             value = encode(key.product_id, forecast, key.computed_with, extra)
         except UnusableError as flaw:

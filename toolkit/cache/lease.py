@@ -15,6 +15,7 @@ from toolkit.cache.names import EXPORT_LOCK
 from toolkit.cache.scripts import LOCK, RELEASE, RENEW
 from toolkit.errors import CacheError
 
+NEVER = -1
 RENEWALS = 3
 """So often within its time is a lock renewed."""
 
@@ -62,7 +63,9 @@ def export_lock(database: Database, lock_s: float) -> Iterator[str]:
     token, lock_ms = new_token(), max(1, int(1000 * lock_s))
     _take(database, token, lock_s)
     try:
-        with renewed(lambda: database.run(RENEW, [EXPORT_LOCK], [token, lock_ms]), lock_s / 3):
+        with renewed(
+            lambda: database.run(RENEW, [EXPORT_LOCK], [token, lock_ms]), lock_s / RENEWALS
+        ):
             yield token
     finally:
         with suppress(CacheError):  # it expires
@@ -76,6 +79,8 @@ def _take(database: Database, token: str, lock_s: float) -> None:
         with database.translated():
             holder = text(database.client.get(EXPORT_LOCK) or "")
             now_ms = int(str(database.client.pttl(EXPORT_LOCK)))
+        if holder and now_ms == NEVER:
+            raise CacheError(f"the lock {EXPORT_LOCK} never expires: somebody else set it")
         if holder and now_ms > left_ms.get(holder, now_ms):
             raise CacheError(f"another export is running: {_described(holder)}")
         left_ms[holder] = now_ms

@@ -22,7 +22,7 @@ from itertools import batched
 
 import redis
 
-from toolkit.cache.database import Database, pairs, text
+from toolkit.cache.database import Argument, Database, pairs, text
 from toolkit.cache.lease import export_lock
 from toolkit.cache.names import (
     EXPORT_LOCK,
@@ -34,11 +34,12 @@ from toolkit.cache.names import (
     meta_key,
     value_prefix,
 )
-from toolkit.cache.scripts import FORGET, INVALIDATE
+from toolkit.cache.scripts import CLAIM, DROP, FORGET, INVALIDATE
 from toolkit.cache.spec import Release, ReleaseSpec, meta_of
 from toolkit.cache.staging import Staging
 from toolkit.cache.steps import (
     KEEP_MS,
+    LOST,
     entries,
     find,
     flip,
@@ -112,7 +113,7 @@ class Releases:
                     f"release {release_id} cannot be made current again, as values have expired"
                     f" or were dropped: {some('product', wrong)}"
                 )
-            flip(self._database, release_id, len(release.product_ids))
+            flip(self._database, release_id, len(entries(self._database, release_id)))
         return load(self._database, release_id)
 
     def roll_back(self) -> Release:
@@ -158,9 +159,9 @@ class Releases:
         ids = list(dict.fromkeys(product_ids))
         if any(type(i) is not int for i in ids):
             raise ArgumentError(f"product ids have to be whole numbers, got {ids[:5]!r}")
-        gone = 0
+        gone, keys = 0, [POINTER, REGISTRY, STAGED]
         for portion in batched(ids, UNLINKED_AT_ONCE, strict=False):
-            reply = self._database.run(INVALIDATE, [POINTER, REGISTRY], [REMEMBERED_MS, *portion])
+            reply = self._database.run(INVALIDATE, keys, [REMEMBERED_MS, *portion])
             gone += int(str(reply))
         return gone
 
@@ -177,15 +178,14 @@ class Releases:
             return texts(self._database.client.zrevrange(REGISTRY, 0, -1))
 
     def _resumable(self, spec: ReleaseSpec) -> str | None:
-        """An unpublished release with the same key whose base, if it has one, still is current."""
-        client = self._database.client
-        current = pointer(self._database)
+        """An unpublished release with the same key."""
         with self._database.translated():
-            for release_id, noted in pairs(client.hgetall(STAGED)).items():
-                base = client.hget(meta_key(release_id), "base")
-                if json.loads(noted)["key"] == spec.key and text(base or current) == str(current):
-                    return release_id
-        return None
+            staged = pairs(self._database.client.hgetall(STAGED))
+        try:
+            keys = {release_id: json.loads(noted)["key"] for release_id, noted in staged.items()}
+        except (ValueError, TypeError, KeyError) as error:
+            raise CacheError(f"the hash {STAGED} does not hold what it should") from error
+        return next((release_id for release_id, key in keys.items() if key == spec.key), None)
 
     def _new(self, spec: ReleaseSpec) -> str:
         with self._database.translated():
@@ -194,19 +194,18 @@ class Releases:
 
     def _claim(self, release_id: str, spec: ReleaseSpec, token: str) -> None:
         """Write the release into the books, and drop from its index what is not there."""
-        client = self._database.client
         noted = json.dumps({"key": spec.key, "token": token})
-        with self._database.translated(), client.pipeline(transaction=True) as pipe:
-            for name, value in meta_of(spec).items():
-                pipe.hset(meta_key(release_id), name, value)
-            pipe.pexpire(meta_key(release_id), KEEP_MS)
-            pipe.hset(STAGED, release_id, noted)
-            pipe.execute()
+        meta = [part for pair in meta_of(spec).items() for part in pair]
+        keys = [EXPORT_LOCK, REGISTRY, STAGED, meta_key(release_id)]
+        arguments: list[Argument] = [token, release_id, KEEP_MS, noted, *meta]
+        if self._database.run(CLAIM, keys, arguments) != 1:
+            raise CacheError(LOST)
         ids = sorted(entries(self._database, release_id))
         lost = [wrong.split()[0] for wrong in wrong_values(self._database, release_id, ids)]
-        if lost:
-            with self._database.translated():
-                client.hdel(index_key(release_id), *lost)
+        for portion in batched(lost, UNLINKED_AT_ONCE, strict=False):
+            index = [EXPORT_LOCK, index_key(release_id)]
+            if self._database.run(DROP, index, [token, *portion]) != 1:
+                raise CacheError(LOST)
 
     def _unlink(self, release_id: str) -> None:
         client = self._database.client

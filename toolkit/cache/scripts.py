@@ -51,6 +51,24 @@ return 1
 """)
 """Stage values: KEYS lock, index; ARGV token, prefix, ms, then id, value, entry of each."""
 
+CLAIM = Script("""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if redis.call('ZSCORE', KEYS[2], ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[4], unpack(ARGV, 5))
+redis.call('PEXPIRE', KEYS[4], ARGV[3])
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[4])
+return 1
+""")
+"""Write a release that is being made into the books: KEYS lock, registry, staged, meta; ARGV token,
+release, ms, what to note of it, then the names and values of its hash. 0 if the lock was lost."""
+
+DROP = Script("""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('HDEL', KEYS[2], unpack(ARGV, 2))
+return 1
+""")
+"""Take products out of a staged release's index: KEYS lock, index; ARGV token, ids."""
+
 CARRY_OVER = Script(
     _CURRENT
     + """
@@ -119,15 +137,16 @@ redis.call('HLEN', KEYS[5])
 redis.call('GET', KEYS[6])
 local staged = meta .. ':product:'
 local entries = redis.call('HGETALL', meta .. ':index')
-local ids, missing = {}, {'missing'}
+if #entries ~= 2 * tonumber(ARGV[8]) then return {'count', tostring(#entries / 2)} end
+local ids, served, missing = {}, {}, {'missing'}
 for i = 1, #entries, 2 do
   if entries[i + 1] ~= 'invalidated' then
     ids[#ids + 1] = entries[i]
+    served[entries[i]] = true
     if redis.call('EXISTS', staged .. entries[i]) == 0 then missing[#missing + 1] = entries[i] end
   end
 end
 if #missing > 1 then return missing end
-if #ids ~= tonumber(ARGV[8]) then return {'count', tostring(#ids)} end
 if old.release then
   local retired = 'forecast:release:' .. old.release
   local keep = retired .. ':product:'
@@ -140,6 +159,12 @@ if old.release then
   end
   redis.call('PEXPIRE', retired, ARGV[4])
   redis.call('PEXPIRE', retired .. ':index', ARGV[4])
+end
+for _, id in ipairs(cjson.decode(redis.call('HGET', meta, 'product_ids'))) do
+  local name = string.format('%.0f', id)
+  if not served[name] then
+    redis.call('UNLINK', 'forecast:product:' .. name .. ':' .. as_of)
+  end
 end
 local jitter = math.floor(ttl * ARGV[5])
 for _, id in ipairs(ids) do
@@ -158,10 +183,8 @@ if token ~= '' then
   redis.call('HDEL', KEYS[5], rid)
   redis.call('HSET', meta, 'replaced', old.release or '', 'published_at', ARGV[7])
 end
-local stays = ttl + ARGV[4]
-redis.call('PEXPIRE', meta, stays)
-redis.call('PEXPIRE', meta .. ':index', stays)
-redis.call('PEXPIRE', KEYS[2], stays)
+redis.call('PERSIST', meta)
+redis.call('PERSIST', meta .. ':index')
 return {'flipped', tostring(flip)}
 """
 )
@@ -169,8 +192,9 @@ return {'flipped', tostring(flip)}
 
 KEYS lock, pointer, flip count, registry, staged, epoch; ARGV release, token (empty: a release
 that was published before), the release it was carried over from (empty: none), ms that the old
-one is kept, jitter, a new epoch's name, the time, how many values it has. Returns a word; nothing
-was changed unless it is ``flipped``.
+one is kept, jitter, a new epoch's name, the time, how many products its index has. Returns a word;
+nothing was changed unless it is ``flipped``. The pointer and what is said of the current release
+have no time to live: a server that drops keys which have one, for want of memory, drops forecasts.
 """
 
 INVALIDATE = Script(
@@ -178,6 +202,7 @@ INVALIDATE = Script(
     + """
 local now = current(KEYS[1])
 local releases = redis.call('ZRANGE', KEYS[2], 0, -1)
+for _, rid in ipairs(redis.call('HKEYS', KEYS[3])) do releases[#releases + 1] = rid end
 local unserved = 0
 for i = 2, #ARGV do
   local id = ARGV[i]
@@ -197,7 +222,7 @@ end
 return unserved
 """
 )
-"""Stop serving products: KEYS pointer, registry; ARGV ms to remember it, ids."""
+"""Stop serving products: KEYS pointer, registry, staged; ARGV ms to remember it, ids."""
 
 FORGET = Script(
     _CURRENT
@@ -217,7 +242,9 @@ STORE = Script("""
 local count = redis.call('GET', KEYS[4]) or '0'
 if ARGV[5] ~= '' and count ~= ARGV[5] then return 'invalidated' end
 local text = redis.call('GET', KEYS[1])
-local served = text and cjson.decode(text).as_of_date == ARGV[4]
+local served = (text and cjson.decode(text).as_of_date == ARGV[4])
+  or (redis.call('TYPE', KEYS[2]).ok == 'string'
+    and redis.call('GETRANGE', KEYS[2], 0, 10) == '{"release":')
 redis.call('SET', KEYS[served and 3 or 2], ARGV[1], 'PX', ARGV[served and 3 or 2])
 return served and 'own' or 'plain'
 """)

@@ -1,6 +1,7 @@
 """A cached call: from the cache, else computed once, however many ask, in however many processes.
 
-Within a process those who come while one computes wait for what it finds. Across processes a lock
+Within a process those who come while one looks or computes wait for what it finds; a crowd that
+each asked the server would take it for a slow one. Across processes a lock
 beside the key says that somebody is at it; the others look for the value every now and then. A
 process that dies renews its lock no more, and another one takes over. Without a server every
 process computes for itself.
@@ -50,19 +51,19 @@ def cached(cache: ForecastCache, key: ForecastKey, compute: Compute) -> Fields |
 
     Raises what ``compute`` raises; for a ``SourceError`` only if there is nothing to stand in.
     """
+    flight = (cache.lane, key.name, key.memory_name)
+    try:
+        forecast, shared = _flights.run(flight, lambda: _lead(cache, key, compute))
+    except SourceError as error:
+        return _stale(cache, key, error)
+    return copy.deepcopy(forecast) if shared else forecast
+
+
+def _lead(cache: ForecastCache, key: ForecastKey, compute: Compute) -> Fields | None:
+    """Read it, or compute it, unless another process does or just did."""
     found = cache.read(key)
     if isinstance(found, Hit):
         return found.forecast
-    flight = (cache.lane, key.name, key.memory_name)
-    try:
-        forecast, _ = _flights.run(flight, lambda: _lead(cache, key, found, compute))
-    except SourceError as error:
-        return _stale(cache, key, error)
-    return copy.deepcopy(forecast)  # all who asked at once were given the same
-
-
-def _lead(cache: ForecastCache, key: ForecastKey, found: Miss, compute: Compute) -> Fields | None:
-    """Compute, unless another process does or just did."""
     with _turn(cache, key, found) as now:
         if isinstance(now, Hit):
             return now.forecast

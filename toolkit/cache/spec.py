@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from toolkit.cache.names import ComputedWith, Scalar, digest
-from toolkit.cache.ttl import BATCH_TTL_S
+from toolkit.cache.ttl import RELEASE_TTL_S
 from toolkit.errors import ArgumentError, CacheError
 
 MAX_TTL_S = 2**31 - 1
@@ -21,13 +21,17 @@ class ReleaseSpec:
     ``computed_with`` is all that decides the forecasts: model, version, weeks, draws, seed,
     thresholds' digest, data's digest …; text, finite numbers and None. ``product_ids`` are all
     that the release is to serve. ``ttl_s``: seconds that its values stay, each shortened by at
-    most a tenth. ``details`` are for whoever looks at it: registered version, MLflow run ….
+    most a tenth. ``carried`` are the products that keep what the release ``base`` says of them,
+    which has to be the current one until this one is published. ``details`` are for whoever looks
+    at it: registered version, MLflow run ….
     """
 
     as_of_date: date
     computed_with: ComputedWith
     product_ids: Sequence[int]
-    ttl_s: int = BATCH_TTL_S
+    ttl_s: int = RELEASE_TTL_S
+    carried: Sequence[int] = ()
+    base: str | None = None
     details: Mapping[str, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -39,13 +43,18 @@ class ReleaseSpec:
             raise ArgumentError(
                 f"ttl has to be a whole number of seconds from 1 to {MAX_TTL_S}, got {self.ttl_s!r}"
             )
+        carried = sorted(set(self.carried))
+        if not set(carried) <= set(ids) or (carried and self.base is None):
+            raise ArgumentError("what is carried over has to be of the release, and from a base")
         object.__setattr__(self, "product_ids", tuple(ids))
+        object.__setattr__(self, "carried", tuple(carried))
 
     @property
     def key(self) -> str:
         """A digest of what decides the values; releases with equal keys have equal values."""
+        carried = [self.base, list(self.carried)] if self.carried else []
         return digest(
-            [self.as_of_date.isoformat(), dict(self.computed_with), list(self.product_ids)]
+            [self.as_of_date.isoformat(), dict(self.computed_with), list(self.product_ids), carried]
         )
 
 

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import batched
 
-from toolkit.cache.database import Argument, Database, text
+from toolkit.cache.database import Argument, Database
 from toolkit.cache.envelope import Fields, UnusableError, dated, decode, encode
 from toolkit.cache.names import (
     EXPORT_LOCK,
     POINTER,
     ComputedWith,
     index_key,
-    meta_key,
     value_prefix,
 )
 from toolkit.cache.scripts import CARRY_OVER, PUT
@@ -25,7 +24,6 @@ from toolkit.cache.steps import (
     entries,
     flip,
     load,
-    pointer,
     some,
     texts,
     wrong_values,
@@ -53,7 +51,7 @@ class Staging:
         self._index = index_key(release_id)
         self._expected = frozenset(spec.product_ids)
         self._done = self._staged()
-        self._base = self._noted_base()
+        self._base = spec.base if spec.carried else None
         self._verified = False
 
     @property
@@ -84,27 +82,17 @@ class Staging:
             self._refuse_if(self._database.run(PUT, [EXPORT_LOCK, self._index], arguments) != 1)
             self._note({i: _status_of(forecast) for i, forecast in portion})
 
-    def carry_over(self, product_ids: Iterable[int]) -> None:
-        """Stage what the current release says of these products, within the server.
+    def carry_over(self) -> None:
+        """Stage what the base says of the products to be carried over, within the server.
 
         The values keep the date as of which they were made, and what they were computed with.
-        ``CacheError`` lists those that the current release does not serve; the others are staged
-        by then. A release with such values can only replace the one they are from.
+        Those that the base does not serve any more (expired, invalidated) are not in ``done``
+        afterwards. ``CacheError`` if the base is not the current release.
         """
-        ids = list(dict.fromkeys(product_ids))
-        self._demand_expected(ids)
-        if not ids:
-            return
-        self._base = self._base or self._note_base()
-        missing: list[str] = []
-        for portion in batched(ids, PORTION, strict=False):
-            missing += self._carry(portion)
+        missing = sorted(set(self.spec.carried) - self._done.keys())
+        for portion in batched(missing, PORTION, strict=False):
+            self._carry(portion)
         self._done = self._staged()
-        if missing:
-            raise CacheError(
-                f"release {self._base} does not serve {some('product', missing)}, which"
-                " cannot be carried over"
-            )
 
     def verify(self, missing_allowed: frozenset[int] = frozenset()) -> None:
         """Check that every product is there and is what was sent.
@@ -133,7 +121,7 @@ class Staging:
         flip(self._database, self.release_id, len(self._done), self._token, self._base or "")
         return load(self._database, self.release_id)
 
-    def _carry(self, portion: Sequence[int]) -> list[str]:
+    def _carry(self, portion: Sequence[int]) -> None:
         keys = [EXPORT_LOCK, self._index, POINTER]
         prefix, base = value_prefix(self.release_id), self._base or ""
         reply = self._database.run(
@@ -144,24 +132,10 @@ class Staging:
         if word == "moved":
             raise CacheError(MOVED.format(base=base, now=rest[0]))
         self._verified = False
-        return rest
 
     def _staged(self) -> dict[int, str]:
         found = entries(self._database, self.release_id)
         return {i: entry.rpartition(":")[2] for i, entry in found.items()}
-
-    def _noted_base(self) -> str | None:
-        with self._database.translated():
-            base = self._database.client.hget(meta_key(self.release_id), "base")
-        return text(base) if base else None
-
-    def _note_base(self) -> str:
-        now = pointer(self._database)
-        if now is None:
-            raise CacheError("there is no current release to carry anything over from")
-        with self._database.translated():
-            self._database.client.hset(meta_key(self.release_id), "base", now)
-        return now
 
     def _encoded(self, product_id: int, forecast: Fields | None, given: ComputedWith) -> bytes:
         nothing = dated(self.spec.as_of_date, datetime.now(UTC)) if forecast is None else None

@@ -8,6 +8,9 @@ AD_HOC_TTL_S = 3600
 BATCH_TTL_S = 86_400
 """The forecasts of a nightly batch, a release: 1 day."""
 
+RELEASE_TTL_S = 3 * BATCH_TTL_S
+"""A release: some nights may fail before readers have nothing, and there is one to go back to."""
+
 DASHBOARD_TTL_S = 1800
 """What a dashboard shows and asks for again: half an hour."""
 

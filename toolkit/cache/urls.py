@@ -13,9 +13,12 @@ def client_of(url: str) -> redis.Redis:
     ``url`` starts with redis://, rediss:// or unix://; anything else is a ``ValueError``, which
     does not repeat it, as it may hold a password.
     """
-    with suppress(ValueError):
+    with suppress(ValueError, TypeError):
         if url.startswith(SCHEMES):
-            return redis.Redis.from_url(url)
+            client = redis.Redis.from_url(url)
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # says what it cannot use; no I/O
+            return client
     raise ValueError(
         f"a cache URL starts with {', '.join(SCHEMES)} and has a valid host, port and options;"
         " the one received does not"

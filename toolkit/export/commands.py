@@ -42,7 +42,9 @@ Products = Annotated[
 ]
 Since = Annotated[
     str | None,
-    typer.Option(help="YYYY-MM-DD; compute products ordered since, keep the others' forecasts."),
+    typer.Option(
+        help="YYYY-MM-DD, or last: compute what was ordered since, or since the current release."
+    ),
 ]
 Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]
 Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
@@ -82,7 +84,7 @@ def export(
     weeks: Weeks = 12,
     draws: Draws = 200,
     seed: Seed = 20251111,
-    ttl: Ttl = 86_400,
+    ttl: Ttl = 3 * 86_400,
     allow_errors: AllowErrors = 0.0,
     keep: Keep = 2,
     shrink: Shrink = False,
@@ -101,14 +103,14 @@ def export(
     from toolkit.engine.run import ForecastEngine
     from toolkit.errors import ArgumentError, ToolkitError
     from toolkit.export.display import show_export
-    from toolkit.export.plan import ExportSettings
+    from toolkit.export.plan import LAST, ExportSettings
 
     logging.getLogger("toolkit.engine").setLevel(logging.ERROR)  # the report counts them
     with _orders(db, mssql, config) as (source, codes), _bar() as bar:
         settings = ExportSettings(
             as_of_date=parse_date(as_of),
             product_ids=[codes.number("product", i) for i in products] if products else None,
-            since=None if since is None else parse_date(since),
+            since=since if since is None or since == LAST else parse_date(since),
             ttl_s=ttl,
             allowed_errors=allow_errors,
             keep=keep,

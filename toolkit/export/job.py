@@ -16,11 +16,11 @@ from itertools import batched
 import redis
 
 from toolkit.cache.envelope import Fields
-from toolkit.cache.releases import Release, Releases, Staging
+from toolkit.cache.releases import LOCK_S, Release, Releases, ReleaseSpec, Staging
 from toolkit.cache.staging import SUCCESS
 from toolkit.engine.run import ForecastEngine
 from toolkit.errors import CacheError, PredictionError, SourceError
-from toolkit.export.plan import ExportSettings, Plan, make_plan
+from toolkit.export.plan import ExportSettings, make_plan
 from toolkit.export.report import ExportReport, ProductStatus, Status
 from toolkit.types import ProductForecast
 
@@ -28,9 +28,6 @@ logger = logging.getLogger(__name__)
 
 BATCH = 500
 """Products forecast at once: some 10 MB of forecasts."""
-
-LOCK_S = 10.0
-"""An export that shows no sign of life for so long has lost its lock."""
 
 MOST_ERRORS = 100
 """When so many products have failed, something else is wrong than a product."""
@@ -56,15 +53,15 @@ def export_release(
     with run.in_redis():
         releases = Releases(client)
         current = releases.current()
-    plan = make_plan(engine, current, settings)
-    with releases.stage(plan.spec, lock_s=LOCK_S) as staging:
-        run.carry_over(plan, staging)
-        run.compute(plan, staging)
-        refusal = run.refusal(len(plan.spec.product_ids))
+    spec = make_plan(engine, current, settings)
+    with releases.stage(spec, lock_s=LOCK_S) as staging:
+        run.carry_over(staging)
+        run.compute(staging)
+        refusal = run.refusal(len(spec.product_ids))
         release = None if refusal else run.publish(staging)
     if release is not None:
         run.clean(releases)
-    return run.report(plan, release, refusal)
+    return run.report(spec, release, refusal)
 
 
 @dataclass(slots=True)
@@ -77,6 +74,7 @@ class _Run:
     started: float = field(default_factory=time.perf_counter)
     redis_s: float = 0.0
     resumed: int = 0
+    carried: int = 0
     statuses: dict[int, str] = field(default_factory=dict)
     totals: dict[int, float] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
@@ -90,17 +88,19 @@ class _Run:
         finally:
             self.redis_s += time.perf_counter() - started
 
-    def carry_over(self, plan: Plan, staging: Staging) -> None:
+    def carry_over(self, staging: Staging) -> None:
         """What an earlier attempt staged stays, and what did not change is copied."""
-        self.resumed = len(staging.done)
+        before = staging.done.keys()
         with self.in_redis():
-            staging.carry_over(sorted(plan.carried - staging.done.keys()))
+            staging.carry_over()
         self.statuses |= staging.done
+        self.carried = len(self.statuses.keys() & set(staging.spec.carried))
+        self.resumed = len(before - set(staging.spec.carried))
 
-    def compute(self, plan: Plan, staging: Staging) -> None:
+    def compute(self, staging: Staging) -> None:
         """Forecast all other products, batch by batch."""
-        total, as_of = len(plan.spec.product_ids), plan.spec.as_of_date
-        missing = [i for i in plan.spec.product_ids if i not in self.statuses]
+        total, as_of = len(staging.spec.product_ids), staging.spec.as_of_date
+        missing = [i for i in staging.spec.product_ids if i not in self.statuses]
         self.progress(len(self.statuses), total)
         for batch in batched(missing, BATCH, strict=False):
             forecasts = self._forecast(batch, as_of)
@@ -140,16 +140,18 @@ class _Run:
         except CacheError as exc:
             logger.warning("Old releases stay for now: %s", exc)
 
-    def report(self, plan: Plan, release: Release | None, refusal: str | None) -> ExportReport:
+    def report(
+        self, spec: ReleaseSpec, release: Release | None, refusal: str | None
+    ) -> ExportReport:
         """All of it."""
         return ExportReport(
             release=None if release is None else release.release_id,
             refusal=refusal,
             as_of_date=self.settings.as_of_date,
-            details=plan.spec.details,
-            products=[self._status(i) for i in plan.spec.product_ids],
+            details=spec.details,
+            products=[self._status(i) for i in spec.product_ids],
             resumed=self.resumed,
-            carried=len(plan.carried),
+            carried=self.carried,
             seconds=time.perf_counter() - self.started,
             redis_seconds=self.redis_s,
         )

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Literal
 
 import numpy as np
 
 from toolkit.cache.names import ComputedWith, Scalar, digest
 from toolkit.cache.releases import Release, ReleaseSpec
-from toolkit.cache.ttl import BATCH_TTL_S
+from toolkit.cache.ttl import RELEASE_TTL_S
 from toolkit.engine.arguments import check_ids, check_share, check_whole
 from toolkit.engine.listing import ProductThresholds, Thresholds
 from toolkit.engine.run import ForecastEngine
@@ -16,6 +17,7 @@ from toolkit.errors import ArgumentError, PredictionError
 from toolkit.fingerprint import Fingerprint
 from toolkit.tables import OrderEvents
 
+LAST: Literal["last"] = "last"
 DATA = "data_sha256"
 SHOWN = 5
 
@@ -26,7 +28,8 @@ class ExportSettings:
 
     ``product_ids``: these only, in place of every product with an order before ``as_of_date``.
     ``since``: only products with an order on or after that date are computed; all others keep
-    what the current release says of them. ``ttl_s``: seconds that the forecasts stay.
+    what the current release says of them. ``LAST`` stands for that release's as-of date, or for
+    all products if nothing of it can be kept. ``ttl_s``: seconds that the forecasts stay.
     ``allowed_errors``: the share of the products, 0 to 1, that may be missing from the release
     because they failed. ``keep``: so many releases before this one stay for a rollback.
     ``shrink``: the release may serve fewer products than the current one.
@@ -34,8 +37,8 @@ class ExportSettings:
 
     as_of_date: date
     product_ids: Sequence[int] | None = None
-    since: date | None = None
-    ttl_s: int = BATCH_TTL_S
+    since: date | Literal["last"] | None = None
+    ttl_s: int = RELEASE_TTL_S
     allowed_errors: float = 0.0
     keep: int = 2
     shrink: bool = False
@@ -47,22 +50,16 @@ class ExportSettings:
         check_whole("keep", self.keep, 1)
         if self.product_ids is not None and not check_ids("product_id", self.product_ids):
             raise ArgumentError("products to export have to be named, or all of them, got none")
-        if self.since is not None and self.since >= self.as_of_date:
+        if isinstance(self.since, date) and self.since >= self.as_of_date:
             raise ArgumentError(
                 f"since has to be before the as-of date {self.as_of_date}, got {self.since}"
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The release to make, and the products whose forecasts the current one has already."""
-
-    spec: ReleaseSpec
-    carried: frozenset[int]
-
-
-def make_plan(engine: ForecastEngine, current: Release | None, settings: ExportSettings) -> Plan:
-    """Which products are computed, with what, and which are carried over from ``current``.
+def make_plan(
+    engine: ForecastEngine, current: Release | None, settings: ExportSettings
+) -> ReleaseSpec:
+    """The release to make: products, with what they are computed, what is kept of ``current``.
 
     Raises ``ArgumentError`` for products that do not exist, for a ``since`` that ``current`` does
     not reach, and for a release that would serve less than ``current`` without ``shrink``;
@@ -78,8 +75,15 @@ def make_plan(engine: ForecastEngine, current: Release | None, settings: ExportS
     _refuse_to_shrink(current, ids, settings)
     computed_with = _computed_with(engine, events)
     carried = _carried(current, computed_with, events, settings) & set(ids)
-    spec = ReleaseSpec(as_of, computed_with, ids, settings.ttl_s, _details(engine, computed_with))
-    return Plan(spec, carried)
+    return ReleaseSpec(
+        as_of_date=as_of,
+        computed_with=computed_with,
+        product_ids=ids,
+        ttl_s=settings.ttl_s,
+        carried=sorted(carried),
+        base=None if current is None else current.release_id,
+        details=_details(engine, computed_with),
+    )
 
 
 def _existing(
@@ -140,19 +144,29 @@ def _carried(
     """The products without an order since; their forecasts stay those of the current release."""
     if settings.since is None:
         return frozenset()
-    _check_base(current, computed_with, settings.since)
-    assert current is not None
-    touched = events.product_id[events.day >= (settings.since - events.as_of_date) / timedelta(1)]
+    reason = _unfit(current, computed_with, settings)
+    if reason is not None and settings.since == LAST:
+        return frozenset()
+    if current is None or reason is not None:
+        raise ArgumentError(f"{reason}: leave since out")
+    since = current.as_of_date if settings.since == LAST else settings.since
+    assert isinstance(since, date)
+    touched = events.product_id[events.day >= (since - events.as_of_date) / timedelta(1)]
     return frozenset(current.product_ids) - frozenset(touched.tolist())
 
 
-def _check_base(current: Release | None, computed_with: ComputedWith, since: date) -> None:
+def _unfit(
+    current: Release | None, computed_with: ComputedWith, settings: ExportSettings
+) -> str | None:
+    """Why no forecast of ``current`` can be kept; None if they can."""
     if current is None:
-        raise ArgumentError("there is no release yet to keep forecasts from: leave since out")
-    if since > current.as_of_date:
-        raise ArgumentError(
+        return "there is no release yet to keep forecasts from"
+    if current.as_of_date > settings.as_of_date:
+        return f"release {current.release_id} knows what came after {settings.as_of_date}"
+    if isinstance(settings.since, date) and settings.since > current.as_of_date:
+        return (
             f"release {current.release_id} knows orders before {current.as_of_date} only, so since"
-            f" can be that date or an earlier one, got {since}"
+            f" can be that date, an earlier one or {LAST!r}, not {settings.since}"
         )
     other = sorted(
         name
@@ -160,10 +174,9 @@ def _check_base(current: Release | None, computed_with: ComputedWith, since: dat
         if computed_with.get(name) != current.computed_with.get(name)
     )
     if other:
-        raise ArgumentError(
-            f"release {current.release_id} was made with another {', '.join(other)}, so that"
-            " nothing of it can be kept: leave since out"
-        )
+        made = f"release {current.release_id} was made with another {', '.join(other)}"
+        return f"{made}, so that nothing of it can be kept"
+    return None
 
 
 def _some(ids: Sequence[int]) -> str:
