@@ -4,10 +4,20 @@ The latest backtest of a fit is the one that counts, so that the tests can share
 """
 
 import itertools
+from pathlib import Path
 
 import pytest
 
-from tests.tracking.evidence import CHOICE, CONJUGATE, RHYTHM, comparison, difference, log
+import toolkit.tracking.runs as runs_module
+from tests.tracking.evidence import (
+    BETTER,
+    CHOICE,
+    CONJUGATE,
+    RHYTHM,
+    comparison,
+    difference,
+    log,
+)
 from tests.tracking.fits import COMPLAINT, rhythm_fit
 from toolkit.errors import ArgumentError
 from toolkit.model import find_model
@@ -153,6 +163,37 @@ def test_another_fit_of_the_champions_model_has_nothing_to_be_compared_with(shar
     verdict, checks = judged(shared, champion=2, versions={"rhythm": ("rhythm", RHYTHM)})
     assert verdict.passed, verdict.failed
     assert checks["no worse"].found == "same model and formulas as the incumbent"
+
+
+@pytest.mark.parametrize(("interval", "passes"), [((8.0, 9.0), False), (BETTER, True)])
+def test_two_fits_of_a_model_that_were_both_tried_are_compared(shared, interval, passes):
+    other = rhythm_fit(0.1).version
+    rows = [
+        difference(score, "rhythm", "before", (0.4, 0.3), interval)
+        for score in ("log_loss", "weighted_quantile_loss")
+    ]
+    verdict, checks = judged(
+        shared,
+        champion=2,
+        versions={"rhythm": ("rhythm", RHYTHM), "before": ("rhythm", other)},
+        compared={"versions": ["before", "rhythm"], "share": 0.95, "differences": rows},
+    )
+    assert "no worse" not in checks
+    assert verdict.passed is passes
+
+
+def test_a_backtest_that_is_being_logged_again_is_no_evidence(shared, monkeypatch):
+    key = next(KEYS)
+    log(shared, key)
+    ref = find(shared, "1")
+    assert find_evidence(shared, ref).name.endswith(key)
+    monkeypatch.setattr(runs_module._Logger, "log", lambda *_: pytest.fail("killed"))
+    (Path(shared.file.parent) / key / "comparison.json").unlink()
+    (Path(shared.file.parent) / key).rmdir()
+    with pytest.raises(pytest.fail.Exception, match="killed"):
+        log(shared, key, scores={"product_week/coverage_80": 0.2})
+    found = find_evidence(shared, ref)
+    assert found is None or not found.name.endswith(key)
 
 
 def test_tasks_that_failed_are_counted_and_allowed_by_a_setting(shared):

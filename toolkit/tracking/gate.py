@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from toolkit.errors import ArgumentError, TrackingError
-from toolkit.tracking.evidence import Difference, Evidence, find_evidence, formulas_of
+from toolkit.tracking.evidence import Backtested, Difference, Evidence, find_evidence, formulas_of
 from toolkit.tracking.registry import ModelVersionRef, product_thresholds_of, thresholds_of
 from toolkit.tracking.store import Store
 
@@ -204,10 +204,11 @@ def _no_worse(
 ) -> Iterator[Check]:
     """A check for each score; one for all where there is nothing to compare."""
     model, version = (UNPROMOTED, None) if champion is None else (champion.model, champion.version)
-    if candidate.model == model and _same_formulas(candidate.version, version):
+    against = evidence.find(model, version)
+    same = candidate.model == model and _same_formulas(candidate.version, version)
+    if same and not _both_were_tried(evidence, against, version):
         yield Check("no worse", "same model and formulas as the incumbent", "–", True)
         return
-    against = evidence.find(model, version)
     if against is None:
         incumbent = model if champion is None else champion.fit
         yield Check(
@@ -221,6 +222,13 @@ def _no_worse(
 
 def _same_formulas(version: str, other: str | None) -> bool:
     return other is None or formulas_of(version) == formulas_of(other)
+
+
+def _both_were_tried(evidence: Evidence, against: Backtested | None, version: str | None) -> bool:
+    """Whether the very fits, of candidate and champion, were in the backtest."""
+    if against is None or against == evidence.candidate:
+        return False
+    return evidence.exact and against.fits == {version}
 
 
 def _no_worse_on(score: str, evidence: Evidence, against: str, gate: Gate) -> Check:

@@ -114,13 +114,13 @@ def log_backtest(
 ) -> LoggedBacktest:
     """Log all of ``backtest`` that is not logged yet; ``progress`` is told runs done, and of all.
 
-    The parent is complete last, so a parent that is has all its children. Raises
+    The parent is complete last, so a parent that is has all its children, as they are now. Raises
     ``TrackingError`` if the store does not take it; what is logged by then stays, and calling
     again goes on from there.
     """
     with store.errors():
         logger = _Logger(store, store.experiment_id(backtest.name), backtest)
-        parent = logger.run_of(logger.parent)
+        parent = logger.reopened(logger.parent)
         total = len(backtest.runs) + 1
         logged = 0
         for done, run in enumerate(backtest.runs):
@@ -191,6 +191,14 @@ class _Logger:
             with self._store.alone():
                 self._known[content.key] = self._current(content)
         return self._known[content.key]
+
+    def reopened(self, content: _Content) -> Run:
+        """The run of ``content``, which is not complete until all of it is logged, again too."""
+        run = self.run_of(content)
+        if CONTENT_TAG in run.data.tags and not _complete(run, content.digest()):
+            with self._store.alone():
+                self._store.client.delete_tag(run.info.run_id, CONTENT_TAG)
+        return run
 
     def remove_duplicates(self) -> None:
         """Keep the oldest run of each key; two writers to a server may have made one each."""

@@ -204,7 +204,9 @@ def _wait_for_answer(uri: str, patience_s: float) -> None:
         for name, value in WEB_SETTINGS.items():
             os.environ.setdefault(name, value)
         with suppress(HTTPError):  # it answers; what it wants, a login maybe, MLflow will say
-            urlopen(f"{uri.rstrip('/')}/health", timeout=patience_s).close()
+            place = parts.netloc.rpartition("@")[2]  # urllib takes a user for part of the host
+            health = f"{parts.scheme}://{place}{parts.path.rstrip('/')}/health"
+            urlopen(health, timeout=patience_s).close()
     elif kind in _PORTS and parts.hostname:
         address = parts.hostname, parts.port or _PORTS[kind]
         socket.create_connection(address, patience_s).close()
