@@ -27,6 +27,7 @@ def counting(client, forecast, seconds):
 def ask_at_once(path, key, forecast, threads, start, patience_s=5.0, seconds=0.3):
     """So many threads of this process ask for one key; what they got."""
     client = redis.Redis(unix_socket_path=path)
+    client.ping()
     compute = counting(client, forecast, seconds)
     start.wait()
     with ThreadPoolExecutor(threads) as pool:

@@ -110,9 +110,10 @@ def test_dates_that_no_release_serves_keep_their_plain_keys(publish, client, cac
 def test_a_forecast_that_was_carried_over_is_not_one_of_the_later_date(
     publish, client, cache, forecast
 ):
-    publish(mark="a")
-    with Releases(client).stage(ReleaseSpec(LATER, {"mark": "b"}, [3, 4])) as staging:
-        staging.carry_over([3])
+    base = publish(mark="a").release_id
+    spec = ReleaseSpec(LATER, {"mark": "b"}, [3, 4], carried=[3], base=base)
+    with Releases(client).stage(spec) as staging:
+        staging.carry_over()
         staging.put({4: product(forecast, 4, LATER, "b")})
         staging.publish()
     key = ForecastKey(3, LATER, {"mark": "a", **COMPUTED_WITH})

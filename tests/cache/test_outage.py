@@ -21,7 +21,7 @@ from tests.cache.servers import (
 )
 from toolkit.cache.forecasts import ForecastCache, Hit, Miss
 from toolkit.cache.lane import PAUSE_S
-from toolkit.cache.single_flight import cached
+from toolkit.cache.single_flight import LOCK_S, cached
 
 BUDGET_S = 0.05
 ABSOLUTE_S = 0.25
@@ -277,11 +277,12 @@ def test_a_whole_call_with_its_lock_waits_no_longer_for_a_slow_server(
     own_server, key, forecast, warnings, wait_s
 ):
     with slow_way_to(own_server, wait_s) as port:
-        costs = []
-        for client in three(port=port):
+        costs, clients = [], three(port=port)
+        for client in clients:
             client.ping()
             costs.append(whole_call(client, key, forecast))
             assert len(warnings()) == 1
+        for client in clients:
             client.close()
     assert min(costs) <= BUDGET_S
     assert max(costs) <= ABSOLUTE_S
@@ -314,3 +315,14 @@ def test_a_server_that_hangs_while_the_lock_is_held_is_one_warning(
         os.kill(pid, signal.SIGCONT)
     (warning,) = warnings()
     assert warning.startswith("Cache write error: no answer within ")
+
+
+def test_a_lock_that_was_granted_too_late_is_held_by_nobody(own_server, key, forecast):
+    with slow_way_to(own_server, 0.025) as port, redis.Redis(port=port) as client:
+        client.ping()
+        whole_call(client, key, forecast)  # gives up before it hears that the lock is its
+        direct = own_server.client()
+        deadline = time.monotonic() + LOCK_S / 4
+        while direct.exists(f"{key.own_name}:lock") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not direct.exists(f"{key.own_name}:lock")

@@ -14,7 +14,7 @@ import redis
 
 from tests.cache.crowd import SPAWN, ask_at_once, crowd
 from toolkit.cache import single_flight
-from toolkit.cache.forecasts import ForecastCache
+from toolkit.cache.forecasts import PATIENCE_S, ForecastCache
 from toolkit.cache.releases import Releases
 from toolkit.cache.single_flight import cached
 from toolkit.errors import SourceError
@@ -22,6 +22,33 @@ from toolkit.errors import SourceError
 
 def test_a_hundred_misses_of_one_key_are_one_computation(server, key, forecast):
     assert crowd(server, key, forecast, patience_s=5) == (100, 1)
+
+
+def test_a_crowd_asks_the_server_once(server, key, forecast):
+    """Else it would use up its patience by itself, and give the server up."""
+    client = server.client()
+    asked, start = [], threading.Barrier(20)
+
+    class Counted(ForecastCache):
+        def read(self, key):
+            asked.append(key)
+            time.sleep(0.3)
+            return super().read(key)
+
+    def ask(_):
+        start.wait()
+        return cached(Counted(client, patience_s=2), key, lambda: forecast)
+
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(ask, range(20))) == [forecast] * 20
+    assert asked == [key]
+
+
+def test_a_crowd_that_has_the_usual_patience_does_not_compute_one_by_one(server, key, forecast):
+    right, computations = crowd(server, key, forecast, PATIENCE_S)
+    print(f"{computations} computations with the usual patience")
+    assert right == 100
+    assert computations <= 4  # the target is 1, on a machine at rest: once per process at most
 
 
 def test_without_a_server_each_process_computes_once(key, forecast):
@@ -101,16 +128,16 @@ def test_where_computing_fails_nobody_queues_for_it(server, key):
         time.sleep(0.5)
         raise RuntimeError("no luck")
 
-    def ask(_):
-        with redis.Redis(unix_socket_path=str(server.socket)) as client:
-            start.wait()
-            started = time.monotonic()
-            with pytest.raises(RuntimeError, match="no luck"):
-                cached(ForecastCache(client, patience_s=5), key, fail)
-            return time.monotonic() - started
+    def ask(client):
+        start.wait()
+        started = time.monotonic()
+        with pytest.raises(RuntimeError, match="no luck"):
+            cached(ForecastCache(client, patience_s=5), key, fail)
+        return time.monotonic() - started
 
+    clients = [redis.Redis(unix_socket_path=str(server.socket)) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        took = list(pool.map(ask, range(6)))
+        took = list(pool.map(ask, clients))
     assert max(took) < 2.3  # one after another they would take 3
 
 

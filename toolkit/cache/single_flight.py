@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from toolkit.cache.flights import Flights
 from toolkit.cache.forecasts import Fields, ForecastCache, ForecastKey, Hit, Miss, Scripted
@@ -114,7 +115,7 @@ class _Lock:
 
     def __init__(self, cache: ForecastCache, name: str) -> None:
         self._cache, self._name, self._token = cache, name, new_token()
-        self._taken = False
+        self._taken = self._given_up = False
         self._others: set[object] = set()
         self.is_anothers = False
 
@@ -126,9 +127,9 @@ class _Lock:
         self._taken = self.is_anothers = False
         if not found.patience_s or not isinstance(self._cache.client, Scripted):
             return found
-        answer = self._run(LOCK, found.patience_s, self._token, int(1000 * LOCK_S))
+        answer = self._cache.lane.run(self._ask, found.patience_s)
         if isinstance(answer, Failure):
-            away = not answer.patience_s
+            self._given_up = away = not answer.patience_s
             failed = Miss(answer.reason, answer.patience_s, away, found.invalidated)
             return _warned("write", failed, found)
         self._taken = answer.value == 1
@@ -136,6 +137,12 @@ class _Lock:
             self._others.add(answer.value)
             self.is_anothers = len(self._others) <= WAIT_FOR
         return replace(found, patience_s=answer.patience_s)
+
+    def _ask(self) -> object:
+        answer = self._eval(LOCK, self._token, int(1000 * LOCK_S))
+        if self._given_up:  # it came too late: nobody holds what others would wait for
+            self._give_back()
+        return answer
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -147,21 +154,18 @@ class _Lock:
             yield
 
     def _renew(self) -> object:
-        answer = self._run(RENEW, self._cache.patience_s, self._token, int(1000 * LOCK_S))
+        work = partial(self._eval, RENEW, self._token, int(1000 * LOCK_S))
+        answer = self._cache.lane.run(work, self._cache.patience_s)
         return answer.value if isinstance(answer, Answer) else 1
 
     def _give_back(self) -> None:
         """Even where the lane is closed by now: others wait for this, and nobody for its thread."""
-        client = self._cache.client
-        assert isinstance(client, Scripted)
-        client.eval(RELEASE.text, 1, self._name, self._token)
+        self._eval(RELEASE, self._token)
 
-    def _run(self, script: Script, patience_s: float, *arguments: str | int) -> Answer | Failure:
+    def _eval(self, script: Script, *arguments: str | int) -> object:
         client = self._cache.client
         assert isinstance(client, Scripted)
-        return self._cache.lane.run(
-            lambda: client.eval(script.text, 1, self._name, *arguments), patience_s
-        )
+        return client.eval(script.text, 1, self._name, *arguments)
 
 
 def _stale(cache: ForecastCache, key: ForecastKey, error: SourceError) -> Fields | None:
