@@ -34,7 +34,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from backtests.toml_table import Problems, Table
@@ -203,7 +203,7 @@ def _dates(table: Table, problems: Problems) -> DateRule:
 def _version(table: Table, seed: int, policy: Policy) -> VersionSpec:
     model = table.text("model")
     version = VersionSpec(
-        label=table.text("label", model.replace("@", "-")),
+        label=table.text("label", _label(model)),
         model=model,
         refit=table.choice("refit", POLICIES, policy),
         seed=table.whole("seed", seed, 0),
@@ -218,6 +218,11 @@ def _version(table: Table, seed: int, policy: Policy) -> VersionSpec:
         table.problem("model", f'{model!r} names a fit: this needs refit = "frozen"')
     table.finish()
     return version
+
+
+def _label(model: str) -> str:
+    """What a version goes by: its model's name, or that of the file it is in."""
+    return PurePath(model.partition(":")[0]).stem if ":" in model else model.replace("@", "-")
 
 
 def _check_labels(versions: Sequence[VersionSpec], problems: Problems) -> None:

@@ -38,6 +38,7 @@ class Fitting:
     def of(cls, version: VersionSpec, as_of_date: date) -> "Fitting":
         """The fit of ``version`` to what was known at the date."""
         given = {f.name: getattr(version, f.name) for f in fields(cls) if f.name != "as_of_date"}
+        given["model"] = find_model(version.model).name  # of a model named by its file, too
         return cls(as_of_date=as_of_date, **given)
 
     def settings(self, cores: int) -> FitSettings:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backtests.experiment import Experiment
 from toolkit.errors import ArgumentError
 from toolkit.fingerprint import Fingerprint
-from toolkit.model import find_model
+from toolkit.model import find_model, model_file
 from toolkit.sources.base import OrderSource
 from toolkit.tables import Floats, Ints, Patterns
 
@@ -93,8 +93,11 @@ def run_key(experiment: Experiment, data: Fingerprint, code: str) -> str:
 
 def code_version(models: Iterable[str]) -> str:
     """A digest of the sources of the toolkit, the backtests and the packages of the models."""
-    packages = {type(find_model(name)).__module__.partition(".")[0] for name in models}
+    named = sorted(models)
+    packages = {type(find_model(name)).__module__.partition(".")[0] for name in named}
     whole = hashlib.sha256()
+    for file in filter(None, map(model_file, named)):  # models that are not installed
+        whole.update(file.read_bytes())
     for package in sorted(packages | {"toolkit", "backtests"}):
         whole.update(_package_digest(package))
     return whole.hexdigest()[:12]

@@ -36,6 +36,7 @@ def load_fit(model: str, fits: Path) -> FittedModel:
     """
     name, _, version = model.partition("@")
     found = find_model(name)
+    name = found.name  # of a model named by its file, too
     if isinstance(found, FittedModel):
         if version and version != found.version:
             raise ModelError(f"{name} has no version {version!r}; there is {found.version!r}")

@@ -184,3 +184,12 @@ def test_a_file_that_is_missing_or_no_toml(tmp_path):
     (tmp_path / "e.toml").write_text("name = ")
     with pytest.raises(ArgumentError, match="is no TOML"):
         read_experiment(tmp_path / "e.toml")
+
+
+def test_a_model_named_by_its_file_goes_by_the_files_name():
+    content = {
+        "name": "mine",
+        "dates": {"list": [date(2019, 4, 1)]},
+        "versions": [{"model": "work/leavers.py:MODEL"}],
+    }
+    assert parse_experiment(content, "mine").versions[0].label == "leavers"
