@@ -162,6 +162,7 @@ def forecast(
         show_forecast(result, codes)
     else:
         typer.echo(f"There is nothing to forecast for product {product_id}.")
+        _say_why(db, product_id, number, as_of)
 
 
 @app.command()
@@ -254,6 +255,25 @@ def demo(
     from toolkit.demo import run_demo
 
     run_demo(out)
+
+
+def _say_why(db: Path, product_id: str, number: int, as_of: str | None) -> None:
+    """On stderr, what was ordered of a product for which there is no forecast, and the way out."""
+    from toolkit.engine.arguments import parse_date
+    from toolkit.sources.embedded import open_database, order_span
+
+    with open_database(db) as conn:
+        found = order_span(conn, number)
+    if found is None:
+        said = f"{db} holds no order of product {product_id}."
+    else:
+        first, last, repeats = found
+        said = (
+            f"Its orders are from {first} to {last}, the forecast is as of {parse_date(as_of)}, "
+            f"{repeats:,} customer{'' if repeats == 1 else 's'} ordered it on two days or more: "
+            "try another --as-of, or lower --min-orders and --min-confidence."
+        )
+    typer.echo(said, err=True)
 
 
 def _all_patterns(

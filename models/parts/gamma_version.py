@@ -41,7 +41,8 @@ class GammaVersion:
         if not np.any(patterns.interval_count > 0):
             raise ModelError(
                 f"{self.name} learns from intervals, and no pair has two orders "
-                f"before {patterns.as_of_date}: nothing to fit"
+                f"before {patterns.as_of_date}: nothing to fit; "
+                "pair_conjugate forecasts without a fit"
             )
         from models.parts.gamma_model import FitData, build_model
         from models.parts.sampling import draw_prior, sample

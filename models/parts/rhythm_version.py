@@ -74,7 +74,8 @@ class RhythmVersion:
         if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
             raise ModelError(
                 f"{self.name} learns from what pairs did in windows of {HORIZON_WEEKS} weeks, and "
-                f"there is none with a repeat order before {patterns.as_of_date}: nothing to fit"
+                f"there is none with a repeat order before {patterns.as_of_date}: nothing to fit; "
+                "pair_conjugate forecasts without a fit"
             )
         season = Season.of(patterns.events.day, patterns.as_of_date)
         base = base_rates(patterns, season)

@@ -52,9 +52,15 @@ FAULTS = {
         "order_lines: quantity is not a number (1 row; e.g. line 4: 4,5)",
     ),
     "no date": (
-        ("order_lines", "2024-01-05", "05/01/2024"),
+        ("order_lines", "2024-01-05", "the 5th"),
         "order_lines: ordered_at is not a date (2024-01-31, 2024-01-31 09:30:00, with or without "
-        "a time zone) (1 row; e.g. line 4: 05/01/2024)",
+        "a time zone) (1 row; e.g. line 4: the 5th)",
+    ),
+    "day first": (
+        ("order_lines", "2024-01-05", "05/01/2024"),
+        "order_lines: ordered_at has the year last, so that day and month cannot be told apart: "
+        "write 2024-01-31, which pandas.to_datetime(…, dayfirst=True) makes of 31/01/2024 "
+        "(1 row; e.g. line 4: 05/01/2024)",
     ),
     "quantity NaN": (
         ("order_lines", ",4,5.5", ",nan,5.5"),
@@ -114,7 +120,8 @@ FAULTS = {
     "column missing": (
         ("order_lines", "unit_price", "price"),
         "order_lines: column unit_price is missing; the columns are "
-        "order_id, customer_id, product_id, ordered_at, quantity, price (4 rows)",
+        "order_id, customer_id, product_id, ordered_at, quantity, price: rename price to unit_price"
+        " (4 rows)",
     ),
     "column twice": (
         ("products", "product_id,name", "name,name"),
@@ -161,7 +168,8 @@ def test_all_that_is_wrong_is_found_at_once(folder, target):
         "order_lines: quantity is 0",
         "order_lines: unit_price is not above 0",
         "order_lines: product_id is not in products",
-        "products: column name is missing; the columns are product_id, title",
+        "products: column name is missing; the columns are product_id, title: "
+        "rename the one that holds it to name",
         "customers: the file is missing: neither customers.parquet nor customers.csv",
     ]
 

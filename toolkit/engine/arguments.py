@@ -48,10 +48,20 @@ def check_share(name: str, value: float) -> float:
     raise ArgumentError(f"{name} has to be a number from 0 to 1, got {value!r}")
 
 
+def _number_of(name: str, value: object) -> str:
+    """The way from a text to the number it stands for."""
+    kind = name.removesuffix("_id")
+    if not isinstance(value, str) or kind == name:
+        return ""
+    return f"; toolkit.sources.codes.Codes.of(conn).number({kind!r}, {value!r}) tells its number"
+
+
 def check_ids(name: str, values: Iterable[int]) -> list[int]:
     """The ids as plain integers; ArgumentError if one is none (text, a float, a boolean)."""
     listed = list(values)
     for value in listed:
         if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise ArgumentError(f"{name} has to be a whole number, got {value!r}")
+            raise ArgumentError(
+                f"{name} has to be a whole number, got {value!r}{_number_of(name, value)}"
+            )
     return [int(value) for value in listed]

@@ -59,7 +59,7 @@ class ForecastEngine:
         self.conn = conn
         self.forecast_weeks = check_whole("forecast_weeks", forecast_weeks, 1, MAX_WEEKS)
         self.source = as_source(conn)
-        model = model or default_model()
+        model = _fitted(model or default_model())
         self.thresholds = thresholds or ProductThresholds()
         self.registered = registered
         self.pattern_analyzer = PatternAnalyzer(self.source, model.reads_customer_days)
@@ -283,6 +283,17 @@ def default_model() -> FittedModel:
     if not isinstance(model, FittedModel):
         raise ModelError(f"the default model {DEFAULT_MODEL!r} would have to be fitted first")
     return model
+
+
+def _fitted(model: FittedModel) -> FittedModel:
+    """The model, if it can predict; a name, or a version before its fit, is the likeliest slip."""
+    if hasattr(model, "predict"):
+        return model
+    name = getattr(model, "name", model)
+    raise ModelError(
+        f"model has to be a fitted model, got {name!r}, which is none: its `fit` returns one, and "
+        f"toolkit.fits.load_fit({name!r}, Path('fits')) one that `toolkit fit` saved"
+    )
 
 
 def _log_complete(forecast: ProductForecast) -> None:

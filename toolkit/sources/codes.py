@@ -120,7 +120,10 @@ class Codes:
         whole = int(text) if _WHOLE.fullmatch(text) else None
         if not self.has(kind):
             if whole is None:
-                raise ArgumentError(f"{kind}_id has to be a whole number, got {code!r}")
+                raise ArgumentError(
+                    f"{kind}_id has to be a whole number, got {code!r}: ids in this database are "
+                    "numbers, as they were in what was imported"
+                )
             return whole
         if self.code(kind, number_of(text)) == text:
             return number_of(text)

@@ -1,5 +1,6 @@
 """The embedded database: one DuckDB file with the tables that production has in SQL Server."""
 
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -76,13 +77,37 @@ def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyCo
         conn = duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as exc:
         if "lock" in str(exc):
-            raise SourceError(f"{path} is in use by another process: {exc}") from exc
+            raise SourceError(
+                f"{path} is in use by another process that may write to it, a second notebook's "
+                "kernel perhaps: close the connection or shut the kernel down there; many may "
+                f"read a file at a time, with open_database(path). {exc}"
+            ) from exc
+        if "different configuration" in str(exc):
+            raise SourceError(
+                f"{path} is open in this process already, to be "
+                f"{'written' if read_only else 'read'}: close that connection first, or use it"
+            ) from exc
         raise SourceError(f"{path} could not be opened: {exc}") from exc
     missing = missing_columns(conn)
     if missing:
         conn.close()
         raise SourceError(f"{path} is no order database: it lacks {', '.join(missing)}")
     return conn
+
+
+def order_span(conn: duckdb.DuckDBPyConnection, product_id: int) -> tuple[date, date, int] | None:
+    """First and last day on which a product was ordered, and how many customers did so twice.
+
+    None if it never was.
+    """
+    first, last, repeats = conn.execute(
+        "SELECT min(first), max(last), count(*) FILTER (WHERE first < last) FROM ("
+        " SELECT CAST(min(oi.Created) AS DATE) AS first, CAST(max(oi.Created) AS DATE) AS last"
+        ' FROM dbo.OrderItem oi INNER JOIN dbo."Order" o ON o.ID = oi.OrderID'
+        " WHERE oi.ProductID = ? GROUP BY o.ClientAgreementID)",
+        [product_id],
+    ).fetchall()[0]
+    return None if first is None else (first, last, repeats)
 
 
 def missing_columns(conn: duckdb.DuckDBPyConnection) -> list[str]:

@@ -8,8 +8,10 @@ Ids stay text where any file has one that is no whole number: then each is a cod
 """
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import duckdb
@@ -134,16 +136,16 @@ def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str])
     kinds = LAYOUT[file.table]
     failures, notices = list(file.failures), []
     rows = _count(conn, file.relation)
-    for column in kinds.keys() - file.types.keys():
-        rule = f"column {column} is missing; the columns are {', '.join(file.types)}"
-        failures.append(Finding(file.table, rule, rows))
+    extra = [column for column in file.types if column not in kinds]
+    for column in kinds:
+        if column not in file.types:
+            failures.append(Finding(file.table, _missing(column, file.types, extra), rows))
     usable = {column for column in kinds if column in file.types}
     for column in sorted(usable):
         if not file.types[column].startswith(kinds[column].types):
             rule = f"column {column} is {file.types[column]}, not {kinds[column].name}"
             failures.append(Finding(file.table, rule, rows))
             usable.remove(column)
-    extra = [column for column in file.types if column not in kinds]
     if extra:
         notices.append(Finding(file.table, f"columns not read: {', '.join(extra)}", rows))
     if usable:
@@ -151,6 +153,15 @@ def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str])
     here = {column: example for column, example in codes.items() if column in usable}
     notices += _id_notices(file)
     return Staged(file.table, frozenset(usable), tuple(failures), tuple(notices), here)
+
+
+def _missing(column: str, there: Iterable[str], extra: Iterable[str]) -> str:
+    """The rule that a column has to be there, and which one may be it by another name."""
+    plain = {re.sub("[^a-z]", "", name.lower()): name for name in extra}
+    near = get_close_matches(re.sub("[^a-z]", "", column), plain, n=1)
+    meant = plain[near[0]] if near else "the one that holds it"
+    listed = ", ".join(there)
+    return f"column {column} is missing; the columns are {listed}: rename {meant} to {column}"
 
 
 def _id_notices(file: File) -> Iterable[Finding]:

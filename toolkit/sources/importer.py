@@ -34,6 +34,15 @@ type Progress = Callable[[str], None]
 
 _LINES = "checked_order_lines"
 
+ONE_CUSTOMER = (
+    "all are of one customer, so that models have nothing to pool over customers; is customer_id "
+    "the right column?"
+)
+NO_REPEATS = (
+    "no customer ordered a product on two days, so that there are no intervals to learn from and "
+    "no customer will be listed; is customer_id the right column, or the time too short?"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
@@ -168,7 +177,7 @@ def _stage_checked(
     conn.execute(f"CREATE TEMP TABLE {_LINES} AS {numbered_lines(codes)}")
     notices = [notice for staged in tables for notice in staged.notices]
     notices += [Finding(name, "is not read", 0) for name in unread_files(folder)]
-    return _line_notices(conn) + notices, tuple(codes)
+    return [*_line_notices(conn), *_thin(conn), *notices], tuple(codes)
 
 
 def _failures(
@@ -197,6 +206,19 @@ def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
         _returns(conn) if returned else "": returned,
     }
     return [Finding("order_lines", rule, int(rows)) for rule, rows in told.items() if rows]
+
+
+def _thin(conn: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    """What models will miss in these orders."""
+    lines = int(_number(conn, f"SELECT count(*) FROM {_LINES}"))
+    if _number(conn, f"SELECT count(DISTINCT customer_id) FROM {_LINES}") == 1:
+        yield Finding("order_lines", ONE_CUSTOMER, lines)
+    repeats = (
+        f"SELECT count(*) FROM (SELECT 1 FROM {_LINES} GROUP BY customer_id, product_id"
+        " HAVING CAST(min(ordered_at) AS DATE) < CAST(max(ordered_at) AS DATE))"
+    )
+    if not _number(conn, repeats):
+        yield Finding("order_lines", NO_REPEATS, lines)
 
 
 def _returns(conn: duckdb.DuckDBPyConnection) -> str:

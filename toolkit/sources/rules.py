@@ -6,9 +6,14 @@ from dataclasses import dataclass
 import duckdb
 
 from toolkit.errors import Finding
-from toolkit.sources.folder import EXAMPLES, LAYOUT, Staged, shown
+from toolkit.sources.folder import EXAMPLES, LAYOUT, MOMENT, Staged, shown
 
 EARLIEST = "1990-01-01"
+TURN_ROUND = (
+    "has the year last, so that day and month cannot be told apart: write 2024-01-31, which "
+    "pandas.to_datetime(…, dayfirst=True) makes of 31/01/2024"
+)
+_YEAR_LAST = r"^\s*\d{1,2}[./-]\d{1,2}[./-]\d{2}(\d{2})?\b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +69,14 @@ def _column_rules(staged: Staged, column: str) -> Iterable[Rule]:
     needs = frozenset({column})
     if column != "name":
         yield Rule(f"{column} is null", f"raw_{column} IS NULL", "place", needs)
-    yield Rule(
-        f"{column} is {'blank, or not' if column in staged.codes else 'not'} {kind.name}",
-        f"raw_{column} IS NOT NULL AND {column} IS NULL",
-        f"place || ': ' || raw_{column}",
-        needs,
-    )
+    unread = f"raw_{column} IS NOT NULL AND {column} IS NULL"
+    example = f"place || ': ' || raw_{column}"
+    if kind is MOMENT:
+        turned = f"regexp_matches(CAST(raw_{column} AS VARCHAR), '{_YEAR_LAST}')"
+        yield Rule(f"{column} {TURN_ROUND}", f"{unread} AND {turned}", example, needs)
+        unread = f"{unread} AND NOT {turned}"
+    negation = "blank, or not" if column in staged.codes else "not"
+    yield Rule(f"{column} is {negation} {kind.name}", unread, example, needs)
 
 
 def _value_rules() -> Iterable[Rule]:

@@ -91,7 +91,10 @@ def roll_back(
     """
     champion = _named(store, CHAMPION)
     if champion is None:
-        raise TrackingError("no version is the champion: there is nothing to roll back")
+        raise TrackingError(
+            "no version is the champion: there is nothing to roll back; `toolkit promote NAME` "
+            "makes a registered version the champion"
+        )
     target = _previous(store, champion) if to is None else _earlier(store, to)
     if target.number == champion.number:
         return Promotion(champion, champion, None)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from mlflow import MlflowClient
+from mlflow import __version__ as mlflow_version
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -165,6 +166,12 @@ def _translation(uri: str, exc: Exception) -> TrackingError:
     if "database is locked" in str(exc):
         return TrackingError(
             f"the tracking store {masked(uri)} is locked by another process", unavailable=True
+        )
+    if "out-of-date database schema" in reason:
+        return TrackingError(
+            f"the tracking store {masked(uri)} was made by another version of MLflow than the "
+            f"one installed, {mlflow_version}: copy it, then bring it up to date with `mlflow db "
+            f"upgrade {masked(uri)}`, or, if it is the newer one, install the MLflow that made it"
         )
     code = getattr(exc, "error_code", "")
     away = code == "TEMPORARILY_UNAVAILABLE" or "API request to " in reason
