@@ -126,7 +126,7 @@ def difference_rows(comparison: Comparison, one: str, other: str) -> list[tuple[
     beyond noise, or nothing.
     """
     frame = comparison.frame
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row in frame[(frame["version"] == one) & (frame["against"] == other)].to_dict("records"):
         values = {str(key): value for key, value in row.items()}
         shown = numbers(values, values["difference"], values["low"], values["high"])

@@ -93,9 +93,9 @@ def _draw_weeks(
 ) -> None:
     x = _places(start)
     for low, high, alpha in BANDS:
-        edges = ([band[f"q{100 * level:02.0f}"] for band in bands] for level in (low, high))
+        below, above = ([band[f"q{100 * level:02.0f}"] for band in bands] for level in (low, high))
         label = f"{100 * (high - low):.0f} % interval"
-        axes.fill_between(x, *edges, color=BAND, alpha=alpha, lw=0, label=label)
+        axes.fill_between(x, below, above, color=BAND, alpha=alpha, lw=0, label=label)
     axes.plot(x, [band["q50"] for band in bands], color=BAND, lw=2, label="median")
     if actual is not None:
         axes.plot(x, list(actual), "o", color=ACTUAL, label="ordered")
