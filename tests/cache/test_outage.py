@@ -19,7 +19,7 @@ from tests.cache.servers import (
     stopped,
     valkey_at,
 )
-from toolkit.cache.forecasts import ForecastCache, Hit, Miss
+from toolkit.cache.forecasts import PATIENCE_S, ForecastCache, Hit, Miss
 from toolkit.cache.lane import PAUSE_S
 from toolkit.cache.single_flight import LOCK_S, cached
 
@@ -260,7 +260,7 @@ def test_something_else_answers(call, warnings):
             assert warning.startswith("Cache read error: InvalidResponse: ")
 
 
-def whole_call(client, key, forecast, seconds=0.0):
+def whole_call(client, key, forecast, seconds=0.0, patience_s=PATIENCE_S):
     """What a cached call with its lock costs more than its computation."""
 
     def compute():
@@ -268,7 +268,7 @@ def whole_call(client, key, forecast, seconds=0.0):
         return forecast
 
     started = time.perf_counter()
-    assert cached(ForecastCache(client), key, compute) == forecast
+    assert cached(ForecastCache(client, patience_s=patience_s), key, compute) == forecast
     return time.perf_counter() - started - seconds
 
 
@@ -317,10 +317,11 @@ def test_a_server_that_hangs_while_the_lock_is_held_is_one_warning(
     assert warning.startswith("Cache write error: no answer within ")
 
 
-def test_a_lock_that_was_granted_too_late_is_held_by_nobody(own_server, key, forecast):
-    with slow_way_to(own_server, 0.025) as port, redis.Redis(port=port) as client:
+def test_a_lock_that_was_granted_too_late_is_held_by_nobody(own_server, key, forecast, warnings):
+    with slow_way_to(own_server, 0.25) as port, redis.Redis(port=port) as client:
         client.ping()
-        whole_call(client, key, forecast)  # gives up before it hears that the lock is its
+        whole_call(client, key, forecast, patience_s=0.4)
+        assert warnings()[0].startswith("Cache write error: no answer within ")  # for the lock
         direct = own_server.client()
         deadline = time.monotonic() + LOCK_S / 4
         while direct.exists(f"{key.own_name}:lock") and time.monotonic() < deadline:

@@ -245,7 +245,7 @@ def test_a_rollback_is_followed(server, publish):
     assert mark(reader.read(1)) == "a"
 
 
-@pytest.mark.parametrize("jump", [-86_400 * 365, 86_400 * 365])
+@pytest.mark.parametrize("jump", [-86_400 * 3650, 86_400 * 3650])
 def test_a_clock_that_jumps_makes_no_age_negative_and_nothing_disappear(
     publish, reader, monkeypatch, jump
 ):

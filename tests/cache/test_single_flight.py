@@ -24,6 +24,19 @@ def test_a_hundred_misses_of_one_key_are_one_computation(server, key, forecast):
     assert crowd(server, key, forecast, patience_s=5) == (100, 1)
 
 
+def test_what_was_stored_just_before_the_lock_was_taken_is_not_computed_again(
+    server, key, forecast
+):
+    class Overtaken(ForecastCache):
+        def read(self, key):
+            found = super().read(key)
+            ForecastCache(server.client(), patience_s=2).write(key, forecast)
+            return found
+
+    cache = Overtaken(server.client(), patience_s=2)
+    assert cached(cache, key, lambda: pytest.fail("it is there")) == forecast
+
+
 def test_a_crowd_asks_the_server_once(server, key, forecast):
     """Else it would use up its patience by itself, and give the server up."""
     client = server.client()
