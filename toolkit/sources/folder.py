@@ -11,7 +11,6 @@ import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 import duckdb
@@ -157,11 +156,21 @@ def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str])
 
 def _missing(column: str, there: Iterable[str], extra: Iterable[str]) -> str:
     """The rule that a column has to be there, and which one may be it by another name."""
-    plain = {re.sub("[^a-z]", "", name.lower()): name for name in extra}
-    near = get_close_matches(re.sub("[^a-z]", "", column), plain, n=1)
-    meant = plain[near[0]] if near else "the one that holds it"
+    meant = next((name for name in extra if _may_be(name, column)), "the one that holds it")
     listed = ", ".join(there)
     return f"column {column} is missing; the columns are {listed}: rename {meant} to {column}"
+
+
+def _may_be(name: str, column: str) -> bool:
+    """Whether a column called ``name`` is likely to be the one that has to be ``column``.
+
+    >>> [_may_be(name, "product_id") for name in ("ProductID", "Product", "OrderID")]
+    [True, True, False]
+    >>> _may_be("price", "unit_price"), _may_be("ProductName", "name")
+    (True, True)
+    """
+    has, wanted = (re.sub("[^a-z]", "", text.lower()) for text in (name, column))
+    return wanted in has or f"{has}id" == wanted or (len(has) > 3 and wanted.endswith(has))
 
 
 def _id_notices(file: File) -> Iterable[Finding]:

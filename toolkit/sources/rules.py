@@ -73,7 +73,7 @@ def _column_rules(staged: Staged, column: str) -> Iterable[Rule]:
     example = f"place || ': ' || raw_{column}"
     if kind is MOMENT:
         turned = f"regexp_matches(CAST(raw_{column} AS VARCHAR), '{_YEAR_LAST}')"
-        yield Rule(f"{column} {TURN_ROUND}", f"{unread} AND {turned}", example, needs)
+        yield Rule(f"{column} {TURN_ROUND}", turned, example, needs)
         unread = f"{unread} AND NOT {turned}"
     negation = "blank, or not" if column in staged.codes else "not"
     yield Rule(f"{column} is {negation} {kind.name}", unread, example, needs)
