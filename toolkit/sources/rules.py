@@ -13,6 +13,7 @@ TURN_ROUND = (
     "has the year last, so that day and month cannot be told apart: write 2024-01-31, which "
     "pandas.to_datetime(…, dayfirst=True) makes of 31/01/2024"
 )
+_NO_YEAR = "1000-01-01"
 _YEAR_LAST = r"^\s*\d{1,2}[./-]\d{1,2}[./-]\d{2}(\d{2})?\b"
 
 
@@ -72,9 +73,10 @@ def _column_rules(staged: Staged, column: str) -> Iterable[Rule]:
     unread = f"raw_{column} IS NOT NULL AND {column} IS NULL"
     example = f"place || ': ' || raw_{column}"
     if kind is MOMENT:
-        turned = f"regexp_matches(CAST(raw_{column} AS VARCHAR), '{_YEAR_LAST}')"
+        strange = f"({column} IS NULL OR {column} < DATE '{_NO_YEAR}')"  # 02-01-24 is in year 2
+        turned = f"{strange} AND regexp_matches(CAST(raw_{column} AS VARCHAR), '{_YEAR_LAST}')"
         yield Rule(f"{column} {TURN_ROUND}", turned, example, needs)
-        unread = f"{unread} AND NOT {turned}"
+        unread = f"{unread} AND NOT ({turned})"
     negation = "blank, or not" if column in staged.codes else "not"
     yield Rule(f"{column} is {negation} {kind.name}", unread, example, needs)
 
