@@ -133,3 +133,13 @@ def publish(server: EmbeddedServer, forecast: Fields) -> Callable[..., Release]:
 def product(forecast: Fields, product_id: int, as_of: date, mark: str) -> Fields:
     metadata = {"as_of_date": as_of.isoformat(), "mark": mark, "generated_at": GENERATED}
     return {**forecast, "product_id": product_id, "model_metadata": metadata}
+
+
+def spec(mark="", ids=range(1, 6), as_of=DAY, **more):
+    return ReleaseSpec(as_of, {"mark": mark, **COMPUTED_WITH}, list(ids), **more)
+
+
+def put(staging, forecast, ids=None):
+    asked = staging.spec
+    mark = asked.computed_with["mark"]
+    staging.put({i: product(forecast, i, asked.as_of_date, mark) for i in ids or asked.product_ids})

@@ -10,10 +10,10 @@ from datetime import timedelta
 import pytest
 import redis
 
-from tests.cache.conftest import COMPUTED_WITH, DAY, product
+from tests.cache.conftest import DAY, product, put, spec
 from tests.cache.flips import LOCK_S, SPAWN, Watch, exporter
-from tests.cache.servers import something_else, stopped, valkey_at
-from toolkit.cache.releases import Releases, ReleaseSpec
+from tests.cache.servers import stopped
+from toolkit.cache.releases import Releases
 from toolkit.errors import ArgumentError, CacheError
 
 LATER = DAY + timedelta(7)
@@ -27,16 +27,6 @@ def client(server):
 @pytest.fixture
 def releases(client):
     return Releases(client)
-
-
-def spec(mark="", ids=range(1, 6), as_of=DAY, **more):
-    return ReleaseSpec(as_of, {"mark": mark, **COMPUTED_WITH}, list(ids), **more)
-
-
-def put(staging, forecast, ids=None):
-    asked = staging.spec
-    mark = asked.computed_with["mark"]
-    staging.put({i: product(forecast, i, asked.as_of_date, mark) for i in ids or asked.product_ids})
 
 
 def test_readers_never_see_two_releases_though_exporters_are_killed(server, publish, forecast):
@@ -334,87 +324,6 @@ def test_invalidated_products_are_gone_until_the_next_release(client, releases, 
     assert client.exists(f"forecast:product:2:{DAY}") == 0
     publish(mark="c")
     assert client.exists(f"forecast:product:2:{DAY}") == 1
-
-
-FULL = r"no memory left \(maxmemory\)|is not whole and|the server had no memory left for it"
-
-
-def fill_and_publish(staging, forecast):
-    put(staging, forecast)
-    staging.publish()
-
-
-@pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru", "volatile-lru"])
-def test_a_full_server_publishes_nothing_and_keeps_what_was_current(
-    own_server, forecast, publish, policy
-):
-    client = own_server.client()
-    publish(ids=range(1, 51), mark="a", client=client)
-    client.config_set("maxmemory-policy", policy)
-    used = client.info("memory")["used_memory"]
-    if policy == "noeviction":
-        client.config_set("maxmemory", used + 2_000_000)
-    releases = Releases(client)
-    with releases.stage(spec("b", ids=range(1, 401))) as staging:
-        if policy != "noeviction":
-            put(staging, forecast)
-            client.config_set("maxmemory", used + 3_000_000)
-            client.set("one more", b"x" * 100_000)
-        with pytest.raises(CacheError, match=FULL):
-            fill_and_publish(staging, forecast)
-    client.config_set("maxmemory", 0)
-    current = releases.current()
-    if policy == "noeviction":
-        assert current.key == spec("a", ids=range(1, 51)).key
-        assert len(client.keys(f"forecast:product:*:{DAY}")) == 50
-    else:  # the server may have dropped anything, but nothing wrong is served in its place
-        assert current is None or current.computed_with["mark"] == "a"
-
-
-def test_a_wrong_password_is_told_and_not_repeated(own_server):
-    own_server.client().config_set("requirepass", "right")
-    with pytest.raises(CacheError, match="refused the user or password of the cache") as caught:
-        Releases(redis.Redis.from_url(f"unix://:mistaken@{own_server.socket}"))
-    assert "mistaken" not in str(caught.value)
-
-
-def test_a_port_where_nobody_listens_is_told():
-    with pytest.raises(CacheError, match="the cache at localhost:1/0 cannot be reached: "):
-        Releases(redis.Redis(port=1))
-
-
-def test_a_port_where_something_else_answers_is_told():
-    with (
-        something_else() as port,
-        pytest.raises(CacheError, match=rf":{port}/0 does not speak the Redis protocol; is it "),
-    ):
-        Releases(redis.Redis(host="127.0.0.1", port=port))
-
-
-def test_a_replica_is_refused(own_server):
-    client = own_server.client()
-    client.replicaof("127.0.0.1", 1)
-    with pytest.raises(CacheError, match="is a read-only replica: releases go to its primary"):
-        Releases(client)
-
-
-def test_a_server_that_became_a_replica_publishes_nothing(own_server, forecast):
-    client = own_server.client()
-    with Releases(client).stage(spec()) as staging:
-        put(staging, forecast)
-        client.replicaof("127.0.0.1", 1)
-        with pytest.raises(CacheError, match="is a read-only replica: releases go to its primary"):
-            staging.publish()
-    assert client.get("forecast:current") is None
-
-
-def test_a_cluster_is_refused(tmp_path):
-    with (
-        valkey_at(tmp_path / "s", "--cluster-enabled", "yes"),
-        redis.Redis(unix_socket_path=str(tmp_path / "s")) as client,
-        pytest.raises(CacheError, match="runs in cluster mode, where no release can be made"),
-    ):
-        Releases(client)
 
 
 def stage_and_wait(path, forecast, staged):
