@@ -84,8 +84,8 @@ def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyCo
             ) from exc
         if "different configuration" in str(exc):
             raise SourceError(
-                f"{path} is open in this process already, to be "
-                f"{'written' if read_only else 'read'}: close that connection first, or use it"
+                f"{path} could not be opened: this process has it open in another way, to write "
+                "or with other settings; close that connection first, or use it"
             ) from exc
         raise SourceError(f"{path} could not be opened: {exc}") from exc
     missing = missing_columns(conn)
