@@ -30,7 +30,7 @@ from toolkit.tracking.registry import ModelVersionRef
 from toolkit.types import CustomerPrediction, CustomerProductPattern, ProductForecast
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=hack()>[red]&\"'$x$"
-OURS = {"div", "style", "h4", "h5", "p", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th",
+OURS = {"div", "style", "h4", "h5", "p", "b", "span", "table", "thead", "tbody", "tr", "th",
         "td", "strong", "svg", "line", "rect"}  # fmt: skip
 CHECK = {
     "statistic": HOSTILE, "observed": 0.5, "prior_90": [0.1, 0.9], "posterior_90": [0.4, 0.6],
