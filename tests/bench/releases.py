@@ -28,8 +28,8 @@ from toolkit.engine.run import ForecastEngine
 from toolkit.export.job import ExportSettings, export_release
 
 THREADS = 8
-FLIPS = 50
-READS_PER_FLIP = 10_000
+KILLS = 50
+CALLS_PER_KILL = 10_000
 WATCHED = range(1, 41)
 
 START = """
@@ -150,17 +150,19 @@ def _flips() -> Iterator[Figure]:
             while not server.client().exists("forecast:current"):
                 time.sleep(0.01)
         with _reading(watches):
-            for _ in range(FLIPS):
-                goal = sum(watch.reads for watch in watches) + READS_PER_FLIP
-                with exporter(server, forecast, WATCHED):
+            for _ in range(KILLS):
+                goal = sum(watch.calls for watch in watches) + CALLS_PER_KILL
+                with exporter(server, forecast, WATCHED, pause_s=0.05):
                     watches[0].wait_for_more_releases(1)
+                    while sum(watch.calls for watch in watches) < goal:
+                        time.sleep(0.01)
                     time.sleep(0.1 * random.random())
-                while sum(watch.reads for watch in watches) < goal:
-                    time.sleep(0.01)
-    reads = sum(watch.reads for watch in watches)
+    calls = sum(watch.calls for watch in watches)
+    values = sum(watch.values for watch in watches)
     wrong = sum(len(watch.wrong) for watch in watches)
     seen = len(set.union(*(watch.releases for watch in watches)))
-    name = f"wrong ones of {reads:,} values of {seen} releases, {FLIPS} exports killed"
+    read = f"{values:,} values in {calls:,} calls, of {seen} releases"
+    name = f"wrong ones of {read}, {KILLS} exports killed"
     yield Figure(name, wrong, "", 0)
 
 

@@ -56,7 +56,8 @@ class Watch:
 
     client: redis.Redis
     ids: Sequence[int]
-    reads: int = 0
+    calls: int = 0
+    values: int = 0
     releases: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
 
@@ -67,6 +68,7 @@ class Watch:
 
     def one(self) -> None:
         """A product through the reader: of a release that was current meanwhile."""
+        self.calls += 1
         before = self.current()
         reading = self.reader.read(random.choice(self.ids))
         after = self.current()
@@ -78,6 +80,7 @@ class Watch:
 
     def many(self) -> None:
         """Some at once through the reader: all of one release."""
+        self.calls += 1
         before = self.current()
         found = self.reader.read_many(random.sample(list(self.ids), 5))
         after = self.current()
@@ -88,11 +91,11 @@ class Watch:
 
     def plain(self) -> None:
         """Plain keys, as a consumer that knows nothing of the toolkit reads them."""
+        self.calls += 1
         pointer = json.loads(self.client.get("forecast:current"))
         names = [f"forecast:product:{i}:{pointer['as_of_date']}" for i in self.ids[:5]]
         values = [json.loads(value) for value in self.client.mget(names) if value is not None]
         after = self.current()
-        self.reads += 1
         if len({value["release"] for value in values}) > 1:
             self.wrong.append(f"a mixture: {[value['release'] for value in values]}")
         if not values and pointer["release"] == after:
@@ -103,7 +106,7 @@ class Watch:
 
     def note(self, release, mark, before, after) -> None:
         """Its content is always the same, and it was current between two looks."""
-        self.reads += 1
+        self.values += 1
         self.releases.add(release)
         if self.marks.setdefault(release, mark) != mark:
             self.wrong.append(f"{release} has two contents")

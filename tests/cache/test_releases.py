@@ -55,7 +55,7 @@ def test_readers_never_see_two_releases_though_exporters_are_killed(server, publ
             thread.join()
     assert [wrong for mine in watches for wrong in mine.wrong] == []
     seen = set.union(*(mine.releases for mine in watches))
-    print(f"{sum(mine.reads for mine in watches):,} values of {len(seen)} releases were read")
+    print(f"{sum(mine.values for mine in watches):,} values of {len(seen)} releases were read")
     assert len(seen) >= 6
 
 
