@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from toolkit.tracking.registry import ModelVersionRef
 from toolkit.tracking.runs import (
     BACKTEST_TAG,
+    BEING_LOGGED,
     COMPLETE_TAG,
     CONTENT_TAG,
     KEY_TAG,
@@ -156,7 +157,8 @@ def _evidence(
 
 def _is_complete(parent: Run) -> bool:
     tags = parent.data.tags
-    return CONTENT_TAG in tags and tags.get(COMPLETE_TAG) == "true"
+    logged = tags.get(CONTENT_TAG, BEING_LOGGED) != BEING_LOGGED
+    return logged and tags.get(COMPLETE_TAG) == "true"
 
 
 def _backtested(children: Iterable[Run]) -> tuple[Backtested, ...]:

@@ -27,6 +27,9 @@ CONTENT_TAG = "toolkit.content"
 COMPLETE_TAG = "complete"
 """Of a backtest's own run: "true" if all of its tasks had ended when it was logged."""
 
+BEING_LOGGED = "being logged again"
+"""In place of the digest, until all of what has changed is there."""
+
 PARENT_TAG = "mlflow.parentRunId"
 METRICS_PER_CALL = 1000
 PARAMS_PER_CALL = 100
@@ -197,7 +200,7 @@ class _Logger:
         run = self.run_of(content)
         if CONTENT_TAG in run.data.tags and not _complete(run, content.digest()):
             with self._store.alone():
-                self._store.client.delete_tag(run.info.run_id, CONTENT_TAG)
+                self._store.client.set_tag(run.info.run_id, CONTENT_TAG, BEING_LOGGED)
         return run
 
     def remove_duplicates(self) -> None:
