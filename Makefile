@@ -38,7 +38,7 @@ demo: setup
 # Outages are timed: the tests of the cache run by themselves, all others side by side.
 test: setup
 	$(BIN)/python -m pytest tests/cache
-	$(BIN)/python -m pytest --ignore=tests/cache --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest --ignore=tests/cache --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
 
 check: setup
 	$(BIN)/ruff check .
