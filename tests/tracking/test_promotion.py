@@ -165,13 +165,14 @@ from tests.tracking.processes import killed_writing
 
 def told(store):
     found = history(store)
-    print(json.dumps([aliases(store), found.entries[-1].event.to_version, found.problems]))
+    now = [aliases(store), found.entries[-1].event.to_version, found.problems]
+    print(json.dumps(now), flush=True)
 
 ended, tries = None, 2  # the second time what the first has left is sealed
 while ended != 0:
     ended = killed_writing(tries // 2, lambda store: promote(store, "2"))
     tries += 1
-    print(ended)
+    print(ended, flush=True)
     killed_writing(0, told)
 """
 
