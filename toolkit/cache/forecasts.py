@@ -62,8 +62,6 @@ REMEMBERED = 10_000
 REMEMBERED_BYTES = 32 * 2**20
 """So many forecasts, and bytes of them, a process remembers in case the database goes away."""
 
-type Fingerprint = ComputedWith
-
 
 class RedisLike(Protocol):
     """What the clients of redis-py and valkey-py offer, of any kind but the asynchronous."""
@@ -116,7 +114,7 @@ class ForecastKey:
 
     product_id: int
     as_of_date: date
-    computed_with: Fingerprint
+    computed_with: ComputedWith
 
     @property
     def name(self) -> str:

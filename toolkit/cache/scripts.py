@@ -76,7 +76,6 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lock'} end
 local from = current(KEYS[3])
 if from.release ~= ARGV[5] then return {'moved', tostring(from.release)} end
 local index = 'forecast:release:' .. from.release .. ':index'
-local missing = {'missing'}
 for i = 6, #ARGV do
   local id = ARGV[i]
   local value = redis.call('GET', 'forecast:product:' .. id .. ':' .. from.as_of_date)
@@ -87,18 +86,16 @@ for i = 6, #ARGV do
     local status = string.match(entry, '[^:]*$')
     redis.call('SET', ARGV[2] .. id, value, 'PX', ARGV[3])
     redis.call('HSET', KEYS[2], id, redis.sha1hex(value) .. ':' .. #value .. ':' .. status)
-  else
-    missing[#missing + 1] = id
   end
 end
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
-return missing
+return {'done'}
 """
 )
 """Stage the current release's values under another release's name.
 
 KEYS lock, index, pointer; ARGV token, prefix, ms, release, the current release, then ids. Returns
-a word, and after ``missing`` the ids of what is not there.
+a word; what is not there is left out.
 """
 
 VERIFY = Script("""
