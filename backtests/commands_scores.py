@@ -23,7 +23,6 @@ StoreUri = Annotated[
     ),
 ]
 
-COMPARISON, THRESHOLDS = "comparison.json", "thresholds.json"
 DEFAULT_RESAMPLES, DEFAULT_SEED = 1000, 20251111
 DEFAULT_COVERAGE = 0.8
 
@@ -48,7 +47,7 @@ def compare(
     """
     from backtests.comparison import compare as compare_versions
     from backtests.display_scores import show_comparison
-    from backtests.run_folder import RunFolder, write_json
+    from backtests.run_folder import COMPARISON, RunFolder, write_json
     from toolkit.display import print_json
 
     run = RunFolder(folder)
@@ -64,7 +63,7 @@ def compare(
 def keep_comparison(folder: Path) -> None:
     """Keep what ``toolkit compare`` says of a run in its folder; nothing of a single version."""
     from backtests.comparison import compare as compare_versions
-    from backtests.run_folder import RunFolder, write_json
+    from backtests.run_folder import COMPARISON, RunFolder, write_json
     from toolkit.errors import ArgumentError
 
     try:
@@ -102,7 +101,7 @@ def thresholds(
     """
     from backtests.display_scores import show_thresholds
     from backtests.frontier import grid_of
-    from backtests.run_folder import RunFolder, write_json
+    from backtests.run_folder import THRESHOLDS, RunFolder, write_json
     from backtests.thresholds import Rule, choose_for_all
     from toolkit.display import print_json
 

@@ -24,6 +24,7 @@ from backtests.run_folder import (
     RunFolder,
     only_one,
     start_run,
+    withdraw_summaries,
     write_table,
 )
 from backtests.summaries import summarize
@@ -94,6 +95,8 @@ def run_backtest(
         chosen = _models(experiment, models | frozen, database, run, jobs, bar)
         tasks = list(plan(experiment, survey, database, run, chosen))
         waiting = [task for task in tasks if not _is_done(run, task)]
+        if waiting:
+            withdraw_summaries(run)
         with bar("Predicting and scoring", len(tasks)) as advance:
             advance(len(tasks) - len(waiting))
 

@@ -6,6 +6,9 @@
 ``fits/MODEL/AS_OF-DIGEST.json``       which fit belongs to which settings and date
 ``tasks/AS_OF/LABEL/SHARD/``           ``task.json``, ``pairs.parquet``, ``product_weeks.parquet``
 ``scores.parquet``                     the scores, tidy
+``comparison.json``                    which version is better on what
+``thresholds.json``                    thresholds chosen and verified
+``report.html``                        all of it as one page
 =====================================  ==================================================
 
 A task's folder appears whole, by one rename; what a killed run leaves half done begins with a dot.
@@ -28,7 +31,10 @@ import pandas as pd
 from backtests.history import CLASS_TYPE
 from toolkit.errors import ArgumentError, ToolkitError
 
-META, TASK, SCORES = "run.json", "task.json", "scores.parquet"
+META, TASK = "run.json", "task.json"
+SCORES, COMPARISON = "scores.parquet", "comparison.json"
+THRESHOLDS, REPORT = "thresholds.json", "report.html"
+SUMMARIES = (SCORES, COMPARISON, THRESHOLDS, REPORT)
 PAIRS, PRODUCT_WEEKS = "pairs.parquet", "product_weeks.parquet"
 DONE, FAILED = "done", "failed"
 
@@ -134,6 +140,12 @@ def start_run(path: Path, meta: Json) -> RunFolder:
     if not (path / META).exists():
         write_json(path / META, meta)
     return RunFolder(path)
+
+
+def withdraw_summaries(run: RunFolder) -> None:
+    """Remove what was said of the tasks so far: there will be others."""
+    for name in SUMMARIES:
+        (run.path / name).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -122,9 +122,12 @@ def _tracked_run(
 
 
 def _is_complete(run: RunFolder, tasks: dict[tuple[str, date], list[Json]]) -> bool:
-    """Whether every task has ended, well or not: a run that was cut short may yet go on."""
+    """Whether every task has ended, well or not, and all are summarized: a run that was cut short
+    may yet go on.
+    """
     keys = ((label, day) for label in run.versions for day in run.dates)
-    return all(key in tasks and len(tasks[key]) == tasks[key][0]["shards"] for key in keys)
+    ended = all(key in tasks and len(tasks[key]) == tasks[key][0]["shards"] for key in keys)
+    return ended and (run.path / SCORES).exists()
 
 
 def _rows(cards: list[Json], table: str) -> float:

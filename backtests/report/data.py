@@ -21,12 +21,10 @@ from backtests.report.health import (
 )
 from backtests.report.names import Known, look_up
 from backtests.report.products import Chosen, choose, series, week_tables
-from backtests.run_folder import SCORES, Json, RunFolder
+from backtests.run_folder import COMPARISON, SCORES, THRESHOLDS, Json, RunFolder
 from backtests.summaries import reliability_tables, summarize
 from backtests.thresholds import ThresholdChoice
 from toolkit.errors import ArgumentError
-
-COMPARISON, THRESHOLDS = "comparison.json", "thresholds.json"
 
 
 @dataclass(frozen=True, slots=True)

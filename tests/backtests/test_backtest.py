@@ -1,6 +1,8 @@
 """Backtests from end to end: in real processes, killed, broken, and the same every time."""
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,10 +13,12 @@ import duckdb
 import pandas as pd
 import pytest
 
+from backtests.commands_scores import keep_comparison
 from backtests.experiment import read_experiment
 from backtests.harness import describe, run_backtest
 from backtests.provenance import Survey
 from backtests.run_folder import RunFolder, only_one
+from backtests.tracked import tracked_backtest
 from tests.backtests.conftest import EARLIER, experiment
 from tests.backtests.planted import Learnt
 from tests.conftest import AS_OF
@@ -152,6 +156,34 @@ def test_a_run_that_is_killed_goes_on_and_ends_the_same(order_file, tmp_path):
     assert not list(folder.rglob(".part-*"))
     untouched = backtest(asked, order_file, runs)
     assert untouched.kept == untouched.tasks
+
+
+def test_scores_of_fewer_tasks_do_not_outlive_a_kill(order_file, tmp_path):
+    """A run has all its tasks anew, and is killed before their scores take the place of the old."""
+    file, runs = tmp_path / "e.toml", tmp_path / "runs"
+    file.write_text(
+        f'name = "killed"\ndraws = 50\ndates.list = [{AS_OF}]\n[[versions]]\n'
+        'model = "pair_conjugate"\n[[versions]]\nmodel = "pair_conjugate"\nlabel = "twin"\n'
+    )
+    asked = read_experiment(file)
+    first = backtest(asked, order_file, runs).folder
+    keep_comparison(first)
+    whole = tables(first)
+    assert tracked_backtest(RunFolder(first)).tags["complete"] == "true"
+    shutil.rmtree(first / "tasks" / str(AS_OF) / "twin")
+
+    kill = "import os, signal\nfrom backtests import harness\nfrom toolkit.cli import main\n"
+    kill += "harness.summarize = lambda run: os.kill(os.getpid(), signal.SIGKILL)\nmain()"
+    command = [sys.executable, "-c", kill, "backtest", file, "--db", order_file, "--runs", runs]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    after = tracked_backtest(RunFolder(first))
+    assert after.tags["complete"] == "false"
+    assert {file.file.name for file in after.artifacts} == {"run.json"}
+    assert len(after.runs) == 2
+
+    assert backtest(asked, order_file, runs).kept == 2
+    assert tables(first) == whole
+    assert tracked_backtest(RunFolder(first)).tags["complete"] == "true"
 
 
 def test_only_one_process_works_in_a_folder(tmp_path):
