@@ -75,6 +75,17 @@ def test_the_saved_version_predicts(place, fitted):
     assert one == other
 
 
+def test_one_product_is_forecast_by_the_version_that_is_asked_for(place, fitted):
+    version = json.loads(fitted.stdout)["version"]
+    forecast = ("forecast", "1", "--db", "orders.duckdb", "--as-of", AS_OF, "--json")
+    done = run(*forecast, "--model", f"pooled_gamma@{version}", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "NOT CONVERGED" in done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["model_metadata"]["model_version"] == version
+    assert shown["summary"] != json.loads(run(*forecast, cwd=place).stdout)["summary"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -143,18 +143,27 @@ def forecast(
     weeks: Weeks = 12,
     min_orders: Annotated[int, typer.Option(help="List customers with as many orders.")] = 2,
     min_confidence: Annotated[float, typer.Option(help="… and as much confidence, 0 to 1.")] = 0.3,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model version: NAME or NAME@VERSION. Default the one without a fit."),
+    ] = None,
+    fits: Fits = DEFAULT_FITS,
     as_json: Json = False,
 ) -> None:
     """Forecast one product: who orders when, how much, and how sure that is."""
     from toolkit.display import forecast_json, show_forecast
     from toolkit.engine.run import ForecastEngine
+    from toolkit.fits import load_fit
     from toolkit.sources.codes import Codes
     from toolkit.sources.embedded import open_database
 
+    fitted = None if model is None else load_fit(model, fits)
+    if fitted is not None:
+        _warn_of_complaints(fitted)
     with open_database(db) as conn:
         codes = Codes.of(conn)
         number = codes.number("product", product_id)
-        engine = ForecastEngine(conn, weeks)
+        engine = ForecastEngine(conn, weeks, model=fitted)
         result = engine.generate_forecast(number, as_of, min_orders, min_confidence)
     if as_json:
         typer.echo(json.dumps(None if result is None else forecast_json(result, codes), indent=2))
