@@ -54,7 +54,7 @@ sbc: setup
 	$(BIN)/python -m tests.sbc $(if $(JOBS),--jobs $(JOBS))
 
 lab: setup
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # The one warning that is none of ours: PyTensor's about PyMC.
 docs: setup

@@ -14,11 +14,16 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 
 from backtests.tasks import Outcome, Scored, Task, record, work
+from toolkit.errors import ToolkitError
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Processes share the cores; and sums do not depend on how many there are."""
 
-DIED = "the worker process died, twice: out of memory, or it could not start"
+DIED = "the worker process died, twice: was it out of memory?"
+CANNOT_START = (
+    "no worker process can start; each reads the script that runs the backtest, so a script has "
+    'to call it below `if __name__ == "__main__":`'
+)
 
 
 def work_through(
@@ -27,7 +32,7 @@ def work_through(
     """Do all ``tasks``, ``jobs`` at a time, each in a fresh interpreter's process.
 
     What a dying process had in hand is tried again by itself, and recorded as failed if the
-    process dies again.
+    process dies again. Raises ``ToolkitError`` if none can start.
     """
     waiting = deque(tasks)
     while waiting:
@@ -45,6 +50,7 @@ def _until_one_dies(
     """Work until all is done, or a process dies: then what was in hand comes back."""
     in_hand: dict[Future[Outcome], Task] = {}
     with _processes(jobs) as pool:
+        _check_start(pool)
         try:
             while waiting or in_hand:
                 while waiting and len(in_hand) <= jobs:
@@ -57,6 +63,14 @@ def _until_one_dies(
         except BrokenProcessPool:
             return list(in_hand.values())
     return []
+
+
+def _check_start(pool: ProcessPoolExecutor) -> None:
+    """A process that cannot start must not pass for tasks that kill theirs, one by one."""
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenProcessPool:
+        raise ToolkitError(CANNOT_START) from None
 
 
 @contextmanager

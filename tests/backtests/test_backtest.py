@@ -186,6 +186,24 @@ def test_scores_of_fewer_tasks_do_not_outlive_a_kill(order_file, tmp_path):
     assert tracked_backtest(RunFolder(first)).tags["complete"] == "true"
 
 
+def test_a_script_without_a_guard_is_told_so_at_once(order_file, tmp_path):
+    (tmp_path / "e.toml").write_text(
+        f'name = "bare"\ndates.list = [{AS_OF}]\n[[versions]]\nmodel = "pair_conjugate"\n'
+    )
+    (tmp_path / "bare.py").write_text(
+        "import sys\nfrom pathlib import Path\n"
+        "from backtests.experiment import read_experiment\n"
+        "from backtests.harness import run_backtest\n"
+        'run_backtest(read_experiment(Path("e.toml")), Path(sys.argv[1]), runs=Path("runs"),'
+        ' fits=Path("fits"), jobs=2)\n'
+    )
+    command = [sys.executable, "bare.py", order_file]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.glob("runs/*/tasks/*/*/*/task.json"))
+
+
 def test_only_one_process_works_in_a_folder(tmp_path):
     holder = "from backtests.run_folder import only_one; import sys, pathlib\n"
     holder += "with only_one(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
