@@ -276,6 +276,9 @@ def test_redis_url_wrong(tmp_path):
     done = run("read", 1, "--redis", "localhost:6379", cwd=tmp_path)
     assert done.returncode == 2
     shows(done.stderr, "Redis URL wrong")
+    nowhere = run("read", 1, cwd=tmp_path, TOOLKIT_REDIS_URL="")
+    if nowhere.returncode == 1:  # unless a cache does run here, at the default's place
+        assert "--redis or TOOLKIT_REDIS_URL says where the cache is" in nowhere.stderr
     with pytest.raises(ValueError, match="a cache URL starts with redis://"):
         ForecastReader("localhost:6379")
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -186,12 +186,18 @@ def tour(
 @contextmanager
 def _cache_url(redis: str | None) -> Iterator[str]:
     """The server's URL; what is wrong with it is the caller's fault."""
-    from toolkit.errors import ArgumentError
+    from toolkit.errors import ArgumentError, CacheError
 
+    given = redis or os.environ.get(REDIS_VARIABLE)
     try:
-        yield redis or os.environ.get(REDIS_VARIABLE) or DEFAULT_REDIS
+        yield given or DEFAULT_REDIS
     except ValueError as exc:
         raise ArgumentError(str(exc)) from exc
+    except CacheError as exc:
+        if given:
+            raise
+        way_out = f"--redis or {REDIS_VARIABLE} says where the cache is, if not at {DEFAULT_REDIS}"
+        raise CacheError(f"{exc}; {way_out}") from exc
 
 
 @contextmanager
