@@ -1,5 +1,6 @@
 """A run folder as MLflow is to hold it, and the call that logs it."""
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -8,11 +9,13 @@ import pandas as pd
 
 from backtests.fitting import Bar
 from backtests.harness import no_bar
-from backtests.run_folder import FAILED, SCORES, TASK, Json, RunFolder
+from backtests.report.words import verdicts
+from backtests.run_folder import COMPARISON, FAILED, SCORES, TASK, Json, RunFolder
 from backtests.summaries import ALL
 from toolkit.errors import TrackingError
 from toolkit.tracking.runs import (
     COMPLETE_TAG,
+    DESCRIPTION_TAG,
     Artifact,
     LoggedBacktest,
     Scalar,
@@ -70,6 +73,7 @@ def tracked_backtest(run: RunFolder) -> TrackedBacktest:
         tags={
             "toolkit_version": meta["toolkit_version"],
             COMPLETE_TAG: "true" if _is_complete(run, tasks) else "false",
+            **_description(run),
         },
         artifacts=tuple(_files(run.path)),
         runs=tuple(
@@ -119,6 +123,16 @@ def _tracked_run(
         artifacts=tuple(files),
         error=str(failed[0]["error"]) if failed else None,
     )
+
+
+def _description(run: RunFolder) -> dict[str, str]:
+    """Which version wins on what, where MLflow shows a run's description."""
+    path = run.path / COMPARISON
+    if not path.exists():
+        return {}
+    leaders = json.loads(path.read_text(encoding="utf-8"))["leaders"]
+    said = verdicts(leaders, run.versions)
+    return {DESCRIPTION_TAG: "\n".join(f"- **{best}** {rest}" for best, rest in said)}
 
 
 def _is_complete(run: RunFolder, tasks: dict[tuple[str, date], list[Json]]) -> bool:

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import pandas as pd
 import pytest
 
 from tests.conftest import AS_OF
+from toolkit.engine.run import ForecastEngine
+from toolkit.sources.embedded import open_database, weekly_quantities
 from toolkit.sources.generator import write_folder
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
@@ -117,6 +121,31 @@ def test_predict_agrees_with_the_engine(tables, engine):
     assert week["expected_quantity"] == demand["expected_quantity"]
     assert week["quantity_q90"] == pytest.approx(demand["quantity_quantiles"]["q90"], rel=1e-6)
     assert (pairs["product_id"] == 1).sum() == forecast.summary["unique_customers"]
+
+
+def test_a_forecast_is_drawn_with_what_was_then_ordered(place, orders):
+    later = AS_OF + timedelta(weeks=4)  # eight weeks of twelve are over by the last order
+    asked = ("forecast", 1, "--db", "orders.duckdb", "--as-of", later, "--plot")
+    done = run(*asked, "weeks.png", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert (place / "weeks.png").read_bytes().startswith(b"\x89PNG")
+    wrong = run(*asked, "weeks.txt", cwd=place)
+    assert wrong.returncode == 2
+    assert "cannot draw to weeks.txt: Format 'txt' is not supported" in wrong.stderr
+
+    with open_database(place / "orders.duckdb") as conn:
+        forecast = ForecastEngine(conn).generate_forecast(1, later)
+        actual = weekly_quantities(conn, forecast)
+    lines = orders.order_lines[orders.order_lines["product_id"] == 1]
+    week = (lines["ordered_at"] - pd.Timestamp(later)) // pd.Timedelta(weeks=1)
+    over = (orders.order_lines["ordered_at"].max().date() - later).days + 1
+    expected = [lines["quantity"][week == w].sum() if w < over // 7 else nan for w in range(12)]
+    assert 0 < over // 7 < 12
+    assert actual == pytest.approx(expected, nan_ok=True)
+    drawn = {line.get_label() for line in forecast.plot(actual).axes[0].lines}
+    assert drawn == {"median", "ordered"}
+    unknown = forecast.plot([nan] * 12).axes[0].lines
+    assert {line.get_label() for line in unknown} == {"median"}
 
 
 BAD = [

@@ -53,8 +53,8 @@ def test_every_block_runs_in_order(clone, environment):
         ran.append(done.stdout)
     assert "× faster" in ran[0]
     assert "Imported into orders.duckdb" in ran[1]
-    assert "typical interval" in ran[2]
-    assert "Top customers" in ran[2]
+    assert "is in fits/pooled_gamma/" in ran[2]
+    assert "Top customers by volume" in ran[2]
     png = (clone / "demo" / "weekly_demand.png").read_bytes()
     assert png.startswith(b"\x89PNG")
     assert "is better" in ran[3]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from toolkit.sources.codes import Codes
     from toolkit.sources.sqlserver_import import ServerImportReport
     from toolkit.tables import Patterns
-    from toolkit.types import FailedPair
+    from toolkit.types import FailedPair, ProductForecast
 
 app = typer.Typer(
     help="Who orders which product next, when, how much, and how sure are we?",
@@ -148,6 +148,9 @@ def forecast(
         typer.Option(help="A model version: NAME or NAME@VERSION. Default the one without a fit."),
     ] = None,
     fits: Fits = DEFAULT_FITS,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the weeks, and what was then ordered, to this file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Forecast one product: who orders when, how much, and how sure that is."""
@@ -155,7 +158,7 @@ def forecast(
     from toolkit.engine.run import ForecastEngine
     from toolkit.fits import load_fit
     from toolkit.sources.codes import Codes
-    from toolkit.sources.embedded import open_database
+    from toolkit.sources.embedded import open_database, weekly_quantities
 
     fitted = None if model is None else load_fit(model, fits)
     if fitted is not None:
@@ -165,6 +168,8 @@ def forecast(
         number = codes.number("product", product_id)
         engine = ForecastEngine(conn, weeks, model=fitted)
         result = engine.generate_forecast(number, as_of, min_orders, min_confidence)
+        if plot is not None and result is not None:
+            _draw(result, weekly_quantities(conn, result), plot)
     if as_json:
         typer.echo(json.dumps(None if result is None else forecast_json(result, codes), indent=2))
     elif result is not None:
@@ -264,6 +269,13 @@ def demo(
     from toolkit.demo import run_demo
 
     run_demo(out)
+
+
+def _draw(result: "ProductForecast", actual: list[float], file: Path) -> None:
+    try:
+        result.plot(actual).savefig(file, dpi=150)
+    except (OSError, ValueError) as exc:  # no such folder; no such format
+        raise ArgumentError(f"cannot draw to {file}: {exc}") from exc
 
 
 def _say_why(db: Path, product_id: str, number: int, as_of: str | None) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -16,7 +16,7 @@ from toolkit.display import console, print_plain, show_forecast, show_import
 from toolkit.engine.run import ForecastEngine
 from toolkit.errors import ToolkitError
 from toolkit.plots import plot_weekly_demand
-from toolkit.sources.embedded import open_database
+from toolkit.sources.embedded import open_database, weekly_quantities
 from toolkit.sources.importer import import_folder
 from toolkit.types import ProductForecast
 
@@ -128,22 +128,6 @@ def _forecast_all(engine: ForecastEngine, products: Sequence[int]) -> dict[int, 
         found |= {i: forecast for i, forecast in batch.items() if forecast is not None}
     print_plain(f"{len(found)} products forecast in {time.perf_counter() - started:.1f} s.")
     return found
-
-
-def weekly_quantities(conn: duckdb.DuckDBPyConnection, forecast: ProductForecast) -> list[float]:
-    """What was really ordered in each week of a forecast."""
-    start = date.fromisoformat(forecast.summary["forecast_start_date"])
-    rows = conn.execute(
-        "SELECT date_diff('day', $start, CAST(Created AS DATE)) // 7, sum(Qty) FROM dbo.OrderItem"
-        " WHERE ProductID = $product_id AND Created >= $start AND Created < $stop GROUP BY 1",
-        {
-            "product_id": forecast.product_id,
-            "start": start,
-            "stop": start + timedelta(weeks=forecast.forecast_period_weeks),
-        },
-    ).fetchall()
-    ordered = dict(rows)
-    return [float(ordered.get(week, 0.0)) for week in range(forecast.forecast_period_weeks)]
 
 
 def time_cached_call(conn: duckdb.DuckDBPyConnection, product_id: int) -> Timing:

@@ -1,6 +1,7 @@
 """Figures of forecasts and patterns, returned for the caller to show or save."""
 
 import io
+import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -33,7 +34,8 @@ class Drawing(Figure):
 def plot_weekly_demand(forecast: ProductForecast, actual: Sequence[float] | None = None) -> Drawing:
     """Weekly quantity quantiles of all demand, and what was really ordered, [weeks].
 
-    Raises ``ArgumentError`` if the forecast has no quantiles, or ``actual`` is not as long.
+    NaN stands for a week of which that is not known yet. Raises ``ArgumentError`` if the forecast
+    has no quantiles, or ``actual`` is not as long.
     """
     quantiles = [week["demand"]["quantity_quantiles"] for week in forecast.weekly_forecasts]
     bands = [q for q in quantiles if q is not None]
@@ -97,7 +99,7 @@ def _draw_weeks(
         label = f"{100 * (high - low):.0f} % interval"
         axes.fill_between(x, below, above, color=BAND, alpha=alpha, lw=0, label=label)
     axes.plot(x, [band["q50"] for band in bands], color=BAND, lw=2, label="median")
-    if actual is not None:
+    if actual is not None and not all(map(math.isnan, actual)):
         axes.plot(x, list(actual), "o", color=ACTUAL, label="ordered")
 
 

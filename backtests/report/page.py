@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from backtests.report.products import FAN, WHY
 from backtests.report.words import spans, verdicts
 from backtests.run_folder import REPORT, RunFolder
 from backtests.scored import NEXT_ORDER, PRODUCT_WEEK
+from backtests.summaries import ALL
 from toolkit.errors import ToolkitError
 from toolkit.tables import QUANTILES
 
@@ -158,14 +160,19 @@ def pair_rows(data: ReportData) -> list[list[object]]:
 
 
 def shown_versions(data: ReportData) -> tuple[str, ...]:
-    """The versions that are drawn at first: the best few on the first score that there is."""
-    for level, name in HEADLINE:
-        whole = data.scores["as_of_date"].isna() & (data.scores["slice"] == "all")
-        rows = data.scores[whole & (data.scores["level"] == level) & (data.scores["score"] == name)]
-        if len(data.versions) > SHOWN_VERSIONS and len(rows):
-            best = set(rows.sort_values("value", kind="stable")["version"][:SHOWN_VERSIONS])
-            return tuple(version for version in data.versions if version in best)
-    return data.versions[:SHOWN_VERSIONS]
+    """The versions that are drawn at first: the best on each headline score, then the next best."""
+    if len(data.versions) <= SHOWN_VERSIONS:
+        return data.versions
+    scores = data.scores
+    whole = scores[scores["as_of_date"].isna() & (scores["slice"] == ALL)]
+    ranked = [
+        rows.sort_values("value", kind="stable")["version"]
+        for level, name in HEADLINE
+        if len(rows := whole[(whole["level"] == level) & (whole["score"] == name)])
+    ]
+    tiers = chain.from_iterable(zip_longest(*ranked))
+    best = list(dict.fromkeys([v for v in tiers if v] or data.versions))[:SHOWN_VERSIONS]
+    return tuple(version for version in data.versions if version in best)
 
 
 @cache

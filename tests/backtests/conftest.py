@@ -49,12 +49,16 @@ def experiment(*models, dates=(AS_OF,), **settings) -> Experiment:
     return parse_experiment(content | settings, "small")
 
 
+def of_the_run() -> Experiment:
+    """Two versions, which differ in their seeds, at two dates."""
+    other = {"model": "pair_conjugate", "label": "other", "seed": 5}
+    return experiment("pair_conjugate", other, dates=(EARLIER, AS_OF))
+
+
 @pytest.fixture(scope="session")
 def run(order_file, tmp_path_factory) -> RunFolder:
-    """Two versions, which differ in their seeds, at two dates."""
+    """What came of ``of_the_run``."""
     runs = tmp_path_factory.mktemp("runs")
-    other = {"model": "pair_conjugate", "label": "other", "seed": 5}
-    asked = experiment("pair_conjugate", other, dates=(EARLIER, AS_OF))
-    report = run_backtest(asked, order_file, runs=runs, fits=runs / "no fits", jobs=2)
+    report = run_backtest(of_the_run(), order_file, runs=runs, fits=runs / "no fits", jobs=2)
     assert not report.failed
     return RunFolder(report.folder)

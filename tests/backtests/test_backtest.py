@@ -17,9 +17,9 @@ from backtests.commands_scores import keep_comparison
 from backtests.experiment import read_experiment
 from backtests.harness import describe, run_backtest
 from backtests.provenance import Survey
-from backtests.run_folder import RunFolder, only_one
+from backtests.run_folder import SCORES, RunFolder, only_one
 from backtests.tracked import tracked_backtest
-from tests.backtests.conftest import EARLIER, experiment
+from tests.backtests.conftest import EARLIER, experiment, of_the_run
 from tests.backtests.planted import Learnt
 from tests.conftest import AS_OF
 from toolkit.errors import ArgumentError, ModelError, ToolkitError
@@ -158,32 +158,39 @@ def test_a_run_that_is_killed_goes_on_and_ends_the_same(order_file, tmp_path):
     assert untouched.kept == untouched.tasks
 
 
-def test_scores_of_fewer_tasks_do_not_outlive_a_kill(order_file, tmp_path):
+KILLED_BEFORE_ITS_SCORES = """
+import os, signal, sys
+from pathlib import Path
+from backtests import harness
+from tests.backtests.conftest import of_the_run
+harness.summarize = lambda run: os.kill(os.getpid(), signal.SIGKILL)
+file, runs = map(Path, sys.argv[1:])
+harness.run_backtest(of_the_run(), file, runs=runs, fits=runs / "no fits", jobs=1)
+"""
+
+
+def test_scores_of_fewer_tasks_do_not_outlive_a_kill(run, order_file, tmp_path):
     """A run has all its tasks anew, and is killed before their scores take the place of the old."""
-    file, runs = tmp_path / "e.toml", tmp_path / "runs"
-    file.write_text(
-        f'name = "killed"\ndraws = 50\ndates.list = [{AS_OF}]\n[[versions]]\n'
-        'model = "pair_conjugate"\n[[versions]]\nmodel = "pair_conjugate"\nlabel = "twin"\n'
-    )
-    asked = read_experiment(file)
-    first = backtest(asked, order_file, runs).folder
-    keep_comparison(first)
-    whole = tables(first)
-    assert tracked_backtest(RunFolder(first)).tags["complete"] == "true"
-    shutil.rmtree(first / "tasks" / str(AS_OF) / "twin")
+    folder = tmp_path / run.path.name
+    shutil.copytree(run.path, folder)
+    keep_comparison(folder)
+    tags = tracked_backtest(RunFolder(folder)).tags
+    assert tags["complete"] == "true"
+    assert "- **pair_conjugate** is ahead on " in tags["mlflow.note.content"]
+    shutil.rmtree(folder / "tasks" / str(AS_OF) / "other" / "0000")
 
-    kill = "import os, signal\nfrom backtests import harness\nfrom toolkit.cli import main\n"
-    kill += "harness.summarize = lambda run: os.kill(os.getpid(), signal.SIGKILL)\nmain()"
-    command = [sys.executable, "-c", kill, "backtest", file, "--db", order_file, "--runs", runs]
+    command = [sys.executable, "-c", KILLED_BEFORE_ITS_SCORES, order_file, tmp_path]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    after = tracked_backtest(RunFolder(first))
-    assert after.tags["complete"] == "false"
-    assert {file.file.name for file in after.artifacts} == {"run.json"}
-    assert len(after.runs) == 2
+    assert tables(folder) == tables(run.path)
+    killed = tracked_backtest(RunFolder(folder))
+    assert killed.tags["complete"] == "false"
+    assert "mlflow.note.content" not in killed.tags
+    assert {file.file.name for file in killed.artifacts} == {"run.json"}
 
-    assert backtest(asked, order_file, runs).kept == 2
-    assert tables(first) == whole
-    assert tracked_backtest(RunFolder(first)).tags["complete"] == "true"
+    report = backtest(of_the_run(), order_file, tmp_path)
+    assert report.kept == report.tasks
+    assert tracked_backtest(RunFolder(folder)).tags["complete"] == "true"
+    assert (folder / SCORES).read_bytes() == (run.path / SCORES).read_bytes()
 
 
 def test_a_script_without_a_guard_is_told_so_at_once(order_file, tmp_path):

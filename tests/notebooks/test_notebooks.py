@@ -57,6 +57,9 @@ def test_it_asks_shows_and_checks(path):
     cells = read(path).cells
     assert cells[0].cell_type == "markdown"
     assert cells[0].source.startswith("# ")
+    told = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    titles = [line for text in told for line in text.splitlines() if line.startswith("# ")]
+    assert titles == [cells[0].source.splitlines()[0]]
     last_code = [cell.source for cell in cells if cell.cell_type == "code"][-1]
     assert "assert " in last_code
     figures = [out for out in outputs(read(path)) if "image/png" in out.get("data", {})]

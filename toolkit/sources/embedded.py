@@ -1,11 +1,16 @@
 """The embedded database: one DuckDB file with the tables that production has in SQL Server."""
 
-from datetime import date
+import math
+from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from toolkit.errors import SourceError
+
+if TYPE_CHECKING:
+    from toolkit.types import ProductForecast
 
 TABLES = {
     "Client": {"ID": "BIGINT", "Name": "VARCHAR"},
@@ -108,6 +113,28 @@ def order_span(conn: duckdb.DuckDBPyConnection, product_id: int) -> tuple[date, 
         [product_id],
     ).fetchall()[0]
     return None if first is None else (first, last, repeats)
+
+
+def weekly_quantities(conn: duckdb.DuckDBPyConnection, forecast: "ProductForecast") -> list[float]:
+    """Units that were really ordered, [weeks]; NaN in a week that was not over by the last order.
+
+    To be drawn beside a forecast, never to make one.
+    """
+    start = date.fromisoformat(forecast.summary["forecast_start_date"])
+    weeks = range(forecast.forecast_period_weeks)
+    rows = conn.execute(
+        "SELECT date_diff('day', $start, CAST(Created AS DATE)) // 7, sum(Qty) FROM dbo.OrderItem"
+        " WHERE ProductID = $product_id AND Created >= $start AND Created < $stop GROUP BY 1",
+        {
+            "product_id": forecast.product_id,
+            "start": start,
+            "stop": start + timedelta(weeks=len(weeks)),
+        },
+    ).fetchall()
+    ((last,),) = conn.execute("SELECT CAST(max(Created) AS DATE) FROM dbo.OrderItem").fetchall()
+    over = 0 if last is None else ((last - start).days + 1) // 7
+    ordered = dict(rows)
+    return [float(ordered.get(week, 0.0)) if week < over else math.nan for week in weeks]
 
 
 def missing_columns(conn: duckdb.DuckDBPyConnection) -> list[str]:

@@ -25,6 +25,7 @@ KEY_TAG = "toolkit.key"
 BACKTEST_TAG = "toolkit.backtest"
 CONTENT_TAG = "toolkit.content"
 COMPLETE_TAG = "complete"
+DESCRIPTION_TAG = "mlflow.note.content"
 """Of a backtest's own run: "true" if all of its tasks had ended when it was logged."""
 
 BEING_LOGGED = "being logged again"
@@ -164,7 +165,7 @@ class _Logger:
         """The run of a version and date."""
         when = run.as_of_date.isoformat()
         own = {"version": run.label, "as_of_date": when}
-        note = {} if run.error is None else {"error": run.error, "mlflow.note.content": run.error}
+        note = {} if run.error is None else {"error": run.error, DESCRIPTION_TAG: run.error}
         return _Content(
             key=f"{self._backtest.key}-{_digest([when, run.label])[:16]}",
             name=f"{run.label} {when}",

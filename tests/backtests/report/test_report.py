@@ -75,6 +75,23 @@ def test_the_headline_has_the_scores_of_the_summary(data):
     assert sum(cell.mark in {"best", "level"} for cell in cells.values()) >= 1
 
 
+def test_the_best_on_each_score_are_drawn_first(data):
+    versions = tuple("abcdefghij")
+    values = {("product_week", "weighted_quantile_loss"): "jihgfedcba", ("pair", "log_loss"): "cab"}
+    rows = [
+        {"level": level, "score": score, "version": version, "value": float(place),
+         "as_of_date": pd.NaT, "slice": "all"}
+        for (level, score), order in values.items()
+        for place, version in enumerate(order)
+    ]  # fmt: skip
+    many = replace(data, versions=versions, scores=pd.DataFrame(rows))
+    assert page.shown_versions(many) == tuple("abcfghij")  # j c, i a, h b, g, f
+    none = replace(many, scores=many.scores[:0])
+    assert page.shown_versions(none) == versions[:8]
+    few = replace(many, versions=versions[:8])
+    assert page.shown_versions(few) == few.versions
+
+
 def test_the_fit_of_a_version_is_told_with_its_dates(data):
     (fit,) = data.fits
     assert (fit.version, fit.fit, fit.pairs, fit.dates) == (HOSTILE, FIT, 321, data.dates)
