@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from backtests.commands_scores import StoreUri, compare, keep_comparison, thresholds
+from backtests.commands_scores import compare, keep_comparison, thresholds
 from backtests.report.command import report
+from toolkit.options import DEFAULT_FITS, Json, Run, StoreUri
 
 Experiment = Annotated[Path, typer.Argument(help="What to do: a TOML file, as in experiments/.")]
 Database = Annotated[
@@ -16,11 +17,9 @@ Database = Annotated[
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
 Fits = Annotated[Path, typer.Option("--fits", help="Folder of fits for frozen versions.")]
 Jobs = Annotated[int, typer.Option("--jobs", help="Processes; they change no result.")]
-Run = Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")]
 Log = Annotated[bool, typer.Option(help="Log the run to MLflow.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
-DEFAULT_RUNS, DEFAULT_FITS = Path("runs"), Path("fits")
+DEFAULT_RUNS = Path("runs")
 DEFAULT_JOBS = os.cpu_count() or 1
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.options import Json, Run, StoreUri
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -14,14 +16,6 @@ if TYPE_CHECKING:
     from toolkit.tracking.registry import ModelVersionRef
     from toolkit.tracking.store import Store
 
-Run = Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-StoreUri = Annotated[
-    str | None,
-    typer.Option(
-        "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
-    ),
-]
 
 DEFAULT_RESAMPLES, DEFAULT_SEED = 1000, 20251111
 DEFAULT_COVERAGE = 0.8

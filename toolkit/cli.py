@@ -24,6 +24,20 @@ from toolkit.errors import (
     ToolkitError,
     TrackingError,
 )
+from toolkit.options import (
+    DEFAULT_FITS,
+    AsOf,
+    Config,
+    Database,
+    Draws,
+    Fits,
+    Json,
+    MaybeDatabase,
+    Mssql,
+    Product,
+    Seed,
+    Weeks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,23 +57,6 @@ app = typer.Typer(
 
 COMMANDS_GROUP = "toolkit.commands"
 """Entry points in it are called with ``app``, to add commands to it."""
-
-Database = Annotated[Path, typer.Option("--db", help="The embedded database file.")]
-Mssql = Annotated[bool, typer.Option("--mssql", help="The SQL Server that --config describes.")]
-Config = Annotated[
-    Path | None,
-    typer.Option(help="TOML about the SQL Server; TOOLKIT_MSSQL_… variables prevail."),
-]
-AsOf = Annotated[
-    str | None,
-    typer.Option("--as-of", help="YYYY-MM-DD; known is what came before. Default today."),
-]
-DEFAULT_FITS = Path("fits")
-Fits = Annotated[Path, typer.Option("--fits", help="Folder of the fitted versions.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]
-Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
-Seed = Annotated[int, typer.Option(help="Equal seeds give equal forecasts.")]
 
 
 def main() -> None:
@@ -114,7 +111,7 @@ def import_(
 
 @app.command()
 def check(
-    db: Annotated[Path | None, typer.Option("--db", help="The embedded database file.")] = None,
+    db: MaybeDatabase = None,
     mssql: Mssql = False,
     config: Config = None,
     as_json: Json = False,
@@ -137,7 +134,7 @@ def check(
 
 @app.command()
 def forecast(
-    product_id: Annotated[str, typer.Argument(help="The product to forecast: its id or code.")],
+    product_id: Product,
     db: Database,
     as_of: AsOf = None,
     weeks: Weeks = 12,

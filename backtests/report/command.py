@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from toolkit.options import Json, Run
+
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")],
+    folder: Run,
     db: Annotated[
         Path | None,
         typer.Option("--db", help="Where the products' names are, in place of the run's database."),
@@ -15,7 +17,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", help="The page. Default report.html in the folder.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write a backtest as one page that opens offline: who wins on what, how sure, and where."""
     from rich.console import Console

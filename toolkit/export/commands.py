@@ -8,6 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.options import (
+    AsOf,
+    Config,
+    Database,
+    Draws,
+    Json,
+    MaybeDatabase,
+    Mssql,
+    Product,
+    Run,
+    Seed,
+    StoreUri,
+    Weeks,
+)
+
 if TYPE_CHECKING:
     from toolkit.engine.run import ForecastEngine
     from toolkit.export.job import Progress
@@ -20,16 +35,6 @@ REDIS_VARIABLE = "TOOLKIT_REDIS_URL"
 DEFAULT_REDIS = "redis://localhost:6379/0"
 READ_PATIENCE_S = 2.0
 
-Database = Annotated[Path | None, typer.Option("--db", help="The embedded database file.")]
-Mssql = Annotated[bool, typer.Option("--mssql", help="The SQL Server that --config describes.")]
-Config = Annotated[
-    Path | None,
-    typer.Option(help="TOML about the SQL Server; TOOLKIT_MSSQL_… variables prevail."),
-]
-AsOf = Annotated[
-    str | None,
-    typer.Option("--as-of", help="YYYY-MM-DD; known is what came before. Default today."),
-]
 Redis = Annotated[
     str | None,
     typer.Option("--redis", help=f"Where to. Default {REDIS_VARIABLE}, else {DEFAULT_REDIS}."),
@@ -46,23 +51,13 @@ Since = Annotated[
         help="YYYY-MM-DD, or last: compute what was ordered since, or since the current release."
     ),
 ]
-Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]
-Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
-Seed = Annotated[int, typer.Option(help="Equal seeds give equal forecasts.")]
 Ttl = Annotated[int, typer.Option(help="Seconds that the forecasts stay.")]
 AllowErrors = Annotated[
     float, typer.Option(help="Publish though such a share of the products failed, 0 to 1.")
 ]
 Keep = Annotated[int, typer.Option(help="So many earlier releases stay for a rollback.")]
 Shrink = Annotated[bool, typer.Option("--shrink", help="Serve fewer products than now.")]
-StoreUri = Annotated[
-    str | None,
-    typer.Option(
-        "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
-    ),
-]
 Log = Annotated[bool, typer.Option(help="Log the export to MLflow.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -73,7 +68,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    db: Database = None,
+    db: MaybeDatabase = None,
     mssql: Mssql = False,
     config: Config = None,
     as_of: AsOf = None,
@@ -135,7 +130,7 @@ def export(
 
 
 def read(
-    product_id: Annotated[str, typer.Argument(help="The product: its id or code.")],
+    product_id: Product,
     redis: Redis = None,
     brief: Annotated[bool, typer.Option("--brief", help="The totals only.")] = False,
     as_json: Json = False,
@@ -170,8 +165,8 @@ def read(
 
 
 def tour(
-    run: Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")],
-    db: Annotated[Path, typer.Option("--db", help="The embedded database file.")],
+    run: Run,
+    db: Database,
     better: Annotated[str, typer.Option(help="The version to promote.")],
     worse: Annotated[str, typer.Option(help="Another one, which the gate should refuse.")],
     product: Annotated[str, typer.Option(help="The product to read: its id or code.")],

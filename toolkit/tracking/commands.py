@@ -5,26 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.options import DEFAULT_FITS, Fits, Json, StoreUri
+
 if TYPE_CHECKING:
     from toolkit.fingerprint import Fingerprint
     from toolkit.model import FittedModel
     from toolkit.tracking.registry import ModelVersionRef
 
 Model = Annotated[str, typer.Argument(help="A fitted version: NAME or NAME@VERSION.")]
-Fits = Annotated[Path, typer.Option("--fits", help="Folder of the fitted versions.")]
 Database = Annotated[
     Path | None, typer.Option("--db", help="What it was fitted to, to keep its fingerprint.")
 ]
 Alias = Annotated[str | None, typer.Option(help="An alias that is to name it: challenger, say.")]
-StoreUri = Annotated[
-    str | None,
-    typer.Option(
-        "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-
-DEFAULT_FITS = Path("fits")
 
 
 def register(app: typer.Typer) -> None:

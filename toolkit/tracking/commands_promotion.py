@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.options import Json, StoreUri
+
 if TYPE_CHECKING:
     from toolkit.cache.releases import Release, Releases
     from toolkit.tracking.promotion import Promotion
@@ -26,13 +28,6 @@ To = Annotated[
 Redis = Annotated[
     str | None, typer.Option("--redis", help="Make its kept release current there, too.")
 ]
-StoreUri = Annotated[
-    str | None,
-    typer.Option(
-        "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 def register(app: typer.Typer) -> None:

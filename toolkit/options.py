@@ -1,0 +1,33 @@
+"""The options that several commands take, so that each is called and explained in one way."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Database = Annotated[Path, typer.Option("--db", help="The embedded database file.")]
+MaybeDatabase = Annotated[Path | None, typer.Option("--db", help="The embedded database file.")]
+Mssql = Annotated[bool, typer.Option("--mssql", help="The SQL Server that --config describes.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(help="TOML about the SQL Server; TOOLKIT_MSSQL_… variables prevail."),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="YYYY-MM-DD; known is what came before. Default today."),
+]
+Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]
+Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
+Seed = Annotated[int, typer.Option(help="Equal seeds give equal forecasts.")]
+Fits = Annotated[Path, typer.Option("--fits", help="Folder of the fitted versions.")]
+Product = Annotated[str, typer.Argument(help="The product: its id or code.")]
+Run = Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")]
+StoreUri = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+DEFAULT_FITS = Path("fits")
