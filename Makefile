@@ -25,7 +25,9 @@ setup: $(READY)
 $(READY): requirements.lock pyproject.toml
 	@python=$$(sh .ci/find-python) || exit 1; \
 	 test -x $(BIN)/python || "$$python" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
+	  -r requirements.lock
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib 2>/dev/null || true # pip has one core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
