@@ -159,7 +159,7 @@ def _nearest(word: object, known: Sequence[str]) -> str:
 
 def _is_whole(value: object, low: int, high: int | None) -> bool:
     whole = isinstance(value, int) and not isinstance(value, bool)
-    return whole and value >= low and (high is None or value <= high)  # type: ignore[operator]
+    return whole and value >= low and (high is None or value <= high)  # type: ignore[operator]  # a number
 
 
 def _is_share(value: object) -> bool:

@@ -53,7 +53,7 @@ class Table:
 def number(value: object, digits: int = 0, mark: str = "") -> Cell:
     """A cell with a number, or a dash where there is none."""
     known = isinstance(value, int | float) and math.isfinite(value)
-    return Cell(f"{value:,.{digits}f}", float(value), mark=mark) if known else Cell("–")  # type: ignore[arg-type]
+    return Cell(f"{value:,.{digits}f}", float(value), mark=mark) if known else Cell("–")  # type: ignore[arg-type]  # known: not None
 
 
 def scored_column(score: Measure) -> Column:

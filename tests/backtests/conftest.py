@@ -16,6 +16,7 @@ from toolkit.model import find_model
 from toolkit.sources.generator import load
 
 EARLIER = AS_OF - timedelta(weeks=4)
+TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +56,22 @@ def of_the_run() -> Experiment:
     return experiment("pair_conjugate", other, dates=(EARLIER, AS_OF))
 
 
+def backtest(asked, order_file, runs, jobs=1):
+    return run_backtest(asked, order_file, runs=runs, fits=runs / "no fits", jobs=jobs)
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    """Every table of a run, byte for byte."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.glob("tasks/*/*/*/*.parquet"))
+    }
+
+
 @pytest.fixture(scope="session")
 def run(order_file, tmp_path_factory) -> RunFolder:
     """What came of ``of_the_run``."""
     runs = tmp_path_factory.mktemp("runs")
-    report = run_backtest(of_the_run(), order_file, runs=runs, fits=runs / "no fits", jobs=2)
+    report = backtest(of_the_run(), order_file, runs, jobs=2)
     assert not report.failed
     return RunFolder(report.folder)

@@ -60,7 +60,7 @@ class SeriesMethod:
         products = quantities_only(past.product_id, quantity, point)
         return Predictions(patterns, weeks, no_pairs(len(patterns), weeks), products)
 
-    def _forecast(self, model: Any, series: Floats, weeks: int) -> Floats:  # noqa: ANN401
+    def _forecast(self, model: Any, series: Floats, weeks: int) -> Floats:  # noqa: ANN401 the library's
         """Quantiles [weeks, QUANTILES] of one series, none below 0; the median is the point."""
         quantiles = np.empty(0)
         if np.count_nonzero(series) >= self.min_weeks:
@@ -68,7 +68,7 @@ class SeriesMethod:
         known = len(quantiles) and np.isfinite(quantiles).all()
         return np.maximum(quantiles if known else own_mean(series, weeks), 0.0)
 
-    def _quantiles(self, model: Any, series: Floats, weeks: int) -> Floats:  # noqa: ANN401
+    def _quantiles(self, model: Any, series: Floats, weeks: int) -> Floats:  # noqa: ANN401 the library's
         """What the library says, or nothing where it does not take the series."""
         level = {"level": sorted(PERCENT)} if self.intervals else {}
         with warnings.catch_warnings():

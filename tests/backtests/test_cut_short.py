@@ -1,0 +1,118 @@
+"""Backtests that are cut short, by a kill or a fault of their caller, go on and end the same."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from backtests.commands_scores import keep_comparison
+from backtests.experiment import read_experiment
+from backtests.run_folder import SCORES, RunFolder, only_one
+from backtests.tracked import tracked_backtest
+from tests.backtests.conftest import EARLIER, TOOLKIT, backtest, of_the_run, tables
+from tests.conftest import AS_OF
+from toolkit.errors import ToolkitError
+
+
+def test_a_run_that_is_killed_goes_on_and_ends_the_same(order_file, tmp_path):
+    """SIGKILL, to the parent alone: its workers end by themselves and leave nothing half done."""
+    file, runs = tmp_path / "e.toml", tmp_path / "runs"
+    file.write_text(
+        f'name = "killed"\ndraws = 50\npairs_per_shard = 15\ndates.list = [{EARLIER}, {AS_OF}]\n'
+        '[[versions]]\nmodel = "pair_conjugate"\n'
+    )
+    command = [TOOLKIT, "backtest", file, "--db", order_file, "--jobs", "2", "--runs", runs]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while not list(runs.glob("*/tasks/*/*/*/task.json")):
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+    (folder,) = runs.iterdir()
+    time.sleep(0.3)  # what a worker was at when its parent died does not appear any more
+    finished = len(list(folder.glob("tasks/*/*/*/task.json")))
+    half = folder / "tasks" / str(AS_OF) / "pair_conjugate" / ".part-left"
+    half.mkdir(parents=True)
+    (half / "task.json").write_text("{")
+
+    asked = read_experiment(file)
+    again = backtest(asked, order_file, runs, jobs=2)
+    once = backtest(asked, order_file, tmp_path / "through", jobs=2)
+    assert 0 < finished == again.kept < again.tasks == once.tasks
+    assert once.kept == 0
+    assert again.folder == folder
+    assert tables(folder) == tables(once.folder)
+    assert not list(folder.rglob(".part-*"))
+    untouched = backtest(asked, order_file, runs)
+    assert untouched.kept == untouched.tasks
+
+
+KILLED_BEFORE_ITS_SCORES = """
+import os, signal, sys
+from pathlib import Path
+from backtests import harness
+from tests.backtests.conftest import of_the_run
+harness.summarize = lambda run: os.kill(os.getpid(), signal.SIGKILL)
+file, runs = map(Path, sys.argv[1:])
+harness.run_backtest(of_the_run(), file, runs=runs, fits=runs / "no fits", jobs=1)
+"""
+
+
+def test_scores_of_fewer_tasks_do_not_outlive_a_kill(run, order_file, tmp_path):
+    """A run has all its tasks anew, and is killed before their scores take the place of the old."""
+    folder = tmp_path / run.path.name
+    shutil.copytree(run.path, folder)
+    keep_comparison(folder)
+    tags = tracked_backtest(RunFolder(folder)).tags
+    assert tags["complete"] == "true"
+    assert "- **pair_conjugate** is ahead on " in tags["mlflow.note.content"]
+    shutil.rmtree(folder / "tasks" / str(AS_OF) / "other" / "0000")
+
+    command = [sys.executable, "-c", KILLED_BEFORE_ITS_SCORES, order_file, tmp_path]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert tables(folder) == tables(run.path)
+    killed = tracked_backtest(RunFolder(folder))
+    assert killed.tags["complete"] == "false"
+    assert "mlflow.note.content" not in killed.tags
+    assert {file.file.name for file in killed.artifacts} == {"run.json"}
+
+    report = backtest(of_the_run(), order_file, tmp_path)
+    assert report.kept == report.tasks
+    assert tracked_backtest(RunFolder(folder)).tags["complete"] == "true"
+    assert (folder / SCORES).read_bytes() == (run.path / SCORES).read_bytes()
+
+
+def test_a_script_without_a_guard_is_told_so_at_once(order_file, tmp_path):
+    (tmp_path / "e.toml").write_text(
+        f'name = "bare"\ndates.list = [{AS_OF}]\n[[versions]]\nmodel = "pair_conjugate"\n'
+    )
+    (tmp_path / "bare.py").write_text(
+        "import sys\nfrom pathlib import Path\n"
+        "from backtests.experiment import read_experiment\n"
+        "from backtests.harness import run_backtest\n"
+        'run_backtest(read_experiment(Path("e.toml")), Path(sys.argv[1]), runs=Path("runs"),'
+        ' fits=Path("fits"), jobs=2)\n'
+    )
+    command = [sys.executable, "bare.py", order_file]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.glob("runs/*/tasks/*/*/*/task.json"))
+
+
+def test_only_one_process_works_in_a_folder(tmp_path):
+    holder = "from backtests.run_folder import only_one; import sys, pathlib\n"
+    holder += "with only_one(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
+    command = [sys.executable, "-c", holder, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(ToolkitError, match="another backtest is at work"),
+            only_one(tmp_path / "run"),
+        ):
+            pass
+        other.kill()
+    with only_one(tmp_path / "run"):
+        pass
