@@ -14,16 +14,6 @@ from toolkit.sources.base import OrderSource
 from toolkit.tables import DAYS_PER_WEEK, Floats, Ints, OrderEvents, Patterns
 
 
-def observed_weeks(as_of_date: date, last_date: date, weeks: int) -> int:
-    """Whole weeks from ``as_of_date`` on, ``weeks`` at most, that ended by ``last_date``.
-
-    >>> observed_weeks(date(2024, 1, 1), date(2024, 1, 14), 12)
-    2
-    """
-    days = (last_date - as_of_date).days + 1
-    return max(0, min(weeks, days // DAYS_PER_WEEK))
-
-
 def events_after(source: OrderSource, as_of_date: date, weeks: int) -> OrderEvents:
     """Order events of the ``weeks`` weeks from the as-of date on; their days are 0 and more."""
     end = as_of_date + timedelta(weeks=weeks)

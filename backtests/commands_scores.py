@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from toolkit.tracking.registry import ModelVersionRef
     from toolkit.tracking.store import Store
 
-
 DEFAULT_RESAMPLES, DEFAULT_SEED = 1000, 20251111
 DEFAULT_COVERAGE = 0.8
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from backtests.actuals import observed_weeks
 from backtests.experiment import Experiment, VersionSpec
 from backtests.fitting import Bar, Fitting, find_versions, fit_all, frozen_fit
 from backtests.pool import work_through
@@ -34,6 +33,7 @@ from toolkit.fits import save_fit
 from toolkit.model import FittedModel, ModelVersion, find_model
 from toolkit.sources.embedded import open_database
 from toolkit.sources.sql import as_source
+from toolkit.tables import observed_weeks
 
 
 @contextmanager

@@ -125,11 +125,15 @@ def test_predict_agrees_with_the_engine(tables, engine):
 
 def test_a_forecast_is_drawn_with_what_was_then_ordered(place, orders):
     later = AS_OF + timedelta(weeks=4)  # eight weeks of twelve are over by the last order
-    asked = ("forecast", 1, "--db", "orders.duckdb", "--as-of", later, "--plot")
-    done = run(*asked, "weeks.png", cwd=place)
+    asked = ("forecast", 1, "--db", "orders.duckdb", "--as-of", later, "--json")
+    done = run(*asked, "--plot", "weeks.png", cwd=place)
     assert done.returncode == 0, done.stderr
     assert (place / "weeks.png").read_bytes().startswith(b"\x89PNG")
-    wrong = run(*asked, "weeks.txt", cwd=place)
+    looked, plain = (json.loads(out) for out in (done.stdout, run(*asked, cwd=place).stdout))
+    for said in (looked, plain):
+        del said["model_metadata"]["generated_at"]
+    assert looked == plain  # what was ordered later is drawn, and tells the forecast nothing
+    wrong = run(*asked, "--plot", "weeks.txt", cwd=place)
     assert wrong.returncode == 2
     assert "cannot draw to weeks.txt: Format 'txt' is not supported" in wrong.stderr
 

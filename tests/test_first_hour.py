@@ -276,15 +276,21 @@ def test_redis_url_wrong(tmp_path):
     done = run("read", 1, "--redis", "localhost:6379", cwd=tmp_path)
     assert done.returncode == 2
     shows(done.stderr, "Redis URL wrong")
-    nowhere = run("read", 1, cwd=tmp_path, TOOLKIT_REDIS_URL="")
-    if nowhere.returncode == 1:  # unless a cache does run here, at the default's place
-        assert "--redis or TOOLKIT_REDIS_URL says where the cache is" in nowhere.stderr
     with pytest.raises(ValueError, match="a cache URL starts with redis://"):
         ForecastReader("localhost:6379")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(CacheError, match=f"connecting to 127.0.0.1:{port}. Connection refused"):
         ForecastReader(f"redis://127.0.0.1:{port}", patience_s=0.2).read(1)
+    code = "from toolkit import cli\nfrom toolkit.export import commands\n"
+    code += f"commands.DEFAULT_REDIS = 'redis://127.0.0.1:{port}'\ncli.main()"
+    told = "; --redis or TOOLKIT_REDIS_URL says where the cache is, if not at"
+    for url, hint in (("", True), (f"redis://127.0.0.1:{port}", False)):
+        settings = os.environ | {"TOOLKIT_REDIS_URL": url}
+        command = [sys.executable, "-c", code, "read", "1"]
+        done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert (told in done.stderr) is hint
 
 
 KERNEL = """

@@ -275,3 +275,13 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     positive: NDArray[np.bool_] = denominator > 0
     np.divide(numerator, denominator, out=out, where=positive)
     return out
+
+
+def observed_weeks(as_of_date: date, last_date: date, weeks: int) -> int:
+    """Whole weeks from ``as_of_date`` on, ``weeks`` at most, that ended by ``last_date``.
+
+    >>> observed_weeks(date(2024, 1, 1), date(2024, 1, 14), 12)
+    2
+    """
+    days = (last_date - as_of_date).days + 1
+    return max(0, min(weeks, days // DAYS_PER_WEEK))

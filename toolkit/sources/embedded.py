@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from toolkit.errors import SourceError
+from toolkit.tables import observed_weeks
 
 if TYPE_CHECKING:
     from toolkit.types import ProductForecast
@@ -132,7 +133,7 @@ def weekly_quantities(conn: duckdb.DuckDBPyConnection, forecast: "ProductForecas
         },
     ).fetchall()
     ((last,),) = conn.execute("SELECT CAST(max(Created) AS DATE) FROM dbo.OrderItem").fetchall()
-    over = 0 if last is None else ((last - start).days + 1) // 7
+    over = 0 if last is None else observed_weeks(start, last, len(weeks))
     ordered = dict(rows)
     return [float(ordered.get(week, 0.0)) if week < over else math.nan for week in weeks]
 

@@ -25,8 +25,10 @@ KEY_TAG = "toolkit.key"
 BACKTEST_TAG = "toolkit.backtest"
 CONTENT_TAG = "toolkit.content"
 COMPLETE_TAG = "complete"
-DESCRIPTION_TAG = "mlflow.note.content"
 """Of a backtest's own run: "true" if all of its tasks had ended when it was logged."""
+
+DESCRIPTION_TAG = "mlflow.note.content"
+"""What MLflow shows as the description of a run."""
 
 BEING_LOGGED = "being logged again"
 """In place of the digest, until all of what has changed is there."""
