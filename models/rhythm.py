@@ -53,15 +53,16 @@ Parameters and priors
     Constants at the columns' means: η ~ N(−2.5, 2²) (log orders per week), log δ ~ N(−½, 1),
     log τ ~ N(−0.7, ½²), logit p ~ N(3, 2²), log extra ~ N(−3, 1.5²). log σ ~ N(log ½, ½²) (own
     intervals), κ ~ N(0, 0.03²) per week. level ~ N(0, 0.1²), fixed: four windows do not tell.
-    product_shock ~ HalfNormal(½), the deviation of the shocks. Arrivals: the constant, where the
-    columns are at their means, ~ N(0, 1), the slope of the rate ~ N(1, ½²), all others N(0, ½²):
-    new customers go on coming as they did; shape ~ LogNormal(0, 1).
+    product_shock ~ LogNormal(log ¼, ¾²), the deviation of the shocks. Arrivals: the constant,
+    where the columns are at their means, ~ N(0, 1), the slope of the rate ~ N(1, ½²), all others
+    N(0, ½²): new customers go on coming as they did; shape ~ LogNormal(0, 1).
 
 How it is fitted
     The last 48 weeks are cut into four windows of twelve that do not overlap (landmarks); a row is
     a pair in a window, its columns know only what was before the window. All pairs of some
     products, drawn at random until there are about 20,000 rows (``--pairs`` for another number),
-    stand for all. NUTS samples coordinates in which the posterior is nearly round.
+    stand for all. NUTS samples coordinates in which the posterior is nearly round
+    (``models/parts/rhythm_mode.py``).
 
 What did not pay
     Chosen on earlier dates than any that is reported. Without gain in log loss: a rate of its own
@@ -79,4 +80,4 @@ Sources
 
 from models.parts.rhythm_version import RhythmVersion
 
-MODEL = RhythmVersion("rhythm", "2", __doc__ or "")
+MODEL = RhythmVersion("rhythm", "3", __doc__ or "")

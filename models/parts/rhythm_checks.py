@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from models.parts.activity import COLUMNS, OWN_ORDERS, column
 from models.parts.checks import POSTERIOR_DRAWS, PRIOR_DRAWS, Statistics, compared
-from models.parts.rhythm_coordinates import BLOCKS
-from models.parts.rhythm_model import LEVEL_SD, WindowData
+from models.parts.rhythm_coordinates import BLOCKS, LEVEL_SD
+from models.parts.rhythm_model import WindowData
 from models.parts.weekly import (
     HORIZON_WEEKS,
     MAX_LOG_HAZARD,

@@ -1,7 +1,8 @@
 """Coordinates in which the posterior of ``rhythm``'s coefficients is nearly round.
 
-A sampler moves freely where no direction is much longer than another and none is bent. θ is taken
-about its posterior mode, in units of its deviations there, with two bends taken out:
+A sampler moves freely where no direction is much longer than another and none is bent. θ, with the
+levels of the windows at its end, is taken about its posterior mode, in units of its deviations
+there, with two bends taken out:
 
 Pairs with few orders tell only of p · h, how likely they are alive times how often they order if
 so: where log p falls, the rate's coefficients have to rise. They are counted from there,
@@ -15,25 +16,20 @@ in θ, but it is one in s:
     y_a = a − m · slopes,
 
 m the regression of a on the falling slopes by their covariance at the mode. Both are shears, of
-Jacobian 1; then y = mode + C ξ, C Cᵀ the covariance at the mode.
+Jacobian 1; then y = mode + C ξ, C Cᵀ the covariance at the mode (``rhythm_mode.py``).
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.logprob.transforms import Transform
-from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from models.parts.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, column
-from models.parts.weekly import weekly_likelihood
 from toolkit.tables import Floats
-
-if TYPE_CHECKING:
-    from models.parts.rhythm_model import WindowData
 
 LINEAR = ("rate", "dip", "frailty", "alive")
 """η, log δ, log τ and logit p, in the order of ``weekly_likelihood``."""
@@ -54,8 +50,8 @@ FALL = (float(np.log(0.7)), 0.5)
 LEAST_SCALE = 0.5
 """All columns are logarithms or the like. One that hardly varies here may vary elsewhere."""
 DECLINE_SD = 0.03
-SHOCK_SD = 0.4
-"""Deviation of a product's shocks while the coordinates are looked for."""
+LEVEL_SD = 0.1
+"""How far the level of one window lies from the next; four windows do not tell."""
 REGRESSED_ROWS = 4000
 """So many rows tell how log p follows the rate's columns."""
 
@@ -70,7 +66,7 @@ class Globals:
     """The coefficients and constants θ, one vector: priors N(mean, sd²), all of them unbounded.
 
     A block of θ is a constant and the slopes of some columns, centred and scaled; a slope that
-    can only fall below zero is −exp(θ).
+    can only fall below zero is −exp(θ). The levels of the windows come last.
     """
 
     names: tuple[str, ...]
@@ -78,8 +74,8 @@ class Globals:
     sd: Floats
 
     @classmethod
-    def prior(cls) -> "Globals":
-        """The names and priors of all of θ."""
+    def prior(cls, windows: int) -> "Globals":
+        """The names and priors of all of θ for a fit to so many windows."""
         names, mean, sd = [], [], []
         for block, columns in BLOCKS.items():
             falling = falls(block)
@@ -87,14 +83,23 @@ class Globals:
             mean += [CONSTANT[block][0], *np.where(falling, FALL[0], 0.0)]
             sd += [CONSTANT[block][1], *np.where(falling, FALL[1], SLOPE_SD[block])]
         return cls(
-            (*names, "log_dip_length", "decline"),
-            np.array([*mean, np.log(0.5), 0.0]),
-            np.array([*sd, 0.5, DECLINE_SD]),
+            (*names, "log_dip_length", "decline", *(f"level_{w}" for w in range(windows))),
+            np.array([*mean, np.log(0.5), 0.0, *np.zeros(windows)]),
+            np.array([*sd, 0.5, DECLINE_SD, *np.full(windows, LEVEL_SD)]),
         )
+
+    def at(self, name: str) -> int:
+        """Where one coefficient or constant stands in θ."""
+        return self.names.index(name)
+
+    @property
+    def levels(self) -> slice:
+        """Where the levels of the windows stand in θ."""
+        return slice(self.at("decline") + 1, len(self.names))
 
     def block(self, name: str) -> slice:
         """Where a block stands in θ."""
-        start = self.names.index(f"{name}_constant")
+        start = self.at(f"{name}_constant")
         return slice(start, start + 1 + len(BLOCKS[name]))
 
 
@@ -133,13 +138,13 @@ class Columns:
 
 
 class Coordinates(Transform):
-    """θ to ξ and back, see above. ``mode`` and ``root`` are what ``mode_of`` returns."""
+    """θ to ξ and back, see above, about a ``mode`` and a ``root`` of the covariance there."""
 
     name = "coordinates"
     ndim_supp = 1
 
     def __init__(self, mode: Floats, root: Floats, columns: dict[str, Columns]) -> None:
-        prior = Globals.prior()
+        prior = Globals.prior(0)
         self.rate, self.alive = prior.block("rate"), prior.block("alive")
         self.columns = columns["alive"]
         rows = len(columns["rate"].design)
@@ -191,59 +196,3 @@ class Coordinates(Transform):
     def _by_falls(self, theta: Any) -> Any:
         """m · slopes."""
         return pt.dot(self.by_slope, self.columns.slopes(theta[self.alive], pt.exp))
-
-
-def mode_of(data: "WindowData", columns: dict[str, Columns]) -> tuple[Floats, Floats]:
-    """Posterior mode of θ without shocks, and a root C of its covariance there, C Cᵀ.
-
-    The covariance has the products' shocks integrated out: a column that is the same for all pairs
-    of a product says less than the pairs are many.
-    """
-    prior = Globals.prior()
-    extra_rows = data.ordered.any(axis=1)
-    weeks, extra = data.ordered.sum(axis=1)[extra_rows], data.extra[extra_rows]
-    known = data.likelihood_data()
-    by = [np.empty(len(data.elapsed)) for _ in LINEAR]
-
-    def negative(theta: Floats) -> tuple[float, Floats]:
-        slopes = {b: columns[b].slopes(theta[prior.block(b)], np.exp) for b in BLOCKS}
-        parts = [columns[b].design @ slopes[b] for b in LINEAR]
-        ordered, elapsed, clock, log_season, node, weight = known
-        value, by_sigma, by_kappa = weekly_likelihood(
-            ordered, elapsed, clock, log_season, node, weight, parts[0], parts[1], parts[2],
-            parts[3], theta[-2], theta[-1], by[0], by[1], by[2], by[3],
-        )  # fmt: skip
-        gradient = np.zeros(len(theta))
-        gradient[-2:] = by_sigma, by_kappa
-        log_extra = np.minimum(columns["extra"].design[extra_rows] @ slopes["extra"], 5.0)
-        expected = weeks * np.exp(log_extra)
-        value += float((extra * log_extra - expected).sum())
-        for b, by_rows in zip(LINEAR, by, strict=True):
-            gradient[prior.block(b)] = columns[b].design.T @ by_rows
-        gradient[prior.block("extra")] = columns["extra"].design[extra_rows].T @ (extra - expected)
-        for b in BLOCKS:
-            gradient[prior.block(b)] *= columns[b].by_theta(slopes[b])
-        off = (theta - prior.mean) / prior.sd
-        return 0.5 * float(off @ off) - value, off / prior.sd - gradient
-
-    def slope(theta: Floats) -> tuple[Floats, Floats]:
-        """The gradient by θ, and by each shock."""
-        gradient = negative(theta)[1]
-        by_shock: Floats = np.bincount(data.product_window, by[LINEAR.index("rate")]).astype(float)
-        return gradient, -by_shock
-
-    found = minimize(negative, prior.mean, jac=True, method="L-BFGS-B", options={"maxiter": 300})
-    theta, step = found.x, 1e-4
-    rows, by_shock = [], []
-    for shift in step * np.eye(len(theta)):
-        (up, shock_up), (down, shock_down) = slope(theta + shift), slope(theta - shift)
-        rows.append((up - down) / (2 * step))
-        by_shock.append((shock_up - shock_down) / (2 * step))
-    cross = np.array(by_shock)
-    own = cross[prior.names.index("rate_constant")]  # shifts η as a shock does
-    cross /= np.sqrt(np.maximum(own, 0.0) + 1.0 / SHOCK_SD**2)
-    curvature = np.array(rows) - cross @ cross.T
-    values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
-    least = 1.0 / prior.sd.max() ** 2  # the prior alone curves as much
-    root: Floats = axes / np.sqrt(np.maximum(values, least))
-    return theta, root

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from models.parts.activity import Activity, BaseRates, activity
 from models.parts.newcomers import Newcomers
 from models.parts.newcomers_model import newcomers_model
-from models.parts.rhythm_coordinates import BLOCKS, LINEAR, Columns, Coordinates, Globals, mode_of
+from models.parts.rhythm_coordinates import (
+    BLOCKS,
+    LEVEL_SD,
+    LINEAR,
+    Columns,
+    Coordinates,
+    Globals,
+)
+from models.parts.rhythm_mode import Arrow, find_mode
 from models.parts.season import Season
 from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
 from models.parts.weekly_op import log_likelihood
@@ -28,10 +36,8 @@ KNOWN_DAYS = 56
 """A window needs so many days of history before it."""
 NEWCOMER_ROWS = 4000
 """So many products in windows tell how new customers come."""
-CENTRED_ORDERS = 20.0
-"""An effect with so many orders is sampled half centred."""
-LEVEL_SD = 0.1
-"""How far the level of one window lies from the next; four windows do not tell."""
+SHOCK_PRIOR = (float(np.log(0.25)), 0.75)
+"""Mean and deviation of the log of the shocks' deviation: none of no shocks at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,6 @@ class WindowData:
             "ordered": np.ascontiguousarray(self.ordered.T, dtype=float),
             "order_weeks": order_weeks,
             "extra_count": self.extra,
-            "told": np.bincount(self.product_window, order_weeks),
             "arrived_orders": self.newcomers.arrived,
         }
 
@@ -138,53 +143,51 @@ def _window_columns(
 def build_model(data: WindowData, *, exchangeable: bool = False) -> pm.Model:
     """The model of ``data``; coefficients are saved for the columns as they are.
 
-    θ is sampled in coordinates in which its posterior is nearly round. ``exchangeable``: in those
-    of its prior instead, and the model can then be given the ``outcomes`` of other windows of the
-    same rows.
+    θ and the shocks are sampled in coordinates in which their posterior is nearly round.
+    ``exchangeable``: in those of their prior instead, and the model can then be given the
+    ``outcomes`` of other windows of the same rows.
     """
-    prior = Globals.prior()
+    prior = Globals.prior(int(data.window.max()) + 1)
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    mode, root = prior.mean, np.diag(prior.sd)
     ordering: Any = slice(None)
-    if not exchangeable:
-        mode, root = mode_of(data, columns)
+    if exchangeable:
+        arrow = Arrow.of_prior(prior, int(data.product_window.max()) + 1)
+    else:
+        arrow = find_mode(data, columns)
         ordering = data.ordered.any(axis=1)
     with pm.Model() as model:
         outcomes: dict[str, Any] = data.outcomes()
         if exchangeable:
             outcomes = {name: pm.Data(name, outcome) for name, outcome in outcomes.items()}
         theta = pm.Normal(
-            "theta_raw", prior.mean, prior.sd, shape=len(mode), initval=mode,
-            default_transform=Coordinates(mode, root, columns),
+            "theta_raw", prior.mean, prior.sd, shape=len(prior.mean), initval=arrow.mode,
+            default_transform=Coordinates(arrow.mode, arrow.root, columns),
         )  # fmt: skip
         slopes = {b: columns[b].slopes(theta[prior.block(b)], pt.exp) for b in BLOCKS}
         for block in BLOCKS:
             pm.Deterministic(block, columns[block].as_they_are(slopes[block]))
-        pm.Deterministic("log_dip_length", theta[-2])
-        pm.Deterministic("decline", theta[-1])
+        length = pm.Deterministic("log_dip_length", theta[prior.at("log_dip_length")])
+        decline = pm.Deterministic("decline", theta[prior.at("decline")])
         eta, *rest = (pt.dot(columns[b].design, slopes[b]) for b in LINEAR)
-        parameters = (eta + _shocks(data, outcomes["told"]), *rest, theta[-2], theta[-1])
+        eta += theta[prior.levels][data.window] + _shocks(theta, arrow)[data.product_window]
         known = (outcomes["ordered"], *data.likelihood_data()[1:])
-        pm.Potential("weeks", log_likelihood(known, parameters))
+        pm.Potential("weeks", log_likelihood(known, (eta, *rest, length, decline)))
         weeks, extra = outcomes["order_weeks"][ordering], outcomes["extra_count"][ordering]
         log_extra = pt.dot(columns["extra"].design[ordering], slopes["extra"])
         pm.Potential("extra_orders", pt.sum(extra * log_extra - weeks * pt.exp(log_extra)))
+        pm.Normal("next_level", 0.0, LEVEL_SD)  # of the window that is to be forecast
         newcomers_model(outcomes["arrived_orders"], data.newcomers, exchangeable=exchangeable)
     return model
 
 
-def _shocks(data: WindowData, told: Any) -> Any:
-    """What all pairs of a window share, and all of a product in it, on the log scale, [rows].
+def _shocks(theta: Any, arrow: Arrow) -> Any:
+    """What all pairs of a product share in a window on the log scale, ~ N(0, product_shock²).
 
-    The window to be forecast will have some of its own: ``next_level``, and ``product_shock``
-    times a normal number. ``told``: order weeks of each product and window.
+    z is sampled (``rhythm_mode.py``), and the potential takes its density for that of the shocks.
     """
-    windows = int(data.window.max()) + 1
-    level = LEVEL_SD * pm.Normal("level_raw", 0.0, 1.0, shape=windows + 1)
-    pm.Deterministic("next_level", level[windows])
-    scale = pm.HalfNormal("product_shock", 0.5)
-    groups = int(data.product_window.max()) + 1
-    centred = told / (told + CENTRED_ORDERS)
-    product = pm.Normal("product_raw", 0.0, scale**centred, shape=groups)
-    effect = product * scale ** (1.0 - centred)
-    return level[data.window] + effect[data.product_window]
+    scale = pm.LogNormal("product_shock", *SHOCK_PRIOR, initval=arrow.scale)
+    z = pm.Normal("shock_raw", 0.0, 1.0, shape=len(arrow.told))
+    shock, precision = arrow.shocks(theta, scale, z, pt.dot)
+    log_density = -0.5 * (shock / scale) ** 2 - pt.log(scale)
+    pm.Potential("shocks", pt.sum(log_density - 0.5 * pt.log(precision) + 0.5 * z**2))
+    return shock

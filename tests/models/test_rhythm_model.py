@@ -18,8 +18,8 @@ from models.parts.rhythm_coordinates import (
     Coordinates,
     Globals,
     falls,
-    mode_of,
 )
+from models.parts.rhythm_mode import Arrow, Density, find_mode
 from models.parts.rhythm_model import WindowData, build_model
 from models.parts.sampling import draw_prior, sample
 from models.parts.weekly import HORIZON_WEEKS
@@ -113,7 +113,7 @@ def test_known_coefficients_are_recovered(data):
 def test_the_prior_is_the_one_of_the_card_whatever_the_coordinates(data):
     """θ at its constants' means: coefficients of centred columns have the stated moments."""
     drawn = draw_prior(build_model(data), 4000, 1)
-    prior = Globals.prior()
+    prior = Globals.prior(WINDOWS)
     for block in BLOCKS:
         values = data.values[:, column(BLOCKS[block])]
         scale = np.maximum(values.std(axis=0), LEAST_SCALE)
@@ -124,7 +124,7 @@ def test_the_prior_is_the_one_of_the_card_whatever_the_coordinates(data):
         assert constant.std() == pytest.approx(sd, rel=0.06)
         for j, name in enumerate(BLOCKS[block], start=1):
             slope = coefficients[:, j] * scale[j - 1]
-            at = prior.names.index(f"{block}_{name}")
+            at = prior.at(f"{block}_{name}")
             if prior.mean[at] != 0.0:
                 slope = np.log(-slope)
             assert slope.mean() == pytest.approx(prior.mean[at], abs=4.5 * prior.sd[at] / 63)
@@ -133,7 +133,8 @@ def test_the_prior_is_the_one_of_the_card_whatever_the_coordinates(data):
 
 def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    mode, root = mode_of(data, columns)
+    found = find_mode(data, columns)
+    mode, root = found.mode, found.root
     coordinates = Coordinates(mode, root, columns)
     x = pt.dvector()
     theta_at = function([x], coordinates.backward(x), mode="FAST_COMPILE")
@@ -154,7 +155,8 @@ def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
 def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
     """There dθ/dξ is the root of the covariance at the mode: the bends are shears about it."""
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    mode, root = mode_of(data, columns)
+    found = find_mode(data, columns)
+    mode, root = found.mode, found.root
     coordinates = Coordinates(mode, root, columns)
     x = pt.dvector()
     theta_at = function([x], coordinates.backward(x), mode="FAST_COMPILE")
@@ -163,6 +165,52 @@ def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
         (theta_at(shift) - theta_at(-shift)) / (2 * step) for shift in step * np.eye(len(mode))
     ])  # fmt: skip
     assert pytest.approx(root, abs=1e-5 * np.abs(root).max()) == by_xi.T
+
+
+def test_the_density_is_one_whatever_the_coordinates(data):
+    """In those of the mode and those of the prior, at the same θ, shocks and scale."""
+    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    arrow, prior = find_mode(data, columns), Globals.prior(WINDOWS)
+    plain = Arrow.of_prior(prior, len(arrow.told))
+    rng, value = np.random.default_rng(8), pt.dvector()
+    theta = arrow.mode + 0.5 * arrow.root @ rng.standard_normal(len(arrow.mode))
+    scale, z = 0.37, rng.standard_normal(len(arrow.told))
+    shock, precision = arrow.shocks(theta, scale, z, np.dot)
+    found = []
+    for of, exchangeable, of_z in ((arrow, False, z), (plain, True, shock / scale)):
+        coordinates = Coordinates(of.mode, of.root, columns)
+        model = build_model(data, exchangeable=exchangeable)
+        start = model.initial_point()
+        start["theta_raw_coordinates__"] = coordinates.forward(value).eval({value: theta})
+        start |= {"shock_raw": of_z, "product_shock_log__": np.log(scale)}
+        terms = [model[name] for name in ("theta_raw", "product_shock", "shock_raw")]
+        log_density = model.compile_logp([*terms, *model.potentials], jacobian=False)
+        found.append(float(log_density(start)))
+    by_shock = 0.5 * np.log(precision * scale**2).sum()
+    assert found[0] + by_shock == pytest.approx(found[1], rel=1e-10)
+
+
+def test_at_the_mode_the_density_falls_in_all_directions_as_the_gaussian_says(data):
+    """θ and shocks in deviations of the mode's covariance: gradient 0, and curvature 1."""
+    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    arrow, density = find_mode(data, columns), Density(data, columns)
+    z0 = arrow.shocks(arrow.mode, arrow.scale, 0.0, np.dot)[0]
+    rng, far = np.random.default_rng(9), 0.1
+
+    def log_density(theta, z):
+        shock, _ = arrow.shocks(theta, arrow.scale, z, np.dot)
+        return density(theta, shock)[0] - 0.5 * ((shock / arrow.scale) ** 2).sum()
+
+    none = np.zeros(len(z0))
+    top = log_density(arrow.mode, none)
+    for _ in range(20):
+        xi, z = rng.standard_normal(len(arrow.mode)), rng.standard_normal(len(z0))
+        up, down = (
+            log_density(arrow.mode + sign * far * arrow.root @ xi, sign * far * z)
+            for sign in (1, -1)
+        )
+        assert abs(up - down) / (2 * far) < 0.05 * np.sqrt(len(xi) + len(z))
+        assert (2 * top - up - down) / far**2 == pytest.approx(xi @ xi + z @ z, rel=0.05)
 
 
 def test_the_gradient_is_that_of_differences(data):

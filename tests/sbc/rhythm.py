@@ -7,8 +7,8 @@ import numpy as np
 from models.parts.activity import COLUMNS
 from models.parts.newcomers import NEWCOMERS, Newcomers
 from models.parts.rhythm_checks import order_weeks
-from models.parts.rhythm_coordinates import BLOCKS
-from models.parts.rhythm_model import CENTRED_ORDERS, LEVEL_SD, WindowData, build_model
+from models.parts.rhythm_coordinates import BLOCKS, Globals
+from models.parts.rhythm_model import WindowData, build_model
 from models.parts.weekly import HORIZON_WEEKS
 
 
@@ -25,7 +25,7 @@ class RhythmSubject:
     def __init__(self, rows=400, windows=2, products=10):
         rng = np.random.default_rng(20240101)
         window = np.sort(rng.integers(0, windows, rows))
-        self.windows, self.groups = windows, windows * products
+        self.prior, self.groups = Globals.prior(windows), windows * products
         product_window = rng.permutation(np.arange(rows) % self.groups)
         self.design = WindowData(
             ordered=np.zeros((rows, HORIZON_WEEKS), dtype=bool),
@@ -44,10 +44,14 @@ class RhythmSubject:
         )
         self.model = build_model(self.design, exchangeable=True)
 
+    def shock(self, truth):
+        """Of each row: its window's level, and its product's shock in it."""
+        level = truth["theta_raw"][self.prior.levels]
+        shock = truth["product_shock"] * truth["shock_raw"]
+        return level[self.design.window] + shock[self.design.product_window]
+
     def simulate(self, truth, rng):
-        effects = self.effect(truth, np.zeros(self.groups))
-        shock = LEVEL_SD * truth["level_raw"][self.design.window]
-        shock = shock + effects[self.design.product_window]
+        shock = self.shock(truth)
         ordered, extra = order_weeks(self.design, truth, shock, rng)
         newcomers = self.design.newcomers
         constant, *slopes = truth["arrival"]
@@ -60,14 +64,6 @@ class RhythmSubject:
     def columns(self, data):
         return data.outcomes()
 
-    @staticmethod
-    def effect(truth, told):
-        """The products' shocks that ``product_raw`` stands for where pairs told so much."""
-        centred = told / (told + CENTRED_ORDERS)
-        return truth["product_raw"] * truth["product_shock"] ** (1.0 - centred)
-
     def restate(self, truth, data):
-        """The same shocks, standardised by what the data tell of each."""
-        told = self.columns(data)["told"]
-        unit = self.effect({**truth, "product_raw": 1.0}, told)
-        return {**truth, "product_raw": self.effect(truth, np.zeros(self.groups)) / unit}
+        """No coordinate of the prior hangs on the data."""
+        return truth
