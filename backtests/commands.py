@@ -8,7 +8,7 @@ import typer
 
 from backtests.commands_scores import compare, keep_comparison, thresholds
 from backtests.report.command import report
-from toolkit.options import DEFAULT_FITS, Json, Run, StoreUri
+from toolkit.options import DEFAULT_FITS, DEFAULT_RUNS, Json, Run, StoreUri
 
 Experiment = Annotated[Path, typer.Argument(help="What to do: a TOML file, as in experiments/.")]
 Database = Annotated[
@@ -19,7 +19,6 @@ Fits = Annotated[Path, typer.Option("--fits", help="Folder of fits for frozen ve
 Jobs = Annotated[int, typer.Option("--jobs", help="Processes; they change no result.")]
 Log = Annotated[bool, typer.Option(help="Log the run to MLflow.")]
 
-DEFAULT_RUNS = Path("runs")
 DEFAULT_JOBS = os.cpu_count() or 1
 
 

@@ -31,3 +31,5 @@ StoreUri = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 DEFAULT_FITS = Path("fits")
+DEFAULT_RUNS = Path("runs")
+REDIS_VARIABLE = "TOOLKIT_REDIS_URL"

