@@ -33,9 +33,6 @@ $(READY): requirements.lock pyproject.toml
 
 demo: setup
 	$(BIN)/toolkit demo
-	$(BIN)/toolkit backtest experiments/quick.toml
-	$(BIN)/toolkit tour "$$(ls -dt runs/quick-* | head -1)" --better rhythm --worse pooled_gamma \
-	  --db demo/orders.duckdb --as-of 2018-01-01 --product 770
 
 # Outages are timed: the tests of the cache run by themselves, all others side by side.
 test: setup

@@ -8,9 +8,22 @@ import typer
 
 from backtests.commands_scores import compare, keep_comparison, thresholds
 from backtests.report.command import report
+from backtests.shipped import shipped_experiments
 from toolkit.options import DEFAULT_FITS, DEFAULT_RUNS, Json, Run, StoreUri
 
-Experiment = Annotated[Path, typer.Argument(help="What to do: a TOML file, as in experiments/.")]
+
+def complete_experiment(incomplete: str) -> list[str]:
+    """Shipped experiments, for the shell; it completes files by itself."""
+    return [name for name in shipped_experiments() if name.startswith(incomplete)]
+
+
+Experiment = Annotated[
+    Path,
+    typer.Argument(
+        help="What to do: a TOML file, or the name of a shipped one: quick, versions, peers.",
+        autocompletion=complete_experiment,
+    ),
+]
 Database = Annotated[
     Path | None, typer.Option("--db", help="The database, in place of the experiment's.")
 ]
@@ -50,10 +63,11 @@ def backtest(
     from backtests.experiment import read_experiment
     from backtests.harness import run_backtest
     from backtests.report.page import write_report
+    from backtests.shipped import find_experiment
     from toolkit.engine.arguments import check_whole
     from toolkit.errors import ArgumentError
 
-    asked = read_experiment(experiment)
+    asked = read_experiment(find_experiment(experiment))
     database = db or asked.database
     if database is None:
         raise ArgumentError(f"{experiment} names no database: say which with --db")

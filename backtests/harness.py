@@ -15,7 +15,7 @@ from pathlib import Path
 from backtests.experiment import Experiment, VersionSpec
 from backtests.fitting import Bar, Fitting, find_versions, fit_all, frozen_fit
 from backtests.pool import work_through
-from backtests.provenance import ProductSample, Survey, code_version, run_key, toolkit_version
+from backtests.provenance import ProductSample, Survey, code_version, run_key
 from backtests.run_folder import (
     DONE,
     SCORES,
@@ -30,6 +30,7 @@ from backtests.summaries import summarize
 from backtests.tasks import Outcome, Task
 from toolkit.errors import ArgumentError
 from toolkit.fits import save_fit
+from toolkit.installed import own_version
 from toolkit.model import FittedModel, ModelVersion, find_model
 from toolkit.sources.embedded import open_database
 from toolkit.sources.sql import as_source
@@ -141,7 +142,7 @@ def describe(experiment: Experiment, survey: Survey, database: Path) -> Json:
         "data": survey.data.to_dict(),
         "database": str(database),
         "code_version": code,
-        "toolkit_version": toolkit_version(),
+        "toolkit_version": own_version(),
         "seed": experiment.seed,
     }
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from toolkit.model import find_model, model_file
 from toolkit.sources.base import OrderSource
 from toolkit.tables import Floats, Ints, Patterns
 
-DISTRIBUTION = "interorder-toolkit"
 KEY_DIGITS = 8
 NOT_IN_RESULTS = {
     "cache",
@@ -29,6 +27,7 @@ NOT_IN_RESULTS = {
     *("bootstrap.py", "comparison.py", "paired.py", "scored.py", "summaries.py"),
     *("commands_scores.py", "display_scores.py", "frontier.py", "thresholds.py", "tracked.py"),
     *("cli.py", "commands.py", "demo.py", "display.py", "plots.py"),
+    *("__main__.py", "exits.py", "installed.py", "shipped.py"),
 }
 """Folders and files that no row of a score table depends on."""
 
@@ -101,11 +100,6 @@ def code_version(models: Iterable[str]) -> str:
     for package in sorted(packages | {"toolkit", "backtests"}):
         whole.update(_package_digest(package))
     return whole.hexdigest()[:12]
-
-
-def toolkit_version() -> str:
-    """The installed release."""
-    return version(DISTRIBUTION)
 
 
 @cache

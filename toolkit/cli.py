@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 failed, 2 wrong arguments or data.
 
 import json
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -15,15 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.errors import (
-    ArgumentError,
-    CacheError,
-    ModelError,
-    PredictionError,
-    SourceError,
-    ToolkitError,
-    TrackingError,
-)
+from toolkit.errors import ArgumentError, ModelError, PredictionError, ToolkitError
+from toolkit.exits import told_in_a_sentence
+from toolkit.installed import leave_out_working_folder, load, own_version
 from toolkit.options import (
     DEFAULT_FITS,
     AsOf,
@@ -31,16 +24,19 @@ from toolkit.options import (
     Database,
     Draws,
     Fits,
+    Fitted,
     Json,
     MaybeDatabase,
+    Model,
     Mssql,
     Product,
     Seed,
     Weeks,
+    complete_model,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from toolkit.model import FittedModel
     from toolkit.sources.codes import Codes
@@ -51,7 +47,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Who orders which product next, when, how much, and how sure are we?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -62,22 +57,37 @@ COMMANDS_GROUP = "toolkit.commands"
 def main() -> None:
     """Run a command; what the user got wrong is told in one sentence, without a traceback."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    for point in entry_points(group=COMMANDS_GROUP):
-        point.load()(app)
-    try:
+    with told_in_a_sentence():
+        leave_out_working_folder()
+        for point in entry_points(group=COMMANDS_GROUP):
+            load(point, ToolkitError)(app)
         app()
-    except ToolkitError as exc:
-        typer.echo(f"Error: {exc}", err=True)
-        sys.exit(1 if isinstance(exc, PredictionError) or _unavailable(exc) else 2)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
-def _unavailable(exc: ToolkitError) -> bool:
-    """Whether nothing was wrong with the call itself: a store or a server was busy or away."""
-    if isinstance(exc, SourceError):
-        return exc.transient
-    return isinstance(exc, CacheError) or (isinstance(exc, TrackingError) and exc.unavailable)
+def run(arguments: "Sequence[str]") -> int:
+    """Run a command within this process; returns its exit code."""
+    try:
+        with told_in_a_sentence():
+            app(list(arguments))
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+    return 0
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(own_version())
+        raise typer.Exit
+
+
+@app.callback()
+def options_of_all(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
 
 
 @app.command("import")
@@ -142,16 +152,24 @@ def forecast(
     min_confidence: Annotated[float, typer.Option(help="… and as much confidence, 0 to 1.")] = 0.3,
     model: Annotated[
         str | None,
-        typer.Option(help="A model version: NAME or NAME@VERSION. Default the one without a fit."),
+        typer.Option(
+            help="A model version: NAME or NAME@VERSION. Default the one without a fit.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     fits: Fits = DEFAULT_FITS,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the weeks, and what was then ordered, to this file.")
     ] = None,
+    top: Annotated[int, typer.Option(help="Show so many customers in each table.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Forecast one product: who orders when, how much, and how sure that is."""
-    from toolkit.display import forecast_json, show_forecast
+    """Forecast one product: who orders when, how much, and how sure that is.
+
+    As of a date in the past, it also says what was then ordered.
+    """
+    from toolkit.display import forecast_json, show_forecast, show_outcome
+    from toolkit.engine.arguments import check_whole
     from toolkit.engine.run import ForecastEngine
     from toolkit.fits import load_fit
     from toolkit.sources.codes import Codes
@@ -165,12 +183,14 @@ def forecast(
         number = codes.number("product", product_id)
         engine = ForecastEngine(conn, weeks, model=fitted)
         result = engine.generate_forecast(number, as_of, min_orders, min_confidence)
-        if plot is not None and result is not None:
-            _draw(result, weekly_quantities(conn, result), plot)
+        actual = [] if result is None else weekly_quantities(conn, result)
+    if plot is not None and result is not None:
+        _draw(result, actual, plot)
     if as_json:
         typer.echo(json.dumps(None if result is None else forecast_json(result, codes), indent=2))
     elif result is not None:
-        show_forecast(result, codes)
+        show_forecast(result, codes, check_whole("top", top, 1))
+        show_outcome(result, actual)
     else:
         typer.echo(f"There is nothing to forecast for product {product_id}.")
         _say_why(db, product_id, number, as_of)
@@ -178,7 +198,7 @@ def forecast(
 
 @app.command()
 def fit(
-    model: Annotated[str, typer.Argument(help="The model to fit, by name.")],
+    model: Model,
     db: Database,
     as_of: AsOf = None,
     fits: Fits = DEFAULT_FITS,
@@ -192,7 +212,7 @@ def fit(
     """Fit a model to what was known at a date, and save it as a version."""
     from toolkit.display import show_fit
     from toolkit.engine.arguments import check_whole
-    from toolkit.fits import read_card, save_fit
+    from toolkit.fits import check_place, read_card, save_fit
     from toolkit.model import FitSettings, FittedModel, find_model
 
     found = find_model(model)
@@ -207,6 +227,7 @@ def fit(
     with _status("Reading order events"):
         patterns, broken = _all_patterns(db, as_of, found.reads_customer_days)
     _warn_of_failures(broken)
+    check_place(fits / found.name)
     with _bar("Compiling and sampling", settings.chains * (draws + tune)) as advance:
         fitted = found.fit(
             patterns,
@@ -221,7 +242,7 @@ def fit(
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="A model version: NAME or NAME@VERSION.")],
+    model: Fitted,
     db: Database,
     out: Annotated[Path, typer.Option(help="Folder for the two tables.")],
     as_of: AsOf = None,
@@ -262,16 +283,16 @@ def predict(
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for what the demo makes.")] = Path("demo"),
 ) -> None:
-    """Forecast real orders of 2,469 households and compare with what they then bought."""
-    from toolkit.demo import run_demo
+    """From a year of real grocery orders to what production reads, in five chapters."""
+    from toolkit.demo.story import run_demo
 
-    run_demo(out)
+    run_demo(out, run)
 
 
 def _draw(result: "ProductForecast", actual: list[float], file: Path) -> None:
     try:
         result.plot(actual).savefig(file, dpi=150)
-    except (OSError, ValueError) as exc:  # no such folder; no such format
+    except ValueError as exc:  # no such format
         raise ArgumentError(f"cannot draw to {file}: {exc}") from exc
 
 

@@ -1,6 +1,8 @@
 """What the command line shows a person, or as JSON a script."""
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,16 +120,38 @@ def show_written(written: "WrittenTables", as_json: bool) -> None:
         print_plain(f"{written.pair_count:,} pairs: {written.pairs}")
 
 
-def show_forecast(forecast: ProductForecast, codes: Codes = NO_CODES) -> None:
-    """A forecast as tables: its weeks, top customers and customers at risk, with their codes."""
+def show_forecast(
+    forecast: ProductForecast, codes: Codes = NO_CODES, top: int | None = None
+) -> None:
+    """A forecast as tables: its weeks, top customers and customers at risk, with their codes.
+
+    ``top``: only so many of the customers.
+    """
     show_totals(forecast, codes)
-    for table in _forecast_tables(forecast, codes):
+    for table in _forecast_tables(forecast, codes, top):
         console.print(table)
+
+
+def show_outcome(forecast: ProductForecast, actual: Sequence[float]) -> None:
+    """What was then ordered, [weeks], NaN in those that are not over; nothing if none is."""
+    over = [
+        (ordered, week["demand"]["quantity_quantiles"])
+        for ordered, week in zip(actual, forecast.weekly_forecasts, strict=True)
+        if not math.isnan(ordered)
+    ]
+    if not over:
+        return
+    intervals = [quantiles for _, quantiles in over if quantiles is not None]
+    inside = sum(q is not None and q["q10"] <= ordered <= q["q90"] for ordered, q in over)
+    said = f", {inside} of the {len(over)} weeks inside their 80 % interval" if intervals else ""
+    units = sum(ordered for ordered, _ in over)
+    weeks = "in all" if len(over) == len(actual) else f"in the first {len(over)} weeks"
+    print_plain(f"What was then ordered: {units:,.0f} units {weeks}{said}.")
 
 
 def forecast_tables(forecast: ProductForecast) -> Group:
     """The same, for whoever has a console of Rich's own: ``rich.print(forecast)``."""
-    return Group(Text(totals(forecast)), *_forecast_tables(forecast, NO_CODES))
+    return Group(Text(totals(forecast)), *_forecast_tables(forecast, NO_CODES, None))
 
 
 def show_totals(forecast: ProductForecast, codes: Codes = NO_CODES) -> None:
@@ -229,8 +253,8 @@ def _range(bounds: list[float] | None) -> str:
     return "" if bounds is None else " – ".join(f"{bound:.3g}" for bound in bounds)
 
 
-def _forecast_tables(forecast: ProductForecast, codes: Codes) -> tuple[Table, ...]:
-    return _weeks(forecast), _top_customers(forecast, codes), _at_risk(forecast, codes)
+def _forecast_tables(forecast: ProductForecast, codes: Codes, top: int | None) -> tuple[Table, ...]:
+    return _weeks(forecast), _top_customers(forecast, codes, top), _at_risk(forecast, codes, top)
 
 
 def _weeks(forecast: ProductForecast) -> Table:
@@ -255,10 +279,10 @@ def _weeks(forecast: ProductForecast) -> Table:
     return table
 
 
-def _top_customers(forecast: ProductForecast, codes: Codes) -> Table:
+def _top_customers(forecast: ProductForecast, codes: Codes, top: int | None) -> Table:
     left, right = ("customer", "next order"), ("orders", "units", "confidence")
     table = _table("Top customers by volume", (*_code_heading(codes), *left), right)
-    for customer in forecast.top_customers_by_volume:
+    for customer in forecast.top_customers_by_volume[:top]:
         table.add_row(
             *_code_cell(codes, customer["customer_id"]),
             _literal(customer["customer_name"]),
@@ -270,10 +294,10 @@ def _top_customers(forecast: ProductForecast, codes: Codes) -> Table:
     return table
 
 
-def _at_risk(forecast: ProductForecast, codes: Codes) -> Table:
+def _at_risk(forecast: ProductForecast, codes: Codes, top: int | None) -> Table:
     heading = (*_code_heading(codes), "customer", "why")
     table = _table("Customers at risk", heading, ("confidence",))
-    for customer in forecast.at_risk_customers:
+    for customer in forecast.at_risk_customers[:top]:
         table.add_row(
             *_code_cell(codes, customer["customer_id"]),
             _literal(customer["customer_name"]),

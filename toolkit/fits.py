@@ -28,6 +28,12 @@ def save_fit(fitted: FittedModel, fits: Path) -> Path:
     return target
 
 
+def check_place(folder: Path) -> None:
+    """Raise the ``OSError`` of a folder that cannot be written to before minutes are spent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(prefix=".part-", dir=folder).close()
+
+
 def load_fit(model: str, fits: Path) -> FittedModel:
     """The fitted model called ``NAME`` or ``NAME@VERSION``.
 

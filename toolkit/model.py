@@ -23,9 +23,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from toolkit.errors import ModelError
+from toolkit.installed import ENTRY_POINT_GROUP, load
 from toolkit.tables import Patterns, Predictions
 
-ENTRY_POINT_GROUP = "toolkit.models"
 DEFAULT_MODEL = "pair_conjugate"
 
 MODELS_VARIABLE = "TOOLKIT_MODELS"
@@ -168,7 +168,7 @@ def find_model(name: str) -> ModelVersion:
         return model
     found = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if name in found:
-        return _checked(found[name].load(), f"entry point {name!r}")
+        return _checked(load(found[name], ModelError), f"entry point {name!r}")
     placed = {model.name: model for model in map(_located, _places())}
     if name in placed:
         return placed[name]
@@ -282,7 +282,8 @@ def _announce(place: str, model: ModelVersion) -> None:
 
     Its name stands for it in fits, tasks and the registry, so no other model may have it.
     """
-    installed = [point.load() for point in entry_points(group=ENTRY_POINT_GROUP, name=model.name)]
+    points = entry_points(group=ENTRY_POINT_GROUP, name=model.name)
+    installed = [load(point, ModelError) for point in points]
     if any(found is model for found in installed):
         return
     others = {other: found for other in _places() if (found := _located(other)) is not model}

@@ -5,6 +5,14 @@ from typing import Annotated
 
 import typer
 
+from toolkit.installed import model_names
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names of models, for the shell."""
+    return [name for name in model_names() if name.startswith(incomplete)]
+
+
 Database = Annotated[Path, typer.Option("--db", help="The embedded database file.")]
 MaybeDatabase = Annotated[Path | None, typer.Option("--db", help="The embedded database file.")]
 Mssql = Annotated[bool, typer.Option("--mssql", help="The SQL Server that --config describes.")]
@@ -21,6 +29,13 @@ Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal forecasts.")]
 Fits = Annotated[Path, typer.Option("--fits", help="Folder of the fitted versions.")]
 Product = Annotated[str, typer.Argument(help="The product: its id or code.")]
+Model = Annotated[
+    str, typer.Argument(help="The model to fit, by name.", autocompletion=complete_model)
+]
+Fitted = Annotated[
+    str,
+    typer.Argument(help="A fitted version: NAME or NAME@VERSION.", autocompletion=complete_model),
+]
 Run = Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")]
 StoreUri = Annotated[
     str | None,

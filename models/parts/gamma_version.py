@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.parts.checks import PRIOR_DRAWS
+from models.parts.compile_caches import kept_code
 from models.parts.gamma_checks import predictive_checks
 from models.parts.population import Population
 from models.parts.posterior_file import Card, Fit, draw_last, read_fit, thinned
@@ -44,8 +45,9 @@ class GammaVersion:
                 f"before {patterns.as_of_date}: nothing to fit; "
                 "pair_conjugate forecasts without a fit"
             )
-        from models.parts.gamma_model import FitData, build_model
-        from models.parts.sampling import draw_prior, sample
+        with kept_code():
+            from models.parts.gamma_model import FitData, build_model
+            from models.parts.sampling import draw_prior, sample
 
         used = choose_pairs(patterns, settings.pairs, seed)
         data = FitData.of(patterns, used, REGULARITIES)

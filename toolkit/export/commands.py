@@ -12,7 +12,6 @@ from toolkit.options import (
     REDIS_VARIABLE,
     AsOf,
     Config,
-    Database,
     Draws,
     Json,
     MaybeDatabase,

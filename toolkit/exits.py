@@ -1,0 +1,67 @@
+"""How a command ends that could not do what it was asked: one sentence, and an exit code.
+
+1 failed, 2 wrong arguments or data, 130 Ctrl-C.
+"""
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from toolkit.errors import (
+    CacheError,
+    PredictionError,
+    SourceError,
+    ToolkitError,
+    TrackingError,
+)
+
+FAILED, WRONG, INTERRUPTED = 1, 2, 130
+NO_SPACE = {errno.EDQUOT, errno.ENOSPC}
+NO_ACCESS = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+
+
+@contextmanager
+def told_in_a_sentence() -> Iterator[None]:
+    """Ends the process where a command raises what is no fault of the code: no traceback."""
+    try:
+        yield
+    except ToolkitError as exc:
+        _end(str(exc), FAILED if isinstance(exc, PredictionError) or _unavailable(exc) else WRONG)
+    except OSError as exc:
+        if exc.errno not in NO_ACCESS | NO_SPACE:
+            raise
+        _end(_no_access(exc), FAILED if exc.errno in NO_SPACE else WRONG)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _end(sentence: str, code: int) -> None:
+    typer.echo(f"Error: {sentence}", err=True)
+    sys.exit(code)
+
+
+def _unavailable(exc: ToolkitError) -> bool:
+    """Whether nothing was wrong with the call itself: a store or a server was busy or away."""
+    if isinstance(exc, SourceError):
+        return exc.transient
+    return isinstance(exc, CacheError) or (isinstance(exc, TrackingError) and exc.unavailable)
+
+
+def _no_access(exc: OSError) -> str:
+    said = f"{Path(exc.filename).absolute()}: {exc.strerror}" if exc.filename else str(exc)
+    return (
+        f"{said}; name a place that you can write to with the options of the command "
+        "(--help lists them), or run it in another folder"
+    )

