@@ -1,4 +1,4 @@
-"""SQL Server at the command line, and as the README shows it from Python."""
+"""SQL Server at the command line, and as its guide shows it, there and from Python."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.conftest import AS_OF, known_products
@@ -17,7 +18,7 @@ from toolkit.engine.run import ForecastEngine
 from toolkit.sources.sqlserver_settings import read_server
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
-README = Path(__file__).parents[1] / "README.md"
+GUIDE = (Path(__file__).parents[1] / "docs" / "sql_server.md").read_text()
 
 
 @pytest.fixture
@@ -127,9 +128,31 @@ def test_a_server_that_lacks_something_is_exit_code_2(run, server):
     assert done.stdout.count("fatal:") == 5
 
 
-def test_what_the_readme_shows_runs_and_agrees(environment, database, server):
-    shown = re.findall(r"^```py\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
-    blocks = [block for block in shown if "pymssql" in block]
+def shown(language):
+    """The guide's blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_guides_commands_import(environment, database, tmp_path):
+    """Its server's address is an example's; the environment prevails."""
+    (commands,) = shown("sh")
+    (tmp_path / "server.toml").write_text(shown("toml")[0])
+    done = subprocess.run(
+        ["bash", "-euc", commands],
+        cwd=tmp_path,
+        env=os.environ | environment | {"PATH": f"{Path(TOOLKIT).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with duckdb.connect(tmp_path / "orders.duckdb", read_only=True) as conn:
+        (lines,) = conn.execute("SELECT count(*) FROM dbo.OrderItem").fetchone()
+    assert lines == database.execute("SELECT count(*) FROM dbo.OrderItem").fetchone()[0] > 0
+
+
+def test_what_the_guide_shows_in_python_runs_and_agrees(environment, database):
+    blocks = shown("python")
     assert len(blocks) == 2
     product = known_products(database)[0]
     code = "\n".join(blocks).replace("770", str(product)).replace("2017-10-02", str(AS_OF))
@@ -146,10 +169,9 @@ def test_what_the_readme_shows_runs_and_agrees(environment, database, server):
     assert done.stdout.strip() == str(expected.summary["demand"])
 
 
-def test_the_readmes_file_is_understood(tmp_path):
-    (text,) = re.findall(r"^```toml\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+def test_the_guides_file_is_understood(tmp_path):
     path = tmp_path / "server.toml"
-    path.write_text(text)
+    path.write_text("\n".join(shown("toml")))
     found = read_server(path, {"TOOLKIT_MSSQL_PASSWORD": PASSWORD})
     assert found.settings.place == "sql.example.com:1433/Sales"
     assert found.names["OrderItem"].columns == {"Qty": "Amount", "Created": "Added"}

@@ -38,7 +38,7 @@ class Sales:
         return pymssql.connect(**self.arguments(**changed))
 
     def pool(self, connections=3, failures=pymssql.InterfaceError, **changed):
-        """As the README shows it."""
+        """As ``docs/sql_server.md`` shows it."""
         return PooledDB(
             pymssql,
             maxconnections=connections,
