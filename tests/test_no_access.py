@@ -67,7 +67,7 @@ CASES = {
                "{here}/new.duckdb could not be written: Permission denied; "
                "name a file in a folder that you can write to"),
     "fit": (("fit", "pooled_gamma", "--db", "{place}/orders.duckdb", "--as-of", "2022-01-03"), 2,
-            "{here}/fits: Permission denied" + NAME_ANOTHER),
+            "{here}: Permission denied" + NAME_ANOTHER),
     "predict": (("predict", "pair_conjugate", "--db", "{place}/orders.duckdb", "--as-of",
                  "2022-01-03", "--out", "out"), 2, "{here}/out: Permission denied" + NAME_ANOTHER),
     "plot": (("forecast", "1", "--db", "{place}/orders.duckdb", "--as-of", "2022-01-03", "--plot",
@@ -111,6 +111,12 @@ def test_a_file_where_a_folder_should_be(place):
     said = error_of(run(*asked, cwd=place))
     assert said.startswith(f"Error: {place}/own.toml/runs")
     assert said.endswith(f": Not a directory{NAME_ANOTHER}")
+
+
+def test_the_place_of_a_fit_is_tried_before_minutes_are_spent(place):
+    asked = ("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", "2022-01-03")
+    done = run(*asked, "--fits", "own.toml/fits", cwd=place)
+    assert error_of(done) == f"Error: {place}/own.toml: Not a directory{NAME_ANOTHER}"
 
 
 def test_a_folder_that_the_system_does_not_let_anybody_make(place):

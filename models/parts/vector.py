@@ -51,13 +51,12 @@ def _kept[F: Callable[..., Any]](function: F, **options: Any) -> F:
     return compiled_function
 
 
-def over_arrays[F: Callable[..., Any]](signature: str) -> Callable[[F], F]:
+def over_arrays(signature: str) -> Callable[[Callable[..., float]], Any]:
     """Compiles a function of numbers into a ufunc, which broadcasts."""
 
-    def decorate(function: F) -> F:
+    def decorate(function: Callable[..., float]) -> Any:
         with kept_code():
-            ufunc: F = numba.vectorize([signature], cache=True)(function)
-        return ufunc
+            return numba.vectorize([signature], cache=True)(function)
 
     return decorate
 
