@@ -50,7 +50,7 @@ def test_a_missing_library_is_named_with_its_extra(place, package, extra, asked,
     )  # fmt: skip
     assert f"{who} needs the package {package}, which cannot be imported (" in error_of(done)
     assert error_of(done).endswith(f"): run `pip install 'interorder-toolkit[{extra}]'`")
-    assert done.returncode == 2
+    assert done.returncode == (1 if asked[0] == "predict" else 2)  # it failed while it ran
 
 
 def test_every_extra_that_is_imported_has_its_case():
@@ -58,10 +58,7 @@ def test_every_extra_that_is_imported_has_its_case():
 
 
 def test_no_optional_library_is_imported_but_by_the_one_helper():
-    """Type checkers may; pymssql's own exceptions have been imported by whoever has a connection.
-
-    JupyterLab and DBUtils are imported by nobody here: `make lab` and users' pools are.
-    """
+    """Type checkers may. JupyterLab and DBUtils are for users, no code here wants them."""
     names = set(EXTRAS) | {"dbutils", "jupyterlab"}
     packages = [HOME / name for name in ("toolkit", "models", "backtests")]
     found = {

@@ -227,7 +227,7 @@ def fit(
     with _status("Reading order events"):
         patterns, broken = _all_patterns(db, as_of, found.reads_customer_days)
     _warn_of_failures(broken)
-    check_place(fits / found.name)
+    check_place(fits)
     with _bar("Compiling and sampling", settings.chains * (draws + tune)) as advance:
         fitted = found.fit(
             patterns,

@@ -1,6 +1,8 @@
 """Fitted versions on disk: ``FITS/MODEL/VERSION/``, written whole or not at all."""
 
+import errno
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -28,10 +30,15 @@ def save_fit(fitted: FittedModel, fits: Path) -> Path:
     return target
 
 
-def check_place(folder: Path) -> None:
-    """Raise the ``OSError`` of a folder that cannot be written to before minutes are spent."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(prefix=".part-", dir=folder).close()
+def check_place(fits: Path) -> None:
+    """Raise ``OSError`` where no fit could be saved, before minutes are spent on one."""
+    folder = fits.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def load_fit(model: str, fits: Path) -> FittedModel:

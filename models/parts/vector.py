@@ -51,10 +51,10 @@ def _kept[F: Callable[..., Any]](function: F, **options: Any) -> F:
     return compiled_function
 
 
-def over_arrays(signature: str) -> Callable[[Callable[..., Any]], Any]:
+def over_arrays(signature: str) -> Callable[[Callable[..., float]], Any]:
     """Compiles a function of numbers into a ufunc, which broadcasts."""
 
-    def decorate(function: Callable[..., Any]) -> Any:
+    def decorate(function: Callable[..., float]) -> Any:
         with kept_code():
             return numba.vectorize([signature], cache=True)(function)
 
