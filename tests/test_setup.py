@@ -268,6 +268,13 @@ def test_a_folder_with_other_things_is_left_as_it_is(project):
     assert len(list((project / "wheels").iterdir())) == 2
 
 
+def test_an_environment_of_another_python_is_left_as_it_is(project):
+    (project / ".venv" / "bin").mkdir(parents=True)
+    pretend(project / ".venv" / "bin", "python", "3.11")
+    assert reason(set_up(project)).startswith(".venv is an environment of another Python: ")
+    assert [path.name for path in (project / ".venv").iterdir()] == ["bin"]
+
+
 def test_what_has_no_sentence_of_its_own_shows_what_pip_says(locked_anew):
     lock(locked_anew, "0" * 64)
     done = set_up(locked_anew, f"PYTHON={HERE}")
