@@ -1,34 +1,33 @@
-# `make demo` and `make test` need Python 3.12 or newer, pip and make; they set up the rest.
+# `make demo` and `make test` need Python 3.12 or 3.13 and make; they set up the rest.
+# PYTHON=3.12 names the Python, and has its environment in .venv-3.12.
 
-VENV ?= .venv
+PYTHON ?=
+VENV ?= .venv$(if $(PYTHON),-$(PYTHON))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-interorder-toolkit
 DATA ?=
 AS_OF ?=
 FITS ?=
+SIDE_BY_SIDE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
 
-.PHONY: help setup demo test check bench sbc lab docs lock clean
+.PHONY: help setup demo test test-slow check bench sbc lab docs lock clean
 
 help:
-	@echo "make demo    forecast real orders, compare, backtest, promote, read"
-	@echo "make test    run the tests"
-	@echo "make check   lint, types, import contracts"
-	@echo "make bench   measure speed and size [DATA=folder of order lines] [AS_OF=date] [FITS=1]"
-	@echo "make sbc     simulation-based calibration of the fitted models [JOBS=2]"
-	@echo "make lab     JupyterLab with the notebooks"
-	@echo "make docs    API reference from the docstrings, as pages in site/"
-	@echo "make lock    pin the dependencies anew"
-	@echo "make clean   remove the environment and what runs left behind"
+	@echo "make demo       forecast real orders, compare, backtest, promote, read"
+	@echo "make test       run the fast tests [PYTHON=3.12]"
+	@echo "make test-slow  run the slow ones: README, notebooks, calibration, kills"
+	@echo "make check      lint, types, import contracts"
+	@echo "make bench      measure speed and size [DATA=folder of order lines] [AS_OF=date] [FITS=1]"
+	@echo "make sbc        simulation-based calibration of the fitted models [JOBS=2]"
+	@echo "make lab        JupyterLab with the notebooks"
+	@echo "make docs       API reference from the docstrings, as pages in site/"
+	@echo "make lock       pin the dependencies anew"
+	@echo "make clean      remove the environment and what runs left behind"
 
 setup: $(READY)
 
 $(READY): requirements.lock pyproject.toml
-	@python=$$(sh .ci/find-python) || exit 1; \
-	 test -x $(BIN)/python || "$$python" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
-	  -r requirements.lock
-	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib 2>/dev/null || true # pip has one core
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@sh .ci/setup "$(VENV)" $(PYTHON)
 	@touch $@
 
 demo: setup
@@ -36,8 +35,11 @@ demo: setup
 
 # Outages are timed: the tests of the cache run by themselves, all others side by side.
 test: setup
-	$(BIN)/python -m pytest tests/cache
-	$(BIN)/python -m pytest --ignore=tests/cache --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
+	$(BIN)/python -m pytest -m "not slow" tests/cache
+	$(BIN)/python -m pytest -m "not slow" --ignore=tests/cache $(SIDE_BY_SIDE)
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow $(SIDE_BY_SIDE)
 
 check: setup
 	$(BIN)/ruff check .
@@ -64,4 +66,4 @@ lock: setup
 	  --no-emit-index-url --no-emit-find-links --generate-hashes --quiet -o requirements.lock
 
 clean:
-	rm -rf $(VENV) demo fits runs site mlflow.db mlartifacts bench.json *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* demo fits runs site mlflow.db mlartifacts bench.json *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -117,11 +117,13 @@ def test_no_make(tmp_path):
     shows(done.stderr, "no make")
     dry = ["make", "--dry-run", "--always-make", "VENV=.venv", "demo"]
     made = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    plain = re.sub(r" --quiet| --disable-pip-version-check| --no-compile| \\\n ", "", made)
+    assert 'sh .ci/setup ".venv"' in made
+    steps = (ROOT / ".ci" / "setup").read_text().replace('"$venv/bin/python"', ".venv/bin/python")
+    steps = re.sub(r"^ *step | --quiet| --no-compile", "", steps, flags=re.M)
     block = re.search(r"```sh\n(.*?)```", DOCUMENT, re.S)[1].splitlines()
     assert block[0] == "python3 -m venv .venv"
-    assert '"$python" -m venv .venv' in plain
-    assert [line for line in block[1:] if line not in plain.splitlines()] == []
+    assert '"$python" -m venv --without-pip "$venv"' in steps
+    assert [line for line in block[1:] if line not in (made + steps).splitlines()] == []
 
 
 def test_port_taken(tmp_path):

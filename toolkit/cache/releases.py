@@ -160,7 +160,7 @@ class Releases:
         if any(type(i) is not int for i in ids):
             raise ArgumentError(f"product ids have to be whole numbers, got {ids[:5]!r}")
         gone, keys = 0, [POINTER, REGISTRY, STAGED]
-        for portion in batched(ids, UNLINKED_AT_ONCE, strict=False):
+        for portion in batched(ids, UNLINKED_AT_ONCE):
             reply = self._database.run(INVALIDATE, keys, [REMEMBERED_MS, *portion])
             gone += int(str(reply))
         return gone
@@ -202,7 +202,7 @@ class Releases:
             raise CacheError(LOST)
         ids = sorted(entries(self._database, release_id))
         lost = [wrong.split()[0] for wrong in wrong_values(self._database, release_id, ids)]
-        for portion in batched(lost, UNLINKED_AT_ONCE, strict=False):
+        for portion in batched(lost, UNLINKED_AT_ONCE):
             index = [EXPORT_LOCK, index_key(release_id)]
             if self._database.run(DROP, index, [token, *portion]) != 1:
                 raise CacheError(LOST)
@@ -213,7 +213,7 @@ class Releases:
             expected = client.hget(meta_key(release_id), "product_ids")
         ids = {*json.loads(text(expected or "[]")), *entries(self._database, release_id)}
         names = [f"{value_prefix(release_id)}{i}" for i in sorted(ids)]
-        for portion in batched(names, UNLINKED_AT_ONCE, strict=False):
+        for portion in batched(names, UNLINKED_AT_ONCE):
             with self._database.translated():
                 client.unlink(*portion)
         with self._database.translated():

@@ -74,7 +74,7 @@ class Staging:
         """
         self._demand_expected(forecasts)
         given = computed_with or (lambda product_id: self.spec.computed_with)
-        for portion in batched(forecasts.items(), PORTION, strict=False):
+        for portion in batched(forecasts.items(), PORTION):
             arguments: list[Argument] = [self._token, value_prefix(self.release_id), KEEP_MS]
             for product_id, forecast in portion:
                 value = self._encoded(product_id, forecast, given(product_id))
@@ -90,7 +90,7 @@ class Staging:
         afterwards. ``CacheError`` if the base is not the current release.
         """
         missing = sorted(set(self.spec.carried) - self._done.keys())
-        for portion in batched(missing, PORTION, strict=False):
+        for portion in batched(missing, PORTION):
             self._carry(portion)
         self._done = self._staged()
 

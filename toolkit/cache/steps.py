@@ -66,7 +66,7 @@ def flip(database: Database, release_id: str, values: int, token: str = "", base
 def wrong_values(database: Database, release_id: str, product_ids: Sequence[int]) -> list[str]:
     """Of a release that is not current: ``7 is missing``, ``8 is not what was written``."""
     wrong: list[str] = []
-    for portion in batched(product_ids, PORTION, strict=False):
+    for portion in batched(product_ids, PORTION):
         arguments: list[Argument] = [value_prefix(release_id), "", *portion]
         wrong += texts(database.run(VERIFY, [index_key(release_id)], arguments))
     return wrong

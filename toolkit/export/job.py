@@ -102,7 +102,7 @@ class _Run:
         total, as_of = len(staging.spec.product_ids), staging.spec.as_of_date
         missing = [i for i in staging.spec.product_ids if i not in self.statuses]
         self.progress(len(self.statuses), total)
-        for batch in batched(missing, BATCH, strict=False):
+        for batch in batched(missing, BATCH):
             forecasts = self._forecast(batch, as_of)
             with self.in_redis():
                 staging.put(

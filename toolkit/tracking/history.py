@@ -154,7 +154,7 @@ def _write(store: Store, event: Event, head: _Head, noticed: tuple[str, ...]) ->
     del content["hash"]
     text = json.dumps(content, sort_keys=True)
     entry = replace(entry, hash=_hash(text))
-    parts = enumerate(map("".join, batched(text, TAG_LENGTH, strict=False)))
+    parts = enumerate(map("".join, batched(text, TAG_LENGTH)))
     tags = {f"{ENTRY_TAG}.{number:02}": part for number, part in parts}
     place = {SEQUENCE_TAG: str(entry.sequence), HASH_TAG: entry.hash}
     run = store.client.create_run(
