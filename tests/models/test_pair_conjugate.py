@@ -12,6 +12,7 @@ from models.pair_conjugate import (
     PairConjugate,
     regularity_prior,
 )
+from tests.chance import assert_near, error_of_mean, z_limit
 from tests.models.helpers import analyzed, patterns_of, split_at
 from toolkit.errors import ModelError
 from toolkit.model import Streams
@@ -23,9 +24,9 @@ PRODUCTS = 300
 
 
 @pytest.fixture(scope="module")
-def own_truth():
+def own_truth(seeded):
     """Orders drawn from the model's own prior; what is known at a day, and what came after."""
-    rng = np.random.default_rng(11)
+    rng = np.random.default_rng(seeded(11))
     regularity = tuple(map(float, rng.choice(REGULARITIES, PRODUCTS, p=regularity_prior())))
     truth = Truth(
         customers=400,
@@ -39,14 +40,14 @@ def own_truth():
         lapse=0.0,
         new_pairs=1.0,
     )
-    orders = generate(truth, seed=12)
+    orders = generate(truth, seed=seeded(12))
     known, later = split_at(orders, AS_OF_DAY)
     return orders, analyzed(known), later
 
 
 @pytest.fixture(scope="module")
-def predictions(own_truth):
-    return MODEL.predict(own_truth[1], weeks=WEEKS, draws=400, streams=Streams(13))
+def predictions(own_truth, seeded):
+    return MODEL.predict(own_truth[1], weeks=WEEKS, draws=400, streams=Streams(seeded(13)))
 
 
 def observed(patterns, later):
@@ -130,10 +131,10 @@ def test_known_rates_and_regularities_are_recovered(own_truth):
     assert np.mean(np.abs(np.log2(likeliest / k[many])) <= 1) > 0.97
 
 
-def test_no_history_gives_the_prior_and_long_history_its_own_mean():
+def test_no_history_gives_the_prior_and_long_history_its_own_mean(seeded):
     once = patterns_of({(1, 1): [(-1, 1.0)]})
     assert MODEL.posterior(once).expected_interval() == pytest.approx([90.0])
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seeded(1))
     gaps = np.maximum(1, np.round(rng.gamma(4.0, 5.0, 2000))).astype(int)
     days = -1 - np.append(0, np.cumsum(gaps))[::-1]
     often = patterns_of({(1, 1): [(int(day), 1.0) for day in days]})
