@@ -72,5 +72,3 @@ def error_of_sd(sample, axis: int = -1):
 def mcse(draws, of: str = "mean") -> np.ndarray:
     """The Monte Carlo standard error of chains' mean or sd, from [chain, draw, …] of xarray."""
     return np.asarray(az.mcse(draws, method=of))
-
-

@@ -15,8 +15,8 @@ SMALL = {"pairs": 300, "customers": 60, "products": 12, "dates": 3}
 
 
 @pytest.fixture(scope="module")
-def run():
-    return make_run(np.random.default_rng(7), {"good": 0.2, "bad": 0.9}, **SMALL)
+def run(seeded):
+    return make_run(np.random.default_rng(seeded(7)), {"good": 0.2, "bad": 0.9}, **SMALL)
 
 
 def with_table(run, name, pairs, weeks=None):
@@ -82,18 +82,18 @@ PAIR_SCORES = ["log_loss", "crps_next", "crps_orders"]
 
 
 @pytest.fixture(scope="module")
-def many():
+def many(seeded):
     """A hundred times: two versions that differ by seed alone, one whose log loss is 5 % worse."""
     found = []
     for seed in SEEDS:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(seeded(seed))
         world = World.make(rng, **SMALL)
         tables = {name: world.pair_table(rng, 0.3) for name in ("one", "other")}
         worse = 1 + 0.05 * rng.gamma(1, 1, len(tables["one"]))  # by 5 %, and not everywhere
         scores = tables["one"][PAIR_SCORES].mul(worse, axis=0)
         tables["worse"] = tables["one"].assign(**scores)
         found.append(
-            compare(MemoryRun(world.dates, tables, {}), None, PAIR_SCORES, 400, seed).frame
+            compare(MemoryRun(world.dates, tables, {}), None, PAIR_SCORES, 400, seeded(seed)).frame
         )
     return pd.concat(found)
 
@@ -114,12 +114,12 @@ def test_a_version_made_worse_by_5_percent_is_found(many, score):
     assert (rows["low"] > 0).sum() >= 95
 
 
-def test_forecasts_5_percent_too_high_are_found():
+def test_forecasts_5_percent_too_high_are_found(seeded):
     """The rates themselves, not the scores, made worse."""
-    world = World.make(np.random.default_rng(3), 1200, 150, 30, dates=6)
-    exact = world.pair_table(np.random.default_rng(1), 0.0)
+    world = World.make(np.random.default_rng(seeded(3)), 1200, 150, 30, dates=6)
+    exact = world.pair_table(np.random.default_rng(seeded(1)), 0.0)
     more = World(world.customer, world.product, 1.05 * world.rate, world.dates, world.orders)
-    tables = {"exact": exact, "more": more.pair_table(np.random.default_rng(1), 0.0)}
+    tables = {"exact": exact, "more": more.pair_table(np.random.default_rng(seeded(1)), 0.0)}
     row = row_of(
         compare(MemoryRun(world.dates, tables, {}), None, ["poisson_loss"]), "poisson_loss"
     )
@@ -168,12 +168,12 @@ def test_a_date_that_one_version_failed_is_left_out_for_all(run):
     assert any(note.startswith("300 pairs that not every version") for note in found.notes)
 
 
-def test_says_what_the_intervals_cannot_tell(run):
+def test_says_what_the_intervals_cannot_tell(run, seeded):
     assert compare(run, scores=["log_loss"]).notes == ()
     single = MemoryRun(run.dates[:1], run.pair_tables, run.week_tables)
     assert "not of other dates" in compare(single, scores=["log_loss"]).notes[0]
-    world = World.make(np.random.default_rng(1), 200, 40, 10, dates=6, step_weeks=4)
-    tables = {name: world.pair_table(np.random.default_rng(1), 0.3) for name in "ab"}
+    world = World.make(np.random.default_rng(seeded(1)), 200, 40, 10, dates=6, step_weeks=4)
+    tables = {name: world.pair_table(np.random.default_rng(seeded(1)), 0.3) for name in "ab"}
     notes = compare(MemoryRun(world.dates, tables, {}), None, ["log_loss"]).notes
     assert notes == ("Horizons overlap, 3 dates in one: dates count as 2.0 independent ones.",)
 

@@ -15,8 +15,8 @@ N, WEEKS, DRAWS = 60, 5, 7
 
 
 @pytest.fixture
-def rng():
-    return np.random.default_rng(4)
+def rng(seeded):
+    return np.random.default_rng(seeded(4))
 
 
 @pytest.fixture

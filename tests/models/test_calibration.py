@@ -88,11 +88,11 @@ def slow_arrivals(truth, arrived, days):
 
 
 @pytest.mark.parametrize("name", ["pooled_gamma", "lapse_gamma"])
-def test_a_restated_truth_says_the_same_of_the_data(name):
+def test_a_restated_truth_says_the_same_of_the_data(name, seeded):
     subject = SUBJECTS[name](customers=10, products=5, pairs=40)
     calibration = Calibration(subject)
-    for number, truth in enumerate(calibration.truths(3, seed=1)):
-        data = subject.simulate(truth, np.random.default_rng(number))
+    for number, truth in enumerate(calibration.truths(3, seed=seeded(1))):
+        data = subject.simulate(truth, np.random.default_rng(seeded(number)))
         known, columns = calibration.known(truth, data), subject.columns(data)
         by_hand = slow_log_likelihood(truth, data, subject.lapse)
         assert known["log likelihood"] == pytest.approx(by_hand)
@@ -163,8 +163,8 @@ def test_a_chain_that_never_moves_is_stuck():
     )
 
 
-def test_prior_draws_have_the_prior():
-    truths = Calibration(Small()).truths(2000, seed=3)
+def test_prior_draws_have_the_prior(seeded):
+    truths = Calibration(Small()).truths(2000, seed=seeded(3))
     for name, distribution in (
         ("log_typical", stats.norm(np.log(60), 1.5)),
         ("shape", stats.lognorm(0.75)),
@@ -176,8 +176,8 @@ def test_prior_draws_have_the_prior():
 
 
 @pytest.mark.parametrize(("k", "lapse"), [(1, 0.0), (4, 0.2), (4, 1.0)])
-def test_simulated_histories_have_the_means_of_their_process(k, lapse):
-    rng = np.random.default_rng(5)
+def test_simulated_histories_have_the_means_of_their_process(k, lapse, seeded):
+    rng = np.random.default_rng(seeded(5))
     each = [history(k, 1 / 20, lapse, 300.0, rng) for _ in range(4000)]
     m, S, L, T = np.array(each).T
     assert np.all(pytest.approx(300.0) == S + T)
@@ -191,8 +191,8 @@ def test_simulated_histories_have_the_means_of_their_process(k, lapse):
     assert np.all(L[m == 1] == pytest.approx(np.log(S[m == 1])))
 
 
-def test_uniform_ranks_stay_in_the_band_as_often_as_it_says():
-    rng = np.random.default_rng(6)
+def test_uniform_ranks_stay_in_the_band_as_often_as_it_says(seeded):
+    rng = np.random.default_rng(seeded(6))
     found = [uniformity(rng.integers(0, 100, 80), 99) for _ in range(1000)]
     assert np.mean([one.inside for one in found]) == pytest.approx(0.95, abs=0.025)
     assert np.mean([one.chi_square_p > 0.1 for one in found]) == pytest.approx(0.9, abs=0.04)

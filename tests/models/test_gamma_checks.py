@@ -129,11 +129,11 @@ def test_replications_start_with_the_first_order_and_end_at_the_as_of_date():
 
 
 @pytest.mark.parametrize("lapse", [NOBODY_LAPSES, MANY_LAPSE], ids=["no lapse", "lapse"])
-def test_data_of_the_model_itself_are_not_extreme(lapse):
+def test_data_of_the_model_itself_are_not_extreme(lapse, seeded):
     tails = []
     for seed in range(5):
-        population = truth(seed, lapse=lapse)
-        checks = checked(slow_histories(population, 100 + seed), population)
+        population = truth(seeded(seed), lapse=lapse)
+        checks = checked(slow_histories(population, seeded(100 + seed)), population)
         tails.append([check["tail_p"] for check in checks.values()])
     tails = np.array(tails)  # [data sets, statistics]
     assert np.mean((tails < 0.05) | (tails > 0.95)) < 0.25
@@ -141,23 +141,23 @@ def test_data_of_the_model_itself_are_not_extreme(lapse):
     assert np.all(tails.max(axis=0) > 0.1)
 
 
-def test_clockwork_is_caught_where_the_model_is_memoryless():
+def test_clockwork_is_caught_where_the_model_is_memoryless(seeded):
     clockwork, memoryless = np.array([1e-9, 1e-9, 1.0]), np.array([1.0, 1e-9, 1e-9])
-    patterns = slow_histories(truth(1, clockwork), 2)
-    assert checked(patterns, truth(1, memoryless))[REGULAR]["tail_p"] == 1.0
-    assert 0.01 < checked(patterns, truth(1, clockwork))[REGULAR]["tail_p"] < 0.99
+    patterns = slow_histories(truth(seeded(1), clockwork), seeded(2))
+    assert checked(patterns, truth(seeded(1), memoryless))[REGULAR]["tail_p"] == 1.0
+    assert 0.01 < checked(patterns, truth(seeded(1), clockwork))[REGULAR]["tail_p"] < 0.99
 
 
-def test_lapse_is_caught_where_nobody_lapses():
-    patterns = slow_histories(truth(1, lapse=MANY_LAPSE), 2)
-    found = checked(patterns, truth(1))
+def test_lapse_is_caught_where_nobody_lapses(seeded):
+    patterns = slow_histories(truth(seeded(1), lapse=MANY_LAPSE), seeded(2))
+    found = checked(patterns, truth(seeded(1)))
     assert found[OPEN_LONG]["tail_p"] == found["open / own mean"]["tail_p"] == 0.0
     assert found["pairs: 6 or more"]["tail_p"] == 1.0
 
 
-def test_many_pairs_are_sampled_and_one_seed_gives_one_result(monkeypatch):
-    population = truth(6)
-    patterns = slow_histories(population, 7)
+def test_many_pairs_are_sampled_and_one_seed_gives_one_result(monkeypatch, seeded):
+    population = truth(seeded(6))
+    patterns = slow_histories(population, seeded(7))
     whole = checked(patterns, population)
     monkeypatch.setattr("models.parts.gamma_checks.MAX_PAIRS", 100)
     part = checked(patterns, population)
@@ -166,18 +166,20 @@ def test_many_pairs_are_sampled_and_one_seed_gives_one_result(monkeypatch):
     assert width[1] > 1.3 * width[0]
 
 
-def test_prior_and_posterior_are_not_mixed_up():
-    population = truth(8)
-    patterns = slow_histories(population, 9)
+def test_prior_and_posterior_are_not_mixed_up(seeded):
+    population = truth(seeded(8))
+    patterns = slow_histories(population, seeded(9))
     fast = replace(population, log_typical=population.log_typical - 2.0)
-    for check in predictive_checks(patterns, fast, population, np.random.default_rng(1)):
+    for check in predictive_checks(patterns, fast, population, np.random.default_rng(seeded(1))):
         if check["statistic"] == "interval: median":
             assert check["prior_90"][1] < check["posterior_90"][0] <= check["observed"]
 
 
-def test_a_fit_is_checked_shown_and_saved(tmp_path, capsys):
-    patterns = slow_histories(truth(1, lapse=MANY_LAPSE), 2)
-    fitted = POOLED.fit(patterns, seed=1, settings=FitSettings(draws=100, tune=200, chains=2))
+def test_a_fit_is_checked_shown_and_saved(tmp_path, capsys, seeded):
+    patterns = slow_histories(truth(seeded(1), lapse=MANY_LAPSE), seeded(2))
+    fitted = POOLED.fit(
+        patterns, seed=seeded(1), settings=FitSettings(draws=100, tune=200, chains=2)
+    )
     checks = {check["statistic"]: check for check in fitted.card.checks}
     assert checks[OPEN_LONG]["tail_p"] < 0.01
     for check in checks.values():

@@ -108,8 +108,8 @@ def test_base_rate_of_newcomers_by_hand():
     assert base_rates(patterns, NO_SEASON).newcomers == pytest.approx(expected)
 
 
-def test_coordinates_start_where_the_truth_is():
-    rng = np.random.default_rng(2)
+def test_coordinates_start_where_the_truth_is(seeded):
+    rng = np.random.default_rng(seeded(2))
     truth = np.array([-0.3, 0.8, 0.2, -0.1, 0.0, 0.1, 0.3, -0.2, 0.1])
     values = rng.normal(0.0, 0.7, (6000, len(NEWCOMERS)))
     log_days = np.full(len(values), log(84.0))

@@ -12,7 +12,6 @@ from models.pair_conjugate import (
     PairConjugate,
     regularity_prior,
 )
-from tests.chance import assert_near, error_of_mean, z_limit
 from tests.models.helpers import analyzed, patterns_of, split_at
 from toolkit.errors import ModelError
 from toolkit.model import Streams

@@ -94,15 +94,15 @@ def patterns():
 
 
 @pytest.fixture(scope="module")
-def predicted(patterns):
+def predicted(patterns, seeded):
     model = fitted(ONE, OTHER)
-    return model.predict(patterns, weeks=WEEKS, draws=DRAWS, streams=Streams(3))
+    return model.predict(patterns, weeks=WEEKS, draws=DRAWS, streams=Streams(seeded(3)))
 
 
 @pytest.mark.parametrize("row", range(4))
-def test_paths_are_those_of_the_hazards(patterns, predicted, row):
+def test_paths_are_those_of_the_hazards(patterns, predicted, row, seeded):
     """Half of the draws are paths under the first draw of the population, half under the second."""
-    rng = np.random.default_rng(row)
+    rng = np.random.default_rng(seeded(row))
     model = fitted(ONE, OTHER)
     halves = [slow_paths(model, patterns, row, draw, 100_000, rng) for draw in (ONE, OTHER)]
     counts = np.concatenate(halves)
@@ -139,11 +139,11 @@ def test_dates_agree_with_the_weeks_and_fall_on_the_customers_weekdays(patterns,
     assert np.all(quantiles[:3] % 7 == 3)
 
 
-def test_beyond_the_horizon_the_distribution_of_the_next_order_goes_on(patterns):
+def test_beyond_the_horizon_the_distribution_of_the_next_order_goes_on(patterns, seeded):
     """Quantiles with a horizon of one week are those with one of two years, up to Monte Carlo."""
     model = fitted(ONE)
     short, long = (
-        model.predict(patterns, weeks=weeks, draws=DRAWS, streams=Streams(5)).pairs
+        model.predict(patterns, weeks=weeks, draws=DRAWS, streams=Streams(seeded(5))).pairs
         for weeks in (1, 104)
     )
     p = long.p_order_by_week
@@ -155,13 +155,13 @@ def test_beyond_the_horizon_the_distribution_of_the_next_order_goes_on(patterns)
             assert np.isnan(day) or level < p[row, week] + 0.06
 
 
-def test_the_product_shock_is_shared_by_its_pairs():
+def test_the_product_shock_is_shared_by_its_pairs(seeded):
     histories = {(1, c): [(-90, 1.0), (-50, 1.0), (-10, 1.0)] for c in range(30)}
     patterns = patterns_of(histories)
 
     def total(shock):
         model = fitted(ONE | {"product_shock": np.array(shock)})
-        result = model.predict(patterns, weeks=WEEKS, draws=4_000, streams=Streams(1))
+        result = model.predict(patterns, weeks=WEEKS, draws=4_000, streams=Streams(seeded(1)))
         return result.products.orders[0].sum(axis=0)
 
     calm, shaken = total(0.0), total(0.5)
@@ -176,7 +176,7 @@ def test_a_row_of_draws_is_used_in_order_and_evenly(patterns):
     assert result.pairs.p_alive == pytest.approx(0.5)
 
 
-def test_new_customers_come_with_the_season_and_reorder_if_they_stay(patterns):
+def test_new_customers_come_with_the_season_and_reorder_if_they_stay(patterns, seeded):
     """exp(−1.6) arrive a day for each customer there is, and order 1 + the mean of extra orders."""
     arrival = coefficients(NEWCOMERS, -1.6, customers=1.0)
     draw = ONE | {"arrival_shape": np.array(1e6), "arrival": arrival}
@@ -184,7 +184,7 @@ def test_new_customers_come_with_the_season_and_reorder_if_they_stay(patterns):
     new = []
     for stays in (90.0, -90.0):
         model = fitted(shifted(draw, alive=stays))
-        result = model.predict(patterns, weeks=WEEKS, draws=20_000, streams=Streams(2))
+        result = model.predict(patterns, weeks=WEEKS, draws=20_000, streams=Streams(seeded(2)))
         known = patterns.sum_by_product(result.pairs.expected_orders)
         new.append(result.products.expected_orders - known)
     levels = np.exp(model.season.log_level(patterns.as_of_date, np.arange(84)))
