@@ -58,7 +58,7 @@ def assert_share(hits, rows, expected, comparisons: int = 1) -> None:
 
 def error_of_mean(sample, axis: int = -1):
     """The standard error of the mean of independent draws along ``axis``."""
-    return np.std(sample, axis=axis) / np.sqrt(np.shape(sample)[axis])
+    return np.std(np.asarray(sample), axis=axis) / np.sqrt(np.shape(sample)[axis])
 
 
 def error_of_sd(sample, axis: int = -1):

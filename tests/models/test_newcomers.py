@@ -14,6 +14,7 @@ from models.parts.newcomers import (
 )
 from models.parts.newcomers_model import _mode_of
 from models.parts.season import HARMONICS, Season
+from tests.chance import z_limit
 from tests.models.helpers import AS_OF, patterns_of
 
 PER_DAY = 0.02
@@ -118,6 +119,6 @@ def test_coordinates_start_where_the_truth_is(seeded):
     expected = np.exp(design @ truth + log_days)
     arrived = rng.poisson(expected * rng.gamma(1.0, 1.0, len(expected))).astype(float)
     mode, root = _mode_of(design, Newcomers(arrived, values, log_days))
-    assert np.abs(np.linalg.solve(root, mode - truth)).max() < 4.0
+    assert np.abs(np.linalg.solve(root, mode - truth)).max() < z_limit(len(truth))
     nobody = Newcomers(np.zeros(1), np.zeros((1, len(NEWCOMERS))), np.full(1, -20.0))
     assert _mode_of(nobody.design()[0], nobody)[0] == pytest.approx(PRIOR_MEAN, abs=1e-6)

@@ -11,6 +11,7 @@ from models.parts.rhythm_checks import order_weeks, predictive_checks, replicate
 from models.parts.rhythm_coordinates import BLOCKS
 from models.parts.rhythm_model import WindowData
 from models.parts.weekly import HORIZON_WEEKS
+from tests.chance import assert_near
 
 PRODUCTS, WINDOWS = 30, 2
 DRAWS = 60
@@ -100,8 +101,10 @@ def test_first_orders_come_as_the_formula_says(seeded):
     first = np.bincount(ordered.argmax(axis=1)[ordered.any(axis=1)], minlength=HORIZON_WEEKS)
     hazard, alive = np.exp(-2.0), 1.0 / (1.0 + np.exp(-1.0))
     expected = alive * -np.expm1(-hazard) * np.exp(-hazard * np.arange(HORIZON_WEEKS))
-    assert first / 200_000 == pytest.approx(expected, abs=4.5 * np.sqrt(0.1 / 200_000))
-    assert extra.sum() / ordered.sum() == pytest.approx(np.exp(-2.0), rel=0.02)
+    assert_near(first / 200_000, expected, np.sqrt(expected / 200_000), HORIZON_WEEKS + 1)
+    further = np.exp(-2.0)
+    error = np.sqrt(further / ordered.sum())
+    assert_near(extra.sum() / ordered.sum(), further, error, HORIZON_WEEKS + 1)
 
 
 def test_data_of_the_model_itself_are_not_extreme(seeded):

@@ -13,6 +13,7 @@ from models.peers import bg_nbd
 from models.peers.parts.purchase_fit import distinct, fit_pareto_nbd, log_posterior
 from models.peers.parts.purchase_version import past_of
 from models.peers.parts.purchases import BetaGeo, ParetoNBD, Past
+from tests.chance import assert_share
 from tests.models.helpers import patterns_of
 from toolkit.model import FitSettings
 from toolkit.tables import COUNTS
@@ -102,14 +103,12 @@ def test_counts_are_those_of_simulated_pairs(seeded):
     arrivals = rng.poisson(rate * t)
     counts = np.minimum(arrivals, rng.geometric(leaves))
     for count in range(4):
-        share = np.mean(counts == count)
-        assert abs(share - BETA_GEO.p_counts(past, t)[0, count]) < 4 * np.sqrt(0.25 / n)
+        assert_share(np.sum(counts == count), n, BETA_GEO.p_counts(past, t)[0, count], 8)
     rate = rng.gamma(PARETO.r + 4, 1 / (PARETO.alpha + 22), n)
     life = rng.exponential(1 / rng.gamma(PARETO.s, 1 / (PARETO.beta + 22), n))
     counts = rng.poisson(rate * np.minimum(life, t))
     for count in range(4):
-        share = np.mean(counts == count)
-        assert abs(share - PARETO.p_counts(past, t)[0, count]) < 4 * np.sqrt(0.25 / n)
+        assert_share(np.sum(counts == count), n, PARETO.p_counts(past, t)[0, count], 8)
 
 
 def test_the_posterior_of_pareto_nbd_is_the_librarys(library, past):
