@@ -8,7 +8,6 @@ Bonferroni's rule.
 
 from dataclasses import dataclass
 
-import arviz as az
 import numpy as np
 from scipy import stats
 
@@ -69,6 +68,24 @@ def error_of_sd(sample, axis: int = -1):
     return of_variance / (2 * np.sqrt(np.maximum(variance, 1e-300)))
 
 
-def mcse(draws, of: str = "mean") -> np.ndarray:
-    """The Monte Carlo standard error of chains' mean or sd, from [chain, draw, …] of xarray."""
-    return np.asarray(az.mcse(draws, method=of))
+BATCHES = 10
+"""Of each chain: long enough to be next to independent, if a chain has hundreds of draws."""
+
+
+def batch_means(draws: np.ndarray) -> np.ndarray:
+    """[chains × BATCHES, …] of draws [chain, draw, …]."""
+    parts = np.array_split(np.asarray(draws), BATCHES, axis=1)
+    return np.concatenate([part.mean(axis=1) for part in parts])
+
+
+def assert_chains_agree(one: np.ndarray, other: np.ndarray, comparisons: int) -> None:
+    """Two samplers' draws [chain, draw, …] have the same mean, within the errors of both.
+
+    The error comes from batches, and is itself known from so few of them: hence Student's law,
+    with the degrees of freedom of either side alone, which are fewer than those of both.
+    """
+    sides = [batch_means(draws) for draws in (one, other)]
+    error = np.sqrt(sum(means.var(axis=0, ddof=1) / len(means) for means in sides))
+    limit = stats.t.isf(ALARM / (2 * comparisons), min(map(len, sides)) - 1)
+    t = (sides[0].mean(axis=0) - sides[1].mean(axis=0)) / error
+    assert np.all(np.abs(t) <= limit), f"{np.abs(t).max():.1f} errors apart, allowed {limit:.1f}"

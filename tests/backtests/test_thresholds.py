@@ -178,8 +178,10 @@ def test_noise_gives_hardly_any_product_thresholds_of_its_own(seeded):
     run = noisy_products(np.random.default_rng(seeded(2)))
     rule = Rule(min_coverage=0.3, min_rows=40)
     guarded = choose_thresholds(run, "one", rule)
-    assert len(guarded.by_product) <= 6  # of 60: 95 % hold their two standard errors
-    assert len(choose_thresholds(run, "one", replace(rule, margin=0.0)).by_product) > 50
+    # Of 60, 97.5 % hold their two standard errors on one side, but for the best of several grid
+    # cells: 3 to 7 were counted, and 18 of 60 with a chance of 0.08 each are one in 10⁶.
+    assert len(guarded.by_product) <= 18
+    assert len(choose_thresholds(run, "one", replace(rule, margin=0.0)).by_product) > 40  # 54 to 59
 
 
 def test_a_product_that_differs_gets_its_own(seeded):
@@ -192,7 +194,8 @@ def test_a_product_that_differs_gets_its_own(seeded):
     choice = choose_thresholds(run, "one", Rule(min_coverage=0.35, min_rows=100))
     assert choice.overall.min_confidence == 0.6
     assert choice.by_product[7] == Thresholds(5, 0.0)
-    assert len(choice.by_product) <= 4
+    # of 59 others one in 120 or so: more than 7 of them are one in 10⁷ runs
+    assert len(choice.by_product) <= 8
     assert choice.verified_by_product.error < choice.verified.error
 
 

@@ -151,8 +151,8 @@ def test_known_rates_and_regularities_are_recovered(own_truth):
     assert many.sum() > 150
     mean_log = (posterior.weights * (digamma(posterior.A) - np.log(posterior.B))).sum(axis=1)
     error = mean_log[many] - np.log(rate[many])
-    # the generator rounds intervals to days, of which the shortest become longer by one percent
-    assert abs(error.mean()) < 0.01 + z_limit(COMPARISONS) * error_of_mean(error)
+    # histories of whole days, of which no interval is shorter than one: rates 0.02 off over seeds
+    assert abs(error.mean()) < 0.02 + z_limit(COMPARISONS) * error_of_mean(error)
     assert np.abs(error).mean() < 0.2  # 0.11 ± 0.01 over seeds
     likeliest = np.array(REGULARITIES)[posterior.weights[many].argmax(axis=1)]
     assert np.mean(np.abs(np.log2(likeliest / k[many])) <= 1) > 0.9  # all of 200, in every run
