@@ -60,8 +60,8 @@ def slow_columns(orders, product, season):
 
 @pytest.mark.parametrize("season", [NO_SEASON, SEASON], ids=["no season", "season"])
 @pytest.mark.parametrize("seed", range(4))
-def test_columns_against_a_slow_twin(seed, season):
-    orders = random_orders(seed)
+def test_columns_against_a_slow_twin(seed, season, seeded):
+    orders = random_orders(seeded(seed))
     found = newcomer_columns(patterns_from(orders), season, PER_DAY)
     for row, product in zip(found, (2, 5, 9), strict=True):
         expected = slow_columns(orders, product, season)
