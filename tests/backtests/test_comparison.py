@@ -50,7 +50,10 @@ def test_differences_are_those_of_the_tables(run):
     assert set(found.frame["score"]) == {score.name for score in SCORES}
 
 
-def test_says_who_wins_on_what(run):
+def test_says_who_wins_on_what(seeded):
+    """Of so many pairs the differences are 13 and more of their standard errors."""
+    many = {"pairs": 6000, "customers": 1000, "products": 300, "dates": 4}
+    run = make_run(np.random.default_rng(seeded(7)), {"good": 0.2, "bad": 0.9}, **many)
     found = compare(run, scores=["log_loss", "poisson_loss"])
     row = row_of(found, "log_loss")
     shown = [f"{abs(x):.2f}" for x in (row["difference"], row["high"], row["low"])]
@@ -118,8 +121,11 @@ def test_a_version_made_worse_by_5_percent_is_found(many, score):
 
 
 def test_forecasts_5_percent_too_high_are_found(seeded):
-    """The rates themselves, not the scores, made worse."""
-    world = World.make(np.random.default_rng(seeded(3)), 1200, 150, 30, dates=6)
+    """The rates themselves, not the scores, made worse.
+
+    The difference is nine of its standard errors, of which an interval takes two.
+    """
+    world = World.make(np.random.default_rng(seeded(3)), 30_000, 3000, 700, dates=6)
     exact = world.pair_table(np.random.default_rng(seeded(1)), 0.0)
     more = World(world.customer, world.product, 1.05 * world.rate, world.dates, world.orders)
     tables = {"exact": exact, "more": more.pair_table(np.random.default_rng(seeded(1)), 0.0)}
