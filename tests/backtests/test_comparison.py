@@ -56,7 +56,7 @@ def test_says_who_wins_on_what(seeded):
     run = make_run(np.random.default_rng(seeded(7)), {"good": 0.2, "bad": 0.9}, **many)
     found = compare(run, scores=["log_loss", "poisson_loss"])
     row = row_of(found, "log_loss")
-    shown = [f"{abs(x):.2f}" for x in (row["difference"], row["high"], row["low"])]
+    shown = [f"{abs(x):.3f}" for x in (row["difference"], row["high"], row["low"])]
     assert row["verdict"] == (
         f"good beats bad on log loss of an order within 28 days by {shown[0]} "
         f"(95 %: {shown[2]} to {shown[1]})"
