@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import duckdb
+import hypothesis
 import pytest
 
+from tests.chance import Seeds
 from toolkit.engine.run import ForecastEngine
 from toolkit.sources.generator import GeneratedOrders, Truth, generate, load
 
@@ -16,10 +18,40 @@ NOON = datetime(2025, 11, 11, 12, tzinfo=UTC)
 LONGEST_FIRST = ("test_readme.py", "test_notebooks.py", "test_calibration.py")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    shift = "statistical tests take other seeds, 1000 N higher; laws are tried on other examples"
+    parser.addoption("--shift-seeds", type=int, default=0, metavar="N", help=shift)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The same examples each time and no limits of time, or load and luck would decide."""
+    hypothesis.settings.register_profile(
+        "fixed",
+        derandomize=config.getoption("--shift-seeds") == 0,
+        database=None,
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("fixed")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take minutes come first, or one process would wait for the other at the end."""
     order = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    for item in items:
+        if "seeded" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.statistical)
+
+
+@pytest.fixture(scope="session")
+def seeded(pytestconfig) -> Seeds:
+    """``seeded(5)`` instead of 5 as a seed; a test that takes one, however far off, is statistical.
+
+    Its limits have to hold for any seed: see ``tests/chance.py``.
+    """
+    return Seeds(pytestconfig.getoption("--shift-seeds"))
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,11 @@
 """Fitting from the command line: what is saved, what is refused, what an interruption leaves."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -159,23 +159,35 @@ def heeded_ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("seconds", [8, 25], ids=["compiling", "sampling"])
-def test_an_interrupted_fit_leaves_nothing(place, tmp_path, heeded_ctrl_c, seconds):
+def wait_for(process, text: bytes) -> None:
+    """Until the process has shown this on stderr, which it shows a terminal only."""
+    shown = b""
+    while text not in shown:
+        more = process.stderr.read1()
+        assert more, shown
+        shown += more
+
+
+@pytest.mark.parametrize(
+    "shown", [b"Compiling and sampling", b" 1%"], ids=["compiling", "sampling"]
+)
+def test_an_interrupted_fit_leaves_nothing(place, tmp_path, heeded_ctrl_c, shown):
     with subprocess.Popen(
         [
             *(TOOLKIT, "fit", "lapse_gamma", "--db", "orders.duckdb", "--as-of", str(AS_OF)),
             *("--draws", "100000", "--fits", str(tmp_path / "fits")),
         ],
         cwd=place,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"FORCE_COLOR": "1"},
     ) as process:
-        time.sleep(seconds)
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
         try:
-            assert process.wait(timeout=180) == 130
+            wait_for(process, shown)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=600)
         finally:
             process.kill()
+        assert process.returncode == 130
     assert not (tmp_path / "fits").exists()
 
 

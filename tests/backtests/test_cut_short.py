@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from backtests.commands_scores import keep_comparison
@@ -29,9 +30,10 @@ def test_a_run_that_is_killed_goes_on_and_ends_the_same(order_file, tmp_path):
         while not list(runs.glob("*/tasks/*/*/*/task.json")):
             assert process.poll() is None
             time.sleep(0.005)
+        workers = psutil.Process(process.pid).children(recursive=True)
         process.kill()
+        assert psutil.wait_procs(workers, timeout=120)[1] == []
     (folder,) = runs.iterdir()
-    time.sleep(0.3)  # what a worker was at when its parent died does not appear any more
     finished = len(list(folder.glob("tasks/*/*/*/task.json")))
     half = folder / "tasks" / str(AS_OF) / "pair_conjugate" / ".part-left"
     half.mkdir(parents=True)

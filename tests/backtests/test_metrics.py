@@ -5,9 +5,11 @@ import time
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from backtests import metrics
 from tests.backtests import slow_metrics as slow
+from tests.chance import assert_share, error_of_mean, p_limit, z_limit
 from toolkit.errors import ArgumentError
 from toolkit.tables import QUANTILES
 
@@ -15,8 +17,8 @@ N, WEEKS, DRAWS = 60, 5, 7
 
 
 @pytest.fixture
-def rng():
-    return np.random.default_rng(4)
+def rng(seeded):
+    return np.random.default_rng(seeded(4))
 
 
 @pytest.fixture
@@ -208,8 +210,13 @@ def test_single_precision_sums_tie_with_what_they_sum():
 def test_pit_of_draws_is_uniform_for_few_draws_and_atoms(draws, rng):
     sample = rng.poisson(0.8, (20_000, draws + 1))
     pit = metrics.randomized_pit_draws(sample[:, 1:], sample[:, 0], rng.random(20_000))
-    assert metrics.ks_uniform(pit) < 0.012  # 1.63 / √20,000, the 99 % point
-    assert metrics.coverage(pit, 0.8) == pytest.approx(0.8, abs=0.01)
+    assert metrics.ks_uniform(pit) < ks_limit(len(pit), 4)
+    assert_share(round(metrics.coverage(pit, 0.8) * len(pit)), len(pit), 0.8, 6)
+
+
+def ks_limit(rows, comparisons):
+    """Of uniform rows, so far from the diagonal once in a million runs."""
+    return stats.kstwobign.isf(p_limit(2 * comparisons)) / np.sqrt(rows)
 
 
 def censored_waits(rng, n, mean):
@@ -222,16 +229,16 @@ def test_pit_of_censored_waits_is_uniform(rng):
     week, forecast = censored_waits(rng, 20_000, 8.0)
     pit = metrics.randomized_pit_weeks(forecast(8.0), week, rng.random(20_000))
     assert (week == 6).mean() > 0.4
-    assert metrics.ks_uniform(pit) < 0.012
+    assert metrics.ks_uniform(pit) < ks_limit(len(pit), 4)
 
 
 @pytest.mark.parametrize("said", [5.0, 6.5, 9.5, 12.0])
 def test_truncated_crps_is_best_for_the_truth_under_censoring(rng, said):
-    week, forecast = censored_waits(rng, 50_000, 8.0)
+    week, forecast = censored_waits(rng, 500_000, 8.0)
     difference = metrics.crps_truncated(forecast(said), week) - metrics.crps_truncated(
         forecast(8.0), week
     )
-    assert difference.mean() > 3 * difference.std() / np.sqrt(50_000)
+    assert difference.mean() > z_limit() * error_of_mean(difference)
 
 
 WRONG = [
@@ -269,6 +276,6 @@ def test_probabilities_of_single_precision_are_accepted():
 def test_a_hundred_thousand_rows_of_draws_take_seconds(name, rng):
     draws = rng.gamma(1, 3, (100_000, 200)).astype(np.float32)
     arguments = [draws, rng.gamma(1, 3, 100_000), rng.random(100_000)][: 3 if "pit" in name else 2]
-    start = time.perf_counter()
+    start = time.process_time()
     getattr(metrics, name)(*arguments)
-    assert time.perf_counter() - start < 10  # about 1 on an idle core
+    assert time.process_time() - start < 20  # about 1 on an idle core, 2 beside busy ones

@@ -20,8 +20,8 @@ def closed_intervals(table):
 
 
 @pytest.fixture(scope="module")
-def run():
-    made = make_run(np.random.default_rng(5), {"one": 0.2, "other": 0.5}, **SMALL)
+def run(seeded):
+    made = make_run(np.random.default_rng(seeded(5)), {"one": 0.2, "other": 0.5}, **SMALL)
     pairs = {name: closed_intervals(table) for name, table in made.pair_tables.items()}
     return MemoryRun(made.dates, pairs, made.week_tables)
 

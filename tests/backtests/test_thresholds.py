@@ -72,8 +72,10 @@ def test_by_hand():
 
 
 @pytest.fixture(scope="module")
-def run():
-    return make_run(np.random.default_rng(2), {"one": 0.3}, pairs=400, customers=60, products=8)
+def run(seeded):
+    return make_run(
+        np.random.default_rng(seeded(2)), {"one": 0.3}, pairs=400, customers=60, products=8
+    )
 
 
 def test_agrees_with_filtering_row_by_row(run):
@@ -172,33 +174,36 @@ def noisy_products(rng, products=60, per_date=150, dates=(DAY, DAY + timedelta(w
     return MemoryRun(tuple(dates), {"one": pd.concat(frames, ignore_index=True)}, {})
 
 
-def test_noise_gives_hardly_any_product_thresholds_of_its_own():
-    run = noisy_products(np.random.default_rng(2))
+def test_noise_gives_hardly_any_product_thresholds_of_its_own(seeded):
+    run = noisy_products(np.random.default_rng(seeded(2)))
     rule = Rule(min_coverage=0.3, min_rows=40)
     guarded = choose_thresholds(run, "one", rule)
-    assert len(guarded.by_product) <= 6  # of 60: 95 % hold their two standard errors
-    assert len(choose_thresholds(run, "one", replace(rule, margin=0.0)).by_product) > 50
+    # Of 60, 97.5 % hold their two standard errors on one side, but for the best of several grid
+    # cells: 3 to 7 were counted, and 18 of 60 with a chance of 0.08 each are one in 10⁶.
+    assert len(guarded.by_product) <= 18
+    assert len(choose_thresholds(run, "one", replace(rule, margin=0.0)).by_product) > 40  # 54 to 59
 
 
-def test_a_product_that_differs_gets_its_own():
+def test_a_product_that_differs_gets_its_own(seeded):
     """Elsewhere confidence tells who orders; of product 7 it is the number of orders."""
-    run = noisy_products(np.random.default_rng(2), per_date=400)
+    run = noisy_products(np.random.default_rng(seeded(2)), per_date=400)
     table = run.pair_tables["one"]
-    lucky = np.random.default_rng(3).random(len(table)) < table["confidence"]
+    lucky = np.random.default_rng(seeded(3)).random(len(table)) < table["confidence"]
     many = table["order_count"] >= 5
     table["hit"] = lucky.where(table["product_id"] != 7, many).astype(float)
     choice = choose_thresholds(run, "one", Rule(min_coverage=0.35, min_rows=100))
     assert choice.overall.min_confidence == 0.6
     assert choice.by_product[7] == Thresholds(5, 0.0)
-    assert len(choice.by_product) <= 4
+    # of 59 others one in 120 or so: more than 7 of them are one in 10⁷ runs
+    assert len(choice.by_product) <= 8
     assert choice.verified_by_product.error < choice.verified.error
 
 
-def test_a_product_of_which_too_little_would_be_listed_gets_its_own():
-    run = noisy_products(np.random.default_rng(2), per_date=400)
+def test_a_product_of_which_too_little_would_be_listed_gets_its_own(seeded):
+    run = noisy_products(np.random.default_rng(seeded(2)), per_date=400)
     table = run.pair_tables["one"]
     unsure = table["product_id"] == 7
-    lucky = np.random.default_rng(3).random(len(table)) < table["confidence"]
+    lucky = np.random.default_rng(seeded(3)).random(len(table)) < table["confidence"]
     table["hit"] = lucky.astype(float)
     table.loc[unsure, "confidence"] *= 0.1
     choice = choose_thresholds(run, "one", Rule(min_coverage=0.35, min_rows=100))

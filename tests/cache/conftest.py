@@ -6,9 +6,13 @@ from datetime import date
 
 import pytest
 
+from toolkit.cache import lane as lane_module
 from toolkit.cache.forecasts import PATIENCE_S, CacheClient, Fields, ForecastCache, ForecastKey, Hit
 from toolkit.cache.releases import Release, Releases, ReleaseSpec
 from toolkit.cache.server import EmbeddedServer, embedded_server
+
+PATIENT_S = 20.0
+"""Where an answer comes and time is not what is tested: enough on any machine, however busy."""
 
 DAY = date(2025, 11, 11)
 GENERATED = "2025-11-11T03:00:00Z"
@@ -22,6 +26,14 @@ COMPUTED_WITH: dict[str, str | int | float] = {
     "draws": 200,
     "seed": 7,
 }
+
+
+def until(condition: Callable[[], object], limit_s: float = 60.0) -> bool:
+    """Whether it comes to be true, looked at every now and then; the limit is for what hangs."""
+    deadline = time.monotonic() + limit_s
+    while not (came := condition()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return bool(came)
 
 
 @pytest.fixture(scope="session")
@@ -91,14 +103,36 @@ def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     return look
 
 
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how long each operation on the server could have been waited for, one after another.
+
+    What a call may wait is decided by the program, and how long it took by the machine as well:
+    tests look at the former.
+    """
+    granted: list[float] = []
+    done_within = lane_module._Job.done_within
+
+    def noted(job: lane_module._Job, patience_s: float) -> bool:
+        granted.append(patience_s)
+        return done_within(job, patience_s)
+
+    monkeypatch.setattr(lane_module._Job, "done_within", noted)
+    return granted
+
+
 type Call = Callable[..., tuple[str, float]]
 
 
 @pytest.fixture
-def call(key: ForecastKey, forecast: Fields) -> Call:
-    """What a cached call does around its computation: what came of it, and what it cost."""
+def call(key: ForecastKey, forecast: Fields, waits: list[float]) -> Call:
+    """What a cached call does around its computation: what came of it, and what it cost.
+
+    Its read and its write together never wait for longer than it has patience.
+    """
 
     def cached_call(client: CacheClient, patience_s: float = PATIENCE_S) -> tuple[str, float]:
+        waits.clear()
         start = time.perf_counter()
         cache = ForecastCache(client, patience_s=patience_s)
         found = cache.read(key)
@@ -106,7 +140,11 @@ def call(key: ForecastKey, forecast: Fields) -> Call:
             outcome = "hit"
         else:
             outcome = "stored" if cache.write(key, forecast, after=found) else "miss"
-        return outcome, time.perf_counter() - start
+        took = time.perf_counter() - start
+        assert len(waits) <= 2
+        assert waits[:1] in ([], [patience_s])
+        assert waits == sorted(waits, reverse=True)
+        return outcome, took
 
     return cached_call
 
@@ -114,7 +152,7 @@ def call(key: ForecastKey, forecast: Fields) -> Call:
 @pytest.fixture
 def patient_call(call: Call) -> Call:
     """The same without haste, where time is not what is tested."""
-    return lambda client: call(client, patience_s=2)
+    return lambda client: call(client, patience_s=PATIENT_S)
 
 
 @pytest.fixture
@@ -123,7 +161,7 @@ def publish(server: EmbeddedServer, forecast: Fields) -> Callable[..., Release]:
 
     def made(ids=range(1, 6), as_of=DAY, mark="", client=None, **spec) -> Release:
         spec = ReleaseSpec(as_of, {"mark": mark, **COMPUTED_WITH}, list(ids), **spec)
-        with Releases(client or server.client()).stage(spec, lock_s=1.0) as staging:
+        with Releases(client or server.client()).stage(spec, lock_s=PATIENT_S) as staging:
             staging.put({i: product(forecast, i, as_of, mark) for i in spec.product_ids})
             return staging.publish()
 

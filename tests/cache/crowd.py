@@ -24,7 +24,7 @@ def counting(client, forecast, seconds):
     return compute
 
 
-def ask_at_once(path, key, forecast, threads, start, patience_s=5.0, seconds=0.3):
+def ask_at_once(path, key, forecast, threads, start, patience_s=20.0, seconds=0.3):
     """So many threads of this process ask for one key; what they got."""
     client = redis.Redis(unix_socket_path=path)
     client.ping()
@@ -43,14 +43,14 @@ def _child(results, path, key, forecast, *rest):
     results.put(sum(one == forecast for one in found))
 
 
-def crowd(server, key, forecast, patience_s, processes=4, threads=25):
+def crowd(server, key, forecast, patience_s, processes=4, threads=25, seconds=0.3):
     """How many of the crowd got the forecast, and how often it was computed."""
     start, results = SPAWN.Barrier(processes), SPAWN.Queue()
-    arguments = (results, str(server.socket), key, forecast, threads, start, patience_s)
+    arguments = (results, str(server.socket), key, forecast, threads, start, patience_s, seconds)
     children = [SPAWN.Process(target=_child, args=arguments) for _ in range(processes)]
     for child in children:
         child.start()
-    right = sum(results.get(timeout=60) for _ in children)
+    right = sum(results.get(timeout=300) for _ in children)
     for child in children:
         child.join()
     return right, int(server.client().get(COUNT) or 0)

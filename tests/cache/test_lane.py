@@ -13,14 +13,15 @@ import pytest
 import redis
 
 import toolkit
+from tests.cache.conftest import PATIENT_S, until
+from toolkit.cache import lane as lane_module
 from toolkit.cache.forecasts import ForecastCache, Hit
 from toolkit.cache.lane import MAX_STUCK, PAUSE_S, Answer, Failure, Lane, lane_of
 
 ROOT = Path(toolkit.__file__).parents[1]
 
 SHORT_S = 0.002
-WAIT_S = 2.0
-"""Long enough for an operation that does not hang, on any machine."""
+WAIT_S = PATIENT_S
 
 
 def answers(lane):
@@ -37,25 +38,30 @@ def hang():
 
 def test_an_answer_leaves_the_patience_it_did_not_need():
     lane = Lane()
-    quick = lane.run(lambda: 7, WAIT_S)
-    slow = lane.run(lambda: time.sleep(0.1), WAIT_S)
-    assert isinstance(quick, Answer)
-    assert quick.value == 7
-    assert slow.patience_s < WAIT_S - 0.1 < quick.patience_s
+    started = time.monotonic()
+    outcome = lane.run(lambda: time.sleep(0.1) or 7, WAIT_S)
+    took = time.monotonic() - started
+    assert isinstance(outcome, Answer)
+    assert outcome.value == 7
+    assert WAIT_S - took <= outcome.patience_s <= WAIT_S - 0.1
 
 
 def test_patience_ends(hang):
-    start = time.perf_counter()
-    assert Lane().run(hang, 0.04) == Failure("no answer within 40 ms", 0)
-    assert 0.04 <= time.perf_counter() - start < 0.2
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert Lane().run(hang, 0.04) == Failure("no answer within 40 ms", 0)
+        times.append(time.perf_counter() - start)
+    assert 0.04 <= min(times) < 0.5  # 0.04 at rest, 0.05 on a busy machine
 
 
-def test_a_late_answer_opens_the_lane_at_once():
-    lane = Lane()
-    assert isinstance(lane.run(lambda: time.sleep(0.1), 0.01), Failure)
+def test_a_late_answer_opens_the_lane_at_once(monkeypatch):
+    monkeypatch.setattr(lane_module, "PAUSE_S", 600)  # which would not be over before
+    lane, release = Lane(), threading.Event()
+    assert isinstance(lane.run(release.wait, 0.01), Failure)
     assert isinstance(lane.run(lambda: 1, WAIT_S), Failure)
-    time.sleep(0.15)
-    assert answers(lane)
+    release.set()
+    assert until(lambda: answers(lane))
 
 
 @pytest.mark.parametrize(
@@ -85,10 +91,11 @@ def test_a_refusal_by_the_server_leaves_the_lane_open(error):
     assert answers(lane)
 
 
-def test_after_the_pause_one_caller_tries_and_the_others_wait(hang):
+def test_after_the_pause_one_caller_tries_and_the_others_wait(hang, monkeypatch):
     lane = Lane()
     lane.run(hang, SHORT_S)
     time.sleep(PAUSE_S)
+    monkeypatch.setattr(lane_module, "PAUSE_S", 600)  # the next one is not over before the last
     tried = []
     outcomes = []
 
@@ -107,7 +114,8 @@ def test_after_the_pause_one_caller_tries_and_the_others_wait(hang):
     assert len(outcomes) == 6
 
 
-def test_hanging_operations_do_not_pile_up(hang):
+def test_hanging_operations_do_not_pile_up(hang, monkeypatch):
+    monkeypatch.setattr(lane_module, "PAUSE_S", 0)  # all may try
     lane = Lane()
     gate = threading.Barrier(2 * MAX_STUCK)
 
@@ -121,13 +129,13 @@ def test_hanging_operations_do_not_pile_up(hang):
             thread.start()
         for thread in callers:
             thread.join()
-        time.sleep(PAUSE_S / 2)
     assert lane.run(lambda: 1, WAIT_S) == Failure(
         "not tried: too many earlier operations still hang", 0
     )
 
 
-def test_a_lane_with_too_many_hanging_operations_opens_when_they_end():
+def test_a_lane_with_too_many_hanging_operations_opens_when_they_end(monkeypatch):
+    monkeypatch.setattr(lane_module, "PAUSE_S", 0)
     lane = Lane()
     release = threading.Event()
     callers = [
@@ -138,18 +146,15 @@ def test_a_lane_with_too_many_hanging_operations_opens_when_they_end():
         caller.start()
     for caller in callers:
         caller.join()
-    time.sleep(PAUSE_S)
+    assert not answers(lane)
     release.set()
-    time.sleep(0.1)
-    assert answers(lane)
+    assert until(lambda: answers(lane))
 
 
-def test_workers_are_used_again():
+def test_workers_are_used_again(monkeypatch):
+    monkeypatch.setattr(lane_module, "_shared", lane_module._Shared())  # no worker of other tests
     lane = Lane()
-    lane.run(lambda: 1, WAIT_S)
-    before = threading.active_count()
     names = {lane.run(lambda: threading.current_thread().ident, WAIT_S).value for _ in range(100)}
-    assert threading.active_count() == before
     assert len(names) == 1
 
 
@@ -162,11 +167,7 @@ def test_one_lane_for_all_clients_of_a_pool_and_none_is_kept_alive(server):
     pool.disconnect()
     gone = weakref.ref(pool)
     del one, other, pool
-    deadline = time.monotonic() + 2
-    while gone() is not None and time.monotonic() < deadline:
-        gc.collect()
-        time.sleep(0.01)
-    assert gone() is None
+    assert until(lambda: gc.collect() >= 0 and gone() is None)
 
 
 def test_an_operation_sees_the_callers_context():
@@ -179,7 +180,7 @@ def test_an_operation_sees_the_callers_context():
 
 def test_a_busy_thread_of_this_process_is_not_taken_for_a_dead_server(server, key, forecast):
     cache = ForecastCache(server.client())
-    cache.write(key, forecast)
+    assert ForecastCache(server.client(), patience_s=PATIENT_S).write(key, forecast)
     stop = threading.Event()
 
     def compute():
@@ -188,15 +189,17 @@ def test_a_busy_thread_of_this_process_is_not_taken_for_a_dead_server(server, ke
 
     thread = threading.Thread(target=compute)
     thread.start()
-    hits = 0
+    hits = []
+
+    def read():
+        hits.append(isinstance(cache.read(key), Hit))
+        return sum(hits) >= 10
+
     try:
-        for _ in range(15):
-            hits += isinstance(cache.read(key), Hit)
-            time.sleep(0.1)  # so that a late answer comes before the next read
+        assert until(read), hits
     finally:
         stop.set()
         thread.join()
-    assert hits >= 10
 
 
 FORK = """
@@ -206,14 +209,14 @@ import redis
 from toolkit.cache.forecasts import ForecastCache, ForecastKey
 client = redis.Redis.from_url(sys.argv[1])
 key = ForecastKey(5, date(2025, 1, 1), {})
-assert ForecastCache(client).write(key, None)
+assert ForecastCache(client, patience_s=20).write(key, None)
 child = os.fork()
 if not child:
-    found = ForecastCache(client).read(key)
+    found = ForecastCache(client, patience_s=20).read(key)
     print(found, flush=True)
     os._exit(0)
 os.waitpid(child, 0)
-print(ForecastCache(client).read(key))
+print(ForecastCache(client, patience_s=20).read(key))
 """
 
 
@@ -224,7 +227,7 @@ def test_a_forked_child_starts_threads_of_its_own(server):
         capture_output=True,
         text=True,
         check=True,
-        timeout=20,
+        timeout=300,
     )
     assert done.stdout == "Hit(forecast=None)\n" * 2
 
@@ -232,11 +235,10 @@ def test_a_forked_child_starts_threads_of_its_own(server):
 LEAVE = """
 import sys, threading, time
 from toolkit.cache.lane import Lane
-Lane().run(lambda: time.sleep(60), 0.01)
+Lane().run(lambda: time.sleep(3600), 0.01)
 """
 
 
 def test_a_hanging_operation_does_not_delay_the_exit():
-    start = time.monotonic()
-    subprocess.run([sys.executable, "-c", LEAVE], env={"PYTHONPATH": str(ROOT)}, check=True)
-    assert time.monotonic() - start < 10
+    environment = {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", LEAVE], env=environment, check=True, timeout=300)

@@ -5,12 +5,16 @@ import signal
 import socket
 import time
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 
 import pytest
 import redis
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.retry import Retry
 
+from tests.cache.conftest import PATIENT_S, until
 from tests.cache.servers import (
     dripping_server,
     pid_of,
@@ -19,12 +23,16 @@ from tests.cache.servers import (
     stopped,
     valkey_at,
 )
+from toolkit.cache import lane as lane_module
+from toolkit.cache import single_flight
 from toolkit.cache.forecasts import PATIENCE_S, ForecastCache, Hit, Miss
-from toolkit.cache.lane import PAUSE_S
-from toolkit.cache.single_flight import LOCK_S, cached
+from toolkit.cache.lane import LEAST_S, PAUSE_S, lane_of
+from toolkit.cache.single_flight import cached
 
-BUDGET_S = 0.05
-ABSOLUTE_S = 0.25
+LOADED_S = 1.0
+"""The quickest of three calls on any machine: 0.04 s at rest, and less than 0.1 s on one whose
+cores have four processes each to serve. `make bench` asks for 50 ms; ``waits`` knows what a call
+may wait whatever the machine."""
 
 
 def check_outage(clients, call, warnings, outcome="miss"):
@@ -36,8 +44,7 @@ def check_outage(clients, call, warnings, outcome="miss"):
         (warning,) = warnings()
         seen.append(warning)
         costs.append(cost)
-    assert min(costs) <= BUDGET_S
-    assert max(costs) <= ABSOLUTE_S
+    assert min(costs) <= LOADED_S
     return seen
 
 
@@ -53,9 +60,9 @@ def test_nobody_listens_and_the_client_would_retry_for_seconds(call, warnings):
         assert warning == "Cache read error: no answer within 40 ms"
 
 
-def test_nobody_listens_and_the_client_says_so_at_once(call, warnings):
+def test_nobody_listens_and_the_client_says_so_at_once(patient_call, warnings):
     clients = three(unix_socket_path="/tmp/no/such/socket", retry=Retry(NoBackoff(), 0))
-    for warning in check_outage(clients, call, warnings):
+    for warning in check_outage(clients, patient_call, warnings):
         assert warning.startswith("Cache read error: ConnectionError: ")
 
 
@@ -80,15 +87,15 @@ def test_the_server_hangs_before_the_first_connection(own_server, call, warnings
 
 def test_the_server_is_slow_to_read(own_server, call, warnings):
     clients = three(unix_socket_path=str(own_server.socket))
-    own_server.client().client_pause(2000)
+    own_server.client().client_pause(60_000)
     check_outage(clients, call, warnings)
 
 
 def test_the_server_is_slow_to_write(own_server, call, warnings):
     clients = three(unix_socket_path=str(own_server.socket))
-    own_server.client().client_pause(2000, all=False)
-    seen = check_outage(clients, call, warnings)
-    assert any(warning.startswith("Cache write error: no answer within ") for warning in seen)
+    own_server.client().client_pause(60_000, all=False)
+    for warning in check_outage(clients, partial(call, patience_s=0.9), warnings):
+        assert warning.startswith("Cache write error: no answer within ")
 
 
 def test_the_server_drips(call, warnings):
@@ -110,10 +117,11 @@ def test_nobody_accepts_the_connection(call, warnings):
 
 
 @pytest.mark.parametrize("password", [None, "mistaken"])
-def test_the_password_is_wrong(own_server, call, warnings, password):
+def test_the_password_is_wrong(own_server, call, patient_call, warnings, password):
     own_server.client().config_set("requirepass", "right")
     settings = {"unix_socket_path": str(own_server.socket), "password": password}
-    for warning in check_outage(three(**settings, retry=Retry(NoBackoff(), 0)), call, warnings):
+    clients = three(**settings, retry=Retry(NoBackoff(), 0))
+    for warning in check_outage(clients, patient_call, warnings):
         assert warning.startswith("Cache read error: AuthenticationError: ")
         assert "mistaken" not in warning
     check_outage(three(**settings), call, warnings)
@@ -126,6 +134,7 @@ def test_an_error_that_came_too_late_is_named_next_time(own_server, call, warnin
     )
     call(client)
     assert warnings() == ["Cache read error: no answer within 40 ms"]
+    assert until(lambda: lane_of(client)._late_error)
     time.sleep(PAUSE_S)
     call(client)
     (warning,) = warnings()
@@ -168,100 +177,102 @@ def test_the_user_may_not_read(own_server, patient_call, warnings):
     check_outage(clients, patient_call, warnings, outcome="stored")
 
 
-def test_an_outage_costs_the_next_calls_nothing_but_warns_each(own_server, call, warnings):
+def test_an_outage_costs_the_next_calls_nothing_but_warns_each(
+    own_server, call, warnings, waits, monkeypatch
+):
+    monkeypatch.setattr(lane_module, "PAUSE_S", 600)  # all calls come before it is over
     client = redis.Redis(unix_socket_path=str(own_server.socket))
     with stopped(pid_of(client)):
         call(client)
         warnings()
-        costs = []
         for _ in range(50):
-            what, cost = call(client)
-            assert what == "miss"
+            assert call(client)[0] == "miss"
+            assert waits == []
             (warning,) = warnings()
             assert warning == "Cache read error: not tried again yet: no answer within 40 ms"
-            costs.append(cost)
-    assert sorted(costs)[25] < 0.002
 
 
 def test_an_outage_between_read_and_write_is_warned_of_once(own_server, key, forecast, warnings):
     client = redis.Redis(unix_socket_path=str(own_server.socket))
-    cache = ForecastCache(client, patience_s=0.5)
+    cache = ForecastCache(client, patience_s=PATIENT_S)
     found = cache.read(key)
     assert found.reason == "not cached"
     with stopped(pid_of(client)):
-        assert not cache.write(key, forecast, after=found)
+        assert not cache.write(key, forecast, after=replace(found, patience_s=0.04))
     (warning,) = warnings()
     assert warning.startswith("Cache write error: no answer within ")
 
 
-def test_after_a_failed_read_no_write_is_tried_however_late(own_server, key, forecast, warnings):
+def test_after_a_failed_read_no_write_is_tried_however_late(
+    own_server, key, forecast, warnings, waits
+):
     client = redis.Redis(unix_socket_path=str(own_server.socket))
     cache = ForecastCache(client)
     with stopped(pid_of(client)):
         found = cache.read(key)
         assert isinstance(found, Miss)
         time.sleep(PAUSE_S)  # a long computation
-        start = time.perf_counter()
+        waits.clear()
         assert not cache.write(key, forecast, after=found)
-        assert time.perf_counter() - start < 0.01
+        assert waits == []
     assert len(warnings()) == 1
 
 
-def until_it_works(client, call, limit_s):
-    start = time.monotonic()
-    while call(client)[0] == "miss":
-        assert time.monotonic() - start < limit_s
-        time.sleep(0.02)
-    return time.monotonic() - start
-
-
-def test_a_server_that_comes_back_is_used_again(tmp_path, key, forecast, call):
+def test_a_server_that_comes_back_is_used_again(tmp_path, key, forecast, patient_call, monkeypatch):
+    monkeypatch.setattr(lane_module, "PAUSE_S", 600)  # it is not over before the server is back
     path = tmp_path / "s"
     client = redis.Redis(unix_socket_path=str(path), retry=Retry(NoBackoff(), 0))
     with valkey_at(path):
-        assert call(client)[0] == "stored"
-    assert call(client)[0] == "miss"
+        assert patient_call(client)[0] == "stored"
+    assert patient_call(client)[0] == "miss"
     with valkey_at(path):
-        assert call(client)[0] == "miss"  # the pause
-        assert until_it_works(client, call, PAUSE_S + 1) > 0.1
-        assert ForecastCache(client).read(key) == Hit(forecast)
+        assert patient_call(client)[0] == "miss"  # the pause
+        lane_of(client)._closed_until = 0.0  # is over
+        assert patient_call(client)[0] == "stored"
+        assert ForecastCache(client, patience_s=PATIENT_S).read(key) == Hit(forecast)
     client.close()
 
 
-def test_a_server_that_wakes_up_is_used_again(own_server, call):
+def test_a_server_that_wakes_up_is_used_again(own_server, call, patient_call):
     client = redis.Redis(unix_socket_path=str(own_server.socket))
     with stopped(pid_of(client)):
         assert call(client)[0] == "miss"
-    until_it_works(client, call, PAUSE_S + 1)
-    assert call(client)[0] == "hit"
+    assert until(lambda: call(client)[0] != "miss")
+    assert patient_call(client)[0] == "hit"
 
 
 def test_a_connection_that_takes_longer_than_the_budget_is_ready_for_the_next_call(
-    own_server, call
+    own_server, call, patient_call
 ):
+    connected = []
+
     class SlowToConnect(redis.UnixDomainSocketConnection):
         def connect(self):
-            if self._sock is None:
-                time.sleep(0.1)
+            if self._sock is not None:
+                super().connect()
+                return
+            time.sleep(0.1)
             super().connect()
+            connected.append(1)
 
     with redis.Redis(
         connection_pool=redis.ConnectionPool(SlowToConnect, path=str(own_server.socket))
     ) as client:
         assert call(client)[0] == "miss"
-        time.sleep(PAUSE_S)
-        assert call(client)[0] in {"stored", "hit"}
+        assert until(lambda: lane_of(client)._failure is None)  # answered, if too late
+        assert patient_call(client)[0] in {"stored", "hit"}
+        assert connected == [1]
 
 
-def test_something_else_answers(call, warnings):
+def test_something_else_answers(patient_call, warnings):
     with something_else() as port:
         clients = three(port=port, retry=Retry(NoBackoff(), 0))
-        for warning in check_outage(clients, call, warnings):
+        for warning in check_outage(clients, patient_call, warnings):
             assert warning.startswith("Cache read error: InvalidResponse: ")
 
 
 def whole_call(client, key, forecast, seconds=0.0, patience_s=PATIENCE_S):
-    """What a cached call with its lock costs more than its computation."""
+    """What a cached call with its lock took."""
 
     def compute():
         time.sleep(seconds)
@@ -269,32 +280,36 @@ def whole_call(client, key, forecast, seconds=0.0, patience_s=PATIENCE_S):
 
     started = time.perf_counter()
     assert cached(ForecastCache(client, patience_s=patience_s), key, compute) == forecast
-    return time.perf_counter() - started - seconds
+    return time.perf_counter() - started
 
 
 @pytest.mark.parametrize("wait_s", [0.015, 0.025, 0.035])
 def test_a_whole_call_with_its_lock_waits_no_longer_for_a_slow_server(
-    own_server, key, forecast, warnings, wait_s
+    own_server, key, forecast, warnings, waits, wait_s
 ):
+    """Each operation may wait for what those before it have left of the call's patience."""
     with slow_way_to(own_server, wait_s) as port:
         costs, clients = [], three(port=port)
         for client in clients:
             client.ping()
+            waits.clear()
             costs.append(whole_call(client, key, forecast))
+            assert waits[0] == PATIENCE_S
+            assert all(b <= max(a - wait_s, LEAST_S) for a, b in pairwise(waits))
             assert len(warnings()) == 1
         for client in clients:
             client.close()
-    assert min(costs) <= BUDGET_S
-    assert max(costs) <= ABSOLUTE_S
+    assert min(costs) <= LOADED_S
 
 
 def test_a_server_that_takes_no_lock_is_not_asked_again_after_a_long_computation(
-    own_server, key, forecast, warnings
+    own_server, key, forecast, warnings, waits
 ):
     client = redis.Redis(unix_socket_path=str(own_server.socket))
     client.ping()
-    own_server.client().client_pause(4000, all=False)
-    assert whole_call(client, key, forecast, PAUSE_S + 0.1) <= 2 * BUDGET_S - 0.025
+    own_server.client().client_pause(60_000, all=False)
+    whole_call(client, key, forecast, PAUSE_S + 0.1, patience_s=2)
+    assert len(waits) == 2  # for the read and for the lock
     (warning,) = warnings()
     assert warning.startswith("Cache write error: no answer within ")
 
@@ -310,20 +325,20 @@ def test_a_server_that_hangs_while_the_lock_is_held_is_one_warning(
         return forecast
 
     try:
-        assert cached(ForecastCache(client, patience_s=0.5), key, compute) == forecast
+        assert cached(ForecastCache(client, patience_s=2), key, compute) == forecast
     finally:
         os.kill(pid, signal.SIGCONT)
     (warning,) = warnings()
     assert warning.startswith("Cache write error: no answer within ")
 
 
-def test_a_lock_that_was_granted_too_late_is_held_by_nobody(own_server, key, forecast, warnings):
-    with slow_way_to(own_server, 0.25) as port, redis.Redis(port=port) as client:
+def test_a_lock_that_was_granted_too_late_is_held_by_nobody(
+    own_server, key, forecast, warnings, monkeypatch
+):
+    monkeypatch.setattr(single_flight, "LOCK_S", 600)  # it is given back, and does not expire
+    with slow_way_to(own_server, 1.0) as port, redis.Redis(port=port) as client:
         client.ping()
-        whole_call(client, key, forecast, patience_s=0.4)
+        whole_call(client, key, forecast, patience_s=1.9)
         assert warnings()[0].startswith("Cache write error: no answer within ")  # for the lock
         direct = own_server.client()
-        deadline = time.monotonic() + LOCK_S / 4
-        while direct.exists(f"{key.own_name}:lock") and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert not direct.exists(f"{key.own_name}:lock")
+        assert until(lambda: not direct.exists(f"{key.own_name}:lock"))

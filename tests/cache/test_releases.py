@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 import redis
 
-from tests.cache.conftest import DAY, product, put, spec
+from tests.cache.conftest import DAY, PATIENT_S, product, put, spec, until
 from tests.cache.flips import LOCK_S, SPAWN, Watch, exporter
 from tests.cache.servers import stopped
 from toolkit.cache.releases import Releases
@@ -46,7 +46,8 @@ def test_readers_never_see_two_releases_though_exporters_are_killed(server, publ
     try:
         for _ in range(4):
             with exporter(server, forecast, ids):
-                watches[0].wait_for_more_releases(3)
+                seen = len(watches[0].releases)
+                assert until(lambda mine=watches[0], seen=seen: len(mine.releases) >= seen + 3)
                 time.sleep(0.2 * random.random())
             watches[0].whole()
     finally:
@@ -56,7 +57,7 @@ def test_readers_never_see_two_releases_though_exporters_are_killed(server, publ
     assert [wrong for mine in watches for wrong in mine.wrong] == []
     seen = set.union(*(mine.releases for mine in watches))
     print(f"{sum(mine.values for mine in watches):,} values of {len(seen)} releases were read")
-    assert len(seen) >= 6
+    assert len(seen) >= 12
 
 
 def test_nothing_is_seen_before_it_is_published(client, releases, forecast):
@@ -72,10 +73,13 @@ def test_nothing_is_seen_before_it_is_published(client, releases, forecast):
 
 
 def test_the_time_to_live_is_shortened_by_a_tenth_at_most(client, releases, publish):
+    started = time.monotonic()
     publish(ids=range(1, 101), ttl_s=1000)
     left = [client.pttl(f"forecast:product:{i}:{DAY}") for i in range(1, 101)]
-    assert 890_000 < min(left) < 920_000
-    assert 980_000 < max(left) <= 1_000_000
+    took_ms = 1000 * (time.monotonic() - started) + 1
+    # uniform from 900 to 1,000 s: none of 100 in a fifth of it has a chance of 2e-10
+    assert 900_000 - took_ms <= min(left) < 920_000
+    assert 980_000 - took_ms < max(left) <= 1_000_000
 
 
 def test_what_was_staged_before_a_kill_is_gone_on_with(client, releases, forecast):
@@ -127,7 +131,7 @@ def test_what_is_allowed_to_be_missing_may_be(releases, forecast):
 
 
 def test_an_exporter_that_was_paused_past_its_lock_publishes_nothing(client, releases, forecast):
-    with releases.stage(spec(), lock_s=LOCK_S) as staging:
+    with releases.stage(spec(), lock_s=PATIENT_S) as staging:
         put(staging, forecast)
         client.set("forecast:export-lock", "another's")
         with pytest.raises(CacheError, match="the lock of this export was lost"):
@@ -140,7 +144,7 @@ def test_an_exporter_that_was_paused_past_its_lock_publishes_nothing(client, rel
 
 def test_a_second_exporter_is_told_who_is_first(releases):
     with (
-        releases.stage(spec(), lock_s=LOCK_S),
+        releases.stage(spec(), lock_s=2.0),
         pytest.raises(CacheError, match=f"another export is running: process {os.getpid()} on "),
         releases.stage(spec(), lock_s=LOCK_S),
     ):
@@ -158,7 +162,7 @@ def test_the_lock_of_one_that_was_killed_is_waited_for(server, releases):
     child.join()
     started = time.monotonic()
     with releases.stage(spec(), lock_s=2.0):
-        assert time.monotonic() - started < 2.5
+        assert time.monotonic() - started < 60  # 2 s: it does expire
 
 
 def test_carried_over_values_are_the_current_ones(client, releases, forecast, publish):
@@ -270,7 +274,7 @@ def test_rollback_is_quick_and_twice_goes_back_by_two(client, releases, publish)
     assert releases.roll_back().release_id == made[1].release_id
     took = time.perf_counter() - started
     print(f"rollback of 3,000 products: {took:.2f} s")
-    assert took < 3  # the target is 1 s, on a machine at rest
+    assert took < 10  # 0.1 s; `make bench` asks for 1 s of many more products
     assert releases.roll_back().release_id == made[0].release_id
     with pytest.raises(CacheError, match="there is no release before 1-"):
         releases.roll_back()
@@ -328,7 +332,7 @@ def test_invalidated_products_are_gone_until_the_next_release(client, releases, 
 
 def stage_and_wait(path, forecast, staged):
     """An exporter that stages everything, and publishes when it is told to."""
-    with Releases(redis.Redis(unix_socket_path=path)).stage(spec("slow"), lock_s=LOCK_S) as staging:
+    with Releases(redis.Redis(unix_socket_path=path)).stage(spec("slow"), lock_s=2.0) as staging:
         put(staging, forecast)
         staging.verify()
         staged.send("staged")

@@ -14,6 +14,7 @@ import pytest
 import redis
 
 import toolkit
+from tests.cache.conftest import until
 from toolkit.cache.server import connect, embedded_server
 from toolkit.errors import CacheError, ToolkitError
 
@@ -45,13 +46,6 @@ def alive(pid):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def until(condition, limit_s=5):
-    deadline = time.monotonic() + limit_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return condition()
 
 
 def check_gone(pid, folder):
@@ -95,7 +89,7 @@ def test_it_starts_quickly():
         start = time.perf_counter()
         with embedded_server():
             times.append(time.perf_counter() - start)
-    assert min(times) < 0.2
+    assert min(times) < 2  # 0.03 at rest, 0.1 on a busy machine
 
 
 def test_two_at_once_do_not_clash():
@@ -107,14 +101,14 @@ def test_two_at_once_do_not_clash():
 
 def test_many_processes_at_once_do_not_clash():
     programs = [program("sys.stdin.close()") for _ in range(4)]
-    outputs = [process.communicate(timeout=20)[0] for process in programs]
+    outputs = [process.communicate(timeout=300)[0] for process in programs]
     assert [process.returncode for process in programs] == [0] * 4
     assert len(set(outputs)) == 4
 
 
 def ends_itself(body, returncode):
     with program(body) as process:
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == returncode, err
     pid, path = out.split()
     check_gone(int(pid), Path(path).parent)
@@ -140,20 +134,21 @@ def test_it_is_gone_after_a_crash():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
 def test_it_is_gone_after_a_signal_to_its_process(number):
-    with program("time.sleep(60)") as process:
+    with program("time.sleep(600)") as process:
         pid, path = process.stdout.readline().split()
         assert alive(int(pid))
         process.send_signal(number)
-        process.communicate(timeout=20)
+        process.communicate(timeout=300)
     check_gone(int(pid), Path(path).parent)
 
 
 def test_it_is_gone_although_a_forked_child_lives_on():
     with program(
-        "os.fork() and time.sleep(60); os.close(1); os.close(2); time.sleep(6)"
+        "os.fork() and time.sleep(600); os.close(1); os.close(2); time.sleep(600)"
     ) as process:
         pid, path = process.stdout.readline().split()
-        children = until(lambda: psutil.Process(process.pid).children()[1:]) or []
+        assert until(lambda: psutil.Process(process.pid).children()[1:])
+        children = psutil.Process(process.pid).children()
         process.kill()
         check_gone(int(pid), Path(path).parent)
         forked = [child for child in children if "python" in child.name()]
@@ -181,7 +176,7 @@ def test_it_outlives_the_thread_that_started_it():
 
 
 def test_signals_to_its_keeper_do_not_orphan_it():
-    with program("time.sleep(60)") as process:
+    with program("time.sleep(600)") as process:
         pid, path = process.stdout.readline().split()
         keeper = psutil.Process(int(pid)).parent()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -214,7 +209,7 @@ def test_a_long_name_of_the_temporary_folder_does_not_matter(tmp_path):
     long = tmp_path / ("x" * 120)
     long.mkdir()
     with program("pass", TMPDIR=str(long)) as process:
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert list(long.iterdir()) == []
     assert out.split()[1].startswith("/tmp/")

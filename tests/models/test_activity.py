@@ -91,8 +91,8 @@ def assert_close(row, expected):
 
 @pytest.mark.parametrize("season", [NO_SEASON, SEASON], ids=["no season", "season"])
 @pytest.mark.parametrize("seed", range(4))
-def test_all_columns_against_a_slow_twin(seed, season):
-    orders = random_orders(seed)
+def test_all_columns_against_a_slow_twin(seed, season, seeded):
+    orders = random_orders(seeded(seed))
     twin = slow(orders, season)
     rows = rows_of(orders, season)
     products = {product for product, _ in twin.orders}
@@ -256,9 +256,9 @@ def test_what_others_do_changes_no_column_of_ones_own():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_product_by_itself_has_the_rows_of_the_batch(seed):
+def test_a_product_by_itself_has_the_rows_of_the_batch(seed, seeded):
     """To the bit, however far the history of the others reaches back."""
-    orders = random_orders(seed) | {(8, 30): [-2345, -17]}
+    orders = random_orders(seeded(seed)) | {(8, 30): [-2345, -17]}
     patterns = patterns_from(orders)
     batch = activity(patterns, SEASON, BASE)
     for i, product in enumerate((2, 3, 5)):

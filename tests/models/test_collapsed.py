@@ -92,8 +92,8 @@ def many_rows(rng, count):
 
 
 @pytest.mark.parametrize("lapse", [False, True])
-def test_gradient_equals_finite_differences(lapse):
-    rng = np.random.default_rng(5)
+def test_gradient_equals_finite_differences(lapse, seeded):
+    rng = np.random.default_rng(seeded(5))
     rows = many_rows(rng, 3 * BLOCK + 17)
     index = rng.integers(0, 5, len(rows.count)), rng.integers(0, 7, len(rows.count))
     at = parameters_of(rows, lapse, 5, 7, rng)
@@ -113,8 +113,8 @@ def test_gradient_equals_finite_differences(lapse):
         assert np.sum(getattr(gradient, name) * direction) == pytest.approx(slope, rel=1e-6), name
 
 
-def test_pairs_add_up_whatever_block_they_fall_into():
-    rng = np.random.default_rng(6)
+def test_pairs_add_up_whatever_block_they_fall_into(seeded):
+    rng = np.random.default_rng(seeded(6))
     rows = many_rows(rng, BLOCK + 3)
     zero = np.zeros(len(rows.count), dtype=np.int64)
     at = parameters_of(rows)

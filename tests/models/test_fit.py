@@ -1,5 +1,9 @@
 """Fits by NUTS: known parameters recovered, the uncollapsed model agreed with."""
 
+from dataclasses import replace
+from functools import partial
+
+import arviz as az
 import numpy as np
 import pytest
 
@@ -7,6 +11,7 @@ from models.lapse_gamma import MODEL as LAPSE
 from models.parts.gamma_model import build_model
 from models.parts.sampling import sample
 from models.pooled_gamma import MODEL as POOLED
+from tests.chance import assert_chains_agree, assert_near
 from tests.models.helpers import patterns_of
 from tests.models.simulate import KS, Truth, simulate
 from tests.models.uncollapsed import uncollapsed
@@ -14,6 +19,7 @@ from toolkit.errors import ModelError
 from toolkit.model import FitSettings, Streams
 
 SETTINGS = FitSettings(draws=300, tune=300, chains=2, cores=2)
+AGREE = FitSettings(draws=700, tune=500, chains=2, cores=2)
 TRUTH = Truth(
     shape=1.6,
     log_typical=np.log(40.0),
@@ -29,37 +35,55 @@ WITH_LAPSE = Truth(
 )
 
 
-def within(posterior, truth, names, standard_deviations=3.5):
-    for name in names:
-        drawn = posterior[name].to_numpy()
-        distance = abs(drawn.mean() - getattr(truth, name)) / drawn.std()
-        assert distance < standard_deviations, (name, drawn.mean(), getattr(truth, name))
+MOST_DIVERGENCES = 12
+"""Of 600 transitions. Which diverge is chance, and other machine code has other chances: 0 to 1
+were counted in eight fits; if the mean were 2, there would be more than 12 in one of 10⁷."""
+
+
+def estimates(posterior, names):
+    """Mean and standard error of logarithms, of which posteriors are near to normal.
+
+    The truth is as far off as the data are unlike, which the posterior's sd tells, and the mean by
+    its Monte Carlo error besides.
+    """
+    drawn = np.array([np.log(posterior[name].to_numpy()) for name in names])
+    error = [az.mcse(np.log(posterior[name]), method="mean") for name in names]
+    return drawn.mean(axis=(1, 2)), np.hypot(drawn.std(axis=(1, 2)), np.array(error, dtype=float))
 
 
 @pytest.mark.parametrize(("truth", "lapse"), [(TRUTH, False), (WITH_LAPSE, True)])
-def test_known_parameters_are_recovered(truth, lapse):
-    data, effects = simulate(truth, 40, 60, 1400, 700, np.random.default_rng(11))
-    posterior, diagnostics = sample(build_model(data, lapse=lapse), SETTINGS, 3)
-    assert diagnostics.divergences == 0
+def test_known_parameters_are_recovered(truth, lapse, seeded):
+    rng = np.random.default_rng(seeded(11))
+    data, effects = simulate(truth, 40, 60, 1400, 700, rng)
+    posterior, diagnostics = sample(build_model(data, lapse=lapse), SETTINGS, seeded(3))
+    assert diagnostics.divergences <= MOST_DIVERGENCES
     names = ["shape", "arrival_shape", "arrival_days", "customer_scale", "product_scale"]
-    within(posterior, truth, names + ["lapse", "lapse_concentration", "tilt_scale"] * lapse)
-    weights = posterior["regularity"].mean(("chain", "draw")).to_numpy()
-    assert np.log2(KS) @ weights == pytest.approx(np.log2(KS) @ truth.regularity, abs=0.25)
-    product = posterior["product"].mean(("chain", "draw")).to_numpy()
-    assert np.corrcoef(product, effects["product"])[0, 1] > 0.85
+    names += ["lapse", "lapse_concentration", "tilt_scale"] * lapse
+    found, error = estimates(posterior, names)
+    near = partial(assert_near, comparisons=len(names) + 2)
+    near(found, [np.log(getattr(truth, name)) for name in names], error)
+    weights = posterior["regularity"].to_numpy() @ np.log2(KS)  # [chain, draw]
+    near(weights.mean(), np.log2(KS) @ truth.regularity, 1.05 * weights.std())
+    product = posterior["product"].to_numpy()
+    mean, spread = product.mean(axis=(0, 1)), product.var(axis=(0, 1))
+    # the correlation that the posterior's own spread promises, by Fisher's z
+    promised = np.sqrt(mean.var() / (mean.var() + spread.mean()))
+    found = np.corrcoef(mean, effects["product"])[0, 1]
+    assert promised > 0.85
+    near(np.arctanh(found), np.arctanh(promised), 1 / np.sqrt(len(mean) - 3))
 
 
-def test_agrees_with_the_model_whose_rates_are_sampled():
-    data, _ = simulate(TRUTH, 12, 15, 150, 500, np.random.default_rng(12))
-    settings = FitSettings(draws=700, tune=500, chains=2, cores=2)
-    ours, _ = sample(build_model(data, lapse=False), settings, 5)
-    theirs, _ = sample(uncollapsed(data), settings, 6)
+@pytest.mark.slow
+def test_agrees_with_the_model_whose_rates_are_sampled(seeded):
+    """Means and second moments; the slower one makes 170 effective draws of its scales."""
+    data, _ = simulate(TRUTH, 12, 15, 150, 500, np.random.default_rng(seeded(12)))
+    ours, _ = sample(build_model(data, lapse=False), AGREE, seeded(5))
+    theirs, _ = sample(uncollapsed(data), replace(AGREE, draws=1500), seeded(6))
     for name in ("shape", "log_typical", "customer_scale", "product_scale", "regularity"):
-        one, other = ours[name], theirs[name]
-        sd = other.std(("chain", "draw")).to_numpy()
-        difference = (one.mean(("chain", "draw")) - other.mean(("chain", "draw"))).to_numpy()
-        assert np.all(np.abs(difference) < 0.25 * sd), name
-        assert one.std(("chain", "draw")).to_numpy() == pytest.approx(sd, rel=0.25), name
+        one, other = (np.asarray(posterior[name]) for posterior in (ours, theirs))
+        middle = other.mean(axis=(0, 1))
+        assert_chains_agree(one, other, comparisons=20)
+        assert_chains_agree((one - middle) ** 2, (other - middle) ** 2, comparisons=20)
 
 
 @pytest.mark.parametrize("model", [POOLED, LAPSE], ids=lambda m: m.name)

@@ -14,6 +14,7 @@ from models.parts.newcomers import (
 )
 from models.parts.newcomers_model import _mode_of
 from models.parts.season import HARMONICS, Season
+from tests.chance import z_limit
 from tests.models.helpers import AS_OF, patterns_of
 
 PER_DAY = 0.02
@@ -59,8 +60,8 @@ def slow_columns(orders, product, season):
 
 @pytest.mark.parametrize("season", [NO_SEASON, SEASON], ids=["no season", "season"])
 @pytest.mark.parametrize("seed", range(4))
-def test_columns_against_a_slow_twin(seed, season):
-    orders = random_orders(seed)
+def test_columns_against_a_slow_twin(seed, season, seeded):
+    orders = random_orders(seeded(seed))
     found = newcomer_columns(patterns_from(orders), season, PER_DAY)
     for row, product in zip(found, (2, 5, 9), strict=True):
         expected = slow_columns(orders, product, season)
@@ -108,8 +109,8 @@ def test_base_rate_of_newcomers_by_hand():
     assert base_rates(patterns, NO_SEASON).newcomers == pytest.approx(expected)
 
 
-def test_coordinates_start_where_the_truth_is():
-    rng = np.random.default_rng(2)
+def test_coordinates_start_where_the_truth_is(seeded):
+    rng = np.random.default_rng(seeded(2))
     truth = np.array([-0.3, 0.8, 0.2, -0.1, 0.0, 0.1, 0.3, -0.2, 0.1])
     values = rng.normal(0.0, 0.7, (6000, len(NEWCOMERS)))
     log_days = np.full(len(values), log(84.0))
@@ -118,6 +119,6 @@ def test_coordinates_start_where_the_truth_is():
     expected = np.exp(design @ truth + log_days)
     arrived = rng.poisson(expected * rng.gamma(1.0, 1.0, len(expected))).astype(float)
     mode, root = _mode_of(design, Newcomers(arrived, values, log_days))
-    assert np.abs(np.linalg.solve(root, mode - truth)).max() < 4.0
+    assert np.abs(np.linalg.solve(root, mode - truth)).max() < z_limit(len(truth))
     nobody = Newcomers(np.zeros(1), np.zeros((1, len(NEWCOMERS))), np.full(1, -20.0))
     assert _mode_of(nobody.design()[0], nobody)[0] == pytest.approx(PRIOR_MEAN, abs=1e-6)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.special import digamma
 
 from models.pair_conjugate import (
     MODEL,
@@ -12,6 +13,7 @@ from models.pair_conjugate import (
     PairConjugate,
     regularity_prior,
 )
+from tests.chance import error_of_mean, z_limit
 from tests.models.helpers import analyzed, patterns_of, split_at
 from toolkit.errors import ModelError
 from toolkit.model import Streams
@@ -23,9 +25,9 @@ PRODUCTS = 300
 
 
 @pytest.fixture(scope="module")
-def own_truth():
+def own_truth(seeded):
     """Orders drawn from the model's own prior; what is known at a day, and what came after."""
-    rng = np.random.default_rng(11)
+    rng = np.random.default_rng(seeded(11))
     regularity = tuple(map(float, rng.choice(REGULARITIES, PRODUCTS, p=regularity_prior())))
     truth = Truth(
         customers=400,
@@ -39,14 +41,14 @@ def own_truth():
         lapse=0.0,
         new_pairs=1.0,
     )
-    orders = generate(truth, seed=12)
+    orders = generate(truth, seed=seeded(12))
     known, later = split_at(orders, AS_OF_DAY)
     return orders, analyzed(known), later
 
 
 @pytest.fixture(scope="module")
-def predictions(own_truth):
-    return MODEL.predict(own_truth[1], weeks=WEEKS, draws=400, streams=Streams(13))
+def predictions(own_truth, seeded):
+    return MODEL.predict(own_truth[1], weeks=WEEKS, draws=400, streams=Streams(seeded(13)))
 
 
 def observed(patterns, later):
@@ -69,49 +71,74 @@ def weekly_quantity(patterns, later):
     return weekly
 
 
+COMPARISONS = 24
+"""Over all that this file compares of the orders drawn from the model's own truth."""
+
+
+def assert_no_bias(residual, product, ties=0.0):
+    """Residuals add up to noise; those of one product may vary together, as it has one regularity.
+
+    Whole days and quantities are inside an interval more often than it says, by their ``ties``
+    with its ends at most.
+    """
+    total, noise = residual.sum(), np.sqrt(np.square(np.bincount(product, residual)).sum())
+    beyond = total - np.clip(total, 0.0, np.sum(ties))
+    assert abs(beyond) <= z_limit(COMPARISONS) * noise, (total / len(residual), beyond / noise)
+
+
+def assert_covers(actual, low, high, product, share=0.8):
+    inside, ties = (actual >= low) & (actual <= high), (actual == low) | (actual == high)
+    assert_no_bias(inside - share, product, ties)
+
+
 def test_next_order_intervals_hold_what_they_promise(own_truth, predictions):
     _, patterns, later = own_truth
     first, _ = observed(patterns, later)
     quantiles = np.nan_to_num(predictions.pairs.next_order_quantiles, nan=np.inf)
     low, high = quantiles[:, 1], quantiles[:, 5]
     judged = high < 7 * WEEKS  # beyond the horizon nobody knows yet
-    held = (first >= low) & (first <= high)
     assert judged.sum() > 1000
-    assert 0.75 < held[judged].mean() < 0.85
+    assert_covers(first[judged], low[judged], high[judged], patterns.product_id[judged])
 
 
 def test_product_week_intervals_hold_what_they_promise(own_truth, predictions):
     _, patterns, later = own_truth
-    actual = weekly_quantity(patterns, later)
-    q10, q90 = np.quantile(predictions.products.quantity, [0.1, 0.9], axis=2)
-    assert 0.75 < ((actual >= q10) & (actual <= q90)).mean() < 0.85
-    total = predictions.products.quantity.sum(axis=1)
-    q10, q90 = np.quantile(total, [0.1, 0.9], axis=1)
-    assert 0.75 < ((actual.sum(axis=1) >= q10) & (actual.sum(axis=1) <= q90)).mean() < 0.85
+    actual, product = weekly_quantity(patterns, later), np.arange(PRODUCTS)
+    low, high = np.quantile(predictions.products.quantity, [0.1, 0.9], axis=2)
+    week_product = np.repeat(product, WEEKS)
+    assert_covers(actual.ravel(), low.ravel(), high.ravel(), week_product)
+    low, high = np.quantile(predictions.products.quantity.sum(axis=1), [0.1, 0.9], axis=1)
+    held = np.mean((actual.sum(axis=1) >= low) & (actual.sum(axis=1) <= high))
+    # 78 % over seeds, since customers come more often than the prior of new ones has it
+    assert abs(held - 0.8) < 0.03 + z_limit(COMPARISONS) * np.sqrt(0.16 / PRODUCTS)
 
 
 def test_expectations_are_unbiased(own_truth, predictions):
     _, patterns, later = own_truth
     _, counts = observed(patterns, later)
-    assert predictions.pairs.expected_orders.sum() == pytest.approx(counts.sum(), rel=0.03)
-    actual = weekly_quantity(patterns, later).sum()
-    assert predictions.products.expected_quantity.sum() == pytest.approx(actual, rel=0.05)
+    off = counts.sum(axis=1) - predictions.pairs.expected_orders.sum(axis=1)
+    assert_no_bias(off, patterns.product_id)
+    actual = weekly_quantity(patterns, later).sum(axis=1)
+    off = actual - predictions.products.expected_quantity.sum(axis=1)
+    noise = z_limit(COMPARISONS) * np.sqrt(np.square(off).sum())
+    # customers do not come as the prior of new ones has it: 3 % more than expected over seeds
+    assert abs(off.sum()) < 0.05 * actual.sum() + noise
 
 
 def test_probabilities_and_confidence_are_calibrated(own_truth, predictions):
     _, patterns, later = own_truth
     first, _ = observed(patterns, later)
-    pairs = predictions.pairs
+    pairs, product = predictions.pairs, patterns.product_id
     for week in (0, 3, 11):
         p, hit = pairs.p_order_by_week[:, week], first < 7 * (week + 1)
         for low in np.arange(0.0, 1.0, 0.2):
             bin_ = (p >= low) & (p < low + 0.2)
             if bin_.sum() > 300:
-                assert hit[bin_].mean() == pytest.approx(p[bin_].mean(), abs=0.04)
+                assert_no_bias(hit[bin_] - p[bin_], product[bin_])
     tolerance = np.floor(np.maximum(3, 0.25 * pairs.expected_interval))
     judged = pairs.next_order_day + tolerance < 7 * WEEKS
     hit = np.abs(first - pairs.next_order_day) <= tolerance
-    assert hit[judged].mean() == pytest.approx(pairs.confidence[judged].mean(), abs=0.02)
+    assert_no_bias(hit[judged] - pairs.confidence[judged], product[judged])
 
 
 def test_known_rates_and_regularities_are_recovered(own_truth):
@@ -122,21 +149,23 @@ def test_known_rates_and_regularities_are_recovered(own_truth):
     posterior = MODEL.posterior(patterns)
     many = patterns.interval_count >= 30
     assert many.sum() > 150
-    mean_rate = (posterior.weights * posterior.A / posterior.B).sum(axis=1)
-    error = np.log(mean_rate[many] / rate[many])
-    assert abs(np.median(error)) < 0.02
-    assert np.abs(error).mean() < 0.15
+    mean_log = (posterior.weights * (digamma(posterior.A) - np.log(posterior.B))).sum(axis=1)
+    error = mean_log[many] - np.log(rate[many])
+    # histories of whole days, of which no interval is shorter than one: rates 0.02 off over seeds
+    assert abs(error.mean()) < 0.02 + z_limit(COMPARISONS) * error_of_mean(error)
+    assert np.abs(error).mean() < 0.2  # 0.11 ± 0.01 over seeds
     likeliest = np.array(REGULARITIES)[posterior.weights[many].argmax(axis=1)]
-    assert np.mean(np.abs(np.log2(likeliest / k[many])) <= 1) > 0.97
+    assert np.mean(np.abs(np.log2(likeliest / k[many])) <= 1) > 0.9  # all of 200, in every run
 
 
-def test_no_history_gives_the_prior_and_long_history_its_own_mean():
+def test_no_history_gives_the_prior_and_long_history_its_own_mean(seeded):
     once = patterns_of({(1, 1): [(-1, 1.0)]})
     assert MODEL.posterior(once).expected_interval() == pytest.approx([90.0])
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seeded(1))
     gaps = np.maximum(1, np.round(rng.gamma(4.0, 5.0, 2000))).astype(int)
     days = -1 - np.append(0, np.cumsum(gaps))[::-1]
     often = patterns_of({(1, 1): [(int(day), 1.0) for day in days]})
+    # the prior weighs as much as half an interval of 90 days; the last one is open for a day
     assert MODEL.posterior(often).expected_interval() == pytest.approx([gaps.mean()], rel=0.01)
 
 

@@ -1,5 +1,7 @@
 """Predictions of ``rhythm`` under known coefficients, against paths simulated step by step."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,8 @@ from models.parts.newcomers import NEWCOMERS
 from models.parts.posterior_file import Card
 from models.parts.rhythm_version import FittedRhythm
 from models.parts.weekly import NODE, NODE_WEIGHT
+from models.parts.weekly_paths import FEW_DRAWS
+from tests.chance import assert_near, error_of_mean, error_of_sd, z_limit
 from tests.models.helpers import patterns_of
 from toolkit.model import Streams
 from toolkit.tables import QUANTILES
@@ -94,27 +98,31 @@ def patterns():
 
 
 @pytest.fixture(scope="module")
-def predicted(patterns):
+def predicted(patterns, seeded):
     model = fitted(ONE, OTHER)
-    return model.predict(patterns, weeks=WEEKS, draws=DRAWS, streams=Streams(3))
+    return model.predict(patterns, weeks=WEEKS, draws=DRAWS, streams=Streams(seeded(3)))
 
 
 @pytest.mark.parametrize("row", range(4))
-def test_paths_are_those_of_the_hazards(patterns, predicted, row):
+def test_paths_are_those_of_the_hazards(patterns, predicted, row, seeded):
     """Half of the draws are paths under the first draw of the population, half under the second."""
-    rng = np.random.default_rng(row)
+    rng = np.random.default_rng(seeded(row))
     model = fitted(ONE, OTHER)
     halves = [slow_paths(model, patterns, row, draw, 100_000, rng) for draw in (ONE, OTHER)]
     counts = np.concatenate(halves)
     ordered = np.maximum.accumulate(counts > 0, axis=1).mean(axis=0)
     pairs, drawn = predicted.pairs, predicted.products.orders[row]
-    tolerance = 0.04 * np.sqrt(counts.mean(axis=0)) + 0.002
-    assert pairs.p_order_by_week[row] == pytest.approx(ordered, abs=0.006)
-    assert np.all(np.abs(drawn.mean(axis=1) - counts.mean(axis=0)) < tolerance)
-    assert np.all(np.abs(pairs.expected_orders[row] - counts.mean(axis=0)) < tolerance)
-    assert drawn.sum(axis=0).std() == pytest.approx(counts.sum(axis=1).std(), rel=0.03)
-    first_half = drawn[:, : DRAWS // 2].sum(axis=0).mean()
-    assert first_half == pytest.approx(halves[0].sum(axis=1).mean(), rel=0.05, abs=0.02)
+    near = partial(assert_near, comparisons=4 * (3 * WEEKS + 2), one=counts.max() / DRAWS)
+    more = np.sqrt(1 + len(counts) / DRAWS)  # the error of both sides, of which one drew less
+    by_week = more * error_of_mean(counts, axis=0)
+    near(pairs.p_order_by_week[row], ordered, more * np.sqrt(ordered * (1 - ordered) / len(counts)))
+    near(drawn.mean(axis=1), counts.mean(axis=0), by_week)
+    near(pairs.expected_orders[row], counts.mean(axis=0), by_week)
+    total = counts.sum(axis=1)
+    near(drawn.sum(axis=0).std(), total.std(), more * error_of_sd(total))
+    first = halves[0].sum(axis=1)
+    drawn_first = drawn[:, : DRAWS // 2].sum(axis=0)
+    near(drawn_first.mean(), first.mean(), np.hypot(*map(error_of_mean, (first, drawn_first))))
 
 
 def test_p_alive_is_the_mean_of_the_formula(patterns, predicted):
@@ -139,33 +147,43 @@ def test_dates_agree_with_the_weeks_and_fall_on_the_customers_weekdays(patterns,
     assert np.all(quantiles[:3] % 7 == 3)
 
 
-def test_beyond_the_horizon_the_distribution_of_the_next_order_goes_on(patterns):
-    """Quantiles with a horizon of one week are those with one of two years, up to Monte Carlo."""
-    model = fitted(ONE)
-    short, long = (
-        model.predict(patterns, weeks=weeks, draws=DRAWS, streams=Streams(5)).pairs
-        for weeks in (1, 104)
-    )
-    p = long.p_order_by_week
-    for row in range(4):
-        for level, day in zip(QUANTILES, short.next_order_quantiles[row], strict=True):
-            week = 103 if np.isnan(day) else int(day) // 7
-            before = p[row, week - 1] if week else 0.0
-            assert before - 0.06 < level
-            assert np.isnan(day) or level < p[row, week] + 0.06
+def test_beyond_the_horizon_the_distribution_of_the_next_order_goes_on(patterns, seeded):
+    """Quantiles with a horizon of one week are those with one of two years, up to Monte Carlo.
+
+    Beyond it they come from ``FEW_DRAWS`` draws, of which a quantile is known to one in as many:
+    the mean over a hundred seeds is looked at.
+    """
+    model, repeats = fitted(ONE), 100
+    p = model.predict(patterns, weeks=104, draws=DRAWS, streams=Streams(seeded(5))).pairs
+    p = np.pad(p.p_order_by_week, ((0, 0), (1, 0)))  # [rows, 1 + weeks]
+    reached = np.empty((repeats, *p.shape[:1], len(QUANTILES)))
+    width = np.zeros(reached.shape[1:])
+    for i in range(repeats):
+        streams = Streams(seeded(100 + i))
+        days = model.predict(patterns, weeks=1, draws=200, streams=streams).pairs
+        days = days.next_order_quantiles
+        week = np.fmin(days // 7, 104).astype(int)  # or none in 104 weeks
+        before = np.take_along_axis(p, week, axis=1)
+        after = np.take_along_axis(np.pad(p, ((0, 0), (0, 1)), constant_values=1.0), week + 1, 1)
+        reached[i] = (before + after) / 2
+        width = np.maximum(width, (after - before) / 2)
+    off = np.abs(reached.mean(axis=0) - np.array(QUANTILES))
+    noise = reached.std(axis=0) / np.sqrt(repeats)
+    assert np.all(off <= width + 1 / FEW_DRAWS + z_limit(off.size) * noise)
 
 
-def test_the_product_shock_is_shared_by_its_pairs():
+def test_the_product_shock_is_shared_by_its_pairs(seeded):
     histories = {(1, c): [(-90, 1.0), (-50, 1.0), (-10, 1.0)] for c in range(30)}
     patterns = patterns_of(histories)
 
     def total(shock):
         model = fitted(ONE | {"product_shock": np.array(shock)})
-        result = model.predict(patterns, weeks=WEEKS, draws=4_000, streams=Streams(1))
+        result = model.predict(patterns, weeks=WEEKS, draws=4_000, streams=Streams(seeded(1)))
         return result.products.orders[0].sum(axis=0)
 
     calm, shaken = total(0.0), total(0.5)
-    assert shaken.std() / shaken.mean() > 2 * calm.std() / calm.mean()
+    # twice as much, but for noise of 2 %; shocks of each pair's own would hardly show in the sum
+    assert shaken.std() / shaken.mean() > 1.5 * calm.std() / calm.mean()
 
 
 def test_a_row_of_draws_is_used_in_order_and_evenly(patterns):
@@ -176,7 +194,7 @@ def test_a_row_of_draws_is_used_in_order_and_evenly(patterns):
     assert result.pairs.p_alive == pytest.approx(0.5)
 
 
-def test_new_customers_come_with_the_season_and_reorder_if_they_stay(patterns):
+def test_new_customers_come_with_the_season_and_reorder_if_they_stay(patterns, seeded):
     """exp(−1.6) arrive a day for each customer there is, and order 1 + the mean of extra orders."""
     arrival = coefficients(NEWCOMERS, -1.6, customers=1.0)
     draw = ONE | {"arrival_shape": np.array(1e6), "arrival": arrival}
@@ -184,7 +202,7 @@ def test_new_customers_come_with_the_season_and_reorder_if_they_stay(patterns):
     new = []
     for stays in (90.0, -90.0):
         model = fitted(shifted(draw, alive=stays))
-        result = model.predict(patterns, weeks=WEEKS, draws=20_000, streams=Streams(2))
+        result = model.predict(patterns, weeks=WEEKS, draws=20_000, streams=Streams(seeded(2)))
         known = patterns.sum_by_product(result.pairs.expected_orders)
         new.append(result.products.expected_orders - known)
     levels = np.exp(model.season.log_level(patterns.as_of_date, np.arange(84)))

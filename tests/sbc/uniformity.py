@@ -45,6 +45,15 @@ def uniformity(ranks: np.ndarray, most: int) -> Uniformity:
     )
 
 
+def least_p(ranks: np.ndarray, most: int) -> float:
+    """At least ``ecdf_p``, and exact however small: the least tail, by Bonferroni's rule.
+
+    ``ecdf_p`` itself is counted in ``SIMULATIONS`` samples, and knows nothing below one of them.
+    """
+    tails, count = _tails(len(ranks), most), _counts_up_to(ranks[None, :], most)[0]
+    return float(min(1.0, most * tails[count, np.arange(most)].min()))
+
+
 def grid(most: int) -> np.ndarray:
     """P(rank <= i) for i < ``most``."""
     return (np.arange(most) + 1.0) / (most + 1.0)

@@ -89,12 +89,12 @@ def test_a_session_that_the_server_ended_is_opened_again(sales, renewed, expecte
 
 def test_nor_longer_than_the_limit(sales):
     sales.server.on_batch = lambda sql: DEADLOCK
-    limited = Patience(attempts=1000, first_pause_seconds=0.01, total_seconds=0.3)
+    limited = Patience(attempts=1000, first_pause_seconds=0.05, total_seconds=2)
     begun = time.monotonic()
     with closing(sales.connect()) as connection, pytest.raises(SourceError, match="1205"):
         events(sales, connection, limited)
-    assert time.monotonic() - begun < 5
-    assert 3 <= len(sales.server.seen.queries) < 10
+    assert time.monotonic() - begun < 60
+    assert 1 < len(sales.server.seen.queries) < 10  # pauses of 50, 100, 200, … ms
 
 
 LASTING = {

@@ -13,6 +13,7 @@ from models.peers import bg_nbd
 from models.peers.parts.purchase_fit import distinct, fit_pareto_nbd, log_posterior
 from models.peers.parts.purchase_version import past_of
 from models.peers.parts.purchases import BetaGeo, ParetoNBD, Past
+from tests.chance import assert_share
 from tests.models.helpers import patterns_of
 from toolkit.model import FitSettings
 from toolkit.tables import COUNTS
@@ -93,23 +94,21 @@ def test_counts_waits_and_expectations_agree(population, past):
     assert np.allclose(mean[few], population.expected_orders(past, 12.0)[few], atol=1e-9)
 
 
-def test_counts_are_those_of_simulated_pairs():
+def test_counts_are_those_of_simulated_pairs(seeded):
     """A pair that has not left: its rates drawn from their posterior, its orders by the rules."""
-    rng, n, t = np.random.default_rng(3), 200_000, 12.0
+    rng, n, t = np.random.default_rng(seeded(3)), 200_000, 12.0
     past = Past(np.array([4.0]), np.array([20.0]), np.array([22.0]))
     rate = rng.gamma(BETA_GEO.r + 4, 1 / (BETA_GEO.alpha + 22), n)
     leaves = rng.beta(BETA_GEO.a, BETA_GEO.b + 4, n)
     arrivals = rng.poisson(rate * t)
     counts = np.minimum(arrivals, rng.geometric(leaves))
     for count in range(4):
-        share = np.mean(counts == count)
-        assert abs(share - BETA_GEO.p_counts(past, t)[0, count]) < 4 * np.sqrt(0.25 / n)
+        assert_share(np.sum(counts == count), n, BETA_GEO.p_counts(past, t)[0, count], 8)
     rate = rng.gamma(PARETO.r + 4, 1 / (PARETO.alpha + 22), n)
     life = rng.exponential(1 / rng.gamma(PARETO.s, 1 / (PARETO.beta + 22), n))
     counts = rng.poisson(rate * np.minimum(life, t))
     for count in range(4):
-        share = np.mean(counts == count)
-        assert abs(share - PARETO.p_counts(past, t)[0, count]) < 4 * np.sqrt(0.25 / n)
+        assert_share(np.sum(counts == count), n, PARETO.p_counts(past, t)[0, count], 8)
 
 
 def test_the_posterior_of_pareto_nbd_is_the_librarys(library, past):
@@ -121,9 +120,9 @@ def test_the_posterior_of_pareto_nbd_is_the_librarys(library, past):
         assert np.isclose(ours, float(theirs(logs)), rtol=1e-9)
 
 
-def test_the_fit_of_pareto_nbd_finds_the_population_again():
+def test_the_fit_of_pareto_nbd_finds_the_population_again(seeded):
     """Weights and rows say the same; a maximum is flat, and higher than around it."""
-    rng, n = np.random.default_rng(1), 4000
+    rng, n = np.random.default_rng(seeded(1)), 4000
     T = rng.integers(20, 120, n) * 1.0
     rate = rng.gamma(1.5, 1 / 12.0, n)
     life = np.minimum(rng.exponential(1 / rng.gamma(0.8, 1 / 30.0, n)), T)
@@ -134,8 +133,9 @@ def test_the_fit_of_pareto_nbd_finds_the_population_again():
         x[pair], t_x[pair] = len(times), times[-1] if len(times) else 0.0
     past = Past(x, t_x, T)
     found = fit_pareto_nbd(past)
+    # over seeds 1.8 and 4.2 % off, and 1.5 % to one side
     assert np.isclose(found.r / found.alpha, 1.5 / 12.0, rtol=0.1)
-    assert np.isclose(found.r, 1.5, rtol=0.2)
+    assert np.isclose(found.r, 1.5, rtol=0.25)
     best = log_posterior(found, past, np.ones(n))
     for name, value in asdict(found).items():
         for factor in (0.97, 1.03):
@@ -161,8 +161,8 @@ def test_equal_pasts_are_one_row():
     assert rows.T[pair].tolist() == past.T.tolist()
 
 
-def test_the_fit_finds_the_population_again():
-    rng = np.random.default_rng(0)
+def test_the_fit_finds_the_population_again(seeded):
+    rng = np.random.default_rng(seeded(0))
     truth, histories = BetaGeo(r=2.0, alpha=10.0, a=1.0, b=4.0), {}
     for customer in range(1500):
         rate = rng.gamma(truth.r, 1 / truth.alpha) / 7
@@ -173,7 +173,8 @@ def test_the_fit_finds_the_population_again():
             if rng.random() < p:
                 break
         histories[1, customer] = [(d, 1.0) for d in days]
-    fitted = bg_nbd.MODEL.fit(patterns_of(histories), seed=1, settings=FitSettings())
+    fitted = bg_nbd.MODEL.fit(patterns_of(histories), seed=seeded(1), settings=FitSettings())
     found = fitted.population
-    assert np.isclose(found.r / found.alpha, 0.2, rtol=0.1)
-    assert np.isclose(found.a / (found.a + found.b), 0.2, rtol=0.15)
+    # over seeds 3.0 and 3.5 % off
+    assert np.isclose(found.r / found.alpha, 0.2, rtol=0.17)
+    assert np.isclose(found.a / (found.a + found.b), 0.2, rtol=0.19)
