@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MINUTES = 3
-EXPERIMENT = "q.toml"
+EXPERIMENT = "quick"
 BETTER, WORSE = "rhythm", "pooled_gamma"
 NO_FIT = "pair_conjugate"
 EXPORT_AS_OF = "2018-01-01"
@@ -61,7 +61,7 @@ def _compare(database: Path, run: Run) -> Path:
     """Returns the backtest's folder."""
     _chapter(2, "Which model version forecasts best? Three of them, at two past dates")
     _step(run, "backtest", EXPERIMENT, "--db", str(database))
-    backtest = max(DEFAULT_RUNS.glob("quick-*"), key=lambda path: path.stat().st_mtime)
+    backtest = max(DEFAULT_RUNS.glob(f"{EXPERIMENT}-*"), key=lambda path: path.stat().st_mtime)
     _step(run, "compare", str(backtest), NO_FIT, BETTER)
     return backtest
 
