@@ -2,7 +2,7 @@
 
 A sampler moves freely where no direction is much longer than another and none is bent. θ, with the
 levels of the windows at its end, is taken about its posterior mode, in units of its deviations
-there, with two bends taken out:
+there, with three bends taken out:
 
 Pairs with few orders tell only of p · h, how likely they are alive times how often they order if
 so: where log p falls, the rate's coefficients have to rise. They are counted from there,
@@ -16,7 +16,13 @@ in θ, but it is one in s:
     y_a = a − m · slopes,
 
 m the regression of a on the falling slopes by their covariance at the mode. Both are shears, of
-Jacobian 1; then y = mode + C ξ, C Cᵀ the covariance at the mode (``rhythm_mode.py``).
+Jacobian 1. And s itself would grow without end in a few steps of θ, and take the log odds with it:
+it is counted as
+
+    y_s = log(exp(s) − 1),  s = softplus(y_s),
+
+which is θ for small s and s for large. Then y = mode + C ξ, C Cᵀ the covariance at the mode
+(``rhythm_mode.py``).
 """
 
 from dataclasses import dataclass
@@ -166,15 +172,20 @@ class Coordinates(Transform):
         self.by_slope[falling] = by_fall
         shear = np.eye(len(mode))
         shear[constant, at] = -by_fall * steepness
-        self.root = shear @ root
-        self.inverse = np.linalg.inv(self.root)
+        self.falling = at
+        steep = -steepness
+        root = shear @ root
+        root[at] *= (steep / -np.expm1(-steep))[:, None]
+        self.root, self.inverse = root, np.linalg.inv(root)
         self.centre = mode.copy()
         self.centre[self.rate] += self.regression @ log_expit(logit)
         self.centre[constant] -= by_fall @ steepness
+        self.centre[at] = np.log(np.expm1(steep))
 
     def backward(self, value: Any, *inputs: Any) -> Any:
         """θ at coordinates ξ."""
         y = self.centre + pt.dot(self.root, value)
+        y = pt.set_subtensor(y[self.falling], pt.log(pt.softplus(y[self.falling])))
         y = pt.inc_subtensor(y[self.alive.start], self._by_falls(y))
         return pt.inc_subtensor(y[self.rate], -self._by_alive(y))
 
@@ -182,11 +193,15 @@ class Coordinates(Transform):
         """ξ of coefficients θ."""
         y = pt.inc_subtensor(value[self.rate], self._by_alive(value))
         y = pt.inc_subtensor(y[self.alive.start], -self._by_falls(value))
+        steep = pt.exp(value[self.falling])
+        y = pt.set_subtensor(y[self.falling], pt.log(pt.expm1(steep)))
         return pt.dot(self.inverse, y - self.centre)
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
-        """log |det C|."""
-        return pt.constant(np.linalg.slogdet(self.root)[1])
+        """log |det C|, and of θ by y_s."""
+        y = self.centre[self.falling] + pt.dot(self.root[self.falling], value)
+        by_y = pt.sum(-pt.softplus(-y) - pt.log(pt.softplus(y)))
+        return by_y + np.linalg.slogdet(self.root)[1]
 
     def _by_alive(self, theta: Any) -> Any:
         """P log p, [1 + rate's columns]."""

@@ -140,6 +140,7 @@ def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
     theta_at = function([x], coordinates.backward(x), mode="FAST_COMPILE")
     back = function([x], coordinates.forward(x), mode="FAST_COMPILE")
     assert theta_at(np.zeros(len(mode))) == pytest.approx(mode)
+    log_jacobian = function([x], coordinates.log_jac_det(x), mode="FAST_COMPILE")
     rng, step = np.random.default_rng(6), 1e-5
     for _ in range(3):
         xi = 3.0 * rng.standard_normal(len(mode))
@@ -149,7 +150,7 @@ def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
             for shift in step * np.eye(len(mode))
         ]
         log_determinant = np.linalg.slogdet(np.array(jacobian))[1]
-        assert coordinates.log_jac_det(x).eval() == pytest.approx(log_determinant, abs=1e-4)
+        assert log_jacobian(xi) == pytest.approx(log_determinant, abs=1e-4)
 
 
 def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
