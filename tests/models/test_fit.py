@@ -37,7 +37,7 @@ WITH_LAPSE = Truth(
 
 MOST_DIVERGENCES = 12
 """Of 600 transitions. Which diverge is chance, and other machine code has other chances: 0 or 1 of
-600 to 1,400 in each of nine fits. If the mean were 2, more than 12 would come once in 10⁷ fits."""
+600 to 1,400 in each of nine fits. With a mean of 2, more than 12 come once in 5 million."""
 
 
 def estimates(posterior, names):
