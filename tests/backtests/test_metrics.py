@@ -278,4 +278,4 @@ def test_a_hundred_thousand_rows_of_draws_take_seconds(name, rng):
     arguments = [draws, rng.gamma(1, 3, 100_000), rng.random(100_000)][: 3 if "pit" in name else 2]
     start = time.process_time()
     getattr(metrics, name)(*arguments)
-    assert time.process_time() - start < 20  # about 1 on an idle core, 2 beside busy ones
+    assert time.process_time() - start < 20  # 0.13 s of a core, others busy

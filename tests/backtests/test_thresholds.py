@@ -179,7 +179,7 @@ def test_noise_gives_hardly_any_product_thresholds_of_its_own(seeded):
     rule = Rule(min_coverage=0.3, min_rows=40)
     guarded = choose_thresholds(run, "one", rule)
     # Of 60, 97.5 % hold their two standard errors on one side, but for the best of several grid
-    # cells: 3 to 7 were counted, and 18 of 60 with a chance of 0.08 each are one in 10⁶.
+    # cells: 2 to 7 were counted, and 18 of 60 with a chance of 0.08 each are one in 10⁶.
     assert len(guarded.by_product) <= 18
     assert len(choose_thresholds(run, "one", replace(rule, margin=0.0)).by_product) > 40  # 54 to 59
 

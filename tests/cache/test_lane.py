@@ -52,7 +52,7 @@ def test_patience_ends(hang):
         start = time.perf_counter()
         assert Lane().run(hang, 0.04) == Failure("no answer within 40 ms", 0)
         times.append(time.perf_counter() - start)
-    assert 0.04 <= min(times) < 0.5  # 0.04 at rest, 0.05 on a busy machine
+    assert 0.04 <= min(times) < 0.5  # 0.04 s where three processes share each core
 
 
 def test_a_late_answer_opens_the_lane_at_once(monkeypatch):

@@ -30,9 +30,8 @@ from toolkit.cache.lane import LEAST_S, PAUSE_S, lane_of
 from toolkit.cache.single_flight import cached
 
 LOADED_S = 1.0
-"""The quickest of three calls on any machine: 0.04 s at rest, and less than 0.1 s on one whose
-cores have four processes each to serve. `make bench` asks for 50 ms; ``waits`` knows what a call
-may wait whatever the machine."""
+"""The quickest of three calls on any machine: 0.044 s where three processes share each core.
+`make bench` asks for 50 ms; ``waits`` knows what a call may wait whatever the machine."""
 
 
 def check_outage(clients, call, warnings, outcome="miss"):

@@ -274,7 +274,7 @@ def test_rollback_is_quick_and_twice_goes_back_by_two(client, releases, publish)
     assert releases.roll_back().release_id == made[1].release_id
     took = time.perf_counter() - started
     print(f"rollback of 3,000 products: {took:.2f} s")
-    assert took < 10  # 0.1 s; `make bench` asks for 1 s of many more products
+    assert took < 10  # 0.4 s; `make bench` asks for 1 s of many more products
     assert releases.roll_back().release_id == made[0].release_id
     with pytest.raises(CacheError, match="there is no release before 1-"):
         releases.roll_back()

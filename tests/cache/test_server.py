@@ -89,7 +89,7 @@ def test_it_starts_quickly():
         start = time.perf_counter()
         with embedded_server():
             times.append(time.perf_counter() - start)
-    assert min(times) < 2  # 0.03 at rest, 0.1 on a busy machine
+    assert min(times) < 2  # 0.05 s where three processes share each core
 
 
 def test_two_at_once_do_not_clash():

@@ -36,8 +36,8 @@ WITH_LAPSE = Truth(
 
 
 MOST_DIVERGENCES = 12
-"""Of 600 transitions. Which diverge is chance, and other machine code has other chances: 0 to 1
-were counted in eight fits; if the mean were 2, there would be more than 12 in one of 10⁷."""
+"""Of 600 transitions. Which diverge is chance, and other machine code has other chances: 0 or 1 of
+600 to 1,400 in each of nine fits. With a mean of 2, more than 12 come once in 5 million."""
 
 
 def estimates(posterior, names):
