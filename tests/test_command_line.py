@@ -1,19 +1,19 @@
 """``python -m toolkit``, ``--version``, completion, shipped experiments: cheap, and quick."""
 
-import os
 import subprocess
 import sys
 from importlib.metadata import version
-from time import perf_counter
 
 import pytest
 
 from tests.processes import MODULE, TOOLKIT, error_of, start
 from toolkit.installed import model_names
 
-HEAVY = ("arviz", "duckdb", "mlflow", "numba", "numpy", "pandas", "pymc", "pytensor")
-MOST_S = 0.4
-"""``toolkit --help`` and a completion may take so long; twice that of a busy machine's clock."""
+HEAVY = {
+    "arviz", "duckdb", "h5py", "jinja2", "matplotlib", "mlflow", "numba", "numpy", "nutpie",
+    "pandas", "plotly", "pyarrow", "pymc", "pytensor", "redis", "scipy", "sqlalchemy", "xarray",
+}  # fmt: skip
+"""A quarter of a second goes to Typer; any of these would take as long again, or far longer."""
 EXPERIMENTS = ["peers", "quick", "versions"]
 
 
@@ -77,21 +77,14 @@ _toolkit_completion {TOOLKIT[0]}; echo "${{COMPREPLY[@]}}" """
     ],
     ids=["help", "models", "experiments"],
 )
-def test_help_and_completion_are_quick_and_import_nothing_heavy(variables, tmp_path):
+def test_help_and_completion_import_nothing_heavy(variables, tmp_path):
     code = (
         "import atexit, sys; sys.argv = ['toolkit', '--help']; "
-        f"atexit.register(lambda: print([m for m in {HEAVY} if m in sys.modules])); "
+        f"atexit.register(lambda: print(sorted({HEAVY} & set(sys.modules)))); "
         "from toolkit.cli import main; main()"
     )
     said = start((sys.executable, "-c", code), cwd=tmp_path, **variables).stdout
     assert said.splitlines()[-1] == "[]"
-    before = os.times()
-    started = perf_counter()
-    start(TOOLKIT, "--help", cwd=tmp_path, **variables)
-    after = os.times()
-    busy = after.children_user + after.children_system
-    busy -= before.children_user + before.children_system
-    assert busy <= MOST_S, f"{busy:.2f} s of work, {perf_counter() - started:.2f} s in all"
 
 
 def test_an_experiment_is_known_by_its_name(tmp_path):
