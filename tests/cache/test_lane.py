@@ -206,14 +206,15 @@ import redis
 from toolkit.cache.forecasts import ForecastCache, ForecastKey
 client = redis.Redis.from_url(sys.argv[1])
 key = ForecastKey(5, date(2025, 1, 1), {})
-assert ForecastCache(client).write(key, None)
+cache = ForecastCache(client, patience_s=5.0)
+assert cache.write(key, None)
 child = os.fork()
 if not child:
-    found = ForecastCache(client).read(key)
+    found = cache.read(key)
     print(found, flush=True)
     os._exit(0)
 os.waitpid(child, 0)
-print(ForecastCache(client).read(key))
+print(cache.read(key))
 """
 
 
