@@ -83,7 +83,7 @@ class RhythmVersion:
         base = base_rates(patterns, season)
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
         model = build_model(data)
-        posterior, diagnostics = sample(model, settings, seed, progress)
+        posterior, diagnostics = sample(model, settings, seed, progress, "low_rank")
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         arrays: dict[str, NDArray[Any]] = drawn | {
             "season": season.effects,

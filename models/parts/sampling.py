@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import arviz as az
 import numpy as np
@@ -62,9 +62,17 @@ class Diagnostics:
 
 
 def sample(
-    model: pm.Model, settings: FitSettings, seed: int, progress: Progress = ignore
+    model: pm.Model,
+    settings: FitSettings,
+    seed: int,
+    progress: Progress = ignore,
+    adaptation: Literal["diag", "low_rank"] = "diag",
 ) -> tuple[xr.Dataset, Diagnostics]:
-    """Draws from the posterior of ``model``'s parameters, [chain, draw, …] each."""
+    """Draws from the posterior of ``model``'s parameters, [chain, draw, …] each.
+
+    ``adaptation``: of the mass matrix; ``low_rank`` also learns correlations, a few directions of
+    a hundred, and needs a posterior that is nearly round already.
+    """
     started = perf_counter()
 
     def tell(chains: list[Any]) -> None:
@@ -80,6 +88,7 @@ def sample(
         cores=settings.cores,
         seed=seed,
         maxdepth=MAX_DEPTH,
+        adaptation=adaptation,
         save_warmup=False,
         progress_bar=False,
         progress_callback=tell,
