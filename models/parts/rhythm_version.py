@@ -71,7 +71,7 @@ class RhythmVersion:
         with kept_code():
             from models.parts.rhythm_checks import predictive_checks
             from models.parts.rhythm_model import WindowData, build_model, windows_of
-            from models.parts.sampling import draw_prior, sample
+            from models.parts.sampling import NEARLY_ROUND, draw_prior, sample
 
         if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
             raise ModelError(
@@ -83,7 +83,7 @@ class RhythmVersion:
         base = base_rates(patterns, season)
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
         model = build_model(data)
-        posterior, diagnostics = sample(model, settings, seed, progress, "low_rank")
+        posterior, diagnostics = sample(model, settings, seed, progress, NEARLY_ROUND)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         arrays: dict[str, NDArray[Any]] = drawn | {
             "season": season.effects,

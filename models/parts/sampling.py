@@ -61,18 +61,30 @@ class Diagnostics:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Nuts:
+    """How NUTS adapts to a model.
+
+    ``low_rank`` also learns correlations, a few directions of a hundred, and needs a posterior that
+    is nearly round already. A higher ``target_accept`` makes smaller steps, which go past walls.
+    """
+
+    adaptation: Literal["diag", "low_rank"] = "diag"
+    target_accept: float = 0.8
+
+
+ANY_SHAPE = Nuts()
+NEARLY_ROUND = Nuts("low_rank", 0.9)
+
+
 def sample(
     model: pm.Model,
     settings: FitSettings,
     seed: int,
     progress: Progress = ignore,
-    adaptation: Literal["diag", "low_rank"] = "diag",
+    nuts: Nuts = ANY_SHAPE,
 ) -> tuple[xr.Dataset, Diagnostics]:
-    """Draws from the posterior of ``model``'s parameters, [chain, draw, …] each.
-
-    ``adaptation``: of the mass matrix; ``low_rank`` also learns correlations, a few directions of
-    a hundred, and needs a posterior that is nearly round already.
-    """
+    """Draws from the posterior of ``model``'s parameters, [chain, draw, …] each."""
     started = perf_counter()
 
     def tell(chains: list[Any]) -> None:
@@ -88,7 +100,8 @@ def sample(
         cores=settings.cores,
         seed=seed,
         maxdepth=MAX_DEPTH,
-        adaptation=adaptation,
+        adaptation=nuts.adaptation,
+        target_accept=nuts.target_accept,
         save_warmup=False,
         progress_bar=False,
         progress_callback=tell,
