@@ -30,6 +30,7 @@ def test_all_are_there_and_nothing_else():
     assert there == {f"{name}.ipynb" for name in NAMES}
 
 
+@pytest.mark.slow
 def test_it_runs_from_a_clean_kernel(path):
     before = sorted(FOLDER.rglob("*"))
     book = read(path)
