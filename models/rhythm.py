@@ -59,10 +59,10 @@ Parameters and priors
 
 How it is fitted
     The last 48 weeks are cut into four windows of twelve that do not overlap (landmarks); a row is
-    a pair in a window, its columns know only what was before the window. All pairs of some
-    products, drawn at random until there are about 20,000 rows (``--pairs`` for another number),
-    stand for all. NUTS samples coordinates in which the posterior is nearly round
-    (``models/parts/rhythm_mode.py``).
+    a pair in a window, its columns know only what was before the window. About 20,000 rows
+    (``--pairs`` for another number) stand for all: products drawn at random, large ones the more
+    likely, and of each up to 60 rows, so that every pair is as likely as any other. NUTS samples
+    coordinates in which the posterior is nearly round (``models/parts/rhythm_mode.py``).
 
 What did not pay
     Chosen on earlier dates than any that is reported. Without gain in log loss: a rate of its own

@@ -2,7 +2,7 @@
 
 It is fitted to windows of twelve weeks that do not overlap and end at the as-of date at the
 latest: what a pair did in one is its outcome, what it did before is what the columns are made of.
-All pairs of some products, drawn at random, stand for all.
+Some pairs of some products, drawn at random, stand for all.
 """
 
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ WINDOWS = 4
 WINDOW_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS
 KNOWN_DAYS = 56
 """A window needs so many days of history before it."""
+PRODUCT_ROWS = 60
+"""A large product is stood for by pairs with so many rows."""
 NEWCOMER_ROWS = 4000
 """So many products in windows tell how new customers come."""
 SHOCK_PRIOR = (float(np.log(0.25)), 0.75)
@@ -74,15 +76,19 @@ class WindowData:
     def of(
         cls, patterns: Patterns, season: Season, base: BaseRates, rows: int, seed: int
     ) -> "WindowData":
-        """Windows of about ``rows`` pairs of products drawn at random."""
-        chosen = patterns.select(_choose(patterns, rows, seed))
+        """About ``rows`` rows of pairs drawn at random; columns know all pairs of their product."""
+        chance = Chance.of(patterns, rows)
+        product, pair = chance.draw(np.random.default_rng(seed))
+        chosen, drawn = patterns.select(product), pair[product]
         parts, known_to_all = [], []
         for window in range(windows_of(patterns)):
             known_to_all.append((patterns.earlier(WINDOW_DAYS * (window + 1)), WINDOW_DAYS))
             earlier = chosen.earlier(WINDOW_DAYS * (window + 1))
             if len(earlier):
                 known = activity(earlier, season, base)
-                parts.append(_window_columns(window, chosen, earlier, known, season))
+                columns = _window_columns(window, chosen, earlier, known, season)
+                is_known = _first_day(chosen) < -WINDOW_DAYS * (window + 1)
+                parts.append([column[drawn[is_known]] for column in columns])
         ordered, extra, elapsed, clock, log_season, values, window_of, product = (
             np.concatenate(column) for column in zip(*parts, strict=True)
         )
@@ -100,17 +106,50 @@ def windows_of(patterns: Patterns) -> int:
     return max(0, min(WINDOWS, room))
 
 
-def _choose(patterns: Patterns, rows: int, seed: int) -> NDArray[np.bool_]:
-    """Pairs of products drawn at random until their windows have about as many ``rows``."""
-    _, offset = patterns.product_offsets()
-    age = -patterns.events.day[patterns.event_offset[:-1]]
-    windows = np.minimum(windows_of(patterns), (age - 1) // WINDOW_DAYS).astype(float)
-    of_product = patterns.sum_by_product(windows)
-    order = np.random.default_rng(seed).permutation(len(of_product))
-    before = np.cumsum(of_product[order]) - of_product[order]
-    taken = np.zeros(len(of_product), dtype=bool)
-    taken[order[before < rows]] = True
-    return np.repeat(taken, np.diff(offset))
+def _first_day(patterns: Patterns) -> Ints:
+    days: Ints = patterns.events.day[patterns.event_offset[:-1]]
+    return days
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """The chance of each product to be drawn, and of its pairs if it is.
+
+    Together every pair has the same one (two stages, the first proportional to size: Cochran 1977,
+    Sampling Techniques, chapter 11). Many products with a few pairs each tell more of what products
+    share, and of how they differ, than a few products with all their pairs.
+    """
+
+    pair_offset: Ints  # [products + 1]
+    has_rows: NDArray[np.bool_]  # [pairs], whether a window knows it
+    product: Floats  # [products]
+    pair: Floats  # [products], of each of its pairs
+
+    @classmethod
+    def of(cls, patterns: Patterns, rows: int) -> "Chance":
+        """That of ``rows`` rows to be expected, of all pairs if there are no more."""
+        _, offset = patterns.product_offsets()
+        windows = np.minimum(windows_of(patterns), (-_first_day(patterns) - 1) // WINDOW_DAYS)
+        of_product = patterns.sum_by_product(windows.astype(float))
+        share = min(1.0, rows / of_product.sum())
+        product = share * np.maximum(of_product, PRODUCT_ROWS) / PRODUCT_ROWS
+        product = np.where(of_product > 0, np.minimum(product, 1.0), 0.0)
+        pair = share / np.maximum(product, share)
+        product *= max(1.0, (1.0 + 1e-9) / product.sum())  # one product at least
+        return cls(offset, windows > 0, product, pair)
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Whether each pair is of a product that is drawn, and whether it is drawn, [pairs]."""
+        order = rng.permutation(len(self.product))
+        reached = np.floor(np.cumsum(self.product[order]) + rng.random())
+        taken = np.zeros(len(order), dtype=bool)
+        taken[order] = np.diff(reached, prepend=0.0) > 0
+        pair = np.zeros(len(self.has_rows), dtype=bool)
+        for j in np.flatnonzero(taken):
+            own = np.flatnonzero(self.has_rows[self.pair_offset[j] : self.pair_offset[j + 1]])
+            count = max(1, int(len(own) * self.pair[j] + rng.random()))
+            pair[self.pair_offset[j] + rng.permutation(own)[:count]] = True
+        return np.repeat(taken, np.diff(self.pair_offset)), pair
 
 
 def _window_columns(
@@ -121,7 +160,7 @@ def _window_columns(
     events = later.events
     inside = (events.day >= start) & (events.day < start + WINDOW_DAYS)
     pair = np.repeat(np.arange(len(later)), later.order_count)[inside]
-    was_known = later.events.day[later.event_offset[:-1]] < start
+    was_known = _first_day(later) < start
     row = (np.cumsum(was_known) - 1)[pair]  # both tables are sorted alike
     week = (events.day[inside] - start) // DAYS_PER_WEEK
     of_known = was_known[pair]

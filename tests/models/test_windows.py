@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 
 from models.parts.activity import BaseRates, activity
-from models.parts.rhythm_model import KNOWN_DAYS, WINDOW_DAYS, WindowData, windows_of
+from models.parts.rhythm_model import (
+    KNOWN_DAYS,
+    PRODUCT_ROWS,
+    WINDOW_DAYS,
+    Chance,
+    WindowData,
+    windows_of,
+)
 from models.parts.season import HARMONICS, Season
+from tests.chance import assert_near
 from tests.models.helpers import patterns_of
 
 BASE = BaseRates(per_day=0.01, per_visit=0.1, newcomers=0.02)
@@ -158,6 +166,37 @@ def test_about_so_many_rows_of_whole_products_drawn_at_random():
     for name in ROW_FIELDS:
         np.testing.assert_array_equal(getattr(one, name), getattr(same, name))
     assert not np.array_equal(one.values, other.values)
+
+
+def sizes(pairs_of_product):
+    """Products with so many pairs of three windows each, and pairs too young for any."""
+    days = [-350, -200, -9]
+    pairs = {(p, c): days for p, count in enumerate(pairs_of_product) for c in range(count)}
+    return pairs | {
+        (p, 1000 + c): [-20, -9] for p in range(len(pairs_of_product)) for c in range(3)
+    }
+
+
+def test_every_pair_is_as_likely_to_be_drawn_as_any_other(seeded):
+    patterns = patterns_from(sizes([1, 5, 10, 20, 40, 200, 400]))
+    known = patterns.events.day[patterns.event_offset[:-1]] < -84
+    rows, draws = 60, 4000
+    chance, rng = Chance.of(patterns, rows), np.random.default_rng(seeded(3))
+    drawn = np.array([chance.draw(rng)[1] for _ in range(draws)])
+    assert not drawn[:, ~known].any()
+    share = rows / (3 * known.sum())
+    error = np.sqrt(share * (1 - share) / draws)
+    assert_near(drawn[:, known].mean(axis=0), share, error, one=1 / draws)
+    of_large = drawn[:, patterns.product_id == 6].sum(axis=1)
+    assert set(of_large.tolist()) == {0, PRODUCT_ROWS // 3}
+
+
+def test_of_a_large_product_some_pairs_are_rows_and_all_make_the_columns():
+    orders = {**sizes([400]), **history()}
+    whole, some = windows_from(orders), windows_from(orders, rows=100)
+    assert 0 < len(some.elapsed) < len(whole.elapsed)
+    known = {row.tobytes() for row in np.column_stack([whole.window, whole.values])}
+    assert {row.tobytes() for row in np.column_stack([some.window, some.values])} <= known
 
 
 @pytest.mark.parametrize("seed", range(6))
