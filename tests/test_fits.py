@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import AS_OF
+from tests.processes import start
 from toolkit.errors import ModelError
 from toolkit.fits import load_fit
 from toolkit.sources.generator import write_folder
@@ -49,6 +50,23 @@ def fitted(place):
     )
     assert done.returncode == 0, done.stderr
     return done
+
+
+@pytest.mark.slow
+def test_a_c_compiler_without_the_headers_of_python_ends_no_fit(place, tmp_path):
+    (tmp_path / "bin").mkdir()
+    compiler = tmp_path / "bin" / "g++"
+    compiler.write_text(
+        '#!/bin/sh\ncase "$*" in *include/python3*) '
+        'echo "fatal error: Python.h: No such file" >&2; exit 1;; esac\n'
+        f'exec {shutil.which("g++")} "$@"\n'
+    )
+    compiler.chmod(0o755)
+    asked = ("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", AS_OF, *QUICK)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    flags = f"base_compiledir={tmp_path / 'compiled'}"
+    done = start((TOOLKIT,), *asked, cwd=place, PATH=path, PYTENSOR_FLAGS=flags)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_fit_is_saved_with_its_card_and_says_that_it_has_not_converged(place, fitted):

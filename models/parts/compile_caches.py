@@ -1,5 +1,7 @@
 """Where Numba and PyTensor keep compiled code: one sentence where they cannot."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +14,7 @@ def kept_code() -> Iterator[None]:
 
     Both refuse to work where no folder of theirs can be written to.
     """
+    _leave_c_alone()
     try:
         yield
     except (RuntimeError, ValueError, OSError) as exc:
@@ -19,6 +22,13 @@ def kept_code() -> Iterator[None]:
         if remedy is None:
             raise
         raise ModelError(f"{remedy} a folder that you can write to ({exc})") from exc
+
+
+def _leave_c_alone() -> None:
+    """Numba compiles all that is slow; a C compiler that lacks Python's headers would end a fit."""
+    flags = os.environ.get("PYTENSOR_FLAGS", "")
+    if "pytensor" not in sys.modules and "cxx" not in flags:
+        os.environ["PYTENSOR_FLAGS"] = ",".join(filter(None, [flags, "cxx="]))
 
 
 def _remedy(said: str) -> str | None:
