@@ -40,6 +40,9 @@ from toolkit.tables import QUANTILES, Patterns, Predictions
 ROWS = 20_000
 """Pairs in windows that a fit looks at, if it is not told how many."""
 
+TARGET_ACCEPT = 0.9
+"""Of NUTS; with 0.8 a trajectory in a thousand ran into the wall of a dip, and diverged."""
+
 PLACES = Places(
     rate=column(RATE),
     dip=column(DIP),
@@ -71,7 +74,7 @@ class RhythmVersion:
         with kept_code():
             from models.parts.rhythm_checks import predictive_checks
             from models.parts.rhythm_model import WindowData, build_model, windows_of
-            from models.parts.sampling import NEARLY_ROUND, draw_prior, sample
+            from models.parts.sampling import draw_prior, sample
 
         if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
             raise ModelError(
@@ -83,7 +86,7 @@ class RhythmVersion:
         base = base_rates(patterns, season)
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
         model = build_model(data)
-        posterior, diagnostics = sample(model, settings, seed, progress, NEARLY_ROUND)
+        posterior, diagnostics = sample(model, settings, seed, progress, TARGET_ACCEPT)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         arrays: dict[str, NDArray[Any]] = drawn | {
             "season": season.effects,

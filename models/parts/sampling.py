@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import arviz as az
 import numpy as np
@@ -61,30 +61,17 @@ class Diagnostics:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Nuts:
-    """How NUTS adapts to a model.
-
-    ``low_rank`` also learns correlations, a few directions of a hundred, and needs a posterior that
-    is nearly round already. A higher ``target_accept`` makes smaller steps, which go past walls.
-    """
-
-    adaptation: Literal["diag", "low_rank"] = "diag"
-    target_accept: float = 0.8
-
-
-ANY_SHAPE = Nuts()
-NEARLY_ROUND = Nuts("low_rank", 0.9)
-
-
 def sample(
     model: pm.Model,
     settings: FitSettings,
     seed: int,
     progress: Progress = ignore,
-    nuts: Nuts = ANY_SHAPE,
+    target_accept: float = 0.8,
 ) -> tuple[xr.Dataset, Diagnostics]:
-    """Draws from the posterior of ``model``'s parameters, [chain, draw, …] each."""
+    """Draws from the posterior of ``model``'s parameters, [chain, draw, …] each.
+
+    A higher ``target_accept`` makes smaller steps, which go past a posterior's walls.
+    """
     started = perf_counter()
 
     def tell(chains: list[Any]) -> None:
@@ -100,8 +87,7 @@ def sample(
         cores=settings.cores,
         seed=seed,
         maxdepth=MAX_DEPTH,
-        adaptation=nuts.adaptation,
-        target_accept=nuts.target_accept,
+        target_accept=target_accept,
         save_warmup=False,
         progress_bar=False,
         progress_callback=tell,

@@ -22,7 +22,8 @@ from models.parts.rhythm_coordinates import (
 )
 from models.parts.rhythm_mode import Arrow, Density, find_mode
 from models.parts.rhythm_model import WindowData, build_model
-from models.parts.sampling import NEARLY_ROUND, draw_prior, sample
+from models.parts.rhythm_version import TARGET_ACCEPT
+from models.parts.sampling import draw_prior, sample
 from models.parts.weekly import HORIZON_WEEKS
 from models.rhythm import MODEL
 from tests.chance import assert_near, batch_means, error_of_mean, error_of_sd
@@ -98,7 +99,9 @@ def near_truth(drawn, truth):
 def test_known_coefficients_are_recovered(seeded):
     data = simulated(np.random.default_rng(seeded(5)))
     settings = FitSettings(draws=300, tune=300, chains=2, cores=2)
-    posterior, diagnostics = sample(build_model(data), settings, seeded(2), nuts=NEARLY_ROUND)
+    posterior, diagnostics = sample(
+        build_model(data), settings, seeded(2), target_accept=TARGET_ACCEPT
+    )
     assert diagnostics.divergences <= MOST_DIVERGENCES
     for block in TRUTH:
         truth = coefficients(block)
