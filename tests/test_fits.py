@@ -186,6 +186,7 @@ def wait_for(process, text: bytes) -> None:
         shown += more
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shown", [b"Compiling and sampling", b" 1%"], ids=["compiling", "sampling"]
 )

@@ -93,6 +93,7 @@ def test_a_working_folder_that_cannot_be_written_to(name, place, locked):
     assert list(locked.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["compare", "thresholds", "report"])
 def test_a_run_that_cannot_be_written_to(command, place, tmp_path):
     copy = shutil.copytree(place / "run", tmp_path / "run")
@@ -133,6 +134,7 @@ def test_a_disk_that_is_full_is_no_fault_of_the_call(place):
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_written_to(tmp_path):
     open_store(f"sqlite:///{tmp_path}/mlflow.db")
     (tmp_path / "mlflow.db").chmod(0o444)
@@ -145,6 +147,7 @@ def test_a_store_that_cannot_be_written_to(tmp_path):
     assert error_of(artefacts).endswith(f"; {STORE}")
 
 
+@pytest.mark.slow
 def test_an_export_is_published_where_only_the_log_cannot_be_written(place, locked):
     with embedded_server() as server:
         asked = ("export", "--db", place / "orders.duckdb", "--redis", server.url)

@@ -62,7 +62,15 @@ def test_folders_that_are_no_packages_hide_nothing(place, database):
     assert "RhythmVersion" in start(FIND, cwd=place).stdout
 
 
-@pytest.mark.parametrize("command", [TOOLKIT, MODULE, CODE], ids=["script", "module", "code"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(TOOLKIT, marks=pytest.mark.slow),
+        MODULE,
+        pytest.param(CODE, marks=pytest.mark.slow),
+    ],
+    ids=["script", "module", "code"],
+)
 def test_commands_load_past_packages_in_their_folder(command, place, database):
     plant(place, ("models", "backtests", "experiments"), packages=True)
     backtest(command, place, database)  # its worker processes, too
@@ -70,6 +78,7 @@ def test_commands_load_past_packages_in_their_folder(command, place, database):
     assert said == "Error: pair_conjugate needs no fit: it can predict as it is"
 
 
+@pytest.mark.slow
 def test_even_past_a_package_of_our_own_name(place, database):
     plant(place, OURS, packages=True)
     backtest(TOOLKIT, place, database)

@@ -18,6 +18,7 @@ from tests.conftest import AS_OF
 from toolkit.errors import ToolkitError
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_and_ends_the_same(order_file, tmp_path):
     """SIGKILL, to the parent alone: its workers end by themselves and leave nothing half done."""
     file, runs = tmp_path / "e.toml", tmp_path / "runs"

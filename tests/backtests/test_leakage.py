@@ -127,7 +127,16 @@ def test_what_happened_does_differ(order_file, future, tmp_path):
     assert not one.pairs.next_day.equals(other.pairs.next_day)
 
 
-@pytest.mark.parametrize("model", [*VERSIONS, "records"])
+FITTED = {"lapse_gamma", "pooled_gamma", "rhythm"}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=[pytest.mark.slow] if model in FITTED else [])
+        for model in [*VERSIONS, "records"]
+    ],
+)
 @pytest.mark.usefixtures("planted")
 def test_rows_of_the_future_change_no_bit_of_what_is_said(model, order_file, future, tmp_path):
     one, other = (forecast(model, database, tmp_path) for database in (order_file, future))

@@ -151,6 +151,7 @@ print(whole.hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_compiles_predicts_as_one_that_finds_it_compiled(fitted, tmp_path):
     fitted.save(tmp_path)
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "compiled")}

@@ -51,6 +51,7 @@ def estimates(posterior, names):
     return drawn.mean(axis=(1, 2)), np.hypot(drawn.std(axis=(1, 2)), np.array(error, dtype=float))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("truth", "lapse"), [(TRUTH, False), (WITH_LAPSE, True)])
 def test_known_parameters_are_recovered(truth, lapse, seeded):
     rng = np.random.default_rng(seeded(11))
@@ -102,7 +103,9 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize(
+    "name", [pytest.param("a single pair", marks=pytest.mark.slow), *list(ODD)[1:]]
+)
 def test_odd_histories_are_fitted(name):
     patterns = patterns_of(ODD[name])
     fitted = LAPSE.fit(patterns, seed=1, settings=FitSettings(draws=50, tune=100, chains=2))

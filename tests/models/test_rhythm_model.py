@@ -96,6 +96,7 @@ def near_truth(drawn, truth):
     assert_near(drawn.mean(axis=(0, 1)), truth, error, comparisons=COMPARED)
 
 
+@pytest.mark.slow
 def test_known_coefficients_are_recovered(seeded):
     data = simulated(np.random.default_rng(seeded(5)))
     settings = FitSettings(draws=300, tune=300, chains=2, cores=2)

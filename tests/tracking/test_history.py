@@ -182,6 +182,7 @@ def test_entries_written_at_once_are_all_there(store, script):
     assert history(store).problems == ()
 
 
+@pytest.mark.slow
 def test_an_entry_is_there_or_not_whenever_its_writer_is_killed(store, script):
     append(store, release(0))
     text = "killed(list(range(1, 12)), lambda store: append(store, release(1)))"

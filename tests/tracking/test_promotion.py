@@ -177,6 +177,7 @@ while ended != 0:
 """
 
 
+@pytest.mark.slow
 def test_a_promotion_that_was_killed_is_told_and_set_right(store, script):
     """Before each of its writes: the champion is the old one or the new one; history knows."""
     promote(store, "1")

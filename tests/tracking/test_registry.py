@@ -206,6 +206,7 @@ def test_processes_that_register_one_fit_at_once_make_one_version(store, script)
     assert len(versions(store)) == 1
 
 
+@pytest.mark.slow
 def test_a_registration_that_was_killed_is_completed(store, script):
     text = "killed([6, 14, 20], lambda store: register_fit(store, rhythm_fit()))"
     out = finished(script(REGISTER + text)).split()

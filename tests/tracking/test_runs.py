@@ -161,6 +161,7 @@ whole = backtest(Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_leave_nothing_twice_and_nothing_out(store, script, tmp_path, logged):
     commits = [2, 5, 8, 11, 15, 16, 17, 18, 19]
     text = f"killed({commits}, lambda store: log_backtest(store, whole))"
