@@ -1,5 +1,4 @@
-"""The demo: a year of real grocery orders, from the raw lines to what production reads."""
+"""The demo: a year of grocery orders, from the raw lines to what production reads."""
 
-from toolkit.demo.orders import AS_OF, write_orders
-
-__all__ = ["AS_OF", "write_orders"]
+from toolkit.demo.orders import AS_OF as AS_OF
+from toolkit.demo.orders import write_orders as write_orders
