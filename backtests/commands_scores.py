@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.options import Json, Run, StoreUri
+from toolkit.options import Brief, Json, Run, StoreUri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ def compare(
         int, typer.Option("--resamples", help="Of the bootstrap.")
     ] = DEFAULT_RESAMPLES,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = DEFAULT_SEED,
+    brief: Brief = False,
     as_json: Json = False,
 ) -> None:
     """Which version is better, on what, by how much, and whether that is more than noise.
@@ -50,7 +51,7 @@ def compare(
     if as_json:
         print_json(comparison.to_dict())
     else:
-        show_comparison(comparison)
+        show_comparison(comparison, brief)
 
 
 def keep_comparison(folder: Path) -> None:
@@ -85,6 +86,7 @@ def thresholds(
         typer.Option("--attach", help="A registered version (NAME@VERSION) to attach them to."),
     ] = None,
     store: StoreUri = None,
+    brief: Brief = False,
     as_json: Json = False,
 ) -> None:
     """Choose min_orders and min_confidence on earlier dates, and verify them on later ones.
@@ -110,7 +112,7 @@ def thresholds(
     if as_json:
         print_json(content)
     else:
-        show_thresholds(run, choices)
+        show_thresholds(run, choices, brief)
         if target is not None:
             typer.echo(f"Those of {target.label} are attached to {target.ref}.")
 

@@ -24,9 +24,12 @@ ERROR_TITLES = {
 }
 
 
-def show_comparison(comparison: Comparison) -> None:
-    """Who leads on each score, each difference with its interval, and who wins on what."""
-    for table in _comparison_tables(comparison):
+def show_comparison(comparison: Comparison, brief: bool = False) -> None:
+    """Who leads on each score, each difference with its interval, and who wins on what.
+
+    ``brief``: only who wins.
+    """
+    for table in [] if brief else _comparison_tables(comparison):
         console.print(table)
     for sentence in _said(comparison):
         print_plain(sentence)
@@ -54,11 +57,17 @@ def pairs_of(comparison: Comparison) -> list[tuple[str, str]]:
     ]
 
 
-def show_thresholds(run: ScoredRun, choices: Sequence[ThresholdChoice]) -> None:
-    """What was chosen for each version and what it brought, and the frontier it is on."""
-    for choice in choices:
-        console.print(_frontier(run, choice))
-    console.print(_choices(choices))
+def show_thresholds(
+    run: ScoredRun, choices: Sequence[ThresholdChoice], brief: bool = False
+) -> None:
+    """What was chosen for each version and what it brought, and the frontier it is on.
+
+    ``brief``: only what was chosen.
+    """
+    if not brief:
+        for choice in choices:
+            console.print(_frontier(run, choice))
+        console.print(_choices(choices))
     for choice in choices:
         print_plain(describe(choice))
 

@@ -263,18 +263,18 @@ def _weeks(forecast: ProductForecast) -> Table:
         ("week", "from"),
         ("orders", "units", "80 % interval"),
     )
-    table.add_column("most likely customers")
+    table.add_column("most likely customer")
     for week in forecast.weekly_forecasts:
         demand = week["demand"]
         quantiles = demand["quantity_quantiles"]
-        names = ", ".join(c["customer_name"] for c in week["expected_customers"][:2])
+        names = [c["customer_name"] for c in week["expected_customers"][:1]]
         table.add_row(
             str(week["week_number"]),
             week["week_start_date"],
             f"{demand['expected_orders']:,.1f}",
             f"{demand['expected_quantity']:,.0f}",
             "" if quantiles is None else f"{quantiles['q10']:,.0f} – {quantiles['q90']:,.0f}",
-            _literal(names),
+            *map(_literal, names),
         )
     return table
 

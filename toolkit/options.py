@@ -43,6 +43,7 @@ StoreUri = Annotated[
         "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
     ),
 ]
+Brief = Annotated[bool, typer.Option("--brief", help="In a few lines, without tables.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 DEFAULT_FITS = Path("fits")

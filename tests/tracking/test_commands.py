@@ -217,7 +217,7 @@ def test_an_unfit_version_is_registered_and_told(toolkit, tmp_path):
         0,
         f"inter-order version 1 (rhythm@{FIT.version}): models:/inter-order/1\n",
     )
-    assert err == f"UNFIT: rhythm@{FIT.version}: {COMPLAINT}\n"
+    assert err == f"NOT CONVERGED: rhythm@{FIT.version}: {COMPLAINT}\n"
 
 
 def test_what_cannot_be_registered_is_told(toolkit):

@@ -67,7 +67,7 @@ def test_a_refusal_lists_each_failed_check_with_its_figures_and_a_way_out(toolki
         "FAILED no worse on title of weighted_quantile_loss",
     ]
     assert "toolkit thresholds RUN --attach pair_conjugate@" in failed[0]
-    assert "is not promoted. Next: meet what failed, or `--force --reason TEXT`" in out
+    assert "is not promoted. Next: fix the failed checks, or `--force --reason TEXT`" in out
     assert aliases(store) == {"champion": 1}
     code, out, _ = toolkit("promote", "pair_conjugate", "--json")
     said = json.loads(out)

@@ -62,7 +62,7 @@ def _compare(database: Path, run: Run) -> Path:
     _chapter(2, "Which model version forecasts best? Three of them, at two past dates")
     _step(run, "backtest", EXPERIMENT, "--db", str(database))
     backtest = max(DEFAULT_RUNS.glob(f"{EXPERIMENT}-*"), key=lambda path: path.stat().st_mtime)
-    _step(run, "compare", str(backtest), NO_FIT, BETTER)
+    _step(run, "compare", str(backtest), NO_FIT, BETTER, "--brief")
     return backtest
 
 
@@ -78,7 +78,7 @@ def _forecast(folder: Path, database: Path, backtest: Path, run: Run) -> None:
 def _promote(database: Path, backtest: Path, run: Run) -> None:
     _chapter(4, "The best version is promoted, and production reads its forecasts")
     _register(BETTER, database, backtest, run)
-    _step(run, "thresholds", str(backtest), "--version", BETTER, "--attach", BETTER)
+    _step(run, "thresholds", str(backtest), "--version", BETTER, "--attach", BETTER, "--brief")
     _step(run, "promote", BETTER)
     _export(database, run)
 
@@ -86,12 +86,12 @@ def _promote(database: Path, backtest: Path, run: Run) -> None:
 def _take_back(database: Path, backtest: Path, run: Run) -> None:
     _chapter(5, "A worse version is refused; forced all the same, and taken back")
     _register(WORSE, database, backtest, run)
-    _step(run, "promote", WORSE, code=REFUSED)
-    _step(run, "promote", WORSE, "--force", "--reason", "to see what happens")
+    _step(run, "promote", WORSE, "--brief", code=REFUSED)
+    _step(run, "promote", WORSE, "--force", "--reason", "to see what happens", "--brief")
     _export(database, run)
     _step(run, "rollback", "--reason", "as expected", "--redis", os.environ[REDIS_VARIABLE])
     _step(run, "read", PRODUCT, "--brief")
-    _step(run, "history")
+    _step(run, "history", "--brief")
 
 
 def _register(version: str, database: Path, backtest: Path, run: Run) -> None:

@@ -84,4 +84,4 @@ def _show(ref: "ModelVersionRef", as_json: bool) -> None:
         return
     typer.echo(f"{ref}: {ref.uri}")
     for complaint in ref.complaints:
-        typer.echo(f"UNFIT: {ref.fit}: {complaint}", err=True)
+        typer.echo(f"NOT CONVERGED: {ref.fit}: {complaint}", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.options import Json, StoreUri
+from toolkit.options import Brief, Json, StoreUri
 
 if TYPE_CHECKING:
     from toolkit.cache.releases import Release, Releases
@@ -43,6 +43,7 @@ def promote(
     force: Force = False,
     reason: Reason = None,
     store: StoreUri = None,
+    brief: Brief = False,
     as_json: Json = False,
 ) -> None:
     """Make a registered version the champion, which engines and exports take, if the gate lets it.
@@ -60,9 +61,9 @@ def promote(
     try:
         done = promote_version(open_store(store), version, settings, force, reason)
     except PromotionRefusedError as refused:
-        show_refusal(refused.verdict, as_json)
+        show_refusal(refused.verdict, as_json, brief)
         raise typer.Exit(1) from refused
-    show_promotion(done, as_json)
+    show_promotion(done, as_json, brief)
 
 
 def rollback(
@@ -95,7 +96,7 @@ def rollback(
         raise typer.Exit(1) from exc
 
 
-def show(store: StoreUri = None, as_json: Json = False) -> None:
+def show(store: StoreUri = None, brief: Brief = False, as_json: Json = False) -> None:
     """Who promoted, rolled back and released what, when and why, newest last.
 
     The entries are verified: exit code 1 if one was changed or is missing, or if the champion is
@@ -107,7 +108,7 @@ def show(store: StoreUri = None, as_json: Json = False) -> None:
 
     opened = open_store(store)
     found = history(opened)
-    show_history(found, masked(opened.uri), as_json)
+    show_history(found, masked(opened.uri), as_json, brief)
     for problem in found.problems:
         typer.echo(f"DOES NOT FIT: {problem}", err=True)
     if found.problems:

@@ -21,7 +21,7 @@ ABBREVIATED = 12
 COMPLAINTS = "complaints"
 
 
-def show_promotion(done: Promotion, as_json: bool) -> None:
+def show_promotion(done: Promotion, as_json: bool, brief: bool = False) -> None:
     """What a promotion did, and what comes next."""
     if as_json:
         print_json({"promoted": done.entry is not None, **_promotion(done)})
@@ -29,24 +29,30 @@ def show_promotion(done: Promotion, as_json: bool) -> None:
     if done.entry is None:
         print_plain(f"{done.version} is the champion already; nothing has changed.")
         return
-    if done.verdict is not None:
+    if done.verdict is not None and not brief:
         console.print(_checks(done.verdict))
+    if done.verdict is not None and brief:
+        passed = [check.name for check in done.verdict.checks if check.passed]
+        print_plain(
+            f"{len(passed)} of {len(done.verdict.checks)} checks passed: {', '.join(passed)}."
+        )
     if done.entry.event.action == "force":
         print_plain(f"FORCED against the gate: {done.entry.event.why}")
     print_plain(f"{_champion(done)}\nNext: {EXPORT}.")
 
 
-def show_refusal(verdict: Verdict, as_json: bool) -> None:
+def show_refusal(verdict: Verdict, as_json: bool, brief: bool = False) -> None:
     """What the gate found, and how each failed check can be met."""
     if as_json:
         print_json({"promoted": False, "version": _ref(verdict.candidate), **_verdict(verdict)})
         return
-    console.print(_checks(verdict))
+    if not brief:
+        console.print(_checks(verdict))
     for check in verdict.failed:
         way_out = f" – {check.way_out}" if check.way_out else ""
         print_plain(f"FAILED {check}{way_out}")
     print_plain(
-        f"{verdict.candidate} is not promoted. Next: meet what failed, "
+        f"{verdict.candidate} is not promoted. Next: fix the failed checks, "
         "or `--force --reason TEXT`, which the history will tell."
     )
 
@@ -67,14 +73,17 @@ def show_rollback(done: Promotion, release: "Release | None", as_json: bool) -> 
         print_plain(f"Production reads release {release.release_id}, as of {release.as_of_date}.")
 
 
-def show_history(found: History, where: str, as_json: bool) -> None:
+def show_history(found: History, where: str, as_json: bool, brief: bool = False) -> None:
     """All entries, newest last, and loudly what does not fit."""
     if as_json:
         entries = [_entry(entry) for entry in found.entries]
         print_json({"entries": entries, "problems": list(found.problems)})
         return
     if found.entries:
-        console.print(_entries(found))
+        if brief:
+            print_plain("\n".join(map(_line, found.entries)))
+        else:
+            console.print(_entries(found))
         print_plain(f"The last entry has the hash {found.entries[-1].hash}.")
     else:
         print_plain(f"Nothing has been promoted or released in {where} yet.")
@@ -152,6 +161,15 @@ def _entries(found: History) -> Table:
             "\n".join(map(_literal, _reasons(entry))),
         )
     return table
+
+
+def _line(entry: Entry) -> str:
+    event = entry.event
+    when = entry.when[:16].replace("T", " ")
+    versions = _version(event.to_version, event.to_fit)
+    return (
+        f"{entry.sequence}  {when}  {event.action:<9} {versions:<26} {'; '.join(_reasons(entry))}"
+    )
 
 
 def _reasons(entry: Entry) -> Iterator[str]:
