@@ -61,7 +61,7 @@ How it is fitted
     The last 48 weeks are cut into four windows of twelve that do not overlap (landmarks); a row is
     a pair in a window, its columns know only what was before the window. About 20,000 rows
     (``--pairs`` for another number) stand for all: products drawn at random, large ones the more
-    likely, and of each up to 30 rows, so that every pair is as likely as any other. NUTS samples
+    likely, and of each up to 60 rows, so that every pair is as likely as any other. NUTS samples
     coordinates in which the posterior is nearly round (``models/parts/rhythm_mode.py``).
 
 What did not pay

@@ -34,7 +34,7 @@ WINDOWS = 4
 WINDOW_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS
 KNOWN_DAYS = 56
 """A window needs so many days of history before it."""
-PRODUCT_ROWS = 30
+PRODUCT_ROWS = 60
 """A large product is stood for by pairs with so many rows."""
 NEWCOMER_ROWS = 4000
 """So many products in windows tell how new customers come."""

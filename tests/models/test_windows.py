@@ -180,7 +180,7 @@ def sizes(pairs_of_product):
 def test_every_pair_is_as_likely_to_be_drawn_as_any_other(seeded):
     patterns = patterns_from(sizes([1, 5, 10, 20, 40, 200, 400]))
     known = patterns.events.day[patterns.event_offset[:-1]] < -84
-    rows, draws = 24, 4000
+    rows, draws = 60, 4000
     chance, rng = Chance.of(patterns, rows), np.random.default_rng(seeded(3))
     drawn = np.array([chance.draw(rng)[1] for _ in range(draws)])
     assert not drawn[:, ~known].any()
