@@ -146,6 +146,17 @@ def test_a_forecast_is_drawn_with_what_was_then_ordered(place, orders):
     expected = [lines["quantity"][week == w].sum() if w < over // 7 else nan for w in range(12)]
     assert 0 < over // 7 < 12
     assert actual == pytest.approx(expected, nan_ok=True)
+
+    quantiles = [week["demand"]["quantity_quantiles"] for week in forecast.weekly_forecasts]
+    inside = sum(q["q10"] <= y <= q["q90"] for q, y in zip(quantiles, expected, strict=True))
+    shown = run(*asked[:-1], "--top", 2, cwd=place).stdout
+    assert shown.endswith(
+        f"What was then ordered: {sum(expected[: over // 7]):,.0f} units in the first {over // 7} "
+        f"weeks, {inside} of the {over // 7} weeks inside their 80 % interval.\n"
+    )
+    customers = shown.split("Top customers")[1].split("Customers at risk")[0]
+    assert customers.count("│") // 6 == min(2, len(forecast.top_customers_by_volume))
+    assert "ordered:" not in run(*asked[:4], "--as-of", "2030-01-07", cwd=place).stdout
     drawn = {line.get_label() for line in forecast.plot(actual).axes[0].lines}
     assert drawn == {"median", "ordered"}
     unknown = forecast.plot([nan] * 12).axes[0].lines

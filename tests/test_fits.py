@@ -114,7 +114,7 @@ def test_one_product_is_forecast_by_the_version_that_is_asked_for(place, fitted)
         (("fit", "pooled_gamma", "--chains", "1"), "chains has to be a whole number"),
     ],
 )
-def test_wrong_arguments_are_told_in_a_sentence(place, fitted, arguments, sentence):
+def test_wrong_arguments_are_reported_in_a_sentence(place, fitted, arguments, sentence):
     out = ("--out", "out") if arguments[0] == "predict" else ()
     done = run(*arguments, *out, "--db", "orders.duckdb", "--as-of", AS_OF, cwd=place)
     assert done.returncode == 2

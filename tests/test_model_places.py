@@ -96,7 +96,7 @@ def test_a_module_gives_its_object():
         (":MODEL", "the module '' cannot be imported"),
     ],
 )
-def test_what_cannot_be_used_is_told_in_a_sentence(own, tmp_path, place, said):
+def test_what_cannot_be_used_is_reported_in_a_sentence(own, tmp_path, place, said):
     with pytest.raises(ModelError, match=re.escape(said.format(folder=tmp_path))) as caught:
         find_model(place)
     assert "\n" not in str(caught.value)

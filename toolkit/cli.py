@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.errors import ArgumentError, ModelError, PredictionError, ToolkitError
-from toolkit.exits import told_in_a_sentence
+from toolkit.exits import reported_in_a_sentence
 from toolkit.installed import leave_out_working_folder, load, own_version
 from toolkit.options import (
     DEFAULT_FITS,
@@ -57,7 +57,7 @@ COMMANDS_GROUP = "toolkit.commands"
 def main() -> None:
     """Run a command; what the user got wrong is told in one sentence, without a traceback."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    with told_in_a_sentence():
+    with reported_in_a_sentence():
         leave_out_working_folder()
         for point in entry_points(group=COMMANDS_GROUP):
             load(point, ToolkitError)(app)
@@ -67,7 +67,7 @@ def main() -> None:
 def run(arguments: "Sequence[str]") -> int:
     """Run a command within this process; returns its exit code."""
     try:
-        with told_in_a_sentence():
+        with reported_in_a_sentence():
             app(list(arguments))
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0

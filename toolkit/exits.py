@@ -33,7 +33,7 @@ NO_ACCESS = {
 
 
 @contextmanager
-def told_in_a_sentence() -> Iterator[None]:
+def reported_in_a_sentence() -> Iterator[None]:
     """Ends the process where a command raises what is no fault of the code: no traceback."""
     try:
         yield

@@ -52,7 +52,7 @@ class Arrow:
     root: Floats  # R, [θ, θ]
     pull: Floats  # a, [groups]
     cross: Floats  # C, [θ, groups]
-    told: Floats  # h, [groups]
+    information: Floats  # h, [groups]
     scale: float  # ŝ
 
     @classmethod
@@ -63,7 +63,7 @@ class Arrow:
 
     def shocks(self, theta: Any, scale: Any, z: Any, dot: Any) -> tuple[Any, Any]:
         """b at θ, s and z, and its precision D given θ and s; ``dot`` multiplies matrices."""
-        precision = self.told + scale**-2.0
+        precision = self.information + scale**-2.0
         pull = self.pull - dot(theta - self.mode, self.cross)
         return pull / precision + z * precision**-0.5, precision
 
@@ -75,8 +75,8 @@ def find_mode(data: "WindowData", columns: dict[str, Columns]) -> Arrow:
     scale = SHOCK_SCALE
     for _ in range(NEWTON_STEPS):
         _, by_theta, by_shock = density(theta, shock)
-        curvature, cross, told = density.curvature(theta, shock)
-        precision = told + scale**-2.0
+        curvature, cross, information = density.curvature(theta, shock)
+        precision = information + scale**-2.0
         root = _inverse_root(curvature - (cross / precision) @ cross.T, density.prior)
         by_shock = by_shock - shock * scale**-2.0
         step = root.T @ (by_theta - cross @ (by_shock / precision))  # in deviations
@@ -87,14 +87,14 @@ def find_mode(data: "WindowData", columns: dict[str, Columns]) -> Arrow:
         before, scale = scale, _em_step(shock, precision)
         if length < SMALLEST_STEP and abs(np.log(scale / before)) < SMALLEST_STEP:
             break
-    curvature, cross, told = density.curvature(theta, shock)
-    precision = told + scale**-2.0
+    curvature, cross, information = density.curvature(theta, shock)
+    precision = information + scale**-2.0
     return Arrow(
         mode=theta,
         root=_inverse_root(curvature - (cross / precision) @ cross.T, density.prior),
         pull=shock * precision,
         cross=cross,
-        told=told,
+        information=information,
         scale=scale,
     )
 

@@ -225,7 +225,7 @@ def _shocks(theta: Any, arrow: Arrow) -> Any:
     z is sampled (``rhythm_mode.py``), and the potential takes its density for that of the shocks.
     """
     scale = pm.LogNormal("product_shock", *SHOCK_PRIOR, initval=arrow.scale)
-    z = pm.Normal("shock_raw", 0.0, 1.0, shape=len(arrow.told))
+    z = pm.Normal("shock_raw", 0.0, 1.0, shape=len(arrow.information))
     shock, precision = arrow.shocks(theta, scale, z, pt.dot)
     log_density = -0.5 * (shock / scale) ** 2 - pt.log(scale)
     pm.Potential("shocks", pt.sum(log_density - 0.5 * pt.log(precision) + 0.5 * z**2))

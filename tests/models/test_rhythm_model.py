@@ -179,10 +179,10 @@ def test_the_density_is_one_whatever_the_coordinates(data):
     """In those of the mode and those of the prior, at the same θ, shocks and scale."""
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
     arrow, prior = find_mode(data, columns), Globals.prior(WINDOWS)
-    plain = Arrow.of_prior(prior, len(arrow.told))
+    plain = Arrow.of_prior(prior, len(arrow.information))
     rng, value = np.random.default_rng(8), pt.dvector()
     theta = arrow.mode + 0.5 * arrow.root @ rng.standard_normal(len(arrow.mode))
-    scale, z = 0.37, rng.standard_normal(len(arrow.told))
+    scale, z = 0.37, rng.standard_normal(len(arrow.information))
     shock, precision = arrow.shocks(theta, scale, z, np.dot)
     found = []
     for of, exchangeable, of_z in ((arrow, False, z), (plain, True, shock / scale)):

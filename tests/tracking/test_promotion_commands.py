@@ -54,6 +54,22 @@ def test_promoting_shows_the_checks_and_what_comes_next(toolkit, store):
     assert aliases(store) == {"champion": 1}
 
 
+def test_brief_leaves_out_tables_and_nothing_that_has_to_be_known(toolkit, store):
+    code, out, _ = toolkit("promote", "1", "--brief")
+    assert (code, out.splitlines()[0][:26]) == (0, "8 of 8 checks passed: conv")
+    assert out.splitlines()[-1].startswith("Next: ")
+    code, out, _ = toolkit("promote", "pair_conjugate", "--brief")
+    lines = out.splitlines()
+    assert code == 1
+    assert [line.startswith("FAILED ") for line in lines] == [True] * 5 + [False]
+    code, out, _ = toolkit("history", "--brief")
+    first, last = out.splitlines()
+    entry = history(store).entries[0]
+    assert first.split()[:4] == ["1", entry.when[:10], entry.when[11:16], "promote"]
+    assert entry.event.to_fit in first
+    assert last == f"The last entry has the hash {entry.hash}."
+
+
 def test_a_refusal_lists_each_failed_check_with_its_figures_and_a_way_out(toolkit, store):
     toolkit("promote", "1")
     code, out, err = toolkit("promote", "pair_conjugate")
