@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TOOLKIT = (str(Path(sys.executable).with_name("toolkit")),)
 MODULE = (sys.executable, "-m", "toolkit")
 CODE = (sys.executable, "-c", "from toolkit.cli import main; main()")
@@ -39,3 +41,12 @@ def error_of(done: subprocess.CompletedProcess[str]) -> str:
     said = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
     assert len(said) == 1, done.stderr
     return said[0]
+
+
+def namespace(*kinds: str) -> tuple[str, ...]:
+    """What starts a command in namespaces of its own; where that is forbidden, the test ends."""
+    command = ("unshare", "--map-root-user", *kinds)
+    tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(tried.stderr)
+    return command

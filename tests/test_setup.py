@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import namespace
+
 ROOT = Path(__file__).parents[1]
 HERE = "{}.{}".format(*sys.version_info)
 OLDEST = "3.12"
@@ -133,15 +135,6 @@ def version_in(venv: Path) -> str:
     assert (venv / ".ready-interorder-toolkit").exists()
     assert not (venv / ".unfinished").exists()
     return done.stdout.strip()
-
-
-def namespace(*kinds: str) -> tuple[str, ...]:
-    """What starts a command in namespaces of its own; where that is forbidden, the test ends."""
-    command = ("unshare", "--map-root-user", *kinds)
-    tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(tried.stderr)
-    return command
 
 
 def find_python(*arguments: str, path: Path) -> subprocess.CompletedProcess[str]:

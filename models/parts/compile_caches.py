@@ -2,8 +2,10 @@
 
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from toolkit.errors import ModelError
 
@@ -25,9 +27,10 @@ def kept_code() -> Iterator[None]:
 
 
 def _leave_c_alone() -> None:
-    """Numba compiles all that is slow; a C compiler that lacks Python's headers would end a fit."""
-    flags = os.environ.get("PYTENSOR_FLAGS", "")
-    if "pytensor" not in sys.modules and "cxx" not in flags:
+    """A C compiler that lacks Python's headers would end a fit; Numba compiles all that is slow."""
+    flags, headers = os.environ.get("PYTENSOR_FLAGS", ""), Path(sysconfig.get_path("include"))
+    there = (headers / "Python.h").exists()
+    if not there and "pytensor" not in sys.modules and "cxx" not in flags:
         os.environ["PYTENSOR_FLAGS"] = ",".join(filter(None, [flags, "cxx="]))
 
 
