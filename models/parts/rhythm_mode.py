@@ -21,10 +21,9 @@ The step of s is EM's: s² = mean(b̂² + 1 / D).
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 
 from models.parts.rhythm_coordinates import BLOCKS, LINEAR, Columns, Globals
 from models.parts.weekly import weekly_likelihood
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
 SHOCK_SCALE = 0.25
 """Deviation of the shocks where the search begins."""
 LEAST_SHOCK_SCALE = 0.02
-NEWTON_STEPS = 12
+NEWTON_STEPS = 40
+HALVINGS = 12
 LARGEST_STEP = 3.0
 """A step goes no further than so many deviations in any direction."""
 SMALLEST_STEP = 0.05
@@ -69,34 +69,80 @@ class Arrow:
 
 
 def find_mode(data: "WindowData", columns: dict[str, Columns]) -> Arrow:
-    """Newton's steps with the arrow's Hessian, from the mode without shocks."""
+    """Newton's steps with the arrow's Hessian from the prior's mean, each of them uphill.
+
+    Without the shocks there may be no mode worth finding: products of which nobody orders any more
+    would then be explained by a P(alive) that falls without end.
+    """
     density = Density(data, columns)
-    theta, shock = density.mode_without_shocks(), np.zeros(density.groups)
-    scale = SHOCK_SCALE
+    at = _Point(density.prior.mean, np.zeros(density.groups), SHOCK_SCALE)
     for _ in range(NEWTON_STEPS):
-        _, by_theta, by_shock = density(theta, shock)
-        curvature, cross, information = density.curvature(theta, shock)
-        precision = information + scale**-2.0
-        root = _inverse_root(curvature - (cross / precision) @ cross.T, density.prior)
-        by_shock = by_shock - shock * scale**-2.0
-        step = root.T @ (by_theta - cross @ (by_shock / precision))  # in deviations
-        length = float(np.abs(step).max())
-        moved = root @ (step * min(1.0, LARGEST_STEP / max(length, 1e-9)))
-        shock_step = (by_shock - cross.T @ moved) / precision
-        theta, shock = theta + moved, shock + np.clip(shock_step, -1.0, 1.0)
-        before, scale = scale, _em_step(shock, precision)
-        if length < SMALLEST_STEP and abs(np.log(scale / before)) < SMALLEST_STEP:
+        gaussian = _Gaussian.at(density, at)
+        step = gaussian.step(density, at)
+        moved = _uphill(density, at, step)
+        scale = _em_step(moved.shock, gaussian.precision)
+        small = float(np.abs(np.linalg.solve(gaussian.root, moved.theta - at.theta)).max())
+        settled = small < SMALLEST_STEP and abs(np.log(scale / at.scale)) < SMALLEST_STEP
+        at = _Point(moved.theta, moved.shock, scale)
+        if settled:
             break
-    curvature, cross, information = density.curvature(theta, shock)
-    precision = information + scale**-2.0
+    gaussian = _Gaussian.at(density, at)
     return Arrow(
-        mode=theta,
-        root=_inverse_root(curvature - (cross / precision) @ cross.T, density.prior),
-        pull=shock * precision,
-        cross=cross,
-        information=information,
-        scale=scale,
+        mode=at.theta,
+        root=gaussian.root,
+        pull=at.shock * gaussian.precision,
+        cross=gaussian.cross,
+        information=gaussian.information,
+        scale=at.scale,
     )
+
+
+class _Point(NamedTuple):
+    """Where the search is."""
+
+    theta: Floats
+    shock: Floats
+    scale: float
+
+    def along(self, step: tuple[Floats, Floats], share: float) -> "_Point":
+        """So far in a direction of θ and the shocks."""
+        return _Point(self.theta + share * step[0], self.shock + share * step[1], self.scale)
+
+
+class _Gaussian(NamedTuple):
+    """The arrow at a point: R, C, h and D."""
+
+    root: Floats
+    cross: Floats
+    information: Floats
+    precision: Floats
+
+    @classmethod
+    def at(cls, density: "Density", at: _Point) -> "_Gaussian":
+        curvature, cross, information = density.curvature(at.theta, at.shock)
+        precision = information + at.scale**-2.0
+        root = _inverse_root(curvature - (cross / precision) @ cross.T, density.prior)
+        return cls(root, cross, information, precision)
+
+    def step(self, density: "Density", at: _Point) -> tuple[Floats, Floats]:
+        """Newton's, of θ and of the shocks; no further than ``LARGEST_STEP`` deviations of θ."""
+        _, by_theta, by_shock = density(at.theta, at.shock)
+        by_shock = by_shock - at.shock * at.scale**-2.0
+        deviations = self.root.T @ (by_theta - self.cross @ (by_shock / self.precision))
+        of_theta = self.root @ deviations
+        of_shock = (by_shock - self.cross.T @ of_theta) / self.precision
+        share = min(1.0, LARGEST_STEP / max(float(np.abs(deviations).max()), LARGEST_STEP))
+        return share * of_theta, share * of_shock
+
+
+def _uphill(density: "Density", at: _Point, step: tuple[Floats, Floats]) -> _Point:
+    """The step, or the first half, quarter, … of it that leads uphill; nowhere if none does."""
+    before = density.with_shocks(at)
+    for halvings in range(HALVINGS):
+        moved = at.along(step, 0.5**halvings)
+        if density.with_shocks(moved) > before:
+            return moved
+    return at
 
 
 def _em_step(shock: Floats, precision: Floats) -> float:
@@ -104,10 +150,13 @@ def _em_step(shock: Floats, precision: Floats) -> float:
 
 
 def _inverse_root(curvature: Floats, prior: Globals) -> Floats:
-    """R of R Rᵀ = S⁻¹; the prior alone curves as much as the least that is taken."""
+    """R of R Rᵀ = S⁻¹; the prior alone curves as much as the least that is taken.
+
+    Far from the mode some directions curve upwards: their steps are as if they curved downwards.
+    """
     eigenvalues, eigenvectors = np.linalg.eigh((curvature + curvature.T) / 2)
     least = 1.0 / prior.sd.max() ** 2
-    root: Floats = eigenvectors / np.sqrt(np.maximum(eigenvalues, least))
+    root: Floats = eigenvectors / np.sqrt(np.maximum(np.abs(eigenvalues), least))
     return root
 
 
@@ -150,18 +199,9 @@ class Density:
         by_shock: Floats = np.bincount(self.data.product_window, by[0], self.groups).astype(float)
         return value, gradient - off / prior.sd, by_shock
 
-    def mode_without_shocks(self) -> Floats:
-        """θ where the density without any shocks is highest."""
-        none = np.zeros(self.groups)
-
-        def negative(theta: Floats) -> tuple[float, Floats]:
-            value, gradient, _ = self(theta, none)
-            return -value, -gradient
-
-        start = self.prior.mean
-        found = minimize(negative, start, jac=True, method="L-BFGS-B", options={"maxiter": 100})
-        mode: Floats = found.x
-        return mode
+    def with_shocks(self, at: _Point) -> float:
+        """The density of the shocks, too, but for what no step changes."""
+        return self(at.theta, at.shock)[0] - 0.5 * float(np.sum((at.shock / at.scale) ** 2))
 
     def curvature(self, theta: Floats, shock: Floats) -> tuple[Floats, Floats, Floats]:
         """A, C and h, by differences of the gradient."""

@@ -40,9 +40,6 @@ from toolkit.tables import QUANTILES, Patterns, Predictions
 ROWS = 20_000
 """Pairs in windows that a fit looks at, if it is not told how many."""
 
-TARGET_ACCEPT = 0.9
-"""Of NUTS; with 0.8 a trajectory in a thousand ran into the wall of a dip, and diverged."""
-
 PLACES = Places(
     rate=column(RATE),
     dip=column(DIP),
@@ -86,7 +83,7 @@ class RhythmVersion:
         base = base_rates(patterns, season)
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
         model = build_model(data)
-        posterior, diagnostics = sample(model, settings, seed, progress, TARGET_ACCEPT)
+        posterior, diagnostics = sample(model, settings, seed, progress)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         arrays: dict[str, NDArray[Any]] = drawn | {
             "season": season.effects,

@@ -66,12 +66,8 @@ def sample(
     settings: FitSettings,
     seed: int,
     progress: Progress = ignore,
-    target_accept: float = 0.8,
 ) -> tuple[xr.Dataset, Diagnostics]:
-    """Draws from the posterior of ``model``'s parameters, [chain, draw, …] each.
-
-    A higher ``target_accept`` makes smaller steps, which go past a posterior's walls.
-    """
+    """Draws from the posterior of ``model``'s parameters, [chain, draw, …] each."""
     started = perf_counter()
 
     def tell(chains: list[Any]) -> None:
@@ -87,7 +83,6 @@ def sample(
         cores=settings.cores,
         seed=seed,
         maxdepth=MAX_DEPTH,
-        target_accept=target_accept,
         save_warmup=False,
         progress_bar=False,
         progress_callback=tell,

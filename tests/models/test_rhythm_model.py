@@ -22,7 +22,6 @@ from models.parts.rhythm_coordinates import (
 )
 from models.parts.rhythm_mode import Arrow, Density, find_mode
 from models.parts.rhythm_model import WindowData, build_model
-from models.parts.rhythm_version import TARGET_ACCEPT
 from models.parts.sampling import draw_prior, sample
 from models.parts.weekly import HORIZON_WEEKS
 from models.rhythm import MODEL
@@ -101,7 +100,9 @@ def test_known_coefficients_are_recovered(seeded):
     data = simulated(np.random.default_rng(seeded(5)))
     settings = FitSettings(draws=300, tune=300, chains=2, cores=2)
     posterior, diagnostics = sample(
-        build_model(data), settings, seeded(2), target_accept=TARGET_ACCEPT
+        build_model(data),
+        settings,
+        seeded(2),
     )
     assert diagnostics.divergences <= MOST_DIVERGENCES
     for block in TRUTH:
