@@ -62,10 +62,7 @@ class Diagnostics:
 
 
 def sample(
-    model: pm.Model,
-    settings: FitSettings,
-    seed: int,
-    progress: Progress = ignore,
+    model: pm.Model, settings: FitSettings, seed: int, progress: Progress = ignore
 ) -> tuple[xr.Dataset, Diagnostics]:
     """Draws from the posterior of ``model``'s parameters, [chain, draw, …] each."""
     started = perf_counter()

@@ -199,8 +199,19 @@ def test_the_density_is_one_whatever_the_coordinates(data):
     assert found[0] + by_shock == pytest.approx(found[1], rel=1e-10)
 
 
-def test_at_the_mode_the_density_falls_in_all_directions_as_the_gaussian_says(data):
+def with_products_that_nobody_orders(data):
+    """A third of the products: silent for long, and no order comes."""
+    silent = data.product_window % 3 == 0
+    values, ordered, extra = data.values.copy(), data.ordered.copy(), data.extra.copy()
+    values[silent, COLUMNS.index("product_silence")] += 3.0
+    ordered[silent], extra[silent] = False, 0.0
+    return replace(data, values=values, ordered=ordered, extra=extra)
+
+
+@pytest.mark.parametrize("change", [lambda data: data, with_products_that_nobody_orders])
+def test_at_the_mode_the_density_falls_in_all_directions_as_the_gaussian_says(data, change):
     """θ and shocks in deviations of the mode's covariance: gradient 0, and curvature 1."""
+    data = change(data)
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
     arrow, density = find_mode(data, columns), Density(data, columns)
     z0 = arrow.shocks(arrow.mode, arrow.scale, 0.0, np.dot)[0]
