@@ -13,7 +13,7 @@ SIDE_BY_SIDE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durati
 .PHONY: help setup demo test test-slow check bench sbc lab docs lock clean
 
 help:
-	@echo "make demo       forecast real orders, compare, backtest, promote, read"
+	@echo "make demo       from a year of grocery orders to what production reads"
 	@echo "make test       run the fast tests [PYTHON=3.12]"
 	@echo "make test-slow  run the slow ones: README, notebooks, calibration, kills"
 	@echo "make check      lint, types, import contracts"

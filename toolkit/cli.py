@@ -283,7 +283,7 @@ def predict(
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for what the demo makes.")] = Path("demo"),
 ) -> None:
-    """From a year of real grocery orders to what production reads, in five chapters."""
+    """From a year of grocery orders to what production reads, in five chapters."""
     from toolkit.demo.story import run_demo
 
     run_demo(out, run)

@@ -1,4 +1,4 @@
-"""Real purchases of 2,469 households, as a folder of order lines."""
+"""Purchases of 2,469 households, from a package, as a folder of order lines."""
 
 from datetime import date
 from pathlib import Path
