@@ -33,10 +33,8 @@ $(READY): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/toolkit demo
 
-# Outages are timed: the tests of the cache run by themselves, all others side by side.
 test: setup
-	$(BIN)/python -m pytest -m "not slow" tests/cache
-	$(BIN)/python -m pytest -m "not slow" --ignore=tests/cache $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow $(SIDE_BY_SIDE)

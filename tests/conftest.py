@@ -15,7 +15,16 @@ AS_OF = date(2022, 6, 6)
 NOON = datetime(2025, 11, 11, 12, tzinfo=UTC)
 
 
-LONGEST_FIRST = ("test_readme.py", "test_notebooks.py", "test_calibration.py")
+LONGEST_FIRST = (
+    "test_readme.py",
+    "test_notebooks.py",
+    "test_calibration.py",
+    "test_model_contract.py",
+    "test_rhythm_model.py",
+    "test_fits.py",
+    "test_leakage.py",
+    "test_no_access.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

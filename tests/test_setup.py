@@ -295,6 +295,7 @@ def test_what_is_set_up_is_left_as_it_is(set_up_once):
     assert "Setting up" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_set_up_that_was_killed_is_done_anew(project):
     python = project / ".venv" / "bin" / "python"
     with subprocess.Popen(
@@ -312,6 +313,7 @@ def test_a_set_up_that_was_killed_is_done_anew(project):
     assert not (project / ".venv" / "left").exists()
 
 
+@pytest.mark.slow
 def test_an_environment_whose_python_is_gone_is_made_anew(locked_anew):
     venv = locked_anew / f".venv-{HERE}"
     (venv / "bin" / "python").unlink()

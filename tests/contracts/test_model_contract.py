@@ -33,7 +33,14 @@ def histories(seed=0):
     return found
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        # its code is pooled_gamma's, but for what tests/models covers; compiling it takes half a minute
+        pytest.param(name, marks=[pytest.mark.slow] if name == "lapse_gamma" else [])
+        for name in NAMES
+    ],
+)
 def fitted(request) -> FittedModel:
     model = find_model(request.param)
     assert isinstance(model, ModelVersion)

@@ -233,6 +233,7 @@ def test_at_the_mode_the_density_falls_in_all_directions_as_the_gaussian_says(da
         assert (2 * top - up - down) / far**2 == pytest.approx(xi @ xi + z @ z, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_differences(data):
     model = build_model(data)
     logp, dlogp = model.compile_logp(), model.compile_dlogp()
