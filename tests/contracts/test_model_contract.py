@@ -36,7 +36,7 @@ def histories(seed=0):
 @pytest.fixture(
     scope="module",
     params=[
-        # its code is pooled_gamma's, but for what tests/models covers; compiling it takes half a minute
+        # its code is pooled_gamma's but for what tests/models covers, and compiling takes long
         pytest.param(name, marks=[pytest.mark.slow] if name == "lapse_gamma" else [])
         for name in NAMES
     ],
