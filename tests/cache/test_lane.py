@@ -78,7 +78,9 @@ def test_whatever_is_raised_is_a_failure_and_closes_the_lane(error):
 
 
 @pytest.mark.parametrize(
-    "error", [redis.ResponseError("WRONGTYPE"), redis.ReadOnlyError(), b"\xff".decode], ids=repr
+    "error",
+    [redis.ResponseError("WRONGTYPE"), redis.ReadOnlyError(), b"\xff".decode],
+    ids=["wrong type", "read only", "no text"],
 )
 def test_a_refusal_by_the_server_leaves_the_lane_open(error):
     def fail():
