@@ -79,7 +79,7 @@ def _promote(database: Path, backtest: Path, run: Run) -> None:
     _chapter(4, "The best version is promoted, and production reads its forecasts")
     _register(BETTER, database, backtest, run)
     _step(run, "thresholds", str(backtest), "--version", BETTER, "--attach", BETTER, "--brief")
-    _step(run, "promote", BETTER)
+    _step(run, "promote", BETTER, "--brief")
     _export(database, run)
 
 
