@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.parts.activity import COLUMNS, OWN_ORDERS, column
 from models.parts.checks import POSTERIOR_DRAWS, PRIOR_DRAWS, Statistics, compared
 from models.parts.rhythm_coordinates import BLOCKS, LEVEL_SD
+from models.parts.rhythm_mode import MAX_LOG_EXTRA
 from models.parts.rhythm_model import WindowData
 from models.parts.weekly import (
     HORIZON_WEEKS,
@@ -27,8 +28,6 @@ FEW, MANY = 0.5, 2.5
 """Repeat orders before a window, faded: a row has few, some between them, or many."""
 EXPECTED = 5.0
 """So many order weeks have to be expected of a product in a window for it to be looked at."""
-MAX_LOG_EXTRA = 5.0
-"""A wild draw of the prior expects no more than exp of this in an order week."""
 
 type Draws = dict[str, NDArray[Any]]
 """Of the parameters, by name, [draws, …]."""

@@ -42,6 +42,7 @@ LARGEST_STEP = 3.0
 SMALLEST_STEP = 0.05
 DIFFERENCE = 1e-4
 MAX_LOG_EXTRA = 5.0
+"""However wild the parameters, no more than exp of this is expected in an order week."""
 
 
 @dataclass(frozen=True, slots=True)
