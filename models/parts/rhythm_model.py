@@ -117,10 +117,13 @@ class Chance:
 
     Together every pair has the same one (two stages, the first proportional to size: Cochran 1977,
     Sampling Techniques, chapter 11). Many products with a few pairs each tell more of what products
-    share, and of how they differ, than a few products with all their pairs.
+    share, and of how they differ, than a few products with all their pairs. Both stages go through
+    their list in equal steps, from few orders to many, so that rarely and often ordered ones have
+    their share in every sample (systematic sampling, the same book, chapter 8).
     """
 
     pair_offset: Ints  # [products + 1]
+    orders: Ints  # [pairs]
     has_rows: NDArray[np.bool_]  # [pairs], whether a window knows it
     product: Floats  # [products]
     pair: Floats  # [products], of each of its pairs
@@ -136,20 +139,32 @@ class Chance:
         product = np.where(of_product > 0, np.minimum(product, 1.0), 0.0)
         pair = share / np.maximum(product, share)
         product *= max(1.0, (1.0 + 1e-9) / product.sum())  # one product at least
-        return cls(offset, windows > 0, product, pair)
+        return cls(offset, patterns.order_count, windows > 0, product, pair)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether each pair is of a product that is drawn, and whether it is drawn, [pairs]."""
-        order = rng.permutation(len(self.product))
+        start = self.pair_offset[:-1]
+        orders = np.add.reduceat(self.orders * self.has_rows, start)
+        per_pair = orders / np.maximum(np.add.reduceat(self.has_rows, start, dtype=float), 1.0)
+        order = _rising(per_pair, rng)
         reached = np.floor(np.cumsum(self.product[order]) + rng.random())
         taken = np.zeros(len(order), dtype=bool)
         taken[order] = np.diff(reached, prepend=0.0) > 0
         pair = np.zeros(len(self.has_rows), dtype=bool)
         for j in np.flatnonzero(taken):
             own = np.flatnonzero(self.has_rows[self.pair_offset[j] : self.pair_offset[j + 1]])
+            own = own[_rising(self.orders[start[j] + own], rng)]
             count = max(1, int(len(own) * self.pair[j] + rng.random()))
-            pair[self.pair_offset[j] + rng.permutation(own)[:count]] = True
+            step = len(own) / count
+            pair[start[j] + own[((rng.random() + np.arange(count)) * step).astype(int)]] = True
         return np.repeat(taken, np.diff(self.pair_offset)), pair
+
+
+def _rising(values: NDArray[Any], rng: np.random.Generator) -> Ints:
+    """Where the smallest value stands, then the next; equal ones in random order."""
+    shuffled = rng.permutation(len(values))
+    order: Ints = shuffled[np.argsort(values[shuffled], kind="stable")]
+    return order
 
 
 def _window_columns(

@@ -191,6 +191,20 @@ def test_every_pair_is_as_likely_to_be_drawn_as_any_other(seeded):
     assert set(of_large.tolist()) == {0, PRODUCT_ROWS // 3}
 
 
+@pytest.mark.parametrize(
+    ("pair", "rows"), [(lambda i: (1, i), PRODUCT_ROWS), (lambda i: (i, 1), 600)]
+)
+def test_rarely_and_often_ordered_ones_have_their_share_in_every_sample(pair, rows):
+    """Equal steps through a sorted list: the mean is off by about the range over the count."""
+    orders = {pair(i): [-350 + k for k in range(i % 50)] + [-200, -9] for i in range(400)}
+    patterns = patterns_from(orders)
+    chance = Chance.of(patterns, rows)
+    for seed in range(20):
+        _, drawn = chance.draw(np.random.default_rng(seed))
+        off = patterns.order_count[drawn].mean() - patterns.order_count.mean()
+        assert abs(off) <= 1.5 * 49 / drawn.sum()
+
+
 def test_of_a_large_product_some_pairs_are_rows_and_all_make_the_columns():
     orders = {**sizes([400]), **history()}
     whole, some = windows_from(orders), windows_from(orders, rows=100)
