@@ -31,6 +31,7 @@ from toolkit.tables import (
     PairPredictions,
     Predictions,
     ProductDraws,
+    quantiles_of,
 )
 from toolkit.types import QUANTILE_NAMES
 
@@ -140,7 +141,7 @@ def score_product_weeks(
     count, weeks = quantity.shape
     draws = products.quantity[:, :weeks].reshape(count * weeks, -1).astype(float)
     actual = quantity.ravel()
-    quantiles = np.quantile(draws, QUANTILES, axis=1)
+    quantiles = quantiles_of(draws, axis=1)
     columns = {
         "product_id": np.repeat(products.product_id, weeks),
         "week": np.tile(np.arange(1, weeks + 1, dtype=np.int16), count),

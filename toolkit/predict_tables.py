@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from toolkit.engine.prediction import CustomerPredictor
 from toolkit.sources.codes import NO_CODES, Codes, Kind
-from toolkit.tables import DAYS_PER_WEEK, QUANTILES, Floats, Ints, Patterns, Predictions
+from toolkit.tables import (
+    DAYS_PER_WEEK,
+    QUANTILES,
+    Floats,
+    Ints,
+    Patterns,
+    Predictions,
+    quantiles_of,
+)
 from toolkit.types import QUANTILE_NAMES, FailedPair
 
 PRODUCT_WEEKS = "product_weeks.parquet"
@@ -95,7 +103,7 @@ def product_weeks_frame(predictions: Predictions, codes: Codes = NO_CODES) -> pd
     """One row per product and week: all demand, new customers included; units and orders."""
     products, weeks = predictions.products, predictions.weeks
     count = len(products.product_id)
-    quantiles = np.quantile(products.quantity, QUANTILES, axis=2).reshape(len(QUANTILES), -1)
+    quantiles = quantiles_of(products.quantity, axis=2).reshape(len(QUANTILES), -1)
     starts = _dates(predictions, DAYS_PER_WEEK * np.arange(weeks, dtype=float))
     return pd.DataFrame(
         {

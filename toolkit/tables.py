@@ -277,6 +277,16 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     return out
 
 
+def quantiles_of(draws: NDArray[np.floating], axis: int) -> Floats:
+    """``QUANTILES`` of draws, first axis of the result; a new draw is below each as often as named.
+
+    With n draws that is the (n + 1) p-th in order: definition 6 of Hyndman & Fan (1996),
+    doi:10.2307/2684934. The usual one, the 7th, makes 80 % intervals of 200 draws hold 79.2 %.
+    """
+    quantiles: Floats = np.quantile(draws, QUANTILES, axis=axis, method="weibull")
+    return quantiles
+
+
 def observed_weeks(as_of_date: date, last_date: date, weeks: int) -> int:
     """Whole weeks from ``as_of_date`` on, ``weeks`` at most, that ended by ``last_date``.
 

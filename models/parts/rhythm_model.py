@@ -34,8 +34,10 @@ WINDOWS = 4
 WINDOW_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS
 KNOWN_DAYS = 56
 """A window needs so many days of history before it."""
-PRODUCT_ROWS = 60
+PRODUCT_ROWS = 30
 """A large product is stood for by pairs with so many rows."""
+SAMPLES = 200
+"""So many samples of pairs are drawn, the best is kept."""
 NEWCOMER_ROWS = 4000
 """So many products in windows tell how new customers come."""
 SHOCK_PRIOR = (float(np.log(0.25)), 0.75)
@@ -117,13 +119,17 @@ class Chance:
 
     Together every pair has the same one (two stages, the first proportional to size: Cochran 1977,
     Sampling Techniques, chapter 11). Many products with a few pairs each tell more of what products
-    share, and of how they differ, than a few products with all their pairs. Both stages go through
-    their list in equal steps, from few orders to many, so that rarely and often ordered ones have
-    their share in every sample (systematic sampling, the same book, chapter 8).
+    share, and of how they differ, than a few products with all their pairs.
+
+    Of many such samples the one is kept in which the numbers of pairs, of their orders in each
+    window and of those before it come nearest to all pairs' share of them (rejective sampling:
+    Fuller 2009, doi:10.1093/biomet/asp042): the level of orders then hangs little on the sample.
+    Within a product nothing is balanced: its pairs would vary less than independent ones, and the
+    shocks of products seem small.
     """
 
     pair_offset: Ints  # [products + 1]
-    orders: Ints  # [pairs]
+    totals: Floats  # [pairs, 3 windows]: known to it, orders in it, orders as long before it
     has_rows: NDArray[np.bool_]  # [pairs], whether a window knows it
     product: Floats  # [products]
     pair: Floats  # [products], of each of its pairs
@@ -139,32 +145,50 @@ class Chance:
         product = np.where(of_product > 0, np.minimum(product, 1.0), 0.0)
         pair = share / np.maximum(product, share)
         product *= max(1.0, (1.0 + 1e-9) / product.sum())  # one product at least
-        return cls(offset, patterns.order_count, windows > 0, product, pair)
+        return cls(offset, _totals(patterns), windows > 0, product, pair)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether each pair is of a product that is drawn, and whether it is drawn, [pairs]."""
-        start = self.pair_offset[:-1]
-        orders = np.add.reduceat(self.orders * self.has_rows, start)
-        per_pair = orders / np.maximum(np.add.reduceat(self.has_rows, start, dtype=float), 1.0)
-        order = _rising(per_pair, rng)
+        samples = [self.sample(rng) for _ in range(SAMPLES)]
+        off = np.array([self.totals[pairs].sum(axis=0) for _, pairs in samples])
+        off -= self.totals.T @ np.repeat(self.product * self.pair, np.diff(self.pair_offset))
+        within = np.linalg.pinv(np.cov(off, rowvar=False), hermitian=True)
+        best = np.einsum("si,ij,sj->s", off, within, off).argmin()
+        taken, pairs = samples[best]
+        return np.repeat(taken, np.diff(self.pair_offset)), np.isin(np.arange(len(self)), pairs)
+
+    def sample(self, rng: np.random.Generator) -> tuple[NDArray[np.bool_], Ints]:
+        """Which products are drawn, [products], and the rows of the pairs that are."""
+        order = rng.permutation(len(self.product))
         reached = np.floor(np.cumsum(self.product[order]) + rng.random())
         taken = np.zeros(len(order), dtype=bool)
         taken[order] = np.diff(reached, prepend=0.0) > 0
-        pair = np.zeros(len(self.has_rows), dtype=bool)
+        pairs = []
         for j in np.flatnonzero(taken):
-            own = np.flatnonzero(self.has_rows[self.pair_offset[j] : self.pair_offset[j + 1]])
-            own = own[_rising(self.orders[start[j] + own], rng)]
+            start, end = self.pair_offset[j : j + 2]
+            own = start + np.flatnonzero(self.has_rows[start:end])
             count = max(1, int(len(own) * self.pair[j] + rng.random()))
-            step = len(own) / count
-            pair[start[j] + own[((rng.random() + np.arange(count)) * step).astype(int)]] = True
-        return np.repeat(taken, np.diff(self.pair_offset)), pair
+            pairs.append(rng.permutation(own)[:count])
+        return taken, np.concatenate(pairs)
+
+    def __len__(self) -> int:
+        """How many pairs there are."""
+        return len(self.has_rows)
 
 
-def _rising(values: NDArray[Any], rng: np.random.Generator) -> Ints:
-    """Where the smallest value stands, then the next; equal ones in random order."""
-    shuffled = rng.permutation(len(values))
-    order: Ints = shuffled[np.argsort(values[shuffled], kind="stable")]
-    return order
+def _totals(patterns: Patterns) -> Floats:
+    """For each window, whether it knows a pair, the pair's orders in it and as long before it."""
+    first, n = _first_day(patterns), len(patterns)
+    day, pair = patterns.events.day, np.repeat(np.arange(n), patterns.order_count)
+    columns = []
+    for window in range(windows_of(patterns)):
+        start = -WINDOW_DAYS * (window + 1)
+        known = first < start
+        columns.append(known.astype(float))
+        for begin in (start, start - WINDOW_DAYS):
+            inside = (day >= begin) & (day < begin + WINDOW_DAYS)
+            columns.append(known * np.bincount(pair[inside], minlength=n))
+    return np.stack(columns, axis=1)
 
 
 def _window_columns(

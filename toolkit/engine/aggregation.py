@@ -12,7 +12,7 @@ from toolkit.engine.risk import at_risk_customers
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
-from toolkit.tables import DAYS_PER_WEEK, QUANTILES, Floats, ProductDraws
+from toolkit.tables import DAYS_PER_WEEK, Floats, ProductDraws, quantiles_of
 from toolkit.types import (
     QUANTILE_NAMES,
     CustomerPrediction,
@@ -50,8 +50,8 @@ class ProductDemand:
             expected_orders=products.expected_orders[row],
             expected_quantity=products.expected_quantity[row],
             known_expected_quantity=products.known_expected_quantity[row],
-            quantiles=np.quantile(quantity, QUANTILES, axis=1).T,
-            total_quantiles=np.quantile(quantity.sum(axis=0), QUANTILES),
+            quantiles=quantiles_of(quantity, axis=1).T,
+            total_quantiles=quantiles_of(quantity.sum(axis=0), axis=0),
         )
 
     @classmethod
