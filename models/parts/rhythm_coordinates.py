@@ -25,7 +25,7 @@ which is θ for small s and s for large. Then y = mode + C ξ, C Cᵀ the covari
 (``rhythm_mode.py``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,10 @@ class Columns:
         mean, scale = own.mean(axis=0), np.maximum(own.std(axis=0), LEAST_SCALE)
         design = np.hstack([np.ones((len(own), 1)), (own - mean) / scale])
         return cls(mean, scale, design, np.append(False, falls(block)))
+
+    def only(self, rows: slice) -> "Columns":
+        """Some of the rows, centred and scaled as all of them."""
+        return replace(self, design=self.design[rows])
 
     def slopes(self, theta: Any, exp: Any) -> Any:
         """θ with what can only fall as the slope it stands for."""

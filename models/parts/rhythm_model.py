@@ -5,7 +5,7 @@ latest: what a pair did in one is its outcome, what it did before is what the co
 Some pairs of some products, drawn at random, stand for all.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from models.parts.rhythm_coordinates import (
     Coordinates,
     Globals,
 )
-from models.parts.rhythm_mode import Arrow, find_mode
+from models.parts.rhythm_mode import Arrow, RowLikelihood, find_mode
 from models.parts.season import Season
 from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
 from models.parts.weekly_op import log_likelihood
@@ -34,10 +34,10 @@ WINDOWS = 4
 WINDOW_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS
 KNOWN_DAYS = 56
 """A window needs so many days of history before it."""
+SAMPLED_ROWS = 6000
+"""So many rows are sampled as they are; further ones enter by an expansion about the mode."""
 PRODUCT_ROWS = 30
 """A large product is stood for by pairs with so many rows."""
-SAMPLES = 200
-"""So many samples of pairs are drawn, the best is kept."""
 NEWCOMER_ROWS = 4000
 """So many products in windows tell how new customers come."""
 SHOCK_PRIOR = (float(np.log(0.25)), 0.75)
@@ -101,6 +101,28 @@ class WindowData:
             newcomers.select(NEWCOMER_ROWS, seed),
         )  # fmt: skip
 
+    @property
+    def windows(self) -> int:
+        """How many windows have rows, or lie before one that has."""
+        return int(self.window.max()) + 1
+
+    def split(self, rows: int, seed: int) -> "tuple[WindowData, WindowData | None]":
+        """About ``rows`` rows, all those of some products in windows, and the other rows if any."""
+        count = np.bincount(self.product_window)
+        order = np.random.default_rng(seed).permutation(len(count))
+        first = order[np.cumsum(count[order]) <= max(rows, count[order[0]])]
+        taken = np.isin(self.product_window, first)
+        return self._only(taken), None if taken.all() else self._only(~taken)
+
+    def _only(self, rows: NDArray[np.bool_]) -> "WindowData":
+        by_row = (
+            *("ordered", "extra", "elapsed", "clock", "log_season", "values", "window"),
+            "product_window",
+        )
+        columns = {name: getattr(self, name)[rows] for name in by_row}
+        _, columns["product_window"] = np.unique(columns["product_window"], return_inverse=True)
+        return replace(self, **columns)
+
 
 def windows_of(patterns: Patterns) -> int:
     """How many windows the history has room for."""
@@ -120,16 +142,9 @@ class Chance:
     Together every pair has the same one (two stages, the first proportional to size: Cochran 1977,
     Sampling Techniques, chapter 11). Many products with a few pairs each tell more of what products
     share, and of how they differ, than a few products with all their pairs.
-
-    Of many such samples the one is kept in which the numbers of pairs, of their orders in each
-    window and of those before it come nearest to all pairs' share of them (rejective sampling:
-    Fuller 2009, doi:10.1093/biomet/asp042): the level of orders then hangs little on the sample.
-    Within a product nothing is balanced: its pairs would vary less than independent ones, and the
-    shocks of products seem small.
     """
 
     pair_offset: Ints  # [products + 1]
-    totals: Floats  # [pairs, 3 windows]: known to it, orders in it, orders as long before it
     has_rows: NDArray[np.bool_]  # [pairs], whether a window knows it
     product: Floats  # [products]
     pair: Floats  # [products], of each of its pairs
@@ -145,50 +160,20 @@ class Chance:
         product = np.where(of_product > 0, np.minimum(product, 1.0), 0.0)
         pair = share / np.maximum(product, share)
         product *= max(1.0, (1.0 + 1e-9) / product.sum())  # one product at least
-        return cls(offset, _totals(patterns), windows > 0, product, pair)
+        return cls(offset, windows > 0, product, pair)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether each pair is of a product that is drawn, and whether it is drawn, [pairs]."""
-        samples = [self.sample(rng) for _ in range(SAMPLES)]
-        off = np.array([self.totals[pairs].sum(axis=0) for _, pairs in samples])
-        off -= self.totals.T @ np.repeat(self.product * self.pair, np.diff(self.pair_offset))
-        within = np.linalg.pinv(np.cov(off, rowvar=False), hermitian=True)
-        best = np.einsum("si,ij,sj->s", off, within, off).argmin()
-        taken, pairs = samples[best]
-        return np.repeat(taken, np.diff(self.pair_offset)), np.isin(np.arange(len(self)), pairs)
-
-    def sample(self, rng: np.random.Generator) -> tuple[NDArray[np.bool_], Ints]:
-        """Which products are drawn, [products], and the rows of the pairs that are."""
         order = rng.permutation(len(self.product))
         reached = np.floor(np.cumsum(self.product[order]) + rng.random())
         taken = np.zeros(len(order), dtype=bool)
         taken[order] = np.diff(reached, prepend=0.0) > 0
-        pairs = []
+        pair = np.zeros(len(self.has_rows), dtype=bool)
         for j in np.flatnonzero(taken):
-            start, end = self.pair_offset[j : j + 2]
-            own = start + np.flatnonzero(self.has_rows[start:end])
+            own = np.flatnonzero(self.has_rows[self.pair_offset[j] : self.pair_offset[j + 1]])
             count = max(1, int(len(own) * self.pair[j] + rng.random()))
-            pairs.append(rng.permutation(own)[:count])
-        return taken, np.concatenate(pairs)
-
-    def __len__(self) -> int:
-        """How many pairs there are."""
-        return len(self.has_rows)
-
-
-def _totals(patterns: Patterns) -> Floats:
-    """For each window, whether it knows a pair, the pair's orders in it and as long before it."""
-    first, n = _first_day(patterns), len(patterns)
-    day, pair = patterns.events.day, np.repeat(np.arange(n), patterns.order_count)
-    columns = []
-    for window in range(windows_of(patterns)):
-        start = -WINDOW_DAYS * (window + 1)
-        known = first < start
-        columns.append(known.astype(float))
-        for begin in (start, start - WINDOW_DAYS):
-            inside = (day >= begin) & (day < begin + WINDOW_DAYS)
-            columns.append(known * np.bincount(pair[inside], minlength=n))
-    return np.stack(columns, axis=1)
+            pair[self.pair_offset[j] + rng.permutation(own)[:count]] = True
+        return np.repeat(taken, np.diff(self.pair_offset)), pair
 
 
 def _window_columns(
@@ -218,20 +203,31 @@ def _window_columns(
     )
 
 
-def build_model(data: WindowData, *, exchangeable: bool = False) -> pm.Model:
+def build_model(
+    data: WindowData, further: WindowData | None = None, *, exchangeable: bool = False
+) -> pm.Model:
     """The model of ``data``; coefficients are saved for the columns as they are.
 
     θ and the shocks are sampled in coordinates in which their posterior is nearly round.
-    ``exchangeable``: in those of their prior instead, and the model can then be given the
-    ``outcomes`` of other windows of the same rows.
+    ``further`` rows enter by an expansion of their likelihood about the mode of all.
+    ``exchangeable``: in the coordinates of their prior instead, and the model can then be given
+    the ``outcomes`` of other windows of the same rows.
     """
-    prior = Globals.prior(int(data.window.max()) + 1)
-    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    tables = [data] if further is None else [data, further]
+    values, windows = np.concatenate([t.values for t in tables]), max(t.windows for t in tables)
+    prior, count = Globals.prior(windows), len(data.elapsed)
+    whole = {block: Columns.of(values, block) for block in BLOCKS}
+    columns = {block: whole[block].only(slice(count)) for block in BLOCKS}
     ordering: Any = slice(None)
+    expansion = None
     if exchangeable:
         arrow = Arrow.of_prior(prior, int(data.product_window.max()) + 1)
     else:
-        arrow = find_mode(data, columns)
+        others = None
+        if further is not None:
+            after = {block: whole[block].only(slice(count, None)) for block in BLOCKS}
+            others = RowLikelihood(further, after, windows)
+        arrow, expansion = find_mode(RowLikelihood(data, columns, windows), others)
         ordering = data.ordered.any(axis=1)
     with pm.Model() as model:
         outcomes: dict[str, Any] = data.outcomes()
@@ -253,6 +249,9 @@ def build_model(data: WindowData, *, exchangeable: bool = False) -> pm.Model:
         weeks, extra = outcomes["order_weeks"][ordering], outcomes["extra_count"][ordering]
         log_extra = pt.dot(columns["extra"].design[ordering], slopes["extra"])
         pm.Potential("extra_orders", pt.sum(extra * log_extra - weeks * pt.exp(log_extra)))
+        if expansion is not None:
+            scale = model["product_shock"]
+            pm.Potential("further_rows", expansion.log_likelihood(theta, scale, pt.dot, pt.log))
         pm.Normal("next_level", 0.0, LEVEL_SD)  # of the window that is to be forecast
         newcomers_model(outcomes["arrived_orders"], data.newcomers, exchangeable=exchangeable)
     return model

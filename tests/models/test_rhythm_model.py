@@ -20,7 +20,7 @@ from models.parts.rhythm_coordinates import (
     Globals,
     falls,
 )
-from models.parts.rhythm_mode import Arrow, Density, find_mode
+from models.parts.rhythm_mode import Arrow, Density, RowLikelihood, find_mode
 from models.parts.rhythm_model import WindowData, build_model
 from models.parts.sampling import draw_prior, sample
 from models.parts.weekly import HORIZON_WEEKS
@@ -141,7 +141,7 @@ def test_the_prior_is_the_one_of_the_card_whatever_the_coordinates(data, seeded)
 
 def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    found = find_mode(data, columns)
+    found, _ = find_mode(RowLikelihood(data, columns, WINDOWS))
     mode, root = found.mode, found.root
     coordinates = Coordinates(mode, root, columns)
     x = pt.dvector()
@@ -164,7 +164,7 @@ def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
 def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
     """There dθ/dξ is the root of the covariance at the mode: the bends are shears about it."""
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    found = find_mode(data, columns)
+    found, _ = find_mode(RowLikelihood(data, columns, WINDOWS))
     mode, root = found.mode, found.root
     coordinates = Coordinates(mode, root, columns)
     x = pt.dvector()
@@ -179,7 +179,8 @@ def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
 def test_the_density_is_one_whatever_the_coordinates(data):
     """In those of the mode and those of the prior, at the same θ, shocks and scale."""
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    arrow, prior = find_mode(data, columns), Globals.prior(WINDOWS)
+    arrow, _ = find_mode(RowLikelihood(data, columns, WINDOWS))
+    prior = Globals.prior(WINDOWS)
     plain = Arrow.of_prior(prior, len(arrow.information))
     rng, value = np.random.default_rng(8), pt.dvector()
     theta = arrow.mode + 0.5 * arrow.root @ rng.standard_normal(len(arrow.mode))
@@ -213,7 +214,8 @@ def test_at_the_mode_the_density_falls_in_all_directions_as_the_gaussian_says(da
     """θ and shocks in deviations of the mode's covariance: gradient 0, and curvature 1."""
     data = change(data)
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    arrow, density = find_mode(data, columns), Density(data, columns)
+    rows = RowLikelihood(data, columns, WINDOWS)
+    arrow, density = find_mode(rows)[0], Density([rows])
     z0 = arrow.shocks(arrow.mode, arrow.scale, 0.0, np.dot)[0]
     rng, far = np.random.default_rng(9), 0.1
 

@@ -182,45 +182,13 @@ def test_every_pair_is_as_likely_to_be_drawn_as_any_other(seeded):
     known = patterns.events.day[patterns.event_offset[:-1]] < -84
     rows, draws = 30, 4000
     chance, rng = Chance.of(patterns, rows), np.random.default_rng(seeded(3))
-    drawn = np.zeros((draws, len(patterns)), dtype=bool)
-    for sample in drawn:
-        sample[chance.sample(rng)[1]] = True
+    drawn = np.array([chance.draw(rng)[1] for _ in range(draws)])
     assert not drawn[:, ~known].any()
     share = rows / (3 * known.sum())
     error = np.sqrt(share * (1 - share) / draws)
     assert_near(drawn[:, known].mean(axis=0), share, error, one=1 / draws)
     of_large = drawn[:, patterns.product_id == 6].sum(axis=1)
     assert set(of_large.tolist()) == {0, PRODUCT_ROWS // 3}
-
-
-def test_the_sample_adds_up_to_what_all_pairs_do(seeded):
-    """Orders in windows and before them: far nearer than a sample that just happens to be drawn."""
-    rng = np.random.default_rng(seeded(8))
-    days = {-365: 1.0, -300: 0.3, -250: 0.6, -150: 0.4, -100: 0.6, -50: 0.5, -9: 0.2}
-    kept = rng.random((60, 40, len(days))) < np.array(list(days.values())) * rng.random((60, 1, 1))
-    orders = {
-        (p, c): [day for day, is_kept in zip(days, kept[p, c], strict=True) if is_kept] or [-9]
-        for p in range(60)
-        for c in range(40)
-    }
-    chance = Chance.of(patterns_from(orders), 1000)
-    share = 1000 / chance.totals[:, ::3].sum()
-    target = share * chance.totals.sum(axis=0)
-    samples = [chance.totals[chance.sample(rng)[1]].sum(axis=0) for _ in range(100)]
-    usual = np.square(np.array(samples) / target - 1).mean()
-    best = [chance.totals[chance.draw(rng)[1]].sum(axis=0) for _ in range(10)]
-    assert np.square(np.array(best) / target - 1).mean() < usual / 3
-
-
-def test_pairs_of_a_product_are_drawn_independently_of_their_orders():
-    """Were their orders balanced, the shocks of products would seem smaller than they are."""
-    orders = {(1, c): [-350 + k for k in range(c % 50)] + [-200, -9] for c in range(400)}
-    patterns = patterns_from(orders)
-    chance, rng = Chance.of(patterns, 60), np.random.default_rng(4)
-    drawn = [patterns.order_count[chance.sample(rng)[1]] for _ in range(400)]
-    count = np.mean([len(sample) for sample in drawn])
-    of_means = np.var([sample.mean() for sample in drawn])
-    assert of_means == pytest.approx(patterns.order_count.var() / count, rel=0.3)
 
 
 def test_of_a_large_product_some_pairs_are_rows_and_all_make_the_columns():
