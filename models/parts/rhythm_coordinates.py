@@ -57,7 +57,7 @@ LEAST_SCALE = 0.5
 """All columns are logarithms or the like. One that hardly varies here may vary elsewhere."""
 DECLINE_SD = 0.03
 LEVEL_SD = 0.1
-"""How far the level of one window lies from the next; four windows do not tell."""
+"""How far the level of one window lies from that before it; four windows do not tell."""
 REGRESSED_ROWS = 4000
 """So many rows tell how log p follows the rate's columns."""
 
@@ -67,12 +67,17 @@ def falls(block: str) -> NDArray[np.bool_]:
     return np.array([name in FALLING.get(block, ()) for name in BLOCKS[block]])
 
 
+def levels(steps: Any, cumsum: Any) -> Any:
+    """The levels of the windows, the latest first: a random walk that begins before the oldest."""
+    return cumsum(steps[::-1])[::-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Globals:
     """The coefficients and constants θ, one vector: priors N(mean, sd²), all of them unbounded.
 
     A block of θ is a constant and the slopes of some columns, centred and scaled; a slope that
-    can only fall below zero is −exp(θ). The levels of the windows come last.
+    can only fall below zero is −exp(θ). The steps of the level come last.
     """
 
     names: tuple[str, ...]
@@ -89,7 +94,7 @@ class Globals:
             mean += [CONSTANT[block][0], *np.where(falling, FALL[0], 0.0)]
             sd += [CONSTANT[block][1], *np.where(falling, FALL[1], SLOPE_SD[block])]
         return cls(
-            (*names, "log_dip_length", "decline", *(f"level_{w}" for w in range(windows))),
+            (*names, "log_dip_length", "decline", *(f"step_{w}" for w in range(windows))),
             np.array([*mean, np.log(0.5), 0.0, *np.zeros(windows)]),
             np.array([*sd, 0.5, DECLINE_SD, *np.full(windows, LEVEL_SD)]),
         )
@@ -99,8 +104,8 @@ class Globals:
         return self.names.index(name)
 
     @property
-    def levels(self) -> slice:
-        """Where the levels of the windows stand in θ."""
+    def steps(self) -> slice:
+        """Where the steps of the level stand in θ: that to window 0, the latest, first."""
         return slice(self.at("decline") + 1, len(self.names))
 
     def block(self, name: str) -> slice:

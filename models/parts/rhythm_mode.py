@@ -24,9 +24,12 @@ about the mode of all rows (a surrogate likelihood: Jordan, Lee & Yang 2019,
 doi:10.1080/01621459.2018.1429274), their shocks integrated out of it: with δ = θ − θ̂, its gradient
 g by θ and g_b by the shocks, and a(δ) = g_b + h b̂ − Cᵀ δ,
 
-    log p(rows | θ, s) = (g + C b̂)ᵀ δ − ½ δᵀ A δ + ½ Σ a(δ)² / D − ½ Σ log(D s²) + const.
+    log p(rows | θ, s) = (g + C b̂ − ½ d)ᵀ δ − ½ δᵀ A δ + ½ Σ a(δ)² / D − ½ Σ log(D s²) + const.
 
-The more rows, the nearer to the mode the posterior is, and the more exact the expansion on it.
+d is the gradient of Σ log D along the most probable shocks, b̂ − D⁻¹ Cᵀ δ: what the rows tell of
+a shock changes with θ (Laplace's approximation: Tierney & Kadane 1986,
+doi:10.1080/01621459.1986.10478240). The more rows, the nearer to the mode the posterior is, and the
+more exact the expansion on it.
 """
 
 from collections.abc import Sequence
@@ -35,7 +38,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from models.parts.rhythm_coordinates import BLOCKS, LINEAR, Columns, Globals
+from models.parts.rhythm_coordinates import BLOCKS, LINEAR, Columns, Globals, levels
 from models.parts.weekly import weekly_likelihood
 from toolkit.tables import Floats
 
@@ -50,7 +53,7 @@ HALVINGS = 12
 LARGEST_STEP = 3.0
 """A step goes no further than so many deviations in any direction."""
 SMALLEST_STEP = 0.05
-DIFFERENCE = 1e-4
+DIFFERENCE, SHIFT = 1e-4, 1e-2
 MAX_LOG_EXTRA = 5.0
 """However wild the parameters, no more than exp of this is expected in an order week."""
 
@@ -84,19 +87,30 @@ class Expansion:
     """The log likelihood of rows about a point, their shocks integrated out of it, see above."""
 
     mode: Floats  # θ̂, [θ]
-    gradient: Floats  # g + C b̂, [θ]
+    gradient: Floats  # g + C b̂ − ½ d, [θ]
     curvature: Floats  # A, [θ, θ]
     pull: Floats  # a(0), [groups]
     cross: Floats  # C, [θ, groups]
     information: Floats  # h, [groups]
 
     @classmethod
-    def at(cls, rows: "RowLikelihood", theta: Floats, shock: Floats) -> "Expansion":
-        """About θ̂ and b̂ [groups]."""
+    def at(cls, rows: "RowLikelihood", at: "_Point") -> "Expansion":
+        """About θ̂ and b̂."""
+        theta, shock, scale = at
         _, by_theta, by_shock = rows(theta, shock)
         curvature, cross, information = rows.curvature(theta, shock)
+        towards = -cross / (information + scale**-2.0)
+        by_information = np.empty(len(theta))
+        for i, shift in enumerate(SHIFT * np.eye(len(theta))):
+            up, down = (
+                np.log(rows.information(theta + sign * shift, shock + sign * SHIFT * towards[i])
+                       + scale**-2.0).sum()
+                for sign in (1, -1)
+            )  # fmt: skip
+            by_information[i] = (up - down) / (2 * SHIFT)
+        gradient = by_theta + cross @ shock - 0.5 * by_information
         pull = by_shock + information * shock
-        return cls(theta, by_theta + cross @ shock, curvature, pull, cross, information)
+        return cls(theta, gradient, curvature, pull, cross, information)
 
     def log_likelihood(self, theta: Any, scale: Any, dot: Any, log: Any) -> Any:
         """At θ and s, but for a constant; ``dot`` multiplies matrices, ``log`` is the logarithm."""
@@ -136,7 +150,7 @@ def find_mode(
     )
     if further is None:
         return arrow, None
-    return arrow, Expansion.at(further, at.theta, at.shock[n:])
+    return arrow, Expansion.at(further, at._replace(shock=at.shock[n:]))
 
 
 def _climb(density: "Density", at: "_Point") -> "_Point":
@@ -263,7 +277,8 @@ class RowLikelihood:
         layout, columns, by = self.layout, self.columns, self.by
         slopes = {b: columns[b].slopes(theta[layout.block(b)], np.exp) for b in BLOCKS}
         parts = [columns[b].design @ slopes[b] for b in LINEAR]
-        parts[0] += theta[layout.levels][self.data.window] + shock[self.data.product_window]
+        parts[0] += levels(theta[layout.steps], np.cumsum)[self.data.window]
+        parts[0] += shock[self.data.product_window]
         ordered, elapsed, clock, log_season, node, weight = self.known
         length, decline = layout.at("log_dip_length"), layout.at("decline")
         value, by_length, by_decline = weekly_likelihood(
@@ -272,7 +287,7 @@ class RowLikelihood:
         )  # fmt: skip
         gradient = np.zeros(len(theta))
         gradient[length], gradient[decline] = by_length, by_decline
-        gradient[layout.levels] = np.bincount(self.data.window, by[0], self.windows)
+        gradient[layout.steps] = np.cumsum(np.bincount(self.data.window, by[0], self.windows))
         for b, by_rows in zip(LINEAR, by, strict=True):
             gradient[layout.block(b)] = columns[b].design.T @ by_rows
         design = columns["extra"].design[self.rows]
@@ -293,5 +308,9 @@ class RowLikelihood:
             _, down, shock_down = self(theta - shift, shock)
             rows.append((down - up) / (2 * DIFFERENCE))
             cross.append((shock_down - shock_up) / (2 * DIFFERENCE))
-        of_shocks = cross[self.layout.at("rate_constant")]  # it shifts η as a shock does
-        return np.array(rows), np.array(cross), np.maximum(of_shocks, 0.0)
+        return np.array(rows), np.array(cross), self.information(theta, shock)
+
+    def information(self, theta: Floats, shock: Floats) -> Floats:
+        """h, by differences."""
+        up, down = self(theta, shock + DIFFERENCE)[2], self(theta, shock - DIFFERENCE)[2]
+        return np.maximum((down - up) / (2 * DIFFERENCE), 0.0)

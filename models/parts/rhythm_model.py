@@ -23,6 +23,7 @@ from models.parts.rhythm_coordinates import (
     Columns,
     Coordinates,
     Globals,
+    levels,
 )
 from models.parts.rhythm_mode import Arrow, RowLikelihood, find_mode
 from models.parts.season import Season
@@ -112,9 +113,10 @@ class WindowData:
         order = np.random.default_rng(seed).permutation(len(count))
         first = order[np.cumsum(count[order]) <= max(rows, count[order[0]])]
         taken = np.isin(self.product_window, first)
-        return self._only(taken), None if taken.all() else self._only(~taken)
+        return self.only(taken), None if taken.all() else self.only(~taken)
 
-    def _only(self, rows: NDArray[np.bool_]) -> "WindowData":
+    def only(self, rows: NDArray[np.bool_]) -> "WindowData":
+        """Some of the rows."""
         by_row = (
             *("ordered", "extra", "elapsed", "clock", "log_season", "values", "window"),
             "product_window",
@@ -190,13 +192,13 @@ def _window_columns(
     of_known = was_known[pair]
     counts = np.zeros((n, HORIZON_WEEKS))
     np.add.at(counts, (row[of_known], week[of_known]), 1.0)
-    levels = np.log(season.week_levels(known.as_of_date, HORIZON_WEEKS))
+    log_season = np.log(season.week_levels(known.as_of_date, HORIZON_WEEKS))
     return (
         counts > 0,
         (counts - (counts > 0)).sum(axis=1),
         activity.elapsed[:n],
         activity.clock[:n],
-        np.broadcast_to(levels, counts.shape),
+        np.broadcast_to(log_season, counts.shape),
         activity.values[:n],
         np.full(n, window),
         known.product_id,
@@ -243,7 +245,8 @@ def build_model(
         length = pm.Deterministic("log_dip_length", theta[prior.at("log_dip_length")])
         decline = pm.Deterministic("decline", theta[prior.at("decline")])
         eta, *rest = (pt.dot(columns[b].design, slopes[b]) for b in LINEAR)
-        eta += theta[prior.levels][data.window] + _shocks(theta, arrow)[data.product_window]
+        level = levels(theta[prior.steps], pt.cumsum)
+        eta += level[data.window] + _shocks(theta, arrow)[data.product_window]
         known = (outcomes["ordered"], *data.likelihood_data()[1:])
         pm.Potential("weeks", log_likelihood(known, (eta, *rest, length, decline)))
         weeks, extra = outcomes["order_weeks"][ordering], outcomes["extra_count"][ordering]
@@ -252,7 +255,8 @@ def build_model(
         if expansion is not None:
             scale = model["product_shock"]
             pm.Potential("further_rows", expansion.log_likelihood(theta, scale, pt.dot, pt.log))
-        pm.Normal("next_level", 0.0, LEVEL_SD)  # of the window that is to be forecast
+        next_step = pm.Normal("next_step_raw", 0.0, LEVEL_SD)
+        pm.Deterministic("next_level", level[0] + next_step)  # of the window to be forecast
         newcomers_model(outcomes["arrived_orders"], data.newcomers, exchangeable=exchangeable)
     return model
 

@@ -235,6 +235,71 @@ def test_at_the_mode_the_density_falls_in_all_directions_as_the_gaussian_says(da
         assert (2 * top - up - down) / far**2 == pytest.approx(xi @ xi + z @ z, rel=0.05)
 
 
+def halves(data):
+    """Rows that are sampled and further ones, and the likelihoods of both."""
+    first, further = data.split(ROWS // 2, 1)
+    values = np.concatenate([first.values, further.values])
+    whole = {block: Columns.of(values, block) for block in BLOCKS}
+    count = len(first.values)
+    return first, further, [
+        RowLikelihood(part, {b: whole[b].only(rows) for b in BLOCKS}, WINDOWS)
+        for part, rows in ((first, slice(count)), (further, slice(count, None)))
+    ]  # fmt: skip
+
+
+def test_rows_are_split_by_products_in_windows_and_none_is_lost(data):
+    first, further, _ = halves(data)
+    assert len(first.values) <= ROWS // 2
+    rows = [np.column_stack([part.window, part.values]) for part in (first, further, data)]
+    found, expected = ({row.tobytes() for row in part} for part in (np.vstack(rows[:2]), rows[2]))
+    assert found == expected
+    assert sum(part.product_window.max() + 1 for part in (first, further)) == WINDOWS * PRODUCTS
+    assert data.split(ROWS, 1)[1] is None
+
+
+def test_the_mode_is_the_same_however_rows_are_split(data):
+    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    whole, none = find_mode(RowLikelihood(data, columns, WINDOWS))
+    arrow, _ = find_mode(*halves(data)[2])
+    assert none is None
+    deviations = np.linalg.solve(whole.root, arrow.mode - whole.mode)
+    assert np.abs(deviations).max() < 0.1
+    assert arrow.scale == pytest.approx(whole.scale, rel=0.03)
+    covariance = arrow.root @ arrow.root.T
+    assert np.diag(covariance) == pytest.approx(np.diag(whole.root @ whole.root.T), rel=0.03)
+
+
+def test_the_expansion_is_the_likelihood_with_its_shocks_integrated_out(data):
+    """By quadrature over each product's shock: at the mode for any scale, and near it."""
+    _, further, (rows, others) = halves(data)
+    arrow, expansion = find_mode(rows, others)
+    node, weight = np.polynomial.hermite_e.hermegauss(31)
+    products = []
+    for group in range(others.groups):
+        own = further.product_window == group
+        columns = {b: replace(c, design=c.design[own]) for b, c in others.columns.items()}
+        products.append(RowLikelihood(further.only(own), columns, WINDOWS))
+
+    def integrated(theta, scale):
+        values = np.array([[p(theta, np.array([scale * z]))[0] for z in node] for p in products])
+        most = values.max(axis=1)
+        return float((most + np.log(np.exp(values - most[:, None]) @ weight)).sum())
+
+    def expanded(theta, scale):
+        return expansion.log_likelihood(theta, scale, np.dot, np.log)
+
+    mode, rng = arrow.mode, np.random.default_rng(2)
+    for scale, error in ((0.15, 0.1), (arrow.scale, 0.01), (0.6, 0.1)):
+        found = expanded(mode, scale) - expanded(mode, arrow.scale)
+        expected = integrated(mode, scale) - integrated(mode, arrow.scale)
+        assert found == pytest.approx(expected, rel=0.03)
+        for _ in range(4):
+            theta = mode + 0.1 * arrow.root @ rng.standard_normal(len(mode))
+            found = expanded(theta, scale) - expanded(mode, scale)
+            expected = integrated(theta, scale) - integrated(mode, scale)
+            assert found == pytest.approx(expected, abs=error)
+
+
 @pytest.mark.slow
 def test_the_gradient_is_that_of_differences(data):
     model = build_model(data)
