@@ -239,7 +239,7 @@ class _Sums:
         n = {h: self.by_product(self.all_orders[h]) for h in HALF_LIVES}
         silence = np.minimum.reduceat(self.patterns.open_interval, self.product_start)[product]
         silence[len(self.product) :] = 0.0
-        age = np.maximum.reduceat(self.age, self.product_start).astype(float)
+        age = np.maximum.reduceat(self.age, self.product_start)
         pace = {h: in_twelve_weeks(n[h], h, age) for h in HALF_LIVES}
         level = self.mean_level
         trend, long_trend = np.log(pace[30] / pace[LONG]), np.log(pace[90] / pace[LONGER])
@@ -317,7 +317,7 @@ def faded_days(season: Season, as_of_date: date, past: int) -> dict[int, Floats]
     return {h: np.append(0.0, np.cumsum(np.exp2((0.5 - back) / h) * level)) for h in HALF_LIVES}
 
 
-def in_twelve_weeks(faded: Floats, half_life: int, age: Floats | float = np.inf) -> Floats:
+def in_twelve_weeks(faded: Floats, half_life: int, age: Ints | float = np.inf) -> Floats:
     """Orders in twelve weeks at the faded rate, and two; ``age``: all days that are known.
 
     What goes on as it was has the same rate by any half-life then, however short its history.
