@@ -29,12 +29,14 @@ def test_the_makefile_builds_it_the_same_way():
     assert f'-W error -W "{QUIET[-1]}" docs/build.py' in shown.stdout
 
 
+@pytest.mark.slow
 def test_the_engine_has_its_page(site):
     page = (site / "toolkit" / "engine" / "run.html").read_text()
     assert 'id="ForecastEngine.generate_forecast"' in page
     assert "Forecasts products from a database of orders." in page
 
 
+@pytest.mark.slow
 def test_every_module_has_a_page(site):
     left_out = {"toolkit/__main__", "toolkit/tracking/pyfunc", "toolkit/tracking/served_model"}
     modules = {
@@ -46,11 +48,13 @@ def test_every_module_has_a_page(site):
     assert pages == (modules - left_out) | {"index"}
 
 
+@pytest.mark.slow
 def test_the_first_page_leads_on(site):
     page = (site / "index.html").read_text()
     assert '<a href="toolkit/engine/run.html#ForecastEngine">' in page
 
 
+@pytest.mark.slow
 def test_model_cards_have_headings_and_the_errors_their_tree(site):
     assert "<strong>What it assumes</strong>" in (site / "models" / "rhythm.html").read_text()
     tree = (site / "toolkit" / "errors.html").read_text()

@@ -36,8 +36,8 @@ def histories(seed=0):
 @pytest.fixture(
     scope="module",
     params=[
-        # its code is pooled_gamma's but for what tests/models covers, and compiling takes long
-        pytest.param(name, marks=[pytest.mark.slow] if name == "lapse_gamma" else [])
+        # compiling takes long; test_gamma_checks.py fits pooled_gamma among the fast tests
+        pytest.param(name, marks=[pytest.mark.slow] if name.endswith("_gamma") else [])
         for name in NAMES
     ],
 )

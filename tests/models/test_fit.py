@@ -103,9 +103,8 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("a single pair", marks=pytest.mark.slow), *list(ODD)[1:]]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ODD)
 def test_odd_histories_are_fitted(name):
     patterns = patterns_of(ODD[name])
     fitted = LAPSE.fit(patterns, seed=1, settings=FitSettings(draws=50, tune=100, chains=2))
