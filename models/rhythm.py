@@ -22,9 +22,8 @@ What it assumes
     λ: frailty with mean 1, log-normal in eight points, its spread smaller for pairs with many
     orders. With probability 1 − p(x) the pair has left for good and orders nothing; longer
     silence, of the pair, of its customer and of the product, can only lower p.
-    All pairs share the level of a window of twelve weeks, a random walk from one to the next, all
-    of a product its shock in it: that is what makes a product's demand wider than the sum of its
-    pairs.
+    All pairs share the level of a window of twelve weeks, all of a product its shock in it: that
+    is what makes a product's demand wider than the sum of its pairs.
     In a week with an order there are 1 + Poisson orders; within it they fall on the days of the
     week on which the customer orders. Sizes as in ``pooled_gamma``.
     First orders by customers new to a product are negative binomial; the log of their mean is
@@ -42,7 +41,7 @@ When it is wrong
     than a year of history there is none, and the weeks before Christmas are a surprise.
     Pairs of one customer are independent given their columns: totals by customer are too narrow.
     Within a week orders do not avoid each other. Daily businesses lose the day of the week.
-    Where nearly everybody buys a product once, 60,000 rows hold few orders, and whether the others
+    Where nearly everybody buys a product once, 20,000 rows hold few orders, and whether the others
     left or order rarely stays open: P(alive) is told apart from the hazard by its prior, and
     forecasts hardly change with it.
 
@@ -53,20 +52,17 @@ Parameters and priors
     −LogNormal(log 0.7, ½²).
     Constants at the columns' means: η ~ N(−2.5, 2²) (log orders per week), log δ ~ N(−½, 1),
     log τ ~ N(−0.7, ½²), logit p ~ N(3, 2²), log extra ~ N(−3, 1.5²). log σ ~ N(log ½, ½²) (own
-    intervals), κ ~ N(0, 0.03²) per week. Steps of the level ~ N(0, 0.1²),
-    fixed: four windows do not tell.
+    intervals), κ ~ N(0, 0.03²) per week. level ~ N(0, 0.1²), fixed: four windows do not tell.
     product_shock ~ LogNormal(log ¼, ¾²), the deviation of the shocks. Arrivals: the constant,
     where the columns are at their means, ~ N(0, 1), the slope of the rate ~ N(1, ½²), all others
     N(0, ½²): new customers go on coming as they did; shape ~ LogNormal(0, 1).
 
 How it is fitted
     The last 48 weeks are cut into four windows of twelve that do not overlap (landmarks); a row is
-    a pair in a window, its columns know only what was before the window. About 60,000 rows
+    a pair in a window, its columns know only what was before the window. About 20,000 rows
     (``--pairs`` for another number) stand for all: products drawn at random, large ones the more
-    likely, and of each up to 30 rows, so that every pair is as likely as any other. 6,000 of them
-    are sampled by NUTS as they are, the others enter by an expansion of their likelihood about the
-    mode of all; coordinates are such that the posterior is nearly round in them
-    (``models/parts/rhythm_mode.py``).
+    likely, and of each up to 30 rows, so that every pair is as likely as any other. NUTS samples
+    coordinates in which the posterior is nearly round (``models/parts/rhythm_mode.py``).
 
 What did not pay
     Chosen on earlier dates than any that is reported. Without gain in log loss: a rate of its own
@@ -84,4 +80,4 @@ Sources
 
 from models.parts.rhythm_version import RhythmVersion
 
-MODEL = RhythmVersion("rhythm", "4", __doc__ or "")
+MODEL = RhythmVersion("rhythm", "3", __doc__ or "")

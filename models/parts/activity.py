@@ -239,10 +239,11 @@ class _Sums:
         n = {h: self.by_product(self.all_orders[h]) for h in HALF_LIVES}
         silence = np.minimum.reduceat(self.patterns.open_interval, self.product_start)[product]
         silence[len(self.product) :] = 0.0
-        age = np.maximum.reduceat(self.age, self.product_start)
-        pace = {h: in_twelve_weeks(n[h], h, age) for h in HALF_LIVES}
+        age = np.maximum.reduceat(self.age, self.product_start).astype(float)
+        known_days = _memory(LONGER) * (1.0 - np.exp2(-age / LONGER))
         level = self.mean_level
-        trend, long_trend = np.log(pace[30] / pace[LONG]), np.log(pace[90] / pace[LONGER])
+        trend = np.log(in_twelve_weeks(n[30], 30) / in_twelve_weeks(n[LONG], LONG))
+        long_trend = np.log(in_twelve_weeks(n[90], 90) / (2.0 + n[LONGER] / known_days * 84.0))
         return (
             trend[product] + np.log(level[LONG] / level[30]),
             long_trend[product] + np.log(level[LONGER] / level[90]),
@@ -317,13 +318,9 @@ def faded_days(season: Season, as_of_date: date, past: int) -> dict[int, Floats]
     return {h: np.append(0.0, np.cumsum(np.exp2((0.5 - back) / h) * level)) for h in HALF_LIVES}
 
 
-def in_twelve_weeks(faded: Floats, half_life: int, age: Ints | float = np.inf) -> Floats:
-    """Orders in twelve weeks at the faded rate, and two; ``age``: all days that are known.
-
-    What goes on as it was has the same rate by any half-life then, however short its history.
-    """
-    days = _memory(half_life) * (1.0 - np.exp2(-age / half_life))
-    return 2.0 + 84.0 * faded / days
+def in_twelve_weeks(faded: Floats, half_life: int) -> Floats:
+    """Orders in twelve weeks at the faded rate, and two."""
+    return 2.0 + faded / _memory(half_life) * 84.0
 
 
 def _irregularity(patterns: Patterns, interval: Floats) -> Floats:

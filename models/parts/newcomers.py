@@ -95,13 +95,12 @@ def newcomer_columns(patterns: Patterns, season: Season, per_day: float) -> Floa
         h: np.log((orders + NEWCOMER_ORDERS) / (days + NEWCOMER_ORDERS / per_day))
         for h, (orders, days) in _first_orders(patterns, season).items()
     }
-    first_event, known_days = patterns.event_offset[:-1][start], -_opened(patterns)
+    first_event = patterns.event_offset[:-1][start]
     recent, long = (
-        in_twelve_weeks(sum_from(np.exp2(events.day / h), first_event), h, known_days)
-        for h in (30, LONG)
+        in_twelve_weeks(sum_from(np.exp2(events.day / h), first_event), h) for h in (30, LONG)
     )
     silence = np.minimum.reduceat(patterns.open_interval, start) if len(start) else rate[LONG]
-    age = np.minimum(known_days, MAX_AGE_DAYS)
+    age = np.minimum(-_opened(patterns), MAX_AGE_DAYS)
     return np.stack(
         [
             rate[LONG],

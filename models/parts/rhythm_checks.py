@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.parts.activity import COLUMNS, OWN_ORDERS, column
 from models.parts.checks import POSTERIOR_DRAWS, PRIOR_DRAWS, Statistics, compared
-from models.parts.rhythm_coordinates import BLOCKS, LEVEL_SD, levels
+from models.parts.rhythm_coordinates import BLOCKS, LEVEL_SD
 from models.parts.rhythm_mode import MAX_LOG_EXTRA
 from models.parts.rhythm_model import WindowData
 from models.parts.weekly import (
@@ -56,7 +56,7 @@ def predictive_checks(
 
 def replicate(data: WindowData, draw: Draws, rng: np.random.Generator) -> Made:
     """What the rows do under one draw of the parameters."""
-    level = levels(rng.normal(0.0, LEVEL_SD, data.window.max() + 1), np.cumsum)
+    level = rng.normal(0.0, LEVEL_SD, data.window.max() + 1)
     shock = draw["product_shock"] * rng.standard_normal(data.product_window.max() + 1)
     return order_weeks(data, draw, level[data.window] + shock[data.product_window], rng)
 

@@ -25,7 +25,7 @@ which is θ for small s and s for large. Then y = mode + C ξ, C Cᵀ the covari
 (``rhythm_mode.py``).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ LEAST_SCALE = 0.5
 """All columns are logarithms or the like. One that hardly varies here may vary elsewhere."""
 DECLINE_SD = 0.03
 LEVEL_SD = 0.1
-"""How far the level of one window lies from that before it; four windows do not tell."""
+"""How far the level of one window lies from the next; four windows do not tell."""
 REGRESSED_ROWS = 4000
 """So many rows tell how log p follows the rate's columns."""
 
@@ -67,17 +67,12 @@ def falls(block: str) -> NDArray[np.bool_]:
     return np.array([name in FALLING.get(block, ()) for name in BLOCKS[block]])
 
 
-def levels(steps: Any, cumsum: Any) -> Any:
-    """The levels of the windows, the latest first: a random walk that begins before the oldest."""
-    return cumsum(steps[::-1])[::-1]
-
-
 @dataclass(frozen=True, slots=True)
 class Globals:
     """The coefficients and constants θ, one vector: priors N(mean, sd²), all of them unbounded.
 
     A block of θ is a constant and the slopes of some columns, centred and scaled; a slope that
-    can only fall below zero is −exp(θ). The steps of the level come last.
+    can only fall below zero is −exp(θ). The levels of the windows come last.
     """
 
     names: tuple[str, ...]
@@ -94,7 +89,7 @@ class Globals:
             mean += [CONSTANT[block][0], *np.where(falling, FALL[0], 0.0)]
             sd += [CONSTANT[block][1], *np.where(falling, FALL[1], SLOPE_SD[block])]
         return cls(
-            (*names, "log_dip_length", "decline", *(f"step_{w}" for w in range(windows))),
+            (*names, "log_dip_length", "decline", *(f"level_{w}" for w in range(windows))),
             np.array([*mean, np.log(0.5), 0.0, *np.zeros(windows)]),
             np.array([*sd, 0.5, DECLINE_SD, *np.full(windows, LEVEL_SD)]),
         )
@@ -104,8 +99,8 @@ class Globals:
         return self.names.index(name)
 
     @property
-    def steps(self) -> slice:
-        """Where the steps of the level stand in θ: that to window 0, the latest, first."""
+    def levels(self) -> slice:
+        """Where the levels of the windows stand in θ."""
         return slice(self.at("decline") + 1, len(self.names))
 
     def block(self, name: str) -> slice:
@@ -130,10 +125,6 @@ class Columns:
         mean, scale = own.mean(axis=0), np.maximum(own.std(axis=0), LEAST_SCALE)
         design = np.hstack([np.ones((len(own), 1)), (own - mean) / scale])
         return cls(mean, scale, design, np.append(False, falls(block)))
-
-    def only(self, rows: slice) -> "Columns":
-        """Some of the rows, centred and scaled as all of them."""
-        return replace(self, design=self.design[rows])
 
     def slopes(self, theta: Any, exp: Any) -> Any:
         """θ with what can only fall as the slope it stands for."""

@@ -18,27 +18,14 @@ Papaspiliopoulos, Roberts & Sköld 2007, doi:10.1214/088342307000000014, with th
 right for each s).
 
 The step of s is EM's: s² = mean(b̂² + 1 / D).
-
-Rows beyond those that are sampled enter by the second-order expansion of their log likelihood
-about the mode of all rows (a surrogate likelihood: Jordan, Lee & Yang 2019,
-doi:10.1080/01621459.2018.1429274), their shocks integrated out of it: with δ = θ − θ̂, its gradient
-g by θ and g_b by the shocks, and a(δ) = g_b + h b̂ − Cᵀ δ,
-
-    log p(rows | θ, s) = (g + C b̂ − ½ d)ᵀ δ − ½ δᵀ A δ + ½ Σ a(δ)² / D − ½ Σ log(D s²) + const.
-
-d is the gradient of Σ log D along the most probable shocks, b̂ − D⁻¹ Cᵀ δ: what the rows tell of
-a shock changes with θ (Laplace's approximation: Tierney & Kadane 1986,
-doi:10.1080/01621459.1986.10478240). The more rows, the nearer to the mode the posterior is, and the
-more exact the expansion on it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from models.parts.rhythm_coordinates import BLOCKS, LINEAR, Columns, Globals, levels
+from models.parts.rhythm_coordinates import BLOCKS, LINEAR, Columns, Globals
 from models.parts.weekly import weekly_likelihood
 from toolkit.tables import Floats
 
@@ -53,7 +40,7 @@ HALVINGS = 12
 LARGEST_STEP = 3.0
 """A step goes no further than so many deviations in any direction."""
 SMALLEST_STEP = 0.05
-DIFFERENCE, SHIFT = 1e-4, 1e-2
+DIFFERENCE = 1e-4
 MAX_LOG_EXTRA = 5.0
 """However wild the parameters, no more than exp of this is expected in an order week."""
 
@@ -82,78 +69,14 @@ class Arrow:
         return pull / precision + z * precision**-0.5, precision
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
-    """The log likelihood of rows about a point, their shocks integrated out of it, see above."""
+def find_mode(data: "WindowData", columns: dict[str, Columns]) -> Arrow:
+    """Newton's steps with the arrow's Hessian from the prior's mean, each of them uphill.
 
-    mode: Floats  # θ̂, [θ]
-    gradient: Floats  # g + C b̂ − ½ d, [θ]
-    curvature: Floats  # A, [θ, θ]
-    pull: Floats  # a(0), [groups]
-    cross: Floats  # C, [θ, groups]
-    information: Floats  # h, [groups]
-
-    @classmethod
-    def at(cls, rows: "RowLikelihood", at: "_Point") -> "Expansion":
-        """About θ̂ and b̂."""
-        theta, shock, scale = at
-        _, by_theta, by_shock = rows(theta, shock)
-        curvature, cross, information = rows.curvature(theta, shock)
-        towards = -cross / (information + scale**-2.0)
-        by_information = np.empty(len(theta))
-        for i, shift in enumerate(SHIFT * np.eye(len(theta))):
-            up, down = (
-                np.log(rows.information(theta + sign * shift, shock + sign * SHIFT * towards[i])
-                       + scale**-2.0).sum()
-                for sign in (1, -1)
-            )  # fmt: skip
-            by_information[i] = (up - down) / (2 * SHIFT)
-        gradient = by_theta + cross @ shock - 0.5 * by_information
-        pull = by_shock + information * shock
-        return cls(theta, gradient, curvature, pull, cross, information)
-
-    def log_likelihood(self, theta: Any, scale: Any, dot: Any, log: Any) -> Any:
-        """At θ and s, but for a constant; ``dot`` multiplies matrices, ``log`` is the logarithm."""
-        off = theta - self.mode
-        precision = self.information + scale**-2.0
-        pull = self.pull - dot(off, self.cross)
-        of_shocks = pull**2 / precision - log(precision * scale**2)
-        return (
-            dot(off, self.gradient)
-            - 0.5 * dot(off, dot(self.curvature, off))
-            + 0.5 * (of_shocks.sum())
-        )
-
-
-def find_mode(
-    rows: "RowLikelihood", further: "RowLikelihood | None" = None
-) -> tuple[Arrow, Expansion | None]:
-    """The mode of all rows: the arrow of ``rows`` there, and the expansion of ``further`` ones.
-
-    Newton's steps with the arrow's Hessian from the prior's mean, each of them uphill. Without the
-    shocks there may be no mode worth finding: products of which nobody orders any more would then
-    be explained by a P(alive) that falls without end.
+    Without the shocks there may be no mode worth finding: products of which nobody orders any more
+    would then be explained by a P(alive) that falls without end.
     """
-    density, n = Density([rows]), rows.groups
-    at = _climb(density, _Point(density.prior.mean, np.zeros(n), SHOCK_SCALE))
-    if further is not None:
-        density = Density([rows, further])
-        at = _climb(density, at._replace(shock=np.append(at.shock, np.zeros(further.groups))))
-    gaussian = _Gaussian.at(density, at)
-    arrow = Arrow(
-        mode=at.theta,
-        root=gaussian.root,
-        pull=(at.shock * gaussian.precision)[:n],
-        cross=gaussian.cross[:, :n],
-        information=gaussian.information[:n],
-        scale=at.scale,
-    )
-    if further is None:
-        return arrow, None
-    return arrow, Expansion.at(further, at._replace(shock=at.shock[n:]))
-
-
-def _climb(density: "Density", at: "_Point") -> "_Point":
+    density = Density(data, columns)
+    at = _Point(density.prior.mean, np.zeros(density.groups), SHOCK_SCALE)
     for _ in range(NEWTON_STEPS):
         gaussian = _Gaussian.at(density, at)
         step = gaussian.step(density, at)
@@ -164,7 +87,15 @@ def _climb(density: "Density", at: "_Point") -> "_Point":
         at = _Point(moved.theta, moved.shock, scale)
         if settled:
             break
-    return at
+    gaussian = _Gaussian.at(density, at)
+    return Arrow(
+        mode=at.theta,
+        root=gaussian.root,
+        pull=at.shock * gaussian.precision,
+        cross=gaussian.cross,
+        information=gaussian.information,
+        scale=at.scale,
+    )
 
 
 class _Point(NamedTuple):
@@ -231,74 +162,47 @@ def _inverse_root(curvature: Floats, prior: Globals) -> Floats:
 
 
 class Density:
-    """Log density of θ and of all rows given their shocks, and its derivatives."""
+    """Log density of θ and the data given the shocks, and its derivatives."""
 
-    def __init__(self, parts: Sequence["RowLikelihood"]) -> None:
-        self.parts, self.prior = parts, parts[0].layout
-        self.groups = sum(part.groups for part in parts)
-        self.ends = np.cumsum([part.groups for part in parts])[:-1]
-
-    def __call__(self, theta: Floats, shock: Floats) -> tuple[float, Floats, Floats]:
-        """The density (without the shocks' own), its gradient by θ and by the shocks."""
-        found = [part(theta, own) for part, own in self._with_own(shock)]
-        off = (theta - self.prior.mean) / self.prior.sd
-        value = sum(value for value, _, _ in found) - 0.5 * float(off @ off)
-        by_theta = np.sum([by_theta for _, by_theta, _ in found], axis=0) - off / self.prior.sd
-        return value, by_theta, np.concatenate([by_shock for _, _, by_shock in found])
-
-    def with_shocks(self, at: _Point) -> float:
-        """The density of the shocks, too, but for what no step changes."""
-        return self(at.theta, at.shock)[0] - 0.5 * float(np.sum((at.shock / at.scale) ** 2))
-
-    def curvature(self, theta: Floats, shock: Floats) -> tuple[Floats, Floats, Floats]:
-        """A, C and h."""
-        found = [part.curvature(theta, own) for part, own in self._with_own(shock)]
-        of_theta = np.sum([own for own, _, _ in found], axis=0) + np.diag(self.prior.sd**-2.0)
-        cross = np.concatenate([own for _, own, _ in found], axis=1)
-        return of_theta, cross, np.concatenate([own for _, _, own in found])
-
-    def _with_own(self, shock: Floats) -> list[tuple["RowLikelihood", Floats]]:
-        return list(zip(self.parts, np.split(shock, self.ends), strict=True))
-
-
-class RowLikelihood:
-    """Log likelihood of rows given θ and the shocks, and its derivatives."""
-
-    def __init__(self, data: "WindowData", columns: dict[str, Columns], windows: int) -> None:
+    def __init__(self, data: "WindowData", columns: dict[str, Columns]) -> None:
         self.data, self.columns, self.known = data, columns, data.likelihood_data()
-        self.windows, self.groups = windows, int(data.product_window.max()) + 1
-        self.layout = Globals.prior(windows)
+        self.windows, self.groups = int(data.window.max()) + 1, int(data.product_window.max()) + 1
+        self.prior = Globals.prior(self.windows)
         self.rows = data.ordered.any(axis=1)
         self.weeks, self.extra = data.ordered.sum(axis=1)[self.rows], data.extra[self.rows]
         self.by = [np.empty(len(data.elapsed)) for _ in LINEAR]
 
     def __call__(self, theta: Floats, shock: Floats) -> tuple[float, Floats, Floats]:
-        """The log likelihood, its gradient by θ and by the shocks."""
-        layout, columns, by = self.layout, self.columns, self.by
-        slopes = {b: columns[b].slopes(theta[layout.block(b)], np.exp) for b in BLOCKS}
+        """The density (without the shocks' own), its gradient by θ and by the shocks."""
+        prior, columns, by = self.prior, self.columns, self.by
+        slopes = {b: columns[b].slopes(theta[prior.block(b)], np.exp) for b in BLOCKS}
         parts = [columns[b].design @ slopes[b] for b in LINEAR]
-        parts[0] += levels(theta[layout.steps], np.cumsum)[self.data.window]
-        parts[0] += shock[self.data.product_window]
+        parts[0] += theta[prior.levels][self.data.window] + shock[self.data.product_window]
         ordered, elapsed, clock, log_season, node, weight = self.known
-        length, decline = layout.at("log_dip_length"), layout.at("decline")
+        length, decline = prior.at("log_dip_length"), prior.at("decline")
         value, by_length, by_decline = weekly_likelihood(
             ordered, elapsed, clock, log_season, node, weight, parts[0], parts[1], parts[2],
             parts[3], theta[length], theta[decline], by[0], by[1], by[2], by[3],
         )  # fmt: skip
         gradient = np.zeros(len(theta))
         gradient[length], gradient[decline] = by_length, by_decline
-        gradient[layout.steps] = np.cumsum(np.bincount(self.data.window, by[0], self.windows))
+        gradient[prior.levels] = np.bincount(self.data.window, by[0], self.windows)
         for b, by_rows in zip(LINEAR, by, strict=True):
-            gradient[layout.block(b)] = columns[b].design.T @ by_rows
+            gradient[prior.block(b)] = columns[b].design.T @ by_rows
         design = columns["extra"].design[self.rows]
         log_extra = np.minimum(design @ slopes["extra"], MAX_LOG_EXTRA)
         expected = self.weeks * np.exp(log_extra)
-        gradient[layout.block("extra")] = design.T @ (self.extra - expected)
+        gradient[prior.block("extra")] = design.T @ (self.extra - expected)
         for b in BLOCKS:
-            gradient[layout.block(b)] *= columns[b].by_theta(slopes[b])
-        value += float((self.extra * log_extra - expected).sum())
+            gradient[prior.block(b)] *= columns[b].by_theta(slopes[b])
+        off = (theta - prior.mean) / prior.sd
+        value += float((self.extra * log_extra - expected).sum() - 0.5 * off @ off)
         by_shock: Floats = np.bincount(self.data.product_window, by[0], self.groups).astype(float)
-        return value, gradient, by_shock
+        return value, gradient - off / prior.sd, by_shock
+
+    def with_shocks(self, at: _Point) -> float:
+        """The density of the shocks, too, but for what no step changes."""
+        return self(at.theta, at.shock)[0] - 0.5 * float(np.sum((at.shock / at.scale) ** 2))
 
     def curvature(self, theta: Floats, shock: Floats) -> tuple[Floats, Floats, Floats]:
         """A, C and h, by differences of the gradient."""
@@ -308,9 +212,5 @@ class RowLikelihood:
             _, down, shock_down = self(theta - shift, shock)
             rows.append((down - up) / (2 * DIFFERENCE))
             cross.append((shock_down - shock_up) / (2 * DIFFERENCE))
-        return np.array(rows), np.array(cross), self.information(theta, shock)
-
-    def information(self, theta: Floats, shock: Floats) -> Floats:
-        """h, by differences."""
-        up, down = self(theta, shock + DIFFERENCE)[2], self(theta, shock - DIFFERENCE)[2]
-        return np.maximum((down - up) / (2 * DIFFERENCE), 0.0)
+        of_shocks = cross[self.prior.at("rate_constant")]  # it shifts η as a shock does
+        return np.array(rows), np.array(cross), np.maximum(of_shocks, 0.0)

@@ -5,7 +5,7 @@ latest: what a pair did in one is its outcome, what it did before is what the co
 Some pairs of some products, drawn at random, stand for all.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,8 @@ from models.parts.rhythm_coordinates import (
     Columns,
     Coordinates,
     Globals,
-    levels,
 )
-from models.parts.rhythm_mode import Arrow, RowLikelihood, find_mode
+from models.parts.rhythm_mode import Arrow, find_mode
 from models.parts.season import Season
 from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
 from models.parts.weekly_op import log_likelihood
@@ -35,8 +34,6 @@ WINDOWS = 4
 WINDOW_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS
 KNOWN_DAYS = 56
 """A window needs so many days of history before it."""
-SAMPLED_ROWS = 6000
-"""So many rows are sampled as they are; further ones enter by an expansion about the mode."""
 PRODUCT_ROWS = 30
 """A large product is stood for by pairs with so many rows."""
 NEWCOMER_ROWS = 4000
@@ -102,29 +99,6 @@ class WindowData:
             newcomers.select(NEWCOMER_ROWS, seed),
         )  # fmt: skip
 
-    @property
-    def windows(self) -> int:
-        """How many windows have rows, or lie before one that has."""
-        return int(self.window.max()) + 1
-
-    def split(self, rows: int, seed: int) -> "tuple[WindowData, WindowData | None]":
-        """About ``rows`` rows, all those of some products in windows, and the other rows if any."""
-        count = np.bincount(self.product_window)
-        order = np.random.default_rng(seed).permutation(len(count))
-        first = order[np.cumsum(count[order]) <= max(rows, count[order[0]])]
-        taken = np.isin(self.product_window, first)
-        return self.only(taken), None if taken.all() else self.only(~taken)
-
-    def only(self, rows: NDArray[np.bool_]) -> "WindowData":
-        """Some of the rows."""
-        by_row = (
-            *("ordered", "extra", "elapsed", "clock", "log_season", "values", "window"),
-            "product_window",
-        )
-        columns = {name: getattr(self, name)[rows] for name in by_row}
-        _, columns["product_window"] = np.unique(columns["product_window"], return_inverse=True)
-        return replace(self, **columns)
-
 
 def windows_of(patterns: Patterns) -> int:
     """How many windows the history has room for."""
@@ -143,10 +117,14 @@ class Chance:
 
     Together every pair has the same one (two stages, the first proportional to size: Cochran 1977,
     Sampling Techniques, chapter 11). Many products with a few pairs each tell more of what products
-    share, and of how they differ, than a few products with all their pairs.
+    share, and of how they differ, than a few products with all their pairs. Products are gone
+    through in equal steps, from few orders per pair to many, so that rarely and often ordered ones
+    have their share in every sample (systematic sampling, the same book, chapter 8). Pairs are not:
+    their orders would vary less than independent ones, and the shocks of products seem small.
     """
 
     pair_offset: Ints  # [products + 1]
+    orders: Ints  # [pairs]
     has_rows: NDArray[np.bool_]  # [pairs], whether a window knows it
     product: Floats  # [products]
     pair: Floats  # [products], of each of its pairs
@@ -162,11 +140,15 @@ class Chance:
         product = np.where(of_product > 0, np.minimum(product, 1.0), 0.0)
         pair = share / np.maximum(product, share)
         product *= max(1.0, (1.0 + 1e-9) / product.sum())  # one product at least
-        return cls(offset, windows > 0, product, pair)
+        return cls(offset, patterns.order_count, windows > 0, product, pair)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether each pair is of a product that is drawn, and whether it is drawn, [pairs]."""
-        order = rng.permutation(len(self.product))
+        start = self.pair_offset[:-1]
+        orders = np.add.reduceat(self.orders * self.has_rows, start)
+        per_pair = orders / np.maximum(np.add.reduceat(self.has_rows, start, dtype=float), 1.0)
+        shuffled = rng.permutation(len(self.product))
+        order = shuffled[np.argsort(per_pair[shuffled], kind="stable")]
         reached = np.floor(np.cumsum(self.product[order]) + rng.random())
         taken = np.zeros(len(order), dtype=bool)
         taken[order] = np.diff(reached, prepend=0.0) > 0
@@ -174,7 +156,7 @@ class Chance:
         for j in np.flatnonzero(taken):
             own = np.flatnonzero(self.has_rows[self.pair_offset[j] : self.pair_offset[j + 1]])
             count = max(1, int(len(own) * self.pair[j] + rng.random()))
-            pair[self.pair_offset[j] + rng.permutation(own)[:count]] = True
+            pair[start[j] + rng.permutation(own)[:count]] = True
         return np.repeat(taken, np.diff(self.pair_offset)), pair
 
 
@@ -192,44 +174,33 @@ def _window_columns(
     of_known = was_known[pair]
     counts = np.zeros((n, HORIZON_WEEKS))
     np.add.at(counts, (row[of_known], week[of_known]), 1.0)
-    log_season = np.log(season.week_levels(known.as_of_date, HORIZON_WEEKS))
+    levels = np.log(season.week_levels(known.as_of_date, HORIZON_WEEKS))
     return (
         counts > 0,
         (counts - (counts > 0)).sum(axis=1),
         activity.elapsed[:n],
         activity.clock[:n],
-        np.broadcast_to(log_season, counts.shape),
+        np.broadcast_to(levels, counts.shape),
         activity.values[:n],
         np.full(n, window),
         known.product_id,
     )
 
 
-def build_model(
-    data: WindowData, further: WindowData | None = None, *, exchangeable: bool = False
-) -> pm.Model:
+def build_model(data: WindowData, *, exchangeable: bool = False) -> pm.Model:
     """The model of ``data``; coefficients are saved for the columns as they are.
 
     θ and the shocks are sampled in coordinates in which their posterior is nearly round.
-    ``further`` rows enter by an expansion of their likelihood about the mode of all.
-    ``exchangeable``: in the coordinates of their prior instead, and the model can then be given
-    the ``outcomes`` of other windows of the same rows.
+    ``exchangeable``: in those of their prior instead, and the model can then be given the
+    ``outcomes`` of other windows of the same rows.
     """
-    tables = [data] if further is None else [data, further]
-    values, windows = np.concatenate([t.values for t in tables]), max(t.windows for t in tables)
-    prior, count = Globals.prior(windows), len(data.elapsed)
-    whole = {block: Columns.of(values, block) for block in BLOCKS}
-    columns = {block: whole[block].only(slice(count)) for block in BLOCKS}
+    prior = Globals.prior(int(data.window.max()) + 1)
+    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
     ordering: Any = slice(None)
-    expansion = None
     if exchangeable:
         arrow = Arrow.of_prior(prior, int(data.product_window.max()) + 1)
     else:
-        others = None
-        if further is not None:
-            after = {block: whole[block].only(slice(count, None)) for block in BLOCKS}
-            others = RowLikelihood(further, after, windows)
-        arrow, expansion = find_mode(RowLikelihood(data, columns, windows), others)
+        arrow = find_mode(data, columns)
         ordering = data.ordered.any(axis=1)
     with pm.Model() as model:
         outcomes: dict[str, Any] = data.outcomes()
@@ -245,18 +216,13 @@ def build_model(
         length = pm.Deterministic("log_dip_length", theta[prior.at("log_dip_length")])
         decline = pm.Deterministic("decline", theta[prior.at("decline")])
         eta, *rest = (pt.dot(columns[b].design, slopes[b]) for b in LINEAR)
-        level = levels(theta[prior.steps], pt.cumsum)
-        eta += level[data.window] + _shocks(theta, arrow)[data.product_window]
+        eta += theta[prior.levels][data.window] + _shocks(theta, arrow)[data.product_window]
         known = (outcomes["ordered"], *data.likelihood_data()[1:])
         pm.Potential("weeks", log_likelihood(known, (eta, *rest, length, decline)))
         weeks, extra = outcomes["order_weeks"][ordering], outcomes["extra_count"][ordering]
         log_extra = pt.dot(columns["extra"].design[ordering], slopes["extra"])
         pm.Potential("extra_orders", pt.sum(extra * log_extra - weeks * pt.exp(log_extra)))
-        if expansion is not None:
-            scale = model["product_shock"]
-            pm.Potential("further_rows", expansion.log_likelihood(theta, scale, pt.dot, pt.log))
-        next_step = pm.Normal("next_step_raw", 0.0, LEVEL_SD)
-        pm.Deterministic("next_level", level[0] + next_step)  # of the window to be forecast
+        pm.Normal("next_level", 0.0, LEVEL_SD)  # of the window that is to be forecast
         newcomers_model(outcomes["arrived_orders"], data.newcomers, exchangeable=exchangeable)
     return model
 

@@ -37,7 +37,7 @@ from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
 from toolkit.tables import QUANTILES, Patterns, Predictions
 
-ROWS = 60_000
+ROWS = 20_000
 """Pairs in windows that a fit looks at, if it is not told how many."""
 
 PLACES = Places(
@@ -70,12 +70,7 @@ class RhythmVersion:
         """Sample the population posterior from about ``settings.pairs`` pairs in windows."""
         with kept_code():
             from models.parts.rhythm_checks import predictive_checks
-            from models.parts.rhythm_model import (
-                SAMPLED_ROWS,
-                WindowData,
-                build_model,
-                windows_of,
-            )
+            from models.parts.rhythm_model import WindowData, build_model, windows_of
             from models.parts.sampling import draw_prior, sample
 
         if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
@@ -86,9 +81,8 @@ class RhythmVersion:
             )
         season = Season.of(patterns.events.day, patterns.as_of_date)
         base = base_rates(patterns, season)
-        rows = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
-        data, further = rows.split(SAMPLED_ROWS, seed)
-        model = build_model(data, further)
+        data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
+        model = build_model(data)
         posterior, diagnostics = sample(model, settings, seed, progress)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         arrays: dict[str, NDArray[Any]] = drawn | {
@@ -97,8 +91,8 @@ class RhythmVersion:
         }
         prior = draw_prior(model, PRIOR_DRAWS, seed)
         checks = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
-        count = len(rows.elapsed)
-        card = Card.of(self, arrays, patterns, count, seed, settings, diagnostics, checks)
+        rows = len(data.elapsed)
+        card = Card.of(self, arrays, patterns, rows, seed, settings, diagnostics, checks)
         return FittedRhythm.of(card, arrays)
 
     def load(self, folder: Path) -> "FittedRhythm":

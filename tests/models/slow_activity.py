@@ -51,13 +51,14 @@ class SlowActivity:
         exposure = sum(self.faded_days(270, -min(self.orders[pair])) for pair in pairs)
         visits = sum(self.visits_after_first(pair) for pair in pairs)
         n = {h: sum(2 ** (day / h) for day in days) for h in (30, 90, 270, 900)}
-        age = -min(days)
+        known_days = 900 / log(2) * (1 - 2 ** (min(days) / 900))
+        long_run = 2 + n[900] / known_days * WEEKS_12
         return {
             "rate": (repeat + 2000 * self.per_day) / (exposure + 2000),
             "rate_by_visit": (repeat + 100 * self.per_visit) / (visits + 100),
-            "trend": log(in_12_weeks(n[30], 30, age) / in_12_weeks(n[270], 270, age))
+            "trend": log(in_12_weeks(n[30], 30) / in_12_weeks(n[270], 270))
             + log(self.mean_level(270) / self.mean_level(30)),
-            "long_trend": log(in_12_weeks(n[90], 90, age) / in_12_weeks(n[900], 900, age))
+            "long_trend": log(in_12_weeks(n[90], 90) / long_run)
             + log(self.mean_level(900) / self.mean_level(90)),
             "silence": -max(days),
         }
@@ -158,9 +159,9 @@ class SlowActivity:
         }
 
 
-def in_12_weeks(faded, half_life, age=float("inf")):
-    """Orders in twelve weeks at the faded rate of the known days, and two."""
-    return 2 + faded * log(2) / half_life / (1 - 2 ** (-age / half_life)) * WEEKS_12
+def in_12_weeks(faded, half_life):
+    """Orders in twelve weeks at the faded rate, and two."""
+    return 2 + faded * log(2) / half_life * WEEKS_12
 
 
 def irregularity(intervals):

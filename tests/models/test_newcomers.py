@@ -47,8 +47,7 @@ def slow_columns(orders, product, season):
         orders_of = sum(2 ** (day / h) for day in firsts if day > firsts[0])
         days = sum(2 ** ((0.5 + day) / h) * level[day] for day in range(firsts[0] + 1, 0))
         rate[h] = log((orders_of + 0.7) / (days + 0.7 / PER_DAY))
-    known = {h: (1 - 2 ** (firsts[0] / h)) * h / log(2) for h in (30, 270)}
-    pace = {h: 2 + sum(2 ** (day / h) for day in every) / known[h] * 84 for h in known}
+    pace = {h: 2 + sum(2 ** (day / h) for day in every) * log(2) / h * 84 for h in (30, 270)}
     return {
         "rate": rate[270],
         **{f"rate_{h}": rate[h] - rate[270] for h in (30, 90, 900)},

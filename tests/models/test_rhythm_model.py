@@ -20,7 +20,7 @@ from models.parts.rhythm_coordinates import (
     Globals,
     falls,
 )
-from models.parts.rhythm_mode import Arrow, Density, RowLikelihood, find_mode
+from models.parts.rhythm_mode import Arrow, Density, find_mode
 from models.parts.rhythm_model import WindowData, build_model
 from models.parts.sampling import draw_prior, sample
 from models.parts.weekly import HORIZON_WEEKS
@@ -141,7 +141,7 @@ def test_the_prior_is_the_one_of_the_card_whatever_the_coordinates(data, seeded)
 
 def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    found, _ = find_mode(RowLikelihood(data, columns, WINDOWS))
+    found = find_mode(data, columns)
     mode, root = found.mode, found.root
     coordinates = Coordinates(mode, root, columns)
     x = pt.dvector()
@@ -164,7 +164,7 @@ def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
 def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
     """There dθ/dξ is the root of the covariance at the mode: the bends are shears about it."""
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    found, _ = find_mode(RowLikelihood(data, columns, WINDOWS))
+    found = find_mode(data, columns)
     mode, root = found.mode, found.root
     coordinates = Coordinates(mode, root, columns)
     x = pt.dvector()
@@ -179,8 +179,7 @@ def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
 def test_the_density_is_one_whatever_the_coordinates(data):
     """In those of the mode and those of the prior, at the same θ, shocks and scale."""
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    arrow, _ = find_mode(RowLikelihood(data, columns, WINDOWS))
-    prior = Globals.prior(WINDOWS)
+    arrow, prior = find_mode(data, columns), Globals.prior(WINDOWS)
     plain = Arrow.of_prior(prior, len(arrow.information))
     rng, value = np.random.default_rng(8), pt.dvector()
     theta = arrow.mode + 0.5 * arrow.root @ rng.standard_normal(len(arrow.mode))
@@ -216,8 +215,7 @@ def test_at_the_mode_the_density_falls_in_all_directions_as_the_gaussian_says(da
     """θ and shocks in deviations of the mode's covariance: gradient 0, and curvature 1."""
     data = change(data)
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    rows = RowLikelihood(data, columns, WINDOWS)
-    arrow, density = find_mode(rows)[0], Density([rows])
+    arrow, density = find_mode(data, columns), Density(data, columns)
     z0 = arrow.shocks(arrow.mode, arrow.scale, 0.0, np.dot)[0]
     rng, far = np.random.default_rng(9), 0.1
 
@@ -235,71 +233,6 @@ def test_at_the_mode_the_density_falls_in_all_directions_as_the_gaussian_says(da
         )
         assert abs(up - down) / (2 * far) < 0.05 * np.sqrt(len(xi) + len(z))
         assert (2 * top - up - down) / far**2 == pytest.approx(xi @ xi + z @ z, rel=0.05)
-
-
-def halves(data):
-    """Rows that are sampled and further ones, and the likelihoods of both."""
-    first, further = data.split(ROWS // 2, 1)
-    values = np.concatenate([first.values, further.values])
-    whole = {block: Columns.of(values, block) for block in BLOCKS}
-    count = len(first.values)
-    return first, further, [
-        RowLikelihood(part, {b: whole[b].only(rows) for b in BLOCKS}, WINDOWS)
-        for part, rows in ((first, slice(count)), (further, slice(count, None)))
-    ]  # fmt: skip
-
-
-def test_rows_are_split_by_products_in_windows_and_none_is_lost(data):
-    first, further, _ = halves(data)
-    assert len(first.values) <= ROWS // 2
-    rows = [np.column_stack([part.window, part.values]) for part in (first, further, data)]
-    found, expected = ({row.tobytes() for row in part} for part in (np.vstack(rows[:2]), rows[2]))
-    assert found == expected
-    assert sum(part.product_window.max() + 1 for part in (first, further)) == WINDOWS * PRODUCTS
-    assert data.split(ROWS, 1)[1] is None
-
-
-def test_the_mode_is_the_same_however_rows_are_split(data):
-    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    whole, none = find_mode(RowLikelihood(data, columns, WINDOWS))
-    arrow, _ = find_mode(*halves(data)[2])
-    assert none is None
-    deviations = np.linalg.solve(whole.root, arrow.mode - whole.mode)
-    assert np.abs(deviations).max() < 0.1
-    assert arrow.scale == pytest.approx(whole.scale, rel=0.03)
-    covariance = arrow.root @ arrow.root.T
-    assert np.diag(covariance) == pytest.approx(np.diag(whole.root @ whole.root.T), rel=0.03)
-
-
-def test_the_expansion_is_the_likelihood_with_its_shocks_integrated_out(data):
-    """By quadrature over each product's shock: at the mode for any scale, and near it."""
-    _, further, (rows, others) = halves(data)
-    arrow, expansion = find_mode(rows, others)
-    node, weight = np.polynomial.hermite_e.hermegauss(31)
-    products = []
-    for group in range(others.groups):
-        own = further.product_window == group
-        columns = {b: replace(c, design=c.design[own]) for b, c in others.columns.items()}
-        products.append(RowLikelihood(further.only(own), columns, WINDOWS))
-
-    def integrated(theta, scale):
-        values = np.array([[p(theta, np.array([scale * z]))[0] for z in node] for p in products])
-        most = values.max(axis=1)
-        return float((most + np.log(np.exp(values - most[:, None]) @ weight)).sum())
-
-    def expanded(theta, scale):
-        return expansion.log_likelihood(theta, scale, np.dot, np.log)
-
-    mode, rng = arrow.mode, np.random.default_rng(2)
-    for scale, error in ((0.15, 0.1), (arrow.scale, 0.01), (0.6, 0.1)):
-        found = expanded(mode, scale) - expanded(mode, arrow.scale)
-        expected = integrated(mode, scale) - integrated(mode, arrow.scale)
-        assert found == pytest.approx(expected, rel=0.03)
-        for _ in range(4):
-            theta = mode + 0.1 * arrow.root @ rng.standard_normal(len(mode))
-            found = expanded(theta, scale) - expanded(mode, scale)
-            expected = integrated(theta, scale) - integrated(mode, scale)
-            assert found == pytest.approx(expected, abs=error)
 
 
 @pytest.mark.slow

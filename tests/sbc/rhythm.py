@@ -7,7 +7,7 @@ import numpy as np
 from models.parts.activity import COLUMNS
 from models.parts.newcomers import NEWCOMERS, Newcomers
 from models.parts.rhythm_checks import order_weeks
-from models.parts.rhythm_coordinates import BLOCKS, Globals, levels
+from models.parts.rhythm_coordinates import BLOCKS, Globals
 from models.parts.rhythm_model import WindowData, build_model
 from models.parts.weekly import HORIZON_WEEKS
 
@@ -46,7 +46,7 @@ class RhythmSubject:
 
     def shock(self, truth):
         """Of each row: its window's level, and its product's shock in it."""
-        level = levels(truth["theta_raw"][self.prior.steps], np.cumsum)
+        level = truth["theta_raw"][self.prior.levels]
         shock = truth["product_shock"] * truth["shock_raw"]
         return level[self.design.window] + shock[self.design.product_window]
 
