@@ -25,16 +25,16 @@ LEFT_OUT = r"!toolkit\.tracking\.(pyfunc|served_model)"
 STARTS = {
     "Forecast": (
         "toolkit.engine.run.ForecastEngine",
-        "toolkit.types.ProductForecast",
-        "toolkit.sources.importer.import_folder",
+        "toolkit.results.forecast.ProductForecast",
+        "toolkit.sources.folder.importer.import_folder",
         "toolkit.errors",
     ),
     "Models": ("toolkit.model", "models.pair_conjugate", "models.pooled_gamma",
                "models.lapse_gamma", "models.rhythm"),
     "Which is better?": (
-        "backtests.harness.run_backtest",
-        "backtests.comparison.compare",
-        "backtests.thresholds.choose_for_all",
+        "backtests.run.harness.run_backtest",
+        "backtests.compare.comparison.compare",
+        "backtests.thresholds.choice.choose_for_all",
     ),
     "Promote and serve": (
         "toolkit.tracking.promotion.promote",

@@ -23,6 +23,6 @@ Sources
     after an order with a beta-distributed probability.
 """
 
-from models.parts.gamma_version import GammaVersion
+from models.parts.gamma.version import GammaVersion
 
 MODEL = GammaVersion("lapse_gamma", "1", __doc__ or "", lapse=True)

@@ -26,7 +26,7 @@ Parameters (fixed, weakly informative; durations in days)
 
 How it predicts
     Given k the posterior of λ is Gamma(A, B) and all that is said of the next order is exact
-    (``models/parts/renewal.py``). Orders after the next one, and their sizes, are drawn.
+    (``models/parts/kernels/renewal.py``). Orders after the next one, and their sizes, are drawn.
 
 Sources
     Blackwell & MacQueen (1973), doi:10.1214/aos/1176342372. Schmittlein, Morrison & Colombo
@@ -42,17 +42,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from models.parts.arrivals import ArrivalPrior, arrival_posteriors
-from models.parts.forecast import NewPairs, forecast
-from models.parts.renewal import (
+from models.parts.kernels.renewal import (
     PairPosterior,
     condition_on_open_interval,
     log_intervals,
 )
-from models.parts.sizes import URN_WEIGHT
+from models.parts.pair.arrivals import ArrivalPrior, arrival_posteriors
+from models.parts.pair.forecast import NewPairs, forecast
+from models.parts.pair.sizes import URN_WEIGHT
+from toolkit.data.tables import Floats, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, FittedModel, Progress, Streams, ignore
-from toolkit.tables import Floats, Patterns, Predictions
 
 NAME = "pair_conjugate"
 FORMULAS = "1"

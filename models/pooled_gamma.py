@@ -23,7 +23,8 @@ Parameters (durations in days) and priors
     urn_weight = 2, fixed.
 
 How it is fitted
-    Rates and regularities integrate out (``models/parts/collapsed.py``); NUTS samples the rest.
+    Rates and regularities integrate out (``models/parts/kernels/collapsed.py``);
+    NUTS samples the rest.
 
 Sources
     Gelman et al., Bayesian Data Analysis (3rd ed. 2013), chapter 5, for the hierarchy;
@@ -31,6 +32,6 @@ Sources
     Blackwell & MacQueen (1973), doi:10.1214/aos/1176342372, for the urn.
 """
 
-from models.parts.gamma_version import GammaVersion
+from models.parts.gamma.version import GammaVersion
 
 MODEL = GammaVersion("pooled_gamma", "1", __doc__ or "", lapse=False)

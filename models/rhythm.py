@@ -8,7 +8,7 @@ What it assumes
         log h_w = η + log S_w − κ w − δ exp(−u_w / σ) + level + product's shock
 
     η is linear in what the pair, its customer and its product did before the as-of date
-    (``models/parts/activity.py``): own rate by the calendar and by the customer's ordering days
+    (``activity.py``): own rate by the calendar and by the customer's ordering days
     (a customer who has not ordered anything for a month tells less about one product than one who
     ordered daily without it), how late both are, whether the last order was larger than usual
     (it lasts longer, and less so the longer it lies back), how the usual size compares with the
@@ -62,7 +62,7 @@ How it is fitted
     a pair in a window, its columns know only what was before the window. About 20,000 rows
     (``--pairs`` for another number) stand for all: products drawn at random, large ones the more
     likely, and of each up to 30 rows, so that every pair is as likely as any other. NUTS samples
-    coordinates in which the posterior is nearly round (``models/parts/rhythm_mode.py``).
+    coordinates in which the posterior is nearly round (``models/parts/rhythm/mode.py``).
 
 What did not pay
     Chosen on earlier dates than any that is reported. Without gain in log loss: a rate of its own
@@ -78,6 +78,6 @@ Sources
     (1979), doi:10.2307/2061224, for frailty.
 """
 
-from models.parts.rhythm_version import RhythmVersion
+from models.parts.rhythm.version import RhythmVersion
 
 MODEL = RhythmVersion("rhythm", "3", __doc__ or "")

@@ -10,7 +10,7 @@ import pytest
 
 TOOLKIT = (str(Path(sys.executable).with_name("toolkit")),)
 MODULE = (sys.executable, "-m", "toolkit")
-CODE = (sys.executable, "-c", "from toolkit.cli import main; main()")
+CODE = (sys.executable, "-c", "from toolkit.cli.app import main; main()")
 
 DROP = 24  # PR_CAPBSET_DROP
 DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER = 1, 2, 3

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import AS_OF
 from toolkit.engine.run import ForecastEngine
-from toolkit.sources.embedded import open_database, weekly_quantities
+from toolkit.sources.embedded.database import open_database, weekly_quantities
 from toolkit.sources.generator import write_folder
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
@@ -211,7 +211,7 @@ def test_broken_folder_lists_everything_and_keeps_the_database(place):
 
 def test_importing_the_toolkit_pulls_in_neither_sampler_nor_tracking():
     code = (
-        "import sys, toolkit, toolkit.engine.run, toolkit.cli;"
+        "import sys, toolkit, toolkit.engine.run, toolkit.cli.app;"
         "sys.exit(any(m in sys.modules for m in ('pymc', 'mlflow', 'arviz', 'pytensor')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from tests.conftest import AS_OF
-from toolkit.display import forecast_json
+from toolkit.cli.display import forecast_json
 from toolkit.engine.run import ForecastEngine
+from toolkit.results.forecast import ProductForecast
 from toolkit.sources.codes import Codes, number_of
-from toolkit.sources.embedded import open_database
-from toolkit.types import ProductForecast
+from toolkit.sources.embedded.database import open_database
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 DATED = ("--db", "orders.duckdb", "--as-of", AS_OF)

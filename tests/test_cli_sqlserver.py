@@ -15,7 +15,7 @@ from tests.tds.catalog import add_catalog
 from tests.tds.faults import DENIED
 from tests.tds.server import PASSWORD, USER, TdsServer
 from toolkit.engine.run import ForecastEngine
-from toolkit.sources.sqlserver_settings import read_server
+from toolkit.sources.sqlserver.settings import read_server
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 GUIDE = (Path(__file__).parents[1] / "docs" / "sql_server.md").read_text()

@@ -83,7 +83,7 @@ def test_help_and_completion_import_nothing_heavy(variables, tmp_path):
     code = (
         "import atexit, sys; sys.argv = ['toolkit', '--help']; "
         f"atexit.register(lambda: print(sorted({HEAVY} & set(sys.modules)))); "
-        "from toolkit.cli import main; main()"
+        "from toolkit.cli.app import main; main()"
     )
     said = start((sys.executable, "-c", code), cwd=tmp_path, **variables).stdout
     assert said.splitlines()[-1] == "[]"

@@ -16,18 +16,18 @@ from matplotlib.figure import Figure
 from nbclient import NotebookClient
 from rich.console import Console
 
-from backtests.comparison import compare
-from backtests.thresholds import ThresholdChoice, choose_thresholds
-from models.parts.posterior_file import Fit
+from backtests.compare.comparison import compare
+from backtests.thresholds.choice import ThresholdChoice, choose_thresholds
+from models.parts.fitting.posterior_file import Fit
 from tests.backtests.helpers import make_run
 from tests.conftest import AS_OF
 from tests.tracking.fits import COMPLAINT, rhythm_fit
 from toolkit.errors import ArgumentError, ModelError
-from toolkit.html import Card, Grid, Span
 from toolkit.model import find_model
+from toolkit.results.forecast import CustomerPrediction, CustomerProductPattern, ProductForecast
+from toolkit.results.html import Card, Grid, Span
 from toolkit.sources.sql import as_source
 from toolkit.tracking.registry import ModelVersionRef
-from toolkit.types import CustomerPrediction, CustomerProductPattern, ProductForecast
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=hack()>[red]&\"'$x$"
 OURS = {"div", "style", "h4", "h5", "p", "b", "span", "table", "thead", "tbody", "tr", "th",
@@ -280,7 +280,7 @@ def test_a_card_without_anything_is_a_title():
 
 LIGHT = """
 import sys
-from toolkit.types import ProductForecast
+from toolkit.results.forecast import ProductForecast
 print(sorted({"matplotlib", "jinja2", "rich", "pandas", "plotly"} & set(sys.modules)))
 """
 
@@ -304,7 +304,7 @@ forecast
 ---
 forecast.plot()
 ---
-from models.parts.posterior_file import Card, Fit
+from models.parts.fitting.posterior_file import Card, Fit
 card = Card("rhythm", "2", "2-0123abcd", "2022-01-03", 9, 1, "", {}, {}, [])
 draws = np.random.default_rng(1).standard_normal(60, dtype=np.float32)
 Fit(card, {"decline": draws}).plot_population()

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from tests.test_readme import GUIDES
-from toolkit.cli import COMMANDS_GROUP, app
+from toolkit.cli.app import COMMANDS_GROUP, app
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = {

@@ -9,10 +9,10 @@ import pytest
 import toolkit
 from tests.processes import error_of, start
 from toolkit.installed import EXTRAS, HOME
+from toolkit.sources.folder.importer import import_folder
 from toolkit.sources.generator import Truth, generate, write_folder
-from toolkit.sources.importer import import_folder
 
-WITHOUT = "import sys; sys.modules[{package!r}] = None; from toolkit.cli import main; main()"
+WITHOUT = "import sys; sys.modules[{package!r}] = None; from toolkit.cli.app import main; main()"
 ASKED = ("--db", "orders.duckdb", "--as-of", "2022-06-06")
 SERVER = """
 [server]

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from toolkit.data.fingerprint import Fingerprint
+from toolkit.data.tables import OrderEvents
 from toolkit.errors import ArgumentError
-from toolkit.fingerprint import Fingerprint
-from toolkit.tables import OrderEvents
 
 EVENTS = OrderEvents(
     date(2024, 1, 1),

@@ -22,7 +22,7 @@ from toolkit import ForecastEngine, ForecastReader, open_database
 from toolkit.errors import ArgumentError, CacheError, ModelError, SourceError
 from toolkit.model import find_model
 from toolkit.sources.codes import Codes
-from toolkit.sources.importer import import_folder
+from toolkit.sources.folder.importer import import_folder
 from toolkit.tracking.store import open_store
 
 ROOT = Path(__file__).parents[1]

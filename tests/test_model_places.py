@@ -8,9 +8,9 @@ import sys
 import duckdb
 import pytest
 
-from backtests.experiment import read_experiment
-from backtests.harness import run_backtest
-from backtests.run_folder import RunFolder
+from backtests.run.experiment import read_experiment
+from backtests.run.folder import RunFolder
+from backtests.run.harness import run_backtest
 from models.pair_conjugate import MODEL as PAIR_CONJUGATE
 from toolkit.errors import ModelError
 from toolkit.model import MODELS_VARIABLE, find_model, model_file

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.tables import CustomerDays, OrderEvents, Patterns
+from toolkit.data.tables import CustomerDays, OrderEvents, Patterns
 
 AS_OF = date(2024, 1, 1)
 

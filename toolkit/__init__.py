@@ -10,11 +10,11 @@ from importlib import import_module
 _HOMES = {
     "ForecastEngine": "toolkit.engine.run",
     "ForecastReader": "toolkit.cache.reader",
-    "ProductForecast": "toolkit.types",
-    "CustomerPrediction": "toolkit.types",
-    "CustomerProductPattern": "toolkit.types",
+    "ProductForecast": "toolkit.results.forecast",
+    "CustomerPrediction": "toolkit.results.forecast",
+    "CustomerProductPattern": "toolkit.results.forecast",
     "embedded_server": "toolkit.cache.server",
-    "open_database": "toolkit.sources.embedded",
+    "open_database": "toolkit.sources.embedded.database",
 }
 
 __all__ = [

@@ -22,9 +22,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from toolkit.data.tables import Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.installed import ENTRY_POINT_GROUP, load
-from toolkit.tables import Patterns, Predictions
 
 DEFAULT_MODEL = "pair_conjugate"
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from backtests.run_folder import RunFolder
-from backtests.scored import NEXT_ORDER, PRODUCT_WEEK, Table, read_table
-from toolkit.tables import Floats
+from backtests.run.folder import RunFolder
+from backtests.scores.registry import NEXT_ORDER, PRODUCT_WEEK, Table, read_table
+from toolkit.data.tables import Floats
 
 BINS = 20
 PITS: dict[str, tuple[Table, str]] = {

@@ -8,7 +8,7 @@ from typing import cast
 
 import pandas as pd
 
-from backtests.comparison import compare
+from backtests.compare.comparison import compare
 from backtests.report.curves import Histogram, version_histograms
 from backtests.report.frontiers import Frontier, frontiers_of
 from backtests.report.health import (
@@ -21,9 +21,9 @@ from backtests.report.health import (
 )
 from backtests.report.names import Known, look_up
 from backtests.report.products import Chosen, choose, series, week_tables
-from backtests.run_folder import COMPARISON, SCORES, THRESHOLDS, Json, RunFolder
-from backtests.summaries import reliability_tables, summarize
-from backtests.thresholds import ThresholdChoice
+from backtests.run.folder import COMPARISON, SCORES, THRESHOLDS, Json, RunFolder
+from backtests.scores.summaries import reliability_tables, summarize
+from backtests.thresholds.choice import ThresholdChoice
 from toolkit.errors import ArgumentError
 
 

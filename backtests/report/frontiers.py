@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from backtests.frontier import Grid, count_listed, frontier, grid_of
-from backtests.run_folder import RunFolder
-from backtests.thresholds import ThresholdChoice, choose_thresholds
+from backtests.run.folder import RunFolder
+from backtests.thresholds.choice import ThresholdChoice, choose_thresholds
+from backtests.thresholds.frontier import Grid, count_listed, frontier, grid_of
 from toolkit.errors import ArgumentError
 
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """Of one version: ``frame`` as ``backtests.frontier.frontier`` gives it, of all dates."""
+    """Of one version: ``frame`` as ``thresholds.frontier.frontier`` gives it, of all dates."""
 
     frame: pd.DataFrame
     choice: ThresholdChoice

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backtests.run_folder import FAILED, Json, RunFolder
+from backtests.run.folder import FAILED, Json, RunFolder
 from toolkit.fits import CARD_FILE, read_card
 
 EXAMPLES = 3

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from backtests.scored import CONFIDENCE, NEXT_ORDER, PAIR, PRODUCT_WEEK
+from backtests.scores.registry import CONFIDENCE, NEXT_ORDER, PAIR, PRODUCT_WEEK
 
 type Better = Literal["smaller", "larger", "target", ""]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, OrderEvents
 from toolkit.errors import ToolkitError
-from toolkit.sources.embedded import open_database
+from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
-from toolkit.tables import DAYS_PER_WEEK, Floats, OrderEvents
 
 HISTORY_WEEKS = 26
 

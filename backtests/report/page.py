@@ -23,11 +23,11 @@ from backtests.report.measures import HEADLINE, LEVEL_TITLES, measure
 from backtests.report.palette import Style
 from backtests.report.products import FAN, WHY
 from backtests.report.words import spans, verdicts
-from backtests.run_folder import REPORT, RunFolder
-from backtests.scored import NEXT_ORDER, PRODUCT_WEEK
-from backtests.summaries import ALL
+from backtests.run.folder import REPORT, RunFolder
+from backtests.scores.registry import NEXT_ORDER, PRODUCT_WEEK
+from backtests.scores.summaries import ALL
+from toolkit.data.tables import QUANTILES
 from toolkit.errors import ToolkitError
-from toolkit.tables import QUANTILES
 
 MOST_BYTES = 6_000_000
 """So large a page may be; Plotly, packed, takes a third of it."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from backtests.metrics import pinball
-from backtests.run_folder import RunFolder
-from backtests.scored import read_table
-from toolkit.tables import QUANTILES
-from toolkit.types import QUANTILE_NAMES
+from backtests.run.folder import RunFolder
+from backtests.scores.metrics import pinball
+from backtests.scores.registry import read_table
+from toolkit.data.tables import QUANTILES
+from toolkit.results.forecast import QUANTILE_NAMES
 
 BUSIEST, DISPUTED, MISSED = 20, 10, 10
 WHY = {

@@ -22,8 +22,8 @@ from backtests.report.figures import (
 from backtests.report.measures import HEADLINE, LEVEL_TITLES, SLICED, Measure, measure
 from backtests.report.palette import Style, style
 from backtests.report.population import population_figure
-from backtests.scored import NEXT_ORDER, PRODUCT_WEEK
-from backtests.summaries import ALL
+from backtests.scores.registry import NEXT_ORDER, PRODUCT_WEEK
+from backtests.scores.summaries import ALL
 
 type Styles = Mapping[str, Style]
 

@@ -11,9 +11,9 @@ from backtests.report.figures import gaps_to_best
 from backtests.report.frontiers import Frontier
 from backtests.report.health import Fit
 from backtests.report.measures import HEADLINE, MEASURES, Measure, measure
-from backtests.scored import NEXT_ORDER, PRODUCT_WEEK
-from backtests.summaries import ALL
-from backtests.thresholds import Quality
+from backtests.scores.registry import NEXT_ORDER, PRODUCT_WEEK
+from backtests.scores.summaries import ALL
+from backtests.thresholds.choice import Quality
 
 CALIBRATION = ("coverage_50", "coverage_80", "coverage_90")
 INTERVALS = ("interval_50", "interval_80", "interval_90")

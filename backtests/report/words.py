@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from backtests.comparison import listed
+from backtests.compare.comparison import listed
 
 MOST_NAMES = 4
 

@@ -26,8 +26,8 @@ import numpy as np
 from models.peers.parts.rule import Rule
 from models.peers.parts.tables import no_pairs, spread
 from models.peers.parts.weekly_demand import WeeklyDemand
+from toolkit.data.tables import Patterns, Predictions, ProductDraws
 from toolkit.model import Streams
-from toolkit.tables import Patterns, Predictions, ProductDraws
 
 WEEKS = 26
 

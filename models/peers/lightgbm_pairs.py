@@ -38,7 +38,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.parts.posterior_file import Fit, digest, read_fit
+from models.parts.fitting.posterior_file import Fit, digest, read_fit
 from models.peers.parts.fit import card_of
 from models.peers.parts.pair_trees import (
     HORIZON_WEEKS,
@@ -51,9 +51,7 @@ from models.peers.parts.pair_trees import (
     train,
 )
 from models.peers.parts.tables import no_products
-from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
-from toolkit.tables import (
+from toolkit.data.tables import (
     DAYS_PER_WEEK,
     QUANTILES,
     Floats,
@@ -61,6 +59,8 @@ from toolkit.tables import (
     Patterns,
     Predictions,
 )
+from toolkit.errors import ModelError
+from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
 
 FORMULAS = "1"
 HORIZON_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS

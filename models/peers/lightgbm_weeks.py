@@ -33,14 +33,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.parts.posterior_file import Fit, digest, read_fit
+from models.parts.fitting.posterior_file import Fit, digest, read_fit
 from models.peers.parts.fit import card_of
 from models.peers.parts.tables import at_levels, no_pairs, quantities_only, spread
 from models.peers.parts.week_trees import ROWS, SEEN_WEEKS, Training, forecast, train
 from models.peers.parts.weekly_demand import WeeklyDemand
+from toolkit.data.tables import Floats, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
-from toolkit.tables import Floats, Patterns, Predictions
 
 FORMULAS = "1"
 

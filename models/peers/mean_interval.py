@@ -23,8 +23,8 @@ Source
 
 from models.peers.parts.due import repeat_interval
 from models.peers.parts.rule import Rule
+from toolkit.data.tables import Patterns, Predictions
 from toolkit.model import Streams
-from toolkit.tables import Patterns, Predictions
 
 
 def forecast(patterns: Patterns, *, weeks: int, draws: int, streams: Streams) -> Predictions:

@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from backtests.experiment import Experiment, parse_experiment
-from backtests.harness import run_backtest
-from backtests.run_folder import RunFolder
+from backtests.run.experiment import Experiment, parse_experiment
+from backtests.run.folder import RunFolder
+from backtests.run.harness import run_backtest
 from tests.backtests.planted import plant
 from tests.conftest import AS_OF
 from toolkit.model import find_model

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import poisson
 
-from backtests import metrics
-from backtests.history import CLASS_TYPE, CLASSES
-from toolkit.tables import COUNTS, QUANTILES
-from toolkit.types import QUANTILE_NAMES
+from backtests.scores import metrics
+from backtests.scores.history import CLASS_TYPE, CLASSES
+from toolkit.data.tables import COUNTS, QUANTILES
+from toolkit.results.forecast import QUANTILE_NAMES
 
 WEEKS = 12
 FIRST = date(2024, 1, 1)

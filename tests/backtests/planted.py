@@ -11,7 +11,7 @@ import numpy as np
 
 from models.pair_conjugate import PairConjugate
 from toolkit.errors import ModelError
-from toolkit.sources.embedded import open_database
+from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
 
 DATABASE = "PLANTED_DATABASE"

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtests.actuals import Actuals, events_after
-from backtests.history import FirstDays, History, as_classes, find_pairs, product_classes
+from backtests.scores.actuals import Actuals, events_after
+from backtests.scores.history import FirstDays, History, as_classes, find_pairs, product_classes
 from tests.conftest import AS_OF
 from tests.models.helpers import patterns_of
-from toolkit.sources.embedded import open_database
+from toolkit.data.tables import OrderEvents, Patterns, observed_weeks
+from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
-from toolkit.tables import OrderEvents, Patterns, observed_weeks
 
 
 def events_of(rows, as_of=date(2024, 1, 1)) -> OrderEvents:

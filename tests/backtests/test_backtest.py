@@ -9,15 +9,15 @@ import duckdb
 import pandas as pd
 import pytest
 
-from backtests.harness import describe, run_backtest
-from backtests.provenance import Survey
-from backtests.run_folder import RunFolder
+from backtests.run.folder import RunFolder
+from backtests.run.harness import describe, run_backtest
+from backtests.run.provenance import Survey
 from tests.backtests.conftest import EARLIER, TOOLKIT, backtest, experiment, tables
 from tests.backtests.planted import Learnt
 from tests.conftest import AS_OF
 from toolkit.errors import ArgumentError, ModelError
 from toolkit.fits import save_fit
-from toolkit.sources.embedded import open_database
+from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
 
 

@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from backtests import bootstrap
-from backtests.bootstrap import DATES, BlockSums, block_sums, interval, overlapping, resample, welch
+from backtests.compare import bootstrap
+from backtests.compare.bootstrap import (
+    DATES,
+    BlockSums,
+    block_sums,
+    interval,
+    overlapping,
+    resample,
+    welch,
+)
 from tests.chance import assert_near, error_of_mean, error_of_sd, p_limit, z_limit
 from toolkit.errors import ArgumentError
 

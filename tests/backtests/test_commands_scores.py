@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from backtests.comparison import compare
-from backtests.run_folder import RunFolder
-from backtests.thresholds import ThresholdChoice
+from backtests.compare.comparison import compare
+from backtests.run.folder import RunFolder
+from backtests.thresholds.choice import ThresholdChoice
 from tests.tracking.fits import rhythm_fit
-from toolkit.cli import main
+from toolkit.cli.app import main
 from toolkit.engine.listing import ProductThresholds
 from toolkit.model import find_model
 from toolkit.tracking.evidence import find_evidence

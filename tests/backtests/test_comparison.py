@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from backtests.comparison import compare
-from backtests.scored import SCORES
+from backtests.compare.comparison import compare
+from backtests.scores.registry import SCORES
 from tests.backtests.helpers import MemoryRun, World, make_run
 from tests.chance import p_limit
 from toolkit.errors import ArgumentError

@@ -9,10 +9,10 @@ import time
 import psutil
 import pytest
 
-from backtests.commands_scores import keep_comparison
-from backtests.experiment import read_experiment
-from backtests.run_folder import SCORES, RunFolder, only_one
-from backtests.tracked import tracked_backtest
+from backtests.cli.scores import keep_comparison
+from backtests.run.experiment import read_experiment
+from backtests.run.folder import SCORES, RunFolder, only_one
+from backtests.run.tracked import tracked_backtest
 from tests.backtests.conftest import EARLIER, TOOLKIT, backtest, of_the_run, tables
 from tests.conftest import AS_OF
 from toolkit.errors import ToolkitError
@@ -55,7 +55,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_the_same(order_file, tmp_path):
 KILLED_BEFORE_ITS_SCORES = """
 import os, signal, sys
 from pathlib import Path
-from backtests import harness
+from backtests.run import harness
 from tests.backtests.conftest import of_the_run
 harness.summarize = lambda run: os.kill(os.getpid(), signal.SIGKILL)
 file, runs = map(Path, sys.argv[1:])
@@ -93,8 +93,8 @@ def test_a_script_without_a_guard_is_told_so_at_once(order_file, tmp_path):
     )
     (tmp_path / "bare.py").write_text(
         "import sys\nfrom pathlib import Path\n"
-        "from backtests.experiment import read_experiment\n"
-        "from backtests.harness import run_backtest\n"
+        "from backtests.run.experiment import read_experiment\n"
+        "from backtests.run.harness import run_backtest\n"
         'run_backtest(read_experiment(Path("e.toml")), Path(sys.argv[1]), runs=Path("runs"),'
         ' fits=Path("fits"), jobs=2)\n'
     )
@@ -106,7 +106,7 @@ def test_a_script_without_a_guard_is_told_so_at_once(order_file, tmp_path):
 
 
 def test_only_one_process_works_in_a_folder(tmp_path):
-    holder = "from backtests.run_folder import only_one; import sys, pathlib\n"
+    holder = "from backtests.run.folder import only_one; import sys, pathlib\n"
     holder += "with only_one(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
     command = [sys.executable, "-c", holder, str(tmp_path / "run")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

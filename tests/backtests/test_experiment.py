@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import backtests
-from backtests.experiment import DateRule, parse_experiment, read_experiment
+from backtests.run.experiment import DateRule, parse_experiment, read_experiment
 from toolkit.errors import ArgumentError
 
 SHIPPED = sorted((Path(backtests.__path__[0]).parent / "experiments").glob("*.toml"))

@@ -11,11 +11,11 @@ import pytest
 
 import models
 import models.peers
-from backtests.fitting import Fitting, fit_all, patterns_before
-from backtests.harness import no_bar
-from backtests.provenance import ProductSample
-from backtests.run_folder import ScoreTables
-from backtests.tasks import Task, score
+from backtests.run.fitting import Fitting, fit_all, patterns_before
+from backtests.run.folder import ScoreTables
+from backtests.run.harness import no_bar
+from backtests.run.provenance import ProductSample
+from backtests.run.tasks import Task, score
 from tests.backtests.planted import DATABASE, bytes_of
 from tests.conftest import AS_OF, add_line
 from toolkit.model import FittedModel, find_model

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from backtests import metrics
+from backtests.scores import metrics
 from tests.backtests import slow_metrics as slow
 from tests.chance import assert_share, error_of_mean, p_limit, z_limit
+from toolkit.data.tables import QUANTILES
 from toolkit.errors import ArgumentError
-from toolkit.tables import QUANTILES
 
 N, WEEKS, DRAWS = 60, 5, 7
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from backtests.actuals import Actuals
-from backtests.history import FirstDays, History
-from backtests.metrics import randomized_pit_draws
-from backtests.score_tables import (
+from backtests.scores.actuals import Actuals
+from backtests.scores.history import FirstDays, History
+from backtests.scores.metrics import randomized_pit_draws
+from backtests.scores.tables import (
     Truth,
     compare_pairs,
     compare_products,
@@ -16,8 +16,8 @@ from backtests.score_tables import (
 )
 from models.pair_conjugate import MODEL
 from tests.models.helpers import patterns_of
+from toolkit.data.tables import COUNTS, QUANTILES, PairPredictions, ProductDraws
 from toolkit.model import Streams
-from toolkit.tables import COUNTS, QUANTILES, PairPredictions, ProductDraws
 
 NAN = np.nan
 

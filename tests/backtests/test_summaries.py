@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtests import metrics
-from backtests.summaries import COLUMNS, band_labels, reliability_tables, summarize
+from backtests.scores import metrics
+from backtests.scores.summaries import COLUMNS, band_labels, reliability_tables, summarize
 from tests.backtests.helpers import MemoryRun, make_run
 from toolkit.errors import ArgumentError
 

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtests.frontier import Grid, count_listed, frontier, product_frontier
-from backtests.thresholds import (
+from backtests.thresholds.choice import (
     Rule,
     ThresholdChoice,
     Thresholds,
     choose_thresholds,
     split_dates,
 )
+from backtests.thresholds.frontier import Grid, count_listed, frontier, product_frontier
 from tests.backtests.helpers import MemoryRun, make_run
 from toolkit.errors import ArgumentError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 
 from models.pair_conjugate import MODEL
-from models.parts.forecast import simulate_paths
-from models.parts.results import Results
+from models.parts.pair.forecast import simulate_paths
+from models.parts.pair.results import Results
 from tests.bench import numpy_twin
 from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, seconds
 from tests.bench.fits import measure_fits
@@ -23,9 +23,9 @@ from toolkit.cache.server import embedded_server
 from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.engine.run import ForecastEngine
 from toolkit.model import Streams
-from toolkit.sources.embedded import open_database
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.folder.importer import import_folder
 from toolkit.sources.generator import Truth, generate, load, write_folder
-from toolkit.sources.importer import import_folder
 from toolkit.sources.sql import as_source
 
 

@@ -14,18 +14,18 @@ import duckdb
 import numpy as np
 import xarray as xr
 
-from models.parts.gamma_model import FitData, build_model
-from models.parts.gamma_version import REGULARITIES, choose_pairs
-from models.parts.rhythm_version import ROWS
-from models.parts.sampling import Diagnostics, sample
+from models.parts.fitting.sampling import Diagnostics, sample
+from models.parts.gamma.model import FitData, build_model
+from models.parts.gamma.version import REGULARITIES, choose_pairs
+from models.parts.rhythm.version import ROWS
 from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, peak_until_the_end, seconds
 from tests.models.uncollapsed import uncollapsed
+from toolkit.data.tables import Patterns
 from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.fits import load_fit
 from toolkit.model import FitSettings, Streams
-from toolkit.sources.embedded import open_database
+from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
-from toolkit.tables import Patterns
 
 VERSIONS = {"pooled_gamma": 180.0, "lapse_gamma": None, "rhythm": None}
 """Seconds that a fit with the default settings should take at most."""

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import betainc, betaincinv
 
 from models.pair_conjugate import MODEL
-from toolkit.tables import DAYS_PER_WEEK, Patterns
+from toolkit.data.tables import DAYS_PER_WEEK, Patterns
 
 PAIRS_AT_ONCE = 500
 

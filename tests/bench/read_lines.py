@@ -15,8 +15,8 @@ import pymssql
 
 from tests.bench.figure import peak_mb
 from toolkit.sources.dialects import DbApiDialect
-from toolkit.sources.sqlserver import SqlServerDialect
-from toolkit.sources.sqlserver_months import BEFORE, rows_query
+from toolkit.sources.sqlserver.dialect import SqlServerDialect
+from toolkit.sources.sqlserver.months import BEFORE, rows_query
 
 TYPES = ("int64", "int64", "int64", "float64", "float64", "datetime64[us]")
 

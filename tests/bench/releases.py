@@ -20,9 +20,9 @@ import redis
 from tests.bench.figure import Figure, seconds
 from tests.cache.crowd import crowd
 from tests.cache.flips import Watch, exporter
-from toolkit.cache.forecasts import PATIENCE_S, ForecastKey
+from toolkit.cache.adhoc.forecasts import PATIENCE_S, ForecastKey
 from toolkit.cache.reader import ForecastReader
-from toolkit.cache.releases import Releases
+from toolkit.cache.releases.catalog import Releases
 from toolkit.cache.server import EmbeddedServer, embedded_server
 from toolkit.engine.run import ForecastEngine
 from toolkit.export.job import ExportSettings, export_release

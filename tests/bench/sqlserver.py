@@ -19,9 +19,9 @@ from tests.bench.figure import Figure, seconds
 from tests.sources.sales import Sales
 from tests.sources.storm import busiest, complaints, storm
 from tests.tds.server import PASSWORD, USER, TdsServer
-from toolkit.sources.embedded import TABLES
-from toolkit.sources.sqlserver import connect
-from toolkit.sources.sqlserver_import import import_server
+from toolkit.sources.embedded.database import TABLES
+from toolkit.sources.sqlserver.dialect import connect
+from toolkit.sources.sqlserver.importer import import_server
 
 NEW_LINES = 10_000
 FAULTS, STORMED_PRODUCTS, AT_ONCE = 200, 1000, 5

@@ -7,8 +7,15 @@ from datetime import date
 import pytest
 
 from toolkit.cache import lane as lane_module
-from toolkit.cache.forecasts import PATIENCE_S, CacheClient, Fields, ForecastCache, ForecastKey, Hit
-from toolkit.cache.releases import Release, Releases, ReleaseSpec
+from toolkit.cache.adhoc.forecasts import (
+    PATIENCE_S,
+    CacheClient,
+    Fields,
+    ForecastCache,
+    ForecastKey,
+    Hit,
+)
+from toolkit.cache.releases.catalog import Release, Releases, ReleaseSpec
 from toolkit.cache.server import EmbeddedServer, embedded_server
 
 PATIENT_S = 20.0

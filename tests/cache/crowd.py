@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import redis
 
-from toolkit.cache.forecasts import ForecastCache
-from toolkit.cache.single_flight import cached
+from toolkit.cache.adhoc.forecasts import ForecastCache
+from toolkit.cache.adhoc.single_flight import cached
 
 SPAWN = multiprocessing.get_context("spawn")
 COUNT = "test:computations"

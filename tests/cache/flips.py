@@ -15,7 +15,7 @@ import redis
 
 from tests.cache.conftest import COMPUTED_WITH, DAY, PATIENT_S, product
 from toolkit.cache.reader import ForecastReader
-from toolkit.cache.releases import Releases, ReleaseSpec
+from toolkit.cache.releases.catalog import Releases, ReleaseSpec
 from toolkit.cache.spec import number_of
 from toolkit.errors import CacheError
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from tests.cache.conftest import COMPUTED_WITH, DAY, PATIENT_S, product
-from toolkit.cache.forecasts import ForecastCache, ForecastKey, Hit, Miss
+from toolkit.cache.adhoc.forecasts import ForecastCache, ForecastKey, Hit, Miss
+from toolkit.cache.adhoc.single_flight import cached
 from toolkit.cache.reader import ForecastReader
-from toolkit.cache.releases import Releases, ReleaseSpec
-from toolkit.cache.single_flight import cached
+from toolkit.cache.releases.catalog import Releases, ReleaseSpec
 
 LATER = DAY + timedelta(7)
 PLAIN = f"forecast:product:3:{DAY}"

@@ -15,7 +15,7 @@ import redis
 import toolkit
 from tests.cache.conftest import PATIENT_S, until
 from toolkit.cache import lane as lane_module
-from toolkit.cache.forecasts import ForecastCache, Hit
+from toolkit.cache.adhoc.forecasts import ForecastCache, Hit
 from toolkit.cache.lane import MAX_STUCK, PAUSE_S, Answer, Failure, Lane, lane_of
 
 ROOT = Path(toolkit.__file__).parents[1]
@@ -208,7 +208,7 @@ FORK = """
 import os, sys, threading
 from datetime import date
 import redis
-from toolkit.cache.forecasts import ForecastCache, ForecastKey
+from toolkit.cache.adhoc.forecasts import ForecastCache, ForecastKey
 client = redis.Redis.from_url(sys.argv[1])
 key = ForecastKey(5, date(2025, 1, 1), {})
 assert ForecastCache(client, patience_s=20).write(key, None)

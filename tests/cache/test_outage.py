@@ -24,10 +24,10 @@ from tests.cache.servers import (
     valkey_at,
 )
 from toolkit.cache import lane as lane_module
-from toolkit.cache import single_flight
-from toolkit.cache.forecasts import PATIENCE_S, ForecastCache, Hit, Miss
+from toolkit.cache.adhoc import single_flight
+from toolkit.cache.adhoc.forecasts import PATIENCE_S, ForecastCache, Hit, Miss
+from toolkit.cache.adhoc.single_flight import cached
 from toolkit.cache.lane import LEAST_S, PAUSE_S, lane_of
-from toolkit.cache.single_flight import cached
 
 LOADED_S = 1.0
 """The quickest of three calls on any machine: 0.044 s where three processes share each core.

@@ -17,9 +17,9 @@ from tests.cache.conftest import DAY, PATIENT_S, product
 from tests.cache.servers import pid_of, something_else, stopped
 from toolkit.cache import memory as memory_module
 from toolkit.cache.reader import Counts, ForecastReader, Origin
-from toolkit.cache.releases import Releases
+from toolkit.cache.releases.catalog import Releases
 from toolkit.errors import CacheError
-from toolkit.types import ProductForecast
+from toolkit.results.forecast import ProductForecast
 
 LATER = DAY + timedelta(1)
 

@@ -13,7 +13,7 @@ import redis
 from tests.cache.conftest import DAY, PATIENT_S, product, put, spec, until
 from tests.cache.flips import LOCK_S, SPAWN, Watch, exporter
 from tests.cache.servers import stopped
-from toolkit.cache.releases import Releases
+from toolkit.cache.releases.catalog import Releases
 from toolkit.errors import ArgumentError, CacheError
 
 LATER = DAY + timedelta(7)

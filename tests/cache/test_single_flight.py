@@ -14,10 +14,10 @@ import redis
 
 from tests.cache.conftest import PATIENT_S, until
 from tests.cache.crowd import SPAWN, ask_at_once, crowd
-from toolkit.cache import single_flight
-from toolkit.cache.forecasts import PATIENCE_S, ForecastCache
-from toolkit.cache.releases import Releases
-from toolkit.cache.single_flight import cached
+from toolkit.cache.adhoc import single_flight
+from toolkit.cache.adhoc.forecasts import PATIENCE_S, ForecastCache
+from toolkit.cache.adhoc.single_flight import cached
+from toolkit.cache.releases.catalog import Releases
 from toolkit.errors import SourceError
 
 

@@ -5,7 +5,7 @@ import redis
 
 from tests.cache.conftest import DAY, put, spec
 from tests.cache.servers import something_else, valkey_at
-from toolkit.cache.releases import Releases
+from toolkit.cache.releases.catalog import Releases
 from toolkit.errors import CacheError
 
 

@@ -11,8 +11,8 @@ import pytest
 import models
 from tests.chance import assert_near, error_of_mean
 from tests.models.helpers import patterns_of
+from toolkit.data.tables import COUNTS, QUANTILES, Patterns
 from toolkit.model import FitSettings, FittedModel, ModelVersion, Streams, find_model
-from toolkit.tables import COUNTS, QUANTILES, Patterns
 
 NAMES = sorted(
     path.stem for path in Path(models.__path__[0]).glob("*.py") if path.stem != "__init__"

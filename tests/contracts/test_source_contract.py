@@ -20,11 +20,11 @@ from tests.sources.helpers import (
     rows_of,
 )
 from tests.tds.wires import Wires
+from toolkit.data.tables import CustomerDays
 from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.generator import Truth, generate, load
 from toolkit.sources.sql import as_source
-from toolkit.tables import CustomerDays
 
 WIRES = Wires()
 """Connections of the real driver to the databases of a test; see ``hung_up``."""

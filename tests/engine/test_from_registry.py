@@ -15,10 +15,10 @@ from toolkit.cache.server import embedded_server
 from toolkit.engine.listing import ProductThresholds, Thresholds
 from toolkit.engine.run import ForecastEngine
 from toolkit.errors import ArgumentError, TrackingError
+from toolkit.results.forecast import ProductForecast
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import attach_thresholds, set_alias
 from toolkit.tracking.store import open_store
-from toolkit.types import ProductForecast
 
 CHOICE = {
     "version": "rhythm",

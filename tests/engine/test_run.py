@@ -12,7 +12,7 @@ from tests.conftest import AS_OF, NOON, add_line, known_products
 from tests.sources.helpers import PyformatConnection
 from toolkit.engine.run import ForecastEngine
 from toolkit.errors import PredictionError, SourceError
-from toolkit.types import ProductForecast
+from toolkit.results.forecast import ProductForecast
 
 
 def test_forecast_has_the_fields_of_its_contract(engine):

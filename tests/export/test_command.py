@@ -8,8 +8,8 @@ import pytest
 
 from tests.conftest import AS_OF
 from tests.export.test_job import plain
-from toolkit.cache.releases import Releases
-from toolkit.cli import main
+from toolkit.cache.releases.catalog import Releases
+from toolkit.cli.app import main
 from toolkit.sources.generator import load
 from toolkit.tracking.export_log import EXPERIMENT
 from toolkit.tracking.store import open_store

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from tests.conftest import AS_OF, NOON, add_line, known_products
-from toolkit.cache.releases import Releases
+from toolkit.cache.releases.catalog import Releases
 from toolkit.cache.server import connect
 from toolkit.engine.listing import ProductThresholds, Thresholds
 from toolkit.engine.run import ForecastEngine
@@ -21,8 +21,8 @@ from toolkit.export import job
 from toolkit.export.job import ExportSettings, export_release
 from toolkit.export.plan import LAST
 from toolkit.export.report import Status
+from toolkit.results.forecast import ProductForecast
 from toolkit.sources.generator import load
-from toolkit.types import ProductForecast
 
 SETTINGS = ExportSettings(AS_OF)
 

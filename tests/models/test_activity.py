@@ -6,7 +6,7 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from models.parts.activity import (
+from models.parts.rhythm.activity import (
     COLUMNS,
     RESTARTED,
     BaseRates,
@@ -14,7 +14,7 @@ from models.parts.activity import (
     column,
     repeat_rates,
 )
-from models.parts.season import HARMONICS, Season
+from models.parts.rhythm.season import HARMONICS, Season
 from tests.models.helpers import AS_OF, patterns_of
 from tests.models.slow_activity import SlowActivity
 from toolkit.errors import ModelError

@@ -6,11 +6,11 @@ import xarray as xr
 from scipy import stats
 from scipy.special import betaln, gammaln, logsumexp
 
-from models.parts.activity import column
-from models.parts.collapsed import collapsed_likelihood
-from models.parts.population import doublings
-from models.parts.rhythm_coordinates import BLOCKS
-from models.parts.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
+from models.parts.gamma.population import doublings
+from models.parts.kernels.collapsed import collapsed_likelihood
+from models.parts.kernels.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
+from models.parts.rhythm.activity import column
+from models.parts.rhythm.coordinates import BLOCKS
 from tests.chance import assert_near, assert_share, error_of_mean, error_of_sd, p_limit, z_limit
 from tests.sbc.calibration import RANKED_DRAWS, Calibration, is_stuck
 from tests.sbc.gamma import GammaSubject, history

@@ -5,7 +5,7 @@ import pytest
 from scipy import integrate, stats
 from scipy.special import betaln, gammaln
 
-from models.parts.collapsed import BLOCK, PairRows, collapsed_likelihood
+from models.parts.kernels.collapsed import BLOCK, PairRows, collapsed_likelihood
 
 KS = np.array([1, 2, 4, 8, 16, 32])
 WEIGHTS = np.array([0.3, 0.3, 0.2, 0.1, 0.06, 0.04])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from models.lapse_gamma import MODEL as LAPSE
-from models.parts.gamma_model import build_model
-from models.parts.sampling import sample
+from models.parts.fitting.sampling import sample
+from models.parts.gamma.model import build_model
 from models.pooled_gamma import MODEL as POOLED
 from tests.chance import assert_chains_agree, assert_near
 from tests.models.helpers import patterns_of

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.parts.gamma_checks import Histories, predictive_checks, replicate
-from models.parts.population import Population
-from models.parts.posterior_file import read_fit
+from models.parts.fitting.posterior_file import read_fit
+from models.parts.gamma.checks import Histories, predictive_checks, replicate
+from models.parts.gamma.population import Population
 from models.pooled_gamma import MODEL as POOLED
 from tests.models.helpers import DATA_SETS, assert_tails_of_a_right_model, patterns_of
-from toolkit.display import console, show_fit
+from toolkit.cli.display import console, show_fit
 from toolkit.model import FitSettings
 
 KS = np.array([1, 4, 16])
@@ -160,7 +160,7 @@ def test_lapse_is_caught_where_nobody_lapses(seeded):
 def test_many_pairs_are_sampled_and_one_seed_gives_one_result(monkeypatch, seeded):
     population = truth(seeded(6))
     patterns = slow_histories(population, seeded(7))
-    monkeypatch.setattr("models.parts.gamma_checks.MAX_PAIRS", 100)
+    monkeypatch.setattr("models.parts.gamma.checks.MAX_PAIRS", 100)
     part = checked(patterns, population)
     assert part == checked(patterns, population)
     # a third of the pairs: √3 = 1.7 times as wide; of a hundred replications each, by 0.28 of it

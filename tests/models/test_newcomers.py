@@ -5,15 +5,15 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from models.parts.newcomers import (
+from models.parts.rhythm.newcomers import (
     NEWCOMERS,
     PRIOR_MEAN,
     Newcomers,
     base_rates,
     newcomer_columns,
 )
-from models.parts.newcomers_model import _mode_of
-from models.parts.season import HARMONICS, Season
+from models.parts.rhythm.newcomers_model import _mode_of
+from models.parts.rhythm.season import HARMONICS, Season
 from tests.chance import z_limit
 from tests.models.helpers import AS_OF, patterns_of
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models.parts.draws import draw_erlang, draw_gamma
-from models.parts.population import Population
-from models.parts.vector import compiled
+from models.parts.gamma.population import Population
+from models.parts.kernels.draws import draw_erlang, draw_gamma
+from models.parts.kernels.vector import compiled
 from tests.chance import assert_near, error_of_sd, p_limit, z_limit
 from tests.models.helpers import patterns_of
 from tests.models.paths import DRAWS, ERROR, TRUTHS, expect_as_drawn

@@ -6,7 +6,7 @@ from scipy.integrate import quad
 from scipy.special import betainc, gammaln
 from scipy.stats import gamma
 
-from models.parts.renewal import condition_on_open_interval, log_intervals, log_survival
+from models.parts.kernels.renewal import condition_on_open_interval, log_intervals, log_survival
 
 A0, MU = 1.5, 60.0
 

@@ -8,10 +8,11 @@ import pytensor.tensor as pt
 import pytest
 from pytensor import function
 
-from models.parts.activity import COLUMNS, RATE, column
-from models.parts.newcomers import NEWCOMERS, Newcomers
-from models.parts.rhythm_checks import order_weeks
-from models.parts.rhythm_coordinates import (
+from models.parts.fitting.sampling import draw_prior, sample
+from models.parts.kernels.weekly import HORIZON_WEEKS
+from models.parts.rhythm.activity import COLUMNS, RATE, column
+from models.parts.rhythm.checks import order_weeks
+from models.parts.rhythm.coordinates import (
     BLOCKS,
     CONSTANT,
     LEAST_SCALE,
@@ -20,10 +21,9 @@ from models.parts.rhythm_coordinates import (
     Globals,
     falls,
 )
-from models.parts.rhythm_mode import Arrow, Density, find_mode
-from models.parts.rhythm_model import WindowData, build_model
-from models.parts.sampling import draw_prior, sample
-from models.parts.weekly import HORIZON_WEEKS
+from models.parts.rhythm.mode import Arrow, Density, find_mode
+from models.parts.rhythm.model import WindowData, build_model
+from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
 from models.rhythm import MODEL
 from tests.chance import assert_near, batch_means, error_of_mean, error_of_sd
 from tests.models.helpers import patterns_of

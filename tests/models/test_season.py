@@ -6,7 +6,7 @@ from math import cos, log, pi, sin, sqrt
 import numpy as np
 import pytest
 
-from models.parts.season import Season
+from models.parts.rhythm.season import Season
 
 AS_OF = date(2024, 3, 4)
 THREE_YEARS = 157  # weeks

@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 
-from models.parts import vector
-from models.parts.vector import LEAST_EXPONENT, exp, log, side_by_side
+from models.parts.kernels import vector
+from models.parts.kernels.vector import LEAST_EXPONENT, exp, log, side_by_side
 
 INNER = """
 from kernels.vector import compiled

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from models.parts.weekly import MAX_LOG_HAZARD, NODE, NODE_WEIGHT, weekly_likelihood
+from models.parts.kernels.weekly import MAX_LOG_HAZARD, NODE, NODE_WEIGHT, weekly_likelihood
 
 ROWS, WEEKS = 150, 12
 BY_ROW = ("eta", "log_dip", "log_tau", "logit_alive")

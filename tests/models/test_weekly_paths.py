@@ -5,16 +5,16 @@ from functools import partial
 import numpy as np
 import pytest
 
-from models.parts.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, activity, column
-from models.parts.newcomers import NEWCOMERS
-from models.parts.posterior_file import Card
-from models.parts.rhythm_version import FittedRhythm
-from models.parts.weekly import NODE, NODE_WEIGHT
-from models.parts.weekly_paths import FEW_DRAWS
+from models.parts.fitting.posterior_file import Card
+from models.parts.kernels.weekly import NODE, NODE_WEIGHT
+from models.parts.kernels.weekly_paths import FEW_DRAWS
+from models.parts.rhythm.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, activity, column
+from models.parts.rhythm.newcomers import NEWCOMERS
+from models.parts.rhythm.version import FittedRhythm
 from tests.chance import assert_near, error_of_mean, error_of_sd, z_limit
 from tests.models.helpers import patterns_of
+from toolkit.data.tables import QUANTILES
 from toolkit.model import Streams
-from toolkit.tables import QUANTILES
 
 DRAWS, WEEKS = 20_000, 12
 HISTORIES = {

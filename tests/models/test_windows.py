@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.parts.activity import BaseRates, activity
-from models.parts.rhythm_model import (
+from models.parts.rhythm.activity import BaseRates, activity
+from models.parts.rhythm.model import (
     KNOWN_DAYS,
     PRODUCT_ROWS,
     WINDOW_DAYS,
@@ -12,7 +12,7 @@ from models.parts.rhythm_model import (
     WindowData,
     windows_of,
 )
-from models.parts.season import HARMONICS, Season
+from models.parts.rhythm.season import HARMONICS, Season
 from tests.chance import assert_near
 from tests.models.helpers import patterns_of
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.parts.collapsed import PairRows
-from models.parts.gamma_model import PRIOR_PAIRS, PRIOR_TILT_PAIRS, FitData, build_model
-from models.parts.gamma_version import REGULARITIES
-from models.parts.population import doublings
+from models.parts.gamma.model import PRIOR_PAIRS, PRIOR_TILT_PAIRS, FitData, build_model
+from models.parts.gamma.population import doublings
+from models.parts.gamma.version import REGULARITIES
+from models.parts.kernels.collapsed import PairRows
 
 CHUNK = 100_000
 

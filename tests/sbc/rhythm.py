@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.parts.activity import COLUMNS
-from models.parts.newcomers import NEWCOMERS, Newcomers
-from models.parts.rhythm_checks import order_weeks
-from models.parts.rhythm_coordinates import BLOCKS, Globals
-from models.parts.rhythm_model import WindowData, build_model
-from models.parts.weekly import HORIZON_WEEKS
+from models.parts.kernels.weekly import HORIZON_WEEKS
+from models.parts.rhythm.activity import COLUMNS
+from models.parts.rhythm.checks import order_weeks
+from models.parts.rhythm.coordinates import BLOCKS, Globals
+from models.parts.rhythm.model import WindowData, build_model
+from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
 
 
 class RhythmSubject:

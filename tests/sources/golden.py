@@ -17,8 +17,8 @@ from tests.tds.server import TdsServer
 from toolkit.sources.generator import Truth, generate, load
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
 from toolkit.sources.sql import sqlserver_source
-from toolkit.sources.sqlserver_check import check_server
-from toolkit.sources.sqlserver_import import import_server
+from toolkit.sources.sqlserver.check import check_server
+from toolkit.sources.sqlserver.importer import import_server
 
 FOLDER = Path(__file__).with_name("golden")
 AS_OF = date(2021, 9, 6)

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import duckdb
 import numpy as np
 
-from toolkit.sources.embedded import create_tables
+from toolkit.sources.embedded.database import create_tables
 
 AS_OF = date(2024, 3, 4)
 NAMES = {101: "Ann", 102: "Bob", 103: "Cay"}

@@ -7,9 +7,9 @@ import pymssql
 from dbutils.pooled_db import PooledDB
 
 from tests.tds.server import PASSWORD, USER, TdsServer
-from toolkit.sources.sqlserver import SqlServerConnection
-from toolkit.sources.sqlserver_faults import Patience
-from toolkit.sources.sqlserver_settings import SqlServerSettings
+from toolkit.sources.sqlserver.dialect import SqlServerConnection
+from toolkit.sources.sqlserver.faults import Patience
+from toolkit.sources.sqlserver.settings import SqlServerSettings
 
 QUICK = Patience(attempts=4, first_pause_seconds=0.01, total_seconds=30)
 LONGEST_QUERY_SECONDS = 3600

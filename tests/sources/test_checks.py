@@ -7,8 +7,8 @@ import pytest
 
 from tests.sources.helpers import Line, database
 from toolkit.errors import SourceError
-from toolkit.sources.checks import check_database
-from toolkit.sources.embedded import create_tables
+from toolkit.sources.embedded.checks import check_database
+from toolkit.sources.embedded.database import create_tables
 from toolkit.sources.generator import Truth, generate, load
 
 LINES = [

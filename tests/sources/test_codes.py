@@ -10,9 +10,9 @@ from tests.sources.helpers import AS_OF, edit, rows_of, to_parquet
 from toolkit.errors import ArgumentError, DataError, SourceError
 from toolkit.sources.base import ProductInfo
 from toolkit.sources.codes import BLANKS, Codes, number_of, number_sql, plain_code
-from toolkit.sources.embedded import open_database
-from toolkit.sources.importer import import_folder
-from toolkit.sources.numbering import number_codes
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.folder.importer import import_folder
+from toolkit.sources.folder.numbering import number_codes
 from toolkit.sources.sql import as_source
 
 NUTS, BOLTS, ANN, BOB = map(number_of, ("SKU-0042", "00042", "C-17", "c-17"))

@@ -13,9 +13,9 @@ from tests.sources.helpers import (
     edit,
 )
 from toolkit.errors import DataError, SourceError
-from toolkit.sources.embedded import create_tables, open_database
+from toolkit.sources.embedded.database import create_tables, open_database
+from toolkit.sources.folder.importer import import_folder
 from toolkit.sources.generator import Truth, generate, write_folder
-from toolkit.sources.importer import import_folder
 from toolkit.sources.sql import as_source
 
 
@@ -123,7 +123,7 @@ def test_ctrl_c_leaves_nothing(folder, target):
 IMPORTS = """
 import signal, sys
 from pathlib import Path
-from toolkit.sources.importer import import_folder
+from toolkit.sources.folder.importer import import_folder
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job in the background
 try:
     import_folder(Path(sys.argv[1]), Path(sys.argv[2]), progress=lambda s: print(s, flush=True))

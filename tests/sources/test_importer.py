@@ -9,9 +9,9 @@ import pytest
 from tests.sources.helpers import AS_OF, assert_same_events, edit, rows_of, to_parquet
 from toolkit.errors import SourceError
 from toolkit.sources.base import ProductInfo
-from toolkit.sources.embedded import open_database
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.folder.importer import import_folder
 from toolkit.sources.generator import Truth, generate, load, write_folder
-from toolkit.sources.importer import import_folder
 from toolkit.sources.sql import as_source
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.sources.helpers import CUSTOMERS_CSV, edit, to_parquet
 from toolkit.errors import DataError
-from toolkit.sources.importer import import_folder
+from toolkit.sources.folder.importer import import_folder
 
 
 def found_in(folder, target):

@@ -18,18 +18,18 @@ from tests.tds.faults import Drop
 from tests.tds.server import TdsServer
 from toolkit.engine.run import ForecastEngine
 from toolkit.errors import SourceError
-from toolkit.sources.embedded import TABLES
+from toolkit.sources.embedded.database import TABLES
 from toolkit.sources.generator import Truth, generate, load
 from toolkit.sources.names import Names, TableNames
 from toolkit.sources.sql import as_source, sqlserver_source
-from toolkit.sources.sqlserver import (
+from toolkit.sources.sqlserver.dialect import (
     SqlServerDialect,
     connect,
     is_pymssql,
     is_renewed,
     whole_result,
 )
-from toolkit.sources.sqlserver_faults import LostRowsError
+from toolkit.sources.sqlserver.faults import LostRowsError
 
 NOON = datetime(2025, 11, 11, 12, tzinfo=UTC)
 WRITING = r"\b(INSERT|UPDATE|DELETE|MERGE|TRUNCATE|DROP|ALTER|CREATE|EXEC|EXECUTE|INTO|GRANT)\b"

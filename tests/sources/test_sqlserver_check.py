@@ -9,8 +9,8 @@ from tests.tds.catalog import add_catalog
 from tests.tds.faults import DEADLOCK, DENIED, Drop
 from toolkit.errors import SourceError
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
-from toolkit.sources.sqlserver_catalog import WANTED
-from toolkit.sources.sqlserver_check import check_server
+from toolkit.sources.sqlserver.catalog import WANTED
+from toolkit.sources.sqlserver.check import check_server
 
 ALL_INDEXES = [(index.table, index.keys[0]) for index in WANTED]
 

@@ -14,8 +14,8 @@ from tests.tds.server import PASSWORD
 from toolkit.errors import SourceError
 from toolkit.sources.generator import Truth
 from toolkit.sources.sql import as_source, sqlserver_source
-from toolkit.sources.sqlserver import connect
-from toolkit.sources.sqlserver_faults import Patience
+from toolkit.sources.sqlserver.dialect import connect
+from toolkit.sources.sqlserver.faults import Patience
 
 AS_OF = Truth().start_date.replace(month=9)
 AT_ONCE, TWICE = Patience(attempts=1), Patience(attempts=2, first_pause_seconds=0.01)
@@ -64,7 +64,7 @@ PASSING = {
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
 def test_what_may_pass_is_tried_again(sales, renewed, expected, fault, caplog):
     sales.server.on_batch = strikes(fault, times=3)
-    with caplog.at_level(logging.WARNING, logger="toolkit.sources.sqlserver_faults"):
+    with caplog.at_level(logging.WARNING, logger="toolkit.sources.sqlserver.faults"):
         assert_same_events(events(sales, renewed), expected)
     assert len(caplog.messages) == 3
     assert caplog.messages[0].startswith("order events: ")

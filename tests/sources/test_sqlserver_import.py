@@ -10,12 +10,12 @@ from tests.sources.sales import QUICK, Sales, strikes
 from tests.tds.faults import DEADLOCK, DENIED, Drop, Fail
 from tests.tds.server import TdsServer
 from toolkit.errors import SourceError
-from toolkit.sources import sqlserver_import
-from toolkit.sources.checks import check_database
-from toolkit.sources.embedded import TABLES, open_database
+from toolkit.sources.embedded.checks import check_database
+from toolkit.sources.embedded.database import TABLES, open_database
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
 from toolkit.sources.sql import as_source
-from toolkit.sources.sqlserver_import import import_server
+from toolkit.sources.sqlserver import importer as sqlserver_import
+from toolkit.sources.sqlserver.importer import import_server
 
 LATER = date(2022, 6, 1)
 

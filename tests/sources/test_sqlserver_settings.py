@@ -6,7 +6,7 @@ import pytest
 
 from toolkit.errors import ArgumentError
 from toolkit.sources.names import Names, TableNames
-from toolkit.sources.sqlserver_settings import SqlServerSettings, read_server
+from toolkit.sources.sqlserver.settings import SqlServerSettings, read_server
 
 ENVIRONMENT = {
     "TOOLKIT_MSSQL_HOST": "sql.example.com",

@@ -1,8 +1,8 @@
 """Fits that no sampler made, quickly: as good as any to be saved, registered and loaded."""
 
 import models.rhythm
-from models.parts.posterior_file import Card, digest
-from models.parts.rhythm_version import FittedRhythm
+from models.parts.fitting.posterior_file import Card, digest
+from models.parts.rhythm.version import FittedRhythm
 from tests.models.test_weekly_paths import ONE, OTHER, fitted
 
 COMPLAINT = "bulk ESS of decline is 41, below 400"

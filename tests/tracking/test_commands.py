@@ -9,9 +9,9 @@ import duckdb
 import pandas as pd
 import pytest
 
-from backtests.run_folder import RunFolder, ScoreTables, start_run, write_task
+from backtests.run.folder import RunFolder, ScoreTables, start_run, write_task
 from tests.tracking.fits import COMPLAINT, rhythm_fit
-from toolkit.cli import main
+from toolkit.cli.app import main
 from toolkit.fits import save_fit
 from toolkit.sources.generator import load
 from toolkit.tracking.registry import find

@@ -7,9 +7,9 @@ from datetime import date
 
 import pytest
 
-from toolkit.cache.releases import Releases, ReleaseSpec
+from toolkit.cache.releases.catalog import Releases, ReleaseSpec
 from toolkit.cache.server import embedded_server
-from toolkit.cli import main
+from toolkit.cli.app import main
 from toolkit.tracking.history import EXPERIMENT, history
 from toolkit.tracking.promotion import promote
 from toolkit.tracking.registry import aliases, set_alias

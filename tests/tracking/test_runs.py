@@ -110,7 +110,7 @@ def test_parameters_scores_data_code_and_files_are_there(logged):
     assert status == "FINISHED"
     assert (params["weeks"], params["setting_119"], params["data.rows"]) == ("12", "119", "1000")
     assert metrics == {"failed_tasks": [(4.0, 0)]}
-    assert tags["mlflow.source.git.commit"] == "c0de"
+    assert tags["code_version"] == "c0de"
     assert data == [("orders", ("ab" * 32)[:36])]
     assert files == {"report.html": b"<p>report", "tables/deep/card.json": b"{}"}
 

@@ -10,10 +10,10 @@ from tests.conftest import AS_OF
 from tests.tracking.fits import rhythm_fit
 from toolkit.engine.discovery import discover
 from toolkit.engine.patterns import PatternAnalyzer
+from toolkit.engine.predict_tables import write_predictions
 from toolkit.engine.prediction import CustomerPredictor
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import find_model
-from toolkit.predict_tables import write_predictions
 from toolkit.sources.sql import as_source
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import set_alias

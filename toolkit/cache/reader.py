@@ -32,7 +32,7 @@ from toolkit.cache.memory import Kept, Memory, in_words, kept_now
 from toolkit.cache.names import POINTER
 from toolkit.cache.urls import client_of
 from toolkit.errors import CacheError
-from toolkit.types import ProductForecast
+from toolkit.results.forecast import ProductForecast
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.cache.server import embedded_server
+from toolkit.cli.display import console, print_plain
+from toolkit.cli.options import DEFAULT_RUNS, REDIS_VARIABLE
 from toolkit.demo.orders import AS_OF, write_orders
-from toolkit.display import console, print_plain
 from toolkit.errors import ToolkitError
-from toolkit.options import DEFAULT_RUNS, REDIS_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

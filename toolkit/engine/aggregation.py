@@ -6,14 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, ProductDraws, quantiles_of
 from toolkit.engine.arguments import parse_date
 from toolkit.engine.metadata import NamedProduct, product_metadata, with_fallbacks
 from toolkit.engine.risk import at_risk_customers
-from toolkit.sources.base import OrderSource, ProductInfo
-from toolkit.sources.dialects import Connection
-from toolkit.sources.sql import as_source
-from toolkit.tables import DAYS_PER_WEEK, Floats, ProductDraws, quantiles_of
-from toolkit.types import (
+from toolkit.results.forecast import (
     QUANTILE_NAMES,
     CustomerPrediction,
     Demand,
@@ -25,6 +22,9 @@ from toolkit.types import (
     WeeklyForecast,
     fallback_name,
 )
+from toolkit.sources.base import OrderSource, ProductInfo
+from toolkit.sources.dialects import Connection
+from toolkit.sources.sql import as_source
 
 TOP_CUSTOMERS = 10
 EXPECTED_CUSTOMERS_PER_WEEK = 10

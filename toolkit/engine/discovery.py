@@ -6,8 +6,8 @@ from datetime import date
 
 import numpy as np
 
+from toolkit.data.tables import OrderEvents
 from toolkit.sources.base import OrderSource
-from toolkit.tables import OrderEvents
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from typing import cast
 
 import numpy as np
 
+from toolkit.data.tables import Predictions
 from toolkit.engine.aggregation import ProductDemand
 from toolkit.engine.arguments import check_share, check_whole, parse_date
 from toolkit.errors import ArgumentError
-from toolkit.tables import Predictions
-from toolkit.types import CustomerPrediction, FailedPair
+from toolkit.results.forecast import CustomerPrediction, FailedPair
 
 logger = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterator
 
+from toolkit.results.forecast import AtRiskCustomer, ExpectedCustomer, ProductForecast, TopCustomer
 from toolkit.sources.base import OrderSource
-from toolkit.types import AtRiskCustomer, ExpectedCustomer, ProductForecast, TopCustomer
 
 type Named = ExpectedCustomer | TopCustomer | AtRiskCustomer
 

@@ -5,10 +5,10 @@ from datetime import date
 
 import numpy as np
 
+from toolkit.data.tables import CustomerDays, OrderEvents, Patterns
 from toolkit.engine.arguments import parse_date
+from toolkit.results.forecast import CustomerProductPattern, FailedPair
 from toolkit.sources.base import OrderSource
-from toolkit.tables import CustomerDays, OrderEvents, Patterns
-from toolkit.types import CustomerProductPattern, FailedPair
 
 MAX_QUANTITY = 1e12
 """Sums over customers and draws stay finite and exact to seven digits below it."""

@@ -8,12 +8,12 @@ from datetime import date
 
 import numpy as np
 
+from toolkit.data.tables import Ints, PairPredictions, Patterns, Predictions, ProductDraws
 from toolkit.engine.arguments import parse_date
 from toolkit.engine.patterns import single_pair
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import FittedModel, Streams
-from toolkit.tables import Ints, PairPredictions, Patterns, Predictions, ProductDraws
-from toolkit.types import CustomerPrediction, CustomerProductPattern, FailedPair
+from toolkit.results.forecast import CustomerPrediction, CustomerProductPattern, FailedPair
 
 DEFAULT_DRAWS = 200
 DEFAULT_SEED = 20251111

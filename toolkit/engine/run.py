@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Self
 
-from toolkit.cache.forecasts import CacheClient, Fields, ForecastCache, ForecastKey
-from toolkit.cache.single_flight import cached
+from toolkit.cache.adhoc.forecasts import CacheClient, Fields, ForecastCache, ForecastKey
+from toolkit.cache.adhoc.single_flight import cached
 from toolkit.engine.aggregation import ProductAggregator, Provenance, RegisteredVersion
 from toolkit.engine.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
 from toolkit.engine.discovery import discover
@@ -17,10 +17,10 @@ from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.engine.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
+from toolkit.results.forecast import ProductForecast
 from toolkit.sources.base import OrderSource
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
-from toolkit.types import ProductForecast
 
 if TYPE_CHECKING:
     from toolkit.tracking.store import Store

@@ -1,6 +1,6 @@
 """What the command line shows of an export."""
 
-from toolkit.display import print_json, print_plain
+from toolkit.cli.display import print_json, print_plain
 from toolkit.export.report import ExportReport
 from toolkit.sources.codes import Codes
 

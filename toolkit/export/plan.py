@@ -8,14 +8,14 @@ from typing import Literal
 import numpy as np
 
 from toolkit.cache.names import ComputedWith, Scalar, digest
-from toolkit.cache.releases import Release, ReleaseSpec
+from toolkit.cache.releases.catalog import Release, ReleaseSpec
 from toolkit.cache.ttl import RELEASE_TTL_S
+from toolkit.data.fingerprint import Fingerprint
+from toolkit.data.tables import OrderEvents
 from toolkit.engine.arguments import check_ids, check_share, check_whole
 from toolkit.engine.listing import ProductThresholds, Thresholds
 from toolkit.engine.run import ForecastEngine
 from toolkit.errors import ArgumentError, PredictionError
-from toolkit.fingerprint import Fingerprint
-from toolkit.tables import OrderEvents
 
 LAST: Literal["last"] = "last"
 DATA = "data_sha256"

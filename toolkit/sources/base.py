@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol, runtime_checkable
 
-from toolkit.tables import CustomerDays, OrderEvents
+from toolkit.data.tables import CustomerDays, OrderEvents
 
 
 @dataclass(frozen=True, slots=True)

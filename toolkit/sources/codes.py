@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from toolkit.data.tables import Ints
 from toolkit.errors import ArgumentError
 from toolkit.sources.dialects import Connection, run_once
-from toolkit.tables import Ints
 
 type Kind = Literal["product", "customer"]
 

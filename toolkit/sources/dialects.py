@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import SourceError
-from toolkit.sources.embedded import is_interrupt
+from toolkit.sources.embedded.database import is_interrupt
 
 type Parameters = Mapping[str, date | int | list[int] | list[str]]
 type Column = NDArray[np.generic]

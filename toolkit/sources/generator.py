@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from toolkit.sources.embedded import create_tables, fill_tables
-from toolkit.tables import DAYS_PER_WEEK, Floats, Ints
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
+from toolkit.sources.embedded.database import create_tables, fill_tables
 
 FIRST_CUSTOMER_ID = 100_001  # far from product ids, so that a mix-up shows
 MONTHS = 12

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from toolkit.sources.embedded import TABLES
+from toolkit.sources.embedded.database import TABLES
 
 DEFAULT_SCHEMA = "dbo"
 

@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.tables import CustomerDays, Floats, Ints, OrderEvents
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.dialects import (
     Column,
@@ -35,9 +36,8 @@ from toolkit.sources.queries import (
     PRODUCTS,
     Query,
 )
-from toolkit.sources.sqlserver import SqlServerDialect, is_pymssql, is_renewed
-from toolkit.sources.sqlserver_faults import PATIENCE, Patience
-from toolkit.tables import CustomerDays, Floats, Ints, OrderEvents
+from toolkit.sources.sqlserver.dialect import SqlServerDialect, is_pymssql, is_renewed
+from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 
 logger = logging.getLogger(__name__)
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from toolkit.display import console, print_json, print_plain
-from toolkit.html import Card, Grid
+from toolkit.cli.display import console, print_json, print_plain
+from toolkit.results.html import Card, Grid
 from toolkit.tracking.gate import Verdict
 from toolkit.tracking.history import Entry, History
 from toolkit.tracking.promotion import Promotion
 from toolkit.tracking.registry import THRESHOLDS_TAG, ModelVersionRef
 
 if TYPE_CHECKING:
-    from toolkit.cache.releases import Release
+    from toolkit.cache.releases.catalog import Release
 
 EXPORT = "`toolkit export --as-of DATE` makes its forecasts what production reads"
 ABBREVIATED = 12

@@ -253,7 +253,7 @@ class _Logger:
             BACKTEST_TAG: self._backtest.key,
             "mlflow.source.type": "LOCAL",
             "mlflow.source.name": "toolkit backtest",
-            "mlflow.source.git.commit": self._backtest.code_version,
+            "code_version": self._backtest.code_version,
         }
 
 

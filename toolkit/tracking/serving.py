@@ -19,15 +19,15 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from toolkit.engine.arguments import MAX_WEEKS, check_whole, parse_date
 from toolkit.engine.discovery import discover
 from toolkit.engine.patterns import PatternAnalyzer
+from toolkit.engine.predict_tables import NUMBERS_PER_CHUNK, pairs_frame, product_weeks_frame
 from toolkit.engine.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import FittedModel, find_model
-from toolkit.predict_tables import NUMBERS_PER_CHUNK, pairs_frame, product_weeks_frame
+from toolkit.results.forecast import FailedPair
 from toolkit.sources.base import OrderSource
-from toolkit.sources.embedded import create_tables, fill_tables
+from toolkit.sources.embedded.database import create_tables, fill_tables
 from toolkit.sources.sql import as_source
 from toolkit.tracking.pyfunc import PythonModel, PythonModelContext
-from toolkit.types import FailedPair
 
 logger = logging.getLogger(__name__)
 

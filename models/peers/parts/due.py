@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.model import Streams
-from toolkit.tables import (
+from toolkit.data.tables import (
     COUNTS,
     DAYS_PER_WEEK,
     QUANTILES,
@@ -15,6 +14,7 @@ from toolkit.tables import (
     Predictions,
     ProductDraws,
 )
+from toolkit.model import Streams
 
 type Mask = NDArray[np.bool_]
 

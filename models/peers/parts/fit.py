@@ -1,8 +1,8 @@
 """A fitted peer's card: what it was fitted to, and how."""
 
-from models.parts.posterior_file import Card
+from models.parts.fitting.posterior_file import Card
+from toolkit.data.tables import Patterns
 from toolkit.model import FitSettings
-from toolkit.tables import Patterns
 
 
 def card_of(

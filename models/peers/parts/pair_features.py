@@ -6,8 +6,8 @@ all pairs of a product come together with all the days of their customers.
 
 import numpy as np
 
+from toolkit.data.tables import CustomerDays, Floats, Ints, Patterns, sum_from
 from toolkit.errors import ModelError
-from toolkit.tables import CustomerDays, Floats, Ints, Patterns, sum_from
 
 WINDOWS = (7, 14, 28, 56, 84, 168, 364)
 """Activity is counted over the last so many days."""

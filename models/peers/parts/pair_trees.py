@@ -10,7 +10,7 @@ from scipy.special import gammaln
 from models.peers.parts.pair_features import pair_features
 from models.peers.parts.trees import Text, answer, grow
 from models.peers.parts.waiting import Wait
-from toolkit.tables import COUNTS, DAYS_PER_WEEK, REACH_DAYS, Floats, Patterns
+from toolkit.data.tables import COUNTS, DAYS_PER_WEEK, REACH_DAYS, Floats, Patterns
 
 MARK_DAYS = (84, 112, 140)
 """Pairs are looked at from so many days before the as-of date; the next 12 weeks are known."""

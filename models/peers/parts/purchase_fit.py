@@ -6,11 +6,11 @@ from importlib import import_module
 import numpy as np
 from scipy.optimize import minimize
 
-from models.parts.compile_caches import kept_code
+from models.parts.kernels.compile_caches import kept_code
 from models.peers.parts.purchases import BetaGeo, ParetoNBD, Past
+from toolkit.data.tables import Floats, Ints
 from toolkit.errors import ModelError
 from toolkit.installed import need
-from toolkit.tables import Floats, Ints
 
 SHAPE_SCALE, TIME_SCALE = 1.0, 10.0
 """Weibull priors with shape 2: of r and s around 1, of α and β around 10 weeks."""

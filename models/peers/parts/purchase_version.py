@@ -7,15 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.parts.posterior_file import Fit, digest, read_fit
+from models.parts.fitting.posterior_file import Fit, digest, read_fit
 from models.peers.parts.fit import card_of
 from models.peers.parts.purchase_fit import distinct
 from models.peers.parts.purchases import BetaGeo, ParetoNBD, Past
 from models.peers.parts.tables import no_products
 from models.peers.parts.waiting import Wait, knots
-from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
-from toolkit.tables import (
+from toolkit.data.tables import (
     DAYS_PER_WEEK,
     QUANTILES,
     Floats,
@@ -23,6 +21,8 @@ from toolkit.tables import (
     Patterns,
     Predictions,
 )
+from toolkit.errors import ModelError
+from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
 
 MEDIAN = QUANTILES.index(0.50)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from toolkit.tables import COUNTS, Floats
+from toolkit.data.tables import COUNTS, Floats
 
 FAR = 40.0
 NEGLIGIBLE = 1e-13

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from toolkit.data.tables import Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
-from toolkit.tables import Patterns, Predictions
 
 PARAMETERS_FILE = "parameters.json"
 

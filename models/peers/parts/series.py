@@ -13,10 +13,10 @@ import numpy as np
 
 from models.peers.parts.tables import at_levels, no_pairs, quantities_only, spread
 from models.peers.parts.weekly_demand import WeeklyDemand
+from toolkit.data.tables import QUANTILES, Floats, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.installed import need
 from toolkit.model import Streams
-from toolkit.tables import QUANTILES, Floats, Patterns, Predictions
 
 PERCENT = (90, 80, 50)
 """Central intervals whose bounds and the point forecast are the seven quantiles."""

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from toolkit.model import Streams
-from toolkit.tables import (
+from toolkit.data.tables import (
     COUNTS,
     QUANTILES,
     Floats,
@@ -11,6 +10,7 @@ from toolkit.tables import (
     PairPredictions,
     ProductDraws,
 )
+from toolkit.model import Streams
 
 
 def no_pairs(pairs: int, weeks: int) -> PairPredictions:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.tables import Floats
 from toolkit.errors import ModelError
 from toolkit.installed import need
-from toolkit.tables import Floats
 
 type Text = NDArray[np.uint8]
 

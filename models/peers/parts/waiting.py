@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.tables import DAYS_PER_WEEK, QUANTILES, REACH_DAYS, Floats, Ints
+from toolkit.data.tables import DAYS_PER_WEEK, QUANTILES, REACH_DAYS, Floats, Ints
 
 MIN_TOLERANCE_DAYS, TOLERANCE_SHARE = 3.0, 0.25
 STEP_DAYS = 28

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.peers.parts.trees import Text, answer, grow
 from models.peers.parts.weekly_demand import WeeklyDemand
-from toolkit.tables import DAYS_PER_WEEK, QUANTILES, Floats, Ints, Patterns
+from toolkit.data.tables import DAYS_PER_WEEK, QUANTILES, Floats, Ints, Patterns
 
 HORIZON_WEEKS = 12
 SEEN_WEEKS = 65

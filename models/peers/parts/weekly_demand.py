@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import xarray as xr
 from playwright.sync_api import sync_playwright
 
 from backtests.report.page import Written, write_report
-from backtests.run_folder import META, RunFolder
+from backtests.run.folder import META, RunFolder
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 HOSTILE = "<script>window.hacked=1<script>&\"'"

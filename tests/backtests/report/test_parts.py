@@ -16,12 +16,12 @@ from backtests.report.measures import HEADLINE, MEASURES, SLICED, measure
 from backtests.report.names import HISTORY_WEEKS, look_up, weekly
 from backtests.report.page import embedded
 from backtests.report.population import scalars
-from backtests.scored import NEXT_ORDER, PAIR, PRODUCT_WEEK, SCORES
-from backtests.summaries import MEASURES as SUMMARIZED
-from backtests.thresholds import Quality, Rule, ThresholdChoice, Thresholds
+from backtests.scores.registry import NEXT_ORDER, PAIR, PRODUCT_WEEK, SCORES
+from backtests.scores.summaries import MEASURES as SUMMARIZED
+from backtests.thresholds.choice import Quality, Rule, ThresholdChoice, Thresholds
 from tests.conftest import AS_OF
-from toolkit.tables import OrderEvents
-from toolkit.types import QUANTILE_NAMES
+from toolkit.data.tables import OrderEvents
+from toolkit.results.forecast import QUANTILE_NAMES
 
 DAYS = pd.to_datetime(["2024-01-01", "2024-02-01"])
 

@@ -14,10 +14,10 @@ from backtests.report import data as gathering
 from backtests.report import page, sections
 from backtests.report.data import gather
 from backtests.report.tables import fits_table, headline_table
-from backtests.run_folder import RunFolder, write_json
-from backtests.thresholds import Thresholds
+from backtests.run.folder import RunFolder, write_json
+from backtests.thresholds.choice import Thresholds
 from tests.backtests.report.conftest import COMPLAINT, FIT, HOSTILE
-from toolkit.cli import app
+from toolkit.cli.app import app
 from toolkit.errors import ArgumentError, ToolkitError
 
 
@@ -27,7 +27,7 @@ def data(hostile_run):
 
 
 def test_the_command_writes_the_page_and_says_where(hostile_run, tmp_path, monkeypatch):
-    from backtests.commands import register  # noqa: PLC0415 - adds commands to the one app
+    from backtests.cli.backtest import register  # noqa: PLC0415 - adds commands to the one app
 
     register(app)
     out = tmp_path / "page.html"

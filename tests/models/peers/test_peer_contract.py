@@ -10,10 +10,10 @@ import pytest
 
 import models.peers
 from tests.models.helpers import analyzed, patterns_of, split_at
+from toolkit.data.tables import COUNTS, QUANTILES, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import FitSettings, FittedModel, ModelVersion, Streams, find_model
 from toolkit.sources.generator import GeneratedOrders, Truth, generate
-from toolkit.tables import COUNTS, QUANTILES, Patterns, Predictions
 
 NAMES = sorted(
     path.stem for path in Path(models.peers.__path__[0]).glob("*.py") if path.stem != "__init__"

@@ -15,8 +15,8 @@ from models.peers.parts.purchase_version import past_of
 from models.peers.parts.purchases import BetaGeo, ParetoNBD, Past
 from tests.chance import assert_share
 from tests.models.helpers import patterns_of
+from toolkit.data.tables import COUNTS
 from toolkit.model import FitSettings
-from toolkit.tables import COUNTS
 
 BETA_GEO = BetaGeo(r=0.64, alpha=6.2, a=0.3, b=2.7)
 PARETO = ParetoNBD(r=0.71, alpha=7.3, s=0.4, beta=20.0)

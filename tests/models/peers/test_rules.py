@@ -8,9 +8,9 @@ from models.peers.parts.tables import at_levels, spread
 from models.peers.parts.waiting import Wait, knots
 from models.peers.parts.weekly_demand import WeeklyDemand
 from tests.models.helpers import patterns_of
+from toolkit.data.tables import QUANTILES, REACH_DAYS
 from toolkit.errors import ModelError
 from toolkit.model import Streams
-from toolkit.tables import QUANTILES, REACH_DAYS
 
 HISTORIES = {
     # intervals 10 and 20 days: mean 15; the open one lasts 13

@@ -19,9 +19,9 @@ from models.peers.parts.trees import answer, grow
 from models.peers.parts.week_trees import SEEN_WEEKS, Training, rows_of
 from models.peers.parts.weekly_demand import WeeklyDemand
 from tests.models.helpers import analyzed, patterns_of, split_at
+from toolkit.data.tables import COUNTS
 from toolkit.model import FitSettings, Streams
 from toolkit.sources.generator import Truth, generate
-from toolkit.tables import COUNTS
 
 
 @pytest.fixture(scope="module")

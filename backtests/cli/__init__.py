@@ -1,0 +1,1 @@
+"""The commands of backtests: run, compare, choose thresholds, report."""

@@ -1,0 +1,118 @@
+"""The commands of backtests, added to the command line; each imports what it needs when it runs."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backtests.cli.report import report
+from backtests.cli.scores import compare, keep_comparison, thresholds
+from backtests.run.shipped import shipped_experiments
+from toolkit.cli.options import DEFAULT_FITS, DEFAULT_RUNS, Json, Run, StoreUri
+
+
+def complete_experiment(incomplete: str) -> list[str]:
+    """Shipped experiments, for the shell; it completes files by itself."""
+    return [name for name in shipped_experiments() if name.startswith(incomplete)]
+
+
+Experiment = Annotated[
+    Path,
+    typer.Argument(
+        help="What to do: a TOML file, or the name of a shipped one: quick, versions, peers.",
+        autocompletion=complete_experiment,
+    ),
+]
+Database = Annotated[
+    Path | None, typer.Option("--db", help="The database, in place of the experiment's.")
+]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
+Fits = Annotated[Path, typer.Option("--fits", help="Folder of fits for frozen versions.")]
+Jobs = Annotated[int, typer.Option("--jobs", help="Processes; they change no result.")]
+Log = Annotated[bool, typer.Option(help="Log the run to MLflow.")]
+
+DEFAULT_JOBS = os.cpu_count() or 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(backtest)
+    app.command()(track)
+    app.command()(report)
+    app.command()(compare)
+    app.command()(thresholds)
+
+
+def backtest(
+    experiment: Experiment,
+    db: Database = None,
+    jobs: Jobs = DEFAULT_JOBS,
+    runs: Runs = DEFAULT_RUNS,
+    fits: Fits = DEFAULT_FITS,
+    log: Log = True,
+    store: StoreUri = None,
+    as_json: Json = False,
+) -> None:
+    """Predict at past dates and score what was said; a run that was cut short goes on.
+
+    Ends with a comparison of the versions, a report, and the run in MLflow. Exit code 1 if some
+    of it failed; all the rest is scored.
+    """
+    from backtests.cli.display import progress_bar, show_run
+    from backtests.report.page import write_report
+    from backtests.run.experiment import read_experiment
+    from backtests.run.harness import run_backtest
+    from backtests.run.shipped import find_experiment
+    from toolkit.engine.arguments import check_whole
+    from toolkit.errors import ArgumentError
+
+    asked = read_experiment(find_experiment(experiment))
+    database = db or asked.database
+    if database is None:
+        raise ArgumentError(f"{experiment} names no database: say which with --db")
+    report = run_backtest(
+        asked,
+        database,
+        runs=runs,
+        fits=fits,
+        jobs=check_whole("jobs", jobs, 1),
+        bar=progress_bar,
+    )
+    keep_comparison(report.folder)
+    page = write_report(report.folder, db).path if report.tasks > report.failures else None
+    show_run(report, page, as_json)
+    if log:
+        _log(report.folder, store)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _log(folder: Path, store: str | None) -> None:
+    """Log the run; where the store cannot be had, say how to do it later."""
+    from backtests.cli.display import progress_bar
+    from backtests.run.tracked import track as log_run
+    from toolkit.errors import TrackingError
+
+    try:
+        log_run(folder, store, progress_bar)
+    except TrackingError as exc:
+        typer.echo(f"Not logged: {exc}", err=True)
+
+
+def track(folder: Run, store: StoreUri = None, as_json: Json = False) -> None:
+    """Log a backtest to MLflow, once: what is there already is skipped, the rest completed."""
+    from dataclasses import asdict
+
+    from backtests.cli.display import progress_bar
+    from backtests.run.tracked import track as log
+    from toolkit.cli.display import print_json
+
+    logged = log(folder, store, progress_bar)
+    if as_json:
+        print_json(asdict(logged))
+    else:
+        typer.echo(
+            f"Logged {logged.logged} runs, {logged.complete_before} were there: "
+            f"experiment {logged.experiment_id}, run {logged.run_id}"
+        )

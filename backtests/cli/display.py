@@ -1,0 +1,75 @@
+"""What the commands of backtests show a person, or as JSON a script."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from toolkit.cli.display import print_json, print_plain
+
+if TYPE_CHECKING:
+    from backtests.run.harness import RunReport
+
+WINDOW_SECONDS = 600
+
+
+@contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr with the time left; what it yields is told of steps done."""
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        speed_estimate_period=WINDOW_SECONDS,
+    )
+    with progress:
+        task = progress.add_task(title, total=total)
+        yield lambda steps: progress.advance(task, steps)
+
+
+def show_run(report: "RunReport", page: Path | None, as_json: bool) -> None:
+    """Where a run and its page are, and what went wrong in it."""
+    failed = report.failures
+    if as_json:
+        print_json(
+            {
+                "folder": str(report.folder),
+                "report": page and str(page),
+                "tasks": report.tasks,
+                "kept": report.kept,
+                "failed": dict(report.failed),
+                "errors": list(report.errors),
+                "notices": list(report.notices),
+                "complaints": list(report.complaints),
+                "seconds": round(report.seconds, 3),
+            }
+        )
+        return
+    for notice in report.notices:
+        print_plain(f"Notice: {notice}")
+    for complaint in report.complaints:
+        print_plain(f"NOT CONVERGED: {complaint}")
+    for error in report.errors:
+        print_plain(f"FAILED: {error}")
+    kept = f", {report.kept:,} of them kept from an earlier start" if report.kept else ""
+    print_plain(
+        f"{report.tasks - failed:,} of {report.tasks:,} tasks scored{kept}, {failed:,} failed, "
+        f"in {report.seconds:.0f} s: {report.folder}"
+    )
+    if page is not None:
+        print_plain(f"Report: {page}")

@@ -1,0 +1,1 @@
+"""Is one version better than another, and is that more than noise?"""

@@ -1,0 +1,161 @@
+"""Fits that a backtest needs: which, made or found, kept in the run's folder."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+
+from backtests.run.experiment import Experiment, VersionSpec
+from backtests.run.folder import Json, write_json
+from toolkit.data.tables import Patterns
+from toolkit.engine.discovery import discover
+from toolkit.engine.patterns import PatternAnalyzer
+from toolkit.errors import ArgumentError, ModelError
+from toolkit.fits import CARD_FILE, load_fit, read_card, save_fit
+from toolkit.model import FitSettings, FittedModel, ModelVersion, Progress, find_model
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.sql import as_source
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """One fit: of versions with equal settings there is one for all."""
+
+    model: str
+    as_of_date: date
+    seed: int
+    pairs: int | None
+    draws: int | None
+    tune: int | None
+    chains: int | None
+
+    @classmethod
+    def of(cls, version: VersionSpec, as_of_date: date) -> "Fitting":
+        """The fit of ``version`` to what was known at the date."""
+        given = {f.name: getattr(version, f.name) for f in fields(cls) if f.name != "as_of_date"}
+        given["model"] = find_model(version.model).name  # of a model named by its file, too
+        return cls(as_of_date=as_of_date, **given)
+
+    def settings(self, cores: int) -> FitSettings:
+        """For the sampler; cores change no result."""
+        given = {name: getattr(self, name) for name in ("pairs", "draws", "tune", "chains")}
+        return FitSettings(cores=cores, **{k: v for k, v in given.items() if v is not None})
+
+    def file(self, fits: Path) -> Path:
+        """Says which fit this one became."""
+        digest = hashlib.sha256(json.dumps(asdict(self), default=str).encode()).hexdigest()[:8]
+        return fits / self.model / f"{self.as_of_date}-{digest}.json"
+
+
+type Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Opens a progress bar with a title and a total; what it yields is told of steps done."""
+
+
+def find_versions(experiment: Experiment) -> dict[str, ModelVersion]:
+    """Each version's model, by label. ``ModelError`` tells of all that are unknown."""
+    found, unknown = {}, []
+    for version in experiment.versions:
+        try:
+            found[version.label] = find_model(version.model.partition("@")[0])
+        except ModelError as exc:
+            unknown.append(f"version {version.label!r}: {exc}")
+    if unknown:
+        raise ModelError("\n".join(unknown))
+    return found
+
+
+def frozen_fit(version: VersionSpec, first: date, fits: Path) -> FittedModel:
+    """The saved fit that a frozen version names, or the model that needs none.
+
+    Raises ``ArgumentError`` if no fit is named, or it was fitted after the ``first`` as-of date
+    and so has seen what it is to predict; ``ModelError`` if ``fits`` does not hold it.
+    """
+    name, _, given = version.model.partition("@")
+    found = find_model(name)
+    if isinstance(found, FittedModel):
+        return found
+    if not given:
+        raise ArgumentError(
+            f"version {version.label!r} is frozen: name the fit in {fits}, as {name}@VERSION"
+        )
+    fitted = load_fit(version.model, fits)
+    card = fits / name / given / CARD_FILE
+    fitted_on = read_card(card.parent).get("as_of_date") if card.exists() else None
+    if fitted_on is None or date.fromisoformat(fitted_on) > first:
+        raise ArgumentError(
+            f"version {version.label!r}: {version.model} was fitted to what was known at "
+            f"{fitted_on or 'an unknown date'}, after the first as-of date {first}"
+        )
+    return fitted
+
+
+def fit_all(
+    fittings: Sequence[Fitting], database: Path, fits: Path, cores: int, bar: Bar
+) -> dict[Fitting, Json]:
+    """Make the fits that are not there yet; what each became, or why it failed.
+
+    ``{"model": NAME@VERSION or None, "error": text or None, "seconds": …}``. One that failed
+    before is tried again.
+    """
+    became = {}
+    for fitting in sorted(fittings, key=lambda f: f.as_of_date):
+        file = fitting.file(fits)
+        result: Json = json.loads(file.read_text()) if file.exists() else {"model": None}
+        if result["model"] is None:
+            result = _fit(fitting, database, fits, cores, bar)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, result)
+        became[fitting] = result
+    patterns_before.cache_clear()
+    return became
+
+
+def _fit(fitting: Fitting, database: Path, fits: Path, cores: int, bar: Bar) -> Json:
+    started, settings = time.perf_counter(), fitting.settings(cores)
+    version, error = None, None
+    title = f"Fitting {fitting.model} as of {fitting.as_of_date}"
+    steps = settings.chains * (settings.draws + settings.tune)
+    try:
+        model = find_model(fitting.model)
+        patterns = patterns_before(database, fitting.as_of_date, model.reads_customer_days)
+        with bar(title, steps) as advance:
+            fitted = model.fit(
+                patterns, seed=fitting.seed, settings=settings, progress=_steps(advance)
+            )
+        save_fit(fitted, fits)
+        version = f"{fitted.name}@{fitted.version}"
+    except Exception as exc:
+        error = f"the fit failed: {type(exc).__name__}: {exc}"
+    seconds = round(time.perf_counter() - started, 3)
+    return {"model": version, "error": error, "seconds": seconds} | _asked(fitting)
+
+
+def _steps(advance: Callable[[int], None]) -> Progress:
+    """Turns "so many are done" into "so many more are done"."""
+    seen = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal seen
+        advance(done - seen)
+        seen = done
+
+    return tell
+
+
+def _asked(fitting: Fitting) -> Json:
+    return {"asked": asdict(fitting) | {"as_of_date": fitting.as_of_date.isoformat()}}
+
+
+@lru_cache(maxsize=1)
+def patterns_before(database: Path, as_of_date: date, customer_days: bool) -> Patterns:
+    """All that a fit is shown: what was known before the date."""
+    with open_database(database) as conn:
+        source = as_source(conn)
+        events = discover(source, as_of_date, None)
+        patterns, _ = PatternAnalyzer(source, customer_days).analyze(events)
+    return patterns

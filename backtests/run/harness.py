@@ -1,0 +1,239 @@
+"""A backtest from experiment to run folder: survey, fits, tasks, in this order.
+
+What is there already is kept: a run that was killed goes on where it was, and ends with what it
+would have ended with.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from backtests.run.experiment import Experiment, VersionSpec
+from backtests.run.fitting import Bar, Fitting, find_versions, fit_all, frozen_fit
+from backtests.run.folder import (
+    DONE,
+    SCORES,
+    Json,
+    RunFolder,
+    only_one,
+    start_run,
+    withdraw_summaries,
+    write_table,
+)
+from backtests.run.pool import work_through
+from backtests.run.provenance import ProductSample, Survey, code_version, run_key
+from backtests.run.tasks import Outcome, Task
+from backtests.scores.summaries import summarize
+from toolkit.data.tables import observed_weeks
+from toolkit.errors import ArgumentError
+from toolkit.fits import save_fit
+from toolkit.installed import own_version
+from toolkit.model import FittedModel, ModelVersion, find_model
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.sql import as_source
+
+
+@contextmanager
+def no_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Progress that nobody watches."""
+    yield lambda steps: None
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a backtest did: its folder, its tasks and what there is to say of it."""
+
+    folder: Path
+    tasks: int
+    kept: int  # from an earlier start
+    failed: Mapping[str, int]  # tasks by version
+    errors: tuple[str, ...]  # one per version and message
+    notices: tuple[str, ...]
+    complaints: tuple[str, ...]
+    seconds: float
+
+    @property
+    def failures(self) -> int:
+        """Tasks that failed."""
+        return sum(self.failed.values())
+
+
+def run_backtest(
+    experiment: Experiment,
+    database: Path,
+    *,
+    runs: Path,
+    fits: Path,
+    jobs: int,
+    bar: Bar = no_bar,
+) -> RunReport:
+    """Do the ``experiment`` on ``database``, in ``jobs`` processes, in a folder below ``runs``.
+
+    ``fits`` holds what frozen versions were fitted to. Raises ``ArgumentError`` for dates outside
+    the data, ``ModelError`` for unknown versions, ``SourceError`` where the data cannot be read;
+    what a version does wrong is recorded, not raised.
+    """
+    started = time.perf_counter()
+    models: dict[str, ModelVersion | FittedModel] = {**find_versions(experiment)}
+    database = database.absolute()
+    with open_database(database) as conn:
+        survey = Survey.of(as_source(conn))
+    dates, notices = check_dates(experiment, survey)
+    experiment = experiment.at(dates)
+    frozen = {
+        version.label: frozen_fit(version, dates[0], fits)
+        for version in experiment.versions
+        if version.refit == "frozen"
+    }
+    meta = describe(experiment, survey, database)
+    path = runs.absolute() / f"{experiment.name}-{meta['key']}"
+    with only_one(path):
+        run = start_run(path, meta)
+        chosen = _models(experiment, models | frozen, database, run, jobs, bar)
+        tasks = list(plan(experiment, survey, database, run, chosen))
+        waiting = [task for task in tasks if not _is_done(run, task)]
+        if waiting:
+            withdraw_summaries(run)
+        with bar("Predicting and scoring", len(tasks)) as advance:
+            advance(len(tasks) - len(waiting))
+
+            def tell(outcome: Outcome) -> None:
+                advance(1)
+
+            work_through(waiting, run.path, jobs, tell)
+        write_table(run.path / SCORES, summarize(run))
+    return _report(run, len(tasks), len(tasks) - len(waiting), notices, started)
+
+
+def check_dates(experiment: Experiment, survey: Survey) -> tuple[tuple[date, ...], tuple[str, ...]]:
+    """The as-of dates, and a notice for each whose horizon is not wholly observed.
+
+    Raises ``ArgumentError`` naming all that have no order before them or no whole week after.
+    """
+    first, last = survey.data.first_date, survey.data.last_date
+    weeks = experiment.horizon_weeks
+    dates = experiment.dates.resolve(last, weeks)
+    seen = {day: observed_weeks(day, last, weeks) for day in dates}
+    outside = [str(day) for day in dates if day <= first or not seen[day]]
+    if outside:
+        raise ArgumentError(
+            f"as-of dates outside the data: {', '.join(outside)}; orders run from {first} to "
+            f"{last}, and a date needs orders before it and a whole week after it"
+        )
+    return dates, tuple(
+        f"as of {day}, {seen[day]} of {weeks} weeks are over by {last}: the others are not scored"
+        for day in dates
+        if seen[day] < weeks
+    )
+
+
+def describe(experiment: Experiment, survey: Survey, database: Path) -> Json:
+    """What ``run.json`` says."""
+    names = {version.model.partition("@")[0] for version in experiment.versions}
+    code = code_version(names)
+    return {
+        "name": experiment.name,
+        "key": run_key(experiment, survey.data, code),
+        "experiment": experiment.to_dict(),
+        "data": survey.data.to_dict(),
+        "database": str(database),
+        "code_version": code,
+        "toolkit_version": own_version(),
+        "seed": experiment.seed,
+    }
+
+
+def plan(
+    experiment: Experiment,
+    survey: Survey,
+    database: Path,
+    run: RunFolder,
+    chosen: Mapping[tuple[str, date], Json],
+) -> Iterator[Task]:
+    """All tasks by date, then version, then shard: what a date needs is read once."""
+    last, weeks = survey.data.last_date, experiment.horizon_weeks
+    sample = ProductSample(experiment.share_of_products, experiment.seed)
+    for day in run.dates:
+        shards = -(-survey.pairs_before(day, sample) // experiment.pairs_per_shard)
+        for version in experiment.versions:
+            fit = chosen[version.label, day]
+            for shard in range(shards):
+                yield Task(
+                    database=database,
+                    fits=run.fits,
+                    as_of_date=day,
+                    label=version.label,
+                    model=fit["model"] or version.model,
+                    horizon_weeks=weeks,
+                    observed_weeks=observed_weeks(day, last, weeks),
+                    draws=experiment.draws,
+                    seed=version.seed,
+                    pit_seed=experiment.seed,
+                    sample=sample,
+                    shard=shard,
+                    shards=shards,
+                    error=fit["error"],
+                )
+
+
+def _models(
+    experiment: Experiment,
+    models: Mapping[str, ModelVersion | FittedModel],
+    database: Path,
+    run: RunFolder,
+    jobs: int,
+    bar: Bar,
+) -> dict[tuple[str, date], Json]:
+    """By label and date: NAME or NAME@VERSION, or why there is none."""
+    chosen: dict[tuple[str, date], Json] = {}
+    wanted: dict[tuple[str, date], Fitting] = {}
+    for version in experiment.versions:
+        for day in run.dates:
+            key, model = (version.label, day), models[version.label]
+            if isinstance(model, FittedModel):
+                chosen[key] = {"model": _kept(model, run), "error": None}
+            else:
+                wanted[key] = Fitting.of(version, _fitted_on(version, day, run.dates))
+    became = fit_all(list(dict.fromkeys(wanted.values())), database, run.fits, jobs, bar)
+    return chosen | {key: became[fitting] for key, fitting in wanted.items()}
+
+
+def _kept(model: FittedModel, run: RunFolder) -> str:
+    """NAME if that is all there is to it; NAME@VERSION of a fit, kept in the run's folder."""
+    if isinstance(find_model(model.name), FittedModel):
+        return model.name
+    save_fit(model, run.fits)
+    return f"{model.name}@{model.version}"
+
+
+def _fitted_on(version: VersionSpec, as_of: date, dates: Sequence[date]) -> date:
+    """``condition`` fits before the first date, ``refit`` before each."""
+    return dates[0] if version.refit == "condition" else as_of
+
+
+def _is_done(run: RunFolder, task: Task) -> bool:
+    card = run.card(run.task_folder(task.as_of_date, task.label, task.shard))
+    return card is not None and card["status"] == DONE
+
+
+def _report(
+    run: RunFolder, tasks: int, kept: int, notices: tuple[str, ...], started: float
+) -> RunReport:
+    cards = run.tasks()
+    failed = [card for card in cards if card["status"] != DONE]
+    return RunReport(
+        folder=run.path,
+        tasks=tasks,
+        kept=kept,
+        failed=Counter(card["version"] for card in failed),
+        errors=tuple(dict.fromkeys(f"{card['version']}: {card['error']}" for card in failed)),
+        notices=notices,
+        complaints=tuple(
+            dict.fromkeys(f"{card['version']}: {c}" for card in cards for c in card["complaints"])
+        ),
+        seconds=time.perf_counter() - started,
+    )

@@ -1,0 +1,129 @@
+"""What a run rests on: which data, which code; equal keys give equal results."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtests.run.experiment import Experiment
+from toolkit.data.fingerprint import Fingerprint
+from toolkit.data.tables import Floats, Ints, Patterns
+from toolkit.errors import ArgumentError
+from toolkit.model import find_model, model_file
+from toolkit.sources.base import OrderSource
+
+KEY_DIGITS = 8
+TASKS = "backtests.run.tasks"
+"""What it imports, and what that imports, makes the rows of a run's tables."""
+
+_END = date(9999, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The data as a whole: its fingerprint, and when each pair became known."""
+
+    data: Fingerprint
+    first_day: Ints  # [pairs], days from ``data.first_date``
+    product_id: Ints  # [pairs]
+
+    @classmethod
+    def of(cls, source: OrderSource) -> "Survey":
+        """Read all order events once. ``ArgumentError`` where there are none."""
+        events = source.order_events(_END)
+        if not len(events):
+            raise ArgumentError("the database holds no orders to test on")
+        patterns = Patterns.of(events)
+        first_day = events.day[patterns.event_offset[:-1]] - events.day.min()
+        return cls(Fingerprint.of(events), first_day, patterns.product_id)
+
+    def pairs_before(self, as_of_date: date, sample: "ProductSample") -> int:
+        """Pairs of the products in ``sample`` with an order before the date."""
+        known = self.first_day < (as_of_date - self.data.first_date).days
+        return int(sample.holds(self.product_id[known]).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class ProductSample:
+    """A random ``share`` of all products, each in or out by its id and the ``seed`` alone."""
+
+    share: float
+    seed: int
+
+    def holds(self, product_id: Ints) -> NDArray[np.bool_]:
+        """Which of the products are in it, [products asked for]."""
+        if self.share >= 1:
+            return np.ones(len(product_id), dtype=np.bool_)
+        ids, row = np.unique(product_id, return_inverse=True)
+        chosen = [uniforms((self.seed, SAMPLE, i % 2**64), 1)[0] < self.share for i in ids.tolist()]
+        return np.array(chosen, dtype=np.bool_)[row]
+
+
+SAMPLE = 0
+"""Where uniforms of a product at a date have that date's number, which is never 0."""
+
+
+def uniforms(key: tuple[int, ...], count: int) -> Floats:
+    """Numbers in [0, 1) that only ``key`` decides, [count]."""
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key))).random(count)
+
+
+def run_key(experiment: Experiment, data: Fingerprint, code: str) -> str:
+    """Identifies a run: equal keys give equal results."""
+    content = [experiment.to_dict(), data.to_dict(), code]
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
+
+
+def code_version(models: Iterable[str]) -> str:
+    """A digest of every module of ours that tasks import, and of the models'."""
+    named = sorted(models)
+    whole = hashlib.sha256()
+    for file in filter(None, map(model_file, named)):  # models that are not installed
+        whole.update(file.read_bytes())
+    roots = {TASKS, *(type(find_model(name)).__module__ for name in named)}
+    packages = {name.partition(".")[0] for name in roots} | {"toolkit"}
+    for name, file in sorted(_imported(frozenset(roots), frozenset(packages)).items()):
+        whole.update(f"{name}\0".encode())
+        whole.update(file.read_bytes())
+    return whole.hexdigest()[:12]
+
+
+@cache
+def _imported(roots: frozenset[str], packages: frozenset[str]) -> dict[str, Path]:
+    """The modules of ``packages`` that ``roots`` import, themselves and one through another.
+
+    Found in the sources: an import inside a function counts.
+    """
+    found: dict[str, Path] = {}
+    waiting = sorted(roots)
+    while waiting:
+        name = waiting.pop()
+        file = _source(name) if name not in found and name.partition(".")[0] in packages else None
+        if file is None:
+            continue
+        found[name] = file
+        waiting += name.rpartition(".")[:1]  # its package is imported first
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
+def _source(name: str) -> Path | None:
+    """The file of a module; None where there is no such module, or it has no source."""
+    try:
+        spec = find_spec(name)
+    except ModuleNotFoundError:  # an object of a module that is no package
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin is not None else None

@@ -1,0 +1,241 @@
+"""A task: one as-of date, one version, one shard of products. It knows nothing of the others.
+
+Tasks can be pickled and name the data by its address; results depend on neither the shard nor
+the process. What a worker reads for one date it keeps until the next.
+"""
+
+import time
+from collections.abc import Container
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtests.run.folder import DONE, FAILED, Json, RunFolder, ScoreTables, write_task
+from backtests.run.provenance import ProductSample, uniforms
+from backtests.scores.actuals import Actuals, events_after
+from backtests.scores.history import FirstDays, History
+from backtests.scores.tables import Truth, compare_pairs, compare_products
+from toolkit.data.tables import CustomerDays, Floats, OrderEvents, Patterns, Predictions
+from toolkit.engine.discovery import discover
+from toolkit.engine.patterns import PatternAnalyzer
+from toolkit.engine.prediction import CustomerPredictor
+from toolkit.fits import CARD_FILE, load_fit, read_card
+from toolkit.model import FittedModel, Streams
+from toolkit.results.forecast import FailedPair
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.sql import as_source
+
+LEVELS = ("pairs", "products")
+SHOWN_FAILURES = 5
+NO_TABLES = ScoreTables()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to predict and score; ``model`` is NAME, or NAME@VERSION of a fit in ``fits``.
+
+    ``seed`` is the predictions', ``pit_seed`` that of the randomized PITs, equal for all versions.
+    """
+
+    database: Path
+    fits: Path
+    as_of_date: date
+    label: str
+    model: str
+    horizon_weeks: int
+    observed_weeks: int
+    draws: int
+    seed: int
+    pit_seed: int
+    sample: ProductSample
+    shard: int
+    shards: int
+    error: str | None = None  # why there is no model to predict with
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A task's tables and what there is to say of them."""
+
+    tables: ScoreTables = NO_TABLES
+    version: str | None = None
+    complaints: tuple[str, ...] = ()
+    diagnostics: Json = field(default_factory=dict)
+    failures: tuple[str, ...] = ()  # of single pairs and products
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ended."""
+
+    task: Task
+    error: str | None
+    seconds: float
+
+
+def work(task: Task, run: Path) -> Outcome:
+    """Score the task and write its folder; an error is written, not raised."""
+    started, scored, error = time.perf_counter(), Scored(), task.error
+    if error is None:
+        try:
+            scored = score(task)
+        except Exception as exc:
+            error = f"{type(exc).__name__}: {exc}"
+    outcome = Outcome(task, error, time.perf_counter() - started)
+    record(outcome, scored, run)
+    return outcome
+
+
+def record(outcome: Outcome, scored: Scored, run: Path) -> None:
+    """Write a task's folder below ``run``."""
+    task, tables = outcome.task, scored.tables
+    name, _, version = task.model.partition("@")
+    card: Json = {
+        "run": run.name,
+        "as_of_date": task.as_of_date.isoformat(),
+        "version": task.label,
+        "model": name,
+        "model_version": scored.version or version or None,
+        "shard": task.shard,
+        "shards": task.shards,
+        "status": DONE if outcome.error is None else FAILED,
+        "error": outcome.error,
+        "seconds": round(outcome.seconds, 3),
+        "complaints": list(scored.complaints),
+        "diagnostics": scored.diagnostics,
+        "observed_weeks": task.observed_weeks,
+        "horizon_weeks": task.horizon_weeks,
+        "rows": {
+            "pairs": 0 if tables.pairs is None else len(tables.pairs),
+            "product_weeks": 0 if tables.product_weeks is None else len(tables.product_weeks),
+        },
+        "failed_rows": len(scored.failures),
+        "failures": list(scored.failures[:SHOWN_FAILURES]),
+    }
+    folder = RunFolder(run).task_folder(task.as_of_date, task.label, task.shard)
+    write_task(folder, card, tables)
+
+
+def score(task: Task) -> Scored:
+    """Predict the shard and compare with what happened. Raises what the model raises."""
+    model, diagnostics = _model(task.model, task.fits)
+    said = Scored(NO_TABLES, model.version, model.complaints, diagnostics)
+    known = _known(task.database, task.as_of_date, task.sample)
+    patterns = known.patterns.select(shard_of(known.patterns, task.shard, task.shards))
+    if not len(patterns):
+        return said
+    if model.reads_customer_days:
+        days = _customer_days(task.database, task.as_of_date, task.sample)
+        patterns = replace(patterns, customer_days=days)
+    predictions, failed = predict(model, patterns, task)
+    truth = Truth(
+        Actuals.among(_events_after(task), patterns, task.observed_weeks),
+        History.of(patterns, known.first_days),
+        *pit_uniforms(patterns, task.as_of_date, task.observed_weeks, task.pit_seed),
+    )
+    tables, broken = compare(predictions, truth, levels_of(model))
+    return replace(said, tables=tables, failures=(*map(_told, failed), *broken))
+
+
+def compare(
+    predictions: Predictions, truth: Truth, levels: Container[str]
+) -> tuple[ScoreTables, list[str]]:
+    """The tables of the levels that the model speaks about, and what of them is no number."""
+    pairs = compare_pairs(predictions, truth) if "pairs" in levels else (None, [])
+    products = compare_products(predictions, truth) if "products" in levels else (None, [])
+    return ScoreTables(pairs[0], products[0]), pairs[1] + products[1]
+
+
+def predict(
+    model: FittedModel, patterns: Patterns, task: Task
+) -> tuple[Predictions, tuple[FailedPair, ...]]:
+    """Predictions, and the pairs left out because the model failed on them.
+
+    A model that speaks of one level only leaves the other NaN, and is asked directly.
+    """
+    if set(levels_of(model)) == set(LEVELS):
+        predictor = CustomerPredictor(model, task.horizon_weeks, task.draws, task.seed)
+        return predictor.predict(patterns)
+    predictions = model.predict(
+        patterns, weeks=task.horizon_weeks, draws=task.draws, streams=Streams(task.seed)
+    )
+    return predictions, ()
+
+
+def levels_of(model: FittedModel) -> tuple[str, ...]:
+    """What the model speaks about: "pairs", "products" or, unless it says otherwise, both."""
+    return tuple(getattr(model, "levels", LEVELS))
+
+
+def shard_of(patterns: Patterns, shard: int, shards: int) -> NDArray[np.bool_]:
+    """The pairs of one of ``shards`` runs of whole products, about equal in pairs, [pairs]."""
+    _, offset = patterns.product_offsets()
+    part = offset[:-1] * shards // max(1, len(patterns))
+    return np.repeat(part == shard, np.diff(offset))
+
+
+def pit_uniforms(
+    patterns: Patterns, as_of_date: date, weeks: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Numbers in [0, 1) for the PITs: [pairs] and [products, weeks].
+
+    A product's depend on the seed, the date and its id alone.
+    """
+    ids, offset = patterns.product_offsets()
+    by_pair, by_week = np.empty(len(patterns)), np.empty((len(ids), weeks))
+    for row, product_id in enumerate(ids.tolist()):
+        pairs = slice(offset[row], offset[row + 1])
+        key = (seed, as_of_date.toordinal(), product_id % 2**64)
+        numbers = uniforms(key, weeks + pairs.stop - pairs.start)
+        by_week[row], by_pair[pairs] = numbers[:weeks], numbers[weeks:]
+    return by_pair, by_week
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    patterns: Patterns
+    first_days: FirstDays
+
+
+@lru_cache(maxsize=1)
+def _known(database: Path, as_of_date: date, sample: ProductSample) -> _Known:
+    """What was known before the date of products in the sample, and of all customers."""
+    with open_database(database) as conn:
+        source = as_source(conn)
+        events = discover(source, as_of_date, None)
+        patterns, _ = PatternAnalyzer(source).analyze(events)
+    in_sample = sample.holds(patterns.product_id)
+    return _Known(patterns if in_sample.all() else patterns.select(in_sample), FirstDays.of(events))
+
+
+@lru_cache(maxsize=1)
+def _customer_days(database: Path, as_of_date: date, sample: ProductSample) -> CustomerDays:
+    customers = _known(database, as_of_date, sample).first_days.customer_id
+    with open_database(database) as conn:
+        return as_source(conn).customer_days(as_of_date, customers.tolist())
+
+
+def _events_after(task: Task) -> OrderEvents:
+    return _read_events_after(task.database, task.as_of_date, task.observed_weeks)
+
+
+@lru_cache(maxsize=1)
+def _read_events_after(database: Path, as_of_date: date, weeks: int) -> OrderEvents:
+    with open_database(database) as conn:
+        return events_after(as_source(conn), as_of_date, weeks)
+
+
+@lru_cache(maxsize=8)
+def _model(model: str, fits: Path) -> tuple[FittedModel, Json]:
+    """The fitted model, and the diagnostics of its fit, if it has any."""
+    card = fits / model.replace("@", "/") / CARD_FILE
+    diagnostics = read_card(card.parent).get("diagnostics", {}) if card.exists() else {}
+    return load_fit(model, fits), diagnostics
+
+
+def _told(failed: FailedPair) -> str:
+    return f"customer {failed.customer_id} of product {failed.product_id}: {failed.reason}"

@@ -1,0 +1,1 @@
+"""Predictions against what happened: the tables of a run, and the scores of them."""

@@ -1,0 +1,246 @@
+"""All scores of a run as one tidy table: by version, by as-of date, and by slice.
+
+Slices are told by what was known at the as-of date alone. A version that says nothing at a level
+has no rows there. Tables are read a few columns at a
+time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backtests.scores import metrics
+from backtests.scores.registry import (
+    CONFIDENCE,
+    NEXT_ORDER,
+    PAIR,
+    PRODUCT_WEEK,
+    SCORES,
+    Score,
+    ScoredRun,
+    Table,
+    check_versions,
+    column,
+    read_table,
+)
+from toolkit.errors import ArgumentError
+
+type Codes = NDArray[np.int64]
+
+COLUMNS = (
+    "version", "as_of_date", "slice", "value_of_slice", "level", "score", "value", "rows",
+)  # fmt: skip
+ALL = "all"
+ORDER_COUNTS = (1, 2, 3, 6, 11)
+CUSTOMER_AGES = (0, 91, 182, 365, 730)
+LEVELS = {"50": ("q25", "q75"), "80": ("q10", "q90"), "90": ("q05", "q95")}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number for rows of a table: rows with NaN in one of ``columns`` do not count."""
+
+    level: str
+    name: str
+    table: Table
+    columns: tuple[str, ...]
+    value: Callable[[pd.DataFrame], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A way to part rows: the name of the slice, what its parts are called, each row's part."""
+
+    name: str
+    labels: tuple[str, ...]
+    codes: Codes  # [rows], −1: in none
+
+
+def summarize(
+    run: ScoredRun,
+    versions: Sequence[str] | None = None,
+    order_counts: Sequence[int] | None = None,
+    customer_ages: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """The scores of ``versions`` (None: all): a row per version, date or slice, and score.
+
+    ``as_of_date`` is NaT for all dates together; the slices "order_count", "customer_age_days"
+    and "product_class" are of all dates, ``slice`` is "all" where nothing is sliced. The lower
+    bounds of the first two are the experiment's, if not given. ``rows`` counts the rows that
+    were scored. Coverage: ``coverage_80`` by PIT, ``interval_80`` of the closed interval, which
+    for what comes in whole units holds more.
+    """
+    labels = check_versions(run, run.versions if versions is None else versions)
+    slices = run.meta["experiment"].get("slices", {})
+    bounds = {
+        "order_count": order_counts or slices.get("order_count", ORDER_COUNTS),
+        "customer_age_days": customer_ages or slices.get("customer_age_days", CUSTOMER_AGES),
+    }
+    for name, lower in bounds.items():
+        if list(lower) != sorted(set(lower)):
+            raise ArgumentError(f"the bounds of {name} have to rise, got {list(lower)}")
+    rows = [
+        {"version": label, **row}
+        for label in labels
+        for table in ("pairs", "product_weeks")
+        for row in _version_rows(run, label, table, bounds)
+    ]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.astype({"as_of_date": "datetime64[ns]", "value": float, "rows": int})
+
+
+def reliability_tables(run: ScoredRun, versions: Sequence[str] | None = None) -> pd.DataFrame:
+    """What was said against what happened, all dates together.
+
+    A row per version, ``of`` ("confidence", "order_28d") and class of ``metrics.reliability``.
+    """
+    labels = check_versions(run, run.versions if versions is None else versions)
+    asked = {"confidence": ("confidence", "hit"), "order_28d": ("p_order_28d", "ordered_28d")}
+    tables = []
+    for label in labels:
+        for name, (p, y) in asked.items():
+            frame = run.pairs(label, None, (p, y))
+            if not frame.empty:
+                known = frame.dropna(subset=[p, y])
+                table = metrics.reliability(known[p], known[y])
+                tables.append(table.assign(version=label, of=name))
+    columns = ["version", "of", "low", "high", "mean_p", "share", "rows"]
+    return (
+        pd.concat(tables, ignore_index=True)[columns]
+        if tables
+        else pd.DataFrame([], columns=columns)
+    )
+
+
+def band_labels(bounds: Sequence[int]) -> tuple[str, ...]:
+    """Names of the classes between lower bounds.
+
+    >>> band_labels((1, 2, 3, 6))
+    ('1', '2', '3-5', '6+')
+    """
+    upper = [high - 1 for high in bounds[1:]]
+    closed = [
+        str(low) if low == high else f"{low}-{high}"
+        for low, high in zip(bounds[:-1], upper, strict=True)
+    ]
+    return (*closed, f"{bounds[-1]}+")
+
+
+def _version_rows(
+    run: ScoredRun, version: str, table: Table, bounds: dict[str, Sequence[int]]
+) -> Iterator[dict[str, object]]:
+    known = ["product_class", *(bounds if table == "pairs" else ())]
+    frame = read_table(run, table, version, None, known)
+    if frame.empty:
+        return
+    cuts = [_whole(frame), _date_cut(frame), *_cuts(frame, bounds)]
+    for level in dict.fromkeys(measure.level for measure in MEASURES if measure.table == table):
+        yield from _level_rows(run, version, table, level, cuts)
+
+
+def _level_rows(
+    run: ScoredRun, version: str, table: Table, level: str, cuts: Sequence[Cut]
+) -> Iterator[dict[str, object]]:
+    """The measures of one level, whose columns are read together."""
+    measures = [m for m in MEASURES if m.level == level and m.table == table]
+    columns = [name for measure in measures for name in measure.columns]
+    frame = read_table(run, table, version, None, columns)
+    for cut in cuts:
+        for code, label in enumerate(cut.labels):
+            part = frame[cut.codes == code]
+            for measure in measures:
+                scored = part[list(measure.columns)].notna().all(axis=1).to_numpy()
+                if scored.any():
+                    yield _row(measure, part[scored], cut.name, label)
+
+
+def _row(measure: Measure, frame: pd.DataFrame, cut: str, label: str) -> dict[str, object]:
+    by_date = cut == "as_of_date"
+    return {
+        "as_of_date": pd.Timestamp(label) if by_date else pd.NaT,
+        "slice": ALL if by_date else cut,
+        "value_of_slice": ALL if by_date else label,
+        "level": measure.level,
+        "score": measure.name,
+        "value": measure.value(frame),
+        "rows": len(frame),
+    }
+
+
+def _cuts(frame: pd.DataFrame, bounds: dict[str, Sequence[int]]) -> Iterator[Cut]:
+    for name, lower in bounds.items():
+        if name in frame:
+            codes = np.searchsorted(np.asarray(lower), frame[name].to_numpy(), side="right") - 1
+            yield Cut(name, band_labels(lower), codes.astype(np.int64))
+    classes = frame["product_class"].astype("category").cat
+    names = tuple(map(str, classes.categories))
+    yield Cut("product_class", names, classes.codes.to_numpy().astype(np.int64))
+
+
+def _whole(frame: pd.DataFrame) -> Cut:
+    return Cut(ALL, (ALL,), np.zeros(len(frame), dtype=np.int64))
+
+
+def _date_cut(frame: pd.DataFrame) -> Cut:
+    codes, days = pd.factorize(frame["as_of_date"], sort=True)
+    return Cut("as_of_date", tuple(str(day.date()) for day in days), codes.astype(np.int64))
+
+
+def _ratio(score: Score) -> Measure:
+    def value(frame: pd.DataFrame) -> float:
+        numerator, denominator = score.parts(frame)
+        total = float(denominator.sum())
+        return float(numerator.sum()) / total if total else float("nan")
+
+    columns = (*score.columns, "product_id") if score.table == "product_weeks" else score.columns
+    return Measure(score.level, score.name, score.table, columns, value)
+
+
+def _of(
+    level: str, name: str, columns: tuple[str, ...], metric: Callable[..., float], *settings: float
+) -> Measure:
+    """A metric of some columns, in the order of its arguments."""
+    table: Table = "product_weeks" if level == PRODUCT_WEEK else "pairs"
+
+    def value(frame: pd.DataFrame) -> float:
+        return metric(*(column(frame, name) for name in columns), *settings)
+
+    return Measure(level, name, table, columns, value)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean())
+
+
+def _inside(low: NDArray[np.float64], high: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    return _mean(metrics.inside(low, high, y))
+
+
+def _calibration(level: str, pit: str) -> Iterator[Measure]:
+    for name in LEVELS:
+        yield _of(level, f"coverage_{name}", (pit,), metrics.coverage, int(name) / 100)
+    yield _of(level, "pit_ks", (pit,), metrics.ks_uniform)
+
+
+_MONTH, _HIT = ("p_order_28d", "ordered_28d"), ("confidence", "hit")
+
+MEASURES: tuple[Measure, ...] = (
+    *(_ratio(score) for score in SCORES),
+    *_calibration(NEXT_ORDER, "pit_next"),
+    *(_of(NEXT_ORDER, f"interval_{name}", (f"cover{name}",), _mean) for name in LEVELS),
+    _of(PAIR, "bias_orders", ("expected_orders", "orders"), metrics.bias),
+    _of(PAIR, "auc", _MONTH, metrics.auc),
+    _of(PAIR, "calibration_error", _MONTH, metrics.expected_calibration_error),
+    _of(CONFIDENCE, "calibration_error_confidence", _HIT, metrics.expected_calibration_error),
+    _of(CONFIDENCE, "mean_confidence", _HIT, lambda confidence, _: _mean(confidence)),
+    _of(CONFIDENCE, "hit_rate", _HIT, lambda _, hit: _mean(hit)),
+    _of(PRODUCT_WEEK, "bias_quantity", ("expected_quantity", "quantity"), metrics.bias),
+    *_calibration(PRODUCT_WEEK, "pit"),
+    *(
+        _of(PRODUCT_WEEK, f"interval_{name}", (*ends, "quantity"), _inside)
+        for name, ends in LEVELS.items()
+    ),
+)

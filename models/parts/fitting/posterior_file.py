@@ -1,0 +1,216 @@
+"""A fitted version on disk: the population's draws as netCDF, card and diagnostics as JSON."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import h5netcdf
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.data.tables import Floats, Patterns
+from toolkit.errors import ModelError
+from toolkit.model import FitSettings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from models.parts.fitting.sampling import Diagnostics
+    from toolkit.results.figures import Drawing
+
+POSTERIOR_FILE = "posterior.nc"
+CARD_FILE = "card.json"
+DEFLATE_LEVEL = 4
+KEPT_DRAWS = 1000
+"""So many draws of the population are kept, evenly spaced over all chains."""
+
+type Arrays = Mapping[str, NDArray[Any]]
+
+
+class Described(Protocol):
+    """What a version says of itself before any fit."""
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+
+    @property
+    def formulas(self) -> str:
+        """Their version."""
+
+    @property
+    def description(self) -> str:
+        """The model card."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a fit says of itself: which model, from what, how, and how well."""
+
+    model: str
+    formulas: str
+    version: str
+    as_of_date: str
+    pairs: int
+    seed: int
+    description: str = field(repr=False)
+    settings: dict[str, Any]
+    diagnostics: dict[str, Any]
+    complaints: list[str]
+    checks: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    """Predictive checks, see ``checks.py``."""
+
+    @classmethod
+    def of(
+        cls,
+        model: Described,
+        arrays: Arrays,
+        patterns: Patterns,
+        rows: int,
+        seed: int,
+        settings: FitSettings,
+        diagnostics: "Diagnostics",
+        checks: list[dict[str, Any]],
+    ) -> "Card":
+        """The card of a fit of ``model`` to ``rows`` of ``patterns``, which gave ``arrays``."""
+        return cls(
+            model=model.name,
+            formulas=model.formulas,
+            version=digest(model.formulas, arrays),
+            as_of_date=patterns.as_of_date.isoformat(),
+            pairs=rows,
+            seed=seed,
+            description=model.description,
+            settings=asdict(settings),
+            diagnostics=asdict(diagnostics),
+            complaints=diagnostics.complaints(),
+            checks=checks,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What every fitted version is: a card, and draws of its population posterior, [draw, …]."""
+
+    card: Card
+    arrays: dict[str, NDArray[Any]] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The version's name, as registered."""
+        return self.card.model
+
+    @property
+    def version(self) -> str:
+        """The formulas' version and a digest of the posterior's draws."""
+        return self.card.version
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What the sampler's diagnostics say against it."""
+        return tuple(self.card.complaints)
+
+    def plot_population(self, parameters: Sequence[str] | None = None) -> "Figure":
+        """The population's posterior, by ArviZ-plots; ``parameters``: some names, not all.
+
+        The figure is Matplotlib's, returned and never shown. Raises ``ArgumentError`` for names
+        that the fit does not have, ``ModelError`` where none was sampled.
+        """
+        from models.parts.fitting.figures import population_figure
+
+        return population_figure(self._title, self.arrays, parameters)
+
+    def plot_checks(self) -> "Drawing":
+        """The predictive checks of the card: the data, and what the model makes.
+
+        The figure is returned and never shown. Raises ``ModelError`` where none were made.
+        """
+        from models.parts.fitting.figures import checks_figure
+
+        return checks_figure(self._title, self.card.checks)
+
+    def __repr__(self) -> str:
+        """Which version, what from, and whether it converged; no draws, no card."""
+        state = "; ".join(self.complaints) or "no complaints"
+        return f"<{self._title}, fitted to {self.card.pairs:,} pairs: {state}>"
+
+    def _repr_html_(self) -> str:
+        from models.parts.fitting.fit_card import fit_card
+
+        return fit_card(self.card, self.arrays).html()
+
+    @property
+    def _title(self) -> str:
+        return f"{self.name}@{self.version} as of {self.card.as_of_date}"
+
+    def save(self, folder: Path) -> None:
+        """Write the posterior as netCDF and the card as JSON."""
+        write_fit(folder, self.card, self.arrays)
+
+
+def thinned(draws: NDArray[Any]) -> NDArray[np.float32]:
+    """Draws [chain, draw, …] as [draw, …], evenly thinned, in single precision."""
+    flat = draws.reshape(-1, *draws.shape[2:])
+    kept = min(KEPT_DRAWS, len(flat))
+    return flat[np.arange(kept) * len(flat) // kept].astype(np.float32)
+
+
+def draw_last(draws: NDArray[Any]) -> Floats:
+    """Draws [draw, …] as predictions want them: [..., draw], in double precision."""
+    return np.ascontiguousarray(np.moveaxis(draws, 0, -1), dtype=float)
+
+
+def digest(formulas: str, arrays: Arrays) -> str:
+    """Identifies formulas and parameters: equal ones give equal predictions."""
+    whole = hashlib.sha256(formulas.encode())
+    for name, array in sorted(arrays.items()):
+        whole.update(f"{name} {array.dtype} {array.shape}".encode())
+        whole.update(np.ascontiguousarray(array).tobytes())
+    return f"{formulas}-{whole.hexdigest()[:8]}"
+
+
+def write_fit(folder: Path, card: Card, arrays: Arrays) -> None:
+    """Write both files into ``folder``; the card, without which nothing is read, comes last."""
+    part = folder / f"{POSTERIOR_FILE}.part"
+    with h5netcdf.File(part, "w") as file:
+        for name, array in arrays.items():
+            dimensions = tuple(f"{name}_{axis}" for axis in range(array.ndim))
+            for dimension, size in zip(dimensions, array.shape, strict=True):
+                file.dimensions[dimension] = size
+            options = {"compression": "gzip", "compression_opts": DEFLATE_LEVEL, "shuffle": True}
+            file.create_variable(name, dimensions, data=array, **(options if array.ndim else {}))
+    part.replace(folder / POSTERIOR_FILE)
+    card_part = folder / f"{CARD_FILE}.part"
+    content = {name: getattr(card, name) for name in card.__slots__}
+    card_part.write_text(json.dumps(content, indent=2) + "\n")
+    card_part.replace(folder / CARD_FILE)
+
+
+def read_fit(folder: Path, model: str, formulas: str) -> tuple[Card, dict[str, NDArray[Any]]]:
+    """What ``write_fit`` wrote, if it is a fit of ``model`` by these ``formulas``.
+
+    Raises ``ModelError`` where it is not, or is cut short, or is not what its card says.
+    """
+    try:
+        card = Card(**json.loads((folder / CARD_FILE).read_text()))
+    except (OSError, ValueError, TypeError) as exc:
+        raise ModelError(f"{folder / CARD_FILE} is not the card of a fit: {exc}") from exc
+    if card.model != model:
+        raise ModelError(f"{folder} holds a fit of {card.model}, not of {model}")
+    if card.formulas != formulas:
+        raise ModelError(
+            f"{folder} was fitted by version {card.formulas} of {model}'s formulas, "
+            f"this is version {formulas}: fit it anew"
+        )
+    path = folder / POSTERIOR_FILE
+    try:
+        with h5netcdf.File(path, "r") as file:
+            arrays = {name: np.asarray(variable[...]) for name, variable in file.variables.items()}
+    except Exception as exc:  # HDF5 raises whatever the broken byte leads to
+        raise ModelError(f"{path} cannot be read, is it cut short? {exc}") from exc
+    if digest(formulas, arrays) != card.version:
+        raise ModelError(f"{path} does not hold the posterior that {CARD_FILE} describes")
+    return card, arrays

@@ -1,0 +1,1 @@
+"""The gamma versions: renewal intervals with crossed effects and lapse."""

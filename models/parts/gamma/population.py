@@ -1,0 +1,165 @@
+"""Draws of the population posterior, and the predictions they make."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaln, logsumexp
+
+from models.parts.kernels.collapsed import PairRows
+from models.parts.kernels.phases import predict_new_pairs, predict_pairs
+from models.parts.kernels.renewal import survived_days
+from models.parts.pair.arrivals import arrivals
+from models.parts.pair.results import Results
+from models.parts.pair.sizes import sizes_by_pair
+from toolkit.data.tables import (
+    QUANTILES,
+    Floats,
+    Ints,
+    Patterns,
+    Predictions,
+)
+from toolkit.model import Streams
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Draws of what pairs share; durations in days. Every array's last axis is the draw."""
+
+    regularities: Ints  # [regularities]
+    urn_weight: float
+    shape: Floats  # [draws], a: heterogeneity of the pairs' rates
+    log_typical: Floats  # [draws], log μ of the average customer and product
+    customer_scale: Floats  # [draws]
+    product_scale: Floats  # [draws]
+    tilt_scale: Floats  # [draws]
+    log_weight: Floats  # [regularities, draws], of the average product
+    alpha: Floats  # [draws], lapse ~ Beta(α, β); α = 0: nobody lapses
+    beta: Floats  # [draws]
+    arrival_shape: Floats  # [draws], first orders per product and day ~ Gamma
+    arrival_rate: Floats  # [draws]
+    customer_id: Ints  # [customers], ascending
+    customer: Floats  # [customers, draws], effect on log μ
+    product_id: Ints  # [products], ascending
+    product: Floats  # [products, draws], effect on log μ
+    tilt: Floats  # [products, draws], effect on the regularities
+
+    @property
+    def draws(self) -> int:
+        """How many draws there are."""
+        return len(self.shape)
+
+    def spread(self, draws: int) -> "Population":
+        """``draws`` of the draws, evenly spaced; some of them twice where there are fewer."""
+        index = np.arange(draws) * self.draws // draws
+        columns = {
+            name: np.ascontiguousarray(value[..., index])
+            for name in self.__slots__
+            if isinstance(value := getattr(self, name), np.ndarray)
+            and name not in ("regularities", "customer_id", "product_id")
+        }
+        return Population(**{n: columns.get(n, getattr(self, n)) for n in self.__slots__})
+
+    def predict(
+        self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
+    ) -> Predictions:
+        """Predictions of all pairs and products in ``patterns``, in their order.
+
+        Path d follows one draw of the population; a customer or product that the population does
+        not know is drawn from it anew, from the product's own stream.
+        """
+        return _predict(self.spread(draws), patterns, weeks, streams)
+
+
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """What the pairs of one product share, under every draw."""
+
+    log_c: Floats  # [draws], of the average customer
+    log_weight: Floats  # [regularities, draws]
+
+    @classmethod
+    def of(cls, population: Population, product_id: int, rng: np.random.Generator) -> "_Product":
+        row = np.searchsorted(population.product_id, product_id)
+        if row < len(population.product_id) and population.product_id[row] == product_id:
+            effect, tilt = population.product[row], population.tilt[row]
+        else:
+            effect = population.product_scale * rng.standard_normal(population.draws)
+            tilt = population.tilt_scale * rng.standard_normal(population.draws)
+        log_weight = population.log_weight + tilt * doublings(population.regularities)[:, None]
+        return cls(
+            log_c=np.log(population.shape) + population.log_typical + effect,
+            log_weight=log_weight - logsumexp(log_weight, axis=0),
+        )
+
+
+def doublings(regularities: Ints) -> Floats:
+    """log₂ k, centred: what a product's tilt multiplies, [regularities]."""
+    log2_k = np.log2(regularities)
+    centred: Floats = log2_k - log2_k.mean()
+    return centred
+
+
+def _customer_effects(
+    population: Population, customer_id: Ints, rng: np.random.Generator
+) -> Floats:
+    """Effects on log μ of a product's customers, [pairs, draws]."""
+    row = np.searchsorted(population.customer_id, customer_id)
+    row[row == len(population.customer_id)] = 0
+    effects = population.customer[row]
+    unseen = population.customer_id[row] != customer_id
+    if unseen.any():
+        normal = rng.standard_normal((int(unseen.sum()), population.draws))
+        effects[unseen] = population.customer_scale * normal
+    return effects
+
+
+def _predict(
+    population: Population, patterns: Patterns, weeks: int, streams: Streams
+) -> Predictions:
+    ids, offset = patterns.product_offsets()
+    results = Results.empty(len(ids), len(patterns), population.draws, weeks)
+    survived = survived_days(patterns.open_interval)
+    m = patterns.interval_count.astype(float)
+    rows = PairRows.of(
+        (m, patterns.interval_sum, patterns.interval_log_sum, survived), population.regularities
+    )
+    A = population.shape + population.regularities[:, None] * rows.counts[:, None, None]
+    log_gamma = gammaln(A) - gammaln(population.shape)  # [counts, regularities, draws]
+    arrived, days = arrivals(patterns)
+    for j, product_id in enumerate(ids):
+        rng = streams.product(int(product_id))
+        product = _Product.of(population, int(product_id), rng)
+        part = slice(offset[j], offset[j + 1])
+        effect = _customer_effects(population, patterns.customer_id[part], rng)
+        sizes = sizes_by_pair(patterns, part)
+        _draw_new_pairs(population, product, arrived[j], days[j], sizes, results, j, rng)
+        predict_pairs(
+            rng, m[part], patterns.interval_sum[part], patterns.open_interval[part],
+            survived[part], rows.constant[part], rows.count[part], log_gamma,
+            population.regularities, population.shape, product.log_c, effect, product.log_weight,
+            population.alpha, population.beta, *sizes, population.urn_weight, np.array(QUANTILES),
+            results.orders[j], results.quantity[j], results.p_by_week[part],
+            results.later_orders[part], results.order_counts[part], results.quantiles[part],
+            results.summary[part],
+        )  # fmt: skip
+    return results.predictions(patterns, population.urn_weight)
+
+
+def _draw_new_pairs(
+    population: Population,
+    product: _Product,
+    arrived: float,
+    days: float,
+    sizes: tuple[Ints, Floats],
+    results: Results,
+    j: int,
+    rng: np.random.Generator,
+) -> None:
+    """Fill in product j's orders of new customers, and their means."""
+    predict_new_pairs(
+        rng, arrived, days, population.arrival_shape, population.arrival_rate,
+        population.regularities, population.shape, product.log_c, population.customer_scale,
+        np.exp(product.log_weight), population.alpha, population.beta, *sizes,
+        population.urn_weight, results.orders[j], results.quantity[j],
+    )  # fmt: skip
+    results.settle_new_pairs(j)

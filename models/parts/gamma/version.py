@@ -1,0 +1,127 @@
+"""What ``pooled_gamma`` and ``lapse_gamma`` have in common: fitting, predicting, saving."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.parts.fitting.checks import PRIOR_DRAWS
+from models.parts.fitting.posterior_file import Card, Fit, draw_last, read_fit, thinned
+from models.parts.gamma.checks import predictive_checks
+from models.parts.gamma.population import Population
+from models.parts.kernels.compile_caches import kept_code
+from models.parts.pair.sizes import URN_WEIGHT
+from toolkit.data.tables import Floats, Ints, Patterns, Predictions
+from toolkit.errors import ModelError
+from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
+
+REGULARITIES = np.array([1, 2, 4, 8, 16])
+
+
+@dataclass(frozen=True, slots=True)
+class GammaVersion:
+    """A model before its fit; ``lapse``: pairs lapse and regularity varies by product."""
+
+    name: str
+    formulas: str
+    description: str = field(repr=False)
+    lapse: bool
+    reads_customer_days: ClassVar[bool] = False
+
+    def fit(
+        self,
+        patterns: Patterns,
+        *,
+        seed: int,
+        settings: FitSettings = DEFAULT_SETTINGS,
+        progress: Progress = ignore,
+    ) -> "FittedGamma":
+        """Sample the population posterior from all pairs, or from ``settings.pairs`` of them."""
+        if not np.any(patterns.interval_count > 0):
+            raise ModelError(
+                f"{self.name} learns from intervals, and no pair has two orders "
+                f"before {patterns.as_of_date}: nothing to fit; "
+                "pair_conjugate forecasts without a fit"
+            )
+        with kept_code():
+            from models.parts.fitting.sampling import draw_prior, sample
+            from models.parts.gamma.model import FitData, build_model
+
+        used = choose_pairs(patterns, settings.pairs, seed)
+        data = FitData.of(patterns, used, REGULARITIES)
+        model = build_model(data, lapse=self.lapse)
+        posterior, diagnostics = sample(model, settings, seed, progress)
+        ids = {"customer_id": data.customer_id, "product_id": data.product_id}
+        arrays: dict[str, NDArray[Any]] = ids | {
+            str(name): thinned(array.to_numpy()) for name, array in posterior.items()
+        }
+        fitted = _population(arrays)
+        checks = predictive_checks(
+            patterns.select(np.isin(np.arange(len(patterns)), used)),
+            _population(ids | draw_prior(model, PRIOR_DRAWS, seed)),
+            fitted,
+            np.random.default_rng(seed),
+        )
+        card = Card.of(self, arrays, patterns, len(used), seed, settings, diagnostics, checks)
+        return FittedGamma(card, arrays, fitted)
+
+    def load(self, folder: Path) -> "FittedGamma":
+        """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
+        card, arrays = read_fit(folder, self.name, self.formulas)
+        return FittedGamma(card, arrays, _population(arrays))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FittedGamma(Fit):
+    """A version with draws of its population posterior."""
+
+    population: Population = field(repr=False)
+    reads_customer_days: ClassVar[bool] = False
+
+    def predict(
+        self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
+    ) -> Predictions:
+        """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
+        return self.population.predict(patterns, weeks=weeks, draws=draws, streams=streams)
+
+
+def choose_pairs(patterns: Patterns, pairs: int | None, seed: int) -> Ints:
+    """Rows of ``pairs`` pairs, ascending: a random sample, or all where there are no more."""
+    count = len(patterns)
+    if pairs is None or pairs >= count:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, pairs, replace=False))
+
+
+def _population(arrays: dict[str, NDArray[Any]]) -> Population:
+    """The draws as predictions want them: the draw last."""
+
+    def of(name: str) -> Floats:
+        return draw_last(arrays[name])
+
+    zeros = np.zeros(len(arrays["shape"]))
+    products = len(arrays["product_id"])
+    has_lapse = "lapse" in arrays
+    concentration = of("lapse_concentration") if has_lapse else zeros
+    alpha = of("lapse") * concentration if has_lapse else zeros
+    return Population(
+        regularities=REGULARITIES,
+        urn_weight=URN_WEIGHT,
+        shape=of("shape"),
+        log_typical=of("log_typical"),
+        customer_scale=of("customer_scale"),
+        product_scale=of("product_scale"),
+        tilt_scale=of("tilt_scale") if has_lapse else zeros,
+        log_weight=np.log(of("regularity")),
+        alpha=alpha,
+        beta=concentration - alpha,
+        arrival_shape=of("arrival_shape"),
+        arrival_rate=of("arrival_shape") * of("arrival_days"),
+        customer_id=arrays["customer_id"],
+        customer=of("customer"),
+        product_id=arrays["product_id"],
+        product=of("product"),
+        tilt=of("tilt") if has_lapse else np.zeros((products, len(zeros))),
+    )

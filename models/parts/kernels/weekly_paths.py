@@ -1,0 +1,362 @@
+"""Order paths week by week under draws of the population; formulas as in ``weekly.py``.
+
+A path draws whether its pair is alive, then its frailty, then a threshold, exponential with the
+frailty as its rate: the next order falls into the week in which the hazards, summed up, pass it.
+The dip starts anew from there. Probabilities of the next order average those given the frailty
+over the draws (Rao–Blackwell). Within its week an order falls on the days its customer orders on.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.parts.kernels.draws import draw_gamma
+from models.parts.kernels.vector import exp, side_by_side
+from models.parts.kernels.weekly import HORIZON_WEEKS, MAX_LOG_HAZARD
+from models.parts.pair.sizes import draw_size
+from toolkit.data.tables import DAYS_PER_WEEK, REACH_DAYS, Floats, Ints
+
+MIN_TOLERANCE_DAYS = 3
+TOLERANCE_SHARE = 0.25
+MAX_EXTRA = 6
+"""A week has seven days to order on."""
+MAX_LOG_ARRIVALS = 5.0
+"""No product gets more new customers a day than exp of this."""
+NO_DIP = 1e-4
+"""A dip this shallow is over."""
+FEW_DRAWS = 50
+"""So many draws tell how long an interval lasts, and when an order beyond the horizon comes."""
+REACH_WEEKS = REACH_DAYS // DAYS_PER_WEEK + 1
+
+# What a row is under each draw: see ``row_states``.
+LEVEL, DEPTH, FADE, KEEP, ALIVE, TAU, MEAN, FRAILTY, EXTRA = range(9)
+STATE_COLUMNS = 9
+
+
+class Coefficients(NamedTuple):
+    """Draws of the coefficients, constant first, and of what else a path needs, [..., draws]."""
+
+    rate: Floats  # [1 + columns, draws], of log h
+    dip: Floats  # of log δ
+    frailty: Floats  # of log τ
+    alive: Floats  # of logit p
+    extra: Floats  # of the log of orders beyond the first in a week
+    inverse_dip_length: Floats  # [draws], 1 / σ
+    decline: Floats  # [draws], κ
+    next_level: Floats  # [draws]
+    product_shock: Floats  # [draws]
+    arrival: Floats  # [1 + columns, draws], of the log of a product's first orders per day
+    arrival_shape: Floats  # [draws]
+
+
+class Places(NamedTuple):
+    """Where the columns of each block stand among a row's values."""
+
+    rate: Ints
+    dip: Ints
+    frailty: Ints
+    alive: Ints
+    extra: Ints
+    restarted: Ints  # of ``rate``: coefficients of what an order sets back
+
+
+@side_by_side
+def _linear(values: Floats, places: Ints, coefficients: Floats, out: Floats) -> None:
+    """Constant and columns times coefficients, [draws]."""
+    out[:] = coefficients[0]
+    for j in range(len(places)):
+        value = values[places[j]]
+        for d in range(len(out)):
+            out[d] += value * coefficients[1 + j, d]
+
+
+@side_by_side
+def row_states(
+    values: Floats, clock: float, elapsed: float, shock: Floats, c: Coefficients, places: Places,
+    node: Floats, weight: Floats, state: Floats,
+) -> None:  # fmt: skip
+    """One row under every draw; fills ``state`` [columns, draws].
+
+    Hazard without dip, season and decline; depth of the dip; what is left of it now, and what a
+    week leaves of it; P(alive); τ, and what exp(τ z) has to be divided by for λ to average 1;
+    orders in a week beyond the first.
+    """
+    _linear(values, places.rate, c.rate, state[LEVEL])
+    _linear(values, places.dip, c.dip, state[DEPTH])
+    _linear(values, places.frailty, c.frailty, state[TAU])
+    _linear(values, places.alive, c.alive, state[ALIVE])
+    _linear(values, places.extra, c.extra, state[EXTRA])
+    for d in range(state.shape[1]):
+        state[LEVEL, d] = exp(min(state[LEVEL, d] + shock[d], MAX_LOG_HAZARD))
+        state[DEPTH, d] = exp(min(state[DEPTH, d], MAX_LOG_HAZARD))
+        state[TAU, d] = exp(min(state[TAU, d], 1.5))
+        state[ALIVE, d] = 1.0 / (1.0 + exp(-max(min(state[ALIVE, d], 700.0), -700.0)))
+        state[EXTRA, d] = exp(min(state[EXTRA, d], 2.0))
+        pace = clock * c.inverse_dip_length[d]
+        state[KEEP, d] = exp(-pace)
+        state[FADE, d] = exp(-pace * (elapsed + 0.5))
+    state[MEAN] = 0.0
+    for k in range(len(node)):
+        for d in range(state.shape[1]):
+            state[MEAN, d] += weight[k] * exp(state[TAU, d] * node[k])
+
+
+@side_by_side
+def draw_frailty(rng: Any, d: int, state: Floats, node: Floats, weight: Floats) -> float:
+    """λ of one of the kinds of pairs that there are under draw ``d``."""
+    u, k = rng.random(), 0
+    while k < len(node) - 1 and u >= weight[k]:
+        u -= weight[k]
+        k += 1
+    return exp(state[TAU, d] * node[k]) / state[MEAN, d]
+
+
+@side_by_side
+def next_order_by_week(
+    state: Floats, pace: Floats, passed: Floats, p_by_week: Floats, room: Floats
+) -> None:
+    """P(next order by the end of each week) [weeks]; ``passed`` [weeks, draws]: hazards summed up.
+
+    ``pace`` [weeks, draws]: season and decline of each week; ``room`` [2, draws].
+    """
+    draws = state.shape[1]
+    for d in range(draws):
+        room[0, d], room[1, d] = state[FADE, d], 0.0
+    reached = 0.0
+    for week in range(len(p_by_week)):
+        total = 0.0
+        for d in range(draws):
+            dip = exp(-state[DEPTH, d] * room[0, d])
+            room[1, d] += state[LEVEL, d] * pace[week, d] * dip
+            room[0, d] *= state[KEEP, d]
+            passed[week, d] = room[1, d]
+            total += state[ALIVE, d] * (1.0 - exp(-state[FRAILTY, d] * room[1, d]))
+        reached = min(1.0, max(reached, total / draws))  # rounding must not make it fall
+        p_by_week[week] = reached
+
+
+@side_by_side
+def _week_beyond(
+    threshold: float, d: int, weeks: int, passed: Floats, state: Floats, pace: Floats, ahead: Floats
+) -> int:
+    """The week after the horizon in which the hazards pass ``threshold``, or ``REACH_WEEKS``.
+
+    ``passed``: those of the horizon; ``pace`` [REACH_WEEKS, draws]; ``ahead`` [REACH_WEEKS + 1]:
+    seasons summed up.
+    """
+    left = threshold - passed[weeks - 1, d]
+    week, fade = weeks, state[FADE, d] * state[KEEP, d] ** weeks
+    while week < REACH_WEEKS:
+        if week >= HORIZON_WEEKS and state[DEPTH, d] * fade < NO_DIP:
+            share = pace[week, d] / (ahead[week + 1] - ahead[week])
+            target = ahead[week] + left / (state[LEVEL, d] * share)
+            return np.searchsorted(ahead, target, side="right") - 1
+        left -= state[LEVEL, d] * pace[week, d] * np.exp(-state[DEPTH, d] * fade)
+        if left < 0.0:
+            return week
+        fade *= state[KEEP, d]
+        week += 1
+    return REACH_WEEKS
+
+
+@side_by_side
+def open_interval_p(
+    values: Floats, restarted: Floats, elapsed: float, state: Floats, c: Coefficients,
+    places: Places,
+) -> float:  # fmt: skip
+    """P(an interval lasts for ``elapsed`` weeks), in a plain season, averaged over some draws."""
+    draws = min(FEW_DRAWS, state.shape[1])
+    total = 0.0
+    for d in range(draws):
+        log_level = c.rate[0, d]
+        for j in range(len(places.rate)):
+            log_level += values[places.rate[j]] * c.rate[1 + j, d]
+        for j in range(len(places.restarted)):
+            at = places.restarted[j]
+            change = restarted[j] - values[places.rate[at]]
+            log_level += change * c.rate[1 + at, d]
+        weeks, fade, passed = int(elapsed + 0.5), state[KEEP, d], 0.0
+        for week in range(weeks):
+            if state[DEPTH, d] * fade < NO_DIP:
+                passed += weeks - week
+                break
+            passed += exp(-state[DEPTH, d] * fade)
+            fade *= state[KEEP, d]
+        total += exp(-state[FRAILTY, d] * exp(min(log_level, MAX_LOG_HAZARD)) * passed)
+    return total / draws
+
+
+@side_by_side
+def _spread_over_days(weekday: Floats, week: int, p: float, by_day: Floats) -> None:
+    for i in range(DAYS_PER_WEEK):
+        day = DAYS_PER_WEEK * week + i
+        if day < len(by_day):
+            by_day[day] += p * weekday[i]
+
+
+@side_by_side
+def next_order_days(
+    by_day: Floats, levels: Floats, expected_interval: float, quantiles: Floats
+) -> float:
+    """The first day by which the next order has come with each probability in ``levels``.
+
+    NaN beyond reach. Returns P(next order within ± max(3 days, a quarter of the expected interval)
+    of the median), 0 where there is none.
+    """
+    reached, day = by_day[0], 0
+    for q in range(len(levels)):
+        while reached < levels[q] and day < len(by_day) - 1:
+            day += 1
+            reached += by_day[day]
+        quantiles[q] = day if reached >= levels[q] else np.nan
+    median = quantiles[len(levels) // 2]
+    if np.isnan(median):
+        return 0.0
+    tolerance = int(max(MIN_TOLERANCE_DAYS, TOLERANCE_SHARE * expected_interval))
+    first, last = max(0, int(median) - tolerance), min(len(by_day) - 1, int(median) + tolerance)
+    return min(1.0, by_day[first : last + 1].sum())
+
+
+@side_by_side
+def dips_after(state: Floats, dips: Floats) -> None:
+    """What the dip leaves of the hazard so many weeks after an order, [weeks, draws]."""
+    dips[0] = state[KEEP]
+    for week in range(1, len(dips)):
+        for d in range(state.shape[1]):
+            dips[week, d] = state[KEEP, d] * dips[week - 1, d]
+    for week in range(len(dips)):
+        for d in range(state.shape[1]):
+            dips[week, d] = exp(-state[DEPTH, d] * dips[week, d])
+
+
+@side_by_side
+def _orders_in_week(rng: Any, extra: float) -> int:
+    """One, and a Poisson number more."""
+    u, p, placed = rng.random(), exp(-extra), 1
+    while u >= p and placed <= MAX_EXTRA:
+        u -= p
+        p *= extra / placed
+        placed += 1
+    return placed
+
+
+@side_by_side
+def follow(
+    rng: Any, d: int, week: int, frailty: float, state: Floats, pace: Floats, dips: Floats,
+    own: Floats, offset: Ints, sizes: Floats, urn_weight: float, drawn: Floats, orders: Floats,
+    quantity: Floats, later: Floats,
+) -> int:  # fmt: skip
+    """Place an order in ``week`` and all that follow it within the horizon; returns how many."""
+    weeks, n_drawn = orders.shape[1], 0
+    while week < weeks:
+        for _ in range(_orders_in_week(rng, state[EXTRA, d])):
+            size = draw_size(rng, own, offset, sizes, drawn, n_drawn, urn_weight)
+            orders[d, week] += 1.0
+            quantity[d, week] += size
+            if n_drawn > 0:
+                later[week] += 1.0
+            drawn[n_drawn] = size
+            n_drawn += 1
+        left = rng.standard_exponential() / (frailty * state[LEVEL, d])
+        last = week
+        week += 1
+        while week < weeks:
+            left -= pace[week, d] * dips[week - last - 1, d]
+            if left < 0.0:
+                break
+            week += 1
+    return n_drawn
+
+
+@side_by_side
+def predict_pairs(
+    rng: Any, values: Floats, restarted: Floats, clock: Floats, elapsed: Floats, weekday: Floats,
+    shock: Floats, c: Coefficients, places: Places, node: Floats, weight: Floats, pace: Floats,
+    ahead: Floats, offset: Ints, sizes: Floats, urn_weight: float, levels: Floats,
+    orders: Floats, quantity: Floats, p_by_week: Floats, later_orders: Floats,
+    order_counts: Floats, quantiles: Floats, summary: Floats,
+) -> None:  # fmt: skip
+    """Predict one product's pairs; adds their paths to ``orders, quantity`` [draws, weeks].
+
+    ``values`` [pairs, columns] to ``weekday`` are rows of ``Activity``; ``shock`` [draws] is what
+    the product's pairs share; ``pace`` [REACH_WEEKS, draws], ``ahead`` [REACH_WEEKS + 1] as in
+    ``_week_beyond``. Fills ``p_by_week`` [pairs, weeks], ``quantiles`` [pairs, levels] and
+    ``summary`` [pairs, 4]: P(alive), P(open interval), expected interval, confidence;
+    ``later_orders`` [pairs, weeks] counts the orders after a path's first, ``order_counts``
+    [pairs, COUNTS] the draws with so many orders.
+    """
+    draws, weeks = orders.shape
+    state, passed, room = (
+        np.empty((STATE_COLUMNS, draws)),
+        np.empty((weeks, draws)),
+        np.empty((2, draws)),
+    )
+    drawn, dips = np.empty(7 * weeks), np.empty((weeks, draws))
+    by_day, stride = np.empty(REACH_DAYS + 1), max(1, draws // FEW_DRAWS)
+    few = (draws + stride - 1) // stride
+    for p in range(len(clock)):
+        row_states(values[p], clock[p], elapsed[p], shock, c, places, node, weight, state)
+        dips_after(state, dips)
+        for d in range(draws):
+            state[FRAILTY, d] = draw_frailty(rng, d, state, node, weight)
+        next_order_by_week(state, pace, passed, p_by_week[p], room)
+        by_day[:] = 0.0
+        before = 0.0
+        for week in range(weeks):
+            _spread_over_days(weekday[p], week, p_by_week[p, week] - before, by_day)
+            before = p_by_week[p, week]
+        own = sizes[offset[p] : offset[p + 1]]
+        for d in range(draws):
+            threshold = rng.standard_exponential() / state[FRAILTY, d]
+            beyond = threshold >= passed[weeks - 1, d]
+            if beyond and d % stride == 0:
+                week = _week_beyond(threshold, d, weeks, passed, state, pace, ahead)
+                _spread_over_days(weekday[p], week, state[ALIVE, d] / few, by_day)
+            if not beyond and rng.random() < state[ALIVE, d]:
+                week = 0
+                while threshold >= passed[week, d]:
+                    week += 1
+                placed = follow(
+                    rng, d, week, state[FRAILTY, d], state, pace, dips, own, offset, sizes,
+                    urn_weight, drawn, orders, quantity, later_orders[p],
+                )  # fmt: skip
+                order_counts[p, min(placed, order_counts.shape[1] - 1)] += 1.0
+        interval = DAYS_PER_WEEK / clock[p]
+        summary[p, 0] = state[ALIVE].mean()
+        summary[p, 1] = open_interval_p(values[p], restarted[p], elapsed[p], state, c, places)
+        summary[p, 2] = interval
+        summary[p, 3] = next_order_days(by_day, levels, interval, quantiles[p])
+
+
+@side_by_side
+def predict_new_pairs(
+    rng: Any, values: Floats, clock: float, arrival: Floats, levels: Floats, shock: Floats,
+    c: Coefficients, places: Places, node: Floats, weight: Floats, pace: Floats, offset: Ints,
+    sizes: Floats, urn_weight: float, orders: Floats, quantity: Floats,
+) -> None:  # fmt: skip
+    """Add the orders of customers who buy the product for the first time within the horizon.
+
+    They arrive at a rate per day that is Gamma with mean exp(constant + ``arrival`` [columns] times
+    its coefficients), times the season's ``levels`` [weeks], and whoever is alive after the first
+    order reorders like any pair.
+    """
+    draws, weeks = orders.shape
+    state = np.empty((STATE_COLUMNS, draws))
+    drawn, dips = np.empty(7 * weeks), np.empty((weeks, draws))
+    nobody, ignored = np.empty(0), np.empty(weeks)
+    row_states(values, clock, 0.0, shock, c, places, node, weight, state)
+    dips_after(state, dips)
+    for d in range(draws):
+        log_mean = c.arrival[0, d]
+        for j in range(len(arrival)):
+            log_mean += arrival[j] * c.arrival[1 + j, d]
+        per_week = DAYS_PER_WEEK * exp(min(log_mean, MAX_LOG_ARRIVALS))
+        per_week *= draw_gamma(rng, c.arrival_shape[d]) / c.arrival_shape[d]
+        for week in range(weeks):
+            for _ in range(rng.poisson(per_week * levels[week])):
+                frailty = draw_frailty(rng, d, state, node, weight)
+                until = weeks if rng.random() < state[ALIVE, d] else week + 1
+                follow(
+                    rng, d, week, frailty, state, pace, dips, nobody, offset, sizes, urn_weight,
+                    drawn, orders[:, :until], quantity[:, :until], ignored,
+                )  # fmt: skip

@@ -1,0 +1,99 @@
+"""When a pair orders next: dates by quantile, and how sure they are, from exact distributions."""
+
+import numpy as np
+
+from models.parts.kernels.paths import NEGLIGIBLE
+from models.parts.kernels.renewal import HALF_DAY, PairPosterior, log_survival
+from models.parts.kernels.vector import compiled
+from toolkit.data.tables import QUANTILES, REACH_DAYS, Floats, Ints
+
+MIN_TOLERANCE_DAYS = 3
+TOLERANCE_SHARE = 0.25
+
+
+def next_order_quantiles(posterior: PairPosterior, cdf: Floats) -> Floats:
+    """The first day by which the next order has come with each probability in QUANTILES.
+
+    [pairs, QUANTILES]; NaN beyond REACH_DAYS. ``cdf`` [pairs, days]: P(next order by day d).
+    """
+    days = np.empty((len(cdf), len(QUANTILES)))
+    _quantiles(*_columns(posterior), cdf, np.array(QUANTILES), days)
+    return days
+
+
+def confidence(
+    posterior: PairPosterior, cdf: Floats, day: Floats, expected_interval: Floats
+) -> Floats:
+    """P(next order within ± max(3 days, a quarter of the expected interval) of ``day``).
+
+    [pairs]; 0 where there is no day (NaN).
+    """
+    tolerance = np.floor(np.maximum(MIN_TOLERANCE_DAYS, TOLERANCE_SHARE * expected_interval))
+    known = np.where(np.isfinite(day), day, 0.0)
+    inside = np.empty(len(cdf))
+    _mass_between(*_columns(posterior), cdf, known - tolerance - 1, known + tolerance, inside)
+    return np.where(np.isfinite(day), np.clip(inside, 0.0, 1.0), 0.0)
+
+
+def _columns(posterior: PairPosterior) -> tuple[Floats, Floats, Floats, Ints, Floats, Floats]:
+    return (
+        posterior.weights,
+        posterior.A,
+        posterior.B,
+        posterior.k,
+        posterior.open_days,
+        posterior.log_survived,
+    )
+
+
+@compiled
+def _cdf(
+    day: float, weights: Floats, A: Floats, B: Floats, k: Ints, open_days: float,
+    log_survived: Floats, table: Floats,
+) -> float:  # fmt: skip
+    """P(next order by ``day``) of one pair; looked up in ``table`` [days] as far as it goes."""
+    if day < 0:
+        return 0.0
+    if day < len(table):
+        return table[int(day)]
+    later = 0.0
+    for c in range(len(weights)):
+        if weights[c] >= NEGLIGIBLE:
+            log_later = log_survival(open_days + day + HALF_DAY, A[c], B[c], k[c])
+            later += weights[c] * np.exp(log_later - log_survived[c])
+    return 1.0 - later
+
+
+@compiled
+def _quantiles(
+    weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats, log_survived: Floats,
+    cdf: Floats, levels: Floats, days: Floats,
+) -> None:  # fmt: skip
+    """Bisection over whole days, each level starting from the one below it; levels ascend."""
+    horizon = cdf.shape[1]
+    for i in range(len(open_days)):
+        low = -1
+        for q in range(len(levels)):
+            high = horizon - 1 if cdf[i, -1] >= levels[q] else REACH_DAYS + 1
+            while high - low > 1:
+                middle = (low + high) // 2
+                reached = _cdf(
+                    middle, weights[i], A[i], B[i], k, open_days[i], log_survived[i], cdf[i]
+                )
+                if reached >= levels[q]:
+                    high = middle
+                else:
+                    low = middle
+            days[i, q] = high if high <= REACH_DAYS else np.nan
+            low = high - 1
+
+
+@compiled
+def _mass_between(
+    weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats, log_survived: Floats,
+    cdf: Floats, after: Floats, until: Floats, mass: Floats,
+) -> None:  # fmt: skip
+    """P(after < day of the next order <= until), [pairs]."""
+    for i in range(len(open_days)):
+        pair = weights[i], A[i], B[i], k, open_days[i], log_survived[i], cdf[i]
+        mass[i] = _cdf(until[i], *pair) - _cdf(after[i], *pair)

@@ -1,0 +1,1 @@
+"""``rhythm``: which weeks pairs order in, from what pairs, customers and products did before."""

@@ -1,0 +1,216 @@
+"""The posterior mode of ``rhythm`` with its shocks, and its covariance there. Only fitting uses it.
+
+The mode is taken of θ (coefficients, constants and levels) and of the products' shocks b together,
+at a deviation s of the shocks that is chosen with it. The negative Hessian is an arrow: every row
+has one shock, so the block of the shocks is diagonal,
+
+    [ A   C ]      D = h + 1 / s²,  h what the rows of a shock tell of it,
+    [ Cᵀ  D ]      S = A − C D⁻¹ Cᵀ  (θ with the shocks integrated out, Schur's complement).
+
+θ then has the covariance S⁻¹ = R Rᵀ. What the rows tell of the shocks is taken for a Gaussian of
+precision h; given θ and any s, the shocks are then independent and Gaussian,
+
+    b | θ, s ~ N((a − Cᵀ (θ − θ̂)) / D, 1 / D),  a = (h + 1 / ŝ²) b̂,  D = h + 1 / s²,
+
+and z = √D (b − its mean), which is sampled, is near N(0, 1) whatever θ and s are: no funnel, be s
+small or large, where rows tell much of a shock or nothing (the partial centring of
+Papaspiliopoulos, Roberts & Sköld 2007, doi:10.1214/088342307000000014, with the share that is
+right for each s).
+
+The step of s is EM's: s² = mean(b̂² + 1 / D).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from models.parts.kernels.weekly import weekly_likelihood
+from models.parts.rhythm.coordinates import BLOCKS, LINEAR, Columns, Globals
+from toolkit.data.tables import Floats
+
+if TYPE_CHECKING:
+    from models.parts.rhythm.model import WindowData
+
+SHOCK_SCALE = 0.25
+"""Deviation of the shocks where the search begins."""
+LEAST_SHOCK_SCALE = 0.02
+NEWTON_STEPS = 40
+HALVINGS = 12
+LARGEST_STEP = 3.0
+"""A step goes no further than so many deviations in any direction."""
+SMALLEST_STEP = 0.05
+DIFFERENCE = 1e-4
+MAX_LOG_EXTRA = 5.0
+"""However wild the parameters, no more than exp of this is expected in an order week."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """The mode of θ and of the shocks, and the Gaussian there, see above."""
+
+    mode: Floats  # θ̂, [θ]
+    root: Floats  # R, [θ, θ]
+    pull: Floats  # a, [groups]
+    cross: Floats  # C, [θ, groups]
+    information: Floats  # h, [groups]
+    scale: float  # ŝ
+
+    @classmethod
+    def of_prior(cls, prior: Globals, groups: int) -> "Arrow":
+        """That of no data: any data can then be exchanged for others."""
+        none, size = np.zeros(groups), len(prior.mean)
+        return cls(prior.mean, np.diag(prior.sd), none, np.zeros((size, groups)), none, 1.0)
+
+    def shocks(self, theta: Any, scale: Any, z: Any, dot: Any) -> tuple[Any, Any]:
+        """b at θ, s and z, and its precision D given θ and s; ``dot`` multiplies matrices."""
+        precision = self.information + scale**-2.0
+        pull = self.pull - dot(theta - self.mode, self.cross)
+        return pull / precision + z * precision**-0.5, precision
+
+
+def find_mode(data: "WindowData", columns: dict[str, Columns]) -> Arrow:
+    """Newton's steps with the arrow's Hessian from the prior's mean, each of them uphill.
+
+    Without the shocks there may be no mode worth finding: products of which nobody orders any more
+    would then be explained by a P(alive) that falls without end.
+    """
+    density = Density(data, columns)
+    at = _Point(density.prior.mean, np.zeros(density.groups), SHOCK_SCALE)
+    for _ in range(NEWTON_STEPS):
+        gaussian = _Gaussian.at(density, at)
+        step = gaussian.step(density, at)
+        moved = _uphill(density, at, step)
+        scale = _em_step(moved.shock, gaussian.precision)
+        small = float(np.abs(np.linalg.solve(gaussian.root, moved.theta - at.theta)).max())
+        settled = small < SMALLEST_STEP and abs(np.log(scale / at.scale)) < SMALLEST_STEP
+        at = _Point(moved.theta, moved.shock, scale)
+        if settled:
+            break
+    gaussian = _Gaussian.at(density, at)
+    return Arrow(
+        mode=at.theta,
+        root=gaussian.root,
+        pull=at.shock * gaussian.precision,
+        cross=gaussian.cross,
+        information=gaussian.information,
+        scale=at.scale,
+    )
+
+
+class _Point(NamedTuple):
+    """Where the search is."""
+
+    theta: Floats
+    shock: Floats
+    scale: float
+
+    def along(self, step: tuple[Floats, Floats], share: float) -> "_Point":
+        """So far in a direction of θ and the shocks."""
+        return _Point(self.theta + share * step[0], self.shock + share * step[1], self.scale)
+
+
+class _Gaussian(NamedTuple):
+    """The arrow at a point: R, C, h and D."""
+
+    root: Floats
+    cross: Floats
+    information: Floats
+    precision: Floats
+
+    @classmethod
+    def at(cls, density: "Density", at: _Point) -> "_Gaussian":
+        curvature, cross, information = density.curvature(at.theta, at.shock)
+        precision = information + at.scale**-2.0
+        root = _inverse_root(curvature - (cross / precision) @ cross.T, density.prior)
+        return cls(root, cross, information, precision)
+
+    def step(self, density: "Density", at: _Point) -> tuple[Floats, Floats]:
+        """Newton's, of θ and of the shocks; no further than ``LARGEST_STEP`` deviations of θ."""
+        _, by_theta, by_shock = density(at.theta, at.shock)
+        by_shock = by_shock - at.shock * at.scale**-2.0
+        deviations = self.root.T @ (by_theta - self.cross @ (by_shock / self.precision))
+        of_theta = self.root @ deviations
+        of_shock = (by_shock - self.cross.T @ of_theta) / self.precision
+        share = min(1.0, LARGEST_STEP / max(float(np.abs(deviations).max()), LARGEST_STEP))
+        return share * of_theta, share * of_shock
+
+
+def _uphill(density: "Density", at: _Point, step: tuple[Floats, Floats]) -> _Point:
+    """The step, or the first half, quarter, … of it that leads uphill; nowhere if none does."""
+    before = density.with_shocks(at)
+    for halvings in range(HALVINGS):
+        moved = at.along(step, 0.5**halvings)
+        if density.with_shocks(moved) > before:
+            return moved
+    return at
+
+
+def _em_step(shock: Floats, precision: Floats) -> float:
+    return max(float(np.sqrt(np.mean(shock**2 + 1.0 / precision))), LEAST_SHOCK_SCALE)
+
+
+def _inverse_root(curvature: Floats, prior: Globals) -> Floats:
+    """R of R Rᵀ = S⁻¹; the prior alone curves as much as the least that is taken.
+
+    Far from the mode some directions curve upwards: their steps are as if they curved downwards.
+    """
+    eigenvalues, eigenvectors = np.linalg.eigh((curvature + curvature.T) / 2)
+    least = 1.0 / prior.sd.max() ** 2
+    root: Floats = eigenvectors / np.sqrt(np.maximum(np.abs(eigenvalues), least))
+    return root
+
+
+class Density:
+    """Log density of θ and the data given the shocks, and its derivatives."""
+
+    def __init__(self, data: "WindowData", columns: dict[str, Columns]) -> None:
+        self.data, self.columns, self.known = data, columns, data.likelihood_data()
+        self.windows, self.groups = int(data.window.max()) + 1, int(data.product_window.max()) + 1
+        self.prior = Globals.prior(self.windows)
+        self.rows = data.ordered.any(axis=1)
+        self.weeks, self.extra = data.ordered.sum(axis=1)[self.rows], data.extra[self.rows]
+        self.by = [np.empty(len(data.elapsed)) for _ in LINEAR]
+
+    def __call__(self, theta: Floats, shock: Floats) -> tuple[float, Floats, Floats]:
+        """The density (without the shocks' own), its gradient by θ and by the shocks."""
+        prior, columns, by = self.prior, self.columns, self.by
+        slopes = {b: columns[b].slopes(theta[prior.block(b)], np.exp) for b in BLOCKS}
+        parts = [columns[b].design @ slopes[b] for b in LINEAR]
+        parts[0] += theta[prior.levels][self.data.window] + shock[self.data.product_window]
+        ordered, elapsed, clock, log_season, node, weight = self.known
+        length, decline = prior.at("log_dip_length"), prior.at("decline")
+        value, by_length, by_decline = weekly_likelihood(
+            ordered, elapsed, clock, log_season, node, weight, parts[0], parts[1], parts[2],
+            parts[3], theta[length], theta[decline], by[0], by[1], by[2], by[3],
+        )  # fmt: skip
+        gradient = np.zeros(len(theta))
+        gradient[length], gradient[decline] = by_length, by_decline
+        gradient[prior.levels] = np.bincount(self.data.window, by[0], self.windows)
+        for b, by_rows in zip(LINEAR, by, strict=True):
+            gradient[prior.block(b)] = columns[b].design.T @ by_rows
+        design = columns["extra"].design[self.rows]
+        log_extra = np.minimum(design @ slopes["extra"], MAX_LOG_EXTRA)
+        expected = self.weeks * np.exp(log_extra)
+        gradient[prior.block("extra")] = design.T @ (self.extra - expected)
+        for b in BLOCKS:
+            gradient[prior.block(b)] *= columns[b].by_theta(slopes[b])
+        off = (theta - prior.mean) / prior.sd
+        value += float((self.extra * log_extra - expected).sum() - 0.5 * off @ off)
+        by_shock: Floats = np.bincount(self.data.product_window, by[0], self.groups).astype(float)
+        return value, gradient - off / prior.sd, by_shock
+
+    def with_shocks(self, at: _Point) -> float:
+        """The density of the shocks, too, but for what no step changes."""
+        return self(at.theta, at.shock)[0] - 0.5 * float(np.sum((at.shock / at.scale) ** 2))
+
+    def curvature(self, theta: Floats, shock: Floats) -> tuple[Floats, Floats, Floats]:
+        """A, C and h, by differences of the gradient."""
+        rows, cross = [], []
+        for shift in DIFFERENCE * np.eye(len(theta)):
+            _, up, shock_up = self(theta + shift, shock)
+            _, down, shock_down = self(theta - shift, shock)
+            rows.append((down - up) / (2 * DIFFERENCE))
+            cross.append((shock_down - shock_up) / (2 * DIFFERENCE))
+        of_shocks = cross[self.prior.at("rate_constant")]  # it shifts η as a shock does
+        return np.array(rows), np.array(cross), np.maximum(of_shocks, 0.0)

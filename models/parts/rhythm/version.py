@@ -1,0 +1,166 @@
+"""``rhythm`` as a version: fitting, predicting, saving."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.parts.fitting.checks import PRIOR_DRAWS
+from models.parts.fitting.posterior_file import Card, Fit, draw_last, read_fit, thinned
+from models.parts.kernels.compile_caches import kept_code
+from models.parts.kernels.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
+from models.parts.kernels.weekly_paths import (
+    REACH_WEEKS,
+    Coefficients,
+    Places,
+    predict_new_pairs,
+    predict_pairs,
+)
+from models.parts.pair.results import Results
+from models.parts.pair.sizes import URN_WEIGHT, sizes_by_pair
+from models.parts.rhythm.activity import (
+    ALIVE,
+    DIP,
+    EXTRA,
+    FRAILTY,
+    RATE,
+    RESTARTED,
+    BaseRates,
+    activity,
+    column,
+)
+from models.parts.rhythm.newcomers import base_rates, newcomer_columns
+from models.parts.rhythm.season import Season
+from toolkit.data.tables import QUANTILES, Patterns, Predictions
+from toolkit.errors import ModelError
+from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
+
+ROWS = 20_000
+"""Pairs in windows that a fit looks at, if it is not told how many."""
+
+PLACES = Places(
+    rate=column(RATE),
+    dip=column(DIP),
+    frailty=column(FRAILTY),
+    alive=column(ALIVE),
+    extra=column(EXTRA),
+    restarted=np.array([RATE.index(name) for name in RESTARTED]),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RhythmVersion:
+    """The model before its fit."""
+
+    name: str
+    formulas: str
+    description: str = field(repr=False)
+    reads_customer_days: ClassVar[bool] = True
+
+    def fit(
+        self,
+        patterns: Patterns,
+        *,
+        seed: int,
+        settings: FitSettings = DEFAULT_SETTINGS,
+        progress: Progress = ignore,
+    ) -> "FittedRhythm":
+        """Sample the population posterior from about ``settings.pairs`` pairs in windows."""
+        with kept_code():
+            from models.parts.fitting.sampling import draw_prior, sample
+            from models.parts.rhythm.checks import predictive_checks
+            from models.parts.rhythm.model import WindowData, build_model, windows_of
+
+        if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
+            raise ModelError(
+                f"{self.name} learns from what pairs did in windows of {HORIZON_WEEKS} weeks, and "
+                f"there is none with a repeat order before {patterns.as_of_date}: nothing to fit; "
+                "pair_conjugate forecasts without a fit"
+            )
+        season = Season.of(patterns.events.day, patterns.as_of_date)
+        base = base_rates(patterns, season)
+        data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
+        model = build_model(data)
+        posterior, diagnostics = sample(model, settings, seed, progress)
+        drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
+        arrays: dict[str, NDArray[Any]] = drawn | {
+            "season": season.effects,
+            "base_rates": np.array([base.per_day, base.per_visit, base.newcomers]),
+        }
+        prior = draw_prior(model, PRIOR_DRAWS, seed)
+        checks = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
+        rows = len(data.elapsed)
+        card = Card.of(self, arrays, patterns, rows, seed, settings, diagnostics, checks)
+        return FittedRhythm.of(card, arrays)
+
+    def load(self, folder: Path) -> "FittedRhythm":
+        """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
+        return FittedRhythm.of(*read_fit(folder, self.name, self.formulas))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FittedRhythm(Fit):
+    """The model with draws of its population posterior."""
+
+    season: Season = field(repr=False)
+    base: BaseRates
+    draws: Coefficients = field(repr=False)
+    reads_customer_days: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, card: Card, arrays: dict[str, NDArray[Any]]) -> "FittedRhythm":
+        """From what is saved."""
+        a = {name: draw_last(array) for name, array in arrays.items()}
+        draws = Coefficients(
+            rate=a["rate"],
+            dip=a["dip"],
+            frailty=a["frailty"],
+            alive=a["alive"],
+            extra=a["extra"],
+            inverse_dip_length=np.exp(-a["log_dip_length"]),
+            decline=a["decline"],
+            next_level=a["next_level"],
+            product_shock=a["product_shock"],
+            arrival=a["arrival"],
+            arrival_shape=a["arrival_shape"],
+        )
+        return cls(card, arrays, Season(a["season"]), BaseRates(*a["base_rates"].tolist()), draws)
+
+    def predict(
+        self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
+    ) -> Predictions:
+        """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
+        ids, offset = patterns.product_offsets()
+        n = len(patterns)
+        results = Results.empty(len(ids), n, draws, weeks)
+        if not n:
+            return results.predictions(patterns, URN_WEIGHT)
+        index = np.arange(draws) * len(self.draws.decline) // draws
+        c = Coefficients(*(np.ascontiguousarray(a[..., index]) for a in self.draws))
+        known = activity(patterns, self.season, self.base)
+        season = self.season.week_levels(patterns.as_of_date, REACH_WEEKS)
+        ahead = np.append(0.0, np.cumsum(season))
+        declined = np.minimum(np.arange(REACH_WEEKS), HORIZON_WEEKS - 1)[:, None] * c.decline
+        pace = season[:, None] * np.exp(-declined)
+        arrival = newcomer_columns(patterns, self.season, self.base.newcomers)
+        for j, product_id in enumerate(ids):
+            rng = streams.product(int(product_id))
+            shock = c.next_level + c.product_shock * rng.standard_normal(draws)
+            part = slice(offset[j], offset[j + 1])
+            sizes = sizes_by_pair(patterns, part)
+            predict_new_pairs(
+                rng, known.values[n + j], known.clock[n + j], arrival[j], season[:weeks],
+                shock, c, PLACES, NODE, NODE_WEIGHT, pace, *sizes, URN_WEIGHT,
+                results.orders[j], results.quantity[j],
+            )  # fmt: skip
+            results.settle_new_pairs(j)
+            predict_pairs(
+                rng, known.values[part], known.restarted[part], known.clock[part],
+                known.elapsed[part], known.weekday[part], shock, c, PLACES, NODE, NODE_WEIGHT,
+                pace, ahead, *sizes, URN_WEIGHT, np.array(QUANTILES), results.orders[j],
+                results.quantity[j], results.p_by_week[part], results.later_orders[part],
+                results.order_counts[part], results.quantiles[part], results.summary[part],
+            )  # fmt: skip
+        return results.predictions(patterns, URN_WEIGHT)

@@ -1,0 +1,1 @@
+"""Forecasts that are computed when somebody asks, and kept for a while."""

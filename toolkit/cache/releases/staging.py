@@ -1,0 +1,183 @@
+"""A release in the making: values come in, are checked, and go out in one step."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import batched
+
+from toolkit.cache.database import Argument, Database
+from toolkit.cache.envelope import Fields, UnusableError, dated, decode, encode
+from toolkit.cache.names import (
+    EXPORT_LOCK,
+    POINTER,
+    ComputedWith,
+    index_key,
+    value_prefix,
+)
+from toolkit.cache.releases.steps import (
+    KEEP_MS,
+    LOST,
+    MOVED,
+    PORTION,
+    entries,
+    flip,
+    load,
+    some,
+    texts,
+    wrong_values,
+)
+from toolkit.cache.scripts import CARRY_OVER, PUT
+from toolkit.cache.spec import Release, ReleaseSpec
+from toolkit.errors import CacheError
+
+SAMPLE = 20
+
+SUCCESS = "success"
+NO_PREDICTIONS = "no_predictions"
+
+
+class Staging:
+    """The release that an export makes, from ``Releases.stage``; only for its ``with`` block.
+
+    Every method raises ``CacheError`` if the server fails, is full, or if the lock was lost (this
+    process was paused for longer than it lasts): readers then have what they had.
+    """
+
+    def __init__(self, database: Database, spec: ReleaseSpec, release_id: str, token: str) -> None:
+        self.release_id = release_id
+        self.spec = spec
+        self._database = database
+        self._token = token
+        self._index = index_key(release_id)
+        self._expected = frozenset(spec.product_ids)
+        self._done = self._staged()
+        self._base = spec.base if spec.carried else None
+        self._verified = False
+
+    @property
+    def done(self) -> Mapping[int, str]:
+        """The products that are staged, by an earlier export too: their status, ``success`` or
+        ``no_predictions``.
+        """
+        return dict(self._done)
+
+    def put(
+        self,
+        forecasts: Mapping[int, Fields | None],
+        computed_with: Callable[[int], ComputedWith] | None = None,
+    ) -> None:
+        """Stage forecasts (``ProductForecast.to_dict()``), None for "nothing to forecast".
+
+        ``computed_with`` gives for a product what callers of ``generate_forecast_cached`` have to
+        ask with to get it; by default the spec's. ``CacheError`` for products that the spec does
+        not name and for what is no forecast.
+        """
+        self._demand_expected(forecasts)
+        given = computed_with or (lambda product_id: self.spec.computed_with)
+        for portion in batched(forecasts.items(), PORTION):
+            arguments: list[Argument] = [self._token, value_prefix(self.release_id), KEEP_MS]
+            for product_id, forecast in portion:
+                value = self._encoded(product_id, forecast, given(product_id))
+                arguments += [product_id, value, _entry(value, forecast)]
+            self._refuse_if(self._database.run(PUT, [EXPORT_LOCK, self._index], arguments) != 1)
+            self._note({i: _status_of(forecast) for i, forecast in portion})
+
+    def carry_over(self) -> None:
+        """Stage what the base says of the products to be carried over, within the server.
+
+        The values keep the date as of which they were made, and what they were computed with.
+        Those that the base does not serve any more (expired, invalidated) are not in ``done``
+        afterwards. ``CacheError`` if the base is not the current release.
+        """
+        missing = sorted(set(self.spec.carried) - self._done.keys())
+        for portion in batched(missing, PORTION):
+            self._carry(portion)
+        self._done = self._staged()
+
+    def verify(self, missing_allowed: frozenset[int] = frozenset()) -> None:
+        """Check that every product is there and is what was sent.
+
+        The server computes the SHA-1 of every value; 20 are read back and decoded. ``CacheError``
+        lists what is missing (but for ``missing_allowed``) or wrong: values that the server
+        dropped because its memory is full, say.
+        """
+        self._done = self._staged()
+        staged = sorted(self._done)
+        missing = sorted(self._expected - self._done.keys() - missing_allowed)
+        wrong = [f"{i} is missing" for i in missing]
+        wrong += wrong_values(self._database, self.release_id, staged)
+        wrong += self._sample(staged)
+        if wrong or not staged:
+            raise CacheError(
+                f"release {self.release_id} is not whole and is not published (did the server"
+                f" run out of memory?): {some('product', wrong) if wrong else 'it is empty'}"
+            )
+        self._verified = True
+
+    def publish(self) -> Release:
+        """Make it the current release, in one step; ``verify`` first, if that was not done."""
+        if not self._verified:
+            self.verify()
+        flip(self._database, self.release_id, len(self._done), self._token, self._base or "")
+        return load(self._database, self.release_id)
+
+    def _carry(self, portion: Sequence[int]) -> None:
+        keys = [EXPORT_LOCK, self._index, POINTER]
+        prefix, base = value_prefix(self.release_id), self._base or ""
+        reply = self._database.run(
+            CARRY_OVER, keys, [self._token, prefix, KEEP_MS, self.release_id, base, *portion]
+        )
+        word, *rest = texts(reply)
+        self._refuse_if(word == "lock")
+        if word == "moved":
+            raise CacheError(MOVED.format(base=base, now=rest[0]))
+        self._verified = False
+
+    def _staged(self) -> dict[int, str]:
+        found = entries(self._database, self.release_id)
+        return {i: entry.rpartition(":")[2] for i, entry in found.items()}
+
+    def _encoded(self, product_id: int, forecast: Fields | None, given: ComputedWith) -> bytes:
+        nothing = dated(self.spec.as_of_date, datetime.now(UTC)) if forecast is None else None
+        try:
+            return encode(product_id, forecast, given, nothing, self.release_id)
+        except UnusableError as flaw:
+            raise CacheError(f"the forecast of product {product_id} {flaw}") from None
+
+    def _note(self, statuses: Mapping[int, str]) -> None:
+        self._done.update(statuses)
+        self._verified = False
+
+    def _demand_expected(self, product_ids: Iterable[int]) -> None:
+        strange = sorted(set(product_ids) - self._expected)
+        if strange:
+            raise CacheError(
+                f"the release was not to have {some('product', [str(i) for i in strange])}"
+            )
+
+    def _refuse_if(self, lost: bool) -> None:
+        if lost:
+            raise CacheError(LOST)
+
+    def _sample(self, staged: Sequence[int]) -> Iterator[str]:
+        """What cannot be read back, of values evenly spread."""
+        some = staged[:: max(1, len(staged) // SAMPLE)][:SAMPLE]
+        prefix = value_prefix(self.release_id)
+        with self._database.translated():
+            values = self._database.client.mget([f"{prefix}{i}" for i in some]) if some else []
+        assert isinstance(values, list)
+        for product_id, value in zip(some, values, strict=True):
+            try:
+                if value is not None and decode(value).release != self.release_id:
+                    yield f"{product_id} is of another release"
+            except UnusableError as flaw:
+                yield f"{product_id} {flaw}"
+
+
+def _entry(value: bytes, forecast: Fields | None) -> str:
+    """What the index holds of a value."""
+    return f"{hashlib.sha1(value).hexdigest()}:{len(value)}:{_status_of(forecast)}"
+
+
+def _status_of(forecast: Fields | None) -> str:
+    return NO_PREDICTIONS if forecast is None else SUCCESS

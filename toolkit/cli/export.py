@@ -1,0 +1,251 @@
+"""``toolkit export``; imports what it needs when it runs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.cli.options import (
+    REDIS_VARIABLE,
+    AsOf,
+    Config,
+    Draws,
+    Json,
+    MaybeDatabase,
+    Mssql,
+    Product,
+    Seed,
+    StoreUri,
+    Weeks,
+)
+
+if TYPE_CHECKING:
+    from toolkit.engine.run import ForecastEngine
+    from toolkit.export.job import Progress
+    from toolkit.export.plan import ExportSettings
+    from toolkit.export.report import ExportReport
+    from toolkit.sources.base import OrderSource
+    from toolkit.sources.codes import Codes
+
+DEFAULT_REDIS = "redis://localhost:6379/0"
+READ_PATIENCE_S = 2.0
+
+Redis = Annotated[
+    str | None,
+    typer.Option("--redis", help=f"Where to. Default {REDIS_VARIABLE}, else {DEFAULT_REDIS}."),
+]
+Version = Annotated[
+    str, typer.Option("--version", help="Alias, number or fit of the registered model inter-order.")
+]
+Products = Annotated[
+    list[str] | None, typer.Option("--products", help="These only: id or code; may be repeated.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        help="YYYY-MM-DD, or last: compute what was ordered since, or since the current release."
+    ),
+]
+Ttl = Annotated[int, typer.Option(help="Seconds that the forecasts stay.")]
+AllowErrors = Annotated[
+    float, typer.Option(help="Publish though such a share of the products failed, 0 to 1.")
+]
+Keep = Annotated[int, typer.Option(help="So many earlier releases stay for a rollback.")]
+Shrink = Annotated[bool, typer.Option("--shrink", help="Serve fewer products than now.")]
+Log = Annotated[bool, typer.Option(help="Log the export to MLflow.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(export)
+    app.command()(read)
+
+
+def export(
+    db: MaybeDatabase = None,
+    mssql: Mssql = False,
+    config: Config = None,
+    as_of: AsOf = None,
+    redis: Redis = None,
+    version: Version = "champion",
+    products: Products = None,
+    since: Since = None,
+    weeks: Weeks = 12,
+    draws: Draws = 200,
+    seed: Seed = 20251111,
+    ttl: Ttl = 3 * 86_400,
+    allow_errors: AllowErrors = 0.0,
+    keep: Keep = 2,
+    shrink: Shrink = False,
+    store: StoreUri = None,
+    log: Log = True,
+    as_json: Json = False,
+) -> None:
+    """Forecast all products with the promoted version, and make them what production reads.
+
+    Readers see the old release until the new one is whole and verified. Exit code 0: published;
+    1: failed, and readers have what they had; 2: something was wrong with the call.
+    """
+    import logging
+
+    from toolkit.engine.arguments import parse_date
+    from toolkit.engine.run import ForecastEngine
+    from toolkit.errors import ArgumentError, ToolkitError
+    from toolkit.export.display import show_export
+    from toolkit.export.plan import LAST, ExportSettings
+
+    logging.getLogger("toolkit.engine").setLevel(logging.ERROR)  # the report counts them
+    with _orders(db, mssql, config) as (source, codes), _bar() as bar:
+        settings = ExportSettings(
+            as_of_date=parse_date(as_of),
+            product_ids=[codes.number("product", i) for i in products] if products else None,
+            since=since if since is None or since == LAST else parse_date(since),
+            ttl_s=ttl,
+            allowed_errors=allow_errors,
+            keep=keep,
+            shrink=shrink,
+        )
+        engine = ForecastEngine.from_registry(
+            source, version, weeks, store=store, draws=draws, seed=seed
+        )
+        try:
+            report = _run(engine, settings, redis, bar)
+        except ToolkitError as exc:
+            if log and not isinstance(exc, ArgumentError):
+                _log(exc, settings, store)
+            raise
+    show_export(report, codes, as_json)
+    if log:
+        _log(report, settings, store)
+    if engine.registered is not None and report.published:
+        _note(engine.registered.number, report, store)
+    if not report.published:
+        raise typer.Exit(1)
+
+
+def read(
+    product_id: Product,
+    redis: Redis = None,
+    brief: Annotated[bool, typer.Option("--brief", help="The totals only.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what production reads of a product, and from which release it is."""
+    import json
+
+    from toolkit.cache.memory import in_words
+    from toolkit.cache.reader import ForecastReader
+    from toolkit.cli.display import print_plain, show_forecast, show_totals
+    from toolkit.sources.codes import numbers_meant
+
+    with _cache_url(redis) as url:
+        found = ForecastReader(url, patience_s=READ_PATIENCE_S).read_many(numbers_meant(product_id))
+    reading = next(iter(found.values()), None)
+    forecast = None if reading is None else reading.forecast
+    if as_json:
+        said = None if forecast is None else forecast.to_dict()
+        release = None if reading is None else reading.release
+        typer.echo(json.dumps({"release": release, "forecast": said}, indent=2))
+        return
+    if reading is None:
+        typer.echo(f"The current release does not serve product {product_id}.")
+        return
+    if forecast is None:
+        typer.echo(f"There is nothing to forecast for product {product_id}.")
+    else:
+        (show_totals if brief else show_forecast)(forecast)
+        version = forecast.model_metadata
+        print_plain(f"By {version['model_name']}@{version['model_version']}.")
+    print_plain(f"Release {reading.release}, generated {in_words(reading.age_s)} ago.")
+
+
+@contextmanager
+def _cache_url(redis: str | None) -> Iterator[str]:
+    """The server's URL; what is wrong with it is the caller's fault."""
+    from toolkit.errors import ArgumentError, CacheError
+
+    given = redis or os.environ.get(REDIS_VARIABLE)
+    try:
+        yield given or DEFAULT_REDIS
+    except ValueError as exc:
+        raise ArgumentError(str(exc)) from exc
+    except CacheError as exc:
+        if given:
+            raise
+        way_out = f"--redis or {REDIS_VARIABLE} says where the cache is, if not at {DEFAULT_REDIS}"
+        raise CacheError(f"{exc}; {way_out}") from exc
+
+
+@contextmanager
+def _orders(
+    db: Path | None, mssql: bool, config: Path | None
+) -> "Iterator[tuple[OrderSource, Codes]]":
+    """The orders of a file or a server, and the codes of its ids."""
+    from toolkit.errors import ArgumentError
+    from toolkit.sources.codes import NO_CODES, Codes
+    from toolkit.sources.embedded.database import open_database
+    from toolkit.sources.sql import as_source, sqlserver_source
+    from toolkit.sources.sqlserver.dialect import connect
+    from toolkit.sources.sqlserver.settings import read_server
+
+    if (db is None) is not mssql:
+        received = "both" if mssql else "neither"
+        raise ArgumentError(f"one of --db and --mssql has to be given, got {received}")
+    if db is not None:
+        with open_database(db) as conn:
+            yield as_source(conn), Codes.of(conn)
+        return
+    server = read_server(config)
+    with connect(server.settings) as conn:
+        yield sqlserver_source(conn, server.names), NO_CODES
+
+
+def _run(
+    engine: "ForecastEngine", settings: "ExportSettings", redis: str | None, bar: "Progress"
+) -> "ExportReport":
+    from toolkit.cache.server import connect
+    from toolkit.export.job import export_release
+
+    with _cache_url(redis) as url, connect(url) as client:
+        return export_release(engine, client, settings, bar)
+
+
+def _note(version: int, report: "ExportReport", store: str | None) -> None:
+    """Tell the history which release the champion's forecasts went out with."""
+    from toolkit.errors import TrackingError
+    from toolkit.tracking.history import Event, append
+    from toolkit.tracking.store import open_store
+
+    event = Event("release", version, str(report.details["model"]), release=report.release)
+    try:
+        append(open_store(store), event)
+    except TrackingError as exc:
+        typer.echo(f"Not in the history: {exc}", err=True)
+
+
+def _log(
+    outcome: "ExportReport | Exception", settings: "ExportSettings", store: str | None
+) -> None:
+    """Log the export; where the store cannot be had, readers have the release all the same."""
+    from toolkit.errors import TrackingError
+    from toolkit.tracking.export_log import log_export
+    from toolkit.tracking.store import open_store
+
+    try:
+        log_export(open_store(store), outcome, settings)
+    except TrackingError as exc:
+        typer.echo(f"Not logged: {exc}", err=True)
+
+
+@contextmanager
+def _bar() -> "Iterator[Progress]":
+    """A progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("Forecasting products", total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)

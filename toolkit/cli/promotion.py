@@ -1,0 +1,157 @@
+"""``toolkit promote``, ``history`` and ``rollback``; each imports what it needs when it runs."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.cli.options import Brief, Json, StoreUri
+
+if TYPE_CHECKING:
+    from toolkit.cache.releases.catalog import Release, Releases
+    from toolkit.tracking.promotion import Promotion
+    from toolkit.tracking.store import Store
+
+Reference = Annotated[
+    str, typer.Argument(help="A registered version: inter-order@NUMBER, its fit, or an alias.")
+]
+GateFile = Annotated[
+    Path | None, typer.Option("--gate", help="TOML with what the gate is to demand.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Whatever the gate says; needs --reason.")]
+Reason = Annotated[str | None, typer.Option(help="Why; the history keeps it.")]
+To = Annotated[
+    str | None, typer.Option("--to", help="An earlier champion. Default the one before.")
+]
+Redis = Annotated[
+    str | None, typer.Option("--redis", help="Make its kept release current there, too.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(promote)
+    app.command()(rollback)
+    app.command("history")(show)
+
+
+def promote(
+    version: Reference,
+    gate: GateFile = None,
+    force: Force = False,
+    reason: Reason = None,
+    store: StoreUri = None,
+    brief: Brief = False,
+    as_json: Json = False,
+) -> None:
+    """Make a registered version the champion, which engines and exports take, if the gate lets it.
+
+    It has to have converged, to be calibrated, to have thresholds, and to be no worse than the
+    champion beyond noise in its backtest. Exit code 1 if it is refused; nothing has changed then.
+    """
+    from toolkit.tracking.display import show_promotion, show_refusal
+    from toolkit.tracking.gate import Gate
+    from toolkit.tracking.promotion import PromotionRefusedError
+    from toolkit.tracking.promotion import promote as promote_version
+    from toolkit.tracking.store import open_store
+
+    settings = Gate() if gate is None else Gate.from_toml(gate)
+    try:
+        done = promote_version(open_store(store), version, settings, force, reason)
+    except PromotionRefusedError as refused:
+        show_refusal(refused.verdict, as_json, brief)
+        raise typer.Exit(1) from refused
+    show_promotion(done, as_json, brief)
+
+
+def rollback(
+    to: To = None,
+    reason: Reason = None,
+    redis: Redis = None,
+    store: StoreUri = None,
+    as_json: Json = False,
+) -> None:
+    """Make the previous champion the champion again; with --redis its kept release, too.
+
+    Nothing is computed. Exit code 1 if that release cannot be made current; the alias has moved
+    then, and readers have what they had.
+    """
+    from toolkit.errors import CacheError
+    from toolkit.tracking.display import show_rollback
+    from toolkit.tracking.promotion import roll_back
+    from toolkit.tracking.store import open_store
+
+    opened = open_store(store)
+    if redis is None:
+        show_rollback(roll_back(opened, to, reason), None, as_json)
+        return
+    try:
+        with _releases(redis) as releases:  # that it answers is known before anything moves
+            done = roll_back(opened, to, reason)
+            show_rollback(done, _activate(opened, releases, done), as_json)
+    except CacheError as exc:
+        typer.echo(f"Error: {exc}", err=True)
+        raise typer.Exit(1) from exc
+
+
+def show(store: StoreUri = None, brief: Brief = False, as_json: Json = False) -> None:
+    """Who promoted, rolled back and released what, when and why, newest last.
+
+    The entries are verified: exit code 1 if one was changed or is missing, or if the champion is
+    not the version that the last one made it.
+    """
+    from toolkit.tracking.display import show_history
+    from toolkit.tracking.history import history
+    from toolkit.tracking.store import masked, open_store
+
+    opened = open_store(store)
+    found = history(opened)
+    show_history(found, masked(opened.uri), as_json, brief)
+    for problem in found.problems:
+        typer.echo(f"DOES NOT FIT: {problem}", err=True)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _releases(url: str) -> "Iterator[Releases]":
+    """The releases in the Redis at ``url``."""
+    from toolkit.cache.releases.catalog import Releases
+    from toolkit.cache.server import connect
+    from toolkit.errors import ArgumentError
+
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(connect(url))
+        except ValueError as exc:
+            raise ArgumentError(str(exc)) from exc
+        yield Releases(client)
+
+
+def _activate(store: "Store", releases: "Releases", done: "Promotion") -> "Release":
+    """Make the newest kept release of the champion current, and write it down.
+
+    That of a current one of the champion is left as it is. ``CacheError`` if none can be.
+    """
+    from toolkit.errors import CacheError
+    from toolkit.tracking.history import Event, append
+
+    number, moved = done.version.number, f"{done.version} is the champion; "
+    current = releases.current()
+    if current is not None and current.details.get("registered_version") == number:
+        return current
+    kept = [r for r in releases.kept() if r.details.get("registered_version") == number]
+    if not kept:
+        raise CacheError(f"{moved}no release of it is kept: `toolkit export` makes one")
+    try:
+        release = releases.activate(kept[0].release_id)
+    except CacheError as exc:
+        raise CacheError(f"{moved}its release could not be made current: {exc}") from exc
+    why = "made current again by a rollback"
+    append(
+        store,
+        Event("release", number, done.version.fit, why=why, release=release.release_id),
+    )
+    return release

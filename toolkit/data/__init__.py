@@ -1,0 +1,1 @@
+"""The columnar tables that flow between the stages, and their fingerprint."""

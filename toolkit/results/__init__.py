@@ -1,0 +1,1 @@
+"""What the engine returns: forecasts, patterns and predictions, and how they show themselves."""

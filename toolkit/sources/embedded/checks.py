@@ -1,0 +1,185 @@
+"""Check of an order database that somebody else filled: every broken rule at once.
+
+Fatal is what makes forecasts wrong without a word: lines that no query reaches or that count
+twice, quantities and prices that are no amounts. The rest is handled by a stated rule (negative
+quantities are netted, a customer without a name is called by the id) and is told as a notice.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from toolkit.errors import Finding, SourceError
+from toolkit.sources.embedded.database import TABLES, is_interrupt, missing_columns
+from toolkit.sources.folder.rules import EARLIEST, Rule, findings
+
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+
+_TYPE_FAMILIES = {
+    "BIGINT": ("a whole number", _WHOLE),
+    "DOUBLE": ("a number", (*_WHOLE, "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")),
+    "TIMESTAMP": ("a date or time without a zone", ("TIMESTAMP", "DATE")),
+    "VARCHAR": ("text", ("VARCHAR", "ENUM")),
+}
+
+_UNKNOWN = {
+    ("OrderItem", "OrderID"): ("Order", True),
+    ("Order", "ClientAgreementID"): ("ClientAgreement", True),
+    ("ClientAgreement", "ClientID"): ("Client", False),
+    ("OrderItem", "ProductID"): ("Product", False),
+}
+"""Foreign key: the table it points into, and whether orders are lost if it points nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a database holds (rows per table, first and last day of its lines) and breaks."""
+
+    rows: Mapping[str, int]
+    first_date: date | None
+    last_date: date | None
+    fatal: tuple[Finding, ...]
+    notices: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether forecasts can be made from it."""
+        return not self.fatal
+
+    def __str__(self) -> str:
+        """A few lines for a person."""
+        counts = ", ".join(f"{table} {rows:,}" for table, rows in self.rows.items())
+        return "\n".join(
+            [
+                f"rows: {counts}; order lines {self.first_date} … {self.last_date}",
+                *(f"  - fatal: {finding}" for finding in self.fatal),
+                *(f"  - notice: {finding}" for finding in self.notices),
+            ]
+        )
+
+
+def check_database(conn: duckdb.DuckDBPyConnection) -> CheckReport:
+    """Check the tables of schema ``dbo``; what is missing or broken is in the report.
+
+    Raises ``SourceError`` if the database cannot be read at all.
+    """
+    try:
+        with closing(conn.cursor()) as cursor:
+            return _check(cursor)
+    except (duckdb.Error, RuntimeError) as exc:
+        if is_interrupt(exc):
+            raise KeyboardInterrupt from exc
+        raise SourceError(f"the database could not be checked: {exc}") from exc
+
+
+def _check(conn: duckdb.DuckDBPyConnection) -> CheckReport:
+    fatal = [Finding(name, "is missing", 0) for name in missing_columns(conn)]
+    fatal += _wrong_types(conn)
+    usable = [t for t in TABLES if not any(_concerns(finding, t) for finding in fatal)]
+    notices = []
+    for table in usable:
+        relation, shown = f'dbo."{table}"', f"dbo.{table}"
+        fatal += findings(conn, shown, relation, _fatal_rules(table, usable))
+        notices += findings(conn, shown, relation, _notice_rules(table, usable))
+    rows = {table: _count(conn, table) for table in usable}
+    first, last = _span(conn) if "OrderItem" in usable else (None, None)
+    if rows.get("OrderItem") == 0:
+        fatal.append(Finding("dbo.OrderItem", "there are no order lines", 0))
+    return CheckReport(rows, first, last, tuple(fatal), tuple(notices))
+
+
+def _concerns(finding: Finding, table: str) -> bool:
+    return finding.table == f"dbo.{table}" or finding.table.startswith(f"dbo.{table}.")
+
+
+def _wrong_types(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
+    found = conn.execute(
+        "SELECT lower(table_name), lower(column_name), data_type"
+        " FROM information_schema.columns"
+        " WHERE table_schema = 'dbo' AND table_catalog = current_catalog()"
+    ).fetchall()
+    types = {(table, column): type_ for table, column, type_ in found}
+    wrong = []
+    for table, columns in TABLES.items():
+        for column, expected in columns.items():
+            type_ = types.get((table.lower(), column.lower()))
+            name, family = _TYPE_FAMILIES[expected]
+            zoned = type_ is not None and "TIME ZONE" in type_
+            if type_ is not None and (zoned or not type_.startswith(family)):
+                wrong.append(Finding(f"dbo.{table}.{column}", f"is {type_}, not {name}", 0))
+    return wrong
+
+
+def _fatal_rules(table: str, usable: Iterable[str]) -> list[Rule]:
+    rules = [
+        Rule("ID is null", "ID IS NULL", "'a row'"),
+        Rule(
+            "ID is not unique",
+            f'ID IN (SELECT ID FROM dbo."{table}" GROUP BY ID HAVING count(*) > 1)',
+            "'ID ' || ID",
+        ),
+    ]
+    if "Created" in TABLES[table]:
+        rules.append(_rule("Created", "is null", "IS NULL"))
+        rules.append(_rule("Created", f"lies before {EARLIEST}", f"< DATE '{EARLIEST}'"))
+    rules += _unknown_rules(table, usable, fatal=True)
+    if table == "OrderItem":
+        price = "PricePerItem"
+        rules += [
+            _rule("Qty", "is null", "IS NULL"),
+            Rule("Qty is not finite", "NOT isfinite(CAST(Qty AS DOUBLE))", _example("Qty")),
+            Rule(
+                f"{price} is not finite", f"NOT isfinite(CAST({price} AS DOUBLE))", _example(price)
+            ),
+            _rule(price, "is not above 0", "<= 0"),
+        ]
+    return rules
+
+
+def _notice_rules(table: str, usable: Iterable[str]) -> list[Rule]:
+    rules = _unknown_rules(table, usable, fatal=False)
+    if "Created" in TABLES[table]:
+        rules.append(_rule("Created", "lies in the future", ">= current_date + 1"))
+    if table == "OrderItem":
+        rules += [
+            _rule("Qty", "is negative: netted per customer, product and day", "< 0"),
+            _rule("Qty", "is 0", "= 0"),
+            _rule("PricePerItem", "is null: an earlier price is taken", "IS NULL"),
+        ]
+    return rules
+
+
+def _unknown_rules(table: str, usable: Iterable[str], fatal: bool) -> list[Rule]:
+    """Keys that point nowhere; one that is null loses the row's orders in any case."""
+    rules = []
+    for (owner, column), (other, loses) in _UNKNOWN.items():
+        if owner != table:
+            continue
+        if fatal:
+            rules.append(_rule(column, "is null", "IS NULL"))
+        if fatal == loses and other in usable:
+            ids = f'(SELECT ID FROM dbo."{other}" WHERE ID IS NOT NULL)'
+            rules.append(_rule(column, f"is not in dbo.{other}", f"NOT IN {ids}"))
+    return rules
+
+
+def _rule(column: str, text: str, comparison: str) -> Rule:
+    return Rule(f"{column} {text}", f"{column} {comparison}", _example(column))
+
+
+def _example(column: str) -> str:
+    return f"'ID ' || coalesce(CAST(ID AS VARCHAR), 'null') || coalesce(': ' || {column}, '')"
+
+
+def _count(conn: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int(conn.execute(f'SELECT count(*) FROM dbo."{table}"').fetchall()[0][0])
+
+
+def _span(conn: duckdb.DuckDBPyConnection) -> tuple[date | None, date | None]:
+    first, last = conn.execute(
+        "SELECT CAST(min(Created) AS DATE), CAST(max(Created) AS DATE) FROM dbo.OrderItem"
+    ).fetchall()[0]
+    return first, last

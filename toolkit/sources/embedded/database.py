@@ -1,0 +1,167 @@
+"""The embedded database: one DuckDB file with the tables that production has in SQL Server."""
+
+import math
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from toolkit.data.tables import observed_weeks
+from toolkit.errors import SourceError
+
+if TYPE_CHECKING:
+    from toolkit.results.forecast import ProductForecast
+
+TABLES = {
+    "Client": {"ID": "BIGINT", "Name": "VARCHAR"},
+    "ClientAgreement": {"ID": "BIGINT", "ClientID": "BIGINT"},
+    "Order": {"ID": "BIGINT", "ClientAgreementID": "BIGINT", "Created": "TIMESTAMP"},
+    "OrderItem": {
+        "ID": "BIGINT",
+        "OrderID": "BIGINT",
+        "ProductID": "BIGINT",
+        "Qty": "DOUBLE",
+        "PricePerItem": "DOUBLE",
+        "Created": "TIMESTAMP",
+    },
+    "Product": {"ID": "BIGINT", "Name": "VARCHAR"},
+}
+"""The tables of schema ``dbo``, with their columns and types."""
+
+_MAGIC = b"DUCK"  # bytes 8 to 11 of a database file
+
+
+def create_tables(conn: duckdb.DuckDBPyConnection) -> None:
+    """Create schema ``dbo`` and its empty tables.
+
+    They carry no keys: DuckDB would build an index for each, and ``check_database`` tests more.
+    """
+    conn.execute("CREATE SCHEMA IF NOT EXISTS dbo")
+    for table, columns in TABLES.items():
+        declared = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
+        conn.execute(f'CREATE TABLE dbo."{table}" ({declared})')
+
+
+def fill_tables(
+    conn: duckdb.DuckDBPyConnection, order_lines: str, products: str, customers: str
+) -> None:
+    """Fill the empty tables from three relations (names of tables or views) of a folder's layout.
+
+    Each table is sorted by what it is looked up by. Line ids follow the lines' contents, so that
+    the order of the rows that came in leaves no trace; lines of a product lie together, so that
+    a query for it reads a few blocks. Each customer has one agreement, with the customer's id.
+    """
+    conn.execute(f"INSERT INTO dbo.Product SELECT product_id, name FROM {products} ORDER BY 1")
+    conn.execute(f"INSERT INTO dbo.Client SELECT customer_id, name FROM {customers} ORDER BY 1")
+    conn.execute("INSERT INTO dbo.ClientAgreement SELECT ID, ID FROM dbo.Client ORDER BY 1")
+    conn.execute(
+        'INSERT INTO dbo."Order" SELECT order_id, any_value(customer_id), min(ordered_at)'
+        f" FROM {order_lines} GROUP BY order_id ORDER BY order_id"
+    )
+    order = "product_id, ordered_at, order_id, quantity, unit_price"
+    conn.execute(
+        f"INSERT INTO dbo.OrderItem SELECT row_number() OVER (ORDER BY {order}), order_id,"
+        f" product_id, quantity, unit_price, ordered_at FROM {order_lines} ORDER BY {order}"
+    )
+
+
+def is_interrupt(exc: BaseException) -> bool:
+    """Whether DuckDB means Ctrl-C: it raises a bare ``RuntimeError`` for ``KeyboardInterrupt``."""
+    return type(exc) is RuntimeError and str(exc) == "Query interrupted"
+
+
+def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyConnection:
+    """Open an existing database; the caller closes it.
+
+    Raises ``SourceError`` if the file is missing, is no DuckDB database, is being written by
+    another process, or lacks the tables.
+    """
+    path = Path(path)
+    _refuse_what_is_no_database(path)
+    try:
+        conn = duckdb.connect(str(path), read_only=read_only)
+    except duckdb.Error as exc:
+        if "lock" in str(exc):
+            raise SourceError(
+                f"{path} is in use by another process that may write to it, a second notebook's "
+                "kernel perhaps: close the connection or shut the kernel down there; many may "
+                f"read a file at a time, with open_database(path). {exc}"
+            ) from exc
+        if "different configuration" in str(exc):
+            raise SourceError(
+                f"{path} could not be opened: this process has it open in another way, to write "
+                "or with other settings; close that connection first, or use it"
+            ) from exc
+        raise SourceError(f"{path} could not be opened: {exc}") from exc
+    missing = missing_columns(conn)
+    if missing:
+        conn.close()
+        raise SourceError(f"{path} is no order database: it lacks {', '.join(missing)}")
+    return conn
+
+
+def order_span(conn: duckdb.DuckDBPyConnection, product_id: int) -> tuple[date, date, int] | None:
+    """First and last day on which a product was ordered, and how many customers did so twice.
+
+    None if it never was.
+    """
+    first, last, repeats = conn.execute(
+        "SELECT min(first), max(last), count(*) FILTER (WHERE first < last) FROM ("
+        " SELECT CAST(min(oi.Created) AS DATE) AS first, CAST(max(oi.Created) AS DATE) AS last"
+        ' FROM dbo.OrderItem oi INNER JOIN dbo."Order" o ON o.ID = oi.OrderID'
+        " WHERE oi.ProductID = ? GROUP BY o.ClientAgreementID)",
+        [product_id],
+    ).fetchall()[0]
+    return None if first is None else (first, last, repeats)
+
+
+def weekly_quantities(conn: duckdb.DuckDBPyConnection, forecast: "ProductForecast") -> list[float]:
+    """Units that were really ordered, [weeks]; NaN in a week that was not over by the last order.
+
+    To be drawn beside a forecast, never to make one.
+    """
+    start = date.fromisoformat(forecast.summary["forecast_start_date"])
+    weeks = range(forecast.forecast_period_weeks)
+    rows = conn.execute(
+        "SELECT date_diff('day', $start, CAST(Created AS DATE)) // 7, sum(Qty) FROM dbo.OrderItem"
+        " WHERE ProductID = $product_id AND Created >= $start AND Created < $stop GROUP BY 1",
+        {
+            "product_id": forecast.product_id,
+            "start": start,
+            "stop": start + timedelta(weeks=len(weeks)),
+        },
+    ).fetchall()
+    ((last,),) = conn.execute("SELECT CAST(max(Created) AS DATE) FROM dbo.OrderItem").fetchall()
+    over = 0 if last is None else observed_weeks(start, last, len(weeks))
+    ordered = dict(rows)
+    return [float(ordered.get(week, 0.0)) if week < over else math.nan for week in weeks]
+
+
+def missing_columns(conn: duckdb.DuckDBPyConnection) -> list[str]:
+    """What a database lacks of the tables: ``dbo.Order``, or ``dbo.Order.Created``."""
+    found = conn.execute(
+        "SELECT lower(table_name), lower(column_name) FROM information_schema.columns"
+        " WHERE table_schema = 'dbo' AND table_catalog = current_catalog()"
+    ).fetchall()
+    tables = {table for table, _ in found}
+    missing = [f"dbo.{table}" for table in TABLES if table.lower() not in tables]
+    for table, columns in TABLES.items():
+        if table.lower() in tables:
+            absent = [c for c in columns if (table.lower(), c.lower()) not in found]
+            missing += [f"dbo.{table}.{column}" for column in absent]
+    return missing
+
+
+def _refuse_what_is_no_database(path: Path) -> None:
+    if not path.exists():
+        raise SourceError(f"there is no database {path}")
+    if not path.is_file():
+        raise SourceError(f"{path} is not a file; a DuckDB database is expected")
+    try:
+        with path.open("rb") as file:
+            start = file.read(12)
+    except OSError as exc:
+        raise SourceError(f"{path} could not be read: {exc.strerror}") from exc
+    if start[8:] != _MAGIC:
+        raise SourceError(f"{path} is not a DuckDB database")

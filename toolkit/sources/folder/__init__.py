@@ -1,0 +1,1 @@
+"""Folders of files: found, checked, numbered and imported."""

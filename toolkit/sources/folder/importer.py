@@ -1,0 +1,275 @@
+"""Import of a folder of order lines into the embedded database.
+
+Every broken rule is found before anything is written, and all are reported at once. The new
+database is built beside the old one and takes its place in one step, or not at all.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from toolkit.errors import DataError, Finding, SourceError
+from toolkit.sources.embedded.database import (
+    create_tables,
+    fill_tables,
+    is_interrupt,
+    open_database,
+)
+from toolkit.sources.folder.files import (
+    LAYOUT,
+    File,
+    Staged,
+    code_columns,
+    read_file,
+    stage,
+    unread_files,
+)
+from toolkit.sources.folder.numbering import keep_codes, number_codes, numbered, numbered_lines
+from toolkit.sources.folder.rules import findings, folder_rules
+from toolkit.sources.queries import FRACTION_DIGITS
+
+type Progress = Callable[[str], None]
+
+_LINES = "checked_order_lines"
+
+ONE_CUSTOMER = (
+    "all are of one customer, so that models have nothing to pool over customers; is customer_id "
+    "the right column?"
+)
+NO_REPEATS = (
+    "no customer ordered a product on two days, so that there are no intervals to learn from and "
+    "no customer will be listed; is customer_id the right column, or the time too short?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import brought in, and what it found worth telling (``notices``)."""
+
+    lines: int
+    orders: int
+    customers: int
+    products: int
+    pairs: int
+    first_date: date
+    last_date: date
+    notices: tuple[Finding, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        """A few lines for a person."""
+        counts = (
+            f"{self.lines:,} order lines in {self.orders:,} orders, "
+            f"{self.first_date} … {self.last_date}\n"
+            f"{self.customers:,} customers, {self.products:,} products, "
+            f"{self.pairs:,} (customer, product) pairs; {self.seconds:.1f} s"
+        )
+        return "\n".join([counts, *(f"  - {notice}" for notice in self.notices)])
+
+
+def import_folder(
+    folder: Path,
+    database: Path,
+    replace: bool = True,
+    progress: Progress = lambda stage: None,
+) -> ImportReport:
+    """Import ``order_lines``, ``products``, ``customers`` (``.parquet`` or ``.csv``) of a folder.
+
+    Ids are whole numbers or text; of text, each is a code, which has a number inside
+    (``toolkit.sources.codes``) and is kept.
+
+    ``database`` is the file to write; an order database that is there already is replaced, if
+    ``replace``. ``progress`` is called with the name of each stage. Raises ``DataError`` with
+    every rule that the folder breaks, ``SourceError`` if the database cannot be written. After
+    either, or after Ctrl-C, the file is as it was.
+    """
+    started = time.perf_counter()
+    if not folder.is_dir():
+        raise DataError(str(folder), [Finding("folder", "there is no such folder", 0)])
+    refuse_to_overwrite(database, replace)
+    with translated(database), _workplace(database) as workplace:
+        new = workplace / "orders.duckdb"
+        with closing(_new_database(new)) as conn:
+            notices, codes = _stage_checked(conn, folder, progress)
+            progress("writing the database")
+            create_tables(conn)
+            fill_tables(conn, _LINES, numbered("products", codes), numbered("customers", codes))
+            keep_codes(conn)
+            report = report_of(conn, notices, started)
+            conn.execute("CHECKPOINT")
+        put_in_place(new, database)
+    return report
+
+
+def refuse_to_overwrite(database: Path, replace: bool) -> None:
+    """Raise ``SourceError`` where no order database can be written, or none be replaced."""
+    if "?" in str(database.absolute()):  # DuckDB would put its log beside another name
+        raise SourceError(f"the path of a database must hold no question mark: {database}")
+    if not database.parent.is_dir():
+        raise SourceError(f"there is no folder {database.parent} to write {database.name} to")
+    if not database.exists():
+        return
+    if not replace:
+        raise SourceError(f"{database} exists already")
+    try:
+        open_database(database).close()
+    except SourceError as exc:
+        raise SourceError(f"refused to replace what is there: {exc}") from exc
+
+
+@contextmanager
+def translated(database: Path) -> Iterator[None]:
+    """Turn what happens while a database is written into ``SourceError``."""
+    try:
+        yield
+    except duckdb.Error as exc:
+        raise SourceError(f"{database} could not be written: {exc}") from exc
+    except OSError as exc:
+        raise SourceError(
+            f"{database.absolute()} could not be written: {exc.strerror}; "
+            "name a file in a folder that you can write to"
+        ) from exc
+    except RuntimeError as exc:
+        if is_interrupt(exc):
+            raise KeyboardInterrupt from exc
+        raise
+
+
+@contextmanager
+def _workplace(database: Path) -> Iterator[Path]:
+    """A folder beside the database, on the same file system, for it and what DuckDB spills."""
+    prefix = f".{database.name}.import-"
+    workplace = Path(tempfile.mkdtemp(prefix=prefix, dir=database.parent))
+    try:
+        yield workplace
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _new_database(path: Path) -> duckdb.DuckDBPyConnection:
+    conn = duckdb.connect(str(path), config={"temp_directory": str(path.parent / "spilled")})
+    conn.execute("SET TimeZone = 'UTC'")
+    return conn
+
+
+def put_in_place(new: Path, database: Path) -> None:
+    """Let a new database take the place of an old one, in one step."""
+    # Lines that an unclean end left in the old database's log must not reach the new one.
+    database.with_name(f"{database.name}.wal").unlink(missing_ok=True)
+    new.replace(database)
+
+
+def _stage_checked(
+    conn: duckdb.DuckDBPyConnection, folder: Path, progress: Progress
+) -> tuple[list[Finding], tuple[str, ...]]:
+    """Stage the folder's tables; return the notices, and which columns of ids hold codes.
+
+    Raises ``DataError`` with all that is wrong.
+    """
+    files: list[File] = []
+    for table in LAYOUT:
+        progress(f"reading {table}")
+        files.append(read_file(conn, folder, table))
+    progress("checking")
+    codes = code_columns(files)
+    tables = [stage(conn, file, codes) for file in files]
+    failures = [finding for staged in tables for finding in _failures(conn, staged, tables)]
+    failures = failures or number_codes(conn, codes)
+    if failures:
+        raise DataError(str(folder), failures)
+    conn.execute(f"CREATE TEMP TABLE {_LINES} AS {numbered_lines(codes)}")
+    notices = [notice for staged in tables for notice in staged.notices]
+    notices += [Finding(name, "is not read", 0) for name in unread_files(folder)]
+    return [*_line_notices(conn), *_thin(conn), *notices], tuple(codes)
+
+
+def _failures(
+    conn: duckdb.DuckDBPyConnection, staged: Staged, tables: list[Staged]
+) -> list[Finding]:
+    if not staged.columns:
+        return list(staged.failures)
+    known = [other.table for other in tables if other.columns >= {next(iter(LAYOUT[other.table]))}]
+    relation = f"staged_{staged.table}"
+    broken = findings(conn, staged.table, relation, folder_rules(staged, known))
+    if not broken and not staged.failures and not _number(conn, f"SELECT count(*) FROM {relation}"):
+        broken = [Finding(staged.table, "there are no rows", 0)]
+    return [*staged.failures, *broken]
+
+
+def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
+    """What is imported as it is, and told."""
+    columns = ", ".join(LAYOUT["order_lines"])
+    distinct = f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {_LINES})"
+    converted = _number(conn, f"SELECT count(*) FROM {_LINES} WHERE has_zone")
+    repeated = _number(conn, f"SELECT count(*) - ({distinct}) FROM {_LINES}")
+    returned = _number(conn, f"SELECT count(*) FROM {_LINES} WHERE quantity < 0")
+    told = {
+        "times with a time zone, converted to UTC": converted,
+        "exact repetitions of another line, kept": repeated,
+        _returns(conn) if returned else "": returned,
+    }
+    return [Finding("order_lines", rule, int(rows)) for rule, rows in told.items() if rows]
+
+
+def _thin(conn: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    """What models will miss in these orders."""
+    lines = int(_number(conn, f"SELECT count(*) FROM {_LINES}"))
+    if _number(conn, f"SELECT count(DISTINCT customer_id) FROM {_LINES}") == 1:
+        yield Finding("order_lines", ONE_CUSTOMER, lines)
+    repeats = (
+        f"SELECT count(*) FROM (SELECT 1 FROM {_LINES} GROUP BY customer_id, product_id"
+        " HAVING CAST(min(ordered_at) AS DATE) < CAST(max(ordered_at) AS DATE))"
+    )
+    if not _number(conn, repeats):
+        yield Finding("order_lines", NO_REPEATS, lines)
+
+
+def _returns(conn: duckdb.DuckDBPyConnection) -> str:
+    units = _number(conn, f"SELECT -sum(quantity) FROM {_LINES} WHERE quantity < 0")
+    cancelled = _number(
+        conn,
+        f"SELECT count(*) FROM (SELECT 1 FROM {_LINES} GROUP BY product_id, customer_id,"
+        f" CAST(ordered_at AS DATE) HAVING round(sum(quantity), {FRACTION_DIGITS}) <= 0)",
+    )
+    return (
+        f"returns, netted per customer, product and day: {units:,g} units; "
+        f"{cancelled:,g} such days net to nothing and are no order events"
+    )
+
+
+def report_of(
+    conn: duckdb.DuckDBPyConnection, notices: list[Finding], started: float
+) -> ImportReport:
+    """What a database holds after an import."""
+    first, last, pairs = conn.execute(
+        "SELECT CAST(min(oi.Created) AS DATE), CAST(max(oi.Created) AS DATE),"
+        " count(DISTINCT (oi.ProductID, o.ClientAgreementID))"
+        ' FROM dbo.OrderItem oi INNER JOIN dbo."Order" o ON o.ID = oi.OrderID'
+    ).fetchall()[0]
+    rows = {
+        table: int(_number(conn, f'SELECT count(*) FROM dbo."{table}"'))
+        for table in ("OrderItem", "Order", "Client", "Product")
+    }
+    return ImportReport(
+        lines=rows["OrderItem"],
+        orders=rows["Order"],
+        customers=rows["Client"],
+        products=rows["Product"],
+        pairs=pairs,
+        first_date=first,
+        last_date=last,
+        notices=tuple(notices),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _number(conn: duckdb.DuckDBPyConnection, query: str) -> float:
+    row = conn.execute(query).fetchone()
+    return row[0] if row else 0

@@ -1,0 +1,132 @@
+"""Rules that rows of a relation must meet, counted all in one pass, and shown by example."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from toolkit.errors import Finding
+from toolkit.sources.folder.files import EXAMPLES, LAYOUT, MOMENT, Staged, shown
+
+EARLIEST = "1990-01-01"
+TURN_ROUND = (
+    "has the year last, so that day and month cannot be told apart: write 2024-01-31, which "
+    "pandas.to_datetime(…, dayfirst=True) makes of 31/01/2024"
+)
+_NO_YEAR = "1000-01-01"
+_YEAR_LAST = r"^\s*\d{1,2}[./-]\d{1,2}[./-]\d{2}(\d{2})?\b"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Rows for which ``broken`` (SQL) holds break the rule; ``example`` (SQL) shows one."""
+
+    text: str
+    broken: str
+    example: str
+    needs: frozenset[str] = frozenset()
+
+
+def findings(
+    conn: duckdb.DuckDBPyConnection, table: str, relation: str, rules: Sequence[Rule]
+) -> list[Finding]:
+    """The rules that rows of ``relation`` break, in the order of the rules.
+
+    ``table`` is what the relation is called in the findings.
+    """
+    if not rules:
+        return []
+    counted = ", ".join(f"count(*) FILTER (WHERE {rule.broken})" for rule in rules)
+    counts = conn.execute(f"SELECT {counted} FROM {relation}").fetchone() or ()
+    return [
+        Finding(table, rule.text, rows, _examples(conn, relation, rule))
+        for rule, rows in zip(rules, counts, strict=True)
+        if rows
+    ]
+
+
+def _examples(conn: duckdb.DuckDBPyConnection, relation: str, rule: Rule) -> tuple[str, ...]:
+    found = conn.execute(
+        f"SELECT {rule.example} FROM {relation} WHERE {rule.broken} LIMIT {EXAMPLES}"
+    ).fetchall()
+    return shown(value for (value,) in found)
+
+
+def folder_rules(staged: Staged, known: Sequence[str]) -> list[Rule]:
+    """The rules for one table of a folder, as far as its columns are usable.
+
+    ``known`` are the tables, among products and customers, whose ids can be looked up.
+    """
+    rules = [rule for column in LAYOUT[staged.table] for rule in _column_rules(staged, column)]
+    if staged.table == "order_lines":
+        rules += [*_value_rules(), *_unknown_id_rules(staged, known), _one_customer_per_order()]
+    else:
+        rules.append(_unique_id(staged.table))
+    return [rule for rule in rules if rule.needs <= staged.columns]
+
+
+def _column_rules(staged: Staged, column: str) -> Iterable[Rule]:
+    kind = LAYOUT[staged.table][column]
+    needs = frozenset({column})
+    if column != "name":
+        yield Rule(f"{column} is null", f"raw_{column} IS NULL", "place", needs)
+    unread = f"raw_{column} IS NOT NULL AND {column} IS NULL"
+    example = f"place || ': ' || raw_{column}"
+    if kind is MOMENT:
+        strange = f"({column} IS NULL OR {column} < DATE '{_NO_YEAR}')"  # 02-01-24 is in year 2
+        turned = f"{strange} AND regexp_matches(CAST(raw_{column} AS VARCHAR), '{_YEAR_LAST}')"
+        yield Rule(f"{column} {TURN_ROUND}", turned, example, needs)
+        unread = f"{unread} AND NOT ({turned})"
+    negation = "blank, or not" if column in staged.codes else "not"
+    yield Rule(f"{column} is {negation} {kind.name}", unread, example, needs)
+
+
+def _value_rules() -> Iterable[Rule]:
+    def rule(text: str, broken: str, column: str) -> Rule:
+        return Rule(text, broken, f"place || ': ' || raw_{column}", frozenset({column}))
+
+    yield rule("quantity is not finite", "NOT isfinite(quantity)", "quantity")
+    yield rule("quantity is 0", "quantity = 0", "quantity")
+    yield rule("unit_price is not finite", "NOT isfinite(unit_price)", "unit_price")
+    not_above = "isfinite(unit_price) AND unit_price <= 0"
+    yield rule("unit_price is not above 0", not_above, "unit_price")
+    outside = f"ordered_at < DATE '{EARLIEST}' OR ordered_at >= current_date + 1"
+    yield rule(f"ordered_at lies outside {EARLIEST} … today", outside, "ordered_at")
+    zoneless = (
+        "ordered_at IS NOT NULL AND NOT has_zone"
+        " AND (SELECT bool_or(has_zone) FROM staged_order_lines)"
+    )
+    yield rule("ordered_at has no time zone, where other rows have one", zoneless, "ordered_at")
+
+
+def _unknown_id_rules(staged: Staged, known: Sequence[str]) -> Iterable[Rule]:
+    for table, column in (("products", "product_id"), ("customers", "customer_id")):
+        if table in known:
+            code = staged.codes.get(column)
+            how = "" if code is None else f" (compared as text, as {code} is)"
+            yield Rule(
+                f"{column} is not in {table}{how}",
+                f"{column} NOT IN (SELECT {column} FROM staged_{table} WHERE {column} IS NOT NULL)",
+                f"place || ': ' || {column}",
+                frozenset({column}),
+            )
+
+
+def _one_customer_per_order() -> Rule:
+    return Rule(
+        "order_id belongs to more than one customer",
+        "order_id IN (SELECT order_id FROM staged_order_lines GROUP BY order_id"
+        " HAVING min(customer_id) <> max(customer_id))",
+        "place || ': order ' || order_id || ', customer ' || customer_id",
+        frozenset({"order_id", "customer_id"}),
+    )
+
+
+def _unique_id(table: str) -> Rule:
+    column = next(iter(LAYOUT[table]))
+    return Rule(
+        f"{column} is not unique",
+        f"{column} IN (SELECT {column} FROM staged_{table} GROUP BY {column} HAVING count(*) > 1)",
+        f"place || ': ' || {column}",
+        frozenset({column}),
+    )

@@ -1,0 +1,1 @@
+"""SQL Server: settings, dialect, check and import."""

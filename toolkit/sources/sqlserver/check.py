@@ -1,0 +1,202 @@
+"""Check of a SQL Server before it is read: everything that is wrong with it at once.
+
+Fatal is what forecasts cannot be made with. What only makes them slow, or wait, is a notice: an
+index that a query would like, with the statement that makes it; readers that wait for writers.
+What the rows hold is checked where they are copied to: ``checks.check_database``.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from toolkit.errors import Finding, SourceError
+from toolkit.sources.dialects import Connection
+from toolkit.sources.embedded.database import TABLES
+from toolkit.sources.names import Names, quoted
+from toolkit.sources.sqlserver.catalog import (
+    COLUMNS,
+    INDEXES,
+    SNAPSHOT,
+    VERSION,
+    WANTED,
+    Index,
+    type_problem,
+)
+from toolkit.sources.sqlserver.dialect import SqlServerDialect, is_renewed, whole_result
+from toolkit.sources.sqlserver.faults import PATIENCE, Patience
+
+OLDEST = (13, "2016")
+
+type Rows = list[tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReport:
+    """What a server holds (rows per table, day of the latest order line) and lacks."""
+
+    version: str
+    rows: Mapping[str, int]
+    last_date: date | None
+    fatal: tuple[Finding, ...]
+    notices: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether forecasts can be made from it."""
+        return not self.fatal
+
+    def __str__(self) -> str:
+        """A few lines for a person."""
+        counts = ", ".join(f"{table} {rows:,}" for table, rows in self.rows.items())
+        return "\n".join(
+            [
+                f"SQL Server {self.version}; rows: {counts}; latest order line {self.last_date}",
+                *(f"  - fatal: {finding}" for finding in self.fatal),
+                *(f"  - notice: {finding}" for finding in self.notices),
+            ]
+        )
+
+
+def check_server(
+    connection: Connection, names: Names, patience: Patience = PATIENCE
+) -> ServerReport:
+    """Check tables, columns, types, rows, rights and indexes, on a connection of the caller's.
+
+    Raises ``SourceError`` only if the server cannot be read at all.
+    """
+    dialect = SqlServerDialect(names, patience, is_renewed(connection))
+    return _Check(connection, names, dialect).report()
+
+
+class _Check:
+    """The questions, asked one after the other."""
+
+    def __init__(self, connection: Connection, names: Names, dialect: SqlServerDialect) -> None:
+        self._connection, self._names, self._dialect = connection, names, dialect
+        self._fatal: list[Finding] = []
+        self._notices: list[Finding] = []
+
+    def report(self) -> ServerReport:
+        version = self._version()
+        found = self._columns()
+        usable = [table for table in TABLES if self._has_columns(table, found)]
+        rows = {}
+        for table in usable:
+            counted = self._count(table)
+            if counted is not None:
+                rows[table] = counted
+        last = self._last_date() if rows.get("OrderItem") else None
+        if rows.get("OrderItem") == 0:
+            self._fatal.append(Finding(self._shown("OrderItem"), "there are no order lines", 0))
+        self._indexes(usable)
+        self._snapshot()
+        return ServerReport(version, rows, last, tuple(self._fatal), tuple(self._notices))
+
+    def _shown(self, table: str, column: str = "") -> str:
+        names = self._names[table]
+        return names.shown + (f".{names.column(column)}" if column else "")
+
+    def _version(self) -> str:
+        ((version,),) = self._ask("the server's version", VERSION)
+        if int(str(version).partition(".")[0]) < OLDEST[0]:
+            rule = f"is version {version}; {OLDEST[1]} ({OLDEST[0]}.0) or newer is needed"
+            self._fatal.append(Finding("SQL Server", rule, 0))
+        return str(version)
+
+    def _columns(self) -> dict[tuple[str, str, str], tuple[str, int | None]]:
+        """Type and scale of every column, by schema, table and column in lower case."""
+        tables = [self._names[table].table for table in TABLES]
+        found = {}
+        for schema, table, column, type_, scale in self._ask(
+            "the columns", COLUMNS, {"tables": tables}
+        ):
+            key = (str(schema).lower(), str(table).lower(), str(column).lower())
+            found[key] = (str(type_), None if scale is None else int(str(scale)))
+        return found
+
+    def _has_columns(
+        self, table: str, found: Mapping[tuple[str, str, str], tuple[str, int | None]]
+    ) -> bool:
+        names = self._names[table]
+        place = (names.schema.lower(), names.table.lower())
+        if not any(key[:2] == place for key in found):
+            rule = "is missing, or hidden from this user"
+            self._fatal.append(Finding(self._shown(table), rule, 0))
+            return False
+        whole = True
+        for column, expected in TABLES[table].items():
+            known = found.get((*place, names.column(column).lower()))
+            problem = "is missing" if known is None else type_problem(expected, *known)
+            if problem is not None:
+                self._fatal.append(Finding(self._shown(table, column), problem, 0))
+                whole = False
+        return whole
+
+    def _count(self, table: str) -> int | None:
+        """Rows of a table; None, and a finding, if they may not be read."""
+        sql = f"SELECT COUNT_BIG(*) AS Lines FROM {self._names[table].quoted}"
+        try:
+            ((rows,),) = self._ask(f"table {self._shown(table)}", sql)
+        except SourceError as exc:
+            if exc.transient:
+                raise
+            self._fatal.append(Finding(self._shown(table), str(exc), 0))
+            return None
+        return int(str(rows))
+
+    def _last_date(self) -> date | None:
+        names = self._names["OrderItem"]
+        sql = f"SELECT MAX({quoted(names.column('Created'))}) AS Latest FROM {names.quoted}"
+        ((latest,),) = self._ask("the latest order line", sql)
+        return latest.date() if isinstance(latest, datetime) else _date_or_none(latest)
+
+    def _indexes(self, usable: Sequence[str]) -> None:
+        tables = [self._names[table].table for table in TABLES]
+        try:
+            found = self._ask("the indexes", INDEXES, {"tables": tables})
+        except SourceError as exc:
+            if exc.transient:
+                raise
+            self._notices.append(Finding("indexes", f"could not be looked at: {exc}", 0))
+            return
+        first = {tuple(str(part).lower() for part in row) for row in found}
+        for index in WANTED:
+            if index.table in usable and not self._led_by(index, first):
+                rule = f"no index begins with it, {index.purpose}; {index.create(self._names)}"
+                self._notices.append(Finding(self._shown(index.table, index.keys[0]), rule, 0))
+
+    def _led_by(self, index: Index, first: set[tuple[str, ...]]) -> bool:
+        names = self._names[index.table]
+        wanted = (names.schema, names.table, names.column(index.keys[0]))
+        return tuple(part.lower() for part in wanted) in first
+
+    def _snapshot(self) -> None:
+        try:
+            rows = self._ask("the database's settings", SNAPSHOT)
+        except SourceError as exc:
+            if exc.transient:
+                raise
+            return
+        if rows and not rows[0][0]:
+            rule = "is off: reading waits for whoever writes, and the other way round"
+            self._notices.append(Finding("READ_COMMITTED_SNAPSHOT", rule, 0))
+
+    def _ask(self, subject: str, sql: str, lists: Mapping[str, list[str]] | None = None) -> Rows:
+        statement, bound = self._dialect.bind(sql, lists or {})
+
+        def read() -> Rows:
+            with closing(self._connection.cursor()) as cursor:
+                cursor.execute(statement, bound)
+                rows: Rows = []
+                with whole_result(cursor) as counted:
+                    while portion := cursor.fetchmany(self._dialect.rows_per_fetch):
+                        rows += [tuple(row) for row in portion]
+                    counted(len(rows))
+                return rows
+
+        return self._dialect.run(subject, read)
+
+
+def _date_or_none(value: object) -> date | None:
+    return value if isinstance(value, date) else None

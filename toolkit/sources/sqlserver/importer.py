@@ -1,0 +1,200 @@
+"""Import of a SQL Server's orders into the embedded database, again and again.
+
+The copy is made beside the database and takes its place once it is whole: readers see the old
+one or the new one. What an import that was broken off has read stays beside it, for the next.
+
+Whole days only: lines of the day that has not ended are left for the next import. No forecast as
+of today or earlier can know them.
+"""
+
+import shutil
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+
+from toolkit.errors import Finding, SourceError
+from toolkit.sources.dialects import Connection
+from toolkit.sources.embedded.database import create_tables, open_database
+from toolkit.sources.folder.importer import (
+    ImportReport,
+    Progress,
+    put_in_place,
+    refuse_to_overwrite,
+    report_of,
+    translated,
+)
+from toolkit.sources.names import PLAIN_NAMES, Names
+from toolkit.sources.sqlserver.copy import (
+    Copy,
+    Copying,
+    Server,
+    Tally,
+)
+from toolkit.sources.sqlserver.faults import PATIENCE, Patience
+from toolkit.sources.sqlserver.months import AHEAD, DATED
+
+SUFFIX = ".importing"
+_SORTED_SHARE = 0.9
+"""Lines of a product should lie together; if fewer than this share do, they are sorted again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerImportReport:
+    """What the database holds, up to which day, and what had to be read for it."""
+
+    imported: ImportReport
+    until_date: date
+    rows_read: dict[str, int]
+    months_compared: dict[str, int]
+
+    def __str__(self) -> str:
+        """A few lines for a person."""
+        read = ", ".join(f"{table} {rows:,}" for table, rows in self.rows_read.items())
+        compared = ", ".join(
+            f"{months} of {table}" for table, months in self.months_compared.items()
+        )
+        return (
+            f"{self.imported}\nas of the end of the day before {self.until_date}; "
+            f"rows read: {read}; months whose counts and sums are the server's: {compared}"
+        )
+
+
+def import_server(
+    connection: Connection,
+    database: Path,
+    server: str,
+    names: Names = PLAIN_NAMES,
+    *,
+    until: date | None = None,
+    progress: Progress = lambda stage: None,
+    patience: Patience = PATIENCE,
+) -> ServerImportReport:
+    """Copy the orders of a server into ``database``, or bring that up to date.
+
+    ``server`` says where the orders come from, and is kept with them: those of another are
+    refused. ``until``: the day before which lines are copied, by default today, by this clock or
+    the server's, whichever is earlier. Raises ``SourceError`` if the server cannot be read or the
+    database cannot be written; the database is then as it was.
+    """
+    started = time.perf_counter()
+    _refuse_foreign(database, server)
+    reading = Server(connection, names, patience)
+    until = until or min(reading.today(), datetime.now(UTC).date())
+    partial = database.with_name(f"{database.name}{SUFFIX}")
+    with translated(database):
+        _prepare(partial, database, server)
+        with closing(_opened(partial)) as conn:
+            tally = _copy(reading, Copy(conn), until, progress)
+            progress("sorting")
+            _finish(conn, until)
+            report = report_of(conn, _notices(tally), started)
+            conn.execute("CHECKPOINT")
+        put_in_place(partial, database)
+    return ServerImportReport(report, until, tally.rows_read, tally.months_compared)
+
+
+def _copy(server: Server, copy: Copy, until: date, progress: Progress) -> Tally:
+    """Lines before orders before customers, so that what a line refers to is never missing."""
+    ((known_until,),) = copy.conn.execute("SELECT until_date FROM import_state").fetchall()
+    if known_until is not None and known_until > until:
+        raise SourceError(
+            f"the database holds orders before {known_until} already; {until} is earlier"
+        )
+    if known_until is not None:
+        copy.delete("Order", AHEAD, {"end_date": known_until})
+    copying = Copying(server, copy, until, known_until)
+    for table in DATED:
+        progress(f"reading {table}")
+        copying.dated(table)
+    copying.orders_ahead()
+    for table in ("ClientAgreement", "Client", "Product"):
+        progress(f"reading {table}")
+        copying.whole(table)
+    return copying.tally
+
+
+def _notices(tally: Tally) -> list[Finding]:
+    rule = "Created is null: left out"
+    return [
+        Finding(f"dbo.{table}", rule, rows)
+        for table, rows in tally.rows_without_date.items()
+        if rows
+    ]
+
+
+def _refuse_foreign(database: Path, server: str) -> None:
+    """Refuse to write over what was not imported from this server."""
+    refuse_to_overwrite(database, replace=True)
+    if not database.exists():
+        return
+    with closing(open_database(database)) as conn:
+        origin = _origin(conn)
+    if origin != server:
+        holds = f"orders of {origin}" if origin else "orders that came from no server"
+        raise SourceError(f"{database} holds {holds}, not of {server}: choose another file")
+
+
+def _prepare(partial: Path, database: Path, server: str) -> None:
+    """A copy to go on with: one that was broken off, or of the database, or an empty one."""
+    if partial.exists() and _is_of(partial, server):
+        return
+    partial.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{database.name}.", dir=partial.parent) as folder:
+        fresh = Path(folder) / "orders.duckdb"
+        if database.exists():
+            shutil.copyfile(database, fresh)
+        else:
+            with closing(duckdb.connect(str(fresh))) as conn:
+                create_tables(conn)
+                conn.execute(
+                    "CREATE TABLE import_state"
+                    " (server VARCHAR, until_date DATE, sorted_lines BIGINT)"
+                )
+                conn.execute("INSERT INTO import_state VALUES ($1, NULL, 0)", [server])
+        fresh.replace(partial)
+
+
+def _is_of(partial: Path, server: str) -> bool:
+    with closing(open_database(partial, read_only=False)) as conn:
+        return _origin(conn) == server
+
+
+def _opened(partial: Path) -> duckdb.DuckDBPyConnection:
+    conn = open_database(partial, read_only=False)
+    conn.execute("SET TimeZone = 'UTC'")
+    return conn
+
+
+def _origin(conn: duckdb.DuckDBPyConnection) -> str | None:
+    """Which server a database was imported from; None: from none."""
+    found = conn.execute(
+        "SELECT 1 FROM information_schema.tables"
+        " WHERE table_name = 'import_state' AND table_catalog = current_catalog()"
+    ).fetchall()
+    if not found:
+        return None
+    ((server,),) = conn.execute("SELECT server FROM import_state").fetchall()
+    return str(server)
+
+
+def _finish(conn: duckdb.DuckDBPyConnection, until: date) -> None:
+    """Note up to which day the copy is whole; sort the lines where too many were added."""
+    ((lines, in_order),) = conn.execute(
+        "SELECT (SELECT count(*) FROM dbo.OrderItem), sorted_lines FROM import_state"
+    ).fetchall()
+    if in_order < _SORTED_SHARE * lines:
+        _sort(conn, "OrderItem", "ProductID, Created, OrderID, ID")
+        _sort(conn, "Order", "ID")
+        in_order = lines
+    conn.execute("UPDATE import_state SET until_date = $1, sorted_lines = $2", [until, in_order])
+
+
+def _sort(conn: duckdb.DuckDBPyConnection, table: str, order: str) -> None:
+    conn.execute(
+        f'CREATE OR REPLACE TABLE dbo."{table}" AS SELECT * FROM dbo."{table}" ORDER BY {order}'
+    )

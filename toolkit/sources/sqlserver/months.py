@@ -1,0 +1,135 @@
+"""Months of orders, told apart by counts and sums: what of a copy is still the original.
+
+The same queries run on SQL Server and on the copy. A row that was added, removed, changed or
+moved to another day shows in at least one of the figures, unless changes cancel in all of them.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from toolkit.sources.embedded.database import TABLES
+
+DATED = {
+    "OrderItem": (
+        ("ID", "OrderID", "ProductID"),
+        ("Qty", "PricePerItem", "Qty * PricePerItem", "ID % 1009 * Qty"),
+    ),
+    "Order": (("ID", "ClientAgreementID"), ()),
+}
+"""The tables that are compared by months, and of what they are summed, exactly and as floats.
+
+The last sum of the lines is there for quantities that two of them swap.
+"""
+
+_CASTS = {
+    "BIGINT": "CAST({} AS BIGINT)",
+    "DOUBLE": "CAST({} AS DOUBLE PRECISION)",
+    "TIMESTAMP": "CAST({} AS DATETIME2)",
+    "VARCHAR": "{}",
+}
+_TOLERANCE = 1e-9
+"""Of sums of floats, which come out differently in another order."""
+type Months = Mapping[date, "Figures"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Counts and sums of a month; ids and days of the month are summed exactly."""
+
+    rows: int
+    exact: tuple[Decimal | None, ...]
+    floats: tuple[float | None, ...]
+
+    def agrees(self, other: "Figures | None") -> bool:
+        """Whether both can be of the same rows."""
+        if other is None or (self.rows, self.exact) != (other.rows, other.exact):
+            return False
+        return all(map(_close, self.floats, other.floats))
+
+
+NO_FIGURES = Figures(0, (), ())
+
+
+def months_query(table: str, only: str) -> str:
+    """Figures of every month of a table, as far as a condition is met."""
+    exact, floats = DATED[table]
+    sums = [
+        "COUNT(*) AS Lines",
+        "SUM(CAST(DAY(t.Created) AS BIGINT)) AS Days",
+        *(f"SUM(CAST(t.{c} AS DECIMAL(38, 0))) AS {c}Sum" for c in exact),
+        *(f"SUM({_as_double(f)}) AS Sum{i}" for i, f in enumerate(floats, start=1)),
+    ]
+    listed = ",\n       ".join(sums)
+    return f"""
+SELECT YEAR(t.Created) AS OrderYear, MONTH(t.Created) AS OrderMonth,
+       {listed}
+FROM {relation(table)} t
+WHERE {only}
+GROUP BY YEAR(t.Created), MONTH(t.Created)
+ORDER BY YEAR(t.Created), MONTH(t.Created)"""
+
+
+def count_query(table: str, only: str) -> str:
+    """How many rows of a table meet a condition."""
+    return f"SELECT COUNT(*) AS Lines FROM {relation(table)} t WHERE {only}"
+
+
+def rows_query(table: str, only: str) -> str:
+    """All columns of the rows that meet a condition, in the types of the copy."""
+    columns = ", ".join(
+        f"{_CASTS[type_].format(f't.{column}')} AS {column}"
+        for column, type_ in TABLES[table].items()
+    )
+    return f"""
+SELECT {columns}
+FROM {relation(table)} t
+WHERE {only}
+ORDER BY t.ID"""
+
+
+ALL = "1 = 1"
+BEFORE = "t.Created < CAST(:end_date AS DATE)"
+MONTH = "t.Created >= CAST(:first_date AS DATE)\n  AND t.Created < CAST(:end_date AS DATE)"
+NEW_IN_MONTH = f"{MONTH}\n  AND (t.Created >= CAST(:known_date AS DATE) OR t.ID > :known_id)"
+AHEAD = "t.Created >= CAST(:end_date AS DATE)"
+WITHOUT_DATE = "t.Created IS NULL"
+
+
+def months_of(table: str, rows: Sequence[Sequence[object]]) -> dict[date, Figures]:
+    """The rows of ``months_query`` by the first day of the month."""
+    exact = 1 + len(DATED[table][0])
+    return {
+        date(int(str(year)), int(str(month)), 1): Figures(
+            int(str(count)),
+            tuple(None if v is None else Decimal(str(v)) for v in sums[:exact]),
+            tuple(None if v is None else float(str(v)) for v in sums[exact:]),
+        )
+        for year, month, count, *sums in rows
+    }
+
+
+def next_month(first: date) -> date:
+    """The first day of the month after.
+
+    >>> next_month(date(2024, 12, 1))
+    datetime.date(2025, 1, 1)
+    """
+    return (first + timedelta(31)).replace(day=1)
+
+
+def relation(table: str) -> str:
+    """The table as queries write it; ``Order`` is a word of SQL."""
+    return f'dbo."{table}"' if table == "Order" else f"dbo.{table}"
+
+
+def _as_double(product: str) -> str:
+    return " * ".join(f"CAST(t.{factor} AS DOUBLE PRECISION)" for factor in product.split(" * "))
+
+
+def _close(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=1e-6)
