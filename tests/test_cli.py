@@ -139,7 +139,7 @@ def test_a_forecast_is_drawn_with_what_was_then_ordered(place, orders):
 
     with open_database(place / "orders.duckdb") as conn:
         forecast = ForecastEngine(conn).generate_forecast(1, later)
-        actual = weekly_quantities(conn, forecast)
+        actual = weekly_quantities(conn, forecast.product_id, forecast.start_date, 12)
     lines = orders.order_lines[orders.order_lines["product_id"] == 1]
     week = (lines["ordered_at"] - pd.Timestamp(later)) // pd.Timedelta(weeks=1)
     over = (orders.order_lines["ordered_at"].max().date() - later).days + 1

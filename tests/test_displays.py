@@ -304,7 +304,8 @@ forecast
 ---
 forecast.plot()
 ---
-from models.parts.fitting.posterior_file import Card, Fit
+from models.parts.fitting.card import Card
+from models.parts.fitting.posterior_file import Fit
 card = Card("rhythm", "2", "2-0123abcd", "2022-01-03", 9, 1, "", {}, {}, [])
 draws = np.random.default_rng(1).standard_normal(60, dtype=np.float32)
 Fit(card, {"decline": draws}).plot_population()

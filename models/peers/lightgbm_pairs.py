@@ -38,7 +38,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.parts.fitting.posterior_file import Fit, digest, read_fit
+from models.parts.fitting.card import digest
+from models.parts.fitting.posterior_file import Fit, read_fit
 from models.peers.parts.fit import card_of
 from models.peers.parts.pair_trees import (
     HORIZON_WEEKS,

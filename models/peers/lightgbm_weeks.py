@@ -33,7 +33,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.parts.fitting.posterior_file import Fit, digest, read_fit
+from models.parts.fitting.card import digest
+from models.parts.fitting.posterior_file import Fit, read_fit
 from models.peers.parts.fit import card_of
 from models.peers.parts.tables import at_levels, no_pairs, quantities_only, spread
 from models.peers.parts.week_trees import ROWS, SEEN_WEEKS, Training, forecast, train

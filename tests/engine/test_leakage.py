@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.parts.rhythm.model import WindowData
 from models.parts.rhythm.newcomers import base_rates
 from models.parts.rhythm.season import Season
+from models.parts.rhythm.windows import WindowData
 from tests.conftest import AS_OF, NOON, add_line, known_products
 from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.engine.run import ForecastEngine

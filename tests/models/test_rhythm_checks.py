@@ -9,8 +9,8 @@ from models.parts.kernels.weekly import HORIZON_WEEKS
 from models.parts.rhythm.activity import COLUMNS, OWN_ORDERS
 from models.parts.rhythm.checks import order_weeks, predictive_checks, replicate, statistics
 from models.parts.rhythm.coordinates import BLOCKS
-from models.parts.rhythm.model import WindowData
 from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
+from models.parts.rhythm.windows import WindowData
 from tests.chance import assert_near
 from tests.models.helpers import DATA_SETS, assert_tails_of_a_right_model
 

@@ -22,8 +22,9 @@ from models.parts.rhythm.coordinates import (
     falls,
 )
 from models.parts.rhythm.mode import Arrow, Density, find_mode
-from models.parts.rhythm.model import WindowData, build_model
+from models.parts.rhythm.model import build_model
 from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
+from models.parts.rhythm.windows import WindowData
 from models.rhythm import MODEL
 from tests.chance import assert_near, batch_means, error_of_mean, error_of_sd
 from tests.models.helpers import patterns_of

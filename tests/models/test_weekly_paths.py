@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from models.parts.fitting.posterior_file import Card
+from models.parts.fitting.card import Card
 from models.parts.kernels.weekly import NODE, NODE_WEIGHT
 from models.parts.kernels.weekly_paths import FEW_DRAWS
 from models.parts.rhythm.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, activity, column

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.parts.rhythm.activity import BaseRates, activity
-from models.parts.rhythm.model import (
+from models.parts.rhythm.season import HARMONICS, Season
+from models.parts.rhythm.windows import (
     KNOWN_DAYS,
     PRODUCT_ROWS,
     WINDOW_DAYS,
@@ -12,7 +13,6 @@ from models.parts.rhythm.model import (
     WindowData,
     windows_of,
 )
-from models.parts.rhythm.season import HARMONICS, Season
 from tests.chance import assert_near
 from tests.models.helpers import patterns_of
 

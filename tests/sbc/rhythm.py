@@ -8,8 +8,9 @@ from models.parts.kernels.weekly import HORIZON_WEEKS
 from models.parts.rhythm.activity import COLUMNS
 from models.parts.rhythm.checks import order_weeks
 from models.parts.rhythm.coordinates import BLOCKS, Globals
-from models.parts.rhythm.model import WindowData, build_model
+from models.parts.rhythm.model import build_model
 from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
+from models.parts.rhythm.windows import WindowData
 
 
 class RhythmSubject:

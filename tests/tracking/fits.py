@@ -1,7 +1,7 @@
 """Fits that no sampler made, quickly: as good as any to be saved, registered and loaded."""
 
 import models.rhythm
-from models.parts.fitting.posterior_file import Card, digest
+from models.parts.fitting.card import Card, digest
 from models.parts.rhythm.version import FittedRhythm
 from tests.models.test_weekly_paths import ONE, OTHER, fitted
 

@@ -183,7 +183,7 @@ def forecast(
         number = codes.number("product", product_id)
         engine = ForecastEngine(conn, weeks, model=fitted)
         result = engine.generate_forecast(number, as_of, min_orders, min_confidence)
-        actual = [] if result is None else weekly_quantities(conn, result)
+        actual = [] if result is None else weekly_quantities(conn, number, result.start_date, weeks)
     if plot is not None and result is not None:
         _draw(result, actual, plot)
     if as_json:

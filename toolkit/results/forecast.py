@@ -310,6 +310,11 @@ class ProductForecast:
     model_metadata: ModelMetadata
 
     @property
+    def start_date(self) -> date:
+        """The first day of the first week."""
+        return date.fromisoformat(self.summary["forecast_start_date"])
+
+    @property
     def weekly_data(self) -> list[WeeklyForecast]:
         """The same as ``weekly_forecasts``, by its older name."""
         return self.weekly_forecasts

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.parts.fitting.card import Card as FitCard
 from models.parts.fitting.figures import MOST_PARAMETERS, scalars
-from models.parts.fitting.posterior_file import Card as FitCard
 from toolkit.results.html import Card, Figure, Grid
 
 HEADS = ("statistic", "the data", "prior, 90 %", "posterior, 90 %", "P(more)")

@@ -1,24 +1,22 @@
 """A fitted version on disk: the population's draws as netCDF, card and diagnostics as JSON."""
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import h5netcdf
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.tables import Floats, Patterns
+from models.parts.fitting.card import Arrays, Card, digest
+from toolkit.data.tables import Floats
 from toolkit.errors import ModelError
-from toolkit.model import FitSettings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from models.parts.fitting.sampling import Diagnostics
     from toolkit.results.figures import Drawing
 
 POSTERIOR_FILE = "posterior.nc"
@@ -26,69 +24,6 @@ CARD_FILE = "card.json"
 DEFLATE_LEVEL = 4
 KEPT_DRAWS = 1000
 """So many draws of the population are kept, evenly spaced over all chains."""
-
-type Arrays = Mapping[str, NDArray[Any]]
-
-
-class Described(Protocol):
-    """What a version says of itself before any fit."""
-
-    @property
-    def name(self) -> str:
-        """The name it is registered under."""
-
-    @property
-    def formulas(self) -> str:
-        """Their version."""
-
-    @property
-    def description(self) -> str:
-        """The model card."""
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What a fit says of itself: which model, from what, how, and how well."""
-
-    model: str
-    formulas: str
-    version: str
-    as_of_date: str
-    pairs: int
-    seed: int
-    description: str = field(repr=False)
-    settings: dict[str, Any]
-    diagnostics: dict[str, Any]
-    complaints: list[str]
-    checks: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    """Predictive checks, see ``checks.py``."""
-
-    @classmethod
-    def of(
-        cls,
-        model: Described,
-        arrays: Arrays,
-        patterns: Patterns,
-        rows: int,
-        seed: int,
-        settings: FitSettings,
-        diagnostics: "Diagnostics",
-        checks: list[dict[str, Any]],
-    ) -> "Card":
-        """The card of a fit of ``model`` to ``rows`` of ``patterns``, which gave ``arrays``."""
-        return cls(
-            model=model.name,
-            formulas=model.formulas,
-            version=digest(model.formulas, arrays),
-            as_of_date=patterns.as_of_date.isoformat(),
-            pairs=rows,
-            seed=seed,
-            description=model.description,
-            settings=asdict(settings),
-            diagnostics=asdict(diagnostics),
-            complaints=diagnostics.complaints(),
-            checks=checks,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +96,6 @@ def thinned(draws: NDArray[Any]) -> NDArray[np.float32]:
 def draw_last(draws: NDArray[Any]) -> Floats:
     """Draws [draw, …] as predictions want them: [..., draw], in double precision."""
     return np.ascontiguousarray(np.moveaxis(draws, 0, -1), dtype=float)
-
-
-def digest(formulas: str, arrays: Arrays) -> str:
-    """Identifies formulas and parameters: equal ones give equal predictions."""
-    whole = hashlib.sha256(formulas.encode())
-    for name, array in sorted(arrays.items()):
-        whole.update(f"{name} {array.dtype} {array.shape}".encode())
-        whole.update(np.ascontiguousarray(array).tobytes())
-    return f"{formulas}-{whole.hexdigest()[:8]}"
 
 
 def write_fit(folder: Path, card: Card, arrays: Arrays) -> None:

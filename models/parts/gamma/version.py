@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from models.parts.fitting.card import Card
 from models.parts.fitting.checks import PRIOR_DRAWS
-from models.parts.fitting.posterior_file import Card, Fit, draw_last, read_fit, thinned
+from models.parts.fitting.posterior_file import Fit, draw_last, read_fit, thinned
 from models.parts.gamma.checks import predictive_checks
 from models.parts.gamma.population import Population
 from models.parts.kernels.compile_caches import kept_code

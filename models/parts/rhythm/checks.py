@@ -21,7 +21,7 @@ from models.parts.kernels.weekly import (
 from models.parts.rhythm.activity import COLUMNS, OWN_ORDERS, column
 from models.parts.rhythm.coordinates import BLOCKS, LEVEL_SD
 from models.parts.rhythm.mode import MAX_LOG_EXTRA
-from models.parts.rhythm.model import WindowData
+from models.parts.rhythm.windows import WindowData
 from toolkit.data.tables import Floats
 
 FEW, MANY = 0.5, 2.5

@@ -21,16 +21,14 @@ The step of s is EM's: s² = mean(b̂² + 1 / D).
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from models.parts.kernels.weekly import weekly_likelihood
 from models.parts.rhythm.coordinates import BLOCKS, LINEAR, Columns, Globals
+from models.parts.rhythm.windows import WindowData
 from toolkit.data.tables import Floats
-
-if TYPE_CHECKING:
-    from models.parts.rhythm.model import WindowData
 
 SHOCK_SCALE = 0.25
 """Deviation of the shocks where the search begins."""
@@ -69,7 +67,7 @@ class Arrow:
         return pull / precision + z * precision**-0.5, precision
 
 
-def find_mode(data: "WindowData", columns: dict[str, Columns]) -> Arrow:
+def find_mode(data: WindowData, columns: dict[str, Columns]) -> Arrow:
     """Newton's steps with the arrow's Hessian from the prior's mean, each of them uphill.
 
     Without the shocks there may be no mode worth finding: products of which nobody orders any more
@@ -164,7 +162,7 @@ def _inverse_root(curvature: Floats, prior: Globals) -> Floats:
 class Density:
     """Log density of θ and the data given the shocks, and its derivatives."""
 
-    def __init__(self, data: "WindowData", columns: dict[str, Columns]) -> None:
+    def __init__(self, data: WindowData, columns: dict[str, Columns]) -> None:
         self.data, self.columns, self.known = data, columns, data.likelihood_data()
         self.windows, self.groups = int(data.window.max()) + 1, int(data.product_window.max()) + 1
         self.prior = Globals.prior(self.windows)

@@ -1,20 +1,11 @@
-"""The PyMC model behind ``rhythm``. Only fitting imports this.
+"""The PyMC model behind ``rhythm``. Only fitting imports this."""
 
-It is fitted to windows of twelve weeks that do not overlap and end at the as-of date at the
-latest: what a pair did in one is its outcome, what it did before is what the columns are made of.
-Some pairs of some products, drawn at random, stand for all.
-"""
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 
-from models.parts.kernels.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
-from models.parts.rhythm.activity import Activity, BaseRates, activity
 from models.parts.rhythm.coordinates import (
     BLOCKS,
     LEVEL_SD,
@@ -24,167 +15,12 @@ from models.parts.rhythm.coordinates import (
     Globals,
 )
 from models.parts.rhythm.mode import Arrow, find_mode
-from models.parts.rhythm.newcomers import Newcomers
 from models.parts.rhythm.newcomers_model import newcomers_model
-from models.parts.rhythm.season import Season
 from models.parts.rhythm.weekly_op import log_likelihood
-from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
+from models.parts.rhythm.windows import WindowData
 
-WINDOWS = 4
-WINDOW_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS
-KNOWN_DAYS = 56
-"""A window needs so many days of history before it."""
-PRODUCT_ROWS = 30
-"""A large product is stood for by pairs with so many rows."""
-NEWCOMER_ROWS = 4000
-"""So many products in windows tell how new customers come."""
 SHOCK_PRIOR = (float(np.log(0.25)), 0.75)
 """Mean and deviation of the log of the shocks' deviation: none of no shocks at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class WindowData:
-    """What the model is fitted to: a row per pair and window, and of newcomers, per product."""
-
-    ordered: NDArray[np.bool_]  # [rows, weeks]
-    extra: Floats  # [rows], order events beyond the first of each order week
-    elapsed: Floats  # [rows]
-    clock: Floats  # [rows]
-    log_season: Floats  # [rows, weeks]
-    values: Floats  # [rows, COLUMNS]
-    window: Ints  # [rows]
-    product_window: Ints  # [rows], row of its product and window
-    newcomers: Newcomers
-
-    def outcomes(self) -> dict[str, Floats]:
-        """What happened, as the model wants it; all else was known before."""
-        order_weeks = self.ordered.sum(axis=1).astype(float)
-        return {
-            "ordered": np.ascontiguousarray(self.ordered.T, dtype=float),
-            "order_weeks": order_weeks,
-            "extra_count": self.extra,
-            "arrived_orders": self.newcomers.arrived,
-        }
-
-    def likelihood_data(self) -> tuple[Any, ...]:
-        """What ``weekly_likelihood`` takes besides parameters."""
-        ordered = np.ascontiguousarray(self.ordered.T, dtype=float)
-        log_season = np.ascontiguousarray(self.log_season.T)
-        return (ordered, self.elapsed, self.clock, log_season, NODE, NODE_WEIGHT)
-
-    @classmethod
-    def of(
-        cls, patterns: Patterns, season: Season, base: BaseRates, rows: int, seed: int
-    ) -> "WindowData":
-        """About ``rows`` rows of pairs drawn at random; columns know all pairs of their product."""
-        chance = Chance.of(patterns, rows)
-        product, pair = chance.draw(np.random.default_rng(seed))
-        chosen, drawn = patterns.select(product), pair[product]
-        parts, known_to_all = [], []
-        for window in range(windows_of(patterns)):
-            known_to_all.append((patterns.earlier(WINDOW_DAYS * (window + 1)), WINDOW_DAYS))
-            earlier = chosen.earlier(WINDOW_DAYS * (window + 1))
-            if len(earlier):
-                known = activity(earlier, season, base)
-                columns = _window_columns(window, chosen, earlier, known, season)
-                is_known = _first_day(chosen) < -WINDOW_DAYS * (window + 1)
-                parts.append([column[drawn[is_known]] for column in columns])
-        ordered, extra, elapsed, clock, log_season, values, window_of, product = (
-            np.concatenate(column) for column in zip(*parts, strict=True)
-        )
-        _, product_window = np.unique(np.stack([window_of, product]), axis=1, return_inverse=True)
-        newcomers = Newcomers.of(known_to_all, season, patterns, base.newcomers)
-        return cls(
-            ordered, extra, elapsed, clock, log_season, values, window_of, product_window,
-            newcomers.select(NEWCOMER_ROWS, seed),
-        )  # fmt: skip
-
-
-def windows_of(patterns: Patterns) -> int:
-    """How many windows the history has room for."""
-    room = (int(-patterns.events.day.min(initial=0)) - KNOWN_DAYS) // WINDOW_DAYS
-    return max(0, min(WINDOWS, room))
-
-
-def _first_day(patterns: Patterns) -> Ints:
-    days: Ints = patterns.events.day[patterns.event_offset[:-1]]
-    return days
-
-
-@dataclass(frozen=True, slots=True)
-class Chance:
-    """The chance of each product to be drawn, and of its pairs if it is.
-
-    Together every pair has the same one (two stages, the first proportional to size: Cochran 1977,
-    Sampling Techniques, chapter 11). Many products with a few pairs each tell more of what products
-    share, and of how they differ, than a few products with all their pairs. Products are gone
-    through in equal steps, from few orders per pair to many, so that rarely and often ordered ones
-    have their share in every sample (systematic sampling, the same book, chapter 8). Pairs are not:
-    their orders would vary less than independent ones, and the shocks of products seem small.
-    """
-
-    pair_offset: Ints  # [products + 1]
-    orders: Ints  # [pairs]
-    has_rows: NDArray[np.bool_]  # [pairs], whether a window knows it
-    product: Floats  # [products]
-    pair: Floats  # [products], of each of its pairs
-
-    @classmethod
-    def of(cls, patterns: Patterns, rows: int) -> "Chance":
-        """That of ``rows`` rows to be expected, of all pairs if there are no more."""
-        _, offset = patterns.product_offsets()
-        windows = np.minimum(windows_of(patterns), (-_first_day(patterns) - 1) // WINDOW_DAYS)
-        of_product = patterns.sum_by_product(windows.astype(float))
-        share = min(1.0, rows / of_product.sum())
-        product = share * np.maximum(of_product, PRODUCT_ROWS) / PRODUCT_ROWS
-        product = np.where(of_product > 0, np.minimum(product, 1.0), 0.0)
-        pair = share / np.maximum(product, share)
-        product *= max(1.0, (1.0 + 1e-9) / product.sum())  # one product at least
-        return cls(offset, patterns.order_count, windows > 0, product, pair)
-
-    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Whether each pair is of a product that is drawn, and whether it is drawn, [pairs]."""
-        start = self.pair_offset[:-1]
-        orders = np.add.reduceat(self.orders * self.has_rows, start)
-        per_pair = orders / np.maximum(np.add.reduceat(self.has_rows, start, dtype=float), 1.0)
-        shuffled = rng.permutation(len(self.product))
-        order = shuffled[np.argsort(per_pair[shuffled], kind="stable")]
-        reached = np.floor(np.cumsum(self.product[order]) + rng.random())
-        taken = np.zeros(len(order), dtype=bool)
-        taken[order] = np.diff(reached, prepend=0.0) > 0
-        pair = np.zeros(len(self.has_rows), dtype=bool)
-        for j in np.flatnonzero(taken):
-            own = np.flatnonzero(self.has_rows[self.pair_offset[j] : self.pair_offset[j + 1]])
-            count = max(1, int(len(own) * self.pair[j] + rng.random()))
-            pair[start[j] + rng.permutation(own)[:count]] = True
-        return np.repeat(taken, np.diff(self.pair_offset)), pair
-
-
-def _window_columns(
-    window: int, later: Patterns, known: Patterns, activity: Activity, season: Season
-) -> tuple[NDArray[Any], ...]:
-    """The columns of ``WindowData`` for the pairs ``known`` when the window began."""
-    n, start = len(known), -WINDOW_DAYS * (window + 1)
-    events = later.events
-    inside = (events.day >= start) & (events.day < start + WINDOW_DAYS)
-    pair = np.repeat(np.arange(len(later)), later.order_count)[inside]
-    was_known = _first_day(later) < start
-    row = (np.cumsum(was_known) - 1)[pair]  # both tables are sorted alike
-    week = (events.day[inside] - start) // DAYS_PER_WEEK
-    of_known = was_known[pair]
-    counts = np.zeros((n, HORIZON_WEEKS))
-    np.add.at(counts, (row[of_known], week[of_known]), 1.0)
-    levels = np.log(season.week_levels(known.as_of_date, HORIZON_WEEKS))
-    return (
-        counts > 0,
-        (counts - (counts > 0)).sum(axis=1),
-        activity.elapsed[:n],
-        activity.clock[:n],
-        np.broadcast_to(levels, counts.shape),
-        activity.values[:n],
-        np.full(n, window),
-        known.product_id,
-    )
 
 
 def build_model(data: WindowData, *, exchangeable: bool = False) -> pm.Model:

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from models.parts.fitting.card import Card
 from models.parts.fitting.checks import PRIOR_DRAWS
-from models.parts.fitting.posterior_file import Card, Fit, draw_last, read_fit, thinned
+from models.parts.fitting.posterior_file import Fit, draw_last, read_fit, thinned
 from models.parts.kernels.compile_caches import kept_code
 from models.parts.kernels.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
 from models.parts.kernels.weekly_paths import (
@@ -71,7 +72,8 @@ class RhythmVersion:
         with kept_code():
             from models.parts.fitting.sampling import draw_prior, sample
             from models.parts.rhythm.checks import predictive_checks
-            from models.parts.rhythm.model import WindowData, build_model, windows_of
+            from models.parts.rhythm.model import build_model
+            from models.parts.rhythm.windows import WindowData, windows_of
 
         if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
             raise ModelError(

@@ -1,6 +1,6 @@
 """A fitted peer's card: what it was fitted to, and how."""
 
-from models.parts.fitting.posterior_file import Card
+from models.parts.fitting.card import Card
 from toolkit.data.tables import Patterns
 from toolkit.model import FitSettings
 

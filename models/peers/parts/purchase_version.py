@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.parts.fitting.posterior_file import Fit, digest, read_fit
+from models.parts.fitting.card import digest
+from models.parts.fitting.posterior_file import Fit, read_fit
 from models.peers.parts.fit import card_of
 from models.peers.parts.purchase_fit import distinct
 from models.peers.parts.purchases import BetaGeo, ParetoNBD, Past

@@ -3,15 +3,11 @@
 import math
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 
 from toolkit.data.tables import observed_weeks
 from toolkit.errors import SourceError
-
-if TYPE_CHECKING:
-    from toolkit.results.forecast import ProductForecast
 
 TABLES = {
     "Client": {"ID": "BIGINT", "Name": "VARCHAR"},
@@ -116,26 +112,26 @@ def order_span(conn: duckdb.DuckDBPyConnection, product_id: int) -> tuple[date, 
     return None if first is None else (first, last, repeats)
 
 
-def weekly_quantities(conn: duckdb.DuckDBPyConnection, forecast: "ProductForecast") -> list[float]:
-    """Units that were really ordered, [weeks]; NaN in a week that was not over by the last order.
+def weekly_quantities(
+    conn: duckdb.DuckDBPyConnection, product_id: int, start: date, weeks: int
+) -> list[float]:
+    """Units really ordered from ``start`` on, [weeks]; NaN in a week not over by the last order.
 
     To be drawn beside a forecast, never to make one.
     """
-    start = date.fromisoformat(forecast.summary["forecast_start_date"])
-    weeks = range(forecast.forecast_period_weeks)
     rows = conn.execute(
         "SELECT date_diff('day', $start, CAST(Created AS DATE)) // 7, sum(Qty) FROM dbo.OrderItem"
         " WHERE ProductID = $product_id AND Created >= $start AND Created < $stop GROUP BY 1",
         {
-            "product_id": forecast.product_id,
+            "product_id": product_id,
             "start": start,
-            "stop": start + timedelta(weeks=len(weeks)),
+            "stop": start + timedelta(weeks=weeks),
         },
     ).fetchall()
     ((last,),) = conn.execute("SELECT CAST(max(Created) AS DATE) FROM dbo.OrderItem").fetchall()
-    over = 0 if last is None else observed_weeks(start, last, len(weeks))
+    over = 0 if last is None else observed_weeks(start, last, weeks)
     ordered = dict(rows)
-    return [float(ordered.get(week, 0.0)) if week < over else math.nan for week in weeks]
+    return [float(ordered.get(week, 0.0)) if week < over else math.nan for week in range(weeks)]
 
 
 def missing_columns(conn: duckdb.DuckDBPyConnection) -> list[str]:

@@ -1,0 +1,87 @@
+"""What a fit says of itself: which model, from what, how, and how well."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.data.tables import Patterns
+from toolkit.model import FitSettings
+
+if TYPE_CHECKING:
+    from models.parts.fitting.sampling import Diagnostics
+
+type Arrays = Mapping[str, NDArray[Any]]
+
+
+class Described(Protocol):
+    """What a version says of itself before any fit."""
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+
+    @property
+    def formulas(self) -> str:
+        """Their version."""
+
+    @property
+    def description(self) -> str:
+        """The model card."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a fit says of itself: which model, from what, how, and how well."""
+
+    model: str
+    formulas: str
+    version: str
+    as_of_date: str
+    pairs: int
+    seed: int
+    description: str = field(repr=False)
+    settings: dict[str, Any]
+    diagnostics: dict[str, Any]
+    complaints: list[str]
+    checks: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    """Predictive checks, see ``checks.py``."""
+
+    @classmethod
+    def of(
+        cls,
+        model: Described,
+        arrays: Arrays,
+        patterns: Patterns,
+        rows: int,
+        seed: int,
+        settings: FitSettings,
+        diagnostics: "Diagnostics",
+        checks: list[dict[str, Any]],
+    ) -> "Card":
+        """The card of a fit of ``model`` to ``rows`` of ``patterns``, which gave ``arrays``."""
+        return cls(
+            model=model.name,
+            formulas=model.formulas,
+            version=digest(model.formulas, arrays),
+            as_of_date=patterns.as_of_date.isoformat(),
+            pairs=rows,
+            seed=seed,
+            description=model.description,
+            settings=asdict(settings),
+            diagnostics=asdict(diagnostics),
+            complaints=diagnostics.complaints(),
+            checks=checks,
+        )
+
+
+def digest(formulas: str, arrays: Arrays) -> str:
+    """Identifies formulas and parameters: equal ones give equal predictions."""
+    whole = hashlib.sha256(formulas.encode())
+    for name, array in sorted(arrays.items()):
+        whole.update(f"{name} {array.dtype} {array.shape}".encode())
+        whole.update(np.ascontiguousarray(array).tobytes())
+    return f"{formulas}-{whole.hexdigest()[:8]}"
