@@ -26,6 +26,7 @@ WINDOW_SECONDS = 600
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on stderr with the time left; what it yields is told of steps done."""
+    console = Console(stderr=True)
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -33,8 +34,9 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
         speed_estimate_period=WINDOW_SECONDS,
     )
     with progress:

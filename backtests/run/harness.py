@@ -5,7 +5,7 @@ would have ended with.
 """
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -224,6 +224,9 @@ def _report(
     run: RunFolder, tasks: int, kept: int, notices: tuple[str, ...], started: float
 ) -> RunReport:
     cards = run.tasks()
+    complaints: dict[str, dict[str, None]] = defaultdict(dict)
+    for card in cards:
+        complaints[card["version"]] |= dict.fromkeys(card["complaints"])
     failed = [card for card in cards if card["status"] != DONE]
     return RunReport(
         folder=run.path,
@@ -233,7 +236,7 @@ def _report(
         errors=tuple(dict.fromkeys(f"{card['version']}: {card['error']}" for card in failed)),
         notices=notices,
         complaints=tuple(
-            dict.fromkeys(f"{card['version']}: {c}" for card in cards for c in card["complaints"])
+            f"{version}: {'; '.join(said)}" for version, said in complaints.items() if said
         ),
         seconds=time.perf_counter() - started,
     )

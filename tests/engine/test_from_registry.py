@@ -169,7 +169,7 @@ def test_a_version_is_named_as_anywhere(database, store, reference):
 
 def test_an_unfit_version_says_so(database, store, caplog):
     promoted(database, store, "2")
-    assert f"is unfit: {COMPLAINT}" in caplog.text
+    assert f"has not converged: {COMPLAINT}" in caplog.text
 
 
 @pytest.mark.parametrize(

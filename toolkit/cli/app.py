@@ -346,8 +346,9 @@ def _warn_of_failures(failed: "tuple[FailedPair, ...]", codes: "Codes | None" = 
 
 
 def _warn_of_complaints(fitted: "FittedModel") -> None:
-    for complaint in fitted.complaints:
-        typer.echo(f"NOT CONVERGED: {fitted.name}@{fitted.version}: {complaint}", err=True)
+    if fitted.complaints:
+        said = "; ".join(fitted.complaints)
+        typer.echo(f"NOT CONVERGED: {fitted.name}@{fitted.version}: {said}", err=True)
 
 
 def _steps(advance: "Callable[[int], None]") -> "Callable[[int, int], None]":
@@ -410,6 +411,7 @@ def _bar(title: str, total: int) -> "Iterator[Callable[[int], None]]":
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=total)
         yield lambda done: progress.advance(task, done)

@@ -246,6 +246,8 @@ def _bar() -> "Iterator[Progress]":
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as shown:
         task = shown.add_task("Forecasting products", total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -83,5 +83,5 @@ def _show(ref: "ModelVersionRef", as_json: bool) -> None:
         )
         return
     typer.echo(f"{ref}: {ref.uri}")
-    for complaint in ref.complaints:
-        typer.echo(f"NOT CONVERGED: {ref.fit}: {complaint}", err=True)
+    if ref.complaints:
+        typer.echo(f"NOT CONVERGED: {ref.fit}: {'; '.join(ref.complaints)}", err=True)

@@ -23,7 +23,7 @@ NO_FIT = "pair_conjugate"
 EXPORT_AS_OF = "2018-01-01"
 PRODUCT = "770"
 """Milk, which the most households buy."""
-TOP = 3
+TOP = 2
 MAXMEMORY_MB = 1024
 DONE, REFUSED = 0, 1
 

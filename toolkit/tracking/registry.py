@@ -192,8 +192,8 @@ def load_for_engine(store: Store | str | None, reference: str) -> VersionInUse |
     if opened is None or (champion and CHAMPION not in aliases(opened)):
         return None
     ref = find(opened, reference)
-    for complaint in ref.complaints:
-        logger.warning("%s is unfit: %s", ref, complaint)
+    if ref.complaints:
+        logger.warning("%s has not converged: %s", ref, "; ".join(ref.complaints))
     fitted_as_of = None if ref.as_of_date is None else date.fromisoformat(ref.as_of_date)
     return VersionInUse(
         model=load_registered(opened, ref),
