@@ -107,7 +107,8 @@ def _imported(roots: frozenset[str], packages: frozenset[str]) -> dict[str, Path
     waiting = sorted(roots)
     while waiting:
         name = waiting.pop()
-        file = _source(name) if name not in found and name.partition(".")[0] in packages else None
+        known = name in found or name.partition(".")[0] not in packages
+        file = None if known else _source(name)
         if file is None:
             continue
         found[name] = file
@@ -121,9 +122,14 @@ def _imported(roots: frozenset[str], packages: frozenset[str]) -> dict[str, Path
 
 
 def _source(name: str) -> Path | None:
-    """The file of a module; None where there is no such module, or it has no source."""
-    try:
-        spec = find_spec(name)
-    except ModuleNotFoundError:  # an object of a module that is no package
-        return None
+    """The file of a module; None where there is no such module.
+
+    Only packages are imported to find it: a module may want libraries that are not installed.
+    """
+    package = name.rpartition(".")[0]
+    if package:
+        above = _source(package)
+        if above is None or above.name != "__init__.py":
+            return None
+    spec = find_spec(name)
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
