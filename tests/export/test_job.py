@@ -381,7 +381,7 @@ def test_a_killed_export_takes_nothing_and_is_gone_on_with(
 
 
 def test_a_second_export_is_told_who_is_at_it(engine, client, monkeypatch):
-    monkeypatch.setattr(job, "LOCK_S", 0.5)
+    monkeypatch.setattr(job, "LOCK_S", 5)
 
     def again(done, total):
         with pytest.raises(CacheError, match="another export"):
