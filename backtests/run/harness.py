@@ -1,6 +1,6 @@
 """A backtest from experiment to run folder: survey, fits, tasks, in this order.
 
-What is there already is kept: a run that was killed goes on where it was, and ends with what it
+Finished tasks are kept: an interrupted run is resumed, and ends with what it
 would have ended with.
 """
 

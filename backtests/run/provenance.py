@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from backtests.run.experiment import Experiment
 from toolkit.data.fingerprint import Fingerprint
 from toolkit.data.tables import Floats, Ints, Patterns
 from toolkit.errors import ArgumentError
+from toolkit.installed import ENTRY_POINT_GROUP
 from toolkit.model import find_model, model_file
 from toolkit.sources.base import OrderSource
 
 KEY_DIGITS = 8
-TASKS = "backtests.run.tasks"
-"""What it imports, and what that imports, makes the rows of a run's tables."""
+TASKS = ("backtests.run.fitting", "backtests.run.tasks")
+"""What they import, and what that imports, makes the rows of a run's tables."""
 
 _END = date(9999, 1, 1)
 
@@ -89,12 +91,19 @@ def code_version(models: Iterable[str]) -> str:
     whole = hashlib.sha256()
     for file in filter(None, map(model_file, named)):  # models that are not installed
         whole.update(file.read_bytes())
-    roots = {TASKS, *(type(find_model(name)).__module__ for name in named)}
+    roots = roots_of(named)
     packages = {name.partition(".")[0] for name in roots} | {"toolkit"}
     for name, file in sorted(_imported(frozenset(roots), frozenset(packages)).items()):
         whole.update(f"{name}\0".encode())
         whole.update(file.read_bytes())
     return whole.hexdigest()[:12]
+
+
+def roots_of(models: Iterable[str]) -> set[str]:
+    """What makes rows of these models: tasks, the models' classes, the modules that name them."""
+    named, points = set(models), entry_points(group=ENTRY_POINT_GROUP)
+    classes = {type(find_model(name)).__module__ for name in named}
+    return {*TASKS} | classes | {point.module for point in points if point.name in named}
 
 
 @cache

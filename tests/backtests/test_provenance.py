@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from backtests.run.provenance import TASKS, _imported, code_version
+from backtests.run.provenance import TASKS, _imported, code_version, roots_of
 
 SHOP = {
     "__init__": "",
@@ -37,13 +37,19 @@ def test_modules_are_found_through_one_another_and_inside_functions(shop):
 
 
 def test_tasks_import_what_makes_their_rows_and_not_what_reads_them():
-    found = _imported(frozenset({TASKS}), frozenset({"backtests", "toolkit"}))
-    assert {TASKS, "backtests.scores.metrics", "toolkit.engine.prediction"} <= found.keys()
+    found = _imported(frozenset(TASKS), frozenset({"backtests", "toolkit"}))
+    assert {*TASKS, "backtests.scores.metrics", "toolkit.engine.prediction"} <= found.keys()
     rooms = {".".join(name.split(".")[:2]) for name in found}
     assert not rooms & {
         "backtests.report", "backtests.compare", "backtests.cli", "toolkit.cache",
         "toolkit.tracking", "toolkit.export", "toolkit.demo",
     }  # fmt: skip
+
+
+def test_the_module_that_names_a_model_counts():
+    """Versions of one class differ in it alone."""
+    assert {"models.peers.tsb", "models.rhythm", *TASKS} <= roots_of(["tsb", "rhythm"])
+    assert code_version(["tsb"]) != code_version(["adida"])
 
 
 def test_a_models_own_modules_count():
