@@ -22,10 +22,11 @@ from models.parts.fitting.posterior_file import Fit
 from tests.backtests.helpers import make_run
 from tests.conftest import AS_OF
 from tests.tracking.fits import COMPLAINT, rhythm_fit
+from toolkit.card import Card, Grid, Span
 from toolkit.errors import ArgumentError, ModelError
 from toolkit.model import find_model
-from toolkit.results.forecast import CustomerPrediction, CustomerProductPattern, ProductForecast
-from toolkit.results.html import Card, Grid, Span
+from toolkit.results.forecast import ProductForecast
+from toolkit.results.pair import CustomerPrediction, CustomerProductPattern
 from toolkit.sources.sql import as_source
 from toolkit.tracking.registry import ModelVersionRef
 
@@ -214,7 +215,7 @@ def test_a_terminal_gets_one_line(forecast, pattern, prediction, patterns, compa
 def test_rich_prints_the_tables_of_the_command_line(hostile, comparison, choice, reference):
     for part in ("Demand by week", "Top customers", "Customers at risk", HOSTILE):
         assert part in rich_text(hostile)
-    assert f"{HOSTILE} less good" in rich_text(comparison).replace("\n", "")
+    assert f"{HOSTILE} − good" in rich_text(comparison).replace("\n", "")
     assert str(choice) in rich_text(choice).replace("\n", " ")
     assert COMPLAINT in rich_text(reference)
 
@@ -304,9 +305,9 @@ forecast
 ---
 forecast.plot()
 ---
-from models.parts.fitting.card import Card
+from toolkit.results.fit import FitCard
 from models.parts.fitting.posterior_file import Fit
-card = Card("rhythm", "2", "2-0123abcd", "2022-01-03", 9, 1, "", {}, {}, [])
+card = FitCard("rhythm", "2", "2-0123abcd", "2022-01-03", 9, 1, "", {}, {}, [])
 draws = np.random.default_rng(1).standard_normal(60, dtype=np.float32)
 Fit(card, {"decline": draws}).plot_population()
 ---

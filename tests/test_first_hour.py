@@ -87,11 +87,11 @@ def refused(tmp_path, **columns) -> str:
     return done.stderr
 
 
-def test_the_document_tells_fifteen_mistakes_and_a_way_out_of_each():
+def test_the_document_tells_fifteen_mistakes_and_a_remedy_of_each():
     assert len(SAID) == len(ROWS) == 15
     played = Path(__file__).read_text()
     assert [mistake for mistake in SAID if f'"{mistake}")' not in played] == []
-    assert min(len(way_out) for _, _, way_out in ROWS) > 15
+    assert min(len(remedy) for _, _, remedy in ROWS) > 15
 
 
 def test_wrong_python(tmp_path):

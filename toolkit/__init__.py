@@ -11,8 +11,8 @@ _HOMES = {
     "ForecastEngine": "toolkit.engine.run",
     "ForecastReader": "toolkit.cache.reader",
     "ProductForecast": "toolkit.results.forecast",
-    "CustomerPrediction": "toolkit.results.forecast",
-    "CustomerProductPattern": "toolkit.results.forecast",
+    "CustomerPrediction": "toolkit.results.pair",
+    "CustomerProductPattern": "toolkit.results.pair",
     "embedded_server": "toolkit.cache.server",
     "open_database": "toolkit.sources.embedded.database",
 }

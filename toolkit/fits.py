@@ -1,17 +1,13 @@
 """Fitted versions on disk: ``FITS/MODEL/VERSION/``, written whole or not at all."""
 
 import errno
-import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from toolkit.errors import ModelError
 from toolkit.model import FittedModel, find_model
-
-CARD_FILE = "card.json"
 
 
 def save_fit(fitted: FittedModel, fits: Path) -> Path:
@@ -65,9 +61,3 @@ def load_fit(model: str, fits: Path) -> FittedModel:
         known = ", ".join(path.name for path in saved)
         raise ModelError(f"{fits} holds no version {version!r} of {name}; it holds {known}")
     return found.load(chosen[-1])
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """What a saved fit says of itself."""
-    card: dict[str, Any] = json.loads((folder / CARD_FILE).read_text())
-    return card

@@ -40,9 +40,8 @@ def compare(
     The comparison of all versions on all scores is kept in the run's folder, too.
     """
     from backtests.compare.comparison import compare as compare_versions
-    from backtests.compare.display import show_comparison
     from backtests.run.folder import COMPARISON, RunFolder, write_json
-    from toolkit.cli.display import print_json
+    from toolkit.cli.display import print_json, print_plain, show_card
 
     run = RunFolder(folder)
     comparison = compare_versions(run, versions or None, score or None, resamples, seed)
@@ -50,8 +49,10 @@ def compare(
         write_json(folder / COMPARISON, comparison.to_dict())
     if as_json:
         print_json(comparison.to_dict())
+    elif brief:
+        print_plain("\n".join(comparison.to_card().sentences))
     else:
-        show_comparison(comparison, brief)
+        show_card(comparison.to_card())
 
 
 def keep_comparison(folder: Path) -> None:
@@ -94,11 +95,11 @@ def thresholds(
     The choices for all versions are kept in the run's folder, too. With --attach the one for the
     registered version's model goes with that version from then on, into every engine that takes it.
     """
-    from backtests.compare.display import show_thresholds
     from backtests.run.folder import THRESHOLDS, RunFolder, write_json
     from backtests.thresholds.choice import Rule, choose_for_all
     from backtests.thresholds.frontier import grid_of
-    from toolkit.cli.display import print_json
+    from backtests.thresholds.overview import thresholds_card
+    from toolkit.cli.display import print_json, print_plain, show_card
 
     run = RunFolder(folder)
     target = None if attach is None else _target(run, attach, store, version or run.versions)
@@ -112,7 +113,10 @@ def thresholds(
     if as_json:
         print_json(content)
     else:
-        show_thresholds(run, choices, brief)
+        if brief:
+            print_plain("\n".join(map(str, choices)))
+        else:
+            show_card(thresholds_card(run, choices))
         if target is not None:
             typer.echo(f"Those of {target.label} are attached to {target.ref}.")
 

@@ -5,18 +5,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from backtests.compare.bootstrap import DATES, interval, resample
 from backtests.compare.paired import Paired, pair_up
 from backtests.scores.registry import ScoredRun, check_versions, find_scores
+from toolkit.card import Card, Cell, Grid, Shown, Strong, counted
 from toolkit.engine.arguments import check_share
 from toolkit.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 RESAMPLES, SEED, SHARE = 1000, 20251111, 0.95
 
@@ -37,7 +35,7 @@ class Leader:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """Versions compared by pairs on the rows that both scored; of every score, smaller is better.
 
     ``frame`` has a row per score and pair of versions: ``level``, ``score``, ``title``,
@@ -64,16 +62,24 @@ class Comparison:
         """Which versions at how many dates; not all differences."""
         return f"<Comparison of {listed(self.versions)} at {len(self.dates)} dates>"
 
-    def __rich__(self) -> "RenderableType":
-        """The tables that ``toolkit compare`` prints."""
-        from backtests.compare.display import comparison_tables
-
-        return comparison_tables(self)
-
-    def _repr_html_(self) -> str:
-        from backtests.compare.cards import comparison_card
-
-        return comparison_card(self).html()
+    def to_card(self) -> Card:
+        """Who leads on each score, each difference with its interval, and who wins on what."""
+        dates = f"{counted(len(self.dates), 'date')} from {self.dates[0]} to {self.dates[-1]}"
+        known = set(zip(self.frame["version"], self.frame["against"], strict=True))
+        return Card(
+            title=listed(self.versions),
+            subtitle=f"{dates}; smaller is better for every score",
+            grids=[
+                _leaders(self),
+                *(
+                    _difference_grid(self, one, other)
+                    for other in self.versions
+                    for one in self.versions
+                    if (one, other) in known
+                ),
+            ],
+            sentences=[*self.sentences, *(f"Note: {note}" for note in self.notes)],
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; a number that is none is None."""
@@ -177,7 +183,7 @@ def _verdict(row: Mapping[str, Any], unit: str, share: float) -> str:
         bounds = numbers(row, row["low"], row["high"])
         return (
             f"no difference beyond noise between {name} and {against} on {title} "
-            f"({_percent(share)} of {name} less {against}: {bounds[0]} to {bounds[1]}{unit})"
+            f"({_percent(share)} of {name} − {against}: {bounds[0]} to {bounds[1]}{unit})"
         )
     winner, loser = (name, against) if better else (against, name)
     gain, ends = abs(row["difference"]), sorted((abs(row["low"]), abs(row["high"])))
@@ -245,6 +251,43 @@ def _notes(paired: Paired) -> Iterator[str]:
             f"{paired.missing:,} {what} that not every version of "
             f"{listed(paired.versions)} scored are left out."
         )
+
+
+def _leaders(comparison: Comparison) -> Grid:
+    versions = comparison.versions
+    rows: list[Sequence[Cell]] = []
+    for leader in comparison.leaders:
+        values = ((version, _value(comparison, leader, version)) for version in versions)
+        shown = (Strong(text) if version == leader.best else text for version, text in values)
+        rows.append((leader.title, *shown, leader.best, listed(leader.level_with)))
+    heads = ("score", *versions, "best", "no worse beyond noise")
+    return Grid("Best of each score", heads, rows, frozenset(versions))
+
+
+def _value(comparison: Comparison, leader: Leader, version: str) -> str:
+    """A version's score; a dash where it has none."""
+    frame = comparison.frame[comparison.frame["score"] == leader.score]
+    for name, value in (("version", "value"), ("against", "value_against")):
+        rows = frame[frame[name] == version]
+        if len(rows):
+            return f"{rows[value].iloc[0]:.4f}"
+    return "–"
+
+
+def _difference_grid(comparison: Comparison, one: str, other: str) -> Grid:
+    """Each score of ``one`` minus that of ``other``, and which is better beyond noise."""
+    frame = comparison.frame
+    rows: list[Sequence[Cell]] = []
+    for row in _records(frame[(frame["version"] == one) & (frame["against"] == other)]):
+        shown = numbers(row, row["difference"], row["low"], row["high"])
+        relative = 100 * row["difference"] / abs(row["value_against"] or math.nan)
+        better = beats(row)
+        winner = "" if better is None else Strong(one if better else other)
+        bounds = f"{shown[1]} to {shown[2]}"
+        rows.append((row["title"], shown[0], bounds, f"{relative:+.1f}", winner))
+    share = _percent(comparison.share)
+    heads = ("score", "difference", f"{share} interval", "in %", "better")
+    return Grid(f"{one} − {other} (negative: {one} better)", heads, rows, frozenset(heads[1:4]))
 
 
 def numbers(row: Mapping[str, Any], *numbers: float) -> list[str]:

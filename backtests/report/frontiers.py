@@ -8,7 +8,7 @@ import pandas as pd
 
 from backtests.run.folder import RunFolder
 from backtests.thresholds.choice import ThresholdChoice, choose_thresholds
-from backtests.thresholds.frontier import Grid, count_listed, frontier, grid_of
+from backtests.thresholds.frontier import ThresholdGrid, count_listed, frontier, grid_of
 from toolkit.errors import ArgumentError
 
 
@@ -55,7 +55,7 @@ def frontiers_of(run: RunFolder, choices: Sequence[ThresholdChoice]) -> tuple[Fr
 
 
 def _frontier(
-    run: RunFolder, version: str, grid: Grid, choice: ThresholdChoice | None
+    run: RunFolder, version: str, grid: ThresholdGrid, choice: ThresholdChoice | None
 ) -> Sequence[Frontier]:
     try:
         frame = frontier(count_listed(run, version, grid=grid))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backtests.run.folder import FAILED, Json, RunFolder
-from toolkit.fits import CARD_FILE, read_card
+from toolkit.results.fit import FitCard
 
 EXAMPLES = 3
 
@@ -87,18 +87,17 @@ def _failed_rows(cards: Sequence[Json]) -> Iterator[Failure]:
 
 def _fit(run: RunFolder, key: tuple[str, str, str], tasks: Sequence[Json]) -> Fit:
     version, model, fit = key
-    folder = run.fits / model / fit
-    card = read_card(folder) if (folder / CARD_FILE).exists() else {}
+    card = FitCard.read(run.fits / model / fit) or FitCard()
     return Fit(
         version=version,
         model=model,
         fit=fit,
         dates=_dates(tasks),
-        as_of_date=card.get("as_of_date"),
-        pairs=card.get("pairs"),
+        as_of_date=card.as_of_date,
+        pairs=card.pairs,
         diagnostics=tasks[0]["diagnostics"] or {},
         complaints=tuple(tasks[0]["complaints"]),
-        checks=card.get("checks") or (),
+        checks=tuple(card.checks),
     )
 
 

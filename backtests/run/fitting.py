@@ -16,8 +16,9 @@ from toolkit.data.tables import Patterns
 from toolkit.engine.discovery import discover
 from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.errors import ArgumentError, ModelError
-from toolkit.fits import CARD_FILE, load_fit, read_card, save_fit
+from toolkit.fits import load_fit, save_fit
 from toolkit.model import FitSettings, FittedModel, ModelVersion, Progress, find_model
+from toolkit.results.fit import FitCard
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
 
@@ -84,8 +85,8 @@ def frozen_fit(version: VersionSpec, first: date, fits: Path) -> FittedModel:
             f"version {version.label!r} is frozen: name the fit in {fits}, as {name}@VERSION"
         )
     fitted = load_fit(version.model, fits)
-    card = fits / name / given / CARD_FILE
-    fitted_on = read_card(card.parent).get("as_of_date") if card.exists() else None
+    card = FitCard.read(fits / name / given)
+    fitted_on = None if card is None else card.as_of_date
     if fitted_on is None or date.fromisoformat(fitted_on) > first:
         raise ArgumentError(
             f"version {version.label!r}: {version.model} was fitted to what was known at "

@@ -23,9 +23,10 @@ from toolkit.data.tables import CustomerDays, Floats, OrderEvents, Patterns, Pre
 from toolkit.engine.discovery import discover
 from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.engine.prediction import CustomerPredictor
-from toolkit.fits import CARD_FILE, load_fit, read_card
+from toolkit.fits import load_fit
 from toolkit.model import FittedModel, Streams
-from toolkit.results.forecast import FailedPair
+from toolkit.results.fit import FitCard
+from toolkit.results.pair import FailedPair
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
 
@@ -232,9 +233,8 @@ def _read_events_after(database: Path, as_of_date: date, weeks: int) -> OrderEve
 @lru_cache(maxsize=8)
 def _model(model: str, fits: Path) -> tuple[FittedModel, Json]:
     """The fitted model, and the diagnostics of its fit, if it has any."""
-    card = fits / model.replace("@", "/") / CARD_FILE
-    diagnostics = read_card(card.parent).get("diagnostics", {}) if card.exists() else {}
-    return load_fit(model, fits), diagnostics
+    card = FitCard.read(fits / model.replace("@", "/")) or FitCard()
+    return load_fit(model, fits), dict(card.diagnostics)
 
 
 def _told(failed: FailedPair) -> str:

@@ -14,18 +14,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from backtests.scores.registry import ScoredRun
-from backtests.thresholds.frontier import ERRORS, Counts, Grid, count_listed
+from backtests.thresholds.frontier import ERRORS, Counts, ThresholdGrid, count_listed
+from toolkit.card import Card, Figure, Grid, Shown
 from toolkit.data.tables import Floats
 from toolkit.engine.arguments import check_share, check_whole
 from toolkit.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
-class ThresholdChoice:
+class ThresholdChoice(Shown):
     """Thresholds for a version, and what speaks for them.
 
     ``by_product`` holds the products whose thresholds are not the overall ones. ``chosen``,
@@ -96,9 +94,19 @@ class ThresholdChoice:
 
     def __str__(self) -> str:
         """A sentence or two: what was chosen, and on what it was verified."""
-        from backtests.compare.display import describe
-
-        return describe(self)
+        text = (
+            f"{self.version}: min_orders {self.overall.min_orders} and min_confidence "
+            f"{self.overall.min_confidence:g}, chosen on {_dates(self.chosen_on)}"
+        )
+        if not self.feasible:
+            covered = f"{100 * self.rule.min_coverage:.0f} %"
+            text += f", which list most: none reaches {covered} of orders"
+        if self.by_product:
+            own = len(self.by_product)
+            text += f"; {own:,} product{'s have' if own > 1 else ' has'} thresholds of their own"
+        if self.verified is None:
+            return f"{text}. Not verified: no date's horizon ended before a later date began."
+        return f"{text}, verified on {_dates(self.verified_on)}."
 
     def __repr__(self) -> str:
         """What was chosen; not every product's own."""
@@ -108,16 +116,24 @@ class ThresholdChoice:
             f"{len(self.by_product):,} products with their own>"
         )
 
-    def __rich__(self) -> "RenderableType":
-        """The table that ``toolkit thresholds`` prints of it."""
-        from backtests.compare.display import choice_table
-
-        return choice_table(self)
-
-    def _repr_html_(self) -> str:
-        from backtests.compare.cards import choice_card
-
-        return choice_card(self).html()
+    def to_card(self) -> Card:
+        """What was chosen, and what it brings on the dates that chose and on later ones."""
+        heads = ("on", "orders covered", ERRORS[self.rule.error])
+        found = {"the dates that chose": self.chosen, "later dates": self.verified}
+        if self.by_product:
+            found["later dates, each product's own thresholds"] = self.verified_by_product
+        rows = [(name, *quality_texts(quality)) for name, quality in found.items()]
+        return Card(
+            title=f"Thresholds for {self.version}",
+            subtitle=f"known before {self.known_before}",
+            figures=[
+                Figure("min_orders", f"{self.overall.min_orders}"),
+                Figure("min_confidence", f"{self.overall.min_confidence:g}"),
+                Figure("products with their own", f"{len(self.by_product):,}"),
+            ],
+            grids=[Grid("What they bring", heads, rows, frozenset(heads[1:])), *_own_grid(self)],
+            sentences=[str(self)],
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; ``from_dict`` restores an equal choice."""
@@ -161,7 +177,7 @@ def choose_thresholds(
     version: str,
     rule: Rule | None = None,
     verify_dates: int | None = None,
-    grid: Grid | None = None,
+    grid: ThresholdGrid | None = None,
 ) -> ThresholdChoice:
     """Choose thresholds for a version on earlier dates, and verify them on later ones.
 
@@ -169,7 +185,7 @@ def choose_thresholds(
     Raises ``ArgumentError`` for an unknown version, one that says nothing of pairs, and more
     verifying dates than there are.
     """
-    asked, tried = rule or Rule(), grid or Grid()
+    asked, tried = rule or Rule(), grid or ThresholdGrid()
     horizon = timedelta(weeks=int(run.meta["experiment"]["horizon_weeks"]))
     earlier, later = split_dates(run.dates, horizon, verify_dates)
     counts = count_listed(run, version, earlier, tried)
@@ -196,7 +212,7 @@ def choose_for_all(
     versions: Sequence[str] | None = None,
     rule: Rule | None = None,
     verify_dates: int | None = None,
-    grid: Grid | None = None,
+    grid: ThresholdGrid | None = None,
 ) -> tuple[ThresholdChoice, ...]:
     """As ``choose_thresholds``, for ``versions``, or for all that say something of pairs.
 
@@ -299,5 +315,29 @@ def _argmin(values: Floats, larger: Floats) -> Cell:
     return int(orders), int(confidence)
 
 
-def _thresholds(grid: Grid, cell: Cell) -> Thresholds:
+def _thresholds(grid: ThresholdGrid, cell: Cell) -> Thresholds:
     return Thresholds(grid.min_orders[cell[0]], grid.min_confidence[cell[1]])
+
+
+def quality_texts(quality: Quality | None) -> tuple[str, str]:
+    """Coverage and error as text; dashes where they are not known."""
+    coverage = None if quality is None else quality.demand_coverage
+    error = None if quality is None else quality.error
+    return (
+        "–" if coverage is None else f"{100 * coverage:.0f} %",
+        "–" if error is None else f"{error:.3f}",
+    )
+
+
+def _own_grid(choice: ThresholdChoice) -> list[Grid]:
+    """The first of the products that have thresholds of their own."""
+    heads = ("product", "min_orders", "min_confidence")
+    rows = [
+        (f"{product}", f"{own.min_orders}", f"{own.min_confidence:g}")
+        for product, own in choice.by_product.items()
+    ]
+    return [Grid("Products with their own", heads, rows, frozenset(heads)).first()] if rows else []
+
+
+def _dates(days: Sequence[date]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{len(days)} dates from {days[0]} to {days[-1]}"

@@ -27,7 +27,13 @@ from toolkit.errors import ArgumentError
 
 MIN_ORDERS = (1, 2, 3, 4, 5, 6)
 MIN_CONFIDENCE = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-ERRORS = ("miss", "days", "orders", "brier")
+ERRORS = {
+    "miss": "miss rate",
+    "days": "days off",
+    "orders": "error of orders",
+    "brier": "Brier score",
+}
+"""The errors of lists and their titles; smaller is better for all of them."""
 
 _COLUMNS = (
     "product_id", "customer_id", "order_count", "confidence", "hit", "orders", "expected_orders",
@@ -36,7 +42,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class ThresholdGrid:
     """The thresholds that are tried, ascending; ``ArgumentError`` if they are not."""
 
     min_orders: tuple[int, ...] = MIN_ORDERS
@@ -54,17 +60,17 @@ class Grid:
         return len(self.min_orders), len(self.min_confidence)
 
 
-def grid_of(run: ScoredRun) -> Grid:
+def grid_of(run: ScoredRun) -> ThresholdGrid:
     """The grid that a run's experiment asks for, or the usual one."""
     asked = run.meta["experiment"].get("thresholds") or {}
-    return Grid(**{name: tuple(values) for name, values in asked.items()})
+    return ThresholdGrid(**{name: tuple(values) for name, values in asked.items()})
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Sums over the pairs that each pair of thresholds lists; the last axes are the grid's."""
 
-    grid: Grid
+    grid: ThresholdGrid
     product_id: Ints  # [products]
     pairs: Floats  # [products, orders, confidence], listed at a date, over dates
     ordered: Floats  # [products, orders, confidence], orders of the listed
@@ -106,14 +112,17 @@ class Counts:
 
 
 def count_listed(
-    run: ScoredRun, version: str, dates: Sequence[date] | None = None, grid: Grid | None = None
+    run: ScoredRun,
+    version: str,
+    dates: Sequence[date] | None = None,
+    grid: ThresholdGrid | None = None,
 ) -> Counts:
     """Count what each thresholds of ``grid`` list at ``dates`` (None: all of the run).
 
     ``ArgumentError`` if the version says nothing of pairs at these dates.
     """
     check_versions(run, [version])
-    tried = grid or Grid()
+    tried = grid or ThresholdGrid()
     frames = [_read(run, version, day) for day in (run.dates if dates is None else dates)]
     frames = [frame for frame in frames if not frame.empty]
     if not frames:
@@ -188,7 +197,7 @@ def _cut(frame: pd.DataFrame, name: str, observed: float) -> Floats:
     return np.minimum(np.nan_to_num(column(frame, name), nan=observed), observed)
 
 
-def _count(frame: pd.DataFrame, grid: Grid, customers: Floats, total: float) -> Counts:
+def _count(frame: pd.DataFrame, grid: ThresholdGrid, customers: Floats, total: float) -> Counts:
     ids, product = np.unique(frame["product_id"].to_numpy(), return_inverse=True)
     cell, listed = _cells(frame, grid)
     place = (product * grid.shape[0] * grid.shape[1] + cell)[listed]
@@ -219,7 +228,7 @@ def _count(frame: pd.DataFrame, grid: Grid, customers: Floats, total: float) -> 
     )
 
 
-def _customers(frame: pd.DataFrame, grid: Grid) -> tuple[Floats, int]:
+def _customers(frame: pd.DataFrame, grid: ThresholdGrid) -> tuple[Floats, int]:
     """Of those who ordered, how many are listed for it, [orders, confidence], and how many."""
     ordered = frame[frame["orders"] > 0]
     ids, customer = np.unique(ordered["customer_id"].to_numpy(), return_inverse=True)
@@ -231,7 +240,7 @@ def _customers(frame: pd.DataFrame, grid: Grid) -> tuple[Floats, int]:
     return (found > 0).sum(axis=0).astype(float), len(ids)
 
 
-def _cells(frame: pd.DataFrame, grid: Grid) -> tuple[Ints, np.ndarray]:
+def _cells(frame: pd.DataFrame, grid: ThresholdGrid) -> tuple[Ints, np.ndarray]:
     """The strictest thresholds that list each pair, and whether any do, [pairs]."""
     orders, confidence = frame["order_count"].to_numpy(), column(frame, "confidence")
     by_orders = np.searchsorted(grid.min_orders, orders, side="right") - 1

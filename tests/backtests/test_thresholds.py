@@ -15,11 +15,11 @@ from backtests.thresholds.choice import (
     choose_thresholds,
     split_dates,
 )
-from backtests.thresholds.frontier import Grid, count_listed, frontier, product_frontier
+from backtests.thresholds.frontier import ThresholdGrid, count_listed, frontier, product_frontier
 from tests.backtests.helpers import MemoryRun, make_run
 from toolkit.errors import ArgumentError
 
-GRID = Grid((1, 3), (0.0, 0.5))
+GRID = ThresholdGrid((1, 3), (0.0, 0.5))
 DAY = date(2024, 1, 1)
 
 
@@ -147,7 +147,8 @@ def test_without_dates_to_verify_all_choose_and_it_says_so(run):
 
 
 def test_where_nothing_covers_enough_the_loosest_is_taken(run):
-    choice = choose_thresholds(run, "one", Rule(min_coverage=1.0), grid=Grid((3, 6), (0.3, 0.6)))
+    grid = ThresholdGrid((3, 6), (0.3, 0.6))
+    choice = choose_thresholds(run, "one", Rule(min_coverage=1.0), grid=grid)
     assert choice.overall == Thresholds(3, 0.3)
     assert not choice.feasible
 
@@ -230,7 +231,7 @@ def test_is_small_plain_data(run):
         (lambda _: Rule(error="wape"), "one of miss, days"),
         (lambda _: Rule(min_coverage=80), "min_coverage"),
         (lambda _: Rule(margin=-1), "margin"),
-        (lambda _: Grid((2, 1), (0.0,)), "has to rise"),
+        (lambda _: ThresholdGrid((2, 1), (0.0,)), "has to rise"),
     ],
 )
 def test_refuses_what_makes_no_sense(run, ask, message):

@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-from models.parts.fitting.card import Card
 from models.parts.kernels.weekly import NODE, NODE_WEIGHT
 from models.parts.kernels.weekly_paths import FEW_DRAWS
 from models.parts.rhythm.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, activity, column
@@ -15,6 +14,7 @@ from tests.chance import assert_near, error_of_mean, error_of_sd, z_limit
 from tests.models.helpers import patterns_of
 from toolkit.data.tables import QUANTILES
 from toolkit.model import Streams
+from toolkit.results.fit import FitCard
 
 DRAWS, WEEKS = 20_000, 12
 HISTORIES = {
@@ -23,7 +23,7 @@ HISTORIES = {
     (3, 7): [(-11 - 7 * i, 12.0) for i in range(9, -1, -1)],
     (4, 2): [(-70, 3.0), (-3, 5.0), (-2, 1.0), (-1, 2.0)],
 }
-CARD = Card("rhythm", "1", "1-0", "2024-01-01", 0, 0, "", {}, {}, [])
+CARD = FitCard("rhythm", "1", "1-0", "2024-01-01", 0, 0, "", {}, {}, [])
 
 
 def coefficients(names, constant, **slopes):

@@ -41,10 +41,10 @@ def test_it_runs_from_a_clean_kernel(path):
 
 def test_what_it_shows_is_of_its_code(path):
     book = read(path)
-    way_out = f"`python -m tests.notebooks --write {path.stem[:2]}` executes it and keeps that"
-    assert book.metadata.get("toolkit", {}).get(HASH) == code_hash(book), way_out
+    remedy = f"`python -m tests.notebooks --write {path.stem[:2]}` executes it and keeps that"
+    assert book.metadata.get("toolkit", {}).get(HASH) == code_hash(book), remedy
     counts = [cell.execution_count for cell in book.cells if cell.cell_type == "code"]
-    assert counts == list(range(1, len(counts) + 1)), way_out
+    assert counts == list(range(1, len(counts) + 1)), remedy
 
 
 def test_its_outputs_are_small_and_of_no_machine(path):

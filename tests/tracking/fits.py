@@ -1,9 +1,10 @@
 """Fits that no sampler made, quickly: as good as any to be saved, registered and loaded."""
 
 import models.rhythm
-from models.parts.fitting.card import Card, digest
+from models.parts.fitting.card import digest
 from models.parts.rhythm.version import FittedRhythm
 from tests.models.test_weekly_paths import ONE, OTHER, fitted
+from toolkit.results.fit import FitCard
 
 COMPLAINT = "bulk ESS of decline is 41, below 400"
 
@@ -13,7 +14,7 @@ def rhythm_fit(shift: float = 0.0, complaints: tuple[str, ...] = ()) -> FittedRh
     known = fitted(ONE, OTHER).arrays
     arrays = known | {"decline": known["decline"] + shift}
     formulas = models.rhythm.MODEL.formulas
-    card = Card(
+    card = FitCard(
         model="rhythm",
         formulas=formulas,
         version=digest(formulas, arrays),

@@ -79,7 +79,7 @@ def test_an_unfit_version_without_thresholds_fails_on_both(shared):
     verdict, checks = judged(shared, number=2)
     assert [check.name for check in verdict.failed] == ["converged", "thresholds"]
     assert checks["converged"].found == f"no: {COMPLAINT}; a; b and 1 more"
-    assert "toolkit thresholds RUN --attach rhythm@" in checks["thresholds"].way_out
+    assert "toolkit thresholds RUN --attach rhythm@" in checks["thresholds"].remedy
     assert checks["backtested"].found.endswith("other fits of the same model and formulas")
 
 
@@ -156,7 +156,7 @@ def test_the_incumbent_has_to_be_in_the_same_backtest(shared):
     verdict, _ = judged(shared, champion=3, versions=alone)
     (failed,) = verdict.failed
     assert failed.found.endswith(f"does not hold the incumbent, pair_conjugate@{CONJUGATE}")
-    assert failed.way_out == "run `toolkit backtest` with both"
+    assert failed.remedy == "run `toolkit backtest` with both"
 
 
 def test_another_fit_of_the_champions_model_has_nothing_to_be_compared_with(shared):
@@ -212,7 +212,7 @@ def test_no_evidence_is_a_failed_check(store):
     verdict = judge(store, find(store, "1"), None, Gate())
     check = next(check for check in verdict.failed if check.name == "backtested")
     assert check.found.startswith(f"rhythm@{RHYTHM} has no backtest")
-    assert check.way_out == "run `toolkit backtest` with it"
+    assert check.remedy == "run `toolkit backtest` with it"
 
 
 def test_a_backtest_of_the_very_fit_prevails_over_a_later_one(store):

@@ -70,7 +70,7 @@ def test_brief_leaves_out_tables_and_nothing_that_has_to_be_known(toolkit, store
     assert last == f"The last entry has the hash {entry.hash}."
 
 
-def test_a_refusal_lists_each_failed_check_with_its_figures_and_a_way_out(toolkit, store):
+def test_a_refusal_lists_each_failed_check_with_its_figures_and_a_remedy(toolkit, store):
     toolkit("promote", "1")
     code, out, err = toolkit("promote", "pair_conjugate")
     assert (code, err) == (1, "")

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
     from toolkit.data.tables import Patterns
     from toolkit.model import FittedModel
-    from toolkit.results.forecast import FailedPair, ProductForecast
+    from toolkit.results.forecast import ProductForecast
+    from toolkit.results.pair import FailedPair
     from toolkit.sources.codes import Codes
     from toolkit.sources.sqlserver.importer import ServerImportReport
 
@@ -212,8 +213,9 @@ def fit(
     """Fit a model to what was known at a date, and save it as a version."""
     from toolkit.cli.display import show_fit
     from toolkit.engine.arguments import check_whole
-    from toolkit.fits import check_place, read_card, save_fit
+    from toolkit.fits import check_place, save_fit
     from toolkit.model import FitSettings, FittedModel, find_model
+    from toolkit.results.fit import FitCard
 
     found = find_model(model)
     if isinstance(found, FittedModel):
@@ -236,7 +238,7 @@ def fit(
             progress=_steps(advance),
         )
     folder = save_fit(fitted, fits)
-    show_fit(folder, read_card(folder), as_json)
+    show_fit(folder, FitCard.read(folder) or FitCard(), as_json)
     _warn_of_complaints(fitted)
 
 

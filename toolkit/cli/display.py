@@ -3,14 +3,15 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
+from toolkit.card import Card
 from toolkit.errors import Finding
+from toolkit.results.fit import FitCard
 from toolkit.results.forecast import ProductForecast
 from toolkit.sources.codes import KINDS, NO_CODES, Codes
 
@@ -81,26 +82,14 @@ def show_server_check(report: "ServerReport", server: "SqlServerSettings", as_js
         print_plain(f"{server}: {report}")
 
 
-def show_fit(folder: Path, card: dict[str, Any], as_json: bool) -> None:
+def show_fit(folder: Path, card: FitCard, as_json: bool) -> None:
     """What a fit learned from, how well it went, and where it lies."""
     size = sum(path.stat().st_size for path in folder.iterdir())
     if as_json:
-        print_json({"folder": str(folder), "bytes": size, **card})
+        print_json({"folder": str(folder), "bytes": size, **asdict(card)})
         return
-    diagnostics = card["diagnostics"]
-    table = _table("", ("diagnostic",), ("value",))
-    table.add_column("worst parameter")
-    for name in ("r_hat", "ess_bulk", "ess_tail"):
-        table.add_row(name, f"{diagnostics[name]:.4g}", _literal(diagnostics[f"{name}_worst"]))
-    for name in ("divergences", "e_bfmi", "steps_per_draw", "seconds"):
-        table.add_row(name, f"{diagnostics[name]:.4g}", "")
-    console.print(table)
-    if card.get("checks"):
-        console.print(_checks(card["checks"]))
-    print_plain(
-        f"{card['model']}@{card['version']}, fitted to {card['pairs']:,} pairs as of "
-        f"{card['as_of_date']}, is in {folder} ({size / 1e6:.1f} MB)"
-    )
+    show_card(replace(card.to_card(), warnings=()))  # they go to stderr
+    print_plain(f"It is in {folder} ({size / 1e6:.1f} MB).")
 
 
 def show_written(written: "WrittenTables", as_json: bool) -> None:
@@ -121,15 +110,23 @@ def show_written(written: "WrittenTables", as_json: bool) -> None:
 
 
 def show_forecast(
-    forecast: ProductForecast, codes: Codes = NO_CODES, top: int | None = None
+    forecast: ProductForecast, codes: Codes = NO_CODES, top: int | None = None, brief: bool = False
 ) -> None:
     """A forecast as tables: its weeks, top customers and customers at risk, with their codes.
 
-    ``top``: only so many of the customers.
+    ``top``: only so many of the customers; ``brief``: no tables.
     """
-    show_totals(forecast, codes)
-    for table in _forecast_tables(forecast, codes, top):
-        console.print(table)
+    ids = {
+        customer["customer_id"]
+        for customer in (*forecast.top_customers_by_volume, *forecast.at_risk_customers)
+    }
+    coded = {number: codes.code("customer", number) or "" for number in ids}
+    card = forecast.to_card(
+        top,
+        codes.code("product", forecast.product_id),
+        coded if codes.has("customer") else None,
+    )
+    show_card(replace(card, grids=()) if brief else card)
 
 
 def show_outcome(forecast: ProductForecast, actual: Sequence[float]) -> None:
@@ -149,44 +146,17 @@ def show_outcome(forecast: ProductForecast, actual: Sequence[float]) -> None:
     print_plain(f"What was then ordered: {units:,.0f} units {weeks}{said}.")
 
 
-def forecast_tables(forecast: ProductForecast) -> Group:
-    """The same, for whoever has a console of Rich's own: ``rich.print(forecast)``."""
-    return Group(Text(totals(forecast)), *_forecast_tables(forecast, NO_CODES, None))
-
-
-def show_totals(forecast: ProductForecast, codes: Codes = NO_CODES) -> None:
-    """What is expected over the whole horizon."""
-    print_plain(totals(forecast, codes))
-
-
-def totals(forecast: ProductForecast, codes: Codes = NO_CODES) -> str:
-    """What is expected over the whole horizon, in two lines."""
-    summary = forecast.summary
-    demand = summary["demand"]
-    product = codes.code("product", forecast.product_id) or forecast.product_id
-    interval = demand["quantity_quantiles"]
-    sure = (
-        ""
-        if interval is None
-        else f", 80 % interval {interval['q10']:,.0f} to {interval['q90']:,.0f}"
-    )
-    return (
-        f"{summary['product_name']} (product {product}), "
-        f"{summary['forecast_start_date']} to {summary['forecast_end_date']}\n"
-        f"All customers: {demand['expected_quantity']:,.0f} units expected{sure}. "
-        f"Listed: {summary['unique_customers']} customers, "
-        f"{summary['total_predicted_orders']:,.1f} orders, "
-        f"{summary['total_predicted_quantity']:,.0f} units, "
-        f"mean confidence {summary['avg_confidence']:.2f}."
-    )
-
-
 def forecast_json(forecast: ProductForecast, codes: Codes) -> dict[str, object]:
     """A forecast's ``to_dict``, with ``product_code`` and ``customer_code`` where ids have codes.
 
     ``ProductForecast.from_dict`` takes it as well.
     """
     return _with_code(forecast.to_dict(), codes)
+
+
+def show_card(card: Card) -> None:
+    """A card; lines are not broken, and text is not read as markup."""
+    console.print(card, soft_wrap=True)
 
 
 def print_plain(text: str) -> None:
@@ -221,92 +191,6 @@ def _findings(findings: tuple[Finding, ...]) -> list[dict[str, object]]:
     ]
 
 
-def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
-    for name in left:
-        table.add_column(name)
-    for name in right:
-        table.add_column(name, justify="right")
-    return table
-
-
-def _checks(checks: list[dict[str, Any]]) -> Table:
-    table = _table(
-        "The data, and what the model makes",
-        ("statistic",),
-        ("observed", "prior, 90 %", "posterior, 90 %", "P(more)"),
-    )
-    table.columns[0].no_wrap = True
-    for check in checks:
-        tail_p = check["tail_p"]
-        table.add_row(
-            _literal(check["statistic"]),
-            "" if check["observed"] is None else f"{check['observed']:.3g}",
-            _range(check["prior_90"]),
-            _range(check["posterior_90"]),
-            "" if tail_p is None else f"{tail_p:.2f}",
-        )
-    return table
-
-
-def _range(bounds: list[float] | None) -> str:
-    return "" if bounds is None else " – ".join(f"{bound:.3g}" for bound in bounds)
-
-
-def _forecast_tables(forecast: ProductForecast, codes: Codes, top: int | None) -> tuple[Table, ...]:
-    return _weeks(forecast), _top_customers(forecast, codes, top), _at_risk(forecast, codes, top)
-
-
-def _weeks(forecast: ProductForecast) -> Table:
-    table = _table(
-        "Demand by week, all customers",
-        ("week", "from"),
-        ("orders", "units", "80 % interval"),
-    )
-    table.add_column("most likely customer")
-    for week in forecast.weekly_forecasts:
-        demand = week["demand"]
-        quantiles = demand["quantity_quantiles"]
-        names = [c["customer_name"] for c in week["expected_customers"][:1]]
-        table.add_row(
-            str(week["week_number"]),
-            week["week_start_date"],
-            f"{demand['expected_orders']:,.1f}",
-            f"{demand['expected_quantity']:,.0f}",
-            "" if quantiles is None else f"{quantiles['q10']:,.0f} – {quantiles['q90']:,.0f}",
-            *map(_literal, names),
-        )
-    return table
-
-
-def _top_customers(forecast: ProductForecast, codes: Codes, top: int | None) -> Table:
-    left, right = ("customer", "next order"), ("orders", "units", "confidence")
-    table = _table("Top customers by volume", (*_code_heading(codes), *left), right)
-    for customer in forecast.top_customers_by_volume[:top]:
-        table.add_row(
-            *_code_cell(codes, customer["customer_id"]),
-            _literal(customer["customer_name"]),
-            customer["next_order_date"] or "beyond two years",
-            f"{customer['total_orders']:,.1f}",
-            f"{customer['total_quantity']:,.0f}",
-            f"{customer['avg_confidence']:.2f}",
-        )
-    return table
-
-
-def _at_risk(forecast: ProductForecast, codes: Codes, top: int | None) -> Table:
-    heading = (*_code_heading(codes), "customer", "why")
-    table = _table("Customers at risk", heading, ("confidence",))
-    for customer in forecast.at_risk_customers[:top]:
-        table.add_row(
-            *_code_cell(codes, customer["customer_id"]),
-            _literal(customer["customer_name"]),
-            customer["risk_reason"],
-            f"{customer['avg_confidence']:.2f}",
-        )
-    return table
-
-
 def _with_code(row: dict[str, object], codes: Codes) -> dict[str, object]:
     """A row, and the rows within it, with a code beside each id that has one."""
     coded: dict[str, object] = {}
@@ -318,18 +202,3 @@ def _with_code(row: dict[str, object], codes: Codes) -> dict[str, object]:
         if isinstance(value, list):
             coded[name] = [_with_code(inner, codes) for inner in value]
     return coded
-
-
-def _code_heading(codes: Codes) -> tuple[str, ...]:
-    return ("code",) if codes.has("customer") else ()
-
-
-def _code_cell(codes: Codes, customer_id: int) -> tuple[str, ...]:
-    if not codes.has("customer"):
-        return ()
-    return (_literal(codes.code("customer", customer_id) or ""),)
-
-
-def _literal(text: str) -> str:
-    """Text that Rich shows as it is, also where it looks like markup."""
-    return text.replace("[", r"\[")

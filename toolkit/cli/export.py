@@ -137,7 +137,7 @@ def read(
 
     from toolkit.cache.memory import in_words
     from toolkit.cache.reader import ForecastReader
-    from toolkit.cli.display import print_plain, show_forecast, show_totals
+    from toolkit.cli.display import print_plain, show_forecast
     from toolkit.sources.codes import numbers_meant
 
     with _cache_url(redis) as url:
@@ -155,9 +155,7 @@ def read(
     if forecast is None:
         typer.echo(f"There is nothing to forecast for product {product_id}.")
     else:
-        (show_totals if brief else show_forecast)(forecast)
-        version = forecast.model_metadata
-        print_plain(f"By {version['model_name']}@{version['model_version']}.")
+        show_forecast(forecast, brief=brief)
     print_plain(f"Release {reading.release}, generated {in_words(reading.age_s)} ago.")
 
 
@@ -174,8 +172,8 @@ def _cache_url(redis: str | None) -> Iterator[str]:
     except CacheError as exc:
         if given:
             raise
-        way_out = f"--redis or {REDIS_VARIABLE} says where the cache is, if not at {DEFAULT_REDIS}"
-        raise CacheError(f"{exc}; {way_out}") from exc
+        remedy = f"--redis or {REDIS_VARIABLE} says where the cache is, if not at {DEFAULT_REDIS}"
+        raise CacheError(f"{exc}; {remedy}") from exc
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +12,12 @@ from toolkit.cli.options import Brief, Json, StoreUri
 
 if TYPE_CHECKING:
     from toolkit.cache.releases.catalog import Release, Releases
+    from toolkit.tracking.gate import Verdict
+    from toolkit.tracking.history import History
     from toolkit.tracking.promotion import Promotion
     from toolkit.tracking.store import Store
+
+EXPORT = "`toolkit export --as-of DATE` makes its forecasts what production reads"
 
 Reference = Annotated[
     str, typer.Argument(help="A registered version: inter-order@NUMBER, its fit, or an alias.")
@@ -51,7 +56,6 @@ def promote(
     It has to have converged, to be calibrated, to have thresholds, and to be no worse than the
     champion beyond noise in its backtest. Exit code 1 if it is refused; nothing has changed then.
     """
-    from toolkit.tracking.display import show_promotion, show_refusal
     from toolkit.tracking.gate import Gate
     from toolkit.tracking.promotion import PromotionRefusedError
     from toolkit.tracking.promotion import promote as promote_version
@@ -61,9 +65,9 @@ def promote(
     try:
         done = promote_version(open_store(store), version, settings, force, reason)
     except PromotionRefusedError as refused:
-        show_refusal(refused.verdict, as_json, brief)
+        _show_refusal(refused.verdict, as_json, brief)
         raise typer.Exit(1) from refused
-    show_promotion(done, as_json, brief)
+    _show_promotion(done, as_json, brief)
 
 
 def rollback(
@@ -79,18 +83,17 @@ def rollback(
     then, and readers have what they had.
     """
     from toolkit.errors import CacheError
-    from toolkit.tracking.display import show_rollback
     from toolkit.tracking.promotion import roll_back
     from toolkit.tracking.store import open_store
 
     opened = open_store(store)
     if redis is None:
-        show_rollback(roll_back(opened, to, reason), None, as_json)
+        _show_rollback(roll_back(opened, to, reason), None, as_json)
         return
     try:
         with _releases(redis) as releases:  # that it answers is known before anything moves
             done = roll_back(opened, to, reason)
-            show_rollback(done, _activate(opened, releases, done), as_json)
+            _show_rollback(done, _activate(opened, releases, done), as_json)
     except CacheError as exc:
         typer.echo(f"Error: {exc}", err=True)
         raise typer.Exit(1) from exc
@@ -102,17 +105,88 @@ def show(store: StoreUri = None, brief: Brief = False, as_json: Json = False) ->
     The entries are verified: exit code 1 if one was changed or is missing, or if the champion is
     not the version that the last one made it.
     """
-    from toolkit.tracking.display import show_history
     from toolkit.tracking.history import history
     from toolkit.tracking.store import masked, open_store
 
     opened = open_store(store)
     found = history(opened)
-    show_history(found, masked(opened.uri), as_json, brief)
+    _show_history(found, masked(opened.uri), as_json, brief)
     for problem in found.problems:
         typer.echo(f"DOES NOT FIT: {problem}", err=True)
     if found.problems:
         raise typer.Exit(1)
+
+
+def _show_promotion(done: "Promotion", as_json: bool, brief: bool) -> None:
+    """What a promotion did, and what comes next."""
+    from toolkit.cli.display import print_json, print_plain, show_card
+
+    if as_json:
+        print_json({"promoted": done.entry is not None, **done.to_dict()})
+        return
+    if done.entry is None:
+        print_plain(str(done))
+        return
+    if done.verdict is not None and brief:
+        passed = [check.name for check in done.verdict.checks if check.passed]
+        print_plain(
+            f"{len(passed)} of {len(done.verdict.checks)} checks passed: {', '.join(passed)}."
+        )
+    elif done.verdict is not None:
+        show_card(done.verdict.to_card())
+    if done.entry.event.action == "force":
+        print_plain(f"FORCED against the gate: {done.entry.event.why}")
+    print_plain(f"{done}\nNext: {EXPORT}.")
+
+
+def _show_refusal(verdict: "Verdict", as_json: bool, brief: bool) -> None:
+    """What the gate found, and how each failed check can be met."""
+    from toolkit.cli.display import print_json, print_plain, show_card
+
+    if as_json:
+        version = verdict.candidate.to_dict()
+        print_json({"promoted": False, "version": version, **verdict.to_dict()})
+        return
+    if not brief:
+        show_card(verdict.to_card())
+    for check in verdict.failed:
+        remedy = f" – {check.remedy}" if check.remedy else ""
+        print_plain(f"FAILED {check}{remedy}")
+    print_plain(
+        f"{verdict.candidate} is not promoted. Next: fix the failed checks, "
+        "or `--force --reason TEXT`, which the history will tell."
+    )
+
+
+def _show_rollback(done: "Promotion", release: "Release | None", as_json: bool) -> None:
+    """What a rollback did; ``release`` is the one that is current now, if that was asked."""
+    from toolkit.cli.display import print_json, print_plain
+
+    if as_json:
+        id_ = None if release is None else release.release_id
+        print_json({"rolled_back": done.entry is not None, **done.to_dict(), "release": id_})
+        return
+    print_plain(str(done))
+    if release is None:
+        print_plain(f"Next: {EXPORT}.")
+    else:
+        print_plain(f"Production reads release {release.release_id}, as of {release.as_of_date}.")
+
+
+def _show_history(found: "History", where: str, as_json: bool, brief: bool) -> None:
+    """All entries, oldest first."""
+    from toolkit.cli.display import print_json, print_plain, show_card
+
+    card = found.to_card()
+    if as_json:
+        entries = [entry.to_dict() for entry in found.entries]
+        print_json({"entries": entries, "problems": list(found.problems)})
+    elif not found.entries:
+        print_plain(f"Nothing has been promoted or released in {where} yet.")
+    elif brief:
+        print_plain("\n".join([*map(str, found.entries), *card.sentences]))
+    else:
+        show_card(replace(card, warnings=()))  # they go to stderr
 
 
 @contextmanager

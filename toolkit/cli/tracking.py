@@ -53,15 +53,16 @@ def _fingerprint(db: Path, fitted: "FittedModel") -> "Fingerprint":
     from toolkit.data.fingerprint import Fingerprint
     from toolkit.engine.arguments import parse_date
     from toolkit.errors import ArgumentError
-    from toolkit.fits import CARD_FILE, read_card
+    from toolkit.results.fit import FitCard
     from toolkit.sources.embedded.database import open_database
     from toolkit.sources.sql import as_source
 
     with tempfile.TemporaryDirectory() as folder:
         fitted.save(Path(folder))
-        if not (Path(folder) / CARD_FILE).exists():
+        card = FitCard.read(Path(folder))
+        if card is None:
             raise ArgumentError(f"{fitted.name} was fitted to nothing: --db does not apply")
-        as_of = parse_date(read_card(Path(folder))["as_of_date"])
+        as_of = parse_date(card.as_of_date)
     with open_database(db) as conn:
         return Fingerprint.of(as_source(conn).order_events(as_of))
 

@@ -11,6 +11,8 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.card import SHOWN_ROWS, Card, Figure, Grid, Shown, counted
+
 type Ints = NDArray[np.int64]
 type Floats = NDArray[np.float64]
 
@@ -76,7 +78,7 @@ class CustomerDays:
 
 
 @dataclass(frozen=True, slots=True)
-class Patterns:
+class Patterns(Shown):
     """What is known of each pair, one row per pair, and the events it was derived from.
 
     ``customer_days`` are all the days of at least these customers, whatever they ordered; None
@@ -141,10 +143,34 @@ class Patterns:
             f"from {len(self.events):,} order events>"
         )
 
-    def _repr_html_(self) -> str:
-        from toolkit.results.cards import patterns_card  # a reader starts without it
-
-        return patterns_card(self).html()
+    def to_card(self) -> Card:
+        """How many pairs there are, and the first of them."""
+        count = len(self)
+        ids, _ = self.product_offsets()
+        customers = len(set(self.customer_id.tolist()))
+        heads = ("product", "customer", "orders", "days between", "since the last", "units")
+        rows = [
+            (
+                f"{self.product_id[i]}",
+                f"{self.customer_id[i]}",
+                f"{self.order_count[i]:,}",
+                f"{self.mean_interval[i]:,.1f}" if self.order_count[i] > 1 else "–",
+                f"{self.open_interval[i]:,.0f}",
+                f"{self.total_quantity[i]:,g}",
+            )
+            for i in range(min(count, SHOWN_ROWS))
+        ]
+        rest = f"and {count - len(rows):,} more" if count > len(rows) else ""
+        return Card(
+            title=counted(count, "pair"),
+            subtitle=f"Known before {self.as_of_date}",
+            figures=[
+                Figure("product" if len(ids) == 1 else "products", f"{len(ids):,}"),
+                Figure("customer" if customers == 1 else "customers", f"{customers:,}"),
+                Figure("order events", f"{len(self.events):,}"),
+            ],
+            grids=[Grid("", heads, rows, frozenset(heads[2:]), rest)] if rows else [],
+        )
 
     @property
     def as_of_date(self) -> date:

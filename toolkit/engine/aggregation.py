@@ -12,7 +12,6 @@ from toolkit.engine.metadata import NamedProduct, product_metadata, with_fallbac
 from toolkit.engine.risk import at_risk_customers
 from toolkit.results.forecast import (
     QUANTILE_NAMES,
-    CustomerPrediction,
     Demand,
     ExpectedCustomer,
     ModelMetadata,
@@ -20,8 +19,8 @@ from toolkit.results.forecast import (
     Summary,
     TopCustomer,
     WeeklyForecast,
-    fallback_name,
 )
+from toolkit.results.pair import CustomerPrediction, fallback_name
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source

@@ -13,7 +13,7 @@ from toolkit.data.tables import Predictions
 from toolkit.engine.aggregation import ProductDemand
 from toolkit.engine.arguments import check_share, check_whole, parse_date
 from toolkit.errors import ArgumentError
-from toolkit.results.forecast import CustomerPrediction, FailedPair
+from toolkit.results.pair import CustomerPrediction, FailedPair
 
 logger = logging.getLogger(__name__)
 

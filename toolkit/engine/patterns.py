@@ -7,7 +7,7 @@ import numpy as np
 
 from toolkit.data.tables import CustomerDays, OrderEvents, Patterns
 from toolkit.engine.arguments import parse_date
-from toolkit.results.forecast import CustomerProductPattern, FailedPair
+from toolkit.results.pair import CustomerProductPattern, FailedPair
 from toolkit.sources.base import OrderSource
 
 MAX_QUANTITY = 1e12

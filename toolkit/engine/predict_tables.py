@@ -21,7 +21,8 @@ from toolkit.data.tables import (
     quantiles_of,
 )
 from toolkit.engine.prediction import CustomerPredictor
-from toolkit.results.forecast import QUANTILE_NAMES, FailedPair
+from toolkit.results.forecast import QUANTILE_NAMES
+from toolkit.results.pair import FailedPair
 from toolkit.sources.codes import NO_CODES, Codes, Kind
 
 PRODUCT_WEEKS = "product_weeks.parquet"

@@ -13,7 +13,7 @@ from toolkit.engine.arguments import parse_date
 from toolkit.engine.patterns import single_pair
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import FittedModel, Streams
-from toolkit.results.forecast import CustomerPrediction, CustomerProductPattern, FailedPair
+from toolkit.results.pair import CustomerPrediction, CustomerProductPattern, FailedPair
 
 DEFAULT_DRAWS = 200
 DEFAULT_SEED = 20251111

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from toolkit.results.forecast import AtRiskCustomer, CustomerPrediction, fallback_name
+from toolkit.results.forecast import AtRiskCustomer
+from toolkit.results.pair import CustomerPrediction, fallback_name
 
 LOW_P_ALIVE = 0.5
 OVERDUE_PROBABILITY = 0.05

@@ -1,22 +1,20 @@
-"""The frozen results that the engine returns: plain data, ready for JSON.
+"""The forecast of a product that the engine returns: plain data, ready for JSON.
 
 Probabilities lie in [0, 1]; orders and quantities are expectations unless a quantile is named;
-dates are ``datetime.date`` in patterns and predictions, ISO text in a forecast.
-
-What shows them, figures and HTML, is imported when it is asked for: a reader starts without it.
+dates are ISO text.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, TypedDict, cast
 
-from toolkit.data.tables import QUANTILES, PairPredictions, Patterns
+from toolkit.card import SHOWN_ROWS, Card, Cell, Figure, Grid, Shown, counted, spans
+from toolkit.data.tables import QUANTILES
+from toolkit.errors import ArgumentError
+from toolkit.results.pair import BEYOND
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from toolkit.results.figures import Drawing
 
 
@@ -30,165 +28,6 @@ def quantile_name(level: float) -> str:
 
 
 QUANTILE_NAMES = tuple(quantile_name(level) for level in QUANTILES)
-
-
-@dataclass(frozen=True, slots=True)
-class FailedPair:
-    """A pair that was left out of a forecast, and why."""
-
-    product_id: int
-    customer_id: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerProductPattern:
-    """One pair's ordering pattern before ``as_of_date``. Durations in days.
-
-    ``mean_interval_days`` is None without a second order, ``std_interval_days`` and ``cv``
-    (sample deviation, and its ratio to the mean) without a third.
-    """
-
-    customer_id: int
-    product_id: int
-    as_of_date: date
-    order_dates: tuple[date, ...]
-    quantities: tuple[float, ...]
-    total_orders: int
-    interval_sum_days: float
-    interval_log_sum: float
-    mean_interval_days: float | None
-    std_interval_days: float | None
-    cv: float | None
-    open_interval_days: float
-    avg_quantity: float
-
-    @classmethod
-    def from_patterns(cls, patterns: Patterns, row: int) -> "CustomerProductPattern":
-        """Row ``row`` of a pattern table."""
-        events = slice(*patterns.event_offset[row : row + 2])
-        days = patterns.events.day[events].tolist()
-        return cls(
-            customer_id=int(patterns.customer_id[row]),
-            product_id=int(patterns.product_id[row]),
-            as_of_date=patterns.as_of_date,
-            order_dates=tuple(patterns.as_of_date + timedelta(day) for day in days),
-            quantities=tuple(patterns.events.quantity[events].tolist()),
-            total_orders=int(patterns.order_count[row]),
-            interval_sum_days=float(patterns.interval_sum[row]),
-            interval_log_sum=float(patterns.interval_log_sum[row]),
-            mean_interval_days=_known(patterns.mean_interval[row]),
-            std_interval_days=_known(patterns.std_interval[row]),
-            cv=_known(patterns.cv[row]),
-            open_interval_days=float(patterns.open_interval[row]),
-            avg_quantity=float(patterns.total_quantity[row] / patterns.order_count[row]),
-        )
-
-    def plot_timeline(self, prediction: "CustomerPrediction | None" = None) -> "Drawing":
-        """The orders on a line of time, the open interval, and when the next one is expected.
-
-        ``prediction`` is of the same pair, as of the same date, else ``ArgumentError``. The
-        figure is returned, never shown.
-        """
-        from toolkit.results.figures import plot_timeline
-
-        return plot_timeline(self, prediction)
-
-    def __repr__(self) -> str:
-        """Which pair, and what is to know of it; not all its orders."""
-        mean = self.mean_interval_days
-        pace = "" if mean is None else f", one every {mean:.1f} days"
-        return (
-            f"<CustomerProductPattern of customer {self.customer_id}, product {self.product_id} "
-            f"before {self.as_of_date}: {_count(self.total_orders, 'order')}{pace}, "
-            f"the last {self.open_interval_days:.0f} days ago>"
-        )
-
-    def _repr_html_(self) -> str:
-        from toolkit.results.cards import pattern_card
-
-        return pattern_card(self).html()
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerPrediction:
-    """What is predicted for one pair over the weeks after ``as_of_date``.
-
-    ``next_order_date`` is the median; it and the quantiles (levels ``QUANTILES``) are None
-    beyond reach. ``prediction_confidence`` is the probability that the next order falls within
-    ± max(3 days, a quarter of the expected interval) of that date. Weekly tuples hold one
-    number per week; ``p_order_by_week`` is cumulative.
-    """
-
-    customer_id: int
-    product_id: int
-    as_of_date: date
-    total_orders: int
-    open_interval_days: float
-    expected_interval_days: float
-    open_interval_p: float
-    p_alive: float
-    prediction_confidence: float
-    next_order_date: date | None
-    next_order_quantiles: tuple[date | None, ...]
-    p_order_by_week: tuple[float, ...]
-    expected_orders: tuple[float, ...]
-    expected_quantity: tuple[float, ...]
-
-    @classmethod
-    def from_tables(
-        cls, patterns: Patterns, pairs: PairPredictions, row: int
-    ) -> "CustomerPrediction":
-        """Row ``row`` of a pattern table and its predictions."""
-        as_of = patterns.as_of_date
-        return cls(
-            customer_id=int(patterns.customer_id[row]),
-            product_id=int(patterns.product_id[row]),
-            as_of_date=as_of,
-            total_orders=int(patterns.order_count[row]),
-            open_interval_days=float(patterns.open_interval[row]),
-            expected_interval_days=float(pairs.expected_interval[row]),
-            open_interval_p=float(pairs.open_interval_p[row]),
-            p_alive=float(pairs.p_alive[row]),
-            prediction_confidence=float(pairs.confidence[row]),
-            next_order_date=_date(as_of, pairs.next_order_day[row]),
-            next_order_quantiles=tuple(
-                _date(as_of, day) for day in pairs.next_order_quantiles[row].tolist()
-            ),
-            p_order_by_week=tuple(pairs.p_order_by_week[row].tolist()),
-            expected_orders=tuple(pairs.expected_orders[row].tolist()),
-            expected_quantity=tuple(pairs.expected_quantity[row].tolist()),
-        )
-
-    def __repr__(self) -> str:
-        """Which pair, and when it orders next; not every week."""
-        return (
-            f"<CustomerPrediction of customer {self.customer_id}, product {self.product_id} "
-            f"as of {self.as_of_date}: next order {self.next_order_date or 'beyond reach'}, "
-            f"confidence {self.prediction_confidence:.2f}, P(alive) {self.p_alive:.2f}>"
-        )
-
-    def _repr_html_(self) -> str:
-        from toolkit.results.cards import prediction_card
-
-        return prediction_card(self).html()
-
-
-def fallback_name(customer_id: int) -> str:
-    """What a customer without a name is called."""
-    return f"Customer {customer_id}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
-
-
-def _date(as_of: date, day: float) -> date | None:
-    return None if math.isnan(day) else as_of + timedelta(int(day))
 
 
 class Demand(TypedDict):
@@ -298,7 +137,7 @@ _LATER_METADATA: dict[str, object] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ProductForecast:
+class ProductForecast(Shown):
     """A product's forecast: who orders when, how much, and how sure that is."""
 
     product_id: int
@@ -325,9 +164,19 @@ class ProductForecast:
         The figure is returned, never shown. ``ArgumentError`` if the forecast has no quantiles,
         or ``actual`` is not one number for each week.
         """
-        from toolkit.results.figures import plot_weekly_demand
+        from toolkit.results.figures import plot_weeks
 
-        return plot_weekly_demand(self, actual)
+        quantiles = [week["demand"]["quantity_quantiles"] for week in self.weekly_forecasts]
+        bands = [known for known in quantiles if known is not None]
+        if len(bands) != len(quantiles):
+            raise ArgumentError(f"the forecast of product {self.product_id} has no quantiles")
+        if actual is not None and len(actual) != len(bands):
+            raise ArgumentError(
+                f"actual has to be one number for each of {len(bands)} weeks, got {len(actual)}"
+            )
+        name, begin = self.summary["product_name"], self.summary["forecast_start_date"]
+        days = [date.fromisoformat(week["week_start_date"]) for week in self.weekly_forecasts]
+        return plot_weeks(f"{name}: weekly demand as of {begin}", days, bands, actual)
 
     def __repr__(self) -> str:
         """Which product, which weeks and how much; not every week and customer."""
@@ -336,19 +185,34 @@ class ProductForecast:
             f"<ProductForecast of product {self.product_id} ({summary['product_name']}), "
             f"{summary['forecast_start_date']} to {summary['forecast_end_date']}: "
             f"{summary['demand']['expected_quantity']:,.0f} units expected, "
-            f"{_count(summary['unique_customers'], 'customer')} listed>"
+            f"{counted(summary['unique_customers'], 'customer')} listed>"
         )
 
-    def __rich__(self) -> "RenderableType":
-        """The tables that ``toolkit forecast`` prints."""
-        from toolkit.cli.display import forecast_tables
+    def to_card(
+        self,
+        top: int | None = SHOWN_ROWS,
+        product_code: str | None = None,
+        customer_codes: Mapping[int, str] | None = None,
+    ) -> Card:
+        """Its weeks, and the first ``top`` of its top customers and of those at risk.
 
-        return forecast_tables(self)
-
-    def _repr_html_(self) -> str:
-        from toolkit.results.cards import forecast_card
-
-        return forecast_card(self).html()
+        ``top``: None for all. The codes are shown where ids stand for codes.
+        """
+        summary, made = self.summary, self.model_metadata
+        return Card(
+            title=f"{summary['product_name']} (product {product_code or self.product_id})",
+            subtitle=(
+                f"{summary['forecast_start_date']} to {summary['forecast_end_date']}, "
+                f"by {made['model_name']}@{made['model_version']}"
+            ),
+            figures=_totals(self),
+            warnings=_warnings(made),
+            grids=[
+                _weeks(self.weekly_forecasts),
+                *_top_customers(self.top_customers_by_volume, top, customer_codes),
+                *_at_risk(self.at_risk_customers, top, customer_codes),
+            ],
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON; ``from_dict`` restores an equal forecast."""
@@ -374,3 +238,116 @@ class ProductForecast:
                 ModelMetadata, _LATER_METADATA | cast(dict[str, object], data["model_metadata"])
             ),
         )
+
+
+def _warnings(made: ModelMetadata) -> list[str]:
+    """What whoever reads the forecast has to know of how it was made."""
+    warnings = []
+    if made["failed_pairs"]:
+        warnings.append(f"{made['failed_pairs']:,} pairs failed and are left out.")
+    if made["knows_the_future"]:
+        warnings.append(
+            f"The model was fitted as of {made['fitted_as_of_date']}, after this forecast's date: "
+            "it knows what it forecasts, so do not score it."
+        )
+    return warnings
+
+
+def _totals(forecast: ProductForecast) -> list[Figure]:
+    summary, demand = forecast.summary, forecast.summary["demand"]
+    interval = demand["quantity_quantiles"]
+    weeks = counted(forecast.forecast_period_weeks, "week")
+    return [
+        Figure(
+            f"units in {weeks}",
+            f"{demand['expected_quantity']:,.0f}",
+            "" if interval is None else f"80 %: {interval['q10']:,.0f} to {interval['q90']:,.0f}",
+        ),
+        Figure("orders", f"{demand['expected_orders']:,.0f}"),
+        Figure("revenue", f"{demand['expected_revenue']:,.0f}"),
+        Figure(
+            "customers listed",
+            f"{summary['unique_customers']:,}",
+            f"{summary['total_predicted_quantity']:,.0f} units, "
+            f"mean confidence {summary['avg_confidence']:.2f}",
+        ),
+    ]
+
+
+def _weeks(weeks: Sequence[WeeklyForecast]) -> Grid:
+    """Demand by week, with its interval in figures and drawn where it is known."""
+    known = [week["demand"]["quantity_quantiles"] for week in weeks]
+    bands = [band for band in known if band is not None]
+    drawn = (
+        spans(*([band[name] for band in bands] for name in ("q10", "q50", "q90")))
+        if len(bands) == len(known)
+        else None
+    )
+    rows: list[Sequence[Cell]] = []
+    for place, week in enumerate(weeks):
+        demand, band = week["demand"], known[place]
+        customers = ", ".join(c["customer_name"] for c in week["expected_customers"][:1])
+        rows.append(
+            (
+                f"{week['week_number']}",
+                week["week_start_date"],
+                f"{demand['expected_orders']:,.1f}",
+                f"{demand['expected_quantity']:,.0f}",
+                "–" if band is None else f"{band['q10']:,.0f} – {band['q90']:,.0f}",
+                "" if drawn is None else drawn[place],
+                customers,
+            )
+        )
+    heads = ("week", "from", "orders", "units", "80 % interval", "", "most likely customer")
+    return Grid("Demand by week, all customers", heads, rows, frozenset(heads[2:5]))
+
+
+def _top_customers(
+    customers: Sequence[TopCustomer], top: int | None, codes: Mapping[int, str] | None
+) -> list[Grid]:
+    heads = ("customer", "next order", "orders", "units", "confidence")
+    rows = [
+        (
+            *_code(codes, customer["customer_id"]),
+            customer["customer_name"],
+            customer["next_order_date"] or BEYOND,
+            f"{customer['total_orders']:,.1f}",
+            f"{customer['total_quantity']:,.0f}",
+            f"{customer['avg_confidence']:.2f}",
+        )
+        for customer in customers
+    ]
+    return _customers("Top customers by volume", heads, rows, heads[2:], top, codes)
+
+
+def _at_risk(
+    customers: Sequence[AtRiskCustomer], top: int | None, codes: Mapping[int, str] | None
+) -> list[Grid]:
+    heads = ("customer", "why", "confidence")
+    rows = [
+        (
+            *_code(codes, customer["customer_id"]),
+            customer["customer_name"],
+            customer["risk_reason"],
+            f"{customer['avg_confidence']:.2f}",
+        )
+        for customer in customers
+    ]
+    return _customers("Customers at risk", heads, rows, heads[2:], top, codes)
+
+
+def _code(codes: Mapping[int, str] | None, customer_id: int) -> tuple[str, ...]:
+    return () if codes is None else (codes.get(customer_id, ""),)
+
+
+def _customers(
+    title: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    numbers: Sequence[str],
+    top: int | None,
+    codes: Mapping[int, str] | None,
+) -> list[Grid]:
+    """A table of customers, if there are any, with their codes in front if ids stand for codes."""
+    heads = heads if codes is None else ("code", *heads)
+    return [Grid(title, heads, rows, frozenset(numbers)).first(top)] if rows else []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 
+from toolkit.card import Card, Grid, Shown, Strong
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.tracking.evidence import Backtested, Difference, Evidence, find_evidence, formulas_of
 from toolkit.tracking.registry import ModelVersionRef, product_thresholds_of, thresholds_of
@@ -77,7 +78,7 @@ class Check:
     found: str
     allowed: str
     passed: bool
-    way_out: str = ""
+    remedy: str = ""
 
     def __str__(self) -> str:
         """``calibrated: 0.91 (allowed: 0.75 to 0.85)``."""
@@ -94,7 +95,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Shown):
     """What the gate says of a candidate against the incumbent (``NAME@VERSION``, or NAME)."""
 
     candidate: ModelVersionRef
@@ -111,6 +112,37 @@ class Verdict:
     def passed(self) -> bool:
         """Whether all of them did."""
         return not self.failed
+
+    def to_card(self) -> Card:
+        """Every check: what was found, and what is allowed."""
+        rows = [
+            (
+                check.name,
+                check.found,
+                check.allowed,
+                "passed" if check.passed else Strong("FAILED"),
+            )
+            for check in self.checks
+        ]
+        heads = ("check", "found", "allowed", "")
+        return Card(f"{self.candidate.fit} against {self.incumbent}", grids=[Grid("", heads, rows)])
+
+    def to_dict(self) -> dict[str, object]:
+        """The checks and the backtest they rest on, for JSON."""
+        evidence = self.evidence
+        return {
+            "incumbent": self.incumbent,
+            "passed": self.passed,
+            "evidence": None
+            if evidence is None
+            else {
+                "run_id": evidence.run_id,
+                "name": evidence.name,
+                "label": evidence.candidate.label,
+                "exact": evidence.exact,
+            },
+            "checks": [{**check.to_dict(), "remedy": check.remedy} for check in self.checks],
+        }
 
 
 def judge(
@@ -141,19 +173,19 @@ def _converged(ref: ModelVersionRef) -> Check:
     complaints = ref.complaints or ("it says nothing of its convergence",)
     more = f" and {len(complaints) - SHOWN} more" if len(complaints) > SHOWN else ""
     found = "yes" if ref.converged else f"no: {'; '.join(complaints[:SHOWN])}{more}"
-    way_out = f"fit it again with more draws or tuning: `toolkit fit {ref.model}`"
-    return Check("converged", found, "no complaint", ref.converged, way_out)
+    remedy = f"fit it again with more draws or tuning: `toolkit fit {ref.model}`"
+    return Check("converged", found, "no complaint", ref.converged, remedy)
 
 
 def _thresholds(store: Store, ref: ModelVersionRef) -> Check:
-    way_out = f"`toolkit thresholds RUN --attach {ref.fit}` chooses and attaches them"
+    remedy = f"`toolkit thresholds RUN --attach {ref.fit}` chooses and attaches them"
     try:
         own = product_thresholds_of(store, ref)
         content = thresholds_of(store, ref) or {}
     except TrackingError as exc:
-        return Check("thresholds", str(exc), "attached", False, way_out)
+        return Check("thresholds", str(exc), "attached", False, remedy)
     if own is None:
-        return Check("thresholds", "none attached", "attached", False, way_out)
+        return Check("thresholds", "none attached", "attached", False, remedy)
     overall, count = own.overall, len(own.by_product)
     found = (
         f"orders ≥ {overall.min_orders}, confidence ≥ {overall.min_confidence:g}, "
@@ -177,8 +209,8 @@ def _failed_tasks(evidence: Evidence, gate: Gate) -> Check:
     failed, tasks = evidence.candidate.failed_tasks, evidence.candidate.tasks
     passed = tasks > 0 and failed <= gate.failed_share * tasks
     allowed = f"{100 * gate.failed_share:g} %"
-    way_out = "run `toolkit backtest` again: it does what failed once more"
-    return Check("failed tasks", f"{failed:,} of {tasks:,}", allowed, passed, way_out)
+    remedy = "run `toolkit backtest` again: it does what failed once more"
+    return Check("failed tasks", f"{failed:,} of {tasks:,}", allowed, passed, remedy)
 
 
 def _calibrated(evidence: Evidence, gate: Gate) -> Check:
@@ -246,7 +278,7 @@ def _no_worse_on(score: str, evidence: Evidence, against: str, gate: Gate) -> Ch
         found=_compared(difference),
         allowed=f"lower end at most {allowed:.4g}",
         passed=passed,
-        way_out=(
+        remedy=(
             "a backtest with more dates tells them apart" if difference.low is None else
             f"it is worse than {against} beyond noise"
         ),

@@ -23,6 +23,7 @@ from typing import Any, Literal
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from toolkit.card import Card, Grid, Shown
 from toolkit.errors import TrackingError
 from toolkit.tracking.registry import CHAMPION, REGISTERED_MODEL, aliases, make_registered_model
 from toolkit.tracking.runs import search
@@ -41,6 +42,9 @@ type Figures = Mapping[str, str | float | bool | None]
 
 MOVES: tuple[Action, ...] = ("promote", "force", "rollback")
 """The actions that make a version the champion."""
+
+ABBREVIATED = 12
+"""So many characters of a run's id are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,39 @@ class Entry:
     previous: str
     hash: str
 
+    def to_dict(self) -> dict[str, object]:
+        """Entry and event in one, for JSON."""
+        content = asdict(self)
+        event: dict[str, object] = content.pop("event")
+        return {**content, **event}
+
+    def __str__(self) -> str:
+        """The entry in one line."""
+        event = self.event
+        to_version = _named(event.to_version, event.to_fit)
+        return (
+            f"{self.sequence}  {_minute(self.when)}  {event.action:<9} {to_version:<26} "
+            f"{'; '.join(self.reasons())}"
+        )
+
+    def reasons(self) -> Iterator[str]:
+        """Why, in spite of what, on what evidence, with what effect, and what did not fit."""
+        event = self.event
+        if event.why:
+            yield event.why
+        failed = [str(check["name"]) for check in event.checks if not check["passed"]]
+        if failed:
+            yield f"in spite of: {', '.join(failed)}"
+        if event.evidence:
+            yield f"evidence: run {event.evidence[:ABBREVIATED]}"
+        if event.release:
+            yield f"release {event.release}"
+        for notice in self.noticed:
+            yield f"NOTICED: {notice}"
+
 
 @dataclass(frozen=True, slots=True)
-class History:
+class History(Shown):
     """All entries, oldest first; ``problems`` are sentences about what does not fit."""
 
     entries: tuple[Entry, ...]
@@ -91,6 +125,25 @@ class History:
         """Numbers of the versions that became the champion, the latest last, each once."""
         numbers = [e.event.to_version for e in self.entries if e.event.action in MOVES]
         return tuple(dict.fromkeys(n for n in reversed(numbers) if n is not None))[::-1]
+
+    def to_card(self) -> Card:
+        """All entries, oldest first, and what does not fit."""
+        rows = [
+            (
+                f"{entry.sequence}",
+                f"{entry.event.action}\n{_minute(entry.when)}\n{entry.who}",
+                "\n".join(filter(None, _moved(entry.event))),
+                "\n".join(entry.reasons()),
+            )
+            for entry in self.entries
+        ]
+        last = f"The last entry has the hash {self.entries[-1].hash}." if self.entries else ""
+        return Card(
+            title="Promotions and releases" if self.entries else "No promotions and no releases",
+            warnings=[f"DOES NOT FIT: {problem}" for problem in self.problems],
+            grids=[Grid("", ("", "what, when (UTC), who", "from, to", "why"), rows)],
+            sentences=[last] if last else [],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,3 +364,16 @@ def _who() -> str:
     except (OSError, KeyError):  # a container's user may have no name
         login = f"user {os.getuid()}"
     return f"{login}@{socket.gethostname()}"
+
+
+def _moved(event: Event) -> tuple[str, str]:
+    """From which version to which."""
+    return _named(event.from_version, event.from_fit), _named(event.to_version, event.to_fit)
+
+
+def _named(number: int | None, fit: str | None) -> str:
+    return " ".join(filter(None, [None if number is None else str(number), fit]))
+
+
+def _minute(when: str) -> str:
+    return when[:16].replace("T", " ")

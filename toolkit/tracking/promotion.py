@@ -45,6 +45,22 @@ class Promotion:
     entry: Entry | None
     verdict: Verdict | None = None
 
+    def __str__(self) -> str:
+        """Which version is the champion now, and in place of which."""
+        if self.entry is None:
+            return f"{self.version} is the champion already; nothing has changed."
+        before = "" if self.before is None else f" in place of {self.before}, now `previous`"
+        return f"{self.version} is the champion{before}."
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        return {
+            "version": self.version.to_dict(),
+            "before": None if self.before is None else self.before.to_dict(),
+            **({} if self.verdict is None else self.verdict.to_dict()),
+            "entry": None if self.entry is None else self.entry.to_dict(),
+        }
+
 
 def promote(
     store: Store,

@@ -6,15 +6,14 @@ import warnings
 from collections.abc import Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from toolkit.errors import ModelError
-from toolkit.fits import CARD_FILE
 from toolkit.installed import DISTRIBUTION
 from toolkit.model import FittedModel, find_model
+from toolkit.results.fit import FitCard
 from toolkit.tracking.pyfunc import save_model
 from toolkit.tracking.registry import (
     FIT_TAG,
@@ -33,7 +32,7 @@ PACKAGE = "model"
 
 CODE = Path(__file__).with_name("served_model.py")
 LONGEST_TAG = 5_000
-_TOLD_ELSEWHERE = ("settings", "diagnostics", "checks", "complaints", "description")
+_FACTS = ("model", "formulas", "version", "as_of_date", "pairs", "seed")
 
 
 def register_fit(
@@ -53,7 +52,7 @@ def register_fit(
         saved = Path(scratch) / FIT
         saved.mkdir()
         fitted.save(saved)
-        card = _card(saved)
+        card = FitCard.read(saved) or FitCard()
         tags = _tags(fitted, card, data or {})
         with store.alone():
             number = _number_of(store, name)
@@ -73,20 +72,11 @@ def load_saved(folder: Path) -> FittedModel:
     raise ModelError(f"{folder} does not hold a saved fit")
 
 
-def _card(folder: Path) -> dict[str, Any]:
-    """What the fit says of itself; nothing of a model that needs no fit."""
-    path = folder / CARD_FILE
-    card: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return card
-
-
-def _tags(
-    fitted: FittedModel, card: Mapping[str, Any], data: Mapping[str, Scalar]
-) -> dict[str, str]:
+def _tags(fitted: FittedModel, card: FitCard, data: Mapping[str, Scalar]) -> dict[str, str]:
     """What is said of a version without opening it."""
     told = {f"data.{name}": str(value) for name, value in data.items()}
-    if "as_of_date" in card:
-        told["as_of_date"] = str(card["as_of_date"])
+    if card.as_of_date is not None:
+        told["as_of_date"] = card.as_of_date
     if fitted.complaints:
         told["complaints"] = "\n".join(fitted.complaints)[:LONGEST_TAG]
     return {
@@ -118,7 +108,7 @@ def _package(fitted: FittedModel, saved: Path, folder: Path) -> Path:
 
 
 def _registered(
-    store: Store, name: str, card: Mapping[str, Any], tags: Mapping[str, str], package: Path
+    store: Store, name: str, card: FitCard, tags: Mapping[str, str], package: Path
 ) -> int:
     """Log the fit's run, put the package into it, make it a version; its number.
 
@@ -126,8 +116,8 @@ def _registered(
     """
     experiment_id = store.experiment_id(REGISTERED_MODEL)
     run = _run(store, experiment_id, name, tags)
-    numbers = {k: v for k, v in card.get("diagnostics", {}).items() if _is_number(v)}
-    params = {**card.get("settings", {}), **_facts(card)}
+    numbers = {k: v for k, v in card.diagnostics.items() if _is_number(v)}
+    params = {**card.settings, **_facts(card)}
     log_values(store, run.info.run_id, params, numbers, tags, run.info.start_time)
     store.artifacts(run.info.artifact_uri).log_artifacts(str(package), PACKAGE)
     store.client.set_terminated(run.info.run_id)
@@ -172,12 +162,9 @@ def _add_tags(store: Store, number: int, tags: Mapping[str, str]) -> None:
         store.client.set_model_version_tag(REGISTERED_MODEL, str(number), name, tags[name])
 
 
-def _facts(card: Mapping[str, Any]) -> dict[str, Scalar]:
-    return {
-        name: value
-        for name, value in card.items()
-        if name not in _TOLD_ELSEWHERE and isinstance(value, str | int | float | bool)
-    }
+def _facts(card: FitCard) -> dict[str, Scalar]:
+    facts = {name: getattr(card, name) for name in _FACTS}
+    return {name: value for name, value in facts.items() if value not in (None, "")}
 
 
 def _is_number(value: object) -> bool:

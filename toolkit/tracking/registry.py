@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from toolkit.card import Card, Grid, Shown
 from toolkit.engine.aggregation import RegisteredVersion
 from toolkit.engine.listing import ProductThresholds
 from toolkit.errors import ArgumentError, TrackingError
@@ -31,9 +32,6 @@ from toolkit.tracking.store import (
     resolved,
     sqlite_file,
 )
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ class VersionInUse:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelVersionRef:
+class ModelVersionRef(Shown):
     """A version of ``inter-order``: its number, and the fit it is."""
 
     number: int
@@ -104,16 +102,25 @@ class ModelVersionRef:
         named = f": {', '.join(self.aliases)}" if self.aliases else ""
         return f"<{self}{named}>"
 
-    def __rich__(self) -> "RenderableType":
-        """A table of what the registry says of it."""
-        from toolkit.tracking.display import version_table
+    def to_card(self) -> Card:
+        """What the registry says of it."""
+        facts = {
+            "aliases": ", ".join(self.aliases) or "none",
+            "fitted as of": self.as_of_date or "needs no fit",
+            "converged": "yes" if self.converged else "no",
+            "thresholds": "attached" if THRESHOLDS_TAG in self.tags else "none",
+            "run": self.run_id,
+            "loads from": self.uri,
+        }
+        return Card(
+            title=str(self),
+            warnings=[f"NOT CONVERGED: {complaint}" for complaint in self.complaints],
+            grids=[Grid("", ("", ""), list(facts.items()))],
+        )
 
-        return version_table(self)
-
-    def _repr_html_(self) -> str:
-        from toolkit.tracking.display import version_card
-
-        return version_card(self).html()
+    def to_dict(self) -> dict[str, object]:
+        """Number, fit and aliases, for JSON."""
+        return {"number": self.number, "fit": self.fit, "aliases": list(self.aliases)}
 
 
 def versions(store: Store) -> list[ModelVersionRef]:

@@ -23,7 +23,7 @@ from toolkit.engine.predict_tables import NUMBERS_PER_CHUNK, pairs_frame, produc
 from toolkit.engine.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import FittedModel, find_model
-from toolkit.results.forecast import FailedPair
+from toolkit.results.pair import FailedPair
 from toolkit.sources.base import OrderSource
 from toolkit.sources.embedded.database import create_tables, fill_tables
 from toolkit.sources.sql import as_source

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.tables import Patterns
 from toolkit.model import FitSettings
+from toolkit.results.fit import FitCard
 
 if TYPE_CHECKING:
     from models.parts.fitting.sampling import Diagnostics
@@ -33,49 +34,30 @@ class Described(Protocol):
         """The model card."""
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What a fit says of itself: which model, from what, how, and how well."""
-
-    model: str
-    formulas: str
-    version: str
-    as_of_date: str
-    pairs: int
-    seed: int
-    description: str = field(repr=False)
-    settings: dict[str, Any]
-    diagnostics: dict[str, Any]
-    complaints: list[str]
-    checks: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    """Predictive checks, see ``checks.py``."""
-
-    @classmethod
-    def of(
-        cls,
-        model: Described,
-        arrays: Arrays,
-        patterns: Patterns,
-        rows: int,
-        seed: int,
-        settings: FitSettings,
-        diagnostics: "Diagnostics",
-        checks: list[dict[str, Any]],
-    ) -> "Card":
-        """The card of a fit of ``model`` to ``rows`` of ``patterns``, which gave ``arrays``."""
-        return cls(
-            model=model.name,
-            formulas=model.formulas,
-            version=digest(model.formulas, arrays),
-            as_of_date=patterns.as_of_date.isoformat(),
-            pairs=rows,
-            seed=seed,
-            description=model.description,
-            settings=asdict(settings),
-            diagnostics=asdict(diagnostics),
-            complaints=diagnostics.complaints(),
-            checks=checks,
-        )
+def sampled_card(
+    model: Described,
+    arrays: Arrays,
+    patterns: Patterns,
+    rows: int,
+    seed: int,
+    settings: FitSettings,
+    diagnostics: "Diagnostics",
+    checks: list[dict[str, Any]],
+) -> FitCard:
+    """The card of a fit of ``model`` to ``rows`` of ``patterns``, which gave ``arrays``."""
+    return FitCard(
+        model=model.name,
+        formulas=model.formulas,
+        version=digest(model.formulas, arrays),
+        as_of_date=patterns.as_of_date.isoformat(),
+        pairs=rows,
+        seed=seed,
+        description=model.description,
+        settings=asdict(settings),
+        diagnostics=asdict(diagnostics),
+        complaints=diagnostics.complaints(),
+        checks=checks,
+    )
 
 
 def digest(formulas: str, arrays: Arrays) -> str:

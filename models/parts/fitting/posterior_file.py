@@ -1,8 +1,7 @@
 """A fitted version on disk: the population's draws as netCDF, card and diagnostics as JSON."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,12 @@ import h5netcdf
 import numpy as np
 from numpy.typing import NDArray
 
-from models.parts.fitting.card import Arrays, Card, digest
+from models.parts.fitting.card import Arrays, digest
+from models.parts.fitting.figures import MOST_PARAMETERS, scalars
+from toolkit.card import Card, Grid, Shown
 from toolkit.data.tables import Floats
 from toolkit.errors import ModelError
+from toolkit.results.fit import CARD_FILE, FitCard, interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,17 +22,16 @@ if TYPE_CHECKING:
     from toolkit.results.figures import Drawing
 
 POSTERIOR_FILE = "posterior.nc"
-CARD_FILE = "card.json"
 DEFLATE_LEVEL = 4
 KEPT_DRAWS = 1000
 """So many draws of the population are kept, evenly spaced over all chains."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(Shown):
     """What every fitted version is: a card, and draws of its population posterior, [draw, …]."""
 
-    card: Card
+    card: FitCard
     arrays: dict[str, NDArray[Any]] = field(repr=False)
 
     @property
@@ -72,10 +73,10 @@ class Fit:
         state = "; ".join(self.complaints) or "no complaints"
         return f"<{self._title}, fitted to {self.card.pairs:,} pairs: {state}>"
 
-    def _repr_html_(self) -> str:
-        from models.parts.fitting.fit_card import fit_card
-
-        return fit_card(self.card, self.arrays).html()
+    def to_card(self) -> Card:
+        """How the fit went, what it learned of the population, and its predictive checks."""
+        card = self.card.to_card()
+        return replace(card, grids=[*_population(scalars(self.arrays)), *card.grids])
 
     @property
     def _title(self) -> str:
@@ -98,7 +99,7 @@ def draw_last(draws: NDArray[Any]) -> Floats:
     return np.ascontiguousarray(np.moveaxis(draws, 0, -1), dtype=float)
 
 
-def write_fit(folder: Path, card: Card, arrays: Arrays) -> None:
+def write_fit(folder: Path, card: FitCard, arrays: Arrays) -> None:
     """Write both files into ``folder``; the card, without which nothing is read, comes last."""
     part = folder / f"{POSTERIOR_FILE}.part"
     with h5netcdf.File(part, "w") as file:
@@ -109,21 +110,17 @@ def write_fit(folder: Path, card: Card, arrays: Arrays) -> None:
             options = {"compression": "gzip", "compression_opts": DEFLATE_LEVEL, "shuffle": True}
             file.create_variable(name, dimensions, data=array, **(options if array.ndim else {}))
     part.replace(folder / POSTERIOR_FILE)
-    card_part = folder / f"{CARD_FILE}.part"
-    content = {name: getattr(card, name) for name in card.__slots__}
-    card_part.write_text(json.dumps(content, indent=2) + "\n")
-    card_part.replace(folder / CARD_FILE)
+    card.write(folder)
 
 
-def read_fit(folder: Path, model: str, formulas: str) -> tuple[Card, dict[str, NDArray[Any]]]:
+def read_fit(folder: Path, model: str, formulas: str) -> tuple[FitCard, dict[str, NDArray[Any]]]:
     """What ``write_fit`` wrote, if it is a fit of ``model`` by these ``formulas``.
 
     Raises ``ModelError`` where it is not, or is cut short, or is not what its card says.
     """
-    try:
-        card = Card(**json.loads((folder / CARD_FILE).read_text()))
-    except (OSError, ValueError, TypeError) as exc:
-        raise ModelError(f"{folder / CARD_FILE} is not the card of a fit: {exc}") from exc
+    card = FitCard.read(folder)
+    if card is None:
+        raise ModelError(f"{folder} holds no fit: {CARD_FILE} is missing")
     if card.model != model:
         raise ModelError(f"{folder} holds a fit of {card.model}, not of {model}")
     if card.formulas != formulas:
@@ -140,3 +137,13 @@ def read_fit(folder: Path, model: str, formulas: str) -> tuple[Card, dict[str, N
     if digest(formulas, arrays) != card.version:
         raise ModelError(f"{path} does not hold the posterior that {CARD_FILE} describes")
     return card, arrays
+
+
+def _population(draws: Mapping[str, NDArray[Any]]) -> list[Grid]:
+    """Mean and interval of the parameters that are one number each."""
+    heads = ("parameter", "mean", "90 %")
+    rows = [
+        (name, f"{values.mean():.3g}", interval(np.quantile(values, (0.05, 0.95)).tolist()))
+        for name, values in list(draws.items())[:MOST_PARAMETERS]
+    ]
+    return [Grid("The population", heads, rows, frozenset(heads[1:]))] if rows else []

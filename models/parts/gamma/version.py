@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.parts.fitting.card import Card
+from models.parts.fitting.card import sampled_card
 from models.parts.fitting.checks import PRIOR_DRAWS
 from models.parts.fitting.posterior_file import Fit, draw_last, read_fit, thinned
 from models.parts.gamma.checks import predictive_checks
@@ -65,7 +65,7 @@ class GammaVersion:
             fitted,
             np.random.default_rng(seed),
         )
-        card = Card.of(self, arrays, patterns, len(used), seed, settings, diagnostics, checks)
+        card = sampled_card(self, arrays, patterns, len(used), seed, settings, diagnostics, checks)
         return FittedGamma(card, arrays, fitted)
 
     def load(self, folder: Path) -> "FittedGamma":

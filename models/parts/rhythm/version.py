@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.parts.fitting.card import Card
+from models.parts.fitting.card import sampled_card
 from models.parts.fitting.checks import PRIOR_DRAWS
 from models.parts.fitting.posterior_file import Fit, draw_last, read_fit, thinned
 from models.parts.kernels.compile_caches import kept_code
@@ -37,6 +37,7 @@ from models.parts.rhythm.season import Season
 from toolkit.data.tables import QUANTILES, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
+from toolkit.results.fit import FitCard
 
 ROWS = 20_000
 """Pairs in windows that a fit looks at, if it is not told how many."""
@@ -94,7 +95,7 @@ class RhythmVersion:
         prior = draw_prior(model, PRIOR_DRAWS, seed)
         checks = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
         rows = len(data.elapsed)
-        card = Card.of(self, arrays, patterns, rows, seed, settings, diagnostics, checks)
+        card = sampled_card(self, arrays, patterns, rows, seed, settings, diagnostics, checks)
         return FittedRhythm.of(card, arrays)
 
     def load(self, folder: Path) -> "FittedRhythm":
@@ -112,7 +113,7 @@ class FittedRhythm(Fit):
     reads_customer_days: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, card: Card, arrays: dict[str, NDArray[Any]]) -> "FittedRhythm":
+    def of(cls, card: FitCard, arrays: dict[str, NDArray[Any]]) -> "FittedRhythm":
         """From what is saved."""
         a = {name: draw_last(array) for name, array in arrays.items()}
         draws = Coefficients(

@@ -1,8 +1,8 @@
 """A fitted peer's card: what it was fitted to, and how."""
 
-from models.parts.fitting.card import Card
 from toolkit.data.tables import Patterns
 from toolkit.model import FitSettings
+from toolkit.results.fit import FitCard
 
 
 def card_of(
@@ -14,9 +14,9 @@ def card_of(
     rows: int,
     seed: int,
     settings: FitSettings,
-) -> Card:
+) -> FitCard:
     """The card of a fit to ``rows`` rows made from ``patterns``; nothing was sampled."""
-    return Card(
+    return FitCard(
         model=model,
         formulas=formulas,
         version=version,
@@ -25,6 +25,4 @@ def card_of(
         seed=seed,
         description=description,
         settings={"pairs": settings.pairs},
-        diagnostics={},
-        complaints=[],
     )

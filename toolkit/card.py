@@ -1,0 +1,211 @@
+"""Cards: what a result shows of itself, in a notebook, in a terminal and as plain text.
+
+A result says what there is to show, as a :class:`Card`; how it looks is written once, here and in
+one template. Text is shown as it is, whatever it holds, and a card stays readable where a viewer
+leaves out styles and drawings.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what renders is imported when it is asked for: a reader starts without it
+    from jinja2 import Template
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+SHOWN_ROWS = 10
+"""A long table shows so many rows, and says how many more there are."""
+
+TEXT_WIDTH = 100
+"""Columns of a card as plain text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number, what it is, and what to know of it."""
+
+    label: str
+    value: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        """The number in one line, as terminals show it."""
+        return f"{self.label} {self.value}" + (f" ({self.note})" if self.note else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An interval and a point in it, as shares [0, 1] of a column's width.
+
+    Drawn in a notebook, left out of text.
+    """
+
+    low: float
+    point: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Strong:
+    """A cell that stands out."""
+
+    text: str
+
+
+type Cell = str | Span | Strong
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table: ``heads`` of its columns, of which ``numbers`` stand to the right."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    numbers: frozenset[str] = frozenset()
+    note: str = ""
+
+    def first(self, rows: int | None = SHOWN_ROWS, more: str = "more") -> "Grid":
+        """Its first rows, and a note how many ``more`` there are; None for all of them."""
+        rest = 0 if rows is None else len(self.rows) - rows
+        if rest <= 0:
+            return self
+        note = f"and {rest:,} {more}"
+        return Grid(self.title, self.heads, self.rows[:rows], self.numbers, note)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is shown: a title, a line below it, numbers, warnings, tables, sentences."""
+
+    title: str
+    subtitle: str = ""
+    figures: Sequence[Figure] = ()
+    warnings: Sequence[str] = ()
+    grids: Sequence[Grid] = ()
+    sentences: Sequence[str] = ()
+
+    def html(self) -> str:
+        """The card as HTML; names in it are escaped, whatever they hold.
+
+        >>> "<script>" in Card("<script>").html()
+        False
+        """
+        return _template().render(card=self)
+
+    def text(self, width: int = TEXT_WIDTH) -> str:
+        """The card as plain text, its tables at most ``width`` columns wide.
+
+        >>> Card("Two figures", figures=[Figure("orders", "7"), Figure("units", "40")]).text()
+        'Two figures\\norders 7 · units 40'
+        """
+        from rich.console import Console
+
+        console = Console(file=io.StringIO(), width=width, record=True, color_system=None)
+        console.print(self, soft_wrap=True)
+        return console.export_text().rstrip("\n")
+
+    def __rich__(self) -> "Group":
+        """The card for a terminal: ``rich.print(card)``."""
+        from rich.console import Group
+        from rich.text import Text
+
+        head = ": ".join(filter(None, [self.title, self.subtitle]))
+        figures = " · ".join(map(str, self.figures))
+        return Group(
+            *map(Text, filter(None, [head, figures])),
+            *map(Text, self.warnings),
+            *(part for grid in self.grids for part in _in_terminal(grid)),
+            *map(Text, self.sentences),
+        )
+
+
+class Shown:
+    """Base of results that have a card: notebooks and ``rich.print`` show it."""
+
+    __slots__ = ()
+
+    def to_card(self) -> Card:
+        """What the result shows of itself."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        return self.to_card().html()
+
+    def __rich__(self) -> Card:
+        """The card, for a console of Rich's own."""
+        return self.to_card()
+
+
+def spans(lows: Sequence[float], points: Sequence[float], highs: Sequence[float]) -> list[Span]:
+    """Drawings of intervals on one scale, from 0 (or the least, if that is less) to the largest.
+
+    >>> spans([1.0], [2.0], [4.0])
+    [Span(low=0.25, point=0.5, high=1.0)]
+    """
+    least = min([0.0, *lows])
+    width = max([0.0, *highs]) - least or 1.0
+    return [
+        Span(*((value - least) / width for value in values))
+        for values in zip(lows, points, highs, strict=True)
+    ]
+
+
+def counted(number: int, what: str) -> str:
+    """A number and what it counts, in the plural where it has to be.
+
+    >>> counted(1, "order"), counted(1200, "order")
+    ('1 order', '1,200 orders')
+    """
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _in_terminal(grid: Grid) -> "list[Table | Text]":
+    """The table without its drawings, and the note below it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = {i for row in grid.rows for i, cell in enumerate(row) if isinstance(cell, Span)}
+    texts = [
+        [_text(cell) for i, cell in enumerate(row) if i not in drawn] for row in grid.rows
+    ]  # [rows][columns]
+    table = Table(
+        title=Text(grid.title) if grid.title else None, title_justify="left", title_style="bold",
+        pad_edge=False, show_header=any(grid.heads),
+        show_lines=any("\n" in text.plain for row in texts for text in row),
+    )  # fmt: skip
+    for i, head in enumerate(grid.heads):
+        if i not in drawn:
+            justify = "right" if head in grid.numbers else "left"
+            table.add_column(Text(head), justify=justify, overflow="fold")
+    for row in texts:
+        table.add_row(*row)
+    return [table, *([Text(grid.note)] if grid.note else [])]
+
+
+def _text(cell: Cell) -> "Text":
+    from rich.text import Text
+
+    if isinstance(cell, Strong):
+        return Text(cell.text, style="bold")
+    return Text(cell if isinstance(cell, str) else "")
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("toolkit", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["span"] = lambda cell: isinstance(cell, Span)
+    environment.tests["strong"] = lambda cell: isinstance(cell, Strong)
+    return environment.get_template("card.html.jinja")

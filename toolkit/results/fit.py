@@ -1,0 +1,118 @@
+"""What a fit says of itself: from what, how, how well, and whether it makes such data."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from toolkit.card import Card, Figure, Grid, Shown
+from toolkit.errors import ModelError
+
+CARD_FILE = "card.json"
+
+_DIAGNOSTICS = {
+    "r_hat": ("largest R-hat", ".3f"),
+    "ess_bulk": ("smallest bulk ESS", ",.0f"),
+    "ess_tail": ("smallest tail ESS", ",.0f"),
+    "divergences": ("divergences", ",.0f"),
+    "seconds": ("seconds", ",.0f"),
+}
+_CHECK_HEADS = (
+    "statistic", "observed", "prior, 90 %", "posterior, 90 %", "posterior predictive p-value",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FitCard(Shown):
+    """A fit's own description, ``card.json`` beside its posterior.
+
+    ``diagnostics`` are the sampler's, by name (``r_hat``, ``r_hat_worst`` …), ``complaints`` what
+    they say against the fit, ``checks`` the predictive checks: each a ``statistic``, ``observed``,
+    ``prior_90`` and ``posterior_90`` (two numbers each) and ``tail_p``; None where undefined.
+    """
+
+    model: str = ""
+    formulas: str = ""
+    version: str = ""
+    as_of_date: str | None = None
+    pairs: int | None = None
+    seed: int | None = None
+    description: str = field(default="", repr=False)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    complaints: Sequence[str] = ()
+    checks: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> "FitCard | None":
+        """The card of the fit in ``folder``; None where it has none, as a model without a fit.
+
+        Fields it does not know are left out. ``ModelError`` if it is not a card.
+        """
+        path = folder / CARD_FILE
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_text())
+            known = {one.name for one in fields(cls)}
+            return cls(**{name: value for name, value in content.items() if name in known})
+        except (OSError, ValueError, TypeError, AttributeError) as exc:
+            raise ModelError(f"{path} is not the card of a fit: {exc}") from exc
+
+    def write(self, folder: Path) -> None:
+        """Write the card into ``folder``, whole or not at all."""
+        part = folder / f"{CARD_FILE}.part"
+        part.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        part.replace(folder / CARD_FILE)
+
+    def to_card(self) -> Card:
+        """How the fit went, and the data beside what the model makes."""
+        sampled = "chains" in self.settings and "draws" in self.settings
+        how = (
+            f" by {self.settings['chains']} chains of {self.settings['draws']:,} draws"
+            if sampled
+            else ""
+        )
+        return Card(
+            title=f"{self.model}@{self.version}",
+            subtitle=f"fitted to {self.pairs or 0:,} pairs as of {self.as_of_date}{how}",
+            figures=_figures(self.diagnostics),
+            warnings=[f"NOT CONVERGED: {complaint}" for complaint in self.complaints],
+            grids=_checks(self.checks),
+        )
+
+
+def _figures(found: Mapping[str, Any]) -> list[Figure]:
+    """The diagnostics that decide, as far as the fit has them, with the worst parameter."""
+    return [
+        Figure(title, f"{found[name]:{form}}", str(found.get(f"{name}_worst", "")))
+        for name, (title, form) in _DIAGNOSTICS.items()
+        if name in found
+    ]
+
+
+def _checks(checks: Sequence[Mapping[str, Any]]) -> list[Grid]:
+    rows = [
+        (
+            check["statistic"],
+            number(check["observed"], ".3g"),
+            interval(check["prior_90"]),
+            interval(check["posterior_90"]),
+            number(check["tail_p"], ".2f"),
+        )
+        for check in checks
+        if "statistic" in check
+    ]
+    title = "Prior and posterior predictive checks"
+    return [Grid(title, _CHECK_HEADS, rows, frozenset(_CHECK_HEADS[1:]))] if rows else []
+
+
+def number(value: float | None, form: str) -> str:
+    """A number as text; a dash where there is none."""
+    return "–" if value is None else f"{value:{form}}"
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """Both ends of an interval as text; a dash where there is none."""
+    return "–" if bounds is None else " – ".join(f"{bound:.3g}" for bound in bounds)
