@@ -24,7 +24,7 @@ LEFT_OUT = r"!toolkit\.tracking\.(pyfunc|served_model)"
 
 STARTS = {
     "Forecast": (
-        "toolkit.engine.run.ForecastEngine",
+        "toolkit.engine.ForecastEngine",
         "toolkit.results.forecast.ProductForecast",
         "toolkit.sources.folder.importer.import_folder",
         "toolkit.errors",

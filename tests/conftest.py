@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from tests.chance import Seeds
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.sources.generator import GeneratedOrders, Truth, generate, load
 
 AS_OF = date(2022, 6, 6)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import AS_OF
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.sources.embedded.database import open_database, weekly_quantities
 from toolkit.sources.generator import write_folder
 
@@ -211,7 +211,7 @@ def test_broken_folder_lists_everything_and_keeps_the_database(place):
 
 def test_importing_the_toolkit_pulls_in_neither_sampler_nor_tracking():
     code = (
-        "import sys, toolkit, toolkit.engine.run, toolkit.cli.app;"
+        "import sys, toolkit, toolkit.engine, toolkit.cli.app;"
         "sys.exit(any(m in sys.modules for m in ('pymc', 'mlflow', 'arviz', 'pytensor')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import AS_OF
 from toolkit.cli.display import forecast_json
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.results.forecast import ProductForecast
 from toolkit.sources.codes import Codes, number_of
 from toolkit.sources.embedded.database import open_database
@@ -74,7 +74,7 @@ def coded(place, product) -> dict:
 def test_a_forecast_shows_codes(place):
     done = run("forecast", "SKU-0001", *DATED, cwd=place)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Article 1 (product SKU-0001), ")
+    assert done.stdout.startswith("Article 1 (product SKU-0001): ")
     forecast = forecast_of(place)
     assert forecast.top_customers_by_volume
     assert forecast.at_risk_customers

@@ -14,7 +14,7 @@ from tests.conftest import AS_OF, known_products
 from tests.tds.catalog import add_catalog
 from tests.tds.faults import DENIED
 from tests.tds.server import PASSWORD, USER, TdsServer
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.sources.sqlserver.settings import read_server
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))

@@ -51,7 +51,7 @@ def test_every_module_has_a_page(site):
 @pytest.mark.slow
 def test_the_first_page_leads_on(site):
     page = (site / "index.html").read_text()
-    assert '<a href="toolkit/engine/run.html#ForecastEngine">' in page
+    assert '<a href="toolkit/engine.html#ForecastEngine">' in page
 
 
 @pytest.mark.slow

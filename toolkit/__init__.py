@@ -8,7 +8,7 @@
 from importlib import import_module
 
 _HOMES = {
-    "ForecastEngine": "toolkit.engine.run",
+    "ForecastEngine": "toolkit.engine",
     "ForecastReader": "toolkit.cache.reader",
     "ProductForecast": "toolkit.results.forecast",
     "CustomerPrediction": "toolkit.results.pair",

@@ -180,8 +180,8 @@ def _in_terminal(grid: Grid) -> "list[Table | Text]":
     )  # fmt: skip
     for i, head in enumerate(grid.heads):
         if i not in drawn:
-            justify = "right" if head in grid.numbers else "left"
-            table.add_column(Text(head), justify=justify, overflow="fold")
+            right = head in grid.numbers
+            table.add_column(Text(head), justify="right" if right else "left", overflow="fold")
     for row in texts:
         table.add_row(*row)
     return [table, *([Text(grid.note)] if grid.note else [])]

@@ -59,13 +59,14 @@ def backtest(
     Ends with a comparison of the versions, a report, and the run in MLflow. Exit code 1 if some
     of it failed; all the rest is scored.
     """
-    from backtests.cli.display import progress_bar, show_run
+    from backtests.cli.display import show_run
     from backtests.report.page import write_report
     from backtests.run.experiment import read_experiment
     from backtests.run.harness import run_backtest
     from backtests.run.shipped import find_experiment
-    from toolkit.engine.arguments import check_whole
+    from toolkit.cli.progress import progress_bar
     from toolkit.errors import ArgumentError
+    from toolkit.stages.arguments import check_whole
 
     asked = read_experiment(find_experiment(experiment))
     database = db or asked.database
@@ -90,8 +91,8 @@ def backtest(
 
 def _log(folder: Path, store: str | None) -> None:
     """Log the run; where the store cannot be had, say how to do it later."""
-    from backtests.cli.display import progress_bar
     from backtests.run.tracked import track as log_run
+    from toolkit.cli.progress import progress_bar
     from toolkit.errors import TrackingError
 
     try:
@@ -104,9 +105,9 @@ def track(folder: Run, store: StoreUri = None, as_json: Json = False) -> None:
     """Log a backtest to MLflow, once: what is there already is skipped, the rest completed."""
     from dataclasses import asdict
 
-    from backtests.cli.display import progress_bar
     from backtests.run.tracked import track as log
     from toolkit.cli.display import print_json
+    from toolkit.cli.progress import progress_bar
 
     logged = log(folder, store, progress_bar)
     if as_json:

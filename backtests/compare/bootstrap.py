@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.data.tables import Floats
-from toolkit.engine.arguments import check_whole
+from toolkit.stages.arguments import check_whole
 
 DATES = "dates"
 

@@ -13,8 +13,8 @@ from backtests.compare.bootstrap import DATES, interval, resample
 from backtests.compare.paired import Paired, pair_up
 from backtests.scores.registry import ScoredRun, check_versions, find_scores
 from toolkit.card import Card, Cell, Grid, Shown, Strong, counted
-from toolkit.engine.arguments import check_share
 from toolkit.errors import ArgumentError
+from toolkit.stages.arguments import check_share
 
 RESAMPLES, SEED, SHARE = 1000, 20251111, 0.95
 

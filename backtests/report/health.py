@@ -97,7 +97,7 @@ def _fit(run: RunFolder, key: tuple[str, str, str], tasks: Sequence[Json]) -> Fi
         pairs=card.pairs,
         diagnostics=tasks[0]["diagnostics"] or {},
         complaints=tuple(tasks[0]["complaints"]),
-        checks=tuple(card.checks),
+        checks=tuple(map(dict, card.checks)),
     )
 
 

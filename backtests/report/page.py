@@ -17,12 +17,12 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from backtests.compare.words import verdicts
 from backtests.report import sections, tables
 from backtests.report.data import ProductSeries, ReportData, gather
 from backtests.report.measures import HEADLINE, LEVEL_TITLES, measure
 from backtests.report.palette import Style
 from backtests.report.products import FAN, WHY
-from backtests.report.words import spans, verdicts
 from backtests.run.folder import REPORT, RunFolder
 from backtests.scores.registry import NEXT_ORDER, PRODUCT_WEEK
 from backtests.scores.summaries import ALL
@@ -83,7 +83,7 @@ def render(data: ReportData, products: Sequence[ProductSeries], fits: Path) -> s
         shown=shown_versions(data),
         comparison=comparison,
         verdicts=list(verdicts(comparison["leaders"], data.versions)),
-        spans=spans,
+        spans=_spans,
         levels=LEVEL_TITLES,
         headline=tables.headline_table(data),
         gaps=list(sections.gap_drawings(data, styles)),
@@ -208,3 +208,8 @@ def packed(script: str) -> str:
 def asset(name: str) -> str:
     """A file of the package."""
     return files("backtests.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _spans(dates: Sequence[str]) -> str:
+    """Dates in few words: one, or the first, the last and how many."""
+    return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]} ({len(dates)} dates)"

@@ -38,8 +38,8 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from backtests.run.toml_table import Problems, Table
-from toolkit.engine.arguments import MAX_WEEKS
 from toolkit.errors import ArgumentError
+from toolkit.stages.arguments import MAX_WEEKS
 
 type Policy = Literal["refit", "condition", "frozen"]
 

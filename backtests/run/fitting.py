@@ -13,14 +13,14 @@ from pathlib import Path
 from backtests.run.experiment import Experiment, VersionSpec
 from backtests.run.folder import Json, write_json
 from toolkit.data.tables import Patterns
-from toolkit.engine.discovery import discover
-from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.errors import ArgumentError, ModelError
 from toolkit.fits import load_fit, save_fit
 from toolkit.model import FitSettings, FittedModel, ModelVersion, Progress, find_model
 from toolkit.results.fit import FitCard
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
+from toolkit.stages.discovery import discover
+from toolkit.stages.patterns import PatternAnalyzer
 
 
 @dataclass(frozen=True, slots=True)

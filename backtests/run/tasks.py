@@ -20,15 +20,15 @@ from backtests.scores.actuals import Actuals, events_after
 from backtests.scores.history import FirstDays, History
 from backtests.scores.tables import Truth, compare_pairs, compare_products
 from toolkit.data.tables import CustomerDays, Floats, OrderEvents, Patterns, Predictions
-from toolkit.engine.discovery import discover
-from toolkit.engine.patterns import PatternAnalyzer
-from toolkit.engine.prediction import CustomerPredictor
 from toolkit.fits import load_fit
 from toolkit.model import FittedModel, Streams
 from toolkit.results.fit import FitCard
 from toolkit.results.pair import FailedPair
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
+from toolkit.stages.discovery import discover
+from toolkit.stages.patterns import PatternAnalyzer
+from toolkit.stages.prediction import CustomerPredictor
 
 LEVELS = ("pairs", "products")
 SHOWN_FAILURES = 5

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from backtests.report.words import verdicts
+from backtests.compare.words import verdicts
 from backtests.run.fitting import Bar
 from backtests.run.folder import COMPARISON, FAILED, SCORES, TASK, Json, RunFolder
 from backtests.run.harness import no_bar

@@ -12,8 +12,8 @@ from scipy.stats import rankdata
 
 from backtests.scores import checks
 from toolkit.data.tables import Floats, Ints
-from toolkit.engine.arguments import check_share, check_whole
 from toolkit.errors import ArgumentError
+from toolkit.stages.arguments import check_share, check_whole
 
 BINS = 10
 

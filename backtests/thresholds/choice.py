@@ -22,8 +22,8 @@ from backtests.scores.registry import ScoredRun
 from backtests.thresholds.frontier import ERRORS, Counts, ThresholdGrid, count_listed
 from toolkit.card import Card, Figure, Grid, Shown
 from toolkit.data.tables import Floats
-from toolkit.engine.arguments import check_share, check_whole
 from toolkit.errors import ArgumentError
+from toolkit.stages.arguments import check_share, check_whole
 
 
 @dataclass(frozen=True, slots=True)

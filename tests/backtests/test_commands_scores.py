@@ -12,8 +12,8 @@ from backtests.run.folder import RunFolder
 from backtests.thresholds.choice import ThresholdChoice
 from tests.tracking.fits import rhythm_fit
 from toolkit.cli.app import main
-from toolkit.engine.listing import ProductThresholds
 from toolkit.model import find_model
+from toolkit.stages.listing import ProductThresholds
 from toolkit.tracking.evidence import find_evidence
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import find, thresholds_of

@@ -38,7 +38,7 @@ def test_modules_are_found_through_one_another_and_inside_functions(shop):
 
 def test_tasks_import_what_makes_their_rows_and_not_what_reads_them():
     found = _imported(frozenset(TASKS), frozenset({"backtests", "toolkit"}))
-    assert {*TASKS, "backtests.scores.metrics", "toolkit.engine.prediction"} <= found.keys()
+    assert {*TASKS, "backtests.scores.metrics", "toolkit.stages.prediction"} <= found.keys()
     rooms = {".".join(name.split(".")[:2]) for name in found}
     assert not rooms & {
         "backtests.report", "backtests.compare", "backtests.cli", "toolkit.cache",

@@ -20,13 +20,13 @@ from tests.bench.releases import measure_releases
 from tests.bench.sqlserver import measure_sqlserver
 from tests.sources.helpers import PyformatConnection
 from toolkit.cache.server import embedded_server
-from toolkit.engine.patterns import PatternAnalyzer
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.model import Streams
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.folder.importer import import_folder
 from toolkit.sources.generator import Truth, generate, load, write_folder
 from toolkit.sources.sql import as_source
+from toolkit.stages.patterns import PatternAnalyzer
 
 
 def measure(folder: Path | None, as_of: date | None, fits: bool) -> Iterator[Figure]:

@@ -21,11 +21,11 @@ from models.parts.rhythm.version import ROWS
 from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, peak_until_the_end, seconds
 from tests.models.uncollapsed import uncollapsed
 from toolkit.data.tables import Patterns
-from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.fits import load_fit
 from toolkit.model import FitSettings, Streams
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
+from toolkit.stages.patterns import PatternAnalyzer
 
 VERSIONS = {"pooled_gamma": 180.0, "lapse_gamma": None, "rhythm": None}
 """Seconds that a fit with the default settings should take at most."""

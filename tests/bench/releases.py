@@ -24,7 +24,7 @@ from toolkit.cache.adhoc.forecasts import PATIENCE_S, ForecastKey
 from toolkit.cache.reader import ForecastReader
 from toolkit.cache.releases.catalog import Releases
 from toolkit.cache.server import EmbeddedServer, embedded_server
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.export.job import ExportSettings, export_release
 
 THREADS = 8

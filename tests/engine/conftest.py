@@ -4,10 +4,10 @@ import duckdb
 import pytest
 
 from tests.conftest import AS_OF
-from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.model import FitSettings, FittedModel, find_model
 from toolkit.sources.generator import load
 from toolkit.sources.sql import as_source
+from toolkit.stages.patterns import PatternAnalyzer
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import redis
 
 from tests.conftest import AS_OF, NOON, add_line
 from toolkit.cache.server import embedded_server
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 
 
 @pytest.fixture(scope="module")

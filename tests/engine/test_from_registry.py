@@ -12,10 +12,10 @@ import pytest
 from tests.conftest import AS_OF, NOON, known_products
 from tests.tracking.fits import COMPLAINT, rhythm_fit
 from toolkit.cache.server import embedded_server
-from toolkit.engine.listing import ProductThresholds, Thresholds
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.results.forecast import ProductForecast
+from toolkit.stages.listing import ProductThresholds, Thresholds
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import attach_thresholds, set_alias
 from toolkit.tracking.store import open_store
@@ -126,7 +126,7 @@ def test_the_cache_tells_engines_with_other_thresholds_apart(database, store):
 def test_thresholds_chosen_later_and_a_later_fit_are_told_once_per_call(database, store, caplog):
     earlier = AS_OF - timedelta(days=1)
     engine = promoted(database, store)
-    with caplog.at_level(logging.WARNING, logger="toolkit.engine.run"):
+    with caplog.at_level(logging.WARNING, logger="toolkit.engine"):
         forecasts = engine.generate_forecasts([1, 2, 5], earlier, min_confidence=0.0)
     used = {f.model_metadata["min_orders_threshold"] for f in forecasts.values() if f}
     assert used == {2}
@@ -138,7 +138,7 @@ def test_thresholds_chosen_later_and_a_later_fit_are_told_once_per_call(database
 
 
 def test_nothing_is_said_where_nothing_later_is_used(database, store, caplog):
-    with caplog.at_level(logging.WARNING, logger="toolkit.engine.run"):
+    with caplog.at_level(logging.WARNING, logger="toolkit.engine"):
         promoted(database, store).generate_forecast(2, AS_OF)
         ForecastEngine(database, thresholds=ProductThresholds.from_dict(CHOICE)).generate_forecast(
             2, date(2022, 5, 30), 2, 0.3

@@ -5,8 +5,8 @@ import pytest
 
 from models.pair_conjugate import MODEL
 from tests.models.helpers import patterns_of
-from toolkit.engine.prediction import PAIRS_PER_SHARD, CustomerPredictor
 from toolkit.errors import PredictionError
+from toolkit.stages.prediction import PAIRS_PER_SHARD, CustomerPredictor
 
 
 class Fragile:

@@ -14,11 +14,11 @@ from models.parts.rhythm.newcomers import base_rates
 from models.parts.rhythm.season import Season
 from models.parts.rhythm.windows import WindowData
 from tests.conftest import AS_OF, NOON, add_line, known_products
-from toolkit.engine.patterns import PatternAnalyzer
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.model import find_model
 from toolkit.sources.generator import FIRST_CUSTOMER_ID, load
 from toolkit.sources.sql import as_source
+from toolkit.stages.patterns import PatternAnalyzer
 
 NEW_CUSTOMER = 999_999
 OTHER_PRODUCT = 777  # no forecast is made of it

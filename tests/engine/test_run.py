@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import AS_OF, NOON, add_line, known_products
 from tests.sources.helpers import PyformatConnection
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.errors import PredictionError, SourceError
 from toolkit.results.forecast import ProductForecast
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from tests.conftest import AS_OF, NOON, known_products
 from tests.sources.sales import Sales
 from tests.tds.server import TdsServer
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 
 
 def test_a_forecast_is_four_queries_and_duckdbs_to_the_byte(database, rhythm):

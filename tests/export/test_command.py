@@ -10,8 +10,8 @@ from tests.conftest import AS_OF
 from tests.export.test_job import plain
 from toolkit.cache.releases.catalog import Releases
 from toolkit.cli.app import main
+from toolkit.export.log import EXPERIMENT
 from toolkit.sources.generator import load
-from toolkit.tracking.export_log import EXPERIMENT
 from toolkit.tracking.store import open_store
 
 

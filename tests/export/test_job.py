@@ -14,8 +14,7 @@ import pytest
 from tests.conftest import AS_OF, NOON, add_line, known_products
 from toolkit.cache.releases.catalog import Releases
 from toolkit.cache.server import connect
-from toolkit.engine.listing import ProductThresholds, Thresholds
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, CacheError, PredictionError, SourceError
 from toolkit.export import job
 from toolkit.export.job import ExportSettings, export_release
@@ -23,6 +22,7 @@ from toolkit.export.plan import LAST
 from toolkit.export.report import Status
 from toolkit.results.forecast import ProductForecast
 from toolkit.sources.generator import load
+from toolkit.stages.listing import ProductThresholds, Thresholds
 
 SETTINGS = ExportSettings(AS_OF)
 

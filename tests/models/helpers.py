@@ -7,8 +7,8 @@ from datetime import date, timedelta
 import numpy as np
 
 from toolkit.data.tables import CustomerDays, OrderEvents, Patterns
-from toolkit.engine.patterns import PatternAnalyzer
 from toolkit.sources.generator import GeneratedOrders
+from toolkit.stages.patterns import PatternAnalyzer
 
 AS_OF = date(2024, 1, 1)
 

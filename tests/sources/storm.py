@@ -17,7 +17,7 @@ import numpy as np
 from tests.sources.sales import LONGEST_QUERY_SECONDS, Sales
 from tests.tds.faults import DEADLOCK, DENIED, LOCK_TIMEOUT, Drop, Fail, Fault, Stall
 from tests.tds.server import TdsServer
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.errors import SourceError
 
 THREADS, CONNECTIONS = 4, 3

@@ -16,7 +16,7 @@ from tests.sources.helpers import PyformatConnection, assert_same_events
 from tests.sources.sales import QUICK, Sales, strikes
 from tests.tds.faults import Drop
 from tests.tds.server import TdsServer
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.errors import SourceError
 from toolkit.sources.embedded.database import TABLES
 from toolkit.sources.generator import Truth, generate, load

@@ -8,13 +8,13 @@ import pytest
 
 from tests.conftest import AS_OF
 from tests.tracking.fits import rhythm_fit
-from toolkit.engine.discovery import discover
-from toolkit.engine.patterns import PatternAnalyzer
-from toolkit.engine.predict_tables import write_predictions
-from toolkit.engine.prediction import CustomerPredictor
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import find_model
 from toolkit.sources.sql import as_source
+from toolkit.stages.discovery import discover
+from toolkit.stages.patterns import PatternAnalyzer
+from toolkit.stages.predict_tables import write_predictions
+from toolkit.stages.prediction import CustomerPredictor
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import set_alias
 from toolkit.tracking.serving import predict_table

@@ -20,10 +20,11 @@ from toolkit.cli.options import (
     Seed,
     StoreUri,
     Weeks,
+    one_of,
 )
 
 if TYPE_CHECKING:
-    from toolkit.engine.run import ForecastEngine
+    from toolkit.engine import ForecastEngine
     from toolkit.export.job import Progress
     from toolkit.export.plan import ExportSettings
     from toolkit.export.report import ExportReport
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 DEFAULT_REDIS = "redis://localhost:6379/0"
 READ_PATIENCE_S = 2.0
+SHOWN_FAILURES = 10
 
 Redis = Annotated[
     str | None,
@@ -91,14 +93,15 @@ def export(
     """
     import logging
 
-    from toolkit.engine.arguments import parse_date
-    from toolkit.engine.run import ForecastEngine
+    from toolkit.cli.progress import counting_bar
+    from toolkit.engine import ForecastEngine
     from toolkit.errors import ArgumentError, ToolkitError
-    from toolkit.export.display import show_export
     from toolkit.export.plan import LAST, ExportSettings
+    from toolkit.stages.arguments import parse_date
 
-    logging.getLogger("toolkit.engine").setLevel(logging.ERROR)  # the report counts them
-    with _orders(db, mssql, config) as (source, codes), _bar() as bar:
+    for name in ("toolkit.engine", "toolkit.stages"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # the report counts them
+    with _orders(db, mssql, config) as (source, codes), counting_bar("Forecasting products") as bar:
         settings = ExportSettings(
             as_of_date=parse_date(as_of),
             product_ids=[codes.number("product", i) for i in products] if products else None,
@@ -117,7 +120,7 @@ def export(
             if log and not isinstance(exc, ArgumentError):
                 _log(exc, settings, store)
             raise
-    show_export(report, codes, as_json)
+    _show_export(report, codes, as_json)
     if log:
         _log(report, settings, store)
     if engine.registered is not None and report.published:
@@ -181,16 +184,13 @@ def _orders(
     db: Path | None, mssql: bool, config: Path | None
 ) -> "Iterator[tuple[OrderSource, Codes]]":
     """The orders of a file or a server, and the codes of its ids."""
-    from toolkit.errors import ArgumentError
     from toolkit.sources.codes import NO_CODES, Codes
     from toolkit.sources.embedded.database import open_database
     from toolkit.sources.sql import as_source, sqlserver_source
     from toolkit.sources.sqlserver.dialect import connect
     from toolkit.sources.sqlserver.settings import read_server
 
-    if (db is None) is not mssql:
-        received = "both" if mssql else "neither"
-        raise ArgumentError(f"one of --db and --mssql has to be given, got {received}")
+    one_of("--db", db is not None, mssql)
     if db is not None:
         with open_database(db) as conn:
             yield as_source(conn), Codes.of(conn)
@@ -228,7 +228,7 @@ def _log(
 ) -> None:
     """Log the export; where the store cannot be had, readers have the release all the same."""
     from toolkit.errors import TrackingError
-    from toolkit.tracking.export_log import log_export
+    from toolkit.export.log import log_export
     from toolkit.tracking.store import open_store
 
     try:
@@ -237,15 +237,33 @@ def _log(
         typer.echo(f"Not logged: {exc}", err=True)
 
 
-@contextmanager
-def _bar() -> "Iterator[Progress]":
-    """A progress bar on stderr."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+def _show_export(report: "ExportReport", codes: "Codes", as_json: bool) -> None:
+    """What was published, or why nothing was, and what became of the products."""
+    from toolkit.cli.display import print_json, print_plain
 
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    quiet = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=quiet) as shown:
-        task = shown.add_task("Forecasting products", total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+    if as_json:
+        print_json(report.to_dict())
+        return
+    counts = report.counts
+    print_plain(
+        f"{len(report.products):,} products as of {report.as_of_date} by"
+        f" {report.details['model']}: {counts['success']:,} with a forecast,"
+        f" {counts['no_predictions']:,} with no customer above the thresholds,"
+        f" {counts['error']:,} failed"
+    )
+    for name, count in (("carried over", report.carried), ("staged before", report.resumed)):
+        if count:
+            print_plain(f"  of them {name}: {count:,}")
+    for product in report.failed[:SHOWN_FAILURES]:
+        named = codes.code("product", product.product_id) or product.product_id
+        print_plain(f"  product {named}: {product.error}")
+    if len(report.failed) > SHOWN_FAILURES:
+        print_plain(f"  … and {len(report.failed) - SHOWN_FAILURES:,} more, all in --json")
+    print_plain(_outcome(report))
+
+
+def _outcome(report: "ExportReport") -> str:
+    took = f"{report.seconds:.1f} s, {report.redis_seconds:.1f} s of them for the cache"
+    if report.published:
+        return f"Release {report.release} is what readers get now ({took})."
+    return f"NOT PUBLISHED: {report.refusal} ({took})."

@@ -1,11 +1,15 @@
 """The options that several commands take, so that each is called and explained in one way."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.errors import ArgumentError
 from toolkit.installed import model_names
+
+if TYPE_CHECKING:
+    from toolkit.model import FittedModel
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -49,3 +53,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 DEFAULT_FITS = Path("fits")
 DEFAULT_RUNS = Path("runs")
 REDIS_VARIABLE = "TOOLKIT_REDIS_URL"
+
+
+def one_of(other: str, given: bool, mssql: bool) -> None:
+    """``ArgumentError`` unless just one of two places of orders was given."""
+    if given == mssql:
+        received = "both" if given else "neither"
+        raise ArgumentError(f"one of {other} and --mssql has to be given, got {received}")
+
+
+def warn_of_complaints(fitted: "FittedModel") -> None:
+    """On stderr, what speaks against a fitted version."""
+    if fitted.complaints:
+        said = "; ".join(fitted.complaints)
+        typer.echo(f"NOT CONVERGED: {fitted.name}@{fitted.version}: {said}", err=True)

@@ -18,7 +18,7 @@ import redis
 from toolkit.cache.envelope import Fields
 from toolkit.cache.releases.catalog import LOCK_S, Release, Releases, ReleaseSpec, Staging
 from toolkit.cache.releases.staging import SUCCESS
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.errors import CacheError, PredictionError, SourceError
 from toolkit.export.plan import ExportSettings, make_plan
 from toolkit.export.report import ExportReport, ProductStatus, Status

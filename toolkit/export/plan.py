@@ -12,10 +12,10 @@ from toolkit.cache.releases.catalog import Release, ReleaseSpec
 from toolkit.cache.ttl import RELEASE_TTL_S
 from toolkit.data.fingerprint import Fingerprint
 from toolkit.data.tables import OrderEvents
-from toolkit.engine.arguments import check_ids, check_share, check_whole
-from toolkit.engine.listing import ProductThresholds, Thresholds
-from toolkit.engine.run import ForecastEngine
+from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, PredictionError
+from toolkit.stages.arguments import check_ids, check_share, check_whole
+from toolkit.stages.listing import ProductThresholds, Thresholds
 
 LAST: Literal["last"] = "last"
 DATA = "data_sha256"

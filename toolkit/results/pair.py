@@ -85,16 +85,18 @@ class CustomerProductPattern(Shown):
                 "the prediction has to be of the pattern's pair and date, "
                 f"{_said(self)}; got {_said(prediction)}"
             )
-        quantiles = prediction and dict(
-            zip(QUANTILES, prediction.next_order_quantiles, strict=True)
+        known = (
+            None
+            if prediction is None
+            else dict(zip(QUANTILES, prediction.next_order_quantiles, strict=True))
         )
         return plot_timeline(
             self._timeline_title(),
             self.as_of_date,
             self.order_dates,
             self.quantities,
-            quantiles,
-            prediction and prediction.next_order_date,
+            known,
+            None if prediction is None else prediction.next_order_date,
         )
 
     def _timeline_title(self) -> str:

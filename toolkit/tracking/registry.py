@@ -19,10 +19,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from toolkit.card import Card, Grid, Shown
-from toolkit.engine.aggregation import RegisteredVersion
-from toolkit.engine.listing import ProductThresholds
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.model import FittedModel, find_model
+from toolkit.stages.aggregation import RegisteredVersion
+from toolkit.stages.listing import ProductThresholds
 from toolkit.tracking.store import (
     DEFAULT_URI,
     URI_VARIABLE,

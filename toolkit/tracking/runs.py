@@ -19,6 +19,7 @@ from pathlib import Path
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
 from mlflow.utils.time import get_current_time_millis
 
+from toolkit.errors import TrackingError
 from toolkit.tracking.store import Store
 
 KEY_TAG = "toolkit.key"
@@ -259,6 +260,33 @@ class _Logger:
 
 def _complete(run: Run | None, digest: str) -> bool:
     return run is not None and run.data.tags.get(CONTENT_TAG) == digest
+
+
+def log_run(
+    store: Store,
+    experiment: str,
+    name: str,
+    params: Mapping[str, Scalar],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    files: Sequence[Path] = (),
+    failed: bool = True,
+) -> str:
+    """Log a run of its own in ``experiment``, with ``files``; returns its id.
+
+    Raises ``TrackingError`` if the store does not take it.
+    """
+    with store.errors(), store.alone():
+        place = store.experiment_id(experiment)
+        run = store.client.create_run(place, run_name=name, tags=dict(tags))
+        run_id = str(run.info.run_id)
+        log_values(store, run_id, params, metrics, {}, get_current_time_millis())
+        if files and run.info.artifact_uri is None:
+            raise TrackingError(f"{store.uri} has no place for files")
+        for file in files:
+            store.artifacts(run.info.artifact_uri).log_artifact(str(file))
+        store.client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+    return run_id
 
 
 def log_values(

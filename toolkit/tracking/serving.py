@@ -16,17 +16,17 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from toolkit.engine.arguments import MAX_WEEKS, check_whole, parse_date
-from toolkit.engine.discovery import discover
-from toolkit.engine.patterns import PatternAnalyzer
-from toolkit.engine.predict_tables import NUMBERS_PER_CHUNK, pairs_frame, product_weeks_frame
-from toolkit.engine.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import FittedModel, find_model
 from toolkit.results.pair import FailedPair
 from toolkit.sources.base import OrderSource
 from toolkit.sources.embedded.database import create_tables, fill_tables
 from toolkit.sources.sql import as_source
+from toolkit.stages.arguments import MAX_WEEKS, check_whole, parse_date
+from toolkit.stages.discovery import discover
+from toolkit.stages.patterns import PatternAnalyzer
+from toolkit.stages.predict_tables import NUMBERS_PER_CHUNK, pairs_frame, product_weeks_frame
+from toolkit.stages.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
 from toolkit.tracking.pyfunc import PythonModel, PythonModelContext
 
 logger = logging.getLogger(__name__)

@@ -37,8 +37,3 @@ def _level(led: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], list[str]]
         if leader["level_with"]:
             found.setdefault(tuple(leader["level_with"]), []).append(leader["title"])
     return found
-
-
-def spans(dates: Sequence[str]) -> str:
-    """Dates in few words: one, or the first, the last and how many."""
-    return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]} ({len(dates)} dates)"

@@ -7,9 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, ProductDraws, quantiles_of
-from toolkit.engine.arguments import parse_date
-from toolkit.engine.metadata import NamedProduct, product_metadata, with_fallbacks
-from toolkit.engine.risk import at_risk_customers
 from toolkit.results.forecast import (
     QUANTILE_NAMES,
     Demand,
@@ -24,6 +21,9 @@ from toolkit.results.pair import CustomerPrediction, fallback_name
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
+from toolkit.stages.arguments import parse_date
+from toolkit.stages.metadata import NamedProduct, product_metadata, with_fallbacks
+from toolkit.stages.risk import at_risk_customers
 
 TOP_CUSTOMERS = 10
 EXPECTED_CUSTOMERS_PER_WEEK = 10

@@ -6,9 +6,9 @@ from datetime import date
 import numpy as np
 
 from toolkit.data.tables import CustomerDays, OrderEvents, Patterns
-from toolkit.engine.arguments import parse_date
 from toolkit.results.pair import CustomerProductPattern, FailedPair
 from toolkit.sources.base import OrderSource
+from toolkit.stages.arguments import parse_date
 
 MAX_QUANTITY = 1e12
 """Sums over customers and draws stay finite and exact to seven digits below it."""

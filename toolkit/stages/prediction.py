@@ -9,11 +9,11 @@ from datetime import date
 import numpy as np
 
 from toolkit.data.tables import Ints, PairPredictions, Patterns, Predictions, ProductDraws
-from toolkit.engine.arguments import parse_date
-from toolkit.engine.patterns import single_pair
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import FittedModel, Streams
 from toolkit.results.pair import CustomerPrediction, CustomerProductPattern, FailedPair
+from toolkit.stages.arguments import parse_date
+from toolkit.stages.patterns import single_pair
 
 DEFAULT_DRAWS = 200
 DEFAULT_SEED = 20251111

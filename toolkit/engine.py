@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Self
 
 from toolkit.cache.adhoc.forecasts import CacheClient, Fields, ForecastCache, ForecastKey
 from toolkit.cache.adhoc.single_flight import cached
-from toolkit.engine.aggregation import ProductAggregator, Provenance, RegisteredVersion
-from toolkit.engine.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
-from toolkit.engine.discovery import discover
-from toolkit.engine.listing import Chooser, ProductThresholds, Thresholds, list_customers
-from toolkit.engine.metadata import product_metadata
-from toolkit.engine.names import fill_in_customer_names
-from toolkit.engine.patterns import PatternAnalyzer
-from toolkit.engine.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
 from toolkit.results.forecast import ProductForecast
 from toolkit.sources.base import OrderSource
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
+from toolkit.stages.aggregation import ProductAggregator, Provenance, RegisteredVersion
+from toolkit.stages.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
+from toolkit.stages.discovery import discover
+from toolkit.stages.listing import Chooser, ProductThresholds, Thresholds, list_customers
+from toolkit.stages.metadata import product_metadata
+from toolkit.stages.names import fill_in_customer_names
+from toolkit.stages.patterns import PatternAnalyzer
+from toolkit.stages.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
 
 if TYPE_CHECKING:
     from toolkit.tracking.store import Store

@@ -10,10 +10,10 @@ from typing import cast
 import numpy as np
 
 from toolkit.data.tables import Predictions
-from toolkit.engine.aggregation import ProductDemand
-from toolkit.engine.arguments import check_share, check_whole, parse_date
 from toolkit.errors import ArgumentError
 from toolkit.results.pair import CustomerPrediction, FailedPair
+from toolkit.stages.aggregation import ProductDemand
+from toolkit.stages.arguments import check_share, check_whole, parse_date
 
 logger = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from toolkit.data.tables import (
     Predictions,
     quantiles_of,
 )
-from toolkit.engine.prediction import CustomerPredictor
 from toolkit.results.forecast import QUANTILE_NAMES
 from toolkit.results.pair import FailedPair
 from toolkit.sources.codes import NO_CODES, Codes, Kind
+from toolkit.stages.prediction import CustomerPredictor
 
 PRODUCT_WEEKS = "product_weeks.parquet"
 PAIRS = "pairs.parquet"

@@ -1,0 +1,254 @@
+"""``toolkit fit``, ``predict`` and ``register``; each imports what it needs when it runs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.cli.options import (
+    DEFAULT_FITS,
+    AsOf,
+    Database,
+    Draws,
+    Fits,
+    Fitted,
+    Json,
+    Model,
+    Seed,
+    StoreUri,
+    Weeks,
+    warn_of_complaints,
+)
+from toolkit.errors import ModelError, PredictionError
+
+if TYPE_CHECKING:
+    from toolkit.data.fingerprint import Fingerprint
+    from toolkit.data.tables import Patterns
+    from toolkit.model import FittedModel
+    from toolkit.results.fit import FitCard
+    from toolkit.results.pair import FailedPair
+    from toolkit.sources.codes import Codes
+    from toolkit.stages.predict_tables import WrittenTables
+    from toolkit.tracking.registry import ModelVersionRef
+
+FittedTo = Annotated[
+    Path | None, typer.Option("--db", help="What it was fitted to, to keep its fingerprint.")
+]
+Alias = Annotated[str | None, typer.Option(help="An alias that is to name it: challenger, say.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(fit)
+    app.command()(predict)
+    app.command("register")(register_version)
+
+
+def fit(
+    model: Model,
+    db: Database,
+    as_of: AsOf = None,
+    fits: Fits = DEFAULT_FITS,
+    pairs: Annotated[int | None, typer.Option(help="Fit to so many pairs, not all.")] = None,
+    draws: Annotated[int, typer.Option(help="Draws kept from each chain.")] = 1000,
+    tune: Annotated[int, typer.Option(help="Steps of each chain before the first draw.")] = 500,
+    chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
+    seed: Seed = 20251111,
+    as_json: Json = False,
+) -> None:
+    """Fit a model to what was known at a date, and save it as a version."""
+    from toolkit.cli.progress import counting_bar, status
+    from toolkit.fits import check_place, save_fit
+    from toolkit.model import FitSettings, FittedModel, find_model
+    from toolkit.results.fit import FitCard
+    from toolkit.stages.arguments import check_whole
+
+    found = find_model(model)
+    if isinstance(found, FittedModel):
+        raise ModelError(f"{model} needs no fit: it can predict as it is")
+    settings = FitSettings(
+        draws=check_whole("draws", draws, 4),
+        tune=check_whole("tune", tune, 50),
+        chains=check_whole("chains", chains, 2),
+        pairs=None if pairs is None else check_whole("pairs", pairs, 1),
+    )
+    with status("Reading order events"):
+        patterns, broken = _all_patterns(db, as_of, found.reads_customer_days)
+    _warn_of_failures(broken)
+    check_place(fits)
+    with counting_bar("Compiling and sampling") as tell:
+        fitted = found.fit(
+            patterns,
+            seed=check_whole("seed", seed, 0),
+            settings=settings,
+            progress=tell,
+        )
+    folder = save_fit(fitted, fits)
+    _show_fit(folder, FitCard.read(folder) or FitCard(), as_json)
+    warn_of_complaints(fitted)
+
+
+def predict(
+    model: Fitted,
+    db: Database,
+    out: Annotated[Path, typer.Option(help="Folder for the two tables.")],
+    as_of: AsOf = None,
+    fits: Fits = DEFAULT_FITS,
+    weeks: Weeks = 12,
+    draws: Draws = 200,
+    seed: Seed = 20251111,
+    as_json: Json = False,
+) -> None:
+    """Predict every product and pair; writes product_weeks.parquet and pairs.parquet."""
+    from toolkit.cli.progress import progress_bar, status
+    from toolkit.fits import load_fit
+    from toolkit.sources.codes import Codes
+    from toolkit.sources.embedded.database import open_database
+    from toolkit.stages.arguments import MAX_WEEKS, check_whole
+    from toolkit.stages.predict_tables import write_predictions
+    from toolkit.stages.prediction import CustomerPredictor
+
+    fitted = load_fit(model, fits)
+    warn_of_complaints(fitted)
+    predictor = CustomerPredictor(
+        model=fitted,
+        weeks=check_whole("weeks", weeks, 1, MAX_WEEKS),
+        draws=check_whole("draws", draws, 1),
+        seed=check_whole("seed", seed, 0),
+    )
+    with status("Reading order events"):
+        patterns, broken = _all_patterns(db, as_of, fitted.reads_customer_days)
+        with open_database(db) as conn:
+            codes = Codes.of(conn)
+    with progress_bar("Predicting pairs", len(patterns)) as advance:
+        written = write_predictions(predictor, patterns, out, advance, codes)
+    _warn_of_failures((*broken, *written.failed), codes)
+    _show_written(written, as_json)
+
+
+def register_version(
+    model: Fitted,
+    fits: Fits = DEFAULT_FITS,
+    db: FittedTo = None,
+    alias: Alias = None,
+    store: StoreUri = None,
+    as_json: Json = False,
+) -> None:
+    """Make a fit a version of MLflow's registered model inter-order; one that is stays as it is."""
+    from toolkit.fits import load_fit
+    from toolkit.tracking.registration import register_fit
+    from toolkit.tracking.registry import set_alias
+    from toolkit.tracking.store import open_store
+
+    fitted = load_fit(model, fits)
+    data = None if db is None else _fingerprint(db, fitted).to_dict()
+    opened = open_store(store)
+    ref = register_fit(opened, fitted, data=data)
+    if alias is not None:
+        ref = set_alias(opened, alias, str(ref.number))
+    _show_version(ref, as_json)
+
+
+def _all_patterns(
+    db: Path, as_of: str | None, customer_days: bool
+) -> "tuple[Patterns, tuple[FailedPair, ...]]":
+    from toolkit.sources.embedded.database import open_database
+    from toolkit.sources.sql import as_source
+    from toolkit.stages.arguments import parse_date
+    from toolkit.stages.discovery import discover
+    from toolkit.stages.patterns import PatternAnalyzer
+
+    as_of_date = parse_date(as_of)
+    with open_database(db) as conn:
+        source = as_source(conn)
+        analyzer = PatternAnalyzer(source, customer_days)
+        patterns, broken = analyzer.analyze(discover(source, as_of_date, None))
+    if not len(patterns):
+        raise PredictionError(f"{db} holds no order before {as_of_date}")
+    return patterns, broken
+
+
+def _warn_of_failures(failed: "tuple[FailedPair, ...]", codes: "Codes | None" = None) -> None:
+    for pair in failed:
+        customer = codes and codes.code("customer", pair.customer_id)
+        product = codes and codes.code("product", pair.product_id)
+        typer.echo(
+            f"Left out customer {customer or pair.customer_id}"
+            f" of product {product or pair.product_id}: {pair.reason}",
+            err=True,
+        )
+
+
+def _fingerprint(db: Path, fitted: "FittedModel") -> "Fingerprint":
+    """Of the orders that were known when the model was fitted."""
+    import tempfile
+
+    from toolkit.data.fingerprint import Fingerprint
+    from toolkit.errors import ArgumentError
+    from toolkit.results.fit import FitCard
+    from toolkit.sources.embedded.database import open_database
+    from toolkit.sources.sql import as_source
+    from toolkit.stages.arguments import parse_date
+
+    with tempfile.TemporaryDirectory() as folder:
+        fitted.save(Path(folder))
+        card = FitCard.read(Path(folder))
+        if card is None:
+            raise ArgumentError(f"{fitted.name} was fitted to nothing: --db does not apply")
+        as_of = parse_date(card.as_of_date)
+    with open_database(db) as conn:
+        return Fingerprint.of(as_source(conn).order_events(as_of))
+
+
+def _show_fit(folder: Path, card: "FitCard", as_json: bool) -> None:
+    """What a fit learned from, how well it went, and where it lies."""
+    from dataclasses import asdict, replace
+
+    from toolkit.cli.display import print_json, print_plain, show_card
+
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    if as_json:
+        print_json({"folder": str(folder), "bytes": size, **asdict(card)})
+        return
+    show_card(replace(card.to_card(), warnings=()))  # they go to stderr
+    print_plain(f"It is in {folder} ({size / 1e6:.1f} MB).")
+
+
+def _show_written(written: "WrittenTables", as_json: bool) -> None:
+    """Which tables a prediction wrote."""
+    from toolkit.cli.display import print_json, print_plain
+
+    if as_json:
+        print_json(
+            {
+                "product_weeks": str(written.product_weeks),
+                "pairs": str(written.pairs),
+                "products": written.products,
+                "pair_count": written.pair_count,
+                "failed_pairs": len(written.failed),
+            }
+        )
+    else:
+        print_plain(f"{written.products:,} products: {written.product_weeks}")
+        print_plain(f"{written.pair_count:,} pairs: {written.pairs}")
+
+
+def _show_version(ref: "ModelVersionRef", as_json: bool) -> None:
+    from toolkit.cli.display import print_json
+
+    if as_json:
+        print_json(
+            {
+                "number": ref.number,
+                "fit": ref.fit,
+                "uri": ref.uri,
+                "run_id": ref.run_id,
+                "aliases": list(ref.aliases),
+                "converged": ref.converged,
+                "complaints": list(ref.complaints),
+            }
+        )
+        return
+    typer.echo(f"{ref}: {ref.uri}")
+    if ref.complaints:
+        typer.echo(f"NOT CONVERGED: {ref.fit}: {'; '.join(ref.complaints)}", err=True)

@@ -1,0 +1,128 @@
+"""``toolkit forecast``: imports what it needs when it runs."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.cli.options import (
+    DEFAULT_FITS,
+    AsOf,
+    Database,
+    Fits,
+    Json,
+    Product,
+    Weeks,
+    complete_model,
+    warn_of_complaints,
+)
+from toolkit.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from toolkit.results.forecast import ProductForecast
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(forecast)
+
+
+def forecast(
+    product_id: Product,
+    db: Database,
+    as_of: AsOf = None,
+    weeks: Weeks = 12,
+    min_orders: Annotated[int, typer.Option(help="List customers with as many orders.")] = 2,
+    min_confidence: Annotated[float, typer.Option(help="… and as much confidence, 0 to 1.")] = 0.3,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A model version: NAME or NAME@VERSION. Default the one without a fit.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    fits: Fits = DEFAULT_FITS,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the weeks, and what was then ordered, to this file.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="Show so many customers in each table.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Forecast one product: who orders when, how much, and how sure that is.
+
+    As of a date in the past, it also says what was then ordered.
+    """
+    from toolkit.cli.display import forecast_json, show_forecast
+    from toolkit.engine import ForecastEngine
+    from toolkit.fits import load_fit
+    from toolkit.sources.codes import Codes
+    from toolkit.sources.embedded.database import open_database, weekly_quantities
+    from toolkit.stages.arguments import check_whole
+
+    fitted = None if model is None else load_fit(model, fits)
+    if fitted is not None:
+        warn_of_complaints(fitted)
+    with open_database(db) as conn:
+        codes = Codes.of(conn)
+        number = codes.number("product", product_id)
+        engine = ForecastEngine(conn, weeks, model=fitted)
+        result = engine.generate_forecast(number, as_of, min_orders, min_confidence)
+        actual = [] if result is None else weekly_quantities(conn, number, result.start_date, weeks)
+    if plot is not None and result is not None:
+        _draw(result, actual, plot)
+    if as_json:
+        typer.echo(json.dumps(None if result is None else forecast_json(result, codes), indent=2))
+    elif result is not None:
+        show_forecast(result, codes, check_whole("top", top, 1))
+        _show_outcome(result, actual)
+    else:
+        typer.echo(f"There is nothing to forecast for product {product_id}.")
+        _say_why(db, product_id, number, as_of)
+
+
+def _draw(result: "ProductForecast", actual: list[float], file: Path) -> None:
+    try:
+        result.plot(actual).savefig(file, dpi=150)
+    except ValueError as exc:  # no such format
+        raise ArgumentError(f"cannot draw to {file}: {exc}") from exc
+
+
+def _say_why(db: Path, product_id: str, number: int, as_of: str | None) -> None:
+    """On stderr, what was ordered of a product for which there is no forecast, and the way out."""
+    from toolkit.sources.embedded.database import open_database, order_span
+    from toolkit.stages.arguments import parse_date
+
+    with open_database(db) as conn:
+        found = order_span(conn, number)
+    if found is None:
+        said = f"{db} holds no order of product {product_id}."
+    else:
+        first, last, repeats = found
+        said = (
+            f"Its orders are from {first} to {last}, the forecast is as of {parse_date(as_of)}, "
+            f"{repeats:,} customer{'' if repeats == 1 else 's'} ordered it on two days or more: "
+            "try another --as-of, or lower --min-orders and --min-confidence."
+        )
+    typer.echo(said, err=True)
+
+
+def _show_outcome(forecast: "ProductForecast", actual: Sequence[float]) -> None:
+    """What was then ordered, [weeks], NaN in those that are not over; nothing if none is."""
+    from toolkit.cli.display import print_plain
+
+    over = [
+        (ordered, week["demand"]["quantity_quantiles"])
+        for ordered, week in zip(actual, forecast.weekly_forecasts, strict=True)
+        if not math.isnan(ordered)
+    ]
+    if not over:
+        return
+    intervals = [quantiles for _, quantiles in over if quantiles is not None]
+    inside = sum(q is not None and q["q10"] <= ordered <= q["q90"] for ordered, q in over)
+    said = f", {inside} of the {len(over)} weeks inside their 80 % interval" if intervals else ""
+    units = sum(ordered for ordered, _ in over)
+    weeks = "in all" if len(over) == len(actual) else f"in the first {len(over)} weeks"
+    print_plain(f"What was then ordered: {units:,.0f} units {weeks}{said}.")
