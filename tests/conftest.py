@@ -9,7 +9,7 @@ import pytest
 
 from tests.chance import Seeds
 from toolkit.engine import ForecastEngine
-from toolkit.sources.generator import GeneratedOrders, Truth, generate, load
+from toolkit.sources.generator import GeneratedOrders, Truth, generate_orders, load_orders
 
 AS_OF = date(2022, 6, 6)
 NOON = datetime(2025, 11, 11, 12, tzinfo=UTC)
@@ -66,14 +66,14 @@ def seeded(pytestconfig) -> Seeds:
 @pytest.fixture(scope="session")
 def orders() -> GeneratedOrders:
     days = (AS_OF - date(2021, 1, 4)).days + 7 * 12
-    return generate(Truth(customers=60, products=12, pairs=400, days=days), seed=5)
+    return generate_orders(Truth(customers=60, products=12, pairs=400, days=days), seed=5)
 
 
 @pytest.fixture
 def database(orders) -> Iterator[duckdb.DuckDBPyConnection]:
     """The generated orders, for one test alone."""
     with duckdb.connect() as conn:
-        load(orders, conn)
+        load_orders(orders, conn)
         yield conn
 
 

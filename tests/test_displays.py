@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from nbclient import NotebookClient
 from rich.console import Console
 
-from backtests.compare.comparison import compare
+from backtests.compare.comparison import compare_versions
 from backtests.thresholds.choice import ThresholdChoice, choose_thresholds
 from models.parts.fitting.posterior_file import Fit
 from tests.backtests.helpers import make_run
@@ -106,7 +106,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def comparison(run):
-    return compare(run, scores=["log_loss", "wape_median"], resamples=50)
+    return compare_versions(run, scores=["log_loss", "wape_median"], resamples=50)
 
 
 @pytest.fixture(scope="module")
@@ -296,9 +296,9 @@ import duckdb
 import numpy as np
 from datetime import date
 from toolkit import ForecastEngine
-from toolkit.sources.generator import Truth, generate, load
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 conn = duckdb.connect()
-load(generate(Truth(customers=20, products=3, pairs=40, days=400), seed=5), conn)
+load_orders(generate_orders(Truth(customers=20, products=3, pairs=40, days=400), seed=5), conn)
 forecast = ForecastEngine(conn).generate_forecast(1, "2022-01-03")
 ---
 forecast

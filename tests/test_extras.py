@@ -10,7 +10,7 @@ import toolkit
 from tests.processes import error_of, start
 from toolkit.installed import EXTRAS, HOME
 from toolkit.sources.folder.importer import import_folder
-from toolkit.sources.generator import Truth, generate, write_folder
+from toolkit.sources.generator import Truth, generate_orders, write_folder
 
 WITHOUT = "import sys; sys.modules[{package!r}] = None; from toolkit.cli.app import main; main()"
 ASKED = ("--db", "orders.duckdb", "--as-of", "2022-06-06")
@@ -26,7 +26,7 @@ user = "me"
 def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("extras")
     (place / "orders").mkdir()
-    orders = generate(Truth(customers=20, products=4, pairs=60, days=500), seed=3)
+    orders = generate_orders(Truth(customers=20, products=4, pairs=60, days=500), seed=3)
     write_folder(orders, place / "orders", "parquet")
     import_folder(place / "orders", place / "orders.duckdb")
     return place

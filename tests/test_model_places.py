@@ -14,7 +14,7 @@ from backtests.run.harness import run_backtest
 from models.pair_conjugate import MODEL as PAIR_CONJUGATE
 from toolkit.errors import ModelError
 from toolkit.model import MODELS_VARIABLE, find_model, model_file
-from toolkit.sources.generator import Truth, generate, load
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 
 OWN = """
 from dataclasses import dataclass
@@ -128,9 +128,9 @@ def test_two_models_of_one_name_are_refused(own, tmp_path):
 
 
 def test_a_backtest_takes_it_from_its_experiment(own, tmp_path):
-    orders = generate(Truth(customers=20, products=4, pairs=40, days=400), seed=3)
+    orders = generate_orders(Truth(customers=20, products=4, pairs=40, days=400), seed=3)
     with duckdb.connect(str(tmp_path / "orders.duckdb")) as conn:
-        load(orders, conn)
+        load_orders(orders, conn)
     (tmp_path / "own.toml").write_text(
         'name = "own"\ndraws = 20\nhorizon_weeks = 4\n[dates]\nlast = 1\n'
         '[[versions]]\nmodel = "own.py:MODEL"\nlabel = "mine"\n'

@@ -12,7 +12,7 @@ import pytest
 from tests.processes import TOOLKIT, error_of, start
 from toolkit.cache.server import embedded_server
 from toolkit.installed import HOME
-from toolkit.sources.generator import Truth, generate, load, write_folder
+from toolkit.sources.generator import Truth, generate_orders, load_orders, write_folder
 from toolkit.tracking.store import open_store
 
 EXPERIMENT = """
@@ -42,11 +42,11 @@ def run(*arguments, cwd, **variables):
 def place(tmp_path_factory):
     """Orders, a database, a backtest."""
     place = tmp_path_factory.mktemp("place")
-    orders = generate(Truth(customers=20, products=4, pairs=60, days=500), seed=3)
+    orders = generate_orders(Truth(customers=20, products=4, pairs=60, days=500), seed=3)
     (place / "orders").mkdir()
     write_folder(orders, place / "orders", "parquet")
     with duckdb.connect(str(place / "orders.duckdb")) as conn:
-        load(orders, conn)
+        load_orders(orders, conn)
     (place / "own.toml").write_text(EXPERIMENT)
     done = run("backtest", "own.toml", "--db", "orders.duckdb", "--jobs", 1, "--no-log", cwd=place)
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from tests.processes import CODE, MODULE, TOOLKIT, error_of, start
-from toolkit.sources.generator import Truth, generate, load
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 
 OURS = ("models", "backtests", "experiments", "toolkit")
 EXPERIMENT = """
@@ -26,7 +26,9 @@ FIND = (sys.executable, "-c", "from toolkit.model import find_model; print(find_
 def database(tmp_path_factory):
     file = tmp_path_factory.mktemp("orders") / "orders.duckdb"
     with duckdb.connect(str(file)) as conn:
-        load(generate(Truth(customers=20, products=4, pairs=40, days=400), seed=3), conn)
+        load_orders(
+            generate_orders(Truth(customers=20, products=4, pairs=40, days=400), seed=3), conn
+        )
     return file
 
 

@@ -39,7 +39,7 @@ def compare(
 
     The comparison of all versions on all scores is kept in the run's folder, too.
     """
-    from backtests.compare.comparison import compare as compare_versions
+    from backtests.compare.comparison import compare_versions
     from backtests.run.folder import COMPARISON, RunFolder, write_json
     from toolkit.cli.display import print_json, print_plain, show_card
 
@@ -57,7 +57,7 @@ def compare(
 
 def keep_comparison(folder: Path) -> None:
     """Keep what ``toolkit compare`` says of a run in its folder; nothing of a single version."""
-    from backtests.compare.comparison import compare as compare_versions
+    from backtests.compare.comparison import compare_versions
     from backtests.run.folder import COMPARISON, RunFolder, write_json
     from toolkit.errors import ArgumentError
 
@@ -96,14 +96,14 @@ def thresholds(
     registered version's model goes with that version from then on, into every engine that takes it.
     """
     from backtests.run.folder import THRESHOLDS, RunFolder, write_json
-    from backtests.thresholds.choice import Rule, choose_for_all
+    from backtests.thresholds.choice import ThresholdRule, choose_for_all
     from backtests.thresholds.frontier import grid_of
     from backtests.thresholds.overview import thresholds_card
     from toolkit.cli.display import print_json, print_plain, show_card
 
     run = RunFolder(folder)
     target = None if attach is None else _target(run, attach, store, version or run.versions)
-    rule = Rule(error=error, min_coverage=coverage)
+    rule = ThresholdRule(error=error, min_coverage=coverage)
     choices = choose_for_all(run, version or None, rule, verify, grid_of(run))
     content: dict[str, object] = {"choices": [choice.to_dict() for choice in choices]}
     if not version:

@@ -111,7 +111,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def compare(
+def compare_versions(
     run: ScoredRun,
     versions: Sequence[str] | None = None,
     scores: Sequence[str] | None = None,

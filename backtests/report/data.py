@@ -8,7 +8,7 @@ from typing import cast
 
 import pandas as pd
 
-from backtests.compare.comparison import compare
+from backtests.compare.comparison import compare_versions
 from backtests.report.curves import Histogram, version_histograms
 from backtests.report.frontiers import Frontier, frontiers_of
 from backtests.report.health import (
@@ -120,7 +120,7 @@ def _comparison(run: RunFolder) -> Json | None:
     stored = _stored(run, COMPARISON)
     if stored is not None and stored["versions"] == list(run.versions):
         return stored
-    return _if_there(lambda: compare(run).to_dict())
+    return _if_there(lambda: compare_versions(run).to_dict())
 
 
 def _choices(run: RunFolder) -> list[ThresholdChoice]:

@@ -27,7 +27,7 @@ from toolkit.stages.arguments import check_share, check_whole
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ThresholdRule:
     """How thresholds are chosen; see the module's docstring and ``thresholds.frontier``."""
 
     error: str = "miss"
@@ -77,7 +77,7 @@ class ThresholdChoice(Shown):
     """
 
     version: str
-    rule: Rule
+    rule: ThresholdRule
     overall: Thresholds
     by_product: Mapping[int, Thresholds]
     chosen_on: tuple[date, ...]
@@ -159,7 +159,7 @@ class ThresholdChoice(Shown):
         }
         return cls(
             version=content["version"],
-            rule=Rule(**content["rule"]),
+            rule=ThresholdRule(**content["rule"]),
             overall=Thresholds(**content["overall"]),
             by_product={int(k): Thresholds(*own) for k, own in content["by_product"].items()},
             chosen_on=tuple(map(date.fromisoformat, content["chosen_on"])),
@@ -175,7 +175,7 @@ class ThresholdChoice(Shown):
 def choose_thresholds(
     run: ScoredRun,
     version: str,
-    rule: Rule | None = None,
+    rule: ThresholdRule | None = None,
     verify_dates: int | None = None,
     grid: ThresholdGrid | None = None,
 ) -> ThresholdChoice:
@@ -185,7 +185,7 @@ def choose_thresholds(
     Raises ``ArgumentError`` for an unknown version, one that says nothing of pairs, and more
     verifying dates than there are.
     """
-    asked, tried = rule or Rule(), grid or ThresholdGrid()
+    asked, tried = rule or ThresholdRule(), grid or ThresholdGrid()
     horizon = timedelta(weeks=int(run.meta["experiment"]["horizon_weeks"]))
     earlier, later = split_dates(run.dates, horizon, verify_dates)
     counts = count_listed(run, version, earlier, tried)
@@ -210,7 +210,7 @@ def choose_thresholds(
 def choose_for_all(
     run: ScoredRun,
     versions: Sequence[str] | None = None,
-    rule: Rule | None = None,
+    rule: ThresholdRule | None = None,
     verify_dates: int | None = None,
     grid: ThresholdGrid | None = None,
 ) -> tuple[ThresholdChoice, ...]:
@@ -256,11 +256,11 @@ class _Seen:
     rows: Floats
 
     @classmethod
-    def of(cls, counts: Counts, rule: Rule) -> "_Seen":
+    def of(cls, counts: Counts, rule: ThresholdRule) -> "_Seen":
         """Of every product."""
         return cls(counts.coverage(), counts.error(rule.error), counts.denominator[rule.error])
 
-    def best(self, row: int, rule: Rule) -> tuple[Cell, bool]:
+    def best(self, row: int, rule: ThresholdRule) -> tuple[Cell, bool]:
         """The cell of a row that the rule picks, and whether any reaches the coverage."""
         coverage, error = np.nan_to_num(self.coverage[row], nan=-1.0), self.error[row]
         enough = self.rows[row] >= rule.min_rows
@@ -270,7 +270,7 @@ class _Seen:
         return _argmin(np.where(allowed, error, np.inf), coverage), True
 
 
-def _own_cells(counts: Counts, best: Cell, rule: Rule) -> dict[int, Cell]:
+def _own_cells(counts: Counts, best: Cell, rule: ThresholdRule) -> dict[int, Cell]:
     """Products that are better off with thresholds of their own."""
     cells, seen = {}, _Seen.of(counts, rule)
     for row in np.flatnonzero(seen.rows.max(axis=(1, 2)) >= rule.min_rows).tolist():
@@ -290,7 +290,7 @@ def _standard_error(counts: Counts, name: str, at: tuple[int, int, int]) -> floa
     return math.sqrt(spread) / float(counts.denominator[name][at])
 
 
-def _quality(counts: Counts, best: Cell, own: Mapping[int, Cell], rule: Rule) -> Quality:
+def _quality(counts: Counts, best: Cell, own: Mapping[int, Cell], rule: ThresholdRule) -> Quality:
     """What thresholds brought over all products, each with its own or the overall ones."""
     cells = [own.get(int(product), best) for product in counts.product_id]
     row, orders, confidence = np.arange(len(cells)), *np.array(cells).T

@@ -13,7 +13,7 @@ from backtests.run.harness import run_backtest
 from tests.backtests.planted import plant
 from tests.conftest import AS_OF
 from toolkit.model import find_model
-from toolkit.sources.generator import load
+from toolkit.sources.generator import load_orders
 
 EARLIER = AS_OF - timedelta(weeks=4)
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
@@ -23,7 +23,7 @@ TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 def order_file(orders, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("backtests") / "orders.duckdb"
     with duckdb.connect(str(path)) as conn:
-        load(orders, conn)
+        load_orders(orders, conn)
     return path
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from backtests.compare.comparison import compare
+from backtests.compare.comparison import compare_versions
 from backtests.run.folder import RunFolder
 from backtests.thresholds.choice import ThresholdChoice
 from tests.tracking.fits import rhythm_fit
@@ -54,7 +54,7 @@ def test_compares_versions_of_a_run(toolkit, folder):
     assert "no difference beyond noise on" in said.stdout
     assert "Note: The dates hold fewer than two horizons" in said.stdout
     kept = json.loads((folder / "comparison.json").read_text())
-    assert kept == compare(RunFolder(folder)).to_dict()
+    assert kept == compare_versions(RunFolder(folder)).to_dict()
 
 
 def test_brief_leaves_out_the_tables(toolkit, folder):
@@ -92,7 +92,7 @@ def test_a_backtest_keeps_its_comparison_and_logs_it(toolkit, folder, run, order
     said = toolkit("backtest", asked, "--db", order_file, "--runs", runs, "--store", store.uri)
     assert said.returncode == 0, said.stderr
     kept = json.loads((runs / run.path.name / "comparison.json").read_text())
-    assert kept == compare(run).to_dict()
+    assert kept == compare_versions(run).to_dict()
     (logged,) = tmp_path.glob("mlartifacts/small/*/artifacts/comparison.json")
     assert json.loads(logged.read_text()) == kept
     found = find_evidence(store, register_fit(store, find_model("pair_conjugate")))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from backtests.compare.comparison import compare
+from backtests.compare.comparison import compare_versions
 from backtests.scores.registry import SCORES
 from tests.backtests.helpers import MemoryRun, World, make_run
 from tests.chance import p_limit
@@ -33,7 +33,7 @@ def row_of(comparison, score):
 
 
 def test_differences_are_those_of_the_tables(run):
-    found = compare(run)
+    found = compare_versions(run)
     good, bad = run.pair_tables["good"], run.pair_tables["bad"]
     row = row_of(found, "log_loss")
     assert row["value"] == pytest.approx(bad["log_loss"].mean())
@@ -54,7 +54,7 @@ def test_says_who_wins_on_what(seeded):
     """Of so many pairs the differences are 13 and more of their standard errors."""
     many = {"pairs": 6000, "customers": 1000, "products": 300, "dates": 4}
     run = make_run(np.random.default_rng(seeded(7)), {"good": 0.2, "bad": 0.9}, **many)
-    found = compare(run, scores=["log_loss", "poisson_loss"])
+    found = compare_versions(run, scores=["log_loss", "poisson_loss"])
     row = row_of(found, "log_loss")
     shown = [f"{abs(x):.3f}" for x in (row["difference"], row["high"], row["low"])]
     assert row["verdict"] == (
@@ -68,14 +68,14 @@ def test_says_who_wins_on_what(seeded):
         "log loss of an order within 28 days: good",
         "Poisson loss of order counts: good",
     ]
-    back = compare(run, ["bad", "good"], ["log_loss"])
+    back = compare_versions(run, ["bad", "good"], ["log_loss"])
     assert back.sentences == ("good beats bad on log loss of an order within 28 days.",)
     assert row_of(back, "log_loss")["difference"] == pytest.approx(-row["difference"])
 
 
 def test_the_same_version_under_another_name_is_level_exactly(run):
     twin = with_table(run, "twin", run.pair_tables["good"], run.week_tables["good"])
-    found = compare(twin, ["good", "twin"])
+    found = compare_versions(twin, ["good", "twin"])
     assert (found.frame[["difference", "low", "high"]] == 0).all(axis=None)
     assert found.frame["verdict"].str.startswith("no difference beyond noise").all()
     assert (found.frame["share_better"] == 0.5).all()
@@ -98,7 +98,9 @@ def many(seeded):
         scores = tables["one"][PAIR_SCORES].mul(worse, axis=0)
         tables["worse"] = tables["one"].assign(**scores)
         found.append(
-            compare(MemoryRun(world.dates, tables, {}), None, PAIR_SCORES, 400, seeded(seed)).frame
+            compare_versions(
+                MemoryRun(world.dates, tables, {}), None, PAIR_SCORES, 400, seeded(seed)
+            ).frame
         )
     return pd.concat(found)
 
@@ -130,7 +132,7 @@ def test_forecasts_5_percent_too_high_are_found(seeded):
     more = World(world.customer, world.product, 1.05 * world.rate, world.dates, world.orders)
     tables = {"exact": exact, "more": more.pair_table(np.random.default_rng(seeded(1)), 0.0)}
     row = row_of(
-        compare(MemoryRun(world.dates, tables, {}), None, ["poisson_loss"]), "poisson_loss"
+        compare_versions(MemoryRun(world.dates, tables, {}), None, ["poisson_loss"]), "poisson_loss"
     )
     assert row["low"] > 0
 
@@ -138,7 +140,9 @@ def test_forecasts_5_percent_too_high_are_found(seeded):
 def test_only_rows_that_all_have_scored_count(run):
     fewer = run.pair_tables["good"].iloc[5:].copy()
     fewer.iloc[:7, fewer.columns.get_loc("log_loss")] = np.nan
-    found = compare(with_table(run, "fewer", fewer), ["bad", "fewer"], ["log_loss", "brier"])
+    found = compare_versions(
+        with_table(run, "fewer", fewer), ["bad", "fewer"], ["log_loss", "brier"]
+    )
     assert row_of(found, "log_loss")["rows"] == 900 - 12
     assert row_of(found, "brier")["rows"] == 900 - 5
     assert found.notes[-1] == (
@@ -148,8 +152,8 @@ def test_only_rows_that_all_have_scored_count(run):
 
 def test_order_of_rows_changes_nothing(run):
     mixed = run.pair_tables["bad"].sample(frac=1, random_state=1)
-    one = compare(run, ["good", "bad"], ["log_loss"]).frame
-    other = compare(with_table(run, "bad", mixed), ["good", "bad"], ["log_loss"]).frame
+    one = compare_versions(run, ["good", "bad"], ["log_loss"]).frame
+    other = compare_versions(with_table(run, "bad", mixed), ["good", "bad"], ["log_loss"]).frame
     pd.testing.assert_frame_equal(one, other)
 
 
@@ -160,7 +164,7 @@ def test_a_version_is_compared_on_what_it_says(run):
     weeks_only = MemoryRun(
         wide.dates, wide.pair_tables, wide.week_tables | {"weeks": run.week_tables["good"]}
     )
-    frame = compare(weeks_only).frame
+    frame = compare_versions(weeks_only).frame
     compared = {score: set(rows["version"]) for score, rows in frame.groupby("score")}
     assert "silent" not in compared["crps_next"] | compared["wape_median"]
     assert {"silent"} <= compared["log_loss"]
@@ -172,27 +176,30 @@ def test_a_date_that_one_version_failed_is_left_out_for_all(run):
     day = pd.Timestamp(run.dates[1])
     table = run.pair_tables["good"]
     failed = with_table(run, "good", table[table["as_of_date"] != day])
-    found = compare(failed, None, ["log_loss"])
+    found = compare_versions(failed, None, ["log_loss"])
     assert row_of(found, "log_loss")["rows"] == 600
     assert any(note.startswith("300 pairs that not every version") for note in found.notes)
 
 
 def test_says_what_the_intervals_cannot_tell(run, seeded):
-    assert compare(run, scores=["log_loss"]).notes == ()
+    assert compare_versions(run, scores=["log_loss"]).notes == ()
     single = MemoryRun(run.dates[:1], run.pair_tables, run.week_tables)
-    assert "not of other dates" in compare(single, scores=["log_loss"]).notes[0]
+    assert "not of other dates" in compare_versions(single, scores=["log_loss"]).notes[0]
     world = World.make(np.random.default_rng(seeded(1)), 200, 40, 10, dates=6, step_weeks=4)
     tables = {name: world.pair_table(np.random.default_rng(seeded(1)), 0.3) for name in "ab"}
-    notes = compare(MemoryRun(world.dates, tables, {}), None, ["log_loss"]).notes
+    notes = compare_versions(MemoryRun(world.dates, tables, {}), None, ["log_loss"]).notes
     assert notes == ("Horizons overlap, 3 dates in one: dates count as 2.0 independent ones.",)
 
 
 def test_is_plain_data_and_repeatable(run):
-    first, second = compare(run, resamples=50).to_dict(), compare(run, resamples=50).to_dict()
+    first, second = (
+        compare_versions(run, resamples=50).to_dict(),
+        compare_versions(run, resamples=50).to_dict(),
+    )
     assert first == second
     assert json.loads(json.dumps(first, allow_nan=False)) == first
     assert len(first["differences"]) == len(SCORES)
-    assert compare(run, resamples=50, seed=1).to_dict() != first
+    assert compare_versions(run, resamples=50, seed=1).to_dict() != first
 
 
 @pytest.mark.parametrize(
@@ -208,4 +215,4 @@ def test_is_plain_data_and_repeatable(run):
 )
 def test_refuses_what_makes_no_sense(run, asked, message):
     with pytest.raises(ArgumentError, match=message):
-        compare(run, **asked)
+        compare_versions(run, **asked)

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from backtests.thresholds.choice import (
-    Rule,
     ThresholdChoice,
+    ThresholdRule,
     Thresholds,
     choose_thresholds,
     split_dates,
@@ -98,7 +98,7 @@ def test_agrees_with_filtering_row_by_row(run):
 
 
 def test_chooses_the_least_error_of_enough_coverage(run):
-    rule = Rule(min_coverage=0.7, min_rows=50)
+    rule = ThresholdRule(min_coverage=0.7, min_rows=50)
     choice = choose_thresholds(run, "one", rule)
     table = frontier(count_listed(run, "one", choice.chosen_on))
     allowed = table[table["demand_coverage"] >= 0.7]
@@ -112,14 +112,14 @@ def test_chooses_the_least_error_of_enough_coverage(run):
 
 def test_what_happened_later_changes_no_choice(run):
     """Neither on the verifying dates, nor in a horizon that reaches into them."""
-    choice = choose_thresholds(run, "one", Rule(min_rows=50), verify_dates=2)
+    choice = choose_thresholds(run, "one", ThresholdRule(min_rows=50), verify_dates=2)
     table = run.pair_tables["one"].copy()
     later = table["as_of_date"] >= pd.Timestamp(choice.verified_on[0])
     table.loc[later, "hit"] = 1 - table.loc[later, "hit"]
     table.loc[later, "orders"] = 7
     table.loc[later, "confidence"] = 0.95
     changed = choose_thresholds(
-        MemoryRun(run.dates, {"one": table}, {}), "one", Rule(min_rows=50), verify_dates=2
+        MemoryRun(run.dates, {"one": table}, {}), "one", ThresholdRule(min_rows=50), verify_dates=2
     )
     assert changed.verified != choice.verified
     assert replace(changed, verified=None, verified_by_product=None) == replace(
@@ -139,7 +139,7 @@ def test_no_horizon_of_a_choosing_date_reaches_a_verifying_one(step):
 
 def test_without_dates_to_verify_all_choose_and_it_says_so(run):
     short = MemoryRun(run.dates[:1], run.pair_tables, {})
-    choice = choose_thresholds(short, "one", Rule(min_rows=50))
+    choice = choose_thresholds(short, "one", ThresholdRule(min_rows=50))
     assert choice.chosen_on == run.dates[:1]
     assert choice.verified_on == ()
     assert choice.verified is None
@@ -148,7 +148,7 @@ def test_without_dates_to_verify_all_choose_and_it_says_so(run):
 
 def test_where_nothing_covers_enough_the_loosest_is_taken(run):
     grid = ThresholdGrid((3, 6), (0.3, 0.6))
-    choice = choose_thresholds(run, "one", Rule(min_coverage=1.0), grid=grid)
+    choice = choose_thresholds(run, "one", ThresholdRule(min_coverage=1.0), grid=grid)
     assert choice.overall == Thresholds(3, 0.3)
     assert not choice.feasible
 
@@ -177,7 +177,7 @@ def noisy_products(rng, products=60, per_date=150, dates=(DAY, DAY + timedelta(w
 
 def test_noise_gives_hardly_any_product_thresholds_of_its_own(seeded):
     run = noisy_products(np.random.default_rng(seeded(2)))
-    rule = Rule(min_coverage=0.3, min_rows=40)
+    rule = ThresholdRule(min_coverage=0.3, min_rows=40)
     guarded = choose_thresholds(run, "one", rule)
     # Of 60, 97.5 % hold their two standard errors on one side, but for the best of several grid
     # cells: 2 to 7 were counted, and 18 of 60 with a chance of 0.08 each are one in 10⁶.
@@ -192,7 +192,7 @@ def test_a_product_that_differs_gets_its_own(seeded):
     lucky = np.random.default_rng(seeded(3)).random(len(table)) < table["confidence"]
     many = table["order_count"] >= 5
     table["hit"] = lucky.where(table["product_id"] != 7, many).astype(float)
-    choice = choose_thresholds(run, "one", Rule(min_coverage=0.35, min_rows=100))
+    choice = choose_thresholds(run, "one", ThresholdRule(min_coverage=0.35, min_rows=100))
     assert choice.overall.min_confidence == 0.6
     assert choice.by_product[7] == Thresholds(5, 0.0)
     # of 59 others one in 120 or so: more than 7 of them are one in 10⁷ runs
@@ -207,13 +207,13 @@ def test_a_product_of_which_too_little_would_be_listed_gets_its_own(seeded):
     lucky = np.random.default_rng(seeded(3)).random(len(table)) < table["confidence"]
     table["hit"] = lucky.astype(float)
     table.loc[unsure, "confidence"] *= 0.1
-    choice = choose_thresholds(run, "one", Rule(min_coverage=0.35, min_rows=100))
+    choice = choose_thresholds(run, "one", ThresholdRule(min_coverage=0.35, min_rows=100))
     assert choice.overall.min_confidence > 0.1
     assert choice.by_product[7].min_confidence == 0.0
 
 
 def test_is_small_plain_data(run):
-    choice = choose_thresholds(run, "one", Rule(min_rows=20, margin=0.0, min_coverage=0.5))
+    choice = choose_thresholds(run, "one", ThresholdRule(min_rows=20, margin=0.0, min_coverage=0.5))
     assert choice.by_product
     content = json.loads(json.dumps(choice.to_dict(), allow_nan=False))
     assert ThresholdChoice.from_dict(content) == choice
@@ -228,9 +228,9 @@ def test_is_small_plain_data(run):
         (lambda run: choose_thresholds(run, "new"), "no version new"),
         (lambda run: choose_thresholds(run, "one", verify_dates=4), "verify_dates"),
         (lambda run: choose_thresholds(MemoryRun(run.dates, {}, run.week_tables), "one"), "pairs"),
-        (lambda _: Rule(error="wape"), "one of miss, days"),
-        (lambda _: Rule(min_coverage=80), "min_coverage"),
-        (lambda _: Rule(margin=-1), "margin"),
+        (lambda _: ThresholdRule(error="wape"), "one of miss, days"),
+        (lambda _: ThresholdRule(min_coverage=80), "min_coverage"),
+        (lambda _: ThresholdRule(margin=-1), "margin"),
         (lambda _: ThresholdGrid((2, 1), (0.0,)), "has to rise"),
     ],
 )

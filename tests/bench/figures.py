@@ -24,7 +24,7 @@ from toolkit.engine import ForecastEngine
 from toolkit.model import Streams
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.folder.importer import import_folder
-from toolkit.sources.generator import Truth, generate, load, write_folder
+from toolkit.sources.generator import Truth, generate_orders, load_orders, write_folder
 from toolkit.sources.sql import as_source
 from toolkit.stages.patterns import PatternAnalyzer
 
@@ -36,7 +36,9 @@ def measure(folder: Path | None, as_of: date | None, fits: bool) -> Iterator[Fig
         if folder is None:
             folder = work / "orders"
             folder.mkdir()
-            write_folder(generate(Truth(customers=300, products=3000, pairs=60_000), 1), folder)
+            write_folder(
+                generate_orders(Truth(customers=300, products=3000, pairs=60_000), 1), folder
+            )
         database = work / "orders.duckdb"
         report = import_folder(folder, database)
         million = report.lines / 1e6
@@ -135,7 +137,7 @@ def _products_of_known_size() -> Iterator[Figure]:
     sizes = (50, 500, *(60,) * 900)
     truth = Truth(customers=600, customers_per_product=sizes)
     with duckdb.connect() as conn:
-        load(generate(truth, 2), conn)
+        load_orders(generate_orders(truth, 2), conn)
         engine = ForecastEngine(conn)
         as_of = truth.start_date + timedelta(truth.days)
         for product, (customers, target) in enumerate(((50, 40), (500, 100)), start=1):

@@ -23,7 +23,7 @@ from tests.tds.wires import Wires
 from toolkit.data.tables import CustomerDays
 from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
-from toolkit.sources.generator import Truth, generate, load
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.sql import as_source
 
 WIRES = Wires()
@@ -380,9 +380,9 @@ def test_an_id_that_is_no_whole_number_is_the_callers_mistake(open_source):
 
 
 def test_agrees_with_pandas_on_generated_orders(open_source):
-    orders = generate(Truth(customers=40, products=15, pairs=250, days=300), seed=3)
+    orders = generate_orders(Truth(customers=40, products=15, pairs=250, days=300), seed=3)
     with duckdb.connect() as conn:
-        load(orders, conn)
+        load_orders(orders, conn)
         as_of = orders.truth.start_date + timedelta(250)
         source = open_source(conn)
         events = source.order_events(as_of)

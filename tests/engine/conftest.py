@@ -5,7 +5,7 @@ import pytest
 
 from tests.conftest import AS_OF
 from toolkit.model import FitSettings, FittedModel, find_model
-from toolkit.sources.generator import load
+from toolkit.sources.generator import load_orders
 from toolkit.sources.sql import as_source
 from toolkit.stages.patterns import PatternAnalyzer
 
@@ -14,7 +14,7 @@ from toolkit.stages.patterns import PatternAnalyzer
 def rhythm(orders) -> FittedModel:
     """Fitted briefly, on the generated orders before ``AS_OF``."""
     with duckdb.connect() as conn:
-        load(orders, conn)
+        load_orders(orders, conn)
         source = as_source(conn)
         events = source.order_events(AS_OF)
         patterns, _ = PatternAnalyzer(source, customer_days=True).analyze(events)

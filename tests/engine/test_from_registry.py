@@ -131,7 +131,7 @@ def test_thresholds_chosen_later_and_a_later_fit_are_told_once_per_call(database
     used = {f.model_metadata["min_orders_threshold"] for f in forecasts.values() if f}
     assert used == {2}
     assert all(f.model_metadata["knows_the_future"] for f in forecasts.values() if f)
-    said = [record.getMessage() for record in caplog.records if record.name.endswith(".run")]
+    said = [record.getMessage() for record in caplog.records if record.name == "toolkit.engine"]
     assert len(said) == 2
     assert "was fitted as of 2022-06-06, after 2022-06-05" in said[0]
     assert "known before 2022-06-06, after 2022-06-05: the defaults are used, 2 orders" in said[1]
@@ -143,7 +143,7 @@ def test_nothing_is_said_where_nothing_later_is_used(database, store, caplog):
         ForecastEngine(database, thresholds=ProductThresholds.from_dict(CHOICE)).generate_forecast(
             2, date(2022, 5, 30), 2, 0.3
         )
-    assert [r for r in caplog.records if r.name.endswith(".run")] == []
+    assert [r for r in caplog.records if r.name == "toolkit.engine"] == []
 
 
 def test_with_nothing_promoted_it_is_the_model_that_needs_no_fit(database, store, tmp_path):

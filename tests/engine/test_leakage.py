@@ -16,7 +16,7 @@ from models.parts.rhythm.windows import WindowData
 from tests.conftest import AS_OF, NOON, add_line, known_products
 from toolkit.engine import ForecastEngine
 from toolkit.model import find_model
-from toolkit.sources.generator import FIRST_CUSTOMER_ID, load
+from toolkit.sources.generator import FIRST_CUSTOMER_ID, load_orders
 from toolkit.sources.sql import as_source
 from toolkit.stages.patterns import PatternAnalyzer
 
@@ -27,7 +27,7 @@ OTHER_PRODUCT = 777  # no forecast is made of it
 @pytest.fixture(scope="module")
 def conn(orders):
     with duckdb.connect() as conn:
-        load(orders, conn)
+        load_orders(orders, conn)
         yield conn
 
 

@@ -11,7 +11,7 @@ from tests.export.test_job import plain
 from toolkit.cache.releases.catalog import Releases
 from toolkit.cli.app import main
 from toolkit.export.log import EXPERIMENT
-from toolkit.sources.generator import load
+from toolkit.sources.generator import load_orders
 from toolkit.tracking.store import open_store
 
 
@@ -20,7 +20,7 @@ def call(orders, cache_server, client, tmp_path, monkeypatch, capsys):
     """Run ``toolkit export`` on the generated orders; returns exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     with duckdb.connect("orders.duckdb") as conn:
-        load(orders, conn)
+        load_orders(orders, conn)
 
     def run(*more, redis=cache_server.url, db=("--db", "orders.duckdb")):
         argv = ["toolkit", "export", *db, "--as-of", str(AS_OF), "--redis", redis, *more]

@@ -21,7 +21,7 @@ from toolkit.export.job import ExportSettings, export_release
 from toolkit.export.plan import LAST
 from toolkit.export.report import Status
 from toolkit.results.forecast import ProductForecast
-from toolkit.sources.generator import load
+from toolkit.sources.generator import load_orders
 from toolkit.stages.listing import ProductThresholds, Thresholds
 
 SETTINGS = ExportSettings(AS_OF)
@@ -355,7 +355,7 @@ def _export_and_die(url, orders, after):
 
     job.BATCH, job.LOCK_S = 4, 0.5
     with duckdb.connect() as conn, connect(url) as client:
-        load(orders, conn)
+        load_orders(orders, conn)
         conn.execute(f"DELETE FROM dbo.OrderItem WHERE ID = {after}")  # other data each time
         engine = ForecastEngine(conn, clock=lambda: NOON)
         export_release(engine, client, SETTINGS, die)

@@ -17,7 +17,7 @@ from tests.chance import error_of_mean, z_limit
 from tests.models.helpers import analyzed, patterns_of, split_at
 from toolkit.errors import ModelError
 from toolkit.model import Streams
-from toolkit.sources.generator import Truth, generate
+from toolkit.sources.generator import Truth, generate_orders
 
 AS_OF_DAY = 728
 WEEKS = 12
@@ -41,7 +41,7 @@ def own_truth(seeded):
         lapse=0.0,
         new_pairs=1.0,
     )
-    orders = generate(truth, seed=seeded(12))
+    orders = generate_orders(truth, seed=seeded(12))
     known, later = split_at(orders, AS_OF_DAY)
     return orders, analyzed(known), later
 

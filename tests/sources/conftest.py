@@ -6,7 +6,7 @@ import pytest
 from tests.sources.helpers import CUSTOMERS_CSV, ORDER_LINES_CSV, PRODUCTS_CSV
 from tests.sources.sales import Sales
 from tests.tds.server import TdsServer
-from toolkit.sources.generator import Truth, generate, load
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def target(tmp_path):
 
 @pytest.fixture(scope="session")
 def generated_sales():
-    return generate(Truth(customers=30, products=8, pairs=150, days=300), seed=11)
+    return generate_orders(Truth(customers=30, products=8, pairs=150, days=300), seed=11)
 
 
 @pytest.fixture
 def sales(generated_sales):
     """Generated orders on the TDS server; nothing may be left open on it."""
     with duckdb.connect() as conn:
-        load(generated_sales, conn)
+        load_orders(generated_sales, conn)
         with TdsServer({"Sales": conn}, datetime2=True) as server:
             yield Sales(conn, server)
             assert server.wait_for_sessions(0) == 0

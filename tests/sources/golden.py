@@ -14,7 +14,7 @@ import duckdb
 from tests.sources.sales import Sales
 from tests.tds.catalog import add_catalog
 from tests.tds.server import TdsServer
-from toolkit.sources.generator import Truth, generate, load
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
 from toolkit.sources.sql import sqlserver_source
 from toolkit.sources.sqlserver.check import check_server
@@ -34,7 +34,9 @@ def statements() -> dict[str, str]:
     """Every statement of forecasts, check and import, by the name of its file."""
     found: dict[str, str] = {}
     with duckdb.connect() as duck:
-        load(generate(Truth(customers=5, products=3, pairs=12, days=200), seed=1), duck)
+        load_orders(
+            generate_orders(Truth(customers=5, products=3, pairs=12, days=200), seed=1), duck
+        )
         duck.execute("CREATE SCHEMA sales")
         duck.execute('CREATE VIEW sales.Orders AS SELECT * FROM dbo."Order"')
         duck.execute(

@@ -9,7 +9,7 @@ from tests.sources.helpers import Line, database
 from toolkit.errors import SourceError
 from toolkit.sources.embedded.checks import check_database
 from toolkit.sources.embedded.database import create_tables
-from toolkit.sources.generator import Truth, generate, load
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 
 LINES = [
     Line(1, 101, 1, -9, quantity=2, price=5.0),
@@ -38,7 +38,7 @@ def test_a_sound_database():
 
 def test_generated_orders_are_sound():
     with duckdb.connect() as conn:
-        load(generate(Truth(customers=40, products=10, pairs=200), seed=1), conn)
+        load_orders(generate_orders(Truth(customers=40, products=10, pairs=200), seed=1), conn)
         report = check_database(conn)
     assert (report.fatal, report.notices) == ((), ())
 

@@ -15,7 +15,7 @@ from tests.sources.helpers import (
 from toolkit.errors import DataError, SourceError
 from toolkit.sources.embedded.database import create_tables, open_database
 from toolkit.sources.folder.importer import import_folder
-from toolkit.sources.generator import Truth, generate, write_folder
+from toolkit.sources.generator import Truth, generate_orders, write_folder
 from toolkit.sources.sql import as_source
 
 
@@ -135,7 +135,7 @@ except KeyboardInterrupt:
 def test_ctrl_c_while_the_database_works(tmp_path, target):
     folder = tmp_path / "many"
     folder.mkdir()
-    write_folder(generate(Truth(products=300, pairs=30_000), seed=1), folder)
+    write_folder(generate_orders(Truth(products=300, pairs=30_000), seed=1), folder)
     command = [sys.executable, "-c", IMPORTS, str(folder), str(target)]
     for _ in range(5):  # DuckDB misses an interrupt now and then, and the import ends well
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

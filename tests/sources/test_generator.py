@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from tests.chance import assert_near, assert_share, error_of_mean, p_limit, z_limit
-from toolkit.sources.generator import FIRST_CUSTOMER_ID, Truth, generate, load
+from toolkit.sources.generator import FIRST_CUSTOMER_ID, Truth, generate_orders, load_orders
 
 # Every pair from its own first order on, which lies at the start; no pair differs from another.
 PLAIN = Truth(
@@ -50,7 +50,7 @@ def intervals_of(orders, count=None):
 @pytest.mark.parametrize("regularity", [1.0, 4.0])
 def test_mean_interval_and_regularity_are_recovered(regularity, seeded):
     intervals = intervals_of(
-        generate(replace(PLAIN, regularity=regularity), seed=seeded(1)), count=10
+        generate_orders(replace(PLAIN, regularity=regularity), seed=seeded(1)), count=10
     )
     assert len(intervals) == 10 * PLAIN.pairs
     law = stats.gamma(regularity, scale=20.0 / regularity)
@@ -69,7 +69,7 @@ def log_regularity(interval, truth):
 
 def test_intervals_are_rounded_gamma_draws(seeded):
     intervals = intervals_of(
-        generate(replace(PLAIN, regularity=3.0), seed=seeded(2)), count=10
+        generate_orders(replace(PLAIN, regularity=3.0), seed=seeded(2)), count=10
     ).interval
     law = stats.gamma(3.0, scale=20.0 / 3.0)
     days = np.arange(1, 81)
@@ -82,7 +82,7 @@ def test_intervals_are_rounded_gamma_draws(seeded):
 def test_regularity_may_differ_between_products(seeded):
     regularity = tuple(np.linspace(0.8, 6.0, PLAIN.products))
     intervals = intervals_of(
-        generate(replace(PLAIN, regularity=regularity), seed=seeded(3)), count=12
+        generate_orders(replace(PLAIN, regularity=regularity), seed=seeded(3)), count=12
     )
     by_product = intervals.groupby("product_id").interval
     for (_, interval), truth in zip(by_product, regularity, strict=True):
@@ -92,7 +92,7 @@ def test_regularity_may_differ_between_products(seeded):
 def test_rates_are_gamma_about_the_typical_interval(seeded):
     brief = replace(PLAIN, days=1, arrival_days=1)
     truth = replace(brief, pairs=8000, heterogeneity=4.0, customer_spread=0.5)
-    pairs = generate(truth, seed=seeded(4)).pairs
+    pairs = generate_orders(truth, seed=seeded(4)).pairs
     relative = pairs.rate * pairs.typical_interval
     assert stats.kstest(relative, stats.gamma(4.0, scale=0.25).cdf).pvalue > p_limit(3)
     by_customer = np.log(pairs.groupby("customer_id").typical_interval.mean())
@@ -103,7 +103,7 @@ def test_rates_are_gamma_about_the_typical_interval(seeded):
 
 def test_a_pairs_own_rate_rules_its_intervals(seeded):
     truth = replace(PLAIN, heterogeneity=3.0, regularity=3.0, days=2000)
-    orders = generate(truth, seed=seeded(5))
+    orders = generate_orders(truth, seed=seeded(5))
     mean = (
         intervals_of(orders).groupby(["product_id", "customer_id"]).interval.agg(["mean", "size"])
     )
@@ -115,7 +115,7 @@ def test_a_pairs_own_rate_rules_its_intervals(seeded):
 
 
 def test_the_lapse_share_is_recovered_and_nothing_follows_a_lapse(seeded):
-    orders = generate(replace(PLAIN, lapse=0.08), seed=seeded(6))
+    orders = generate_orders(replace(PLAIN, lapse=0.08), seed=seeded(6))
     last = days_of(orders).groupby(["product_id", "customer_id"]).day.max()
     pairs = orders.pairs.set_index(["product_id", "customer_id"]).loc[last.index]
     lapsed = pairs.alive_until < PLAIN.days
@@ -124,11 +124,11 @@ def test_the_lapse_share_is_recovered_and_nothing_follows_a_lapse(seeded):
 
 
 def test_without_lapse_all_live_to_the_end(seeded):
-    assert (generate(PLAIN, seed=seeded(7)).pairs.alive_until == PLAIN.days).all()
+    assert (generate_orders(PLAIN, seed=seeded(7)).pairs.alive_until == PLAIN.days).all()
 
 
 def test_customers_on_a_grid_keep_to_their_weekday(seeded):
-    orders = generate(replace(PLAIN, weekly_grid=0.6), seed=seeded(8))
+    orders = generate_orders(replace(PLAIN, weekly_grid=0.6), seed=seeded(8))
     lines = days_of(orders)
     weekdays = (lines.day % 7).groupby(lines.customer_id).nunique()
     assert_share((weekdays == 1).sum(), len(weekdays), 0.6, 2)
@@ -146,7 +146,9 @@ def test_customers_on_a_grid_keep_to_their_weekday(seeded):
 def test_the_season_is_in_the_orders_per_day(seeded):
     season = (0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0)
     truth = replace(PLAIN, season=season, start_date=date(2021, 1, 1), days=4 * 365 + 1)
-    orders = generate(replace(truth, pairs=4000, regularity=1.0, new_pairs=0.0), seed=seeded(9))
+    orders = generate_orders(
+        replace(truth, pairs=4000, regularity=1.0, new_pairs=0.0), seed=seeded(9)
+    )
     per_month = orders.order_lines.ordered_at.dt.month.value_counts().sort_index()
     span = pd.date_range(truth.start_date, periods=truth.days)
     per_day = per_month / span.month.value_counts().sort_index()
@@ -157,12 +159,16 @@ def test_the_season_is_in_the_orders_per_day(seeded):
 
 
 def test_a_flat_season_is_no_season(seeded):
-    flat = generate(replace(PLAIN, season=(3.0,) * 12), seed=seeded(10))
-    pd.testing.assert_frame_equal(flat.order_lines, generate(PLAIN, seed=seeded(10)).order_lines)
+    flat = generate_orders(replace(PLAIN, season=(3.0,) * 12), seed=seeded(10))
+    pd.testing.assert_frame_equal(
+        flat.order_lines, generate_orders(PLAIN, seed=seeded(10)).order_lines
+    )
 
 
 def test_pairs_repeat_their_usual_size(seeded):
-    orders = generate(replace(PLAIN, usual_size=0.8, sizes=tuple(range(1, 101))), seed=seeded(11))
+    orders = generate_orders(
+        replace(PLAIN, usual_size=0.8, sizes=tuple(range(1, 101))), seed=seeded(11)
+    )
     usual = orders.pairs.set_index(["product_id", "customer_id"]).usual_size
     lines = orders.order_lines.join(usual, on=["product_id", "customer_id"])
     assert (lines.quantity == lines.usual_size).mean() == pytest.approx(0.8, abs=0.015)
@@ -170,7 +176,9 @@ def test_pairs_repeat_their_usual_size(seeded):
 
 
 def test_prices_drift(seeded):
-    orders = generate(replace(PLAIN, price=50.0, price_drift=0.2, products=100), seed=seeded(12))
+    orders = generate_orders(
+        replace(PLAIN, price=50.0, price_drift=0.2, products=100), seed=seeded(12)
+    )
     lines = days_of(orders)
     start = lines[lines.day < 60].groupby("product_id").unit_price.mean()
     end = lines[lines.day >= 840].groupby("product_id").unit_price.mean()
@@ -181,7 +189,7 @@ def test_prices_drift(seeded):
 
 
 def test_new_pairs_arrive_over_the_span_and_the_others_before_it(seeded):
-    orders = generate(replace(PLAIN, new_pairs=0.4, arrival_days=None), seed=seeded(13))
+    orders = generate_orders(replace(PLAIN, new_pairs=0.4, arrival_days=None), seed=seeded(13))
     first = orders.pairs.first_day
     assert_share((first >= 0).sum(), len(first), 0.4, 2)
     new = first[first >= 0]
@@ -190,7 +198,7 @@ def test_new_pairs_arrive_over_the_span_and_the_others_before_it(seeded):
 
 
 def test_a_new_pairs_first_recorded_order_is_its_first(seeded):
-    orders = generate(replace(PLAIN, arrival_days=None, weekly_grid=0.5), seed=seeded(14))
+    orders = generate_orders(replace(PLAIN, arrival_days=None, weekly_grid=0.5), seed=seeded(14))
     first = days_of(orders).groupby(["product_id", "customer_id"]).day.min()
     truth = orders.pairs.set_index(["product_id", "customer_id"]).first_day
     pd.testing.assert_series_equal(first, truth, check_names=False)
@@ -198,7 +206,7 @@ def test_a_new_pairs_first_recorded_order_is_its_first(seeded):
 
 def test_customers_per_product_are_exact(seeded):
     truth = replace(PLAIN, customers_per_product=(50, 500, 1), customers=500, pairs=1)
-    orders = generate(truth, seed=seeded(15))
+    orders = generate_orders(truth, seed=seeded(15))
     customers = orders.order_lines.groupby("product_id").customer_id.nunique()
     assert customers.to_dict() == {1: 50, 2: 500, 3: 1}
     assert len(orders.products) == 3
@@ -206,12 +214,14 @@ def test_customers_per_product_are_exact(seeded):
 
 @pytest.mark.parametrize("pairs", [1, 777, 8000])
 def test_pairs_are_distinct_and_as_many_as_asked(pairs, seeded):
-    frame = generate(replace(PLAIN, pairs=pairs, days=30, arrival_days=30), seed=seeded(16)).pairs
+    frame = generate_orders(
+        replace(PLAIN, pairs=pairs, days=30, arrival_days=30), seed=seeded(16)
+    ).pairs
     assert len(frame.drop_duplicates(["product_id", "customer_id"])) == pairs
 
 
 def test_what_a_customer_orders_on_a_day_is_one_order(seeded):
-    lines = generate(replace(PLAIN, weekly_grid=1.0), seed=seeded(17)).order_lines
+    lines = generate_orders(replace(PLAIN, weekly_grid=1.0), seed=seeded(17)).order_lines
     per_order = lines.groupby("order_id")
     assert (per_order.customer_id.nunique() == 1).all()
     assert (per_order.ordered_at.nunique() == 1).all()
@@ -221,7 +231,7 @@ def test_what_a_customer_orders_on_a_day_is_one_order(seeded):
 
 
 def test_ids_of_customers_and_products_cannot_be_mixed_up(seeded):
-    orders = generate(PLAIN, seed=seeded(18))
+    orders = generate_orders(PLAIN, seed=seeded(18))
     assert orders.products.product_id.tolist() == list(range(1, 21))
     assert (
         orders.customers.customer_id.min() == FIRST_CUSTOMER_ID > orders.products.product_id.max()
@@ -231,27 +241,29 @@ def test_ids_of_customers_and_products_cannot_be_mixed_up(seeded):
 
 
 def test_all_orders_lie_inside_the_span(seeded):
-    orders = generate(Truth(days=100), seed=seeded(19))
+    orders = generate_orders(Truth(days=100), seed=seeded(19))
     assert days_of(orders).day.between(0, 99).all()
 
 
 def test_a_seed_gives_the_same_orders_and_another_seed_others():
-    one, same, other = (generate(Truth(pairs=500), seed) for seed in (1, 1, 2))
+    one, same, other = (generate_orders(Truth(pairs=500), seed) for seed in (1, 1, 2))
     for name in ("order_lines", "products", "customers", "pairs"):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(same, name))
     assert not one.order_lines.equals(other.order_lines)
 
 
 def test_no_truth_depends_on_how_long_one_looks(seeded):
-    short, long = (generate(replace(PLAIN, days=days), seed=seeded(20)) for days in (300, 900))
+    short, long = (
+        generate_orders(replace(PLAIN, days=days), seed=seeded(20)) for days in (300, 900)
+    )
     constant = ["product_id", "customer_id", "typical_interval", "rate", "first_day"]
     pd.testing.assert_frame_equal(short.pairs[constant], long.pairs[constant])
 
 
 def test_loading_fills_the_tables():
-    orders = generate(Truth(pairs=500), seed=21)
+    orders = generate_orders(Truth(pairs=500), seed=21)
     with duckdb.connect() as conn:
-        load(orders, conn)
+        load_orders(orders, conn)
         counted = conn.execute("SELECT count(*), sum(Qty) FROM dbo.OrderItem").fetchone()
         views = conn.execute("SELECT count(*) FROM duckdb_views() WHERE NOT internal").fetchone()
     assert counted == (len(orders.order_lines), orders.order_lines.quantity.sum())
@@ -311,7 +323,7 @@ def test_every_setting_matters():
         "price_drift": 0.9,
     }
     assert changed.keys() == {field.name for field in fields(Truth)}
-    lines = generate(base, seed=1).order_lines
+    lines = generate_orders(base, seed=1).order_lines
     for name, value in changed.items():
-        other = generate(replace(base, **{name: value}), seed=1).order_lines
+        other = generate_orders(replace(base, **{name: value}), seed=1).order_lines
         assert not lines.equals(other), name

@@ -11,7 +11,7 @@ from toolkit.errors import SourceError
 from toolkit.sources.base import ProductInfo
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.folder.importer import import_folder
-from toolkit.sources.generator import Truth, generate, load, write_folder
+from toolkit.sources.generator import Truth, generate_orders, load_orders, write_folder
 from toolkit.sources.sql import as_source
 
 
@@ -60,14 +60,14 @@ def test_is_read_back_as_order_events(folder, target):
 
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
 def test_a_round_trip_keeps_every_event(tmp_path, target, file_format):
-    orders = generate(Truth(customers=30, products=8, pairs=120, days=200), seed=4)
+    orders = generate_orders(Truth(customers=30, products=8, pairs=120, days=200), seed=4)
     folder = tmp_path / file_format
     folder.mkdir()
     write_folder(orders, folder, file_format)
     report = import_folder(folder, target)
     as_of = orders.truth.start_date + timedelta(150)
     with open_database(target) as imported, duckdb.connect() as loaded:
-        load(orders, loaded)
+        load_orders(orders, loaded)
         one, other = as_source(imported), as_source(loaded)
         assert_same_events(one.order_events(as_of), other.order_events(as_of))
         assert one.products(as_of, range(1, 9)) == other.products(as_of, range(1, 9))
@@ -76,7 +76,7 @@ def test_a_round_trip_keeps_every_event(tmp_path, target, file_format):
 
 
 def test_the_order_of_rows_leaves_no_trace(tmp_path, target):
-    orders = generate(Truth(customers=30, products=8, pairs=120, days=200), seed=4)
+    orders = generate_orders(Truth(customers=30, products=8, pairs=120, days=200), seed=4)
     seen = []
     for seed in (1, 2):
         folder = tmp_path / str(seed)

@@ -19,7 +19,7 @@ from tests.sources.helpers import (
 from toolkit.errors import SourceError
 from toolkit.sources.base import ProductInfo
 from toolkit.sources.dialects import DbApiDialect, DuckDbDialect
-from toolkit.sources.generator import Truth, generate, load
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.sql import SqlSource, as_source
 
 LINES = [Line(1, 101, 1, -9, price=5.0), Line(2, 102, 2, -4, quantity=3, price=2.0)]
@@ -100,9 +100,9 @@ def test_long_lists_of_customers_are_cut_too():
 
 
 def test_db_api_reads_portion_by_portion():
-    orders = generate(Truth(customers=30, products=5, pairs=100, days=200), seed=2)
+    orders = generate_orders(Truth(customers=30, products=5, pairs=100, days=200), seed=2)
     with duckdb.connect() as conn:
-        load(orders, conn)
+        load_orders(orders, conn)
         as_of = orders.truth.start_date + timedelta(200)
         in_portions = as_source(PyformatConnection(conn, largest_fetch=7)).order_events(as_of)
         assert len(in_portions) > 70

@@ -19,7 +19,7 @@ from tests.tds.server import TdsServer
 from toolkit.engine import ForecastEngine
 from toolkit.errors import SourceError
 from toolkit.sources.embedded.database import TABLES
-from toolkit.sources.generator import Truth, generate, load
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.names import Names, TableNames
 from toolkit.sources.sql import as_source, sqlserver_source
 from toolkit.sources.sqlserver.dialect import (
@@ -185,7 +185,7 @@ def test_dates_are_days_and_numbers_plain_in_what_is_sent(sales, as_of):
 
 
 def test_tables_and_columns_of_other_names():
-    orders = generate(Truth(customers=20, products=6, pairs=60, days=200), seed=4)
+    orders = generate_orders(Truth(customers=20, products=6, pairs=60, days=200), seed=4)
     as_of = orders.truth.start_date + timedelta(190)
     names = Names(
         {
@@ -196,7 +196,7 @@ def test_tables_and_columns_of_other_names():
         }
     )
     with duckdb.connect() as duck:
-        load(orders, duck)
+        load_orders(orders, duck)
         sources = as_source(duck)
         expected = sources.order_events(as_of), sources.products(as_of, [1, 2, 3])
         shops = sources.customer_names(orders.customers.customer_id.tolist())

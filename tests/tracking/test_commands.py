@@ -13,7 +13,7 @@ from backtests.run.folder import RunFolder, ScoreTables, start_run, write_task
 from tests.tracking.fits import COMPLAINT, rhythm_fit
 from toolkit.cli.app import main
 from toolkit.fits import save_fit
-from toolkit.sources.generator import load
+from toolkit.sources.generator import load_orders
 from toolkit.tracking.registry import find
 from toolkit.tracking.runs import BACKTEST_TAG, search
 from toolkit.tracking.store import open_store
@@ -197,7 +197,7 @@ def test_a_folder_without_a_run_is_told(toolkit, tmp_path):
 
 def test_a_fit_is_registered_with_the_fingerprint_of_its_data(toolkit, tmp_path, orders, store):
     with duckdb.connect(str(tmp_path / "orders.duckdb")) as conn:
-        load(orders, conn)
+        load_orders(orders, conn)
     save_fit(FIT, tmp_path / "fits")
     arguments = ("--db", "orders.duckdb", "--alias", "challenger", "--json")
     code, out, err = toolkit("register", "rhythm", *arguments)

@@ -7,12 +7,12 @@ import pandas as pd
 
 from toolkit.installed import need
 
-AS_OF = date(2017, 10, 2)
+DEMO_AS_OF = date(2017, 10, 2)
 """Twelve weeks later is known what was then bought."""
 NOT_PRODUCTS = ("FUEL", "COUPON", "MISC")
 
 
-def write_orders(folder: Path) -> int:
+def write_demo_orders(folder: Path) -> int:
     """Write the package's purchases as order lines; returns how many lines were left out.
 
     A product is a product type, a customer a household, an order a basket.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from toolkit.cache.server import embedded_server
 from toolkit.cli.display import console, print_plain
 from toolkit.cli.options import DEFAULT_RUNS, REDIS_VARIABLE
-from toolkit.demo.orders import AS_OF, write_orders
+from toolkit.demo.orders import DEMO_AS_OF, write_demo_orders
 from toolkit.errors import ToolkitError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run_demo(folder: Path, run: Run) -> None:
 def _import(orders: Path, database: Path, run: Run) -> None:
     _chapter(1, "A year of grocery orders comes in")
     with console.status("Converting household purchases to order lines …"):
-        left_out = write_orders(orders)
+        left_out = write_demo_orders(orders)
     print_plain(
         f"Purchases of 2,469 households, as order lines: {orders} "
         f"({left_out:,} lines left out: fuel, coupons, miscellaneous, nothing bought or paid)."
@@ -69,7 +69,7 @@ def _compare(database: Path, run: Run) -> Path:
 def _forecast(folder: Path, database: Path, backtest: Path, run: Run) -> None:
     _chapter(3, "Who orders milk next, when, how much, and how sure are we?")
     _step(
-        run, "forecast", PRODUCT, "--db", str(database), "--as-of", AS_OF.isoformat(),
+        run, "forecast", PRODUCT, "--db", str(database), "--as-of", DEMO_AS_OF.isoformat(),
         "--model", BETTER, "--fits", str(backtest / "fits"), "--top", str(TOP),
         "--plot", str(folder / "weekly_demand.png"),
     )  # fmt: skip

@@ -145,10 +145,10 @@ class _Pairs:
     first_day: Ints  # [pairs]
 
 
-def generate(truth: Truth, seed: int) -> GeneratedOrders:
+def generate_orders(truth: Truth, seed: int) -> GeneratedOrders:
     """Draw orders. The same truth and seed give the same orders.
 
-    >>> orders = generate(Truth(customers=20, products=5, pairs=60), seed=1)
+    >>> orders = generate_orders(Truth(customers=20, products=5, pairs=60), seed=1)
     >>> len(orders.pairs)
     60
     """
@@ -179,7 +179,7 @@ def write_folder(
             frame.to_parquet(path, index=False)
 
 
-def load(orders: GeneratedOrders, conn: duckdb.DuckDBPyConnection) -> None:
+def load_orders(orders: GeneratedOrders, conn: duckdb.DuckDBPyConnection) -> None:
     """Put the orders into the tables of an empty DuckDB database, created here."""
     create_tables(conn)
     for table in ("order_lines", "products", "customers"):

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from backtests.report import curves, figures, palette, products, tables, words
+from backtests.compare import words
+from backtests.report import curves, figures, palette, products, tables
 from backtests.report.frontiers import Frontier
 from backtests.report.health import failures_of
 from backtests.report.measures import HEADLINE, MEASURES, SLICED, measure
@@ -18,7 +19,7 @@ from backtests.report.page import embedded
 from backtests.report.population import scalars
 from backtests.scores.registry import NEXT_ORDER, PAIR, PRODUCT_WEEK, SCORES
 from backtests.scores.summaries import MEASURES as SUMMARIZED
-from backtests.thresholds.choice import Quality, Rule, ThresholdChoice, Thresholds
+from backtests.thresholds.choice import Quality, ThresholdChoice, ThresholdRule, Thresholds
 from tests.conftest import AS_OF
 from toolkit.data.tables import OrderEvents
 from toolkit.results.forecast import QUANTILE_NAMES
@@ -233,8 +234,8 @@ def test_the_envelope_keeps_what_nothing_beats():
     )
     quality = Quality(0.8, 0.4, 6)
     choice = ThresholdChoice(
-        "a", Rule(), Thresholds(2, 0.0), {}, (date(2024, 1, 1),), (), date(2024, 4, 1), True,
-        quality, None, None,
+        "a", ThresholdRule(), Thresholds(2, 0.0), {}, (date(2024, 1, 1),), (), date(2024, 4, 1),
+        True, quality, None, None,
     )  # fmt: skip
     one = Frontier(frame, choice)
     assert one.envelope()["demand_coverage"].tolist() == [0.4, 0.8, 1.0]

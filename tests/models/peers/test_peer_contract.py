@@ -13,7 +13,7 @@ from tests.models.helpers import analyzed, patterns_of, split_at
 from toolkit.data.tables import COUNTS, QUANTILES, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import FitSettings, FittedModel, ModelVersion, Streams, find_model
-from toolkit.sources.generator import GeneratedOrders, Truth, generate
+from toolkit.sources.generator import GeneratedOrders, Truth, generate_orders
 
 NAMES = sorted(
     path.stem for path in Path(models.peers.__path__[0]).glob("*.py") if path.stem != "__init__"
@@ -24,7 +24,7 @@ WEEKS, DRAWS = 6, 40
 
 @pytest.fixture(scope="module")
 def orders() -> GeneratedOrders:
-    return generate(Truth(customers=25, products=8, pairs=120, days=330), seed=5)
+    return generate_orders(Truth(customers=25, products=8, pairs=120, days=330), seed=5)
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,12 @@ from models.peers.parts.weekly_demand import WeeklyDemand
 from tests.models.helpers import analyzed, patterns_of, split_at
 from toolkit.data.tables import COUNTS
 from toolkit.model import FitSettings, Streams
-from toolkit.sources.generator import Truth, generate
+from toolkit.sources.generator import Truth, generate_orders
 
 
 @pytest.fixture(scope="module")
 def patterns():
-    orders = generate(Truth(customers=30, products=10, pairs=200, days=500), seed=3)
+    orders = generate_orders(Truth(customers=30, products=10, pairs=200, days=500), seed=3)
     return analyzed(split_at(orders, 480)[0])
 
 

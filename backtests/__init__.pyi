@@ -1,0 +1,16 @@
+from .compare.comparison import Comparison as Comparison
+from .compare.comparison import compare_versions as compare_versions
+from .report.page import write_report as write_report
+from .run.experiment import Experiment as Experiment
+from .run.experiment import parse_experiment as parse_experiment
+from .run.experiment import read_experiment as read_experiment
+from .run.fitting import patterns_before as patterns_before
+from .run.folder import RunFolder as RunFolder
+from .run.harness import run_backtest as run_backtest
+from .run.tracked import track as track
+from .thresholds.choice import ThresholdChoice as ThresholdChoice
+from .thresholds.choice import ThresholdRule as ThresholdRule
+from .thresholds.choice import choose_for_all as choose_for_all
+from .thresholds.choice import choose_thresholds as choose_thresholds
+from .thresholds.frontier import count_listed as count_listed
+from .thresholds.frontier import frontier as frontier

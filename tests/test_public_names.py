@@ -1,0 +1,57 @@
+"""The public names: pinned, importable, and all that the documents use."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import backtests
+import toolkit
+
+ROOT = Path(__file__).parents[1]
+TOOLKIT = """
+    ArgumentError CacheError Codes CustomerPrediction CustomerProductPattern DEMO_AS_OF DataError
+    ExportSettings FitSettings FittedModel ForecastEngine ForecastReader ModelError ModelVersion
+    Patterns PredictionError Predictions ProductForecast PromotionRefusedError QUANTILES
+    SourceError Streams ToolkitError TrackingError Truth attach_thresholds check_database
+    embedded_server export_release find_model generate_orders history import_folder load_fit
+    load_orders open_database open_store promote register_fit roll_back save_fit
+    weekly_quantities write_demo_orders
+"""
+BACKTESTS = """
+    Comparison Experiment RunFolder ThresholdChoice ThresholdRule choose_for_all
+    choose_thresholds compare_versions count_listed frontier parse_experiment patterns_before
+    read_experiment run_backtest track write_report
+"""
+DEEP = re.compile(r"from (?:toolkit|backtests)\.\S+ import .*")
+"""An import from a room, which may move."""
+
+
+@pytest.mark.parametrize(("package", "names"), [(toolkit, TOOLKIT), (backtests, BACKTESTS)])
+def test_public_names_are_pinned_and_can_be_imported(package, names):
+    assert sorted(package.__all__) == sorted(names.split())
+    for name in package.__all__:
+        assert getattr(package, name).__doc__ or isinstance(getattr(package, name), tuple)
+
+
+def test_importing_the_toolkit_imports_nothing_else_of_it():
+    code = "import sys, toolkit, backtests; print([m for m in sys.modules if 'toolkit.' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_documents_import_public_names_only():
+    files = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("notebooks/*.ipynb")]
+    found = {f"{file.name}: {match}" for file in files for match in DEEP.findall(_code(file))}
+    assert found == set()
+
+
+def _code(file: Path) -> str:
+    """A document's text; of a notebook, its cells."""
+    if file.suffix != ".ipynb":
+        return file.read_text()
+    cells = json.loads(file.read_text())["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells)

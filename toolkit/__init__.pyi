@@ -1,0 +1,59 @@
+from .cache.reader import ForecastReader as ForecastReader
+from .cache.server import embedded_server as embedded_server
+from .data.tables import QUANTILES as QUANTILES
+from .data.tables import Patterns as Patterns
+from .data.tables import Predictions as Predictions
+from .demo.orders import DEMO_AS_OF as DEMO_AS_OF
+from .demo.orders import write_demo_orders as write_demo_orders
+from .engine import ForecastEngine as ForecastEngine
+from .errors import (
+    ArgumentError as ArgumentError,
+)
+from .errors import (
+    CacheError as CacheError,
+)
+from .errors import (
+    DataError as DataError,
+)
+from .errors import (
+    ModelError as ModelError,
+)
+from .errors import (
+    PredictionError as PredictionError,
+)
+from .errors import (
+    SourceError as SourceError,
+)
+from .errors import (
+    ToolkitError as ToolkitError,
+)
+from .errors import (
+    TrackingError as TrackingError,
+)
+from .export.job import export_release as export_release
+from .export.plan import ExportSettings as ExportSettings
+from .fits import load_fit as load_fit
+from .fits import save_fit as save_fit
+from .model import FitSettings as FitSettings
+from .model import FittedModel as FittedModel
+from .model import ModelVersion as ModelVersion
+from .model import Streams as Streams
+from .model import find_model as find_model
+from .results.forecast import ProductForecast as ProductForecast
+from .results.pair import CustomerPrediction as CustomerPrediction
+from .results.pair import CustomerProductPattern as CustomerProductPattern
+from .sources.codes import Codes as Codes
+from .sources.embedded.checks import check_database as check_database
+from .sources.embedded.database import open_database as open_database
+from .sources.embedded.database import weekly_quantities as weekly_quantities
+from .sources.folder.importer import import_folder as import_folder
+from .sources.generator import Truth as Truth
+from .sources.generator import generate_orders as generate_orders
+from .sources.generator import load_orders as load_orders
+from .tracking.history import history as history
+from .tracking.promotion import PromotionRefusedError as PromotionRefusedError
+from .tracking.promotion import promote as promote
+from .tracking.promotion import roll_back as roll_back
+from .tracking.registration import register_fit as register_fit
+from .tracking.registry import attach_thresholds as attach_thresholds
+from .tracking.store import open_store as open_store
