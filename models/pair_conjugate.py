@@ -52,7 +52,16 @@ from models.parts.pair.forecast import NewPairs, forecast
 from models.parts.pair.sizes import URN_WEIGHT
 from toolkit.data.tables import Floats, Patterns, Predictions
 from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_SETTINGS, FitSettings, FittedModel, Progress, Streams, ignore
+from toolkit.model import (
+    DEFAULT_SETTINGS,
+    GRANULARITIES,
+    FitSettings,
+    FittedModel,
+    Granularity,
+    Progress,
+    Streams,
+    ignore,
+)
 
 NAME = "pair_conjugate"
 FORMULAS = "1"
@@ -65,6 +74,7 @@ class PairConjugate:
     """The model with its hyperparameters; see the module's docstring."""
 
     reads_customer_days: ClassVar[bool] = False
+    granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
 
     rate_shape: float = 0.5
     typical_interval: float = 90.0

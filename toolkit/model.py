@@ -18,7 +18,7 @@ from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -74,6 +74,11 @@ type Progress = Callable[[int, int], None]
 DEFAULT_SETTINGS = FitSettings()
 
 
+type Granularity = Literal["pairs", "products"]
+
+GRANULARITIES: tuple[Granularity, ...] = ("pairs", "products")
+
+
 def ignore(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
@@ -90,6 +95,11 @@ class FittedModel(Protocol):
     @property
     def reads_customer_days(self) -> bool:
         """Whether patterns must come with their customers' order days, of whatever product."""
+        ...
+
+    @property
+    def granularities(self) -> tuple[Granularity, ...]:
+        """What it predicts: pairs, products or both; what it does not is NaN in predictions."""
         ...
 
     @property
@@ -130,6 +140,11 @@ class ModelVersion(Protocol):
         """Whether patterns must come with their customers' order days, of whatever product."""
         ...
 
+    @property
+    def granularities(self) -> tuple[Granularity, ...]:
+        """What it predicts: pairs, products or both; what it does not is NaN in predictions."""
+        ...
+
     def fit(
         self,
         patterns: Patterns,
@@ -147,6 +162,16 @@ class ModelVersion(Protocol):
     def load(self, folder: Path) -> FittedModel:
         """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
         ...
+
+
+def check_granularities(model: "FittedModel | ModelVersion") -> None:
+    """``ModelError`` unless the model predicts pairs and products, as a forecast needs."""
+    missing = [name for name in GRANULARITIES if name not in model.granularities]
+    if missing:
+        raise ModelError(
+            f"{model.name} predicts no {' and no '.join(missing)}: a forecast needs both pairs and "
+            "products; backtests take it as it is"
+        )
 
 
 @cache
@@ -256,7 +281,7 @@ def _checked(model: object, what: str) -> ModelVersion:
             f"{what} is the class {model.__name__}, not a model version: make an object of it"
         )
     if not isinstance(model, ModelVersion):
-        wanted = ("name", "reads_customer_days", "fit", "load")
+        wanted = ("name", "reads_customer_days", "granularities", "fit", "load")
         missing = ", ".join(name for name in wanted if not hasattr(model, name))
         kind = type(model).__name__
         raise ModelError(f"{what} is a {kind}, not a model version: it lacks {missing}")

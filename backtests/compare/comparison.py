@@ -170,7 +170,7 @@ def _differences(
             "share_better": float((draws < 0).mean() + (draws == 0).mean() / 2),
             "rows": paired.rows,
         }
-        yield {**row, "verdict": _verdict(row, paired.score.unit, share)}
+        yield {**row, "verdict": _verdict(row, f" {paired.score.unit}".rstrip(), share)}
 
 
 def _verdict(row: Mapping[str, Any], unit: str, share: float) -> str:

@@ -104,7 +104,7 @@ def _add_date(
     if not frames:
         gathered.by_date.append(np.zeros(0))
         return
-    parts = [score.parts(frame) for frame in frames]
+    parts = [score.sums(frame) for frame in frames]
     values = np.stack([*(part[0] for part in parts), parts[0][1]], axis=1)  # [rows, versions + 1]
     known = np.isfinite(values).all(axis=1)
     for way, collected in gathered.blocks.items():
@@ -141,5 +141,5 @@ def _offered(run: ScoredRun, version: str, scores: Sequence[Score]) -> set[str]:
         ]
         frame = read_table(run, open_scores[0].table, version, day, columns)
         if not frame.empty:
-            found |= {s.name for s in open_scores if np.isfinite(s.parts(frame)[0]).any()}
+            found |= {s.name for s in open_scores if np.isfinite(s.sums(frame)[0]).any()}
     return found

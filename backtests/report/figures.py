@@ -15,8 +15,8 @@ import plotly.graph_objects as go
 
 from backtests.report.curves import BINS, Histogram
 from backtests.report.frontiers import Frontier
-from backtests.report.measures import Measure
 from backtests.report.palette import Style
+from backtests.scores.registry import Score
 
 type Json = dict[str, Any]
 type Styles = Mapping[str, Style]
@@ -109,10 +109,10 @@ def pit_figure(made: Histogram, look: Style, top: float) -> Json:
     return plain(go.Figure(bars, axes))
 
 
-def coverage_figure(levels: Sequence[Measure], shares: pd.DataFrame, styles: Styles) -> Json:
+def coverage_figure(scores: Sequence[Score], shares: pd.DataFrame, styles: Styles) -> Json:
     """What was inside less what should have been; ``shares`` [versions, levels] of all rows."""
-    x = [100 * measure.target for measure in levels]
-    off = 100 * (shares.to_numpy() - [measure.target for measure in levels])
+    x = [100 * score.target for score in scores]
+    off = 100 * (shares.to_numpy() - [score.target for score in scores])
     least, most = float(np.nanmin(off)), float(np.nanmax(off))
     traces = [
         _version_trace(
@@ -161,7 +161,7 @@ def reliability_figure(table: pd.DataFrame, styles: Styles, what: str, log: bool
     return plain(go.Figure([diagonal, *traces], axes))
 
 
-def gap_figure(score: Measure, gaps: pd.DataFrame, styles: Styles) -> Json:
+def gap_figure(score: Score, gaps: pd.DataFrame, styles: Styles) -> Json:
     """Each version less the best, with its interval; ``gaps``: version, difference, low, high."""
     traces = []
     for row in gaps.to_dict("records"):
@@ -201,7 +201,7 @@ def gap_figure(score: Measure, gaps: pd.DataFrame, styles: Styles) -> Json:
     return plain(go.Figure(traces, axes))
 
 
-def date_figure(score: Measure, rows: pd.DataFrame, styles: Styles) -> Json:
+def date_figure(score: Score, rows: pd.DataFrame, styles: Styles) -> Json:
     """A score by as-of date; ``rows``: version, as_of_date, value."""
     traces = [
         _version_trace(

@@ -20,11 +20,10 @@ from plotly.offline import get_plotlyjs
 from backtests.compare.words import verdicts
 from backtests.report import sections, tables
 from backtests.report.data import ProductSeries, ReportData, gather
-from backtests.report.measures import HEADLINE, LEVEL_TITLES, measure
 from backtests.report.palette import Style
 from backtests.report.products import FAN, WHY
 from backtests.run.folder import REPORT, RunFolder
-from backtests.scores.registry import NEXT_ORDER, PRODUCT_WEEK
+from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORE_LEVELS, score_of
 from backtests.scores.summaries import ALL
 from toolkit.data.tables import QUANTILES
 from toolkit.errors import ToolkitError
@@ -84,7 +83,7 @@ def render(data: ReportData, products: Sequence[ProductSeries], fits: Path) -> s
         comparison=comparison,
         verdicts=list(verdicts(comparison["leaders"], data.versions)),
         spans=_spans,
-        levels=LEVEL_TITLES,
+        levels=SCORE_LEVELS,
         headline=tables.headline_table(data),
         gaps=list(sections.gap_drawings(data, styles)),
         pits={
@@ -150,12 +149,12 @@ def pair_rows(data: ReportData) -> list[list[object]]:
              "low", "high", "share_better", "rows")  # fmt: skip
     rows = []
     for row in (data.comparison or {"differences": []})["differences"]:
-        score = measure(row["level"], row["score"])
+        score = score_of(row["level"], row["score"])
         low, high = row["low"], row["high"]
         known = low is not None and high is not None
         digits = tables.difference_digits(low, high) if known else score.digits
         values = [round(row[n], 6) if isinstance(row[n], float) else row[n] for n in names[2:]]
-        rows.append([score.title, score.unit, digits, *values])
+        rows.append([score.heading, score.unit, digits, *values])
     return rows
 
 
@@ -167,8 +166,8 @@ def shown_versions(data: ReportData) -> tuple[str, ...]:
     whole = scores[scores["as_of_date"].isna() & (scores["slice"] == ALL)]
     ranked = [
         rows.sort_values("value", kind="stable")["version"]
-        for level, name in HEADLINE
-        if len(rows := whole[(whole["level"] == level) & (whole["score"] == name)])
+        for score in HEADLINE
+        if len(rows := whole[(whole["level"] == score.level) & (whole["score"] == score.name)])
     ]
     tiers = chain.from_iterable(zip_longest(*ranked))
     best = list(dict.fromkeys([v for v in tiers if v] or data.versions))[:SHOWN_VERSIONS]

@@ -19,10 +19,17 @@ from backtests.report.figures import (
     reliability_figure,
     slice_figure,
 )
-from backtests.report.measures import HEADLINE, LEVEL_TITLES, SLICED, Measure, measure
 from backtests.report.palette import Style, style
 from backtests.report.population import population_figure
-from backtests.scores.registry import NEXT_ORDER, PRODUCT_WEEK
+from backtests.scores.registry import (
+    HEADLINE,
+    NEXT_ORDER,
+    PRODUCT_WEEK,
+    SCORE_LEVELS,
+    SLICED,
+    Score,
+    score_of,
+)
 from backtests.scores.summaries import ALL
 
 type Styles = Mapping[str, Style]
@@ -42,14 +49,15 @@ def styles_of(data: ReportData) -> dict[str, Style]:
 def gap_drawings(data: ReportData, styles: Styles) -> Iterator[Drawing]:
     """Distances to the best, a figure per headline score."""
     comparison = data.comparison or {"differences": [], "leaders": []}
-    for level, name in HEADLINE:
-        score = measure(level, name)
-        rows = [row for row in comparison["differences"] if row["score"] == name]
-        best = next((one["best"] for one in comparison["leaders"] if one["score"] == name), None)
+    for score in HEADLINE:
+        rows = [row for row in comparison["differences"] if row["score"] == score.name]
+        best = next(
+            (one["best"] for one in comparison["leaders"] if one["score"] == score.name), None
+        )
         if rows and best is not None:
             gaps = pd.DataFrame(list(gaps_to_best(rows, best)))
             gaps = gaps.sort_values("difference", kind="stable")
-            yield Drawing(score.title, gap_figure(score, gaps, styles))
+            yield Drawing(score.heading, gap_figure(score, gaps, styles))
 
 
 def pit_drawings(data: ReportData, styles: Styles, level: str) -> Iterator[Drawing]:
@@ -68,9 +76,9 @@ def calibration_drawings(data: ReportData, styles: Styles) -> Iterator[Drawing]:
     for level in (PRODUCT_WEEK, NEXT_ORDER):
         shares = _coverage(data, level)
         if len(shares):
-            levels = [measure(level, name) for name in shares.columns]
+            levels = [score_of(level, name) for name in shares.columns]
             yield Drawing(
-                f"Coverage: {LEVEL_TITLES[level].lower()}",
+                f"Coverage: {SCORE_LEVELS[level].lower()}",
                 coverage_figure(levels, shares, styles),
                 "By PIT. 0 is perfect, above it intervals are too wide; ± 2 points are shaded.",
             )
@@ -90,14 +98,13 @@ def calibration_drawings(data: ReportData, styles: Styles) -> Iterator[Drawing]:
 def date_drawings(data: ReportData, styles: Styles) -> Iterator[Drawing]:
     """The headline's scores and both coverages by as-of date."""
     frame = data.scores[data.scores["as_of_date"].notna() & (data.scores["slice"] == ALL)]
-    keys = (*HEADLINE, (PRODUCT_WEEK, "coverage_80"), (NEXT_ORDER, "coverage_80"))
-    for level, name in keys:
-        score = measure(level, name)
+    covered = (score_of(PRODUCT_WEEK, "coverage_80"), score_of(NEXT_ORDER, "coverage_80"))
+    for score in (*HEADLINE, *covered):
         rows = _rows(frame, score)
         if len(rows):
-            title = score.title
-            if name == "coverage_80":
-                title = f"80 % interval: {LEVEL_TITLES[level].lower()}"
+            title = score.heading
+            if score in covered:
+                title = f"80 % interval: {SCORE_LEVELS[score.level].lower()}"
             yield Drawing(title, date_figure(score, rows, styles), score.hint)
 
 
@@ -106,11 +113,11 @@ def slice_drawings(data: ReportData, styles: Styles) -> Iterator[tuple[str, list
     for name, (title, axis) in SLICES.items():
         frame = data.scores[data.scores["slice"] == name]
         found = []
-        for key in SLICED:
-            rows = _rows(frame, measure(*key))
+        for score in SLICED:
+            rows = _rows(frame, score)
             if len(rows):
                 figure = slice_figure(rows, axis, styles)
-                found.append(Drawing(measure(*key).title, figure))
+                found.append(Drawing(score.heading, figure))
         if found:
             yield title, found
 
@@ -150,7 +157,7 @@ def _coverage(data: ReportData, level: str) -> pd.DataFrame:
     return listed
 
 
-def _rows(frame: pd.DataFrame, score: Measure) -> pd.DataFrame:
+def _rows(frame: pd.DataFrame, score: Score) -> pd.DataFrame:
     chosen = (frame["level"] == score.level) & (frame["score"] == score.name)
     rows: pd.DataFrame = frame[chosen & np.isfinite(frame["value"])]
     return rows

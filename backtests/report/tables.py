@@ -10,8 +10,7 @@ from backtests.report.data import ReportData
 from backtests.report.figures import gaps_to_best
 from backtests.report.frontiers import Frontier
 from backtests.report.health import Fit
-from backtests.report.measures import HEADLINE, MEASURES, Measure, measure
-from backtests.scores.registry import NEXT_ORDER, PRODUCT_WEEK
+from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORES, Score, score_of
 from backtests.scores.summaries import ALL
 from backtests.thresholds.choice import Quality
 
@@ -56,15 +55,15 @@ def number(value: object, digits: int = 0, mark: str = "") -> Cell:
     return Cell(f"{value:,.{digits}f}", float(value), mark=mark) if known else Cell("–")  # type: ignore[arg-type]  # known: not None
 
 
-def scored_column(score: Measure) -> Column:
+def scored_column(score: Score) -> Column:
     """The column of a score."""
     unit = f", {score.unit}" if score.unit else ""
-    return Column(f"{score.title}{unit}", score.hint, score.arrow)
+    return Column(f"{score.heading}{unit}", score.hint, score.arrow)
 
 
 def headline_table(data: ReportData) -> Table:
     """Versions by the main scores; below each its distance to the best, with the interval."""
-    columns = [m for key in HEADLINE if (m := measure(*key)) and _has(data.scores, m)]
+    columns = [score for score in HEADLINE if _has(data.scores, score)]
     cells = {m: _headline_cells(data, m) for m in columns}
     rows = tuple((Cell(v, v), *(cells[m][v] for m in columns)) for v in data.versions)
     head = (Column("Version", number=False), *map(scored_column, columns))
@@ -74,7 +73,7 @@ def headline_table(data: ReportData) -> Table:
 def calibration_table(data: ReportData, level: str) -> Table:
     """Coverage by PIT, of closed intervals, and PIT's distance from uniform, by version."""
     names = (*CALIBRATION, *INTERVALS, "pit_ks")
-    columns = [m for name in names if (m := measure(level, name)) and _has(data.scores, m)]
+    columns = [m for name in names if (m := score_of(level, name)) and _has(data.scores, m)]
     values = {m: _values(data.scores, m) for m in columns}
     shown = [v for v in data.versions if any(v in values[m] for m in columns)]
     rows = tuple(
@@ -86,13 +85,13 @@ def calibration_table(data: ReportData, level: str) -> Table:
 
 def all_scores_table(data: ReportData) -> Table:
     """Every score of every version over all dates; a row per score."""
-    shown = [m for m in MEASURES if _has(data.scores, m)]
+    shown = [m for m in SCORES if _has(data.scores, m)]
     rows = []
     for m in shown:
         values = _values(data.scores, m)
         cells = (Cell(m.format(values.get(v, math.nan)), values.get(v)) for v in data.versions)
         rows.append(
-            (Cell(m.title, m.title, (m.unit,) if m.unit else ()), Cell(m.hint, m.hint), *cells)
+            (Cell(m.heading, m.heading, (m.unit,) if m.unit else ()), Cell(m.hint, m.hint), *cells)
         )
     head = (
         Column("Score", number=False),
@@ -104,8 +103,8 @@ def all_scores_table(data: ReportData) -> Table:
 
 def date_table(data: ReportData) -> Table:
     """The headline's scores by version and as-of date."""
-    columns = [m for key in HEADLINE if (m := measure(*key)) and _has(data.scores, m)]
-    columns += [measure(level, "coverage_80") for level in (PRODUCT_WEEK, NEXT_ORDER)]
+    columns = [score for score in HEADLINE if _has(data.scores, score)]
+    columns += [score_of(level, "coverage_80") for level in (PRODUCT_WEEK, NEXT_ORDER)]
     by_date = data.scores[data.scores["as_of_date"].notna() & (data.scores["slice"] == ALL)]
     known = {
         (row["version"], f"{row['as_of_date']:%Y-%m-%d}", row["level"], row["score"]): row["value"]
@@ -204,13 +203,13 @@ def difference_digits(low: float, high: float) -> int:
     return 4 if not width > 0 else min(6, max(0, 1 - math.floor(math.log10(width))))
 
 
-def _headline_cells(data: ReportData, score: Measure) -> dict[str, Cell]:
+def _headline_cells(data: ReportData, score: Score) -> dict[str, Cell]:
     values = _values(data.scores, score)
     cells = {v: _plain(score, values.get(v, math.nan)) for v in data.versions}
     return cells | dict(_compared(data, score))
 
 
-def _compared(data: ReportData, score: Measure) -> Iterator[tuple[str, Cell]]:
+def _compared(data: ReportData, score: Score) -> Iterator[tuple[str, Cell]]:
     """Cells of versions that were compared on this score, on the rows that all of them scored."""
     comparison = data.comparison or {"differences": [], "leaders": []}
     rows = [row for row in comparison["differences"] if row["score"] == score.name]
@@ -224,7 +223,7 @@ def _compared(data: ReportData, score: Measure) -> Iterator[tuple[str, Cell]]:
         yield version, _gap_cell(score, value[version], gap, version in leader["level_with"])
 
 
-def _gap_cell(score: Measure, value: float, gap: Mapping[str, float], level: bool) -> Cell:
+def _gap_cell(score: Score, value: float, gap: Mapping[str, float], level: bool) -> Cell:
     low, high = gap["low"], gap["high"]
     text = score.format(value)
     if gap["difference"] == low == high == 0:
@@ -243,17 +242,17 @@ def _number(value: float, digits: int, sign: str = "") -> str:
     return f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "−")
 
 
-def _calibrated(score: Measure, value: float) -> Cell:
+def _calibrated(score: Score, value: float) -> Cell:
     """Coverage is marked where it is within two points."""
     near = score.better == "target" and abs(value - score.target) <= 0.02
     return Cell(*_texts(score, value), mark="level" if near else "")
 
 
-def _plain(score: Measure, value: float) -> Cell:
+def _plain(score: Score, value: float) -> Cell:
     return Cell(*_texts(score, value))
 
 
-def _texts(score: Measure, value: float) -> tuple[str, float | None]:
+def _texts(score: Score, value: float) -> tuple[str, float | None]:
     return score.format(value), value if math.isfinite(value) else None
 
 
@@ -289,15 +288,15 @@ def _float(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def _overall(scores: pd.DataFrame, score: Measure) -> pd.DataFrame:
+def _overall(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
     whole = scores["as_of_date"].isna() & (scores["slice"] == ALL)
     return scores[whole & (scores["level"] == score.level) & (scores["score"] == score.name)]
 
 
-def _values(scores: pd.DataFrame, score: Measure) -> dict[str, float]:
+def _values(scores: pd.DataFrame, score: Score) -> dict[str, float]:
     rows = _overall(scores, score)
     return dict(zip(rows["version"], rows["value"], strict=True))
 
 
-def _has(scores: pd.DataFrame, score: Measure) -> bool:
+def _has(scores: pd.DataFrame, score: Score) -> bool:
     return not _overall(scores, score).empty

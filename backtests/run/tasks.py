@@ -21,7 +21,7 @@ from backtests.scores.history import FirstDays, History
 from backtests.scores.tables import Truth, compare_pairs, compare_products
 from toolkit.data.tables import CustomerDays, Floats, OrderEvents, Patterns, Predictions
 from toolkit.fits import load_fit
-from toolkit.model import FittedModel, Streams
+from toolkit.model import GRANULARITIES, FittedModel, Granularity, Streams
 from toolkit.results.fit import FitCard
 from toolkit.results.pair import FailedPair
 from toolkit.sources.embedded.database import open_database
@@ -30,7 +30,6 @@ from toolkit.stages.discovery import discover
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor
 
-LEVELS = ("pairs", "products")
 SHOWN_FAILURES = 5
 NO_TABLES = ScoreTables()
 
@@ -138,16 +137,16 @@ def score(task: Task) -> Scored:
         History.of(patterns, known.first_days),
         *pit_uniforms(patterns, task.as_of_date, task.observed_weeks, task.pit_seed),
     )
-    tables, broken = compare(predictions, truth, levels_of(model))
+    tables, broken = compare(predictions, truth, model.granularities)
     return replace(said, tables=tables, failures=(*map(_told, failed), *broken))
 
 
 def compare(
-    predictions: Predictions, truth: Truth, levels: Container[str]
+    predictions: Predictions, truth: Truth, granularities: Container[Granularity]
 ) -> tuple[ScoreTables, list[str]]:
-    """The tables of the levels that the model speaks about, and what of them is no number."""
-    pairs = compare_pairs(predictions, truth) if "pairs" in levels else (None, [])
-    products = compare_products(predictions, truth) if "products" in levels else (None, [])
+    """The tables of what the model predicts, and what in them is not a number."""
+    pairs = compare_pairs(predictions, truth) if "pairs" in granularities else (None, [])
+    products = compare_products(predictions, truth) if "products" in granularities else (None, [])
     return ScoreTables(pairs[0], products[0]), pairs[1] + products[1]
 
 
@@ -156,20 +155,15 @@ def predict(
 ) -> tuple[Predictions, tuple[FailedPair, ...]]:
     """Predictions, and the pairs left out because the model failed on them.
 
-    A model that speaks of one level only leaves the other NaN, and is asked directly.
+    A model of one granularity leaves the other NaN, and is asked directly.
     """
-    if set(levels_of(model)) == set(LEVELS):
+    if set(model.granularities) == set(GRANULARITIES):
         predictor = CustomerPredictor(model, task.horizon_weeks, task.draws, task.seed)
         return predictor.predict(patterns)
     predictions = model.predict(
         patterns, weeks=task.horizon_weeks, draws=task.draws, streams=Streams(task.seed)
     )
     return predictions, ()
-
-
-def levels_of(model: FittedModel) -> tuple[str, ...]:
-    """What the model speaks about: "pairs", "products" or, unless it says otherwise, both."""
-    return tuple(getattr(model, "levels", LEVELS))
 
 
 def shard_of(patterns: Patterns, shard: int, shards: int) -> NDArray[np.bool_]:

@@ -1,23 +1,27 @@
 """What is scored, and from which columns of a run's tables.
 
-A score is a ratio of two sums over rows, so that any resample of rows is scored from sums alone.
-Of all of them smaller is better.
+Most scores are a ratio of two sums over rows, so that any resample of rows is scored from sums
+alone. A new score is one entry of ``SCORES``.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
+from backtests.scores import metrics
 from backtests.scores.metrics import pinball
 from toolkit.data.tables import QUANTILES, Floats
 from toolkit.errors import ArgumentError
 from toolkit.results.forecast import QUANTILE_NAMES
 
 type Table = Literal["pairs", "product_weeks"]
+type Better = Literal["smaller", "larger", "target", ""]
 type Parts = tuple[Floats, Floats]
 
 HEADLINE_ORDERS = 10
@@ -50,17 +54,86 @@ class ScoredRun(Protocol):
         """A row per product, week and date; an empty frame if there are none."""
 
 
+NEXT_ORDER, PAIR, PRODUCT_WEEK, CONFIDENCE = "next_order", "pair", "product_week", "confidence"
+
+SCORE_LEVELS = {
+    PRODUCT_WEEK: "Units of a product in a week",
+    PAIR: "Orders of a customer and product",
+    NEXT_ORDER: "Date of the next order",
+    CONFIDENCE: "Confidence",
+}
+"""What is scored, and its title."""
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A score of ``table``'s rows: Σ numerator / Σ denominator, of one ``level`` of forecasts."""
+    """A number for rows of a run's table: rows with NaN in one of ``columns`` do not count.
+
+    ``parts``: numerator and denominator, [rows] each, where the score is Σ numerator /
+    Σ denominator and smaller is better: these are compared by bootstrap. ``target``: the best
+    value, where ``better`` is "target". ``percent``: a share, written as one. ``headline``: in
+    the first table of a report; ``sliced``: drawn by slice, as a ratio of versions.
+    """
 
     name: str
     level: str
     title: str
-    table: Table
     columns: tuple[str, ...]
-    parts: Callable[[pd.DataFrame], Parts]  # numerator and denominator, [rows] each
+    value: Callable[[pd.DataFrame], float]
+    better: Better = "smaller"
     unit: str = ""
+    digits: int = 3
+    target: float = math.nan
+    percent: bool = False
+    parts: Callable[[pd.DataFrame], Parts] | None = None
+    headline: bool = False
+    sliced: bool = False
+
+    def sums(self, frame: pd.DataFrame) -> Parts:
+        """``parts`` of a frame; ``ArgumentError`` if the score has none."""
+        if self.parts is None:
+            raise ArgumentError(f"{self.name} cannot be compared by its sums")
+        return self.parts(frame)
+
+    @property
+    def table(self) -> Table:
+        """The table that holds its columns."""
+        return "product_weeks" if self.level == PRODUCT_WEEK else "pairs"
+
+    @property
+    def heading(self) -> str:
+        """The title, as it begins a line."""
+        return self.title[:1].upper() + self.title[1:]
+
+    @property
+    def hint(self) -> str:
+        """Which way is better, in words."""
+        if self.better == "target":
+            return f"best: {self.format(self.target)}"
+        return f"{self.better} is better" if self.better else ""
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better, as a sign."""
+        return {"smaller": "↓", "larger": "↑", "target": "◎", "": ""}[self.better]
+
+    @property
+    def axis(self) -> str:
+        """The label of an axis."""
+        return "% inside" if self.percent else self.unit
+
+    def scaled(self, value: float) -> float:
+        """The number that is written and drawn."""
+        return 100 * value if self.percent else value
+
+    def format(self, value: float, sign: bool = False) -> str:
+        """``0.123``, or ``12.3 %``; an en dash where there is no number."""
+        if not math.isfinite(value):
+            return "–"
+        digits = 1 if self.percent else self.digits
+        shown = round(self.scaled(value), digits) + 0.0
+        text = f"{shown:{'+' if sign else ''},.{digits}f}".replace("-", "−")
+        return f"{text} %" if self.percent else text
 
 
 def read_table(
@@ -92,9 +165,59 @@ def column(frame: pd.DataFrame, name: str) -> Floats:
     return frame[name].to_numpy(dtype=np.float64)
 
 
-def mean_of(name: str) -> Callable[[pd.DataFrame], Parts]:
-    """The mean of a column."""
-    return lambda frame: (column(frame, name), np.ones(len(frame)))
+def _ratio(
+    name: str,
+    level: str,
+    title: str,
+    columns: tuple[str, ...],
+    parts: Callable[[pd.DataFrame], Parts],
+    **how: Any,  # noqa: ANN401 the fields of a score
+) -> Score:
+    """Σ numerator / Σ denominator; NaN where the denominator is 0."""
+
+    def value(frame: pd.DataFrame) -> float:
+        numerator, denominator = parts(frame)
+        total = float(denominator.sum())
+        return float(numerator.sum()) / total if total else math.nan
+
+    return Score(name, level, title, columns, value, parts=parts, **how)
+
+
+def _mean(name: str, level: str, title: str, **how: Any) -> Score:  # noqa: ANN401 as above
+    """The mean of the column of that name."""
+    return _ratio(
+        name, level, title, (name,), lambda frame: (column(frame, name), np.ones(len(frame))), **how
+    )
+
+
+def _metric(
+    name: str,
+    level: str,
+    title: str,
+    columns: tuple[str, ...],
+    metric: Callable[..., float],
+    better: Better = "smaller",
+    **how: Any,  # noqa: ANN401 as above
+) -> Score:
+    """A metric of some columns, in the order of its arguments."""
+
+    def value(frame: pd.DataFrame) -> float:
+        return metric(*(column(frame, name) for name in columns))
+
+    return Score(name, level, title, columns, value, better, **how)
+
+
+def _inside(
+    level: str, kind: str, title: str, columns: Mapping[str, tuple[str, ...]],
+    metric: Callable[..., float],
+) -> Iterator[Score]:  # fmt: skip
+    """The share inside the central 50, 80 and 90 %."""
+    for share, names in columns.items():
+        part = int(share) / 100
+        yield _metric(
+            f"{kind}_{share}", level, f"{title} {share} %", names, partial(metric, part), "target",
+            target=part, percent=True,
+        )  # fmt: skip
 
 
 def _quantile_loss(frame: pd.DataFrame) -> Parts:
@@ -109,7 +232,7 @@ def _median_error(frame: pd.DataFrame) -> Parts:
 
 
 def _horizon_error(frame: pd.DataFrame) -> Parts:
-    """|Σ expected − Σ actual| over a product's weeks, told in its first row."""
+    """|Σ expected − Σ actual| over a product's weeks, in the first row of each."""
     error = (frame["expected_quantity"] - frame["quantity"]).astype(np.float64)
     keys = [name for name in ("as_of_date", "product_id") if name in frame]
     groups = error.groupby([frame[key] for key in keys], sort=False)
@@ -125,48 +248,121 @@ def _confidence(frame: pd.DataFrame) -> Parts:
     return (column(frame, "confidence") - column(frame, "hit")) ** 2, np.ones(len(frame))
 
 
-def _pair(name: str, level: str, title: str, of: str, unit: str = "") -> Score:
-    return Score(name, level, title, "pairs", (of,), mean_of(of), unit)
+def _by_pit(share: float, pit: Floats) -> float:
+    return metrics.coverage(pit, share)
 
 
-def _week(
-    name: str, title: str, columns: tuple[str, ...], parts: Callable[[pd.DataFrame], Parts]
-) -> Score:
-    return Score(name, "product_week", title, "product_weeks", (*columns, "quantity"), parts)
+def _in_interval(_: float, low: Floats, high: Floats, quantity: Floats) -> float:
+    return float(metrics.inside(low, high, quantity).mean())
 
 
-NEXT_ORDER, PAIR, PRODUCT_WEEK, CONFIDENCE = "next_order", "pair", "product_week", "confidence"
+def _share_of(_: float, inside: Floats) -> float:
+    return float(inside.mean())
+
+
+_MONTH, _HIT = ("p_order_28d", "ordered_28d"), ("confidence", "hit")
+_ENDS = {"50": ("q25", "q75"), "80": ("q10", "q90"), "90": ("q05", "q95")}
 
 SCORES: tuple[Score, ...] = (
-    _week(
-        "weighted_quantile_loss", "weighted quantile loss of weeks", QUANTILE_NAMES, _quantile_loss
+    _ratio(
+        "weighted_quantile_loss", PRODUCT_WEEK, "weighted quantile loss of weeks",
+        (*QUANTILE_NAMES, "quantity"), _quantile_loss, headline=True, sliced=True,
     ),
-    _week("wape_median", "WAPE of the weekly median", ("q50",), _median_error),
-    _week("wape_horizon", "WAPE of the horizon's mean", ("expected_quantity",), _horizon_error),
-    _week("crps_quantity", "CRPS of weeks over demand", ("crps",), _quantity_crps),
-    _pair("poisson_loss", PAIR, "Poisson loss of order counts", "poisson_loss"),
-    _pair("crps_orders", PAIR, "CRPS of order counts", "crps_orders", " orders"),
-    _pair("absolute_error", PAIR, "absolute error of order counts", "absolute_error", " orders"),
-    _pair("log_loss", PAIR, "log loss of an order within 28 days", "log_loss"),
-    _pair("brier", PAIR, "Brier score of an order within 28 days", "brier"),
-    _pair("crps_next", NEXT_ORDER, "CRPS of the next order's date", "crps_next", " days"),
-    Score(
-        "brier_confidence",
-        CONFIDENCE,
-        "Brier score of confidence",
-        "pairs",
-        ("confidence", "hit"),
-        _confidence,
+    _ratio(
+        "wape_median", PRODUCT_WEEK, "WAPE of the weekly median", ("q50", "quantity"),
+        _median_error, headline=True,
     ),
-)
+    _ratio(
+        "wape_horizon", PRODUCT_WEEK, "WAPE of the horizon's mean",
+        ("expected_quantity", "quantity", "product_id"), _horizon_error, headline=True,
+    ),
+    _ratio(
+        "crps_quantity", PRODUCT_WEEK, "CRPS of weeks over demand", ("crps", "quantity"),
+        _quantity_crps,
+    ),
+    _metric(
+        "bias_quantity", PRODUCT_WEEK, "bias of the mean", ("expected_quantity", "quantity"),
+        metrics.bias, "target", target=0.0, percent=True,
+    ),
+    *_inside(
+        PRODUCT_WEEK, "coverage", "PIT in the central", dict.fromkeys(_ENDS, ("pit",)), _by_pit
+    ),
+    *_inside(
+        PRODUCT_WEEK, "interval", "units in the",
+        {share: (*ends, "quantity") for share, ends in _ENDS.items()}, _in_interval,
+    ),
+    _metric(
+        "pit_ks", PRODUCT_WEEK, "PIT's distance from uniform (KS)", ("pit",), metrics.ks_uniform
+    ),
+    _mean("poisson_loss", PAIR, "Poisson loss of order counts", headline=True),
+    _mean("crps_orders", PAIR, "CRPS of order counts", unit="orders", sliced=True),
+    _mean("absolute_error", PAIR, "absolute error of order counts", unit="orders", headline=True),
+    _metric(
+        "bias_orders", PAIR, "bias of order counts", ("expected_orders", "orders"), metrics.bias,
+        "target", target=0.0, percent=True,
+    ),
+    _mean(
+        "log_loss", PAIR, "log loss of an order within 28 days", digits=4, headline=True,
+        sliced=True,
+    ),
+    _mean("brier", PAIR, "Brier score of an order within 28 days", digits=4),
+    _metric("auc", PAIR, "AUC of an order within 28 days", _MONTH, metrics.auc, "larger"),
+    _metric(
+        "calibration_error", PAIR, "calibration error of an order within 28 days", _MONTH,
+        metrics.expected_calibration_error,
+    ),
+    _mean(
+        "crps_next", NEXT_ORDER, "CRPS of the next order's date", unit="days", digits=2,
+        headline=True, sliced=True,
+    ),
+    *_inside(
+        NEXT_ORDER, "coverage", "PIT in the central", dict.fromkeys(_ENDS, ("pit_next",)), _by_pit
+    ),
+    *_inside(
+        NEXT_ORDER, "interval", "date in the", {share: (f"cover{share}",) for share in _ENDS},
+        _share_of,
+    ),
+    _metric(
+        "pit_ks", NEXT_ORDER, "PIT's distance from uniform (KS)", ("pit_next",),
+        metrics.ks_uniform,
+    ),
+    _ratio(
+        "brier_confidence", CONFIDENCE, "Brier score of confidence", _HIT, _confidence, digits=4,
+        headline=True,
+    ),
+    _metric(
+        "calibration_error_confidence", CONFIDENCE, "calibration error of confidence", _HIT,
+        metrics.expected_calibration_error,
+    ),
+    _metric(
+        "mean_confidence", CONFIDENCE, "mean confidence", _HIT,
+        lambda confidence, _: float(confidence.mean()), "", percent=True,
+    ),
+    _metric(
+        "hit_rate", CONFIDENCE, "hits", _HIT, lambda _, hit: float(hit.mean()), "", percent=True
+    ),
+)  # fmt: skip
+"""Every score, one entry each, as reports list them."""
+
+HEADLINE = tuple(score for score in SCORES if score.headline)
+SLICED = tuple(score for score in SCORES if score.sliced)
+
+_KNOWN = {(score.level, score.name): score for score in SCORES}
 
 
 def find_scores(names: Sequence[str] | None) -> tuple[Score, ...]:
-    """The scores of these names, all for None; ArgumentError names the known ones."""
+    """The comparable scores of these names, all for None; ArgumentError names the known ones."""
+    known = {score.name: score for score in SCORES if score.parts is not None}
     if names is None:
-        return SCORES
-    known = {score.name: score for score in SCORES}
+        return tuple(known.values())
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ArgumentError(f"there is no score {', '.join(unknown)}; there are {', '.join(known)}")
     return tuple(known[name] for name in names)
+
+
+def score_of(level: str, name: str) -> Score:
+    """What is known of a score; one that is not known is written by its name."""
+    return _KNOWN.get((level, name)) or Score(
+        name, level, name.replace("_", " "), (), lambda _: math.nan, ""
+    )

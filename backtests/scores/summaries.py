@@ -5,7 +5,7 @@ has no rows there. Tables are read a few columns at a
 time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,16 +14,11 @@ from numpy.typing import NDArray
 
 from backtests.scores import metrics
 from backtests.scores.registry import (
-    CONFIDENCE,
-    NEXT_ORDER,
-    PAIR,
-    PRODUCT_WEEK,
     SCORES,
     Score,
     ScoredRun,
     Table,
     check_versions,
-    column,
     read_table,
 )
 from toolkit.errors import ArgumentError
@@ -36,18 +31,6 @@ COLUMNS = (
 ALL = "all"
 ORDER_COUNTS = (1, 2, 3, 6, 11)
 CUSTOMER_AGES = (0, 91, 182, 365, 730)
-LEVELS = {"50": ("q25", "q75"), "80": ("q10", "q90"), "90": ("q05", "q95")}
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One number for rows of a table: rows with NaN in one of ``columns`` do not count."""
-
-    level: str
-    name: str
-    table: Table
-    columns: tuple[str, ...]
-    value: Callable[[pd.DataFrame], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,35 +120,35 @@ def _version_rows(
     if frame.empty:
         return
     cuts = [_whole(frame), _date_cut(frame), *_cuts(frame, bounds)]
-    for level in dict.fromkeys(measure.level for measure in MEASURES if measure.table == table):
+    for level in dict.fromkeys(score.level for score in SCORES if score.table == table):
         yield from _level_rows(run, version, table, level, cuts)
 
 
 def _level_rows(
     run: ScoredRun, version: str, table: Table, level: str, cuts: Sequence[Cut]
 ) -> Iterator[dict[str, object]]:
-    """The measures of one level, whose columns are read together."""
-    measures = [m for m in MEASURES if m.level == level and m.table == table]
-    columns = [name for measure in measures for name in measure.columns]
+    """The scores of one level, whose columns are read together."""
+    scores = [m for m in SCORES if m.level == level and m.table == table]
+    columns = [name for score in scores for name in score.columns]
     frame = read_table(run, table, version, None, columns)
     for cut in cuts:
         for code, label in enumerate(cut.labels):
             part = frame[cut.codes == code]
-            for measure in measures:
-                scored = part[list(measure.columns)].notna().all(axis=1).to_numpy()
+            for score in scores:
+                scored = part[list(score.columns)].notna().all(axis=1).to_numpy()
                 if scored.any():
-                    yield _row(measure, part[scored], cut.name, label)
+                    yield _row(score, part[scored], cut.name, label)
 
 
-def _row(measure: Measure, frame: pd.DataFrame, cut: str, label: str) -> dict[str, object]:
+def _row(score: Score, frame: pd.DataFrame, cut: str, label: str) -> dict[str, object]:
     by_date = cut == "as_of_date"
     return {
         "as_of_date": pd.Timestamp(label) if by_date else pd.NaT,
         "slice": ALL if by_date else cut,
         "value_of_slice": ALL if by_date else label,
-        "level": measure.level,
-        "score": measure.name,
-        "value": measure.value(frame),
+        "level": score.level,
+        "score": score.name,
+        "value": score.value(frame),
         "rows": len(frame),
     }
 
@@ -187,60 +170,3 @@ def _whole(frame: pd.DataFrame) -> Cut:
 def _date_cut(frame: pd.DataFrame) -> Cut:
     codes, days = pd.factorize(frame["as_of_date"], sort=True)
     return Cut("as_of_date", tuple(str(day.date()) for day in days), codes.astype(np.int64))
-
-
-def _ratio(score: Score) -> Measure:
-    def value(frame: pd.DataFrame) -> float:
-        numerator, denominator = score.parts(frame)
-        total = float(denominator.sum())
-        return float(numerator.sum()) / total if total else float("nan")
-
-    columns = (*score.columns, "product_id") if score.table == "product_weeks" else score.columns
-    return Measure(score.level, score.name, score.table, columns, value)
-
-
-def _of(
-    level: str, name: str, columns: tuple[str, ...], metric: Callable[..., float], *settings: float
-) -> Measure:
-    """A metric of some columns, in the order of its arguments."""
-    table: Table = "product_weeks" if level == PRODUCT_WEEK else "pairs"
-
-    def value(frame: pd.DataFrame) -> float:
-        return metric(*(column(frame, name) for name in columns), *settings)
-
-    return Measure(level, name, table, columns, value)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean())
-
-
-def _inside(low: NDArray[np.float64], high: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    return _mean(metrics.inside(low, high, y))
-
-
-def _calibration(level: str, pit: str) -> Iterator[Measure]:
-    for name in LEVELS:
-        yield _of(level, f"coverage_{name}", (pit,), metrics.coverage, int(name) / 100)
-    yield _of(level, "pit_ks", (pit,), metrics.ks_uniform)
-
-
-_MONTH, _HIT = ("p_order_28d", "ordered_28d"), ("confidence", "hit")
-
-MEASURES: tuple[Measure, ...] = (
-    *(_ratio(score) for score in SCORES),
-    *_calibration(NEXT_ORDER, "pit_next"),
-    *(_of(NEXT_ORDER, f"interval_{name}", (f"cover{name}",), _mean) for name in LEVELS),
-    _of(PAIR, "bias_orders", ("expected_orders", "orders"), metrics.bias),
-    _of(PAIR, "auc", _MONTH, metrics.auc),
-    _of(PAIR, "calibration_error", _MONTH, metrics.expected_calibration_error),
-    _of(CONFIDENCE, "calibration_error_confidence", _HIT, metrics.expected_calibration_error),
-    _of(CONFIDENCE, "mean_confidence", _HIT, lambda confidence, _: _mean(confidence)),
-    _of(CONFIDENCE, "hit_rate", _HIT, lambda _, hit: _mean(hit)),
-    _of(PRODUCT_WEEK, "bias_quantity", ("expected_quantity", "quantity"), metrics.bias),
-    *_calibration(PRODUCT_WEEK, "pit"),
-    *(
-        _of(PRODUCT_WEEK, f"interval_{name}", (*ends, "quantity"), _inside)
-        for name, ends in LEVELS.items()
-    ),
-)

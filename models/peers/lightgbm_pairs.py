@@ -61,7 +61,7 @@ from toolkit.data.tables import (
     Predictions,
 )
 from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
+from toolkit.model import DEFAULT_SETTINGS, FitSettings, Granularity, Progress, Streams, ignore
 
 FORMULAS = "1"
 HORIZON_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS
@@ -74,7 +74,7 @@ class LightgbmPairs:
     """The model before its fit."""
 
     name: str = "lightgbm_pairs"
-    levels: ClassVar[tuple[str, ...]] = ("pairs",)
+    granularities: ClassVar[tuple[Granularity, ...]] = ("pairs",)
     reads_customer_days: ClassVar[bool] = True
 
     def fit(
@@ -110,7 +110,7 @@ class LightgbmPairs:
 class FittedPairs(Fit):
     """The model with its trees."""
 
-    levels: ClassVar[tuple[str, ...]] = ("pairs",)
+    granularities: ClassVar[tuple[Granularity, ...]] = ("pairs",)
     reads_customer_days: ClassVar[bool] = True
 
     def predict(

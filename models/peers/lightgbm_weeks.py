@@ -41,7 +41,7 @@ from models.peers.parts.week_trees import ROWS, SEEN_WEEKS, Training, forecast, 
 from models.peers.parts.weekly_demand import WeeklyDemand
 from toolkit.data.tables import Floats, Patterns, Predictions
 from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
+from toolkit.model import DEFAULT_SETTINGS, FitSettings, Granularity, Progress, Streams, ignore
 
 FORMULAS = "1"
 
@@ -51,7 +51,7 @@ class LightgbmWeeks:
     """The model before its fit."""
 
     name: str = "lightgbm_weeks"
-    levels: ClassVar[tuple[str, ...]] = ("products",)
+    granularities: ClassVar[tuple[Granularity, ...]] = ("products",)
     reads_customer_days: ClassVar[bool] = False
 
     def fit(
@@ -85,7 +85,7 @@ class LightgbmWeeks:
 class FittedWeeks(Fit):
     """The model with its trees."""
 
-    levels: ClassVar[tuple[str, ...]] = ("products",)
+    granularities: ClassVar[tuple[Granularity, ...]] = ("products",)
     reads_customer_days: ClassVar[bool] = False
 
     def predict(

@@ -11,6 +11,7 @@ import numpy as np
 
 from models.pair_conjugate import PairConjugate
 from toolkit.errors import ModelError
+from toolkit.model import GRANULARITIES
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
 
@@ -91,7 +92,7 @@ class Dies(Planted):
 
 
 class PairsOnly(Planted):
-    levels = ("pairs",)
+    granularities = ("pairs",)
 
     def predict(self, patterns, *, weeks, draws, streams):
         said = super().predict(patterns, weeks=weeks, draws=draws, streams=streams)
@@ -105,7 +106,7 @@ class PairsOnly(Planted):
 class ProductsOnly(Planted):
     """Has no number for the first product of each shard."""
 
-    levels = ("products",)
+    granularities = ("products",)
 
     def predict(self, patterns, *, weeks, draws, streams):
         said = super().predict(patterns, weeks=weeks, draws=draws, streams=streams)
@@ -119,6 +120,7 @@ class ProductsOnly(Planted):
 class FailsToFit:
     name = "fails_to_fit"
     reads_customer_days = False
+    granularities = GRANULARITIES
 
     def fit(self, patterns, *, seed, settings=None, progress=None):
         raise ModelError("planted failure to fit")
@@ -146,6 +148,7 @@ class Learnt(Planted):
 class Learns:
     name = "learns"
     reads_customer_days = False
+    granularities = GRANULARITIES
 
     def fit(self, patterns, *, seed, settings, progress):
         return Learnt(

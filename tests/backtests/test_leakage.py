@@ -4,13 +4,12 @@ Each version predicts twice: on the orders as they are, and with rows of the fut
 A planted peer that looks ahead is caught by the same comparison.
 """
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import duckdb
 import pytest
 
-import models
-import models.peers
 from backtests.run.fitting import Fitting, fit_all, patterns_before
 from backtests.run.folder import ScoreTables
 from backtests.run.harness import no_bar
@@ -18,14 +17,14 @@ from backtests.run.provenance import ProductSample
 from backtests.run.tasks import Task, score
 from tests.backtests.planted import DATABASE, bytes_of
 from tests.conftest import AS_OF, add_line
+from toolkit.installed import ENTRY_POINT_GROUP
 from toolkit.model import FittedModel, find_model
 from toolkit.sources.generator import FIRST_CUSTOMER_ID
 
 VERSIONS = sorted(
-    path.stem
-    for package in (models, models.peers)
-    for path in Path(package.__path__[0]).glob("*.py")
-    if path.stem != "__init__"
+    point.name
+    for point in entry_points(group=ENTRY_POINT_GROUP)
+    if point.module.startswith("models.")
 )
 NEW_CUSTOMER = 999_999
 BRIEFLY = {"pairs": 200, "draws": 20, "tune": 60, "chains": 2}

@@ -48,8 +48,8 @@ def test_tasks_import_what_makes_their_rows_and_not_what_reads_them():
 
 def test_the_module_that_names_a_model_counts():
     """Versions of one class differ in it alone."""
-    assert {"models.peers.tsb", "models.rhythm", *TASKS} <= roots_of(["tsb", "rhythm"])
-    assert code_version(["tsb"]) != code_version(["adida"])
+    assert {"models.peers.series", "models.rhythm", *TASKS} <= roots_of(["tsb", "rhythm"])
+    assert code_version(["hiatus"]) != code_version(["mean_interval"])
 
 
 def test_a_models_own_modules_count():

@@ -6,6 +6,7 @@ import pytest
 from models.pair_conjugate import MODEL
 from tests.models.helpers import patterns_of
 from toolkit.errors import PredictionError
+from toolkit.model import GRANULARITIES
 from toolkit.stages.prediction import PAIRS_PER_SHARD, CustomerPredictor
 
 
@@ -15,6 +16,7 @@ class Fragile:
     name = "fragile"
     version = "1"
     reads_customer_days = False
+    granularities = GRANULARITIES
 
     def __init__(self, raises=(), nan=()):
         self.raises, self.nan = set(raises), set(nan)

@@ -12,6 +12,7 @@ from tests.conftest import AS_OF, NOON, add_line, known_products
 from tests.sources.helpers import PyformatConnection
 from toolkit.engine import ForecastEngine
 from toolkit.errors import PredictionError, SourceError
+from toolkit.model import GRANULARITIES
 from toolkit.results.forecast import ProductForecast
 
 
@@ -204,6 +205,7 @@ class Stumbling:
     name = "stumbling"
     version = "1"
     reads_customer_days = False
+    granularities = GRANULARITIES
 
     def predict(self, patterns, **settings):
         found = patterns.customer_id == self._customer_id

@@ -8,11 +8,15 @@ import pytest
 
 from tests.tracking.conftest import finished
 from tests.tracking.evidence import comparison, log
-from toolkit.errors import ArgumentError, TrackingError
+from toolkit.engine import ForecastEngine
+from toolkit.errors import ArgumentError, ModelError, TrackingError
+from toolkit.model import find_model
+from toolkit.stages.prediction import CustomerPredictor
 from toolkit.tracking.gate import Gate
 from toolkit.tracking.history import history
 from toolkit.tracking.promotion import PromotionRefusedError, promote, roll_back
-from toolkit.tracking.registry import aliases, set_alias
+from toolkit.tracking.registration import register_fit
+from toolkit.tracking.registry import REGISTERED_MODEL, aliases, set_alias
 from toolkit.tracking.store import open_store
 
 
@@ -201,3 +205,18 @@ def test_after_a_kill_the_champion_is_not_its_own_predecessor(store):
     set_alias(store, "previous", "1")  # as a kill between both moves leaves it
     with pytest.raises(TrackingError, match="has no previous champion"):
         roll_back(store)
+
+
+def test_a_model_that_predicts_pairs_or_products_alone_is_refused_everywhere(store, database):
+    sentence = "tsb predicts no pairs: a forecast needs both pairs and products"
+    model = find_model("tsb")
+    with pytest.raises(ModelError, match=sentence):
+        ForecastEngine(database, model=model)
+    with pytest.raises(ModelError, match=sentence):
+        CustomerPredictor(model)  # as `toolkit predict` does
+    with pytest.raises(ModelError, match=sentence):
+        register_fit(store, model)
+    store.client.set_model_version_tag(REGISTERED_MODEL, "1", "model", "tsb")  # as once it could be
+    with pytest.raises(ModelError, match=sentence):
+        promote(store, "1", force=True, reason="to see")
+    assert aliases(store) == {}

@@ -10,7 +10,7 @@ import numpy as np
 
 from toolkit.data.tables import Ints, PairPredictions, Patterns, Predictions, ProductDraws
 from toolkit.errors import ArgumentError, PredictionError
-from toolkit.model import FittedModel, Streams
+from toolkit.model import FittedModel, Streams, check_granularities
 from toolkit.results.pair import CustomerPrediction, CustomerProductPattern, FailedPair
 from toolkit.stages.arguments import parse_date
 from toolkit.stages.patterns import single_pair
@@ -32,6 +32,10 @@ class CustomerPredictor:
     weeks: int = 12
     draws: int = DEFAULT_DRAWS
     seed: int = DEFAULT_SEED
+
+    def __post_init__(self) -> None:
+        """``ModelError`` for a model that does not predict both pairs and products."""
+        check_granularities(self.model)
 
     def predict(self, patterns: Patterns) -> tuple[Predictions, tuple[FailedPair, ...]]:
         """Predictions of all pairs, and the pairs left out because the model failed on them.

@@ -7,6 +7,7 @@ A kill in between leaves the old champion; ``toolkit history`` tells, and the ne
 from dataclasses import dataclass, replace
 
 from toolkit.errors import ArgumentError, TrackingError
+from toolkit.model import check_granularities, find_model
 from toolkit.tracking.gate import Gate, Verdict, judge
 from toolkit.tracking.history import Action, Entry, Event, append_alone, history
 from toolkit.tracking.registry import (
@@ -74,7 +75,8 @@ def promote(
     The old one becomes ``previous``. With ``force``, which needs a ``reason``, whatever the gate
     says; the history tells. Nothing is done with what is the champion already. Nothing has moved
     when it raises: ``PromotionRefusedError`` where the gate refuses, ``TrackingError`` if the
-    version is not there, or somebody else moved the champion in the meantime.
+    version is not there, or somebody else moved the champion in the meantime, ``ModelError`` if
+    its model is not installed, or cannot make forecasts.
     """
     reason = (reason or "").strip() or None
     if force and reason is None:
@@ -82,6 +84,7 @@ def promote(
     candidate, champion = find(store, reference), _named(store, CHAMPION)
     if champion is not None and champion.number == candidate.number:
         return Promotion(champion, champion, None)
+    check_granularities(find_model(candidate.model))
     verdict = judge(store, candidate, champion, gate)
     if not verdict.passed and not force:
         raise PromotionRefusedError(verdict)

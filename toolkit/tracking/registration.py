@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from toolkit.errors import ModelError
 from toolkit.installed import DISTRIBUTION
-from toolkit.model import FittedModel, find_model
+from toolkit.model import FittedModel, check_granularities, find_model
 from toolkit.results.fit import FitCard
 from toolkit.tracking.pyfunc import save_model
 from toolkit.tracking.registry import (
@@ -44,9 +44,10 @@ def register_fit(
     a kill in the middle leaves nothing in the way of the next call. A fit with complaints is
     registered as unfit. ``data`` is the fingerprint of the data it was fitted to, if known.
     Raises ``TrackingError`` where the store does not take it, ``ModelError`` for a folder that
-    holds no fit.
+    holds no fit, and a model that cannot make forecasts.
     """
     fitted = load_saved(fit) if isinstance(fit, Path) else fit
+    check_granularities(fitted)
     name = f"{fitted.name}@{fitted.version}"
     with tempfile.TemporaryDirectory() as scratch, store.errors():
         saved = Path(scratch) / FIT

@@ -16,7 +16,15 @@ from models.parts.kernels.compile_caches import kept_code
 from models.parts.pair.sizes import URN_WEIGHT
 from toolkit.data.tables import Floats, Ints, Patterns, Predictions
 from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
+from toolkit.model import (
+    DEFAULT_SETTINGS,
+    GRANULARITIES,
+    FitSettings,
+    Granularity,
+    Progress,
+    Streams,
+    ignore,
+)
 
 REGULARITIES = np.array([1, 2, 4, 8, 16])
 
@@ -30,6 +38,7 @@ class GammaVersion:
     description: str = field(repr=False)
     lapse: bool
     reads_customer_days: ClassVar[bool] = False
+    granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
 
     def fit(
         self,
@@ -80,6 +89,7 @@ class FittedGamma(Fit):
 
     population: Population = field(repr=False)
     reads_customer_days: ClassVar[bool] = False
+    granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
 
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams

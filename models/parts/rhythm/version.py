@@ -36,7 +36,15 @@ from models.parts.rhythm.newcomers import base_rates, newcomer_columns
 from models.parts.rhythm.season import Season
 from toolkit.data.tables import QUANTILES, Patterns, Predictions
 from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
+from toolkit.model import (
+    DEFAULT_SETTINGS,
+    GRANULARITIES,
+    FitSettings,
+    Granularity,
+    Progress,
+    Streams,
+    ignore,
+)
 from toolkit.results.fit import FitCard
 
 ROWS = 20_000
@@ -60,6 +68,7 @@ class RhythmVersion:
     formulas: str
     description: str = field(repr=False)
     reads_customer_days: ClassVar[bool] = True
+    granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
 
     def fit(
         self,
@@ -111,6 +120,7 @@ class FittedRhythm(Fit):
     base: BaseRates
     draws: Coefficients = field(repr=False)
     reads_customer_days: ClassVar[bool] = True
+    granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
 
     @classmethod
     def of(cls, card: FitCard, arrays: dict[str, NDArray[Any]]) -> "FittedRhythm":

@@ -23,7 +23,7 @@ from toolkit.data.tables import (
     Predictions,
 )
 from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
+from toolkit.model import DEFAULT_SETTINGS, FitSettings, Granularity, Progress, Streams, ignore
 
 MEDIAN = QUANTILES.index(0.50)
 
@@ -43,7 +43,7 @@ class PurchaseVersion:
     population: Callable[..., Population]
     most_probable: Callable[[Past], Population]
     pairs: int
-    levels: ClassVar[tuple[str, ...]] = ("pairs",)
+    granularities: ClassVar[tuple[Granularity, ...]] = ("pairs",)
     reads_customer_days: ClassVar[bool] = False
 
     def fit(
@@ -84,7 +84,7 @@ class FittedPurchases(Fit):
     """The model with its population's parameters."""
 
     population: Population = field(repr=False)
-    levels: ClassVar[tuple[str, ...]] = ("pairs",)
+    granularities: ClassVar[tuple[Granularity, ...]] = ("pairs",)
     reads_customer_days: ClassVar[bool] = False
 
     def predict(

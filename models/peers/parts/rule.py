@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 
 from toolkit.data.tables import Patterns, Predictions
 from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_SETTINGS, FitSettings, Progress, Streams, ignore
+from toolkit.model import DEFAULT_SETTINGS, FitSettings, Granularity, Progress, Streams, ignore
 
 PARAMETERS_FILE = "parameters.json"
 
@@ -25,11 +25,11 @@ class Forecast(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule with its fixed parameters; ``levels`` says whether it speaks of pairs, products."""
+    """A rule with its fixed parameters; ``granularities``: whether it speaks of pairs, products."""
 
     name: str
     formulas: str
-    levels: tuple[str, ...]
+    granularities: tuple[Granularity, ...]
     forecast: Forecast
     parameters: Mapping[str, float] = field(default_factory=dict)
     reads_customer_days: ClassVar[bool] = False

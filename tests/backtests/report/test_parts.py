@@ -13,12 +13,18 @@ from backtests.compare import words
 from backtests.report import curves, figures, palette, products, tables
 from backtests.report.frontiers import Frontier
 from backtests.report.health import failures_of
-from backtests.report.measures import HEADLINE, MEASURES, SLICED, measure
 from backtests.report.names import HISTORY_WEEKS, look_up, weekly
 from backtests.report.page import embedded
 from backtests.report.population import scalars
-from backtests.scores.registry import NEXT_ORDER, PAIR, PRODUCT_WEEK, SCORES
-from backtests.scores.summaries import MEASURES as SUMMARIZED
+from backtests.scores.registry import (
+    HEADLINE,
+    NEXT_ORDER,
+    PAIR,
+    PRODUCT_WEEK,
+    SCORES,
+    SLICED,
+    score_of,
+)
 from backtests.thresholds.choice import Quality, ThresholdChoice, ThresholdRule, Thresholds
 from tests.conftest import AS_OF
 from toolkit.data.tables import OrderEvents
@@ -93,7 +99,7 @@ def test_digits_show_two_of_the_interval():
 
 
 def test_a_level_cell_says_how_far_and_a_winner_that_it_is():
-    score = measure(PAIR, "log_loss")
+    score = score_of(PAIR, "log_loss")
     best = tables._gap_cell(score, 0.3, {"difference": 0, "low": 0, "high": 0}, False)
     assert (best.text, best.below, best.mark) == ("0.3000", ("★ best",), "best")
     gap = {"difference": 0.004, "low": -0.001, "high": 0.0093}
@@ -103,20 +109,20 @@ def test_a_level_cell_says_how_far_and_a_winner_that_it_is():
 
 
 def test_numbers_are_written_with_their_unit_and_sign():
-    share = measure(NEXT_ORDER, "coverage_80")
+    share = score_of(NEXT_ORDER, "coverage_80")
     assert (share.format(0.7964), share.hint, share.arrow) == ("79.6 %", "best: 80.0 %", "◎")
-    assert measure(PRODUCT_WEEK, "bias_quantity").format(-0.0004) == "0.0 %"
-    assert measure(PAIR, "poisson_loss").format(-0.25, sign=True) == "−0.250"
-    assert measure(PAIR, "auc").hint == "larger is better"
-    assert measure(PAIR, "unheard_of").title == "unheard of"
-    assert measure(PAIR, "log_loss").format(float("nan")) == "–"
+    assert score_of(PRODUCT_WEEK, "bias_quantity").format(-0.0004) == "0.0 %"
+    assert score_of(PAIR, "poisson_loss").format(-0.25, sign=True) == "−0.250"
+    assert score_of(PAIR, "auc").hint == "larger is better"
+    assert score_of(PAIR, "unheard_of").title == "unheard of"
+    assert score_of(PAIR, "log_loss").format(float("nan")) == "–"
 
 
-def test_every_score_there_is_has_a_title():
-    known = {(one.level, one.name) for one in MEASURES}
-    assert {(one.level, one.name) for one in SUMMARIZED} <= known
-    assert {(one.level, one.name) for one in SCORES} <= known
-    assert {*HEADLINE, *SLICED} <= known
+def test_every_score_there_is_stands_once_in_one_list():
+    assert len({(one.level, one.name) for one in SCORES}) == len(SCORES)
+    assert {*HEADLINE, *SLICED} <= {*SCORES}
+    assert all(one.parts is not None for one in (*HEADLINE, *SLICED))
+    assert all(np.isfinite(one.target) == (one.better == "target") for one in SCORES)
 
 
 def test_sentences_say_first_what_is_beyond_noise():

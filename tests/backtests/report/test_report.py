@@ -64,7 +64,7 @@ def test_products_that_do_not_fit_are_left_out_in_turn(data):
 def test_the_headline_has_the_scores_of_the_summary(data):
     table = headline_table(data)
     titles = [column.title for column in table.columns]
-    assert titles[:2] == ["Version", "Weighted quantile loss, week"]
+    assert titles[:2] == ["Version", "Weighted quantile loss of weeks"]
     scores = data.scores
     overall = scores[scores["as_of_date"].isna() & (scores["slice"] == "all")]
     known = overall[overall["score"] == "weighted_quantile_loss"].set_index("version")["value"]

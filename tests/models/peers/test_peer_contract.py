@@ -1,22 +1,24 @@
-"""What every peer keeps, whichever it is: found by their files, none left out."""
+"""What every peer keeps, whichever it is: found by their entry points, none left out."""
 
 import subprocess
 import sys
 from dataclasses import fields
-from pathlib import Path
+from importlib.metadata import entry_points
 
 import numpy as np
 import pytest
 
-import models.peers
 from tests.models.helpers import analyzed, patterns_of, split_at
 from toolkit.data.tables import COUNTS, QUANTILES, Patterns, Predictions
 from toolkit.errors import ModelError
+from toolkit.installed import ENTRY_POINT_GROUP
 from toolkit.model import FitSettings, FittedModel, ModelVersion, Streams, find_model
 from toolkit.sources.generator import GeneratedOrders, Truth, generate_orders
 
 NAMES = sorted(
-    path.stem for path in Path(models.peers.__path__[0]).glob("*.py") if path.stem != "__init__"
+    point.name
+    for point in entry_points(group=ENTRY_POINT_GROUP)
+    if point.module.startswith("models.peers.")
 )
 POINTS = ("adida", "croston_sba", "hiatus", "imapa", "mean_interval", "tsb")
 WEEKS, DRAWS = 6, 40
@@ -62,15 +64,15 @@ def equal(one: Predictions, two: Predictions) -> bool:
 
 
 def test_there_are_the_peers_that_a_comparison_needs():
-    assert len(NAMES) == 13
+    assert len(NAMES) == 13  # as pyproject.toml lists them
 
 
 def test_it_says_which_levels_it_speaks_about(fitted, result):
-    assert fitted.levels
-    assert set(fitted.levels) <= {"pairs", "products"}
-    if "pairs" not in fitted.levels:
+    assert fitted.granularities
+    assert set(fitted.granularities) <= {"pairs", "products"}
+    if "pairs" not in fitted.granularities:
         assert all(np.isnan(column).all() for column in columns(result.pairs).values())
-    if "products" not in fitted.levels:
+    if "products" not in fitted.granularities:
         said = columns(result.products)
         assert np.isfinite(said.pop("product_id")).all()
         assert all(np.isnan(column).all() for column in said.values())
@@ -93,7 +95,7 @@ def test_shapes(fitted, result, patterns):
 
 
 def test_what_is_said_of_pairs_agrees(fitted, result):
-    if "pairs" not in fitted.levels:
+    if "pairs" not in fitted.granularities:
         return
     pairs = result.pairs
     assert pairs.finite().all()
@@ -113,7 +115,7 @@ def test_what_is_said_of_pairs_agrees(fitted, result):
 
 
 def test_dates_and_probabilities_by_week_say_the_same(fitted, result):
-    if "pairs" not in fitted.levels:
+    if "pairs" not in fitted.granularities:
         return
     last_day = 7 * np.arange(1, WEEKS + 1) - 1
     for column, level in enumerate(QUANTILES):
@@ -122,7 +124,7 @@ def test_dates_and_probabilities_by_week_say_the_same(fitted, result):
 
 
 def test_what_is_said_of_products_is_demand(fitted, result):
-    if "products" not in fitted.levels:
+    if "products" not in fitted.granularities:
         return
     products = result.products
     assert np.all(products.quantity >= 0)
@@ -133,7 +135,7 @@ def test_what_is_said_of_products_is_demand(fitted, result):
 
 def test_one_seed_one_result_and_only_points_do_not_depend_on_it(fitted, result, patterns):
     assert equal(result, predict(fitted, patterns))
-    if "products" in fitted.levels:
+    if "products" in fitted.granularities:
         other = predict(fitted, patterns, seed=5).products.quantity
         assert np.array_equal(other, result.products.quantity) == (fitted.name in POINTS)
         if fitted.name not in POINTS:
@@ -191,12 +193,12 @@ def test_another_models_folder_is_refused(fitted, tmp_path):
 
 def test_a_longer_horizon_says_the_same_of_its_first_weeks(fitted, result, patterns):
     longer = fitted.predict(patterns, weeks=16, draws=DRAWS, streams=Streams(4))
-    if "pairs" in fitted.levels:
+    if "pairs" in fitted.granularities:
         first = longer.pairs.p_order_by_week[:, :WEEKS]
         assert np.allclose(first, result.pairs.p_order_by_week)
         orders = longer.pairs.expected_orders[:, :WEEKS]
         assert np.allclose(orders, result.pairs.expected_orders)
-    if "products" in fitted.levels:
+    if "products" in fitted.granularities:
         first = longer.products.expected_quantity[:, :WEEKS]
         assert np.allclose(first, result.products.expected_quantity)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.peers import adida, auto_ets, croston_sba, tsb
+from models.peers import series
 from models.peers.parts.series import own_mean
 from tests.models.helpers import patterns_of
 from toolkit.model import Streams
@@ -32,30 +32,30 @@ def smoothed(values, weight):
 def test_croston_with_its_correction():
     sizes, gaps = [4.0, 6.0, 2.0, 8.0], [1.0, 3.0, 2.0, 4.0]
     by_hand = 0.95 * smoothed(sizes, 0.1) / smoothed(gaps, 0.1)
-    assert np.allclose(expected(croston_sba.MODEL), by_hand)
+    assert np.allclose(expected(series.CROSTON_SBA), by_hand)
 
 
 def test_tsb_fades_while_nobody_orders():
     sizes = [q for q in SERIES if q]
     p = smoothed([float(q > 0) for q in SERIES], 0.2)
-    assert np.allclose(expected(tsb.MODEL), smoothed(sizes, 0.1) * p)
-    faded = expected(tsb.MODEL, [*SERIES, 0.0, 0.0])
-    assert np.allclose(faded, expected(tsb.MODEL) * 0.8**2)
+    assert np.allclose(expected(series.TSB), smoothed(sizes, 0.1) * p)
+    faded = expected(series.TSB, [*SERIES, 0.0, 0.0])
+    assert np.allclose(faded, expected(series.TSB) * 0.8**2)
 
 
 def test_a_steady_series_goes_on():
-    for model in (adida.MODEL, auto_ets.MODEL):
+    for model in (series.ADIDA, series.AUTO_ETS):
         assert np.allclose(expected(model, [5.0] * 20), 5.0)
 
 
-@pytest.mark.parametrize("model", [adida.MODEL, auto_ets.MODEL])
+@pytest.mark.parametrize("model", [series.ADIDA, series.AUTO_ETS])
 def test_a_single_week_is_its_own_mean(model):
     assert np.allclose(expected(model, [3.0]), 3.0)
 
 
 def test_a_point_is_all_there_is_without_intervals():
     known = patterns_of({(1, 1): weekly(SERIES)})
-    said = tsb.MODEL.predict(known, weeks=2, draws=5, streams=Streams(1)).products
+    said = series.TSB.predict(known, weeks=2, draws=5, streams=Streams(1)).products
     assert np.all(said.quantity == said.expected_quantity[:, :, None].astype(np.float32))
     assert np.isnan(said.orders).all()
 
@@ -63,7 +63,7 @@ def test_a_point_is_all_there_is_without_intervals():
 def test_intervals_widen_with_the_distance():
     walk = np.round(100 + np.cumsum(6 * np.sin(np.arange(60.0) ** 2)))
     known = patterns_of({(1, 1): weekly(walk)})
-    drawn = auto_ets.MODEL.predict(known, weeks=10, draws=200, streams=Streams(1)).products
+    drawn = series.AUTO_ETS.predict(known, weeks=10, draws=200, streams=Streams(1)).products
     width = np.diff(np.quantile(drawn.quantity[0], [0.1, 0.9], axis=1), axis=0)[0]
     assert width[-1] > 1.5 * width[0] > 0
 
