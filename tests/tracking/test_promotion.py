@@ -16,7 +16,7 @@ from toolkit.tracking.gate import Gate
 from toolkit.tracking.history import history
 from toolkit.tracking.promotion import PromotionRefusedError, promote, roll_back
 from toolkit.tracking.registration import register_fit
-from toolkit.tracking.registry import REGISTERED_MODEL, aliases, set_alias
+from toolkit.tracking.registry import FIT_TAG, REGISTERED_MODEL, aliases, set_alias
 from toolkit.tracking.store import open_store
 
 
@@ -216,7 +216,7 @@ def test_a_model_that_predicts_pairs_or_products_alone_is_refused_everywhere(sto
         CustomerPredictor(model)  # as `toolkit predict` does
     with pytest.raises(ModelError, match=sentence):
         register_fit(store, model)
-    store.client.set_model_version_tag(REGISTERED_MODEL, "1", "model", "tsb")  # as once it could be
+    store.client.set_model_version_tag(REGISTERED_MODEL, "1", FIT_TAG, "tsb@1-0")  # it once could
     with pytest.raises(ModelError, match=sentence):
         promote(store, "1", force=True, reason="to see")
     assert aliases(store) == {}
