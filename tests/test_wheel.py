@@ -14,7 +14,7 @@ from tests.processes import start
 from toolkit.installed import HOME, own_version
 
 PACKAGES = ("toolkit", "models", "backtests")
-DATA = {".css", ".jinja", ".js", ".typed"}
+DATA = {".css", ".jinja", ".js", ".pyi", ".typed"}
 SAY = f"""
 import importlib, importlib.metadata as m, json
 own = m.distribution("interorder-toolkit")

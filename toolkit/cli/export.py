@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from toolkit.export.job import Progress
     from toolkit.export.plan import ExportSettings
     from toolkit.export.report import ExportReport
-    from toolkit.sources.base import OrderSource
     from toolkit.sources.codes import Codes
+    from toolkit.sources.open import OpenSource
 
 DEFAULT_REDIS = "redis://localhost:6379/0"
 READ_PATIENCE_S = 2.0
@@ -101,10 +101,10 @@ def export(
 
     for name in ("toolkit.engine", "toolkit.stages"):
         logging.getLogger(name).setLevel(logging.ERROR)  # the report counts them
-    with _orders(db, mssql, config) as (source, codes), counting_bar("Forecasting products") as bar:
+    with _orders(db, mssql, config) as orders, counting_bar("Forecasting products") as bar:
         settings = ExportSettings(
             as_of_date=parse_date(as_of),
-            product_ids=[codes.number("product", i) for i in products] if products else None,
+            product_ids=[orders.codes.number("product", i) for i in products] if products else None,
             since=since if since is None or since == LAST else parse_date(since),
             ttl_s=ttl,
             allowed_errors=allow_errors,
@@ -112,7 +112,7 @@ def export(
             shrink=shrink,
         )
         engine = ForecastEngine.from_registry(
-            source, version, weeks, store=store, draws=draws, seed=seed
+            orders.source, version, weeks, store=store, draws=draws, seed=seed
         )
         try:
             report = _run(engine, settings, redis, bar)
@@ -120,7 +120,7 @@ def export(
             if log and not isinstance(exc, ArgumentError):
                 _log(exc, settings, store)
             raise
-    _show_export(report, codes, as_json)
+    _show_export(report, orders.codes, as_json)
     if log:
         _log(report, settings, store)
     if engine.registered is not None and report.published:
@@ -179,25 +179,15 @@ def _cache_url(redis: str | None) -> Iterator[str]:
         raise CacheError(f"{exc}; {remedy}") from exc
 
 
-@contextmanager
 def _orders(
     db: Path | None, mssql: bool, config: Path | None
-) -> "Iterator[tuple[OrderSource, Codes]]":
+) -> "AbstractContextManager[OpenSource]":
     """The orders of a file or a server, and the codes of its ids."""
-    from toolkit.sources.codes import NO_CODES, Codes
-    from toolkit.sources.embedded.database import open_database
-    from toolkit.sources.sql import as_source, sqlserver_source
-    from toolkit.sources.sqlserver.dialect import connect
+    from toolkit.sources.open import file_address, open_server, open_source
     from toolkit.sources.sqlserver.settings import read_server
 
     one_of("--db", db is not None, mssql)
-    if db is not None:
-        with open_database(db) as conn:
-            yield as_source(conn), Codes.of(conn)
-        return
-    server = read_server(config)
-    with connect(server.settings) as conn:
-        yield sqlserver_source(conn, server.names), NO_CODES
+    return open_server(read_server(config)) if db is None else open_source(file_address(db))
 
 
 def _run(

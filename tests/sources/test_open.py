@@ -1,0 +1,51 @@
+"""Addresses of orders: each kind gives the same events, and what is wrong with one is said."""
+
+import duckdb
+import pytest
+
+from tests.conftest import AS_OF
+from tests.sources.helpers import assert_same_events
+from tests.sources.sales import Sales
+from tests.tds.server import TdsServer
+from toolkit.errors import ArgumentError
+from toolkit.sources.base import OrderSource
+from toolkit.sources.generator import load_orders
+from toolkit.sources.open import file_address, open_source
+from toolkit.sources.sql import as_source
+
+
+@pytest.fixture
+def file(orders, tmp_path):
+    path = tmp_path / "my orders.duckdb"
+    with duckdb.connect(str(path)) as conn:
+        load_orders(orders, conn)
+    return path
+
+
+def test_a_file_and_a_server_give_the_same_events(database, file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    expected = as_source(database).order_events(AS_OF)
+    with TdsServer({"Sales": database}) as server:
+        settings = Sales(database, server).settings()
+        monkeypatch.setenv("TOOLKIT_MSSQL_PASSWORD", settings.password)
+        at = f"mssql://{settings.user}@{settings.host}:{settings.port}/{settings.database}"
+        encryption = f"{at}?encryption={settings.encryption}"
+        for address in (file_address(file), "duckdb:///my%20orders.duckdb", encryption):
+            with open_source(address) as opened:
+                assert isinstance(opened.source, OrderSource)
+                assert_same_events(opened.source.order_events(AS_OF), expected)
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("orders.duckdb", "begins with one of duckdb://, mssql://; got 'orders.duckdb'"),
+        ("duckdb://orders.duckdb", "a file's address is duckdb:///FILE"),
+        ("mssql://reader:secret@host/Sales", "a password belongs into the environment"),
+        ("mssql://reader@host/Sales?port=x", "has to be a whole number, got 'x'"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said(address, problem):
+    with pytest.raises(ArgumentError, match=problem) as raised, open_source(address):
+        pass
+    assert "secret" not in str(raised.value)

@@ -1,0 +1,83 @@
+"""Opens the orders at an address: ``duckdb:///FILE``, or ``mssql://USER@HOST:PORT/DATABASE``.
+
+A new kind of source is one line of ``OPENERS``.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+
+from toolkit.errors import ArgumentError
+from toolkit.sources.base import OrderSource
+from toolkit.sources.codes import NO_CODES, Codes
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.sql import as_source, sqlserver_source
+from toolkit.sources.sqlserver.dialect import connect
+from toolkit.sources.sqlserver.settings import PREFIX, SqlServer, read_server
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSource:
+    """Orders that can be read, and the codes of their ids."""
+
+    source: OrderSource
+    codes: Codes = NO_CODES
+
+
+type Opener = Callable[[SplitResult], AbstractContextManager[OpenSource]]
+
+
+def open_source(address: str) -> AbstractContextManager[OpenSource]:
+    """The orders at ``address``, until the context ends.
+
+    ``duckdb:///orders.duckdb`` is a file in the working folder, ``duckdb:////data/orders.duckdb``
+    one by its absolute path. ``mssql://reader@sql.example.com:1433/Sales?encryption=require`` is
+    a SQL Server; its password comes from ``TOOLKIT_MSSQL_PASSWORD``. Raises ``ArgumentError`` for
+    an address of no known kind, and what opening the source raises.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in OPENERS:
+        known = ", ".join(f"{scheme}://" for scheme in OPENERS)
+        raise ArgumentError(f"an address begins with one of {known}; got {address!r}")
+    return OPENERS[parts.scheme](parts)
+
+
+def file_address(path: Path) -> str:
+    """The address of a DuckDB file."""
+    return f"duckdb:///{quote(str(path))}"
+
+
+@contextmanager
+def open_server(server: SqlServer) -> Iterator[OpenSource]:
+    """The orders of a SQL Server that a file and the environment describe."""
+    with connect(server.settings) as conn:
+        yield OpenSource(sqlserver_source(conn, server.names))
+
+
+@contextmanager
+def _open_file(parts: SplitResult) -> Iterator[OpenSource]:
+    if parts.netloc or not parts.path.strip("/"):
+        raise ArgumentError(f"a file's address is duckdb:///FILE, got {parts.geturl()!r}")
+    with open_database(unquote(parts.path[1:])) as conn:
+        yield OpenSource(as_source(conn), Codes.of(conn))
+
+
+def _open_server_at(parts: SplitResult) -> AbstractContextManager[OpenSource]:
+    if parts.password is not None:
+        raise ArgumentError(f"a password belongs into the environment, as {PREFIX}PASSWORD")
+    given = {
+        "host": parts.hostname,
+        "port": parts.port and str(parts.port),
+        "user": parts.username and unquote(parts.username),
+        "database": unquote(parts.path.strip("/")),
+        **dict(parse_qsl(parts.query)),
+    }
+    said = {f"{PREFIX}{name.upper()}": value for name, value in given.items() if value}
+    return open_server(read_server(environment={**os.environ, **said}))
+
+
+OPENERS: dict[str, Opener] = {"duckdb": _open_file, "mssql": _open_server_at}
+"""What opens each kind of address."""
