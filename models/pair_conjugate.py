@@ -101,7 +101,7 @@ class PairConjugate:
         return _version(self)
 
     @property
-    def complaints(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """None: nothing is sampled."""
         return ()
 

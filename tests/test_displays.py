@@ -21,7 +21,7 @@ from backtests.thresholds.choice import ThresholdChoice, choose_thresholds
 from models.parts.fitting.posterior_file import Fit
 from tests.backtests.helpers import make_run
 from tests.conftest import AS_OF
-from tests.tracking.fits import COMPLAINT, rhythm_fit
+from tests.tracking.fits import WARNING, rhythm_fit
 from toolkit.card import Card, Grid, Span
 from toolkit.errors import ArgumentError, ModelError
 from toolkit.model import find_model
@@ -116,8 +116,8 @@ def choice(run) -> ThresholdChoice:
 
 @pytest.fixture(scope="module")
 def fit() -> Fit:
-    """``rhythm`` with draws from anywhere, complaints and a hostile check."""
-    made, rng = rhythm_fit(complaints=(COMPLAINT, HOSTILE)), np.random.default_rng(1)
+    """``rhythm`` with draws from anywhere, warnings and a hostile check."""
+    made, rng = rhythm_fit(warnings=(WARNING, HOSTILE)), np.random.default_rng(1)
     arrays = {
         name: rng.standard_normal((60, *array.shape[1:]), dtype=np.float32)
         for name, array in made.arrays.items()
@@ -127,7 +127,7 @@ def fit() -> Fit:
 
 @pytest.fixture
 def reference() -> ModelVersionRef:
-    tags = {"converged": "false", "complaints": f"{COMPLAINT}\n{HOSTILE}"}
+    tags = {"converged": "false", "warnings": f"{WARNING}\n{HOSTILE}"}
     return ModelVersionRef(3, "rhythm", "2-0123abcd", HOSTILE, ("champion",), tags)
 
 
@@ -206,7 +206,7 @@ def test_a_terminal_gets_one_line(forecast, pattern, prediction, patterns, compa
         assert len(repr(shown)) < SHORT
         assert "\n" not in repr(shown)
     assert "product 1 (Article 1)" in repr(forecast)
-    assert COMPLAINT in repr(fit)
+    assert WARNING in repr(fit)
     assert str(reference) == "inter-order version 3 (rhythm@2-0123abcd)"
     assert len(repr(find_model("rhythm"))) < SHORT
     assert len(repr(fit.card)) < 2 * SHORT
@@ -217,7 +217,7 @@ def test_rich_prints_the_tables_of_the_command_line(hostile, comparison, choice,
         assert part in rich_text(hostile)
     assert f"{HOSTILE} − good" in rich_text(comparison).replace("\n", "")
     assert str(choice) in rich_text(choice).replace("\n", " ")
-    assert COMPLAINT in rich_text(reference)
+    assert WARNING in rich_text(reference)
 
 
 def test_what_is_shown_changes_no_equality_and_no_data(forecast, pattern, choice):

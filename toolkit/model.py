@@ -108,7 +108,7 @@ class FittedModel(Protocol):
         ...
 
     @property
-    def complaints(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What speaks against using it, a sentence each; none for a fit that has converged."""
         ...
 
@@ -202,7 +202,7 @@ def find_model(name: str) -> ModelVersion:
 
 
 def _hint(name: str) -> str:
-    """The way out for whoever named a file, or may have a model in one."""
+    """A hint for whoever named a file, or may have a model in one."""
     if name.endswith(".py"):
         return f"; the object in a file is named {name}:MODEL"
     return f"; one in a file is named path/to/file.py:MODEL, or listed in {MODELS_VARIABLE}"

@@ -54,7 +54,7 @@ def backtest(
     store: StoreUri = None,
     as_json: Json = False,
 ) -> None:
-    """Predict at past dates and score what was said; a run that was cut short goes on.
+    """Predict at past dates and score what was said; an interrupted run is resumed.
 
     Ends with a comparison of the versions, a report, and the run in MLflow. Exit code 1 if some
     of it failed; all the rest is scored.

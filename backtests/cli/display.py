@@ -22,15 +22,15 @@ def show_run(report: "RunReport", page: Path | None, as_json: bool) -> None:
                 "failed": dict(report.failed),
                 "errors": list(report.errors),
                 "notices": list(report.notices),
-                "complaints": list(report.complaints),
+                "warnings": list(report.warnings),
                 "seconds": round(report.seconds, 3),
             }
         )
         return
     for notice in report.notices:
         print_plain(f"Notice: {notice}")
-    for complaint in report.complaints:
-        print_plain(f"NOT CONVERGED: {complaint}")
+    for warning in report.warnings:
+        print_plain(f"NOT CONVERGED: {warning}")
     for error in report.errors:
         print_plain(f"FAILED: {error}")
     kept = f", {report.kept:,} of them kept from an earlier start" if report.kept else ""

@@ -4,8 +4,8 @@ Scores of single rows are anything but independent. A customer comes back at eve
 many products, a product with all its customers, and what is special about a season is in all rows
 of a date; and while horizons overlap, neighbouring dates are scored on the same orders. Rows
 resampled one by one would find almost any difference significant. So blocks are resampled, once
-for each **way** in which rows hang together: customers, products and dates for pairs; products
-and dates for product-weeks. A block takes all its rows along, at all dates.
+for each **way** in which rows depend on each other: customers, products and dates for pairs;
+products and dates for product-weeks. A block takes all its rows along, at all dates.
 
 - *Weights* in place of draws with replacement: each block counts with a weight from Gamma(1, 1)
   (the Bayesian bootstrap, Rubin 1981, doi:10.1214/aos/1176345338), so that no block vanishes and

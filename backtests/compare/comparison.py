@@ -82,7 +82,7 @@ class Comparison(Shown):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; a number that is none is None."""
+        """Plain data for JSON; None where a number is not finite."""
         rows = _records(self.frame)
         return {
             "versions": list(self.versions),
@@ -237,8 +237,8 @@ def _notes(paired: Paired) -> Iterator[str]:
     sums = paired.ways[DATES]
     if sums.used().independent < 2:
         yield (
-            "The dates hold fewer than two horizons: intervals speak of other customers and "
-            "products at these dates, not of other dates."
+            "Too few dates: the intervals ignore variation over time. They say what other "
+            "customers and products would give at these dates."
         )
     elif sums.overlap > 1:
         yield (

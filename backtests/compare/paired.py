@@ -19,7 +19,7 @@ WAYS: dict[Table, dict[str, str]] = {
     "pairs": {"customers": "customer_id", "products": "product_id"},
     "product_weeks": {"products": "product_id"},
 }
-"""In which ways rows hang together, dates apart, and the column that tells the block."""
+"""In which ways rows depend on each other, besides dates, and the column that names the block."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class Fit:
     as_of_date: str | None  # what was known before it, it learned from
     pairs: int | None
     diagnostics: Mapping[str, float | str]
-    complaints: tuple[str, ...]
+    warnings: tuple[str, ...]
     checks: Sequence[Json] = field(default=())
 
 
@@ -52,7 +52,7 @@ def fits_of(run: RunFolder, cards: Sequence[Json]) -> tuple[Fit, ...]:
     """The fits that the tasks used, by version and first date; models without a fit have none."""
     used: dict[tuple[str, str, str], list[Json]] = {}
     for card in cards:
-        if card["diagnostics"] or card["complaints"]:
+        if card["diagnostics"] or card["warnings"]:
             key = card["version"], card["model"], str(card["model_version"])
             used.setdefault(key, []).append(card)
     return tuple(_fit(run, key, tasks) for key, tasks in used.items())
@@ -96,7 +96,7 @@ def _fit(run: RunFolder, key: tuple[str, str, str], tasks: Sequence[Json]) -> Fi
         as_of_date=card.as_of_date,
         pairs=card.pairs,
         diagnostics=tasks[0]["diagnostics"] or {},
-        complaints=tuple(tasks[0]["complaints"]),
+        warnings=tuple(tasks[0]["warnings"]),
         checks=tuple(map(dict, card.checks)),
     )
 

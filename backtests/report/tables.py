@@ -260,7 +260,7 @@ def _fit_row(fit: Fit) -> tuple[Cell, ...]:
     d = fit.diagnostics
     r_hat, bulk, tail = (_float(d.get(name)) for name in ("r_hat", "ess_bulk", "ess_tail"))
     divergences, e_bfmi = _float(d.get("divergences")), _float(d.get("e_bfmi"))
-    verdict = "not converged" if fit.complaints else "converged"
+    verdict = "not converged" if fit.warnings else "converged"
     return (
         Cell(fit.version, fit.version),
         _dates(fit.dates),
@@ -272,7 +272,7 @@ def _fit_row(fit: Fit) -> tuple[Cell, ...]:
         number(divergences, mark="bad" if divergences > 0 else ""),
         number(e_bfmi, 2, "bad" if e_bfmi < 0.3 else ""),
         number(_float(d.get("seconds"))),
-        Cell(verdict, verdict, fit.complaints, "bad" if fit.complaints else "level"),
+        Cell(verdict, verdict, fit.warnings, "bad" if fit.warnings else "level"),
     )
 
 

@@ -80,7 +80,7 @@ class RunFolder:
 
     def tasks(self) -> list[Json]:
         """What every finished task says of itself, by date, version and shard."""
-        return [json.loads((folder / TASK).read_text()) for folder in self.task_folders()]
+        return [_read_task(folder / TASK) for folder in self.task_folders()]
 
     def task_folders(self, version: str | None = None, as_of: date | None = None) -> list[Path]:
         """Folders of finished tasks, by date, version and shard."""
@@ -98,7 +98,7 @@ class RunFolder:
     def card(self, folder: Path) -> Json | None:
         """What the task of a folder says of itself; None if it has not finished."""
         path = folder / TASK
-        return cast("Json", json.loads(path.read_text())) if path.exists() else None
+        return _read_task(path) if path.exists() else None
 
     def pairs(
         self, version: str, as_of: date | None = None, columns: Sequence[str] | None = None
@@ -128,6 +128,12 @@ class RunFolder:
                 day = folder.parent.parent.name
                 parts.append(frame.assign(as_of_date=pd.Timestamp(day)))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _read_task(path: Path) -> Json:
+    content: Json = json.loads(path.read_text())
+    content.setdefault("warnings", content.pop("complaints", []))  # its former name
+    return content
 
 
 def start_run(path: Path, meta: Json) -> RunFolder:

@@ -53,7 +53,7 @@ class RunReport:
     failed: Mapping[str, int]  # tasks by version
     errors: tuple[str, ...]  # one per version and message
     notices: tuple[str, ...]
-    complaints: tuple[str, ...]
+    warnings: tuple[str, ...]
     seconds: float
 
     @property
@@ -224,9 +224,9 @@ def _report(
     run: RunFolder, tasks: int, kept: int, notices: tuple[str, ...], started: float
 ) -> RunReport:
     cards = run.tasks()
-    complaints: dict[str, dict[str, None]] = defaultdict(dict)
+    warnings: dict[str, dict[str, None]] = defaultdict(dict)
     for card in cards:
-        complaints[card["version"]] |= dict.fromkeys(card["complaints"])
+        warnings[card["version"]] |= dict.fromkeys(card["warnings"])
     failed = [card for card in cards if card["status"] != DONE]
     return RunReport(
         folder=run.path,
@@ -235,8 +235,8 @@ def _report(
         failed=Counter(card["version"] for card in failed),
         errors=tuple(dict.fromkeys(f"{card['version']}: {card['error']}" for card in failed)),
         notices=notices,
-        complaints=tuple(
-            f"{version}: {'; '.join(said)}" for version, said in complaints.items() if said
+        warnings=tuple(
+            f"{version}: {'; '.join(said)}" for version, said in warnings.items() if said
         ),
         seconds=time.perf_counter() - started,
     )

@@ -63,7 +63,7 @@ class Scored:
 
     tables: ScoreTables = NO_TABLES
     version: str | None = None
-    complaints: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     diagnostics: Json = field(default_factory=dict)
     failures: tuple[str, ...] = ()  # of single pairs and products
 
@@ -105,7 +105,7 @@ def record(outcome: Outcome, scored: Scored, run: Path) -> None:
         "status": DONE if outcome.error is None else FAILED,
         "error": outcome.error,
         "seconds": round(outcome.seconds, 3),
-        "complaints": list(scored.complaints),
+        "warnings": list(scored.warnings),
         "diagnostics": scored.diagnostics,
         "observed_weeks": task.observed_weeks,
         "horizon_weeks": task.horizon_weeks,
@@ -123,7 +123,7 @@ def record(outcome: Outcome, scored: Scored, run: Path) -> None:
 def score(task: Task) -> Scored:
     """Predict the shard and compare with what happened. Raises what the model raises."""
     model, diagnostics = _model(task.model, task.fits)
-    said = Scored(NO_TABLES, model.version, model.complaints, diagnostics)
+    said = Scored(NO_TABLES, model.version, model.warnings, diagnostics)
     known = _known(task.database, task.as_of_date, task.sample)
     patterns = known.patterns.select(shard_of(known.patterns, task.shard, task.shards))
     if not len(patterns):

@@ -119,7 +119,7 @@ def _tracked_run(
             **diagnostics,
             **scores,
         },
-        tags={"complaints": "\n".join(first["complaints"])} if first["complaints"] else {},
+        tags={"warnings": "\n".join(first["warnings"])} if first["warnings"] else {},
         artifacts=tuple(files),
         error=str(failed[0]["error"]) if failed else None,
     )

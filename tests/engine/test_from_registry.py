@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import pytest
 
 from tests.conftest import AS_OF, NOON, known_products
-from tests.tracking.fits import COMPLAINT, rhythm_fit
+from tests.tracking.fits import WARNING, rhythm_fit
 from toolkit.cache.server import embedded_server
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, TrackingError
@@ -36,7 +36,7 @@ def store(tmp_path_factory):
     """Version 1 is the champion and has thresholds; 2, unfit, has none; 3 some that are none."""
     store = open_store(f"sqlite:///{tmp_path_factory.mktemp('engine') / 'mlflow.db'}")
     register_fit(store, rhythm_fit(), data={"sha256": "ab" * 32})
-    register_fit(store, rhythm_fit(0.1, complaints=(COMPLAINT,)))
+    register_fit(store, rhythm_fit(0.1, warnings=(WARNING,)))
     register_fit(store, rhythm_fit(0.2))
     attach_thresholds(store, "1", CHOICE)
     attach_thresholds(store, "3", {"min_orders": 2})
@@ -169,7 +169,7 @@ def test_a_version_is_named_as_anywhere(database, store, reference):
 
 def test_an_unfit_version_says_so(database, store, caplog):
     promoted(database, store, "2")
-    assert f"has not converged: {COMPLAINT}" in caplog.text
+    assert f"has not converged: {WARNING}" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -110,4 +110,4 @@ def test_odd_histories_are_fitted(name):
     fitted = LAPSE.fit(patterns, seed=1, settings=FitSettings(draws=50, tune=100, chains=2))
     pairs = fitted.predict(patterns, weeks=4, draws=50, streams=Streams(1)).pairs
     assert pairs.finite().all()
-    assert fitted.complaints
+    assert fitted.warnings

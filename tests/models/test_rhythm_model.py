@@ -187,9 +187,9 @@ def test_the_density_is_one_whatever_the_coordinates(data):
     scale, z = 0.37, rng.standard_normal(len(arrow.information))
     shock, precision = arrow.shocks(theta, scale, z, np.dot)
     found = []
-    for of, exchangeable, of_z in ((arrow, False, z), (plain, True, shock / scale)):
+    for of, swappable_data, of_z in ((arrow, False, z), (plain, True, shock / scale)):
         coordinates = Coordinates(of.mode, of.root, columns)
-        model = build_model(data, exchangeable=exchangeable)
+        model = build_model(data, swappable_data=swappable_data)
         start = model.initial_point()
         start["theta_raw_coordinates__"] = coordinates.forward(value).eval({value: theta})
         start |= {"shock_raw": of_z, "product_shock_log__": np.log(scale)}

@@ -31,7 +31,7 @@ class GammaSubject:
         self.arrival_days = rng.uniform(30, 180, products)
         nothing = np.zeros(pairs)
         self.empty = self._fit_data((nothing, nothing, nothing, self.exposure), np.zeros(products))
-        self.model = build_model(self.empty, lapse=lapse, exchangeable=True)
+        self.model = build_model(self.empty, lapse=lapse, swappable_data=True)
 
     def simulate(self, truth, rng):
         weights = np.tile(np.log(truth["regularity"]), (self.shape[1], 1))
@@ -75,14 +75,15 @@ class GammaSubject:
         """The same intervals as deviations from means that weigh by what the data tell."""
         columns, found = self.columns(data), dict(truth)
         for name in self.effects:
-            told = columns[f"{name}_told"]
-            mean = np.average(truth[name], weights=told)
+            information = columns[f"{name}_information"]
+            mean = np.average(truth[name], weights=information)
             if name == "tilt":
                 weight = found["regularity"] * np.exp(mean * doublings(REGULARITIES))
                 found["regularity"] = weight / weight.sum()
             else:
                 found["log_typical"] = found["log_typical"] + mean
-            centred = told / (told + (PRIOR_TILT_PAIRS if name == "tilt" else PRIOR_PAIRS))
+            prior = PRIOR_TILT_PAIRS if name == "tilt" else PRIOR_PAIRS
+            centred = information / (information + prior)
             scale = truth[f"{name}_scale"]
             found[f"{name}_raw"] = (truth[name] - mean) / scale ** (1.0 - centred)
         return found

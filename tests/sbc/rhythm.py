@@ -43,7 +43,7 @@ class RhythmSubject:
                 log_days=rng.uniform(3.0, 5.0, self.groups),
             ),
         )
-        self.model = build_model(self.design, exchangeable=True)
+        self.model = build_model(self.design, swappable_data=True)
 
     def shock(self, truth):
         """Of each row: its window's level, and its product's shock in it."""

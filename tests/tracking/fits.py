@@ -6,10 +6,10 @@ from models.parts.rhythm.version import FittedRhythm
 from tests.models.test_weekly_paths import ONE, OTHER, fitted
 from toolkit.results.fit import FitCard
 
-COMPLAINT = "bulk ESS of decline is 41, below 400"
+WARNING = "bulk ESS of decline is 41, below 400"
 
 
-def rhythm_fit(shift: float = 0.0, complaints: tuple[str, ...] = ()) -> FittedRhythm:
+def rhythm_fit(shift: float = 0.0, warnings: tuple[str, ...] = ()) -> FittedRhythm:
     """``rhythm`` with two draws of its population; another ``shift`` is another version."""
     known = fitted(ONE, OTHER).arrays
     arrays = known | {"decline": known["decline"] + shift}
@@ -24,7 +24,7 @@ def rhythm_fit(shift: float = 0.0, complaints: tuple[str, ...] = ()) -> FittedRh
         description="The model card.",
         settings={"draws": 1000, "chains": 4, "pairs": None},
         diagnostics={"r_hat": 1.003, "r_hat_worst": "decline", "divergences": 0},
-        complaints=list(complaints),
+        warnings=list(warnings),
         checks=[{"name": "orders", "p": 0.4}],
     )
     return FittedRhythm.of(card, arrays)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from backtests.run.folder import RunFolder, ScoreTables, start_run, write_task
-from tests.tracking.fits import COMPLAINT, rhythm_fit
+from tests.tracking.fits import WARNING, rhythm_fit
 from toolkit.cli.app import main
 from toolkit.fits import save_fit
 from toolkit.sources.generator import load_orders
@@ -57,7 +57,7 @@ def card(label: str, day: str, shard: int, error: str | None = None) -> dict[str
         "status": "failed" if error else "done",
         "error": error,
         "seconds": 1.25 + shard,
-        "complaints": [COMPLAINT] if label == "rhythm" else [],
+        "warnings": [WARNING] if label == "rhythm" else [],
         "diagnostics": {"r_hat": 1.003, "r_hat_worst": "decline"} if label == "rhythm" else {},
         "observed_weeks": 12,
         "rows": {"pairs": 100 + shard, "product_weeks": 24},
@@ -153,7 +153,7 @@ def test_what_mlflow_holds_of_a_run_folder(toolkit, run, store):
         "fit/r_hat": 1.003,
         "pair/log_loss": 0.351,
     }
-    assert child.data.tags["complaints"] == COMPLAINT
+    assert child.data.tags["warnings"] == WARNING
     kept = store.file.parent / "mlartifacts" / "sample" / child.info.run_id / "artifacts"
     files = sorted(str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file())
     assert files == ["fit/card.json", "tasks/0000/task.json", "tasks/0001/task.json"]
@@ -211,13 +211,13 @@ def test_a_fit_is_registered_with_the_fingerprint_of_its_data(toolkit, tmp_path,
 
 
 def test_an_unfit_version_is_registered_and_told(toolkit, tmp_path):
-    save_fit(rhythm_fit(complaints=(COMPLAINT,)), tmp_path / "fits")
+    save_fit(rhythm_fit(warnings=(WARNING,)), tmp_path / "fits")
     code, out, err = toolkit("register", "rhythm")
     assert (code, out) == (
         0,
         f"inter-order version 1 (rhythm@{FIT.version}): models:/inter-order/1\n",
     )
-    assert err == f"NOT CONVERGED: rhythm@{FIT.version}: {COMPLAINT}\n"
+    assert err == f"NOT CONVERGED: rhythm@{FIT.version}: {WARNING}\n"
 
 
 def test_what_cannot_be_registered_is_told(toolkit):

@@ -18,7 +18,7 @@ from tests.tracking.evidence import (
     difference,
     log,
 )
-from tests.tracking.fits import COMPLAINT, rhythm_fit
+from tests.tracking.fits import WARNING, rhythm_fit
 from toolkit.errors import ArgumentError
 from toolkit.model import find_model
 from toolkit.tracking.evidence import find_evidence
@@ -37,7 +37,7 @@ def shared(empty_store, tmp_path_factory):
     (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
     store = open_store(f"sqlite:///{folder / 'mlflow.db'}")
     register_fit(store, rhythm_fit())
-    register_fit(store, rhythm_fit(0.1, complaints=(COMPLAINT, "a", "b", "c")))
+    register_fit(store, rhythm_fit(0.1, warnings=(WARNING, "a", "b", "c")))
     register_fit(store, find_model("pair_conjugate"))
     attach_thresholds(store, "1", CHOICE)
     return store
@@ -71,14 +71,14 @@ def test_a_version_that_has_all_that_is_demanded_passes(shared):
     assert checks["backtested"].found.endswith(", rhythm: this very fit")
     assert str(checks["no worse on title of log_loss"]) == (
         "no worse on title of log_loss: 0.34 against 0.38: -0.04 (95 %: -0.05 to -0.02) "
-        "(allowed: lower end at most 0)"
+        "(allowed: 95 % interval of the difference reaches 0 or below)"
     )
 
 
 def test_an_unfit_version_without_thresholds_fails_on_both(shared):
     verdict, checks = judged(shared, number=2)
     assert [check.name for check in verdict.failed] == ["converged", "thresholds"]
-    assert checks["converged"].found == f"no: {COMPLAINT}; a; b and 1 more"
+    assert checks["converged"].found == f"no: {WARNING}; a; b and 1 more"
     assert "toolkit thresholds RUN --attach rhythm@" in checks["thresholds"].remedy
     assert checks["backtested"].found.endswith("other fits of the same model and formulas")
 

@@ -40,7 +40,7 @@ def test_the_first_promotion_makes_the_champion_and_is_written_down(store):
     assert event.checks[6] == {
         "name": "no worse on title of log_loss",
         "found": "0.34 against 0.38: -0.04 (95 %: -0.05 to -0.02)",
-        "allowed": "lower end at most 0",
+        "allowed": "95 % interval of the difference reaches 0 or below",
         "passed": True,
     }
 

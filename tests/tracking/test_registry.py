@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.tracking.conftest import finished
-from tests.tracking.fits import COMPLAINT, rhythm_fit
+from tests.tracking.fits import WARNING, rhythm_fit
 from toolkit.errors import ModelError, TrackingError
 from toolkit.fits import save_fit
 from toolkit.model import find_model
@@ -35,7 +35,7 @@ def shared(empty_store, tmp_path_factory):
     (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
     store = open_store(f"sqlite:///{folder / 'mlflow.db'}")
     register_fit(store, rhythm_fit(), data=DATA)
-    register_fit(store, rhythm_fit(0.1, complaints=(COMPLAINT, "3 transitions diverged")))
+    register_fit(store, rhythm_fit(0.1, warnings=(WARNING, "3 transitions diverged")))
     register_fit(store, find_model("pair_conjugate"))
     return store
 
@@ -44,7 +44,7 @@ def test_a_version_says_what_it_is_and_what_it_was_fitted_to(shared):
     fit = rhythm_fit()
     ref = find(shared, "1")
     assert (ref.number, ref.fit, ref.aliases) == (1, f"rhythm@{fit.version}", ())
-    assert (ref.converged, ref.complaints, ref.as_of_date) == (True, (), "2022-06-06")
+    assert (ref.converged, ref.warnings, ref.as_of_date) == (True, (), "2022-06-06")
     assert (ref.tags["data.sha256"], ref.tags["data.rows"]) == ("ab" * 32, "1000")
     run = shared.client.get_run(ref.run_id)
     assert run.info.status == "FINISHED"
@@ -55,7 +55,7 @@ def test_a_version_says_what_it_is_and_what_it_was_fitted_to(shared):
 def test_a_fit_that_has_not_converged_is_registered_as_unfit(shared):
     ref = find(shared, "2")
     assert not ref.converged
-    assert ref.complaints == (COMPLAINT, "3 transitions diverged")
+    assert ref.warnings == (WARNING, "3 transitions diverged")
 
 
 def test_a_model_that_needs_no_fit_has_no_date(shared):

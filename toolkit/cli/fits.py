@@ -17,7 +17,7 @@ from toolkit.cli.options import (
     Seed,
     StoreUri,
     Weeks,
-    warn_of_complaints,
+    warn_of_fit,
 )
 from toolkit.errors import ModelError, PredictionError
 
@@ -85,7 +85,7 @@ def fit(
         )
     folder = save_fit(fitted, fits)
     _show_fit(folder, FitCard.read(folder) or FitCard(), as_json)
-    warn_of_complaints(fitted)
+    warn_of_fit(fitted)
 
 
 def predict(
@@ -109,7 +109,7 @@ def predict(
     from toolkit.stages.prediction import CustomerPredictor
 
     fitted = load_fit(model, fits)
-    warn_of_complaints(fitted)
+    warn_of_fit(fitted)
     predictor = CustomerPredictor(
         model=fitted,
         weeks=check_whole("weeks", weeks, 1, MAX_WEEKS),
@@ -134,7 +134,7 @@ def register_version(
     store: StoreUri = None,
     as_json: Json = False,
 ) -> None:
-    """Make a fit a version of MLflow's registered model inter-order; one that is stays as it is."""
+    """Register a fit as a version of the model inter-order; does nothing if it already is one."""
     from toolkit.fits import load_fit
     from toolkit.tracking.registration import register_fit
     from toolkit.tracking.registry import set_alias
@@ -245,10 +245,10 @@ def _show_version(ref: "ModelVersionRef", as_json: bool) -> None:
                 "run_id": ref.run_id,
                 "aliases": list(ref.aliases),
                 "converged": ref.converged,
-                "complaints": list(ref.complaints),
+                "warnings": list(ref.warnings),
             }
         )
         return
     typer.echo(f"{ref}: {ref.uri}")
-    if ref.complaints:
-        typer.echo(f"NOT CONVERGED: {ref.fit}: {'; '.join(ref.complaints)}", err=True)
+    if ref.warnings:
+        typer.echo(f"NOT CONVERGED: {ref.fit}: {'; '.join(ref.warnings)}", err=True)

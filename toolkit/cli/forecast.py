@@ -17,7 +17,7 @@ from toolkit.cli.options import (
     Product,
     Weeks,
     complete_model,
-    warn_of_complaints,
+    warn_of_fit,
 )
 from toolkit.errors import ArgumentError
 
@@ -64,7 +64,7 @@ def forecast(
 
     fitted = None if model is None else load_fit(model, fits)
     if fitted is not None:
-        warn_of_complaints(fitted)
+        warn_of_fit(fitted)
     with open_database(db) as conn:
         codes = Codes.of(conn)
         number = codes.number("product", product_id)
@@ -91,7 +91,7 @@ def _draw(result: "ProductForecast", actual: list[float], file: Path) -> None:
 
 
 def _say_why(db: Path, product_id: str, number: int, as_of: str | None) -> None:
-    """On stderr, what was ordered of a product for which there is no forecast, and the way out."""
+    """On stderr, what was ordered of a product for which there is no forecast, and what to try."""
     from toolkit.sources.embedded.database import open_database, order_span
     from toolkit.stages.arguments import parse_date
 

@@ -26,7 +26,7 @@ Config = Annotated[
 ]
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="YYYY-MM-DD; known is what came before. Default today."),
+    typer.Option("--as-of", help="YYYY-MM-DD; uses only orders before this date. Default today."),
 ]
 Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]
 Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
@@ -62,8 +62,8 @@ def one_of(other: str, given: bool, mssql: bool) -> None:
         raise ArgumentError(f"one of {other} and --mssql has to be given, got {received}")
 
 
-def warn_of_complaints(fitted: "FittedModel") -> None:
+def warn_of_fit(fitted: "FittedModel") -> None:
     """On stderr, what speaks against a fitted version."""
-    if fitted.complaints:
-        said = "; ".join(fitted.complaints)
+    if fitted.warnings:
+        said = "; ".join(fitted.warnings)
         typer.echo(f"NOT CONVERGED: {fitted.name}@{fitted.version}: {said}", err=True)

@@ -27,7 +27,7 @@ _CHECK_HEADS = (
 class FitCard(Shown):
     """A fit's own description, ``card.json`` beside its posterior.
 
-    ``diagnostics`` are the sampler's, by name (``r_hat``, ``r_hat_worst`` …), ``complaints`` what
+    ``diagnostics`` are the sampler's, by name (``r_hat``, ``r_hat_worst`` …), ``warnings`` what
     they say against the fit, ``checks`` the predictive checks: each a ``statistic``, ``observed``,
     ``prior_90`` and ``posterior_90`` (two numbers each) and ``tail_p``; None where undefined.
     """
@@ -41,7 +41,7 @@ class FitCard(Shown):
     description: str = field(default="", repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict)
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
-    complaints: Sequence[str] = ()
+    warnings: Sequence[str] = ()
     checks: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
     @classmethod
@@ -56,6 +56,7 @@ class FitCard(Shown):
         try:
             content = json.loads(path.read_text())
             known = {one.name for one in fields(cls)}
+            content.setdefault("warnings", content.pop("complaints", []))  # its former name
             return cls(**{name: value for name, value in content.items() if name in known})
         except (OSError, ValueError, TypeError, AttributeError) as exc:
             raise ModelError(f"{path} is not the card of a fit: {exc}") from exc
@@ -78,7 +79,7 @@ class FitCard(Shown):
             title=f"{self.model}@{self.version}",
             subtitle=f"fitted to {self.pairs or 0:,} pairs as of {self.as_of_date}{how}",
             figures=_figures(self.diagnostics),
-            warnings=[f"NOT CONVERGED: {complaint}" for complaint in self.complaints],
+            warnings=[f"NOT CONVERGED: {warning}" for warning in self.warnings],
             grids=_checks(self.checks),
         )
 

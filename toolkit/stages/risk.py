@@ -20,8 +20,8 @@ def risk_reason(prediction: CustomerPrediction, min_confidence: float) -> tuple[
         return 0, f"Probably lapsed: P(alive) {prediction.p_alive:.2f}"
     if prediction.total_orders > 1 and prediction.open_interval_p < OVERDUE_PROBABILITY:
         return 1, (
-            f"Overdue: {prediction.open_interval_days:.0f} days since the last order; "
-            f"{_share(prediction.open_interval_p)} of its intervals last that long"
+            f"Overdue: {prediction.open_interval_days:.0f} days silent; "
+            f"expected {_share(prediction.open_interval_p)} of the time"
         )
     if prediction.prediction_confidence < min_confidence:
         return 2, f"Low prediction confidence: {prediction.prediction_confidence:.2f}"
@@ -29,7 +29,7 @@ def risk_reason(prediction: CustomerPrediction, min_confidence: float) -> tuple[
 
 
 def _share(p: float) -> str:
-    return f"{p:.1%}" if p >= SMALLEST_SHARE else f"fewer than {SMALLEST_SHARE:.1%}"
+    return f"{p:.1%}" if p >= SMALLEST_SHARE else f"under {SMALLEST_SHARE:.1%}"
 
 
 def at_risk_customers(

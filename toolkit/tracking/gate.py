@@ -170,11 +170,11 @@ def judge(
 
 
 def _converged(ref: ModelVersionRef) -> Check:
-    complaints = ref.complaints or ("it says nothing of its convergence",)
-    more = f" and {len(complaints) - SHOWN} more" if len(complaints) > SHOWN else ""
-    found = "yes" if ref.converged else f"no: {'; '.join(complaints[:SHOWN])}{more}"
+    warnings = ref.warnings or ("it says nothing of its convergence",)
+    more = f" and {len(warnings) - SHOWN} more" if len(warnings) > SHOWN else ""
+    found = "yes" if ref.converged else f"no: {'; '.join(warnings[:SHOWN])}{more}"
     remedy = f"fit it again with more draws or tuning: `toolkit fit {ref.model}`"
-    return Check("converged", found, "no complaint", ref.converged, remedy)
+    return Check("converged", found, "no warning", ref.converged, remedy)
 
 
 def _thresholds(store: Store, ref: ModelVersionRef) -> Check:
@@ -276,7 +276,7 @@ def _no_worse_on(score: str, evidence: Evidence, against: str, gate: Gate) -> Ch
     return Check(
         name=f"no worse on {difference.title}",
         found=_compared(difference),
-        allowed=f"lower end at most {allowed:.4g}",
+        allowed=f"95 % interval of the difference reaches {allowed:.4g} or below",
         passed=passed,
         remedy=(
             "a backtest with more dates tells them apart" if difference.low is None else

@@ -41,8 +41,8 @@ def register_fit(
     """The version of ``inter-order`` that ``fit``, or the one saved in a folder, is.
 
     Made if there is none; the same fit is registered once, whoever else does it at the time, and
-    a kill in the middle leaves nothing in the way of the next call. A fit with complaints is
-    registered as unfit. ``data`` is the fingerprint of the data it was fitted to, if known.
+    a kill in the middle leaves nothing in the way of the next call. A fit with warnings is
+    registered as not converged. ``data`` is the fingerprint of the data it was fitted to, if known.
     Raises ``TrackingError`` where the store does not take it, ``ModelError`` for a folder that
     holds no fit, and a model that cannot make forecasts.
     """
@@ -78,13 +78,13 @@ def _tags(fitted: FittedModel, card: FitCard, data: Mapping[str, Scalar]) -> dic
     told = {f"data.{name}": str(value) for name, value in data.items()}
     if card.as_of_date is not None:
         told["as_of_date"] = card.as_of_date
-    if fitted.complaints:
-        told["complaints"] = "\n".join(fitted.complaints)[:LONGEST_TAG]
+    if fitted.warnings:
+        told["warnings"] = "\n".join(fitted.warnings)[:LONGEST_TAG]
     return {
         FIT_TAG: f"{fitted.name}@{fitted.version}",
         "model": fitted.name,
         "version": fitted.version,
-        "converged": "false" if fitted.complaints else "true",
+        "converged": "false" if fitted.warnings else "true",
         **told,
     }
 

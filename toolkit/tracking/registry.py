@@ -39,6 +39,9 @@ REGISTERED_MODEL = "inter-order"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 FIT_TAG = "fit"
 THRESHOLDS_TAG = "thresholds"
+_FORMER = "complaints"
+"""The tag that versions registered earlier hold their warnings in."""
+
 FIT_FOLDER = "artifacts/fit"
 """Where a version's artefacts hold what ``FittedModel.save`` wrote."""
 
@@ -74,13 +77,13 @@ class ModelVersionRef(Shown):
         return f"{self.model}@{self.version}"
 
     @property
-    def complaints(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What speaks against using it; none for a fit that has converged."""
-        return tuple(self.tags.get("complaints", "").splitlines())
+        return tuple((self.tags.get("warnings") or self.tags.get(_FORMER, "")).splitlines())
 
     @property
     def converged(self) -> bool:
-        """Whether it may be used without a second thought; an unfit version may not."""
+        """Whether its fit has converged."""
         return self.tags.get("converged") == "true"
 
     @property
@@ -114,7 +117,7 @@ class ModelVersionRef(Shown):
         }
         return Card(
             title=str(self),
-            warnings=[f"NOT CONVERGED: {complaint}" for complaint in self.complaints],
+            warnings=[f"NOT CONVERGED: {warning}" for warning in self.warnings],
             grids=[Grid("", ("", ""), list(facts.items()))],
         )
 
@@ -199,8 +202,8 @@ def load_for_engine(store: Store | str | None, reference: str) -> VersionInUse |
     if opened is None or (champion and CHAMPION not in aliases(opened)):
         return None
     ref = find(opened, reference)
-    if ref.complaints:
-        logger.warning("%s has not converged: %s", ref, "; ".join(ref.complaints))
+    if ref.warnings:
+        logger.warning("%s has not converged: %s", ref, "; ".join(ref.warnings))
     fitted_as_of = None if ref.as_of_date is None else date.fromisoformat(ref.as_of_date)
     return VersionInUse(
         model=load_registered(opened, ref),

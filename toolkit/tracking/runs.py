@@ -123,7 +123,7 @@ def log_backtest(
 
     The parent is complete last, so a parent that is has all its children, as they are now. Raises
     ``TrackingError`` if the store does not take it; what is logged by then stays, and calling
-    again goes on from there.
+    again resumes there.
     """
     with store.errors():
         logger = _Logger(store, store.experiment_id(backtest.name), backtest)

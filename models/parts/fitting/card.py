@@ -55,7 +55,7 @@ def sampled_card(
         description=model.description,
         settings=asdict(settings),
         diagnostics=asdict(diagnostics),
-        complaints=diagnostics.complaints(),
+        warnings=diagnostics.warnings(),
         checks=checks,
     )
 

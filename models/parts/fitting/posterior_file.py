@@ -45,9 +45,9 @@ class Fit(Shown):
         return self.card.version
 
     @property
-    def complaints(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What the sampler's diagnostics say against it."""
-        return tuple(self.card.complaints)
+        return tuple(self.card.warnings)
 
     def plot_population(self, parameters: Sequence[str] | None = None) -> "Figure":
         """The population's posterior, by ArviZ-plots; ``parameters``: some names, not all.
@@ -70,7 +70,7 @@ class Fit(Shown):
 
     def __repr__(self) -> str:
         """Which version, what from, and whether it converged; no draws, no card."""
-        state = "; ".join(self.complaints) or "no complaints"
+        state = "; ".join(self.warnings) or "no warnings"
         return f"<{self._title}, fitted to {self.card.pairs:,} pairs: {state}>"
 
     def to_card(self) -> Card:

@@ -43,7 +43,7 @@ class Diagnostics:
     steps_per_draw: float
     seconds: float
 
-    def complaints(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What is wrong, a sentence each; without any the fit can be used."""
         found = []
         if not self.r_hat <= MAX_R_HAT:

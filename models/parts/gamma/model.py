@@ -68,46 +68,47 @@ class FitData:
 
     def columns(self, *, lapse: bool) -> dict[str, NDArray[Any]]:
         """All that the model takes from the data, by the names of its ``pm.Data``."""
-        told: Floats = (self.count + 0.5) / (self.count + 1.5)
+        information: Floats = (self.count + 0.5) / (self.count + 1.5)
         columns: dict[str, NDArray[Any]] = {
             f"row_{name}": getattr(self.rows, name) for name in SHAPED_COLUMNS
         }
         if lapse:
             has_intervals: Floats = np.where(self.count > 1, 1.0, 1e-6)
-            columns["tilt_told"] = np.bincount(self.product, has_intervals)
+            columns["tilt_information"] = np.bincount(self.product, has_intervals)
         return columns | {
             "row_customer": self.customer,
             "row_product": self.product,
-            "customer_told": np.bincount(self.customer, told),
-            "product_told": np.bincount(self.product, told),
+            "customer_information": np.bincount(self.customer, information),
+            "product_information": np.bincount(self.product, information),
             "arrived_orders": self.arrived,
             "arrived_days": self.arrival_days,
         }
 
 
-def build_model(data: FitData, *, lapse: bool, exchangeable: bool = False) -> pm.Model:
+def build_model(data: FitData, *, lapse: bool, swappable_data: bool = False) -> pm.Model:
     """The model of ``data``; with ``lapse``, pairs lapse and regularity varies by product.
 
-    ``exchangeable``: takes longer to compile, and can then be given the columns of other data, of
+    ``swappable_data``: takes longer to compile, and can then be given the columns of other data, of
     as many pairs, customers, products and distinct counts.
     """
     k = data.rows.regularities
     customers, products = len(data.customer_id), len(data.product_id)
     with pm.Model() as model:
         columns: dict[str, Any] = data.columns(lapse=lapse)
-        if exchangeable:
+        if swappable_data:
             columns = {name: pm.Data(name, column) for name, column in columns.items()}
         rows = replace(data.rows, **{name: columns[f"row_{name}"] for name in SHAPED_COLUMNS})
         m: Any = rows.counts
         shape = pm.LogNormal("shape", 0.0, 0.75)
         log_typical = pm.Normal("log_typical", np.log(TYPICAL_INTERVAL_DAYS), 1.5)
-        customer = _effects("customer", columns["customer_told"], customers, PRIOR_PAIRS, 1.0)
-        product = _effects("product", columns["product_told"], products, PRIOR_PAIRS, 1.0)
+        known = {of: columns[f"{of}_information"] for of in ("customer", "product")}
+        customer = _effects("customer", known["customer"], customers, PRIOR_PAIRS, 1.0)
+        product = _effects("product", known["product"], products, PRIOR_PAIRS, 1.0)
         weight = pm.Dirichlet("regularity", np.ones(len(k)))
         log_weight = pt.log(weight)[None, :]
         log_kept = left = pt.zeros_like(m)
         if lapse:
-            tilt = _effects("tilt", columns["tilt_told"], products, PRIOR_TILT_PAIRS, 0.5)
+            tilt = _effects("tilt", columns["tilt_information"], products, PRIOR_TILT_PAIRS, 0.5)
             log_weight = log_weight + tilt[:, None] * doublings(k)
             log_weight = pt.special.log_softmax(log_weight, axis=1)
             log_kept, left = _lapse(m)
@@ -125,13 +126,13 @@ def build_model(data: FitData, *, lapse: bool, exchangeable: bool = False) -> pm
     return model
 
 
-def _effects(name: str, told: Any, groups: int, prior_pairs: float, scale: float) -> Any:
-    """Deviations of groups whose pairs tell ``told``, and their scale's prior HalfNormal."""
-    centred = told / (told + prior_pairs)
+def _effects(name: str, information: Any, groups: int, prior_pairs: float, scale: float) -> Any:
+    """Deviations of groups, whose ``information`` is in events, and their scale, a HalfNormal."""
+    centred = information / (information + prior_pairs)
     sigma = pm.HalfNormal(f"{name}_scale", scale)
     raw = pm.Normal(f"{name}_raw", 0.0, sigma**centred, shape=groups)
     effect = raw * sigma ** (1.0 - centred)
-    return pm.Deterministic(name, effect - pt.dot(told / told.sum(), effect))
+    return pm.Deterministic(name, effect - pt.dot(information / information.sum(), effect))
 
 
 def _lapse(m: Any) -> tuple[Any, Any]:

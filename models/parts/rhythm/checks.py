@@ -104,8 +104,8 @@ def statistics(data: WindowData, made: Made, expected: Floats) -> Statistics:
     before = np.exp(data.values[:, COLUMNS.index("orders")]) - OWN_ORDERS
     row, week = np.nonzero(ordered)
     gap = np.diff(week)[np.diff(row) == 0]
-    told = expected >= EXPECTED
-    off = np.log((_by_product(data, ordered)[told] + 0.5) / (expected[told] + 0.5))
+    counted = expected >= EXPECTED
+    off = np.log((_by_product(data, ordered)[counted] + 0.5) / (expected[counted] + 0.5))
     return {
         "pairs: no order": _mean(weeks == 0),
         "pairs: 1 order week": _mean(weeks == 1),

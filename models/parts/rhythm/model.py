@@ -23,24 +23,24 @@ SHOCK_PRIOR = (float(np.log(0.25)), 0.75)
 """Mean and deviation of the log of the shocks' deviation: none of no shocks at all."""
 
 
-def build_model(data: WindowData, *, exchangeable: bool = False) -> pm.Model:
+def build_model(data: WindowData, *, swappable_data: bool = False) -> pm.Model:
     """The model of ``data``; coefficients are saved for the columns as they are.
 
     θ and the shocks are sampled in coordinates in which their posterior is nearly round.
-    ``exchangeable``: in those of their prior instead, and the model can then be given the
+    ``swappable_data``: in those of their prior instead, and the model can then be given the
     ``outcomes`` of other windows of the same rows.
     """
     prior = Globals.prior(int(data.window.max()) + 1)
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
     ordering: Any = slice(None)
-    if exchangeable:
+    if swappable_data:
         arrow = Arrow.of_prior(prior, int(data.product_window.max()) + 1)
     else:
         arrow = find_mode(data, columns)
         ordering = data.ordered.any(axis=1)
     with pm.Model() as model:
         outcomes: dict[str, Any] = data.outcomes()
-        if exchangeable:
+        if swappable_data:
             outcomes = {name: pm.Data(name, outcome) for name, outcome in outcomes.items()}
         theta = pm.Normal(
             "theta_raw", prior.mean, prior.sd, shape=len(prior.mean), initval=arrow.mode,
@@ -59,7 +59,7 @@ def build_model(data: WindowData, *, exchangeable: bool = False) -> pm.Model:
         log_extra = pt.dot(columns["extra"].design[ordering], slopes["extra"])
         pm.Potential("extra_orders", pt.sum(extra * log_extra - weeks * pt.exp(log_extra)))
         pm.Normal("next_level", 0.0, LEVEL_SD)  # of the window that is to be forecast
-        newcomers_model(outcomes["arrived_orders"], data.newcomers, exchangeable=exchangeable)
+        newcomers_model(outcomes["arrived_orders"], data.newcomers, swappable_data=swappable_data)
     return model
 
 

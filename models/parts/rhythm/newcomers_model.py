@@ -39,15 +39,15 @@ class Straight(Transform):
         return pt.constant(np.linalg.slogdet(self.root)[1])
 
 
-def newcomers_model(arrived: Any, rows: Newcomers, *, exchangeable: bool) -> None:
+def newcomers_model(arrived: Any, rows: Newcomers, *, swappable_data: bool) -> None:
     """First orders ``arrived`` in ``rows``: Poisson with a Gamma rate, that rate integrated out.
 
-    Coefficients are saved for the columns as they are, as ``arrival``. ``exchangeable``: sampled in
-    the coordinates of their prior.
+    Coefficients are saved for the columns as they are, as ``arrival``. ``swappable_data``: sampled
+    in the coordinates of their prior.
     """
     design, mean = rows.design()
     mode, root = PRIOR_MEAN, np.diag(PRIOR_SD)
-    if not exchangeable:
+    if not swappable_data:
         mode, root = _mode_of(design, rows)
     shape = pm.LogNormal("arrival_shape", 0.0, 1.0)
     beta = pm.Normal(

@@ -41,7 +41,7 @@ class Rule:
         return f"{self.formulas}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     @property
-    def complaints(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """None: nothing is fitted."""
         return ()
 

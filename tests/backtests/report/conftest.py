@@ -26,7 +26,7 @@ DIAGNOSTICS = {
     "r_hat": 1.052, "r_hat_worst": "shape", "ess_bulk": 812.0, "ess_tail": 399.0,
     "divergences": 0, "e_bfmi": 0.81, "seconds": 12.5,
 }  # fmt: skip
-COMPLAINT = f"R-hat of {HOSTILE_END} is 1.052, above 1.01"
+WARNING = f"R-hat of {HOSTILE_END} is 1.052, above 1.01"
 ERROR = f"ValueError: {HOSTILE_END}"
 
 
@@ -106,7 +106,7 @@ def _add_fit(folder: Path) -> None:
     ]  # fmt: skip
     (fit / "card.json").write_text(json.dumps(card))
     for task in RunFolder(folder).task_folders(HOSTILE):
-        _change(task, model_version=FIT, diagnostics=DIAGNOSTICS, complaints=[COMPLAINT])
+        _change(task, model_version=FIT, diagnostics=DIAGNOSTICS, warnings=[WARNING])
 
 
 def _change(task: Path, **values) -> None:

@@ -180,7 +180,7 @@ def test_saved_and_loaded_predicts_bit_for_bit(fitted, result, patterns, tmp_pat
     assert {path.suffix for path in tmp_path.iterdir()} <= {".json", ".nc"}
     loaded = find_model(fitted.name).load(tmp_path)
     assert (loaded.name, loaded.version) == (fitted.name, fitted.version)
-    assert loaded.complaints == fitted.complaints
+    assert loaded.warnings == fitted.warnings
     assert equal(result, predict(loaded, patterns))
 
 

@@ -10,7 +10,7 @@ does nothing else, so that nobody sees a mixture.
         staging.verify()
         staging.publish()
 
-An export that is killed leaves its part staged; one with an equal spec goes on from there. A
+An export that is killed leaves its part staged; one with an equal spec resumes there. A
 database that is emptied, or where keys are dropped for want of memory, serves nothing in place of
 something wrong. Keys are found by the releases' own indexes; the database is never searched.
 """
@@ -78,7 +78,7 @@ class Releases:
         """A release to fill and publish. One export at a time: another one is a ``CacheError``
         that says who, unless it died, when its lock is waited for, at most ``lock_s``.
 
-        With ``resume`` an unpublished release with an equal spec is gone on with; see
+        With ``resume`` an unpublished release with an equal spec is resumed; see
         ``Staging.done``. What is not published when the block ends stays staged for 7 days.
         """
         with export_lock(self._database, lock_s) as token:
