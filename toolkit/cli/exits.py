@@ -18,6 +18,7 @@ from toolkit.errors import (
     ToolkitError,
     TrackingError,
 )
+from toolkit.installed import missing
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
 NO_SPACE = {errno.EDQUOT, errno.ENOSPC}
@@ -43,6 +44,11 @@ def reported_in_a_sentence() -> Iterator[None]:
         if exc.errno not in NO_ACCESS | NO_SPACE:
             raise
         _end(_no_access(exc), FAILED if exc.errno in NO_SPACE else WRONG)
+    except ModuleNotFoundError as exc:
+        said = missing(exc)
+        if said is None:
+            raise
+        _end(said, WRONG)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
