@@ -11,9 +11,10 @@ import pytest
 
 from tests.conftest import AS_OF
 from toolkit.cli.display import forecast_json
+from toolkit.data.ids import number_of
 from toolkit.engine import ForecastEngine
 from toolkit.results.forecast import ProductForecast
-from toolkit.sources.codes import Codes, number_of
+from toolkit.sources.codes import Codes
 from toolkit.sources.embedded.database import open_database
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))

@@ -9,6 +9,7 @@ import pytest
 
 import toolkit
 from tests.processes import error_of, start
+from toolkit.cache.server import embedded_server
 from toolkit.installed import EXTRAS, HOME, OPTIONAL
 from toolkit.sources.folder.importer import import_folder
 from toolkit.sources.generator import Truth, generate_orders, write_folder
@@ -126,3 +127,13 @@ def _imported(path: Path):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module.partition(".")[0]
+
+
+def test_the_bare_distribution_reads(tmp_path):
+    """With none of the extras' packages ``toolkit read`` asks the cache, and says what it has."""
+    code = f"import sys; sys.modules.update(dict.fromkeys({sorted(EXTRAS)})); "
+    main = "from toolkit.cli.app import main; main()"
+    with embedded_server() as server:
+        read = ("read", "1", "--redis", server.url)
+        done = start((sys.executable, "-c", code + main), *read, cwd=tmp_path)
+    assert error_of(done) == "Error: the cache holds no release: `toolkit export` makes one"

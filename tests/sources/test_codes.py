@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tests.sources.helpers import AS_OF, edit, rows_of, to_parquet
+from toolkit.data.ids import BLANKS, number_of, plain_code
 from toolkit.errors import ArgumentError, DataError, SourceError
 from toolkit.sources.base import ProductInfo
-from toolkit.sources.codes import BLANKS, Codes, number_of, number_sql, plain_code
+from toolkit.sources.codes import Codes, number_sql
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.folder.importer import import_folder
 from toolkit.sources.folder.numbering import number_codes

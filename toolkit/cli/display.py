@@ -2,37 +2,42 @@
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from toolkit.card import Card
+from toolkit.data.ids import KINDS
 from toolkit.results.forecast import ProductForecast
-from toolkit.sources.codes import KINDS, NO_CODES, Codes
+
+if TYPE_CHECKING:
+    from toolkit.sources.codes import Codes
 
 console = Console()
 
 
 def show_forecast(
-    forecast: ProductForecast, codes: Codes = NO_CODES, top: int | None = None, brief: bool = False
+    forecast: ProductForecast,
+    codes: "Codes | None" = None,
+    top: int | None = None,
+    brief: bool = False,
 ) -> None:
     """A forecast as tables: its weeks, top customers and customers at risk, with their codes.
 
     ``top``: only so many of the customers; ``brief``: no tables.
     """
-    ids = {
-        customer["customer_id"]
-        for customer in (*forecast.top_customers_by_volume, *forecast.at_risk_customers)
-    }
-    coded = {number: codes.code("customer", number) or "" for number in ids}
-    card = forecast.to_card(
-        top,
-        codes.code("product", forecast.product_id),
-        coded if codes.has("customer") else None,
-    )
+    product, customers = None, None
+    if codes is not None:
+        product = codes.code("product", forecast.product_id)
+    if codes is not None and codes.has("customer"):
+        listed = (*forecast.top_customers_by_volume, *forecast.at_risk_customers)
+        ids = {customer["customer_id"] for customer in listed}
+        customers = {number: codes.code("customer", number) or "" for number in ids}
+    card = forecast.to_card(top, product, customers)
     show_card(replace(card, grids=()) if brief else card)
 
 
-def forecast_json(forecast: ProductForecast, codes: Codes) -> dict[str, object]:
+def forecast_json(forecast: ProductForecast, codes: "Codes") -> dict[str, object]:
     """A forecast's ``to_dict``, with ``product_code`` and ``customer_code`` where ids have codes.
 
     ``ProductForecast.from_dict`` takes it as well.
@@ -55,7 +60,7 @@ def print_json(value: dict[str, object]) -> None:
     print(json.dumps(value, indent=2))
 
 
-def _with_code(row: dict[str, object], codes: Codes) -> dict[str, object]:
+def _with_code(row: dict[str, object], codes: "Codes") -> dict[str, object]:
     """A row, and the rows within it, with a code beside each id that has one."""
     coded: dict[str, object] = {}
     for name, value in row.items():

@@ -141,7 +141,7 @@ def read(
     from toolkit.cache.memory import in_words
     from toolkit.cache.reader import ForecastReader
     from toolkit.cli.display import print_plain, show_forecast
-    from toolkit.sources.codes import numbers_meant
+    from toolkit.data.ids import numbers_meant
 
     with _cache_url(redis) as url:
         found = ForecastReader(url, patience_s=READ_PATIENCE_S).read_many(numbers_meant(product_id))

@@ -5,70 +5,26 @@ in every import, database and machine, and a fit stays valid. Codes are looked u
 only; no forecast is computed from them.
 """
 
-import hashlib
-import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from toolkit.data.ids import BITS, KINDS, WHOLE, Kind, number_of, plain_code
 from toolkit.data.tables import Ints
 from toolkit.errors import ArgumentError
 from toolkit.sources.dialects import Connection, run_once
 
-type Kind = Literal["product", "customer"]
-
-KINDS: tuple[Kind, ...] = ("product", "customer")
-"""The kinds of ids whose codes are kept."""
-
-BITS = 53
-"""Bits of a code's number: as many as JSON's numbers hold in every language."""
-
-BLANKS = " \t\n\r\f\v\u00a0"
-"""What is left out around a code."""
-
 NEAREST = 3
-
-_WHOLE = re.compile("-?[0-9]{1,19}")
-
-
-def number_of(code: str, bits: int = BITS) -> int:
-    """The number of a code: the first bits, 64 at most, of the SHA-256 of its UTF-8.
-
-    >>> number_of("SKU-0042")
-    6202134970151631
-    """
-    return int.from_bytes(hashlib.sha256(code.encode()).digest()[:8]) >> (64 - bits)
 
 
 def number_sql(code: str, bits: int = BITS) -> str:
     """``number_of`` as DuckDB computes it, for an SQL expression; 63 bits at most."""
     first = f"CAST(CAST(unhex(sha256({code})[:16]) AS BIT) AS UBIGINT)"
     return f"CAST({first} >> {64 - bits} AS BIGINT)"
-
-
-def plain_code(text: str) -> str:
-    """A code as it is kept: composed (Unicode's NFC), without blanks around it.
-
-    >>> plain_code(" A\u0308-1 ") == "\u00c4-1"
-    True
-    """
-    return unicodedata.normalize("NFC", text.strip(BLANKS))
-
-
-def numbers_meant(text: str) -> list[int]:
-    """The numbers that an id or a code may stand for, where no database can tell which it is.
-
-    >>> numbers_meant("770")[0], len(numbers_meant("770")), numbers_meant("SKU-0042")
-    (770, 2, [6202134970151631])
-    """
-    code = plain_code(text)
-    return [int(code), number_of(code)] if _WHOLE.fullmatch(code) else [number_of(code)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +73,7 @@ class Codes:
         ids are whole numbers, for text that is none.
         """
         text = plain_code(code)
-        whole = int(text) if _WHOLE.fullmatch(text) else None
+        whole = int(text) if WHOLE.fullmatch(text) else None
         if not self.has(kind):
             if whole is None:
                 raise ArgumentError(

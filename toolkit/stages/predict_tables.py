@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from toolkit.data.ids import Kind
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
     QUANTILES,
@@ -22,7 +23,7 @@ from toolkit.data.tables import (
 )
 from toolkit.results.forecast import QUANTILE_NAMES
 from toolkit.results.pair import FailedPair
-from toolkit.sources.codes import NO_CODES, Codes, Kind
+from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.stages.prediction import CustomerPredictor
 
 PRODUCT_WEEKS = "product_weeks.parquet"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from toolkit.sources.codes import BLANKS
+from toolkit.data.ids import BLANKS
 
 ID_TEXT_TYPES = ("VARCHAR", "UUID")
 """DuckDB types of ids that may be codes."""

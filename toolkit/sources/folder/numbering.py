@@ -4,8 +4,9 @@ from collections.abc import Collection
 
 import duckdb
 
+from toolkit.data.ids import BITS, KINDS
 from toolkit.errors import Finding
-from toolkit.sources.codes import BITS, KINDS, number_sql
+from toolkit.sources.codes import number_sql
 from toolkit.sources.folder.files import LAYOUT, shown
 
 _CODES = "staged_codes"
