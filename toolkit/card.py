@@ -56,7 +56,7 @@ class Strong:
     text: str
 
 
-type Cell = str | Span | Strong
+type CardCell = str | Span | Strong
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Grid:
 
     title: str
     heads: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[CardCell]]
     numbers: frozenset[str] = frozenset()
     note: str = ""
 
@@ -187,7 +187,7 @@ def _in_terminal(grid: Grid) -> "list[Table | Text]":
     return [table, *([Text(grid.note)] if grid.note else [])]
 
 
-def _text(cell: Cell) -> "Text":
+def _text(cell: CardCell) -> "Text":
     from rich.text import Text
 
     if isinstance(cell, Strong):

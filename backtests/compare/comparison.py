@@ -12,7 +12,7 @@ import pandas as pd
 from backtests.compare.bootstrap import DATES, interval, resample
 from backtests.compare.paired import Paired, pair_up
 from backtests.scores.registry import ScoredRun, check_versions, find_scores
-from toolkit.card import Card, Cell, Grid, Shown, Strong, counted
+from toolkit.card import Card, CardCell, Grid, Shown, Strong, counted
 from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import check_share
 
@@ -255,7 +255,7 @@ def _notes(paired: Paired) -> Iterator[str]:
 
 def _leaders(comparison: Comparison) -> Grid:
     versions = comparison.versions
-    rows: list[Sequence[Cell]] = []
+    rows: list[Sequence[CardCell]] = []
     for leader in comparison.leaders:
         values = ((version, _value(comparison, leader, version)) for version in versions)
         shown = (Strong(text) if version == leader.best else text for version, text in values)
@@ -277,7 +277,7 @@ def _value(comparison: Comparison, leader: Leader, version: str) -> str:
 def _difference_grid(comparison: Comparison, one: str, other: str) -> Grid:
     """Each score of ``one`` minus that of ``other``, and which is better beyond noise."""
     frame = comparison.frame
-    rows: list[Sequence[Cell]] = []
+    rows: list[Sequence[CardCell]] = []
     for row in _records(frame[(frame["version"] == one) & (frame["against"] == other)]):
         shown = numbers(row, row["difference"], row["low"], row["high"])
         relative = 100 * row["difference"] / abs(row["value_against"] or math.nan)

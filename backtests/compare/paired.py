@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from backtests.compare.bootstrap import DATES, BlockSums, block_sums, overlapping
-from backtests.scores.registry import Score, ScoredRun, Table, read_table
+from backtests.scores.registry import Score, ScoredRun, ScoreTable, read_table
 from toolkit.data.tables import Floats
 
-KEYS: dict[Table, tuple[str, ...]] = {
+KEYS: dict[ScoreTable, tuple[str, ...]] = {
     "pairs": ("product_id", "customer_id"),
     "product_weeks": ("product_id", "week"),
 }
-WAYS: dict[Table, dict[str, str]] = {
+WAYS: dict[ScoreTable, dict[str, str]] = {
     "pairs": {"customers": "customer_id", "products": "product_id"},
     "product_weeks": {"products": "product_id"},
 }
@@ -50,7 +50,7 @@ def pair_up(
 
     A score that fewer than two versions have is left out.
     """
-    having: dict[tuple[Table, tuple[str, ...]], list[Score]] = {}
+    having: dict[tuple[ScoreTable, tuple[str, ...]], list[Score]] = {}
     offered = {
         (version, table): _offered(run, version, [s for s in scores if s.table == table])
         for version in versions
@@ -65,7 +65,11 @@ def pair_up(
 
 
 def _pair_group(
-    run: ScoredRun, table: Table, versions: tuple[str, ...], scores: Sequence[Score], overlap: int
+    run: ScoredRun,
+    table: ScoreTable,
+    versions: tuple[str, ...],
+    scores: Sequence[Score],
+    overlap: int,
 ) -> Iterator[Paired]:
     gathered = {score.name: _Gathered({way: [] for way in WAYS[table]}) for score in scores}
     for day in run.dates:
@@ -79,7 +83,7 @@ def _pair_group(
 
 
 def _same_rows(
-    run: ScoredRun, table: Table, versions: Sequence[str], scores: Sequence[Score], day: date
+    run: ScoredRun, table: ScoreTable, versions: Sequence[str], scores: Sequence[Score], day: date
 ) -> tuple[list[pd.DataFrame], int]:
     """Each version's rows of a date, in the same order, and how many not all of them have."""
     keys = list(KEYS[table])

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from backtests.run.folder import RunFolder
-from backtests.scores.registry import NEXT_ORDER, PRODUCT_WEEK, Table, read_table
+from backtests.scores.registry import NEXT_ORDER, PRODUCT_WEEK, ScoreTable, read_table
 from toolkit.data.tables import Floats
 
 BINS = 20
-PITS: dict[str, tuple[Table, str]] = {
+PITS: dict[str, tuple[ScoreTable, str]] = {
     NEXT_ORDER: ("pairs", "pit_next"),
     PRODUCT_WEEK: ("product_weeks", "pit"),
 }

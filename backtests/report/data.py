@@ -12,8 +12,8 @@ from backtests.compare.comparison import compare_versions
 from backtests.report.curves import Histogram, version_histograms
 from backtests.report.frontiers import Frontier, frontiers_of
 from backtests.report.health import (
-    Failure,
-    Fit,
+    ReportedFailure,
+    ReportedFit,
     Work,
     failures_of,
     fits_of,
@@ -52,8 +52,8 @@ class ReportData:
     products: tuple[ProductSeries, ...]
     products_scored: int
     names_problem: str | None
-    fits: tuple[Fit, ...]
-    failures: tuple[Failure, ...]
+    fits: tuple[ReportedFit, ...]
+    failures: tuple[ReportedFailure, ...]
     work: tuple[Work, ...]
     observed_weeks: Mapping[str, int]  # by date
 

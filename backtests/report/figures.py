@@ -16,9 +16,9 @@ import plotly.graph_objects as go
 from backtests.report.curves import BINS, Histogram
 from backtests.report.frontiers import Frontier
 from backtests.report.palette import Style
+from backtests.run.folder import Json
 from backtests.scores.registry import Score
 
-type Json = dict[str, Any]
 type Styles = Mapping[str, Style]
 
 HEIGHT = 250
@@ -35,7 +35,7 @@ ERROR_TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class ReportDrawing:
     """A figure on the page. ``version`` is set if it is of one version alone."""
 
     title: str

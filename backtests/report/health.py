@@ -10,7 +10,7 @@ EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class ReportedFit:
     """A fit, and the version and dates that predicted with it."""
 
     version: str
@@ -25,7 +25,7 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ReportedFailure:
     """What went wrong in the same way, how often, and in which dates."""
 
     version: str
@@ -48,7 +48,7 @@ class Work:
     seconds: float
 
 
-def fits_of(run: RunFolder, cards: Sequence[Json]) -> tuple[Fit, ...]:
+def fits_of(run: RunFolder, cards: Sequence[Json]) -> tuple[ReportedFit, ...]:
     """The fits that the tasks used, by version and first date; models without a fit have none."""
     used: dict[tuple[str, str, str], list[Json]] = {}
     for card in cards:
@@ -63,32 +63,32 @@ def work_of(run: RunFolder, cards: Sequence[Json]) -> tuple[Work, ...]:
     return tuple(_work(v, [card for card in cards if card["version"] == v]) for v in run.versions)
 
 
-def failures_of(cards: Sequence[Json]) -> tuple[Failure, ...]:
+def failures_of(cards: Sequence[Json]) -> tuple[ReportedFailure, ...]:
     """Failed tasks by version and error, then rows that were left out, with examples."""
     errors: dict[tuple[str, str], list[Json]] = {}
     for card in cards:
         if card["status"] == FAILED:
             errors.setdefault((card["version"], str(card["error"])), []).append(card)
     tasks = tuple(
-        Failure(version, error, len(found), "tasks", _dates(found))
+        ReportedFailure(version, error, len(found), "tasks", _dates(found))
         for (version, error), found in errors.items()
     )
     return tasks + tuple(_failed_rows(cards))
 
 
-def _failed_rows(cards: Sequence[Json]) -> Iterator[Failure]:
+def _failed_rows(cards: Sequence[Json]) -> Iterator[ReportedFailure]:
     for version in dict.fromkeys(card["version"] for card in cards):
         found = [c for c in cards if c["version"] == version and c.get("failed_rows")]
         if found:
             examples = [str(text) for card in found for text in card["failures"]][:EXAMPLES]
             count = sum(card["failed_rows"] for card in found)
-            yield Failure(version, "; ".join(examples), count, "rows", _dates(found))
+            yield ReportedFailure(version, "; ".join(examples), count, "rows", _dates(found))
 
 
-def _fit(run: RunFolder, key: tuple[str, str, str], tasks: Sequence[Json]) -> Fit:
+def _fit(run: RunFolder, key: tuple[str, str, str], tasks: Sequence[Json]) -> ReportedFit:
     version, model, fit = key
     card = FitCard.read(run.fits / model / fit) or FitCard()
-    return Fit(
+    return ReportedFit(
         version=version,
         model=model,
         fit=fit,

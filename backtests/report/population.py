@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from backtests.report.figures import HEIGHT, Json, plain
-from backtests.report.health import Fit
+from backtests.report.figures import HEIGHT, plain
+from backtests.report.health import ReportedFit
+from backtests.run.folder import Json
 
 POSTERIOR = "posterior.nc"
 MOST_FITS = 4
@@ -16,7 +17,9 @@ ROW = 26  # pixels
 LABELS = 0.36  # of the width
 
 
-def population_figure(fits: Sequence[Fit], folder: Path, colours: Sequence[str]) -> Json | None:
+def population_figure(
+    fits: Sequence[ReportedFit], folder: Path, colours: Sequence[str]
+) -> Json | None:
     """A forest of the scalar parameters of a version's latest fits; None if none was kept."""
     import arviz_plots as azp
 

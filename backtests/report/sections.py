@@ -1,6 +1,6 @@
 """The page's figures, in the order in which they stand."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,8 @@ import pandas as pd
 
 from backtests.report.data import ReportData
 from backtests.report.figures import (
-    Drawing,
+    ReportDrawing,
+    Styles,
     coverage_figure,
     date_figure,
     envelope_figure,
@@ -32,8 +33,6 @@ from backtests.scores.registry import (
 )
 from backtests.scores.summaries import ALL
 
-type Styles = Mapping[str, Style]
-
 SLICES = {
     "product_class": ("By class of product", "class of weekly demand"),
     "order_count": ("By earlier orders", "orders before the date"),
@@ -46,7 +45,7 @@ def styles_of(data: ReportData) -> dict[str, Style]:
     return {version: style(place) for place, version in enumerate(data.versions)}
 
 
-def gap_drawings(data: ReportData, styles: Styles) -> Iterator[Drawing]:
+def gap_drawings(data: ReportData, styles: Styles) -> Iterator[ReportDrawing]:
     """Distances to the best, a figure per headline score."""
     comparison = data.comparison or {"differences": [], "leaders": []}
     for score in HEADLINE:
@@ -57,10 +56,10 @@ def gap_drawings(data: ReportData, styles: Styles) -> Iterator[Drawing]:
         if rows and best is not None:
             gaps = pd.DataFrame(list(gaps_to_best(rows, best)))
             gaps = gaps.sort_values("difference", kind="stable")
-            yield Drawing(score.heading, gap_figure(score, gaps, styles))
+            yield ReportDrawing(score.heading, gap_figure(score, gaps, styles))
 
 
-def pit_drawings(data: ReportData, styles: Styles, level: str) -> Iterator[Drawing]:
+def pit_drawings(data: ReportData, styles: Styles, level: str) -> Iterator[ReportDrawing]:
     """A histogram for each version that says something at this level."""
     peaks = [made[level].density.max() for made in data.histograms.values() if level in made]
     top = max(2.0, 1.1 * float(max(peaks, default=0)))
@@ -68,16 +67,16 @@ def pit_drawings(data: ReportData, styles: Styles, level: str) -> Iterator[Drawi
         if level in found:
             made = found[level]
             note = f"{made.rows:,} {'pairs' if level == NEXT_ORDER else 'product-weeks'}"
-            yield Drawing(version, pit_figure(made, styles[version], top), note, version)
+            yield ReportDrawing(version, pit_figure(made, styles[version], top), note, version)
 
 
-def calibration_drawings(data: ReportData, styles: Styles) -> Iterator[Drawing]:
+def calibration_drawings(data: ReportData, styles: Styles) -> Iterator[ReportDrawing]:
     """Coverage at both levels, and reliability of both probabilities."""
     for level in (PRODUCT_WEEK, NEXT_ORDER):
         shares = _coverage(data, level)
         if len(shares):
             levels = [score_of(level, name) for name in shares.columns]
-            yield Drawing(
+            yield ReportDrawing(
                 f"Coverage: {SCORE_LEVELS[level].lower()}",
                 coverage_figure(levels, shares, styles),
                 "By PIT. 0 is perfect, above it intervals are too wide; ± 2 points are shaded.",
@@ -92,10 +91,10 @@ def calibration_drawings(data: ReportData, styles: Styles) -> Iterator[Drawing]:
             note = "On the dashed line, what was said is what happened."
             scale = " Both axes are logarithmic." if log else ""
             figure = reliability_figure(table, styles, what, log)
-            yield Drawing(title, figure, note + scale)
+            yield ReportDrawing(title, figure, note + scale)
 
 
-def date_drawings(data: ReportData, styles: Styles) -> Iterator[Drawing]:
+def date_drawings(data: ReportData, styles: Styles) -> Iterator[ReportDrawing]:
     """The headline's scores and both coverages by as-of date."""
     frame = data.scores[data.scores["as_of_date"].notna() & (data.scores["slice"] == ALL)]
     covered = (score_of(PRODUCT_WEEK, "coverage_80"), score_of(NEXT_ORDER, "coverage_80"))
@@ -105,10 +104,10 @@ def date_drawings(data: ReportData, styles: Styles) -> Iterator[Drawing]:
             title = score.heading
             if score in covered:
                 title = f"80 % interval: {SCORE_LEVELS[score.level].lower()}"
-            yield Drawing(title, date_figure(score, rows, styles), score.hint)
+            yield ReportDrawing(title, date_figure(score, rows, styles), score.hint)
 
 
-def slice_drawings(data: ReportData, styles: Styles) -> Iterator[tuple[str, list[Drawing]]]:
+def slice_drawings(data: ReportData, styles: Styles) -> Iterator[tuple[str, list[ReportDrawing]]]:
     """For each way to slice, a figure per score that is sliced so."""
     for name, (title, axis) in SLICES.items():
         frame = data.scores[data.scores["slice"] == name]
@@ -117,26 +116,26 @@ def slice_drawings(data: ReportData, styles: Styles) -> Iterator[tuple[str, list
             rows = _rows(frame, score)
             if len(rows):
                 figure = slice_figure(rows, axis, styles)
-                found.append(Drawing(score.heading, figure))
+                found.append(ReportDrawing(score.heading, figure))
         if found:
             yield title, found
 
 
-def threshold_drawings(data: ReportData, styles: Styles) -> Iterator[Drawing]:
+def threshold_drawings(data: ReportData, styles: Styles) -> Iterator[ReportDrawing]:
     """All versions' frontiers in one figure, then all thresholds of each."""
     if data.frontiers:
         note = (
             "The least error at each share of orders listed. A star is what the rule chooses; "
             "it may choose right of the dashed line."
         )
-        yield Drawing("Frontiers", envelope_figure(data.frontiers, styles), note)
+        yield ReportDrawing("Frontiers", envelope_figure(data.frontiers, styles), note)
     for one in data.frontiers:
         figure = frontier_figure(one, styles[one.version])
         note = "A line for each min_orders, the darker the larger; along it, min_confidence rises."
-        yield Drawing(one.version, figure, note, one.version)
+        yield ReportDrawing(one.version, figure, note, one.version)
 
 
-def population_drawings(data: ReportData, folder: Path, styles: Styles) -> Iterator[Drawing]:
+def population_drawings(data: ReportData, folder: Path, styles: Styles) -> Iterator[ReportDrawing]:
     """What each fitted version learned of the population; ``folder`` holds the fits."""
     colours = list(dict.fromkeys(look.colour for look in styles.values()))
     for version in dict.fromkeys(fit.version for fit in data.fits):
@@ -144,7 +143,7 @@ def population_drawings(data: ReportData, folder: Path, styles: Styles) -> Itera
         own = [styles[version].colour, *(c for c in colours if c != styles[version].colour)]
         figure = population_figure(fits, folder, own)
         if figure is not None:
-            yield Drawing(version, figure, "Median, 50 % and 90 % of the posterior.", version)
+            yield ReportDrawing(version, figure, "Median, 50 % and 90 % of the posterior.", version)
 
 
 def _coverage(data: ReportData, level: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 from backtests.report.data import ReportData
 from backtests.report.figures import gaps_to_best
 from backtests.report.frontiers import Frontier
-from backtests.report.health import Fit
+from backtests.report.health import ReportedFit
 from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORES, Score, score_of
 from backtests.scores.summaries import ALL
 from backtests.thresholds.choice import Quality
@@ -91,7 +91,11 @@ def all_scores_table(data: ReportData) -> Table:
         values = _values(data.scores, m)
         cells = (Cell(m.format(values.get(v, math.nan)), values.get(v)) for v in data.versions)
         rows.append(
-            (Cell(m.heading, m.heading, (m.unit,) if m.unit else ()), Cell(m.hint, m.hint), *cells)
+            (
+                Cell(m.heading, m.heading, (m.unit,) if m.unit else ()),
+                Cell(m.hint, m.hint),
+                *cells,
+            )
         )
     head = (
         Column("Score", number=False),
@@ -125,7 +129,7 @@ def date_table(data: ReportData) -> Table:
     return Table("by-date", (*head, *map(scored_column, columns)), rows, versions)
 
 
-def fits_table(fits: Sequence[Fit]) -> Table:
+def fits_table(fits: Sequence[ReportedFit]) -> Table:
     """Sampler diagnostics; numbers beyond their limits are marked."""
     head = (
         Column("Version", number=False), Column("As-of dates", number=False),
@@ -256,7 +260,7 @@ def _texts(score: Score, value: float) -> tuple[str, float | None]:
     return score.format(value), value if math.isfinite(value) else None
 
 
-def _fit_row(fit: Fit) -> tuple[Cell, ...]:
+def _fit_row(fit: ReportedFit) -> tuple[Cell, ...]:
     d = fit.diagnostics
     r_hat, bulk, tail = (_float(d.get(name)) for name in ("r_hat", "ess_bulk", "ess_tail"))
     divergences, e_bfmi = _float(d.get("divergences")), _float(d.get("e_bfmi"))

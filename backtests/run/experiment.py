@@ -32,12 +32,13 @@
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from backtests.run.toml_table import Problems, Table
+from backtests.run.toml_table import Problems, TomlTable
+from backtests.thresholds.frontier import ThresholdGrid
 from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import MAX_WEEKS
 
@@ -90,14 +91,6 @@ class DateRule:
 
 
 @dataclass(frozen=True, slots=True)
-class ThresholdGrid:
-    """The thresholds that are tried: every pair of the two."""
-
-    min_orders: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
-    min_confidence: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-
-
-@dataclass(frozen=True, slots=True)
 class Slices:
     """Lower bounds of the classes by which pairs are told apart, ascending."""
 
@@ -118,8 +111,8 @@ class Experiment:
     seed: int = 20251111
     share_of_products: float = 1.0
     pairs_per_shard: int = 8000
-    thresholds: ThresholdGrid = ThresholdGrid()
-    slices: Slices = Slices()
+    thresholds: ThresholdGrid = field(default_factory=ThresholdGrid)
+    slices: Slices = field(default_factory=Slices)
 
     def at(self, dates: Sequence[date]) -> "Experiment":
         """The same with its dates listed."""
@@ -155,7 +148,7 @@ def read_experiment(path: Path) -> Experiment:
 def parse_experiment(content: dict[str, Any], where: str) -> Experiment:
     """As ``read_experiment``, from what the file holds; ``where`` names it in messages."""
     problems = Problems()
-    top = Table(content, "", problems)
+    top = TomlTable(content, "", problems)
     name, database = top.text("name"), top.text("database", "")
     horizon = top.whole("horizon_weeks", 12, 1, MAX_WEEKS)
     draws, seed = top.whole("draws", 200, 1), top.whole("seed", 20251111, 0)
@@ -186,7 +179,7 @@ def parse_experiment(content: dict[str, Any], where: str) -> Experiment:
     )
 
 
-def _dates(table: Table, problems: Problems) -> DateRule:
+def _dates(table: TomlTable, problems: Problems) -> DateRule:
     listed = table.days("list")
     start, stop = table.day("start"), table.day("stop")
     last = table.optional_whole("last", 1)
@@ -200,7 +193,7 @@ def _dates(table: Table, problems: Problems) -> DateRule:
     return DateRule(listed, start, stop, last, step)
 
 
-def _version(table: Table, seed: int, policy: Policy) -> VersionSpec:
+def _version(table: TomlTable, seed: int, policy: Policy) -> VersionSpec:
     model = table.text("model")
     version = VersionSpec(
         label=table.text("label", _label(model)),
@@ -233,7 +226,7 @@ def _check_labels(versions: Sequence[VersionSpec], problems: Problems) -> None:
         problems.add("versions", f"label {label!r} occurs {labels.count(label)} times")
 
 
-def _thresholds(table: Table) -> ThresholdGrid:
+def _thresholds(table: TomlTable) -> ThresholdGrid:
     default = ThresholdGrid()
     grid = ThresholdGrid(
         table.wholes("min_orders", default.min_orders, 1),
@@ -243,7 +236,7 @@ def _thresholds(table: Table) -> ThresholdGrid:
     return grid
 
 
-def _slices(table: Table) -> Slices:
+def _slices(table: TomlTable) -> Slices:
     default = Slices()
     slices = Slices(
         table.wholes("order_count", default.order_count, 1),

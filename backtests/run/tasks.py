@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from backtests.run.folder import DONE, FAILED, Json, RunFolder, ScoreTables, write_task
 from backtests.run.provenance import ProductSample, uniforms
 from backtests.scores.actuals import Actuals, events_after
-from backtests.scores.history import FirstDays, History
-from backtests.scores.tables import Truth, compare_pairs, compare_products
+from backtests.scores.history import FirstDays, KnownHistory
+from backtests.scores.tables import Outcomes, compare_pairs, compare_products
 from toolkit.data.tables import CustomerDays, Floats, OrderEvents, Patterns, Predictions
 from toolkit.fits import load_fit
 from toolkit.model import GRANULARITIES, FittedModel, Granularity, Streams
@@ -132,9 +132,9 @@ def score(task: Task) -> Scored:
         days = _customer_days(task.database, task.as_of_date, task.sample)
         patterns = replace(patterns, customer_days=days)
     predictions, failed = predict(model, patterns, task)
-    truth = Truth(
+    truth = Outcomes(
         Actuals.among(_events_after(task), patterns, task.observed_weeks),
-        History.of(patterns, known.first_days),
+        KnownHistory.of(patterns, known.first_days),
         *pit_uniforms(patterns, task.as_of_date, task.observed_weeks, task.pit_seed),
     )
     tables, broken = compare(predictions, truth, model.granularities)
@@ -142,7 +142,7 @@ def score(task: Task) -> Scored:
 
 
 def compare(
-    predictions: Predictions, truth: Truth, granularities: Container[Granularity]
+    predictions: Predictions, truth: Outcomes, granularities: Container[Granularity]
 ) -> tuple[ScoreTables, list[str]]:
     """The tables of what the model predicts, and what in them is not a number."""
     pairs = compare_pairs(predictions, truth) if "pairs" in granularities else (None, [])

@@ -28,7 +28,7 @@ class Problems:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TomlTable:
     """One table, ``path`` deep in the file. Keys that were never asked for are unknown."""
 
     content: dict[str, Any]
@@ -108,22 +108,22 @@ class Table:
             self.problem(key, f"has to be a list of dates as 2019-04-01, got {values!r}")
         return whole
 
-    def table(self, key: str, required: bool = False) -> "Table":
+    def table(self, key: str, required: bool = False) -> "TomlTable":
         """A table inside; an empty one if it is missing."""
         value = self._get(key, {})
         if not isinstance(value, dict) or (required and not value):
             self.problem(key, "has to be a table" if value else "is missing")
             value = {}
-        return Table(value, f"{self.path}{key}.", self.problems)
+        return TomlTable(value, f"{self.path}{key}.", self.problems)
 
-    def tables(self, key: str) -> "list[Table]":
+    def tables(self, key: str) -> "list[TomlTable]":
         """A list of tables, ``[[key]]``."""
         values = self._get(key, [])
         if not isinstance(values, list) or not all(isinstance(v, dict) for v in values):
             self.problem(key, f"has to be a list of tables, [[{key}]]")
             values = []
         return [
-            Table(value, f"{self.path}{key}[{number}].", self.problems)
+            TomlTable(value, f"{self.path}{key}[{number}].", self.problems)
             for number, value in enumerate(values, start=1)
         ]
 

@@ -39,7 +39,7 @@ class FirstDays:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class KnownHistory:
     """What was known of each pair, and of its product, [pairs]."""
 
     product_id: Ints
@@ -50,7 +50,7 @@ class History:
     product_class: NDArray[np.int8]
 
     @classmethod
-    def of(cls, patterns: Patterns, first_days: FirstDays) -> "History":
+    def of(cls, patterns: Patterns, first_days: FirstDays) -> "KnownHistory":
         """Of all ``patterns``, which hold whole products."""
         _, offset = patterns.product_offsets()
         event_offset = patterns.event_offset[offset]
@@ -65,9 +65,9 @@ class History:
             np.repeat(classes, pairs),
         )
 
-    def select(self, rows: Ints) -> "History":
+    def select(self, rows: Ints) -> "KnownHistory":
         """The pairs in ``rows``."""
-        return History(*(getattr(self, column.name)[rows] for column in fields(self)))
+        return KnownHistory(*(getattr(self, column.name)[rows] for column in fields(self)))
 
     def rows_of(self, product_id: Ints, customer_id: Ints) -> Ints:
         """The row of each of the pairs, which are among these."""

@@ -20,7 +20,7 @@ from toolkit.data.tables import QUANTILES, Floats
 from toolkit.errors import ArgumentError
 from toolkit.results.forecast import QUANTILE_NAMES
 
-type Table = Literal["pairs", "product_weeks"]
+type ScoreTable = Literal["pairs", "product_weeks"]
 type Better = Literal["smaller", "larger", "target", ""]
 type Parts = tuple[Floats, Floats]
 
@@ -96,7 +96,7 @@ class Score:
         return self.parts(frame)
 
     @property
-    def table(self) -> Table:
+    def table(self) -> ScoreTable:
         """The table that holds its columns."""
         return "product_weeks" if self.level == PRODUCT_WEEK else "pairs"
 
@@ -137,7 +137,7 @@ class Score:
 
 
 def read_table(
-    run: ScoredRun, table: Table, version: str, as_of: date | None, columns: Sequence[str]
+    run: ScoredRun, table: ScoreTable, version: str, as_of: date | None, columns: Sequence[str]
 ) -> pd.DataFrame:
     """Some columns of a version's table, only the headline's rows of product-weeks."""
     wanted = list(dict.fromkeys(columns))

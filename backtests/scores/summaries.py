@@ -17,13 +17,13 @@ from backtests.scores.registry import (
     SCORES,
     Score,
     ScoredRun,
-    Table,
+    ScoreTable,
     check_versions,
     read_table,
 )
 from toolkit.errors import ArgumentError
 
-type Codes = NDArray[np.int64]
+type SliceCodes = NDArray[np.int64]
 
 COLUMNS = (
     "version", "as_of_date", "slice", "value_of_slice", "level", "score", "value", "rows",
@@ -39,7 +39,7 @@ class Cut:
 
     name: str
     labels: tuple[str, ...]
-    codes: Codes  # [rows], −1: in none
+    codes: SliceCodes  # [rows], −1: in none
 
 
 def summarize(
@@ -113,7 +113,7 @@ def band_labels(bounds: Sequence[int]) -> tuple[str, ...]:
 
 
 def _version_rows(
-    run: ScoredRun, version: str, table: Table, bounds: dict[str, Sequence[int]]
+    run: ScoredRun, version: str, table: ScoreTable, bounds: dict[str, Sequence[int]]
 ) -> Iterator[dict[str, object]]:
     known = ["product_class", *(bounds if table == "pairs" else ())]
     frame = read_table(run, table, version, None, known)
@@ -125,7 +125,7 @@ def _version_rows(
 
 
 def _level_rows(
-    run: ScoredRun, version: str, table: Table, level: str, cuts: Sequence[Cut]
+    run: ScoredRun, version: str, table: ScoreTable, level: str, cuts: Sequence[Cut]
 ) -> Iterator[dict[str, object]]:
     """The scores of one level, whose columns are read together."""
     scores = [m for m in SCORES if m.level == level and m.table == table]

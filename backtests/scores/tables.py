@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backtests.scores.actuals import Actuals
-from backtests.scores.history import History, as_classes
+from backtests.scores.history import KnownHistory, as_classes
 from backtests.scores.metrics import (
     brier,
     crps_counts,
@@ -50,16 +50,16 @@ INTERVALS = {"cover50": (0.25, 0.75), "cover80": (0.10, 0.90), "cover90": (0.05,
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class Outcomes:
     """What predictions are held against: all pairs and products that were to be predicted."""
 
     actuals: Actuals
-    history: History
+    history: KnownHistory
     u_pairs: Floats  # [pairs], in [0, 1): randomizes their PIT
     u_weeks: Floats  # [products, weeks]
 
 
-def compare_pairs(predictions: Predictions, truth: Truth) -> tuple[pd.DataFrame, list[str]]:
+def compare_pairs(predictions: Predictions, truth: Outcomes) -> tuple[pd.DataFrame, list[str]]:
     """The table of pairs, and which predictions were left out because they are no numbers."""
     patterns = predictions.patterns
     said = truth.history.rows_of(patterns.product_id, patterns.customer_id)
@@ -75,7 +75,7 @@ def compare_pairs(predictions: Predictions, truth: Truth) -> tuple[pd.DataFrame,
     return table, [f"customer {c} of product {p}: {NOT_FINITE}" for c, p in broken]
 
 
-def compare_products(predictions: Predictions, truth: Truth) -> tuple[pd.DataFrame, list[str]]:
+def compare_products(predictions: Predictions, truth: Outcomes) -> tuple[pd.DataFrame, list[str]]:
     """The table of products and weeks, and which predictions were left out."""
     products = predictions.products
     expected, draws = products.expected_quantity, products.quantity
@@ -105,7 +105,7 @@ def rows_of[Table: (PairPredictions, ProductDraws)](table: Table, keep: Mask) ->
 
 
 def score_pairs(
-    pairs: PairPredictions, actuals: Actuals, history: History, u: Floats
+    pairs: PairPredictions, actuals: Actuals, history: KnownHistory, u: Floats
 ) -> pd.DataFrame:
     """One row per pair; ``u`` [pairs] in [0, 1) randomizes the PIT. Floats in single precision."""
     columns = {

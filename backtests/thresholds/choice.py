@@ -24,6 +24,7 @@ from toolkit.card import Card, Figure, Grid, Shown
 from toolkit.data.tables import Floats
 from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import check_share, check_whole
+from toolkit.stages.listing import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,6 @@ class ThresholdRule:
         """Coverage of a product of ``pairs`` that is below ``min_coverage`` beyond noise."""
         spread = self.min_coverage * (1 - self.min_coverage) / max(pairs, 1.0)
         return self.min_coverage - self.margin * math.sqrt(spread)
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """What a pair needs to be listed."""
-
-    min_orders: int
-    min_confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +237,7 @@ def split_dates(
     return (earlier, later) if earlier else (tuple(dates), ())
 
 
-type Cell = tuple[int, int]
+type GridCell = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +253,7 @@ class _Seen:
         """Of every product."""
         return cls(counts.coverage(), counts.error(rule.error), counts.denominator[rule.error])
 
-    def best(self, row: int, rule: ThresholdRule) -> tuple[Cell, bool]:
+    def best(self, row: int, rule: ThresholdRule) -> tuple[GridCell, bool]:
         """The cell of a row that the rule picks, and whether any reaches the coverage."""
         coverage, error = np.nan_to_num(self.coverage[row], nan=-1.0), self.error[row]
         enough = self.rows[row] >= rule.min_rows
@@ -270,7 +263,7 @@ class _Seen:
         return _argmin(np.where(allowed, error, np.inf), coverage), True
 
 
-def _own_cells(counts: Counts, best: Cell, rule: ThresholdRule) -> dict[int, Cell]:
+def _own_cells(counts: Counts, best: GridCell, rule: ThresholdRule) -> dict[int, GridCell]:
     """Products that are better off with thresholds of their own."""
     cells, seen = {}, _Seen.of(counts, rule)
     for row in np.flatnonzero(seen.rows.max(axis=(1, 2)) >= rule.min_rows).tolist():
@@ -290,7 +283,9 @@ def _standard_error(counts: Counts, name: str, at: tuple[int, int, int]) -> floa
     return math.sqrt(spread) / float(counts.denominator[name][at])
 
 
-def _quality(counts: Counts, best: Cell, own: Mapping[int, Cell], rule: ThresholdRule) -> Quality:
+def _quality(
+    counts: Counts, best: GridCell, own: Mapping[int, GridCell], rule: ThresholdRule
+) -> Quality:
     """What thresholds brought over all products, each with its own or the overall ones."""
     cells = [own.get(int(product), best) for product in counts.product_id]
     row, orders, confidence = np.arange(len(cells)), *np.array(cells).T
@@ -306,7 +301,7 @@ def _quality(counts: Counts, best: Cell, own: Mapping[int, Cell], rule: Threshol
     )
 
 
-def _argmin(values: Floats, larger: Floats) -> Cell:
+def _argmin(values: Floats, larger: Floats) -> GridCell:
     """The cell of the least value; of equals that with the largest of ``larger``."""
     least = values == values.min()
     orders, confidence = np.unravel_index(
@@ -315,7 +310,7 @@ def _argmin(values: Floats, larger: Floats) -> Cell:
     return int(orders), int(confidence)
 
 
-def _thresholds(grid: ThresholdGrid, cell: Cell) -> Thresholds:
+def _thresholds(grid: ThresholdGrid, cell: GridCell) -> Thresholds:
     return Thresholds(grid.min_orders[cell[0]], grid.min_confidence[cell[1]])
 
 

@@ -20,7 +20,7 @@ Source
 """
 
 from models.peers.parts.due import repeat_interval
-from models.peers.parts.rule import Rule
+from models.peers.parts.rule import FixedRule
 from toolkit.data.tables import Patterns, Predictions
 from toolkit.model import Streams
 
@@ -33,4 +33,4 @@ def forecast(patterns: Patterns, *, weeks: int, draws: int, streams: Streams) ->
     return repeat_interval(patterns, alive, weeks=weeks, draws=draws, streams=streams)
 
 
-MODEL = Rule("hiatus", "1", ("pairs", "products"), forecast, {"limit": LIMIT})
+MODEL = FixedRule("hiatus", "1", ("pairs", "products"), forecast, {"limit": LIMIT})

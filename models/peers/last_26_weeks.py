@@ -23,7 +23,7 @@ Sources
 
 import numpy as np
 
-from models.peers.parts.rule import Rule
+from models.peers.parts.rule import FixedRule
 from models.peers.parts.tables import no_pairs, spread
 from models.peers.parts.weekly_demand import WeeklyDemand
 from toolkit.data.tables import Patterns, Predictions, ProductDraws
@@ -58,4 +58,4 @@ def forecast(patterns: Patterns, *, weeks: int, draws: int, streams: Streams) ->
     return Predictions(patterns, weeks, no_pairs(len(patterns), weeks), products)
 
 
-MODEL = Rule("last_26_weeks", "1", ("products",), forecast, {"weeks": WEEKS})
+MODEL = FixedRule("last_26_weeks", "1", ("products",), forecast, {"weeks": WEEKS})

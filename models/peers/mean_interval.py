@@ -22,7 +22,7 @@ Source
 """
 
 from models.peers.parts.due import repeat_interval
-from models.peers.parts.rule import Rule
+from models.peers.parts.rule import FixedRule
 from toolkit.data.tables import Patterns, Predictions
 from toolkit.model import Streams
 
@@ -33,4 +33,4 @@ def forecast(patterns: Patterns, *, weeks: int, draws: int, streams: Streams) ->
     return repeat_interval(patterns, repeats, weeks=weeks, draws=draws, streams=streams)
 
 
-MODEL = Rule("mean_interval", "1", ("pairs", "products"), forecast)
+MODEL = FixedRule("mean_interval", "1", ("pairs", "products"), forecast)

@@ -45,12 +45,12 @@ levels per product. One-off bulk orders in the last weeks mislead all of them.
     doi:10.1016/j.ijforecast.2016.02.005.
 """
 
-from models.peers.parts.rule import Rule
+from models.peers.parts.rule import FixedRule
 from models.peers.parts.series import SeriesMethod
 
 
-def _version(name: str, method: SeriesMethod) -> Rule:
-    return Rule(name, "1", ("products",), method, method.parameters)
+def _version(name: str, method: SeriesMethod) -> FixedRule:
+    return FixedRule(name, "1", ("products",), method, method.parameters)
 
 
 CROSTON_SBA = _version("croston_sba", SeriesMethod("CrostonSBA", {}))

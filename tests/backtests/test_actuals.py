@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtests.scores.actuals import Actuals, events_after
-from backtests.scores.history import FirstDays, History, as_classes, find_pairs, product_classes
+from backtests.scores.history import (
+    FirstDays,
+    KnownHistory,
+    as_classes,
+    find_pairs,
+    product_classes,
+)
 from tests.conftest import AS_OF
 from tests.models.helpers import patterns_of
 from toolkit.data.tables import OrderEvents, Patterns, observed_weeks
@@ -143,7 +149,7 @@ def test_history_counts_all_of_a_product_and_all_of_a_customer():
     known = events_of([(3, 1, -90, 1.0), (3, 1, -9, 1.0), (3, 2, -5, 1.0), (8, 2, -70, 1.0)])
     patterns = Patterns.of(known)
     of_three = patterns.select(patterns.product_id == 3)
-    history = History.of(of_three, FirstDays.of(known))
+    history = KnownHistory.of(of_three, FirstDays.of(known))
     assert history.customer_id.tolist() == [1, 2]
     assert history.order_count.tolist() == [2, 1]
     assert history.customer_age_days.tolist() == [90, 70]  # the other product's order counts

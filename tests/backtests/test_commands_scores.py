@@ -52,7 +52,7 @@ def test_compares_versions_of_a_run(toolkit, folder):
     assert "Best of each score" in said.stdout
     assert "log loss of an order within 28 days" in " ".join(said.stdout.split())
     assert "no difference beyond noise on" in said.stdout
-    assert "Note: The dates hold fewer than two horizons" in said.stdout
+    assert "Note: Too few dates" in said.stdout
     kept = json.loads((folder / "comparison.json").read_text())
     assert kept == compare_versions(RunFolder(folder)).to_dict()
 

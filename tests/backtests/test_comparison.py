@@ -184,7 +184,7 @@ def test_a_date_that_one_version_failed_is_left_out_for_all(run):
 def test_says_what_the_intervals_cannot_tell(run, seeded):
     assert compare_versions(run, scores=["log_loss"]).notes == ()
     single = MemoryRun(run.dates[:1], run.pair_tables, run.week_tables)
-    assert "not of other dates" in compare_versions(single, scores=["log_loss"]).notes[0]
+    assert "ignore variation over time" in compare_versions(single, scores=["log_loss"]).notes[0]
     world = World.make(np.random.default_rng(seeded(1)), 200, 40, 10, dates=6, step_weeks=4)
     tables = {name: world.pair_table(np.random.default_rng(seeded(1)), 0.3) for name in "ab"}
     notes = compare_versions(MemoryRun(world.dates, tables, {}), None, ["log_loss"]).notes

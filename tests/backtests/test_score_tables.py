@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from backtests.scores.actuals import Actuals
-from backtests.scores.history import FirstDays, History
+from backtests.scores.history import FirstDays, KnownHistory
 from backtests.scores.metrics import randomized_pit_draws
 from backtests.scores.tables import (
-    Truth,
+    Outcomes,
     compare_pairs,
     compare_products,
     covered,
@@ -105,8 +105,8 @@ def compared(known, weeks=4, horizon=4, change=lambda said: said):
         np.array([3, 8]),
         rng.integers(0, 9, (2, 4)).astype(float)[:, :weeks],
     )
-    history = History.of(known, FirstDays.of(known.events))
-    truth = Truth(happened, history, rng.random(3), rng.random((2, weeks)))
+    history = KnownHistory.of(known, FirstDays.of(known.events))
+    truth = Outcomes(happened, history, rng.random(3), rng.random((2, weeks)))
     return said, truth, *(make(said, truth) for make in (compare_pairs, compare_products))
 
 

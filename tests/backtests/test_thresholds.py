@@ -11,13 +11,13 @@ import pytest
 from backtests.thresholds.choice import (
     ThresholdChoice,
     ThresholdRule,
-    Thresholds,
     choose_thresholds,
     split_dates,
 )
 from backtests.thresholds.frontier import ThresholdGrid, count_listed, frontier, product_frontier
 from tests.backtests.helpers import MemoryRun, make_run
 from toolkit.errors import ArgumentError
+from toolkit.stages.listing import Thresholds
 
 GRID = ThresholdGrid((1, 3), (0.0, 0.5))
 DAY = date(2024, 1, 1)
@@ -103,7 +103,7 @@ def test_chooses_the_least_error_of_enough_coverage(run):
     table = frontier(count_listed(run, "one", choice.chosen_on))
     allowed = table[table["demand_coverage"] >= 0.7]
     best = allowed.loc[allowed["miss"].idxmin()]
-    assert choice.overall == Thresholds(best["min_orders"], best["min_confidence"])
+    assert choice.overall == Thresholds(int(best["min_orders"]), best["min_confidence"])
     assert choice.chosen.error == pytest.approx(best["miss"])
     assert choice.feasible
     less = choose_thresholds(run, "one", replace(rule, min_coverage=0.3))

@@ -16,7 +16,7 @@ import redis
 from tests.cache.conftest import DAY, PATIENT_S, product
 from tests.cache.servers import pid_of, something_else, stopped
 from toolkit.cache import memory as memory_module
-from toolkit.cache.reader import Counts, ForecastReader, Origin
+from toolkit.cache.reader import ForecastReader, Origin, ReadCounts
 from toolkit.cache.releases.catalog import Releases
 from toolkit.errors import CacheError
 from toolkit.results.forecast import ProductForecast
@@ -43,13 +43,13 @@ def test_it_reads_what_was_released_then_from_memory(server, publish, forecast, 
     assert again.origin is Origin.MEMORY
     assert again.forecast is first.forecast
     assert again.age_s >= first.age_s
-    assert reader.counts == Counts(memory=1, redis=1)
+    assert reader.counts == ReadCounts(memory=1, redis=1)
 
 
 def test_what_the_release_does_not_serve_is_none(publish, reader):
     publish()
     assert reader.read(99) is None
-    assert reader.counts == Counts(missing=1)
+    assert reader.counts == ReadCounts(missing=1)
 
 
 def test_nothing_to_forecast_is_an_answer(server, publish, reader):
@@ -111,7 +111,7 @@ def test_a_value_of_no_release_or_of_garbage_is_a_miss_and_said(server, publish,
     assert "product 2 is of release 77-x, not 1-" in caplog.text
     assert "product 3 has format 2, newer than the 1" in caplog.text
     assert "product 4 is of product 2" in caplog.text
-    assert reader.counts == Counts(missing=4, errors=4)
+    assert reader.counts == ReadCounts(missing=4, errors=4)
 
 
 def test_the_caller_computes_what_is_not_there(publish, server, forecast):
@@ -153,7 +153,7 @@ def test_a_server_that_is_gone_is_stood_in_for_by_memory(own_server, publish, ca
     assert " days old: the cache failed: " in caplog.text
     with pytest.raises(CacheError, match="the cache failed: "):
         reader.read(2)
-    assert reader.counts == Counts(redis=1, stale=1, errors=2)
+    assert reader.counts == ReadCounts(redis=1, stale=1, errors=2)
 
 
 def test_what_is_too_old_does_not_stand_in(own_server, publish):
@@ -331,5 +331,5 @@ def test_an_answer_from_memory_is_quick(publish, reader):
         reader.read(1)
         times.append(time.perf_counter() - started)
     print(f"memory hit: median {1e6 * sorted(times)[1000]:.1f} µs")
-    assert reader.counts == Counts(memory=2000, redis=1)
+    assert reader.counts == ReadCounts(memory=2000, redis=1)
     assert sorted(times)[1000] < 1e-3  # `make bench` asks for 20 µs, on a machine at rest

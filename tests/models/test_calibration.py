@@ -94,7 +94,7 @@ def test_a_restated_truth_says_the_same_of_the_data(name, seeded):
         known, columns = calibration.known(truth, data), subject.columns(data)
         by_hand = slow_log_likelihood(truth, data, subject.lapse)
         assert known["log likelihood"] == pytest.approx(by_hand)
-        mean = np.average(truth["customer"], weights=columns["customer_told"])
+        mean = np.average(truth["customer"], weights=columns["customer_information"])
         assert known["customer[0]"] == pytest.approx(truth["customer"][0] - mean)
         assert known["customer[0]"] != pytest.approx(truth["customer"][0], rel=1e-3)
 

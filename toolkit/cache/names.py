@@ -26,8 +26,8 @@ STAGED = "forecast:staged"
 
 EXPORT_LOCK = "forecast:export-lock"
 
-type Scalar = str | int | float | None
-type ComputedWith = Mapping[str, Scalar]
+type KeyScalar = str | int | float | None
+type ComputedWith = Mapping[str, KeyScalar]
 
 
 def plain_key(product_id: int, as_of_date: date) -> str:

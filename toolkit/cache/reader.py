@@ -43,7 +43,7 @@ PATIENCE_PER_VALUE_S = 0.001
 GROWTH = 6
 """A forecast takes about so many times the memory of its JSON."""
 
-type Compute = Callable[[int], ProductForecast | None]
+type Fallback = Callable[[int], ProductForecast | None]
 
 
 class Origin(StrEnum):
@@ -71,7 +71,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class ReadCounts:
     """How often what happened since the reader began. ``missing``: nobody had a forecast."""
 
     memory: int = 0
@@ -116,7 +116,7 @@ class ForecastReader:
         self,
         server: str | redis.Redis,
         *,
-        compute: Compute | None = None,
+        compute: Fallback | None = None,
         local_s: float = 1.0,
         local_bytes: int = 32 * 2**20,
         stale_s: float = 86_400.0,
@@ -128,7 +128,7 @@ class ForecastReader:
         self._local_s, self._stale_s, self._patience_s = local_s, stale_s, patience_s
         self._memory: Memory[_Found] = Memory(MOST_ENTRIES, local_bytes)
         self._newest: _Pointer | None = None
-        self._counted = dict.fromkeys(asdict(Counts()), 0)
+        self._counted = dict.fromkeys(asdict(ReadCounts()), 0)
         self._flights: Flights[Reading | None] = Flights()
         self.reset_locks()
         _readers.add(self)
@@ -140,10 +140,10 @@ class ForecastReader:
         self._memory.reset()
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> ReadCounts:
         """What happened so far."""
         with self._lock:
-            return Counts(**self._counted)
+            return ReadCounts(**self._counted)
 
     def read(self, product_id: int) -> Reading | None:
         """The forecast of a product; None if the current release does not serve it.

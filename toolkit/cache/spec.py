@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from toolkit.cache.names import ComputedWith, Scalar, digest
+from toolkit.cache.names import ComputedWith, KeyScalar, digest
 from toolkit.cache.ttl import RELEASE_TTL_S
 from toolkit.errors import ArgumentError, CacheError
 
@@ -32,7 +32,7 @@ class ReleaseSpec:
     ttl_s: int = RELEASE_TTL_S
     carried: Sequence[int] = ()
     base: str | None = None
-    details: Mapping[str, Scalar] = field(default_factory=dict)
+    details: Mapping[str, KeyScalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check each, and put the ids in order, each once."""
@@ -74,7 +74,7 @@ class Release:
     computed_with: ComputedWith
     product_ids: tuple[int, ...]
     ttl_s: int
-    details: Mapping[str, Scalar]
+    details: Mapping[str, KeyScalar]
     flip: int
     published_at: str
     replaced: str | None

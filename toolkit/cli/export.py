@@ -25,7 +25,7 @@ from toolkit.cli.options import (
 
 if TYPE_CHECKING:
     from toolkit.engine import ForecastEngine
-    from toolkit.export.job import Progress
+    from toolkit.export.job import ExportProgress
     from toolkit.export.plan import ExportSettings
     from toolkit.export.report import ExportReport
     from toolkit.sources.codes import Codes
@@ -191,7 +191,7 @@ def _orders(
 
 
 def _run(
-    engine: "ForecastEngine", settings: "ExportSettings", redis: str | None, bar: "Progress"
+    engine: "ForecastEngine", settings: "ExportSettings", redis: str | None, bar: "ExportProgress"
 ) -> "ExportReport":
     from toolkit.cache.server import connect
     from toolkit.export.job import export_release

@@ -32,14 +32,14 @@ BATCH = 500
 MOST_ERRORS = 100
 """When so many products have failed, something else is wrong than a product."""
 
-type Progress = Callable[[int, int], None]
+type ExportProgress = Callable[[int, int], None]
 
 
 def export_release(
     engine: ForecastEngine,
     client: redis.Redis,
     settings: ExportSettings,
-    progress: Progress = lambda done, total: None,
+    progress: ExportProgress = lambda done, total: None,
 ) -> ExportReport:
     """Forecast the products with ``engine`` and make them the current release of the server.
 
@@ -70,7 +70,7 @@ class _Run:
 
     engine: ForecastEngine
     settings: ExportSettings
-    progress: Progress
+    progress: ExportProgress
     started: float = field(default_factory=time.perf_counter)
     redis_s: float = 0.0
     resumed: int = 0

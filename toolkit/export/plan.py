@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from toolkit.cache.names import ComputedWith, Scalar, digest
+from toolkit.cache.names import ComputedWith, KeyScalar, digest
 from toolkit.cache.releases.catalog import Release, ReleaseSpec
 from toolkit.cache.ttl import RELEASE_TTL_S
 from toolkit.data.fingerprint import Fingerprint
@@ -109,7 +109,7 @@ def _refuse_to_shrink(current: Release | None, ids: list[int], settings: ExportS
 def _computed_with(engine: ForecastEngine, events: OrderEvents) -> ComputedWith:
     """All that decides the forecasts: data, model, and the thresholds of every product."""
     thresholds = engine.thresholds_at(events.as_of_date)
-    settings: dict[str, Scalar] = dict(engine.computed_with(0, events.as_of_date))
+    settings: dict[str, KeyScalar] = dict(engine.computed_with(0, events.as_of_date))
     del settings["min_orders"], settings["min_confidence"]
     data = Fingerprint.of(events).sha256
     return settings | {"thresholds_sha256": digest(_plain(thresholds)), DATA: data}
@@ -124,7 +124,7 @@ def _pair(thresholds: Thresholds) -> list[float]:
     return [thresholds.min_orders, thresholds.min_confidence]
 
 
-def _details(engine: ForecastEngine, computed_with: ComputedWith) -> Mapping[str, Scalar]:
+def _details(engine: ForecastEngine, computed_with: ComputedWith) -> Mapping[str, KeyScalar]:
     """What a person who looks at the release wants to know."""
     version = engine.registered
     return {

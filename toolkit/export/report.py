@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from toolkit.cache.names import Scalar
+from toolkit.cache.names import KeyScalar
 
 
 class Status(StrEnum):
@@ -40,7 +40,7 @@ class ExportReport:
     release: str | None
     refusal: str | None
     as_of_date: date
-    details: Mapping[str, Scalar]
+    details: Mapping[str, KeyScalar]
     products: Sequence[ProductStatus]
     resumed: int
     carried: int

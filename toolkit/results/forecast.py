@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, TypedDict, cast
 
-from toolkit.card import SHOWN_ROWS, Card, Cell, Figure, Grid, Shown, counted, spans
+from toolkit.card import SHOWN_ROWS, Card, CardCell, Figure, Grid, Shown, counted, spans
 from toolkit.data.tables import QUANTILES
 from toolkit.errors import ArgumentError
 from toolkit.results.pair import BEYOND
@@ -283,7 +283,7 @@ def _weeks(weeks: Sequence[WeeklyForecast]) -> Grid:
         if len(bands) == len(known)
         else None
     )
-    rows: list[Sequence[Cell]] = []
+    rows: list[Sequence[CardCell]] = []
     for place, week in enumerate(weeks):
         demand, band = week["demand"], known[place]
         customers = ", ".join(c["customer_name"] for c in week["expected_customers"][:1])
@@ -343,7 +343,7 @@ def _code(codes: Mapping[int, str] | None, customer_id: int) -> tuple[str, ...]:
 def _customers(
     title: str,
     heads: Sequence[str],
-    rows: Sequence[Sequence[Cell]],
+    rows: Sequence[Sequence[CardCell]],
     numbers: Sequence[str],
     top: int | None,
     codes: Mapping[int, str] | None,

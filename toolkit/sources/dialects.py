@@ -16,7 +16,7 @@ from toolkit.errors import SourceError
 from toolkit.sources.embedded.database import is_interrupt
 
 type Parameters = Mapping[str, date | int | list[int] | list[str]]
-type Column = NDArray[np.generic]
+type ResultColumn = NDArray[np.generic]
 type Row = Sequence[object] | Mapping[str, object]
 
 _LIST_PARAMETER = re.compile(r"(\S+) IN \(:(\w+)\)")
@@ -59,7 +59,7 @@ class Dialect(Protocol):
         """The statement and its parameters as the driver takes them."""
         ...
 
-    def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[Column]:
+    def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[ResultColumn]:
         """All rows of an executed query, one array per column; NULL is NaN or None."""
         ...
 
@@ -82,7 +82,7 @@ class DuckDbDialect:
         sql = _LIST_PARAMETER.sub(r"list_contains($\2, \1)", sql)
         return _PARAMETER.sub(r"$\1", sql), dict(parameters)
 
-    def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[Column]:
+    def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[ResultColumn]:
         """Columns as DuckDB lays them out, without a Python object per value."""
         columns = cast("duckdb.DuckDBPyConnection", cursor).fetchnumpy().values()
         return [_unmasked(column, d) for column, d in zip(columns, dtypes, strict=True)]
@@ -115,7 +115,7 @@ class DbApiDialect:
                 bound[name] = value
         return _PARAMETER.sub(r"%(\1)s", sql), bound
 
-    def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[Column]:
+    def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[ResultColumn]:
         """Rows in portions, each turned into arrays before the next is read."""
         portions = [[np.empty(0, dtype) for dtype in dtypes]]
         while rows := cursor.fetchmany(self.rows_per_fetch):
@@ -144,7 +144,7 @@ def _values(row: Row) -> Sequence[object]:
     return tuple(row.values()) if isinstance(row, Mapping) else row
 
 
-def _unmasked(column: object, dtype: str) -> Column:
+def _unmasked(column: object, dtype: str) -> ResultColumn:
     """A column of DuckDB's (masked if it holds NULL, a pandas Categorical for an ENUM)."""
     if isinstance(column, np.ma.MaskedArray):
         filled = np.array(np.ma.getdata(column), dtype=dtype)

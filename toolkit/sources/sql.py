@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from toolkit.data.tables import CustomerDays, Floats, Ints, OrderEvents
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.dialects import (
-    Column,
     Connection,
     DbApiDialect,
     Dialect,
     DuckDbDialect,
     Parameters,
+    ResultColumn,
 )
 from toolkit.sources.names import PLAIN_NAMES, Names
 from toolkit.sources.queries import (
@@ -98,17 +98,17 @@ class SqlSource:
 
     def _read_ids(
         self, query: Query, name: str, ids: Sequence[int], as_of_date: date | None = None
-    ) -> list[Column]:
+    ) -> list[ResultColumn]:
         dated: Parameters = {} if as_of_date is None else {"as_of_date": as_of_date}
         portions = [[np.empty(0, dtype) for dtype in query.dtypes]]
         for portion in _portions(ids, self._dialect.ids_per_query):
             portions.append(self._read(query, {**dated, name: portion}))
         return [np.concatenate(column) for column in zip(*portions, strict=True)]
 
-    def _read(self, query: Query, parameters: Parameters) -> list[Column]:
+    def _read(self, query: Query, parameters: Parameters) -> list[ResultColumn]:
         sql, bound = self._dialect.bind(query.sql, parameters)
 
-        def read() -> list[Column]:
+        def read() -> list[ResultColumn]:
             with closing(self._connection.cursor()) as cursor:
                 cursor.execute(sql, bound)
                 return self._dialect.fetch(cursor, query.dtypes)
@@ -155,7 +155,7 @@ def as_source(connection: OrderSource | Connection) -> OrderSource:
     )
 
 
-def _to_events(as_of_date: date, columns: Sequence[Column]) -> OrderEvents:
+def _to_events(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents:
     product_id, customer_id, order_date, quantity = columns
     events = OrderEvents(
         as_of_date,
@@ -171,7 +171,7 @@ def _to_events(as_of_date: date, columns: Sequence[Column]) -> OrderEvents:
     return events.where(~cancelled)
 
 
-def _days_from(as_of_date: date, dates: Column) -> Ints:
+def _days_from(as_of_date: date, dates: ResultColumn) -> Ints:
     """Days from the as-of date on, negative before it; ``dates`` [rows] as ``datetime64[D]``."""
     days: Ints = dates.astype(np.int64) - np.datetime64(as_of_date, "D").astype(np.int64)
     return days

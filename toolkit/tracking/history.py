@@ -38,7 +38,7 @@ TAG_LENGTH = 4000
 """Of an entry's text, so much goes into one tag: MLflow takes 5,000 characters everywhere."""
 
 type Action = Literal["promote", "force", "rollback", "release"]
-type Figures = Mapping[str, str | float | bool | None]
+type CheckRecord = Mapping[str, str | float | bool | None]
 
 MOVES: tuple[Action, ...] = ("promote", "force", "rollback")
 """The actions that make a version the champion."""
@@ -62,7 +62,7 @@ class Event:
     from_fit: str | None = None
     why: str | None = None
     evidence: str | None = None
-    checks: Sequence[Figures] = ()
+    checks: Sequence[CheckRecord] = ()
     release: str | None = None
 
 

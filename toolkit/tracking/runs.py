@@ -44,7 +44,7 @@ DIGEST_LENGTH = 36
 _NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")
 
 type Scalar = str | int | float | bool
-type Progress = Callable[[int, int], None]
+type LogProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class _Content:
 
 
 def log_backtest(
-    store: Store, backtest: TrackedBacktest, progress: Progress = lambda done, total: None
+    store: Store, backtest: TrackedBacktest, progress: LogProgress = lambda done, total: None
 ) -> LoggedBacktest:
     """Log all of ``backtest`` that is not logged yet; ``progress`` is told runs done, and of all.
 

@@ -16,7 +16,7 @@ from toolkit.data.tables import (
 )
 from toolkit.model import Streams
 
-type Mask = NDArray[np.bool_]
+type DueMask = NDArray[np.bool_]
 
 
 def next_day(patterns: Patterns) -> Floats:
@@ -29,7 +29,7 @@ def next_day(patterns: Patterns) -> Floats:
 
 
 def repeat_interval(
-    patterns: Patterns, alive: Mask, *, weeks: int, draws: int, streams: Streams
+    patterns: Patterns, alive: DueMask, *, weeks: int, draws: int, streams: Streams
 ) -> Predictions:
     """Every pair that is ``alive`` [pairs] orders on its next day and so on; others never do."""
     day = np.where(alive, next_day(patterns), np.nan)
@@ -49,7 +49,7 @@ def orders_by_week(day: Floats, interval: Floats, weeks: int) -> Floats:
 
 
 def point_pairs(
-    patterns: Patterns, alive: Mask, day: Floats, orders: Floats, quantity: Floats
+    patterns: Patterns, alive: DueMask, day: Floats, orders: Floats, quantity: Floats
 ) -> PairPredictions:
     """What the rule says of pairs, as distributions that are points."""
     total = np.minimum(orders.sum(axis=1), COUNTS - 1).astype(np.int64)

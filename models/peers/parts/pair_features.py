@@ -14,10 +14,10 @@ WINDOWS = (7, 14, 28, 56, 84, 168, 364)
 HALF_LIVES = (30, 90, 270)
 YEAR_DAYS, HORIZON_DAYS = 364, 84
 
-type Columns = dict[str, Floats]
+type FeatureColumns = dict[str, Floats]
 
 
-def pair_features(patterns: Patterns) -> Columns:
+def pair_features(patterns: Patterns) -> FeatureColumns:
     """Columns by name, each [pairs]; NaN where there is nothing to measure yet."""
     if patterns.customer_days is None:
         raise ModelError("the patterns come without their customers' order days")
@@ -27,7 +27,7 @@ def pair_features(patterns: Patterns) -> Columns:
     return pair | product | customer | _ratios(pair | product | customer)
 
 
-def _own(patterns: Patterns) -> Columns:
+def _own(patterns: Patterns) -> FeatureColumns:
     """The pair's own recency, frequency, intervals and sizes."""
     events, first = patterns.events, patterns.event_offset[:-1]
     last = patterns.event_offset[1:] - 1
@@ -54,7 +54,7 @@ def _own(patterns: Patterns) -> Columns:
     }
 
 
-def _product(patterns: Patterns, pair: Columns) -> Columns:
+def _product(patterns: Patterns, pair: FeatureColumns) -> FeatureColumns:
     """The product's activity over all its customers."""
     _, offset = patterns.product_offsets()
     pairs = np.diff(offset)
@@ -82,7 +82,7 @@ def _product(patterns: Patterns, pair: Columns) -> Columns:
     return {name: np.repeat(values, pairs) for name, values in by_product.items()}
 
 
-def _customer(patterns: Patterns, days: CustomerDays) -> Columns:
+def _customer(patterns: Patterns, days: CustomerDays) -> FeatureColumns:
     """The customer's order days, of whatever product."""
     ids, start = np.unique(days.customer_id, return_index=True)
     end = np.append(start, len(days.day))[1:]
@@ -104,7 +104,7 @@ def _customer(patterns: Patterns, days: CustomerDays) -> Columns:
     }
 
 
-def _ratios(c: Columns) -> Columns:
+def _ratios(c: FeatureColumns) -> FeatureColumns:
     """What trees would otherwise have to approximate by many splits."""
     return {
         "late": c["open_interval"] / c["mean_interval"],
@@ -122,7 +122,7 @@ def _ratios(c: Columns) -> Columns:
     }
 
 
-def _in_windows(name: str, day: Ints, amount: Floats, start: Ints) -> Columns:
+def _in_windows(name: str, day: Ints, amount: Floats, start: Ints) -> FeatureColumns:
     """Sums of ``amount`` over each window, and over the horizon's days a year before."""
     a_year_ago = (day >= -YEAR_DAYS) & (day < HORIZON_DAYS - YEAR_DAYS)
     windows = {

@@ -27,7 +27,7 @@ from toolkit.model import DEFAULT_SETTINGS, FitSettings, Granularity, Progress, 
 
 MEDIAN = QUANTILES.index(0.50)
 
-type Population = BetaGeo | ParetoNBD
+type PurchasePopulation = BetaGeo | ParetoNBD
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class PurchaseVersion:
     name: str
     formulas: str
     description: str
-    population: Callable[..., Population]
-    most_probable: Callable[[Past], Population]
+    population: Callable[..., PurchasePopulation]
+    most_probable: Callable[[Past], PurchasePopulation]
     pairs: int
     granularities: ClassVar[tuple[Granularity, ...]] = ("pairs",)
     reads_customer_days: ClassVar[bool] = False
@@ -83,7 +83,7 @@ class PurchaseVersion:
 class FittedPurchases(Fit):
     """The model with its population's parameters."""
 
-    population: Population = field(repr=False)
+    population: PurchasePopulation = field(repr=False)
     granularities: ClassVar[tuple[Granularity, ...]] = ("pairs",)
     reads_customer_days: ClassVar[bool] = False
 
@@ -125,7 +125,7 @@ class Said:
     counts: Floats
 
 
-def predict_rows(population: Population, past: Past, weeks: int) -> Said:
+def predict_rows(population: PurchasePopulation, past: Past, weeks: int) -> Said:
     """All of it from the model's own formulas, times P(alive)."""
     alive = population.p_alive(past)
     days = knots(weeks)

@@ -24,7 +24,7 @@ class Forecast(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FixedRule:
     """A rule with its fixed parameters; ``granularities``: whether it speaks of pairs, products."""
 
     name: str
@@ -52,7 +52,7 @@ class Rule:
         seed: int,
         settings: FitSettings = DEFAULT_SETTINGS,
         progress: Progress = ignore,
-    ) -> "Rule":
+    ) -> "FixedRule":
         """Itself: there is nothing to learn."""
         return self
 
@@ -66,7 +66,7 @@ class Rule:
         """Write name, version and parameters as JSON."""
         (folder / PARAMETERS_FILE).write_text(json.dumps(self._content(), indent=2) + "\n")
 
-    def load(self, folder: Path) -> "Rule":
+    def load(self, folder: Path) -> "FixedRule":
         """Itself, if ``folder`` holds just these parameters; else ``ModelError``."""
         path = folder / PARAMETERS_FILE
         try:

@@ -38,7 +38,7 @@ YEAR_DAYS = 365.2425
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class WeekRows:
     """Product-weeks seen from an origin before them."""
 
     columns: Floats  # [rows, columns], quantities relative to ``scale``
@@ -49,7 +49,7 @@ class Rows:
 class Training:
     """Rows and what was then ordered, relative to their scale."""
 
-    rows: Rows
+    rows: WeekRows
     label: Floats  # [rows]
 
     @classmethod
@@ -63,7 +63,7 @@ class Training:
         kept = np.arange(len(label))
         if len(kept) > most:
             kept = np.sort(rng.choice(len(kept), most, replace=False))
-        return cls(Rows(columns[kept], scale[kept]), label[kept] / scale[kept])
+        return cls(WeekRows(columns[kept], scale[kept]), label[kept] / scale[kept])
 
 
 def _drawn(
@@ -82,7 +82,7 @@ def _drawn(
 
 def rows_of(
     past: WeeklyDemand, origin: int, as_of_date: date, product: Ints, distance: Ints
-) -> Rows:
+) -> WeekRows:
     """Rows of ``product`` (its row) and week ``distance``, seen ``origin`` weeks before the date.
 
     Only weeks before the origin are looked at.
@@ -111,7 +111,7 @@ def rows_of(
         "silence": _silence(quantity),
         "size": _mean(quantity[:, -26:]) / np.maximum(_mean(orders[:, -26:]), 1 / 26) / scale,
     }
-    return Rows(np.column_stack(list(columns.values())), scale)
+    return WeekRows(np.column_stack(list(columns.values())), scale)
 
 
 def _scale(quantity: Floats, weeks: Floats) -> Floats:

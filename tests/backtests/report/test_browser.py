@@ -5,7 +5,7 @@ import re
 import pytest
 
 from backtests.report.page import MOST_BYTES
-from tests.backtests.report.conftest import COMPLAINT, ERROR, HOSTILE, HOSTILE_END
+from tests.backtests.report.conftest import ERROR, HOSTILE, HOSTILE_END, WARNING
 
 DRAWN = "html[data-drawn=yes]"
 PATIENCE = 120_000  # milliseconds: the machine may be busy
@@ -76,7 +76,7 @@ def test_names_do_nothing_but_stand_there(page):
     assert first.startswith(HOSTILE)
     assert first.endswith(HOSTILE_END)
     assert ERROR in page.locator("#failures").inner_text()
-    assert COMPLAINT in page.locator("#table-fits").inner_text()
+    assert WARNING in page.locator("#table-fits").inner_text()
 
 
 def test_a_click_on_a_title_sorts_and_another_turns(page):

@@ -15,10 +15,10 @@ from backtests.report import page, sections
 from backtests.report.data import gather
 from backtests.report.tables import fits_table, headline_table
 from backtests.run.folder import RunFolder, write_json
-from backtests.thresholds.choice import Thresholds
-from tests.backtests.report.conftest import COMPLAINT, FIT, HOSTILE
+from tests.backtests.report.conftest import FIT, HOSTILE, WARNING
 from toolkit.cli.app import app
 from toolkit.errors import ArgumentError, ToolkitError
+from toolkit.stages.listing import Thresholds
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_the_fit_of_a_version_is_told_with_its_dates(data):
     assert (fit.version, fit.fit, fit.pairs, fit.dates) == (HOSTILE, FIT, 321, data.dates)
     row = fits_table(data.fits).rows[0]
     assert [cell.text for cell in row if cell.mark == "bad"] == ["1.052", "399", "not converged"]
-    assert row[-1].below == (COMPLAINT,)
+    assert row[-1].below == (WARNING,)
 
 
 def test_arviz_draws_what_the_fit_learned(data, hostile_run):

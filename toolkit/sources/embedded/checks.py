@@ -14,7 +14,7 @@ import duckdb
 
 from toolkit.errors import Finding, SourceError
 from toolkit.sources.embedded.database import TABLES, is_interrupt, missing_columns
-from toolkit.sources.folder.rules import EARLIEST, Rule, findings
+from toolkit.sources.folder.rules import EARLIEST, ImportRule, findings
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 
@@ -113,10 +113,10 @@ def _wrong_types(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
     return wrong
 
 
-def _fatal_rules(table: str, usable: Iterable[str]) -> list[Rule]:
+def _fatal_rules(table: str, usable: Iterable[str]) -> list[ImportRule]:
     rules = [
-        Rule("ID is null", "ID IS NULL", "'a row'"),
-        Rule(
+        ImportRule("ID is null", "ID IS NULL", "'a row'"),
+        ImportRule(
             "ID is not unique",
             f'ID IN (SELECT ID FROM dbo."{table}" GROUP BY ID HAVING count(*) > 1)',
             "'ID ' || ID",
@@ -130,8 +130,8 @@ def _fatal_rules(table: str, usable: Iterable[str]) -> list[Rule]:
         price = "PricePerItem"
         rules += [
             _rule("Qty", "is null", "IS NULL"),
-            Rule("Qty is not finite", "NOT isfinite(CAST(Qty AS DOUBLE))", _example("Qty")),
-            Rule(
+            ImportRule("Qty is not finite", "NOT isfinite(CAST(Qty AS DOUBLE))", _example("Qty")),
+            ImportRule(
                 f"{price} is not finite", f"NOT isfinite(CAST({price} AS DOUBLE))", _example(price)
             ),
             _rule(price, "is not above 0", "<= 0"),
@@ -139,7 +139,7 @@ def _fatal_rules(table: str, usable: Iterable[str]) -> list[Rule]:
     return rules
 
 
-def _notice_rules(table: str, usable: Iterable[str]) -> list[Rule]:
+def _notice_rules(table: str, usable: Iterable[str]) -> list[ImportRule]:
     rules = _unknown_rules(table, usable, fatal=False)
     if "Created" in TABLES[table]:
         rules.append(_rule("Created", "lies in the future", ">= current_date + 1"))
@@ -152,7 +152,7 @@ def _notice_rules(table: str, usable: Iterable[str]) -> list[Rule]:
     return rules
 
 
-def _unknown_rules(table: str, usable: Iterable[str], fatal: bool) -> list[Rule]:
+def _unknown_rules(table: str, usable: Iterable[str], fatal: bool) -> list[ImportRule]:
     """Keys that point nowhere; one that is null loses the row's orders in any case."""
     rules = []
     for (owner, column), (other, loses) in _UNKNOWN.items():
@@ -166,8 +166,8 @@ def _unknown_rules(table: str, usable: Iterable[str], fatal: bool) -> list[Rule]
     return rules
 
 
-def _rule(column: str, text: str, comparison: str) -> Rule:
-    return Rule(f"{column} {text}", f"{column} {comparison}", _example(column))
+def _rule(column: str, text: str, comparison: str) -> ImportRule:
+    return ImportRule(f"{column} {text}", f"{column} {comparison}", _example(column))
 
 
 def _example(column: str) -> str:

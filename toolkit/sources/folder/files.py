@@ -28,7 +28,7 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ColumnKind:
     """A kind of value: its name, the DuckDB types it may come in, and the cast to it."""
 
     name: str
@@ -40,23 +40,23 @@ _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _WHOLE_TYPES = (*_WHOLE, *(f"U{name}" for name in _WHOLE))
 _NUMBER_TYPES = (*_WHOLE_TYPES, "FLOAT", "DOUBLE", "DECIMAL", "VARCHAR")
 
-ID = Kind(
+ID = ColumnKind(
     "a whole number (int64) or text",
     (*_NUMBER_TYPES, *ID_TEXT_TYPES),
     # The cast to BIGINT alone would round 12.5.
     "CASE WHEN TRY_CAST({raw} AS DOUBLE) = TRY_CAST({raw} AS BIGINT)"
     " THEN TRY_CAST({raw} AS BIGINT) END",
 )
-NUMBER = Kind("a number", _NUMBER_TYPES, "TRY_CAST({raw} AS DOUBLE)")
-MOMENT = Kind(
+NUMBER = ColumnKind("a number", _NUMBER_TYPES, "TRY_CAST({raw} AS DOUBLE)")
+MOMENT = ColumnKind(
     "a date (2024-01-31, 2024-01-31 09:30:00, with or without a time zone)",
     ("DATE", "TIMESTAMP", "VARCHAR"),
     # The session's zone is UTC, so what has no zone stays as it is.
     "TRY_CAST({raw} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'",
 )
-TEXT = Kind("text", (*_NUMBER_TYPES, "BOOLEAN"), "CAST({raw} AS VARCHAR)")
+TEXT = ColumnKind("text", (*_NUMBER_TYPES, "BOOLEAN"), "CAST({raw} AS VARCHAR)")
 
-LAYOUT: Mapping[str, Mapping[str, Kind]] = {
+LAYOUT: Mapping[str, Mapping[str, ColumnKind]] = {
     "order_lines": {
         "order_id": ID,
         "customer_id": ID,

@@ -35,7 +35,7 @@ from toolkit.sources.folder.numbering import keep_codes, number_codes, numbered,
 from toolkit.sources.folder.rules import findings, folder_rules
 from toolkit.sources.queries import FRACTION_DIGITS
 
-type Progress = Callable[[str], None]
+type ImportProgress = Callable[[str], None]
 
 _LINES = "checked_order_lines"
 
@@ -78,7 +78,7 @@ def import_folder(
     folder: Path,
     database: Path,
     replace: bool = True,
-    progress: Progress = lambda stage: None,
+    progress: ImportProgress = lambda stage: None,
 ) -> ImportReport:
     """Import ``order_lines``, ``products``, ``customers`` (``.parquet`` or ``.csv``) of a folder.
 
@@ -167,7 +167,7 @@ def put_in_place(new: Path, database: Path) -> None:
 
 
 def _stage_checked(
-    conn: duckdb.DuckDBPyConnection, folder: Path, progress: Progress
+    conn: duckdb.DuckDBPyConnection, folder: Path, progress: ImportProgress
 ) -> tuple[list[Finding], tuple[str, ...]]:
     """Stage the folder's tables; return the notices, and which columns of ids hold codes.
 

@@ -18,7 +18,7 @@ _YEAR_LAST = r"^\s*\d{1,2}[./-]\d{1,2}[./-]\d{2}(\d{2})?\b"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ImportRule:
     """Rows for which ``broken`` (SQL) holds break the rule; ``example`` (SQL) shows one."""
 
     text: str
@@ -28,7 +28,7 @@ class Rule:
 
 
 def findings(
-    conn: duckdb.DuckDBPyConnection, table: str, relation: str, rules: Sequence[Rule]
+    conn: duckdb.DuckDBPyConnection, table: str, relation: str, rules: Sequence[ImportRule]
 ) -> list[Finding]:
     """The rules that rows of ``relation`` break, in the order of the rules.
 
@@ -45,14 +45,14 @@ def findings(
     ]
 
 
-def _examples(conn: duckdb.DuckDBPyConnection, relation: str, rule: Rule) -> tuple[str, ...]:
+def _examples(conn: duckdb.DuckDBPyConnection, relation: str, rule: ImportRule) -> tuple[str, ...]:
     found = conn.execute(
         f"SELECT {rule.example} FROM {relation} WHERE {rule.broken} LIMIT {EXAMPLES}"
     ).fetchall()
     return shown(value for (value,) in found)
 
 
-def folder_rules(staged: Staged, known: Sequence[str]) -> list[Rule]:
+def folder_rules(staged: Staged, known: Sequence[str]) -> list[ImportRule]:
     """The rules for one table of a folder, as far as its columns are usable.
 
     ``known`` are the tables, among products and customers, whose ids can be looked up.
@@ -65,25 +65,25 @@ def folder_rules(staged: Staged, known: Sequence[str]) -> list[Rule]:
     return [rule for rule in rules if rule.needs <= staged.columns]
 
 
-def _column_rules(staged: Staged, column: str) -> Iterable[Rule]:
+def _column_rules(staged: Staged, column: str) -> Iterable[ImportRule]:
     kind = LAYOUT[staged.table][column]
     needs = frozenset({column})
     if column != "name":
-        yield Rule(f"{column} is null", f"raw_{column} IS NULL", "place", needs)
+        yield ImportRule(f"{column} is null", f"raw_{column} IS NULL", "place", needs)
     unread = f"raw_{column} IS NOT NULL AND {column} IS NULL"
     example = f"place || ': ' || raw_{column}"
     if kind is MOMENT:
         strange = f"({column} IS NULL OR {column} < DATE '{_NO_YEAR}')"  # 02-01-24 is in year 2
         turned = f"{strange} AND regexp_matches(CAST(raw_{column} AS VARCHAR), '{_YEAR_LAST}')"
-        yield Rule(f"{column} {TURN_ROUND}", turned, example, needs)
+        yield ImportRule(f"{column} {TURN_ROUND}", turned, example, needs)
         unread = f"{unread} AND NOT ({turned})"
     negation = "blank, or not" if column in staged.codes else "not"
-    yield Rule(f"{column} is {negation} {kind.name}", unread, example, needs)
+    yield ImportRule(f"{column} is {negation} {kind.name}", unread, example, needs)
 
 
-def _value_rules() -> Iterable[Rule]:
-    def rule(text: str, broken: str, column: str) -> Rule:
-        return Rule(text, broken, f"place || ': ' || raw_{column}", frozenset({column}))
+def _value_rules() -> Iterable[ImportRule]:
+    def rule(text: str, broken: str, column: str) -> ImportRule:
+        return ImportRule(text, broken, f"place || ': ' || raw_{column}", frozenset({column}))
 
     yield rule("quantity is not finite", "NOT isfinite(quantity)", "quantity")
     yield rule("quantity is 0", "quantity = 0", "quantity")
@@ -99,12 +99,12 @@ def _value_rules() -> Iterable[Rule]:
     yield rule("ordered_at has no time zone, where other rows have one", zoneless, "ordered_at")
 
 
-def _unknown_id_rules(staged: Staged, known: Sequence[str]) -> Iterable[Rule]:
+def _unknown_id_rules(staged: Staged, known: Sequence[str]) -> Iterable[ImportRule]:
     for table, column in (("products", "product_id"), ("customers", "customer_id")):
         if table in known:
             code = staged.codes.get(column)
             how = "" if code is None else f" (compared as text, as {code} is)"
-            yield Rule(
+            yield ImportRule(
                 f"{column} is not in {table}{how}",
                 f"{column} NOT IN (SELECT {column} FROM staged_{table} WHERE {column} IS NOT NULL)",
                 f"place || ': ' || {column}",
@@ -112,8 +112,8 @@ def _unknown_id_rules(staged: Staged, known: Sequence[str]) -> Iterable[Rule]:
             )
 
 
-def _one_customer_per_order() -> Rule:
-    return Rule(
+def _one_customer_per_order() -> ImportRule:
+    return ImportRule(
         "order_id belongs to more than one customer",
         "order_id IN (SELECT order_id FROM staged_order_lines GROUP BY order_id"
         " HAVING min(customer_id) <> max(customer_id))",
@@ -122,9 +122,9 @@ def _one_customer_per_order() -> Rule:
     )
 
 
-def _unique_id(table: str) -> Rule:
+def _unique_id(table: str) -> ImportRule:
     column = next(iter(LAYOUT[table]))
-    return Rule(
+    return ImportRule(
         f"{column} is not unique",
         f"{column} IN (SELECT {column} FROM staged_{table} GROUP BY {column} HAVING count(*) > 1)",
         f"place || ': ' || {column}",

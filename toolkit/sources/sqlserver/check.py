@@ -28,7 +28,7 @@ from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 
 OLDEST = (13, "2016")
 
-type Rows = list[tuple[object, ...]]
+type TableRows = list[tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +182,15 @@ class _Check:
             rule = "is off: reading waits for whoever writes, and the other way round"
             self._notices.append(Finding("READ_COMMITTED_SNAPSHOT", rule, 0))
 
-    def _ask(self, subject: str, sql: str, lists: Mapping[str, list[str]] | None = None) -> Rows:
+    def _ask(
+        self, subject: str, sql: str, lists: Mapping[str, list[str]] | None = None
+    ) -> TableRows:
         statement, bound = self._dialect.bind(sql, lists or {})
 
-        def read() -> Rows:
+        def read() -> TableRows:
             with closing(self._connection.cursor()) as cursor:
                 cursor.execute(statement, bound)
-                rows: Rows = []
+                rows: TableRows = []
                 with whole_result(cursor) as counted:
                     while portion := cursor.fetchmany(self._dialect.rows_per_fetch):
                         rows += [tuple(row) for row in portion]

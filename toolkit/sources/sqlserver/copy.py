@@ -27,8 +27,8 @@ from toolkit.sources.sqlserver.months import (
     NEW_IN_MONTH,
     NO_FIGURES,
     WITHOUT_DATE,
-    Figures,
     Months,
+    MonthSums,
     count_query,
     months_of,
     months_query,
@@ -190,7 +190,7 @@ class Copying:
         self.server.run(f"table {table}", work)
 
     def _month(
-        self, table: str, month: Mapping[str, date], theirs: Figures, known_id: int | None
+        self, table: str, month: Mapping[str, date], theirs: MonthSums, known_id: int | None
     ) -> None:
         """Add what is new; if that does not make the month the server's, read it whole."""
         first = month["first_date"]
@@ -220,7 +220,7 @@ class Copying:
         self,
         table: str,
         month: Mapping[str, date],
-        theirs: Figures,
+        theirs: MonthSums,
         only: str,
         values: Values,
         anew: bool = False,

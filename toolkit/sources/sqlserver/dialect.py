@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from toolkit.errors import ArgumentError
 from toolkit.installed import need
-from toolkit.sources.dialects import Column, Cursor, DbApiDialect, Parameters
+from toolkit.sources.dialects import Cursor, DbApiDialect, Parameters, ResultColumn
 from toolkit.sources.names import PLAIN_NAMES, Names
 from toolkit.sources.sqlserver.faults import PATIENCE, LostRowsError, Patience, persist
 from toolkit.sources.sqlserver.settings import SqlServerSettings
@@ -59,7 +59,7 @@ class SqlServerDialect(DbApiDialect):
         sql, bound = super().bind(sql, parameters)
         return self._names.applied_to(sql), bound
 
-    def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[Column]:
+    def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[ResultColumn]:
         """Rows in portions; raises if they are not as many as the server counted."""
         with whole_result(cursor) as counted:
             columns = super().fetch(cursor, dtypes)

@@ -21,8 +21,8 @@ from toolkit.errors import Finding, SourceError
 from toolkit.sources.dialects import Connection
 from toolkit.sources.embedded.database import create_tables, open_database
 from toolkit.sources.folder.importer import (
+    ImportProgress,
     ImportReport,
-    Progress,
     put_in_place,
     refuse_to_overwrite,
     report_of,
@@ -71,7 +71,7 @@ def import_server(
     names: Names = PLAIN_NAMES,
     *,
     until: date | None = None,
-    progress: Progress = lambda stage: None,
+    progress: ImportProgress = lambda stage: None,
     patience: Patience = PATIENCE,
 ) -> ServerImportReport:
     """Copy the orders of a server into ``database``, or bring that up to date.
@@ -98,7 +98,7 @@ def import_server(
     return ServerImportReport(report, until, tally.rows_read, tally.months_compared)
 
 
-def _copy(server: Server, copy: Copy, until: date, progress: Progress) -> Tally:
+def _copy(server: Server, copy: Copy, until: date, progress: ImportProgress) -> Tally:
     """Lines before orders before customers, so that what a line refers to is never missing."""
     ((known_until,),) = copy.conn.execute("SELECT until_date FROM import_state").fetchall()
     if known_until is not None and known_until > until:

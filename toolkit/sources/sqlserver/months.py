@@ -32,25 +32,25 @@ _CASTS = {
 }
 _TOLERANCE = 1e-9
 """Of sums of floats, which come out differently in another order."""
-type Months = Mapping[date, "Figures"]
+type Months = Mapping[date, "MonthSums"]
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class MonthSums:
     """Counts and sums of a month; ids and days of the month are summed exactly."""
 
     rows: int
     exact: tuple[Decimal | None, ...]
     floats: tuple[float | None, ...]
 
-    def agrees(self, other: "Figures | None") -> bool:
+    def agrees(self, other: "MonthSums | None") -> bool:
         """Whether both can be of the same rows."""
         if other is None or (self.rows, self.exact) != (other.rows, other.exact):
             return False
         return all(map(_close, self.floats, other.floats))
 
 
-NO_FIGURES = Figures(0, (), ())
+NO_FIGURES = MonthSums(0, (), ())
 
 
 def months_query(table: str, only: str) -> str:
@@ -98,11 +98,11 @@ AHEAD = "t.Created >= CAST(:end_date AS DATE)"
 WITHOUT_DATE = "t.Created IS NULL"
 
 
-def months_of(table: str, rows: Sequence[Sequence[object]]) -> dict[date, Figures]:
+def months_of(table: str, rows: Sequence[Sequence[object]]) -> dict[date, MonthSums]:
     """The rows of ``months_query`` by the first day of the month."""
     exact = 1 + len(DATED[table][0])
     return {
-        date(int(str(year)), int(str(month)), 1): Figures(
+        date(int(str(year)), int(str(month)), 1): MonthSums(
             int(str(count)),
             tuple(None if v is None else Decimal(str(v)) for v in sums[:exact]),
             tuple(None if v is None else float(str(v)) for v in sums[exact:]),
