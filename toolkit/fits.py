@@ -37,19 +37,13 @@ def check_place(fits: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
-def load_fit(model: str, fits: Path) -> FittedModel:
-    """The fitted model called ``NAME`` or ``NAME@VERSION``.
+def fit_folder(model: str, fits: Path) -> Path:
+    """The folder of the fit called ``NAME@VERSION``, or of the latest of ``NAME`` to be saved.
 
-    A model that needs no fit is its own; of the fits of any other, the version named, or the
-    latest to be saved. Raises ``ModelError`` where there is none, or it cannot be used.
+    Raises ``ModelError`` where there is none.
     """
     name, _, version = model.partition("@")
-    found = find_model(name)
-    name = found.name  # of a model named by its file, too
-    if isinstance(found, FittedModel):
-        if version and version != found.version:
-            raise ModelError(f"{name} has no version {version!r}; there is {found.version!r}")
-        return found
+    name = find_model(name).name  # of a model named by its file, too
     saved = sorted(
         (path for path in (fits / name).glob("[!.]*") if path.is_dir()),
         key=lambda path: path.stat().st_mtime_ns,
@@ -60,4 +54,19 @@ def load_fit(model: str, fits: Path) -> FittedModel:
     if not chosen:
         known = ", ".join(path.name for path in saved)
         raise ModelError(f"{fits} holds no version {version!r} of {name}; it holds {known}")
-    return found.load(chosen[-1])
+    return chosen[-1]
+
+
+def load_fit(model: str, fits: Path) -> FittedModel:
+    """The fitted model called ``NAME`` or ``NAME@VERSION``.
+
+    A model that needs no fit is its own; of the fits of any other, the version named, or the
+    latest to be saved. Raises ``ModelError`` where there is none, or it cannot be used.
+    """
+    name, _, version = model.partition("@")
+    found = find_model(name)
+    if isinstance(found, FittedModel):
+        if version and version != found.version:
+            raise ModelError(f"{found.name} has no version {version!r}; it is {found.version!r}")
+        return found
+    return found.load(fit_folder(model, fits))

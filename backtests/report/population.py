@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from backtests.report.figures import HEIGHT, plain
@@ -11,6 +10,7 @@ from backtests.report.health import ReportedFit
 from backtests.run.folder import Json
 
 POSTERIOR = "posterior.nc"
+DRAWS = ("chain", "draw")
 MOST_FITS = 4
 MOST_PARAMETERS = 12
 ROW = 26  # pixels
@@ -42,20 +42,13 @@ def population_figure(
 
 
 def scalars(path: Path) -> xr.Dataset | None:
-    """Draws of parameters that are one number each, as one chain; None if there are none.
-
-    Draws are stored as float32; what a fit holds besides is not.
-    """
+    """Draws of parameters that are one number each; None if there are none."""
     if not path.exists():
         return None
-    with xr.open_dataset(path) as stored:
-        draws = {
-            str(name): (("chain", "draw"), values.to_numpy()[None])
-            for name, values in stored.data_vars.items()
-            if values.ndim == 1 and values.dtype == np.float32
-        }
-    some = dict(list(draws.items())[:MOST_PARAMETERS])
-    return xr.Dataset(some) if some else None
+    with xr.open_datatree(path, engine="h5netcdf") as stored:
+        posterior = stored["posterior"].to_dataset().load()
+    single = [name for name, array in posterior.data_vars.items() if array.dims == DRAWS]
+    return posterior[single[:MOST_PARAMETERS]] if single else None
 
 
 def _fitted(figure: Json, rows: int) -> Json:

@@ -103,7 +103,8 @@ class LightgbmPairs:
 
     def load(self, folder: Path) -> "FittedPairs":
         """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
-        return FittedPairs(*read_fit(folder, self.name, FORMULAS))
+        card, inference = read_fit(folder, self.name, FORMULAS)
+        return FittedPairs(card, inference.arrays)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -78,7 +78,8 @@ class LightgbmWeeks:
 
     def load(self, folder: Path) -> "FittedWeeks":
         """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
-        return FittedWeeks(*read_fit(folder, self.name, FORMULAS))
+        card, inference = read_fit(folder, self.name, FORMULAS)
+        return FittedWeeks(card, inference.arrays)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -104,8 +104,8 @@ def _twice_the_rows(
 def _beside_plain_model(patterns: Patterns) -> Iterator[Figure]:
     """Seconds per effective draw of both, and how far their posterior means lie apart."""
     data = FitData.of(patterns, choose_pairs(patterns, COMPARED_PAIRS, 1), REGULARITIES)
-    ours, ours_health = sample(build_model(data, lapse=False), COMPARED_SETTINGS, 1)
-    theirs, theirs_health = sample(uncollapsed(data), COMPARED_SETTINGS, 2)
+    ours, _, ours_health = sample(build_model(data, lapse=False), COMPARED_SETTINGS, 1)
+    theirs, _, theirs_health = sample(uncollapsed(data), COMPARED_SETTINGS, 2)
     costs = [
         health.seconds / _least_ess(posterior)
         for posterior, health in ((ours, ours_health), (theirs, theirs_health))

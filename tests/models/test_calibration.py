@@ -9,8 +9,7 @@ from scipy.special import betaln, gammaln, logsumexp
 from models.parts.gamma.population import doublings
 from models.parts.kernels.collapsed import collapsed_likelihood
 from models.parts.kernels.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
-from models.parts.rhythm.activity import column
-from models.parts.rhythm.coordinates import BLOCKS
+from models.parts.rhythm.activity import BLOCKS, column
 from tests.chance import assert_near, assert_share, error_of_mean, error_of_sd, p_limit, z_limit
 from tests.sbc.calibration import RANKED_DRAWS, Calibration, is_stuck
 from tests.sbc.gamma import GammaSubject, history

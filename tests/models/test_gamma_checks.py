@@ -76,7 +76,9 @@ def slow_histories(population, seed):
 
 
 def checked(patterns, population, seed=1):
-    checks = predictive_checks(patterns, population, population, np.random.default_rng(seed))
+    checks = predictive_checks(
+        patterns, population, population, np.random.default_rng(seed)
+    ).checks()
     return {check["statistic"]: check for check in checks}
 
 
@@ -178,7 +180,9 @@ def test_prior_and_posterior_are_not_mixed_up(seeded):
     population = truth(seeded(8))
     patterns = slow_histories(population, seeded(9))
     fast = replace(population, log_typical=population.log_typical - 2.0)
-    for check in predictive_checks(patterns, fast, population, np.random.default_rng(seeded(1))):
+    for check in predictive_checks(
+        patterns, fast, population, np.random.default_rng(seeded(1))
+    ).checks():
         if check["statistic"] == "interval: median":
             assert check["prior_90"][1] < min(check["posterior_90"][0], check["observed"])
 

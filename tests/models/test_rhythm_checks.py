@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from models.parts.kernels.weekly import HORIZON_WEEKS
-from models.parts.rhythm.activity import COLUMNS, OWN_ORDERS
+from models.parts.rhythm.activity import BLOCKS, COLUMNS, OWN_ORDERS
 from models.parts.rhythm.checks import order_weeks, predictive_checks, replicate, statistics
-from models.parts.rhythm.coordinates import BLOCKS
 from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
 from models.parts.rhythm.windows import WindowData
 from tests.chance import assert_near
@@ -51,7 +50,9 @@ def checked(truth, believed, rows=3000, seed=1):
     data = design(rows, rng)
     ordered, extra = replicate(data, truth, rng)
     draws = {name: np.repeat(value[None], DRAWS, axis=0) for name, value in believed.items()}
-    checks = predictive_checks(replace(data, ordered=ordered, extra=extra), draws, draws, rng)
+    checks = predictive_checks(
+        replace(data, ordered=ordered, extra=extra), draws, draws, rng
+    ).checks()
     return {check["statistic"]: check for check in checks}
 
 

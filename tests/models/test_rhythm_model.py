@@ -10,10 +10,9 @@ from pytensor import function
 
 from models.parts.fitting.sampling import draw_prior, sample
 from models.parts.kernels.weekly import HORIZON_WEEKS
-from models.parts.rhythm.activity import COLUMNS, RATE, column
+from models.parts.rhythm.activity import BLOCKS, COLUMNS, RATE, column
 from models.parts.rhythm.checks import order_weeks
 from models.parts.rhythm.coordinates import (
-    BLOCKS,
     CONSTANT,
     LEAST_SCALE,
     Columns,

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from models.parts.fitting.inference import Inference
 from models.parts.kernels.weekly import NODE, NODE_WEIGHT
 from models.parts.kernels.weekly_paths import FEW_DRAWS
 from models.parts.rhythm.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, activity, column
@@ -61,9 +62,8 @@ def fitted(*draws):
     """The model with these draws of its population."""
     population = {name: np.stack([draw[name] for draw in draws]) for name in ONE}
     season = np.array([0.2, 0.0, 0.1, 0.0, -0.3, 0.0, 0.0, 0.0, 0.4])
-    return FittedRhythm.of(
-        CARD, {"season": season, "base_rates": np.array([0.02, 0.3, 0.01])} | population
-    )
+    arrays = {"season": season, "base_rates": np.array([0.02, 0.3, 0.01])} | population
+    return FittedRhythm.of(CARD, Inference.unsampled(arrays, sampled=True))
 
 
 def slow_paths(model, patterns, row, draw, paths, rng):

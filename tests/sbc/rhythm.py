@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from models.parts.kernels.weekly import HORIZON_WEEKS
-from models.parts.rhythm.activity import COLUMNS
+from models.parts.rhythm.activity import BLOCKS, COLUMNS
 from models.parts.rhythm.checks import order_weeks
-from models.parts.rhythm.coordinates import BLOCKS, Globals
+from models.parts.rhythm.coordinates import Globals
 from models.parts.rhythm.model import build_model
 from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
 from models.parts.rhythm.windows import WindowData

@@ -2,6 +2,7 @@
 
 import models.rhythm
 from models.parts.fitting.card import digest
+from models.parts.fitting.inference import Inference
 from models.parts.rhythm.version import FittedRhythm
 from tests.models.test_weekly_paths import ONE, OTHER, fitted
 from toolkit.results.fit import FitCard
@@ -27,4 +28,4 @@ def rhythm_fit(shift: float = 0.0, warnings: tuple[str, ...] = ()) -> FittedRhyt
         warnings=list(warnings),
         checks=[{"name": "orders", "p": 0.4}],
     )
-    return FittedRhythm.of(card, arrays)
+    return FittedRhythm.of(card, Inference.unsampled(arrays, sampled=True))

@@ -40,6 +40,7 @@ Alias = Annotated[str | None, typer.Option(help="An alias that is to name it: ch
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(fit)
+    app.command()(diagnose)
     app.command()(predict)
     app.command("register")(register_version)
 
@@ -86,6 +87,32 @@ def fit(
     folder = save_fit(fitted, fits)
     _show_fit(folder, FitCard.read(folder) or FitCard(), as_json)
     warn_of_fit(fitted)
+
+
+def diagnose(
+    model: Fitted,
+    fits: Fits = DEFAULT_FITS,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write a page with plots to this file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show whether a fit's chains have converged, and which parameters are the worst."""
+    from toolkit.cli.display import print_json, print_plain, show_card
+    from toolkit.diagnosis import Diagnosis
+    from toolkit.fits import fit_folder
+
+    found = Diagnosis.of(fit_folder(model, fits))
+    if as_json:
+        parameters = found.summary.to_dict(orient="index")
+        diagnostics = dict(found.fit.diagnostics)
+        print_json({"diagnostics": diagnostics, "parameters": parameters})
+    else:
+        show_card(found.to_card())
+    if out is not None:
+        out.write_text(found.page(), encoding="utf-8")
+        if not as_json:
+            print_plain(f"Page: {out}")
 
 
 def predict(

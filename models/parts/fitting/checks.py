@@ -10,6 +10,7 @@ Marshall & Spiegelhalter 2003, doi:10.1002/sim.1403), less blind to a misfit tha
 it. The data are still used twice, so tail probabilities lean to the middle.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,31 +26,53 @@ type Statistics = dict[str, float]
 """By name; NaN where the data do not define it."""
 
 
-def compared(
-    observed: Statistics, from_prior: list[Statistics], from_posterior: list[Statistics]
-) -> list[dict[str, Any]]:
-    """Each statistic of the data, and of replications, one dictionary each.
+@dataclass(frozen=True, slots=True)
+class Replications:
+    """Statistics of the data, and of data that draws of the prior and the posterior make."""
 
-    A dict per statistic: its name, ``observed``, ``prior_90`` and ``posterior_90`` (90 %
-    intervals, two numbers) and ``tail_p``, the posterior predictive tail probability in [0, 1];
-    None where a number is not defined.
-    """
-    return [
-        {
-            "statistic": name,
-            "observed": value if np.isfinite(value) else None,
-            "prior_90": _interval(_of(from_prior, name)),
-            "posterior_90": _interval(_of(from_posterior, name)),
-            "tail_p": _tail_p(_of(from_posterior, name), value),
+    names: tuple[str, ...]
+    observed: Floats  # [statistics]
+    prior: Floats  # [draws, statistics]
+    posterior: Floats  # [draws, statistics]
+
+    @classmethod
+    def of(
+        cls, observed: Statistics, prior: list[Statistics], posterior: list[Statistics]
+    ) -> "Replications":
+        """From dictionaries by name, one per replication."""
+        names = tuple(observed)
+        of_prior, of_posterior = (
+            np.array([[one[name] for name in names] for one in made]) for made in (prior, posterior)
+        )
+        return cls(names, np.array(list(observed.values())), of_prior, of_posterior)
+
+    def checks(self) -> list[dict[str, Any]]:
+        """A dict per statistic, as a fit's card keeps it.
+
+        Its name, ``observed``, ``prior_90`` and ``posterior_90`` (90 % intervals, two numbers)
+        and ``tail_p``, the posterior predictive tail probability in [0, 1]; None where a number
+        is not defined.
+        """
+        columns = zip(self.names, self.observed, self.prior.T, self.posterior.T, strict=True)
+        return [
+            {
+                "statistic": name,
+                "observed": float(value) if np.isfinite(value) else None,
+                "prior_90": _interval(prior[np.isfinite(prior)]),
+                "posterior_90": _interval(posterior[np.isfinite(posterior)]),
+                "tail_p": _tail_p(posterior[np.isfinite(posterior)], float(value)),
+            }
+            for name, value, prior, posterior in columns
+        ]
+
+    def groups(self) -> dict[str, dict[str, tuple[tuple[str, ...], Floats]]]:
+        """As ArviZ's groups hold them."""
+        draws = ("chain", "draw", "statistic")
+        return {
+            "posterior_predictive": {"statistics": (draws, self.posterior[None])},
+            "prior_predictive": {"statistics": (draws, self.prior[None])},
+            "observed_data": {"statistics": (("statistic",), self.observed)},
         }
-        for name, value in observed.items()
-    ]
-
-
-def _of(replications: list[Statistics], name: str) -> Floats:
-    """The defined ones."""
-    values = np.array([one[name] for one in replications])
-    return values[np.isfinite(values)]
 
 
 def _interval(values: Floats) -> list[float] | None:

@@ -5,34 +5,36 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5netcdf
 import numpy as np
 from numpy.typing import NDArray
 
-from models.parts.fitting.card import Arrays, digest
+from models.parts.fitting.card import digest
 from models.parts.fitting.figures import MOST_PARAMETERS, scalars
+from models.parts.fitting.inference import FormerFormatError, Inference, read_inference
 from toolkit.card import Card, Grid, Shown
 from toolkit.data.tables import Floats
 from toolkit.errors import ModelError
 from toolkit.results.fit import CARD_FILE, FitCard, interval
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.figure import Figure
 
     from toolkit.results.figures import Drawing
 
 POSTERIOR_FILE = "posterior.nc"
-DEFLATE_LEVEL = 4
-KEPT_DRAWS = 1000
-"""So many draws of the population are kept, evenly spaced over all chains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit(Shown):
-    """What every fitted version is: a card, and draws of its population posterior, [draw, …]."""
+    """What every fitted version is: a card, and draws of its population posterior, [draw, …].
+
+    ``inference`` is all that sampling left, in ArviZ's groups; None where nothing was sampled.
+    """
 
     card: FitCard
     arrays: dict[str, NDArray[Any]] = field(repr=False)
+    inference: Inference | None = field(default=None, kw_only=True, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -83,15 +85,16 @@ class Fit(Shown):
         return f"{self.name}@{self.version} as of {self.card.as_of_date}"
 
     def save(self, folder: Path) -> None:
-        """Write the posterior as netCDF and the card as JSON."""
-        write_fit(folder, self.card, self.arrays)
+        """Write the posterior as netCDF (``arviz.from_netcdf`` opens it), the card as JSON."""
+        write_fit(folder, self.card, self._inference)
 
+    def to_datatree(self) -> "xr.DataTree":
+        """The posterior and what belongs to it in ArviZ's groups: ``az.summary(…)`` and so on."""
+        return self._inference.to_datatree(attributes_of(self.card))
 
-def thinned(draws: NDArray[Any]) -> NDArray[np.float32]:
-    """Draws [chain, draw, …] as [draw, …], evenly thinned, in single precision."""
-    flat = draws.reshape(-1, *draws.shape[2:])
-    kept = min(KEPT_DRAWS, len(flat))
-    return flat[np.arange(kept) * len(flat) // kept].astype(np.float32)
+    @property
+    def _inference(self) -> Inference:
+        return self.inference or Inference.unsampled(self.arrays, bool(self.card.diagnostics))
 
 
 def draw_last(draws: NDArray[Any]) -> Floats:
@@ -99,21 +102,21 @@ def draw_last(draws: NDArray[Any]) -> Floats:
     return np.ascontiguousarray(np.moveaxis(draws, 0, -1), dtype=float)
 
 
-def write_fit(folder: Path, card: FitCard, arrays: Arrays) -> None:
+def write_fit(folder: Path, card: FitCard, inference: Inference) -> None:
     """Write both files into ``folder``; the card, without which nothing is read, comes last."""
     part = folder / f"{POSTERIOR_FILE}.part"
-    with h5netcdf.File(part, "w") as file:
-        for name, array in arrays.items():
-            dimensions = tuple(f"{name}_{axis}" for axis in range(array.ndim))
-            for dimension, size in zip(dimensions, array.shape, strict=True):
-                file.dimensions[dimension] = size
-            options = {"compression": "gzip", "compression_opts": DEFLATE_LEVEL, "shuffle": True}
-            file.create_variable(name, dimensions, data=array, **(options if array.ndim else {}))
+    inference.write(part, attributes_of(card))
     part.replace(folder / POSTERIOR_FILE)
     card.write(folder)
 
 
-def read_fit(folder: Path, model: str, formulas: str) -> tuple[FitCard, dict[str, NDArray[Any]]]:
+def attributes_of(card: FitCard) -> dict[str, str]:
+    """What a posterior says of its model."""
+    names = ("model", "formulas", "version", "as_of_date")
+    return {name: str(getattr(card, name)) for name in names}
+
+
+def read_fit(folder: Path, model: str, formulas: str) -> tuple[FitCard, Inference]:
     """What ``write_fit`` wrote, if it is a fit of ``model`` by these ``formulas``.
 
     Raises ``ModelError`` where it is not, or is cut short, or is not what its card says.
@@ -123,20 +126,22 @@ def read_fit(folder: Path, model: str, formulas: str) -> tuple[FitCard, dict[str
         raise ModelError(f"{folder} holds no fit: {CARD_FILE} is missing")
     if card.model != model:
         raise ModelError(f"{folder} holds a fit of {card.model}, not of {model}")
+    anew = f"fit it anew: `toolkit fit {model}`"
     if card.formulas != formulas:
         raise ModelError(
             f"{folder} was fitted by version {card.formulas} of {model}'s formulas, "
-            f"this is version {formulas}: fit it anew"
+            f"this is version {formulas}: {anew}"
         )
     path = folder / POSTERIOR_FILE
     try:
-        with h5netcdf.File(path, "r") as file:
-            arrays = {name: np.asarray(variable[...]) for name, variable in file.variables.items()}
+        inference = read_inference(path)
+    except FormerFormatError as exc:
+        raise ModelError(f"{path} is of an older format: {anew}") from exc
     except Exception as exc:  # HDF5 raises whatever the broken byte leads to
         raise ModelError(f"{path} cannot be read, is it cut short? {exc}") from exc
-    if digest(formulas, arrays) != card.version:
+    if digest(formulas, inference.arrays) != card.version:
         raise ModelError(f"{path} does not hold the posterior that {CARD_FILE} describes")
-    return card, arrays
+    return card, inference
 
 
 def _population(draws: Mapping[str, NDArray[Any]]) -> list[Grid]:

@@ -63,8 +63,8 @@ class Diagnostics:
 
 def sample(
     model: pm.Model, settings: FitSettings, seed: int, progress: Progress = ignore
-) -> tuple[xr.Dataset, Diagnostics]:
-    """Draws from the posterior of ``model``'s parameters, [chain, draw, …] each."""
+) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
+    """Draws from the posterior of ``model``'s parameters and the sampler's, [chain, draw, …]."""
     started = perf_counter()
 
     def tell(chains: list[Any]) -> None:
@@ -92,7 +92,8 @@ def sample(
         raise
     posterior = trace["posterior"].to_dataset()
     kept = posterior[[name for name in posterior.data_vars if not _is_inner(str(name))]]
-    return kept, _diagnose(kept, trace["sample_stats"].to_dataset(), perf_counter() - started)
+    statistics = trace["sample_stats"].to_dataset()
+    return kept, statistics, _diagnose(kept, statistics, perf_counter() - started)
 
 
 def draw_prior(model: pm.Model, draws: int, seed: int) -> dict[str, NDArray[Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from models.parts.fitting.checks import POSTERIOR_DRAWS, PRIOR_DRAWS, compared
+from models.parts.fitting.checks import POSTERIOR_DRAWS, PRIOR_DRAWS, Replications
 from models.parts.gamma.population import Population, doublings
 from models.parts.kernels.draws import draw_erlang, draw_gamma
 from models.parts.kernels.renewal import HALF_DAY
@@ -84,11 +84,10 @@ class Histories:
 
 def predictive_checks(
     patterns: Patterns, prior: Population, posterior: Population, rng: np.random.Generator
-) -> list[dict[str, Any]]:
+) -> Replications:
     """Histories like ``patterns``, and those that ``prior`` and ``posterior`` make.
 
-    Both have to know every customer and product. Returns what ``compared`` does.
-    """
+    Both have to know every customer and product."""
     if len(patterns) > MAX_PAIRS:
         keep = np.zeros(len(patterns), dtype=bool)
         keep[rng.choice(len(patterns), MAX_PAIRS, replace=False)] = True
@@ -97,7 +96,7 @@ def predictive_checks(
         [history.statistics() for history in replicate(patterns, population.spread(draws), rng)]
         for population, draws in ((prior, PRIOR_DRAWS), (posterior, POSTERIOR_DRAWS))
     )
-    return compared(Histories.of(patterns).statistics(), from_prior, from_posterior)
+    return Replications.of(Histories.of(patterns).statistics(), from_prior, from_posterior)
 
 
 def replicate(

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from models.parts.fitting.card import sampled_card
 from models.parts.fitting.checks import PRIOR_DRAWS
-from models.parts.fitting.posterior_file import Fit, draw_last, read_fit, thinned
+from models.parts.fitting.inference import Inference, thinned
+from models.parts.fitting.posterior_file import Fit, draw_last, read_fit
 from models.parts.gamma.checks import predictive_checks
 from models.parts.gamma.population import Population
 from models.parts.kernels.compile_caches import kept_code
@@ -25,8 +26,18 @@ from toolkit.model import (
     Streams,
     ignore,
 )
+from toolkit.results.fit import FitCard
 
 REGULARITIES = np.array([1, 2, 4, 8, 16])
+DIMENSIONS = {
+    "customer": "customer_effect",
+    "product": "product_effect",
+    "tilt": "product_effect",
+    "regularity": "multiple_of_shape",
+    "customer_id": "customer_effect",
+    "product_id": "product_effect",
+}
+"""What the dimensions of parameters are called, in a posterior's file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +73,29 @@ class GammaVersion:
         used = choose_pairs(patterns, settings.pairs, seed)
         data = FitData.of(patterns, used, REGULARITIES)
         model = build_model(data, lapse=self.lapse)
-        posterior, diagnostics = sample(model, settings, seed, progress)
+        posterior, statistics, diagnostics = sample(model, settings, seed, progress)
         ids = {"customer_id": data.customer_id, "product_id": data.product_id}
-        arrays: dict[str, NDArray[Any]] = ids | {
-            str(name): thinned(array.to_numpy()) for name, array in posterior.items()
-        }
-        fitted = _population(arrays)
-        checks = predictive_checks(
+        prior = draw_prior(model, PRIOR_DRAWS, seed)
+        drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
+        made = predictive_checks(
             patterns.select(np.isin(np.arange(len(patterns)), used)),
-            _population(ids | draw_prior(model, PRIOR_DRAWS, seed)),
-            fitted,
+            _population(ids | prior),
+            _population(ids | drawn),
             np.random.default_rng(seed),
         )
-        card = sampled_card(self, arrays, patterns, len(used), seed, settings, diagnostics, checks)
-        return FittedGamma(card, arrays, fitted)
+        inference = Inference.of(
+            posterior, statistics, prior, made, ids, DIMENSIONS,
+            {"customer_effect": data.customer_id, "product_effect": data.product_id,
+             "multiple_of_shape": REGULARITIES},
+        )  # fmt: skip
+        card = sampled_card(
+            self, inference.arrays, patterns, len(used), seed, settings, diagnostics, made.checks()
+        )
+        return FittedGamma.of(card, inference)
 
     def load(self, folder: Path) -> "FittedGamma":
         """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
-        card, arrays = read_fit(folder, self.name, self.formulas)
-        return FittedGamma(card, arrays, _population(arrays))
+        return FittedGamma.of(*read_fit(folder, self.name, self.formulas))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -90,6 +105,12 @@ class FittedGamma(Fit):
     population: Population = field(repr=False)
     reads_customer_days: ClassVar[bool] = False
     granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
+
+    @classmethod
+    def of(cls, card: FitCard, inference: Inference) -> "FittedGamma":
+        """From what is saved."""
+        arrays = inference.arrays
+        return cls(card, arrays, _population(arrays), inference=inference)
 
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams

@@ -44,6 +44,9 @@ COLUMNS = tuple(dict.fromkeys((*RATE, *FRAILTY, *ALIVE, *DIP, *EXTRA)))
 RESTARTED = ("late", "overdue", "late_by_visit", "overdue_by_visit", "last_size_late")
 """What an order sets back."""
 
+BLOCKS = {"rate": RATE, "dip": DIP, "frailty": FRAILTY, "alive": ALIVE, "extra": EXTRA}
+"""The columns of each block of coefficients."""
+
 
 @dataclass(frozen=True, slots=True)
 class BaseRates:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.parts.fitting.checks import POSTERIOR_DRAWS, PRIOR_DRAWS, Statistics, compared
+from models.parts.fitting.checks import POSTERIOR_DRAWS, PRIOR_DRAWS, Replications, Statistics
 from models.parts.kernels.weekly import (
     HORIZON_WEEKS,
     MAX_LOG_HAZARD,
@@ -18,8 +18,8 @@ from models.parts.kernels.weekly import (
     NODE,
     NODE_WEIGHT,
 )
-from models.parts.rhythm.activity import COLUMNS, OWN_ORDERS, column
-from models.parts.rhythm.coordinates import BLOCKS, LEVEL_SD
+from models.parts.rhythm.activity import BLOCKS, COLUMNS, OWN_ORDERS, column
+from models.parts.rhythm.coordinates import LEVEL_SD
 from models.parts.rhythm.mode import MAX_LOG_EXTRA
 from models.parts.rhythm.windows import WindowData
 from toolkit.data.tables import Floats
@@ -37,17 +37,14 @@ type Made = tuple[NDArray[np.bool_], Floats]
 
 def predictive_checks(
     data: WindowData, prior: Draws, posterior: Draws, rng: np.random.Generator
-) -> list[dict[str, Any]]:
-    """What the rows of ``data`` did, and what draws of ``prior`` and ``posterior`` make them do.
-
-    Returns what ``compared`` does.
-    """
+) -> Replications:
+    """What the rows of ``data`` did, and what draws of ``prior`` and ``posterior`` make them do."""
     from_prior, from_posterior = (
         [replicate(data, draw, rng) for draw in _spread(draws, count)]
         for draws, count in ((prior, PRIOR_DRAWS), (posterior, POSTERIOR_DRAWS))
     )
     expected = np.mean([_by_product(data, ordered) for ordered, _ in from_posterior], axis=0)
-    return compared(
+    return Replications.of(
         statistics(data, (data.ordered, data.extra), expected),
         [statistics(data, made, expected) for made in from_prior],
         [statistics(data, made, expected) for made in from_posterior],

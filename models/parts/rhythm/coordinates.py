@@ -34,12 +34,11 @@ from numpy.typing import NDArray
 from pymc.logprob.transforms import Transform
 from scipy.special import expit, log_expit
 
-from models.parts.rhythm.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, column
+from models.parts.rhythm.activity import BLOCKS, column
 from toolkit.data.tables import Floats
 
 LINEAR = ("rate", "dip", "frailty", "alive")
 """η, log δ, log τ and logit p, in the order of ``weekly_likelihood``."""
-BLOCKS = {"rate": RATE, "dip": DIP, "frailty": FRAILTY, "alive": ALIVE, "extra": EXTRA}
 CONSTANT = {
     "rate": (-2.5, 2.0),
     "dip": (-0.5, 1.0),

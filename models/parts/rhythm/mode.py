@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.parts.kernels.weekly import weekly_likelihood
-from models.parts.rhythm.coordinates import BLOCKS, LINEAR, Columns, Globals
+from models.parts.rhythm.activity import BLOCKS
+from models.parts.rhythm.coordinates import LINEAR, Columns, Globals
 from models.parts.rhythm.windows import WindowData
 from toolkit.data.tables import Floats
 

@@ -6,8 +6,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.coordinates import (
-    BLOCKS,
     LEVEL_SD,
     LINEAR,
     Columns,

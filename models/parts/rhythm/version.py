@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.parts.fitting.card import sampled_card
 from models.parts.fitting.checks import PRIOR_DRAWS
-from models.parts.fitting.posterior_file import Fit, draw_last, read_fit, thinned
+from models.parts.fitting.inference import Inference, thinned
+from models.parts.fitting.posterior_file import Fit, draw_last, read_fit
 from models.parts.kernels.compile_caches import kept_code
 from models.parts.kernels.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
 from models.parts.kernels.weekly_paths import (
@@ -23,6 +23,7 @@ from models.parts.pair.results import Results
 from models.parts.pair.sizes import URN_WEIGHT, sizes_by_pair
 from models.parts.rhythm.activity import (
     ALIVE,
+    BLOCKS,
     DIP,
     EXTRA,
     FRAILTY,
@@ -32,7 +33,7 @@ from models.parts.rhythm.activity import (
     activity,
     column,
 )
-from models.parts.rhythm.newcomers import base_rates, newcomer_columns
+from models.parts.rhythm.newcomers import NEWCOMERS, base_rates, newcomer_columns
 from models.parts.rhythm.season import Season
 from toolkit.data.tables import QUANTILES, Patterns, Predictions
 from toolkit.errors import ModelError
@@ -58,6 +59,19 @@ PLACES = Places(
     extra=column(EXTRA),
     restarted=np.array([RATE.index(name) for name in RESTARTED]),
 )
+
+
+DIMENSIONS = {
+    **{block: f"{block}_column" for block in BLOCKS},
+    "arrival": "arrival_column",
+    "base_rates": "of",
+}
+COORDINATES = {
+    **{f"{block}_column": ("constant", *columns) for block, columns in BLOCKS.items()},
+    "arrival_column": ("constant", *NEWCOMERS),
+    "of": ("day", "visit", "newcomers"),
+}
+"""What the columns of the coefficients are called, in a posterior's file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +109,22 @@ class RhythmVersion:
         base = base_rates(patterns, season)
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
         model = build_model(data)
-        posterior, diagnostics = sample(model, settings, seed, progress)
+        posterior, statistics, diagnostics = sample(model, settings, seed, progress)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
-        arrays: dict[str, NDArray[Any]] = drawn | {
+        constants = {
             "season": season.effects,
             "base_rates": np.array([base.per_day, base.per_visit, base.newcomers]),
         }
         prior = draw_prior(model, PRIOR_DRAWS, seed)
-        checks = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
-        rows = len(data.elapsed)
-        card = sampled_card(self, arrays, patterns, rows, seed, settings, diagnostics, checks)
-        return FittedRhythm.of(card, arrays)
+        made = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
+        inference = Inference.of(
+            posterior, statistics, prior, made, constants, DIMENSIONS, COORDINATES
+        )
+        arrays, rows = inference.arrays, len(data.elapsed)
+        card = sampled_card(
+            self, arrays, patterns, rows, seed, settings, diagnostics, made.checks()
+        )
+        return FittedRhythm.of(card, inference)
 
     def load(self, folder: Path) -> "FittedRhythm":
         """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
@@ -123,8 +142,9 @@ class FittedRhythm(Fit):
     granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
 
     @classmethod
-    def of(cls, card: FitCard, arrays: dict[str, NDArray[Any]]) -> "FittedRhythm":
+    def of(cls, card: FitCard, inference: Inference) -> "FittedRhythm":
         """From what is saved."""
+        arrays = inference.arrays
         a = {name: draw_last(array) for name, array in arrays.items()}
         draws = Coefficients(
             rate=a["rate"],
@@ -139,7 +159,8 @@ class FittedRhythm(Fit):
             arrival=a["arrival"],
             arrival_shape=a["arrival_shape"],
         )
-        return cls(card, arrays, Season(a["season"]), BaseRates(*a["base_rates"].tolist()), draws)
+        season, base = Season(a["season"]), BaseRates(*a["base_rates"].tolist())
+        return cls(card, arrays, season, base, draws, inference=inference)
 
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams

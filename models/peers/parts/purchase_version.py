@@ -75,7 +75,8 @@ class PurchaseVersion:
 
     def load(self, folder: Path) -> "FittedPurchases":
         """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
-        card, arrays = read_fit(folder, self.name, self.formulas)
+        card, inference = read_fit(folder, self.name, self.formulas)
+        arrays = inference.arrays
         return FittedPurchases(card, arrays, self.population(*arrays["parameters"].tolist()))
 
 

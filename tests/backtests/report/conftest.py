@@ -94,9 +94,11 @@ def _add_fit(folder: Path) -> None:
     fit.mkdir(parents=True)
     rng = np.random.default_rng(1)
     draws = {
-        name: (f"{name}_0", rng.gamma(4, 1, 60).astype(np.float32)) for name in ("shape", "scale")
+        name: (("chain", "draw"), rng.gamma(4, 1, (2, 30)).astype(np.float32))
+        for name in ("shape", "scale")
     }
-    xr.Dataset(draws).to_netcdf(fit / "posterior.nc", engine="h5netcdf")
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(draws)})
+    tree.to_netcdf(fit / "posterior.nc", engine="h5netcdf")
     card = {"as_of_date": "2022-05-09", "pairs": 321, "checks": [], "settings": {}}
     card["checks"] = [
         {"statistic": HOSTILE_END, "observed": 0.5, "prior_90": [0.1, 0.9],

@@ -254,11 +254,12 @@ def test_the_envelope_keeps_what_nothing_beats():
 
 
 def test_what_a_fit_holds_besides_its_draws_is_not_drawn(tmp_path):
-    held = {
-        "scale": ("scale_0", np.ones(60, np.float32)),
-        "season": ("season_0", np.zeros(52)),
-        "effects": (("effects_0", "effects_1"), np.zeros((60, 3), np.float32)),
+    draws = {
+        "scale": (("chain", "draw"), np.ones((1, 60), np.float32)),
+        "effects": (("chain", "draw", "effect"), np.zeros((1, 60, 3), np.float32)),
     }
-    xr.Dataset(held).to_netcdf(tmp_path / "posterior.nc", engine="h5netcdf")
+    constants = xr.Dataset({"season": ("season_0", np.zeros(52))})
+    held = {"posterior": xr.Dataset(draws), "constant_data": constants}
+    xr.DataTree.from_dict(held).to_netcdf(tmp_path / "posterior.nc", engine="h5netcdf")
     drawn = scalars(tmp_path / "posterior.nc")
     assert {name: dict(drawn[name].sizes) for name in drawn} == {"scale": {"chain": 1, "draw": 60}}

@@ -1,0 +1,103 @@
+"""Whether a fit's chains have converged, by ArviZ: in the terminal, and as one page with figures."""
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import arviz as az
+import matplotlib.pyplot as plt
+
+from toolkit.card import Card, Grid, Shown
+from toolkit.errors import ModelError
+from toolkit.results.fit import FitCard
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+POSTERIOR_FILE = "posterior.nc"
+SHOWN = 15
+"""So many parameters are in the table: those with the least effective draws."""
+
+DRAWN = 8
+"""So many parameters that are one number each are drawn."""
+
+_COLUMNS = {
+    "mean": ".3g", "sd": ".2g", "r_hat": ".3f", "ess_bulk": ",.0f", "ess_tail": ",.0f",
+    "mcse_mean": ".2g",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Diagnosis(Shown):
+    """What ArviZ says of a fit's draws; ``tree`` holds them, in ArviZ's groups."""
+
+    fit: FitCard
+    tree: "xr.DataTree" = field(repr=False)
+
+    @classmethod
+    def of(cls, folder: Path) -> "Diagnosis":
+        """Of the fit saved in ``folder``; ``ModelError`` where nothing was sampled."""
+        card = FitCard.read(folder)
+        if card is None or not card.diagnostics:
+            raise ModelError(
+                f"{folder} holds no fit that was sampled: there is nothing to diagnose"
+            )
+        try:
+            tree = az.from_netcdf(folder / POSTERIOR_FILE)
+        except (OSError, ValueError) as exc:
+            raise ModelError(f"{folder / POSTERIOR_FILE} cannot be read: {exc}") from exc
+        return cls(card, tree)
+
+    @cached_property
+    def summary(self) -> "pd.DataFrame":
+        """A row per parameter: mean, deviation, R-hat, effective draws, Monte Carlo error."""
+        return az.summary(self.tree, round_to="none")
+
+    def to_card(self) -> Card:
+        """The fit's card, and the parameters with the least effective draws."""
+        card = self.fit.to_card()
+        worst = self.summary.sort_values("ess_bulk").head(SHOWN)
+        rows = [
+            (str(name), *(f"{row[column]:{form}}" for column, form in _COLUMNS.items()))
+            for name, row in worst.iterrows()
+        ]
+        heads = ("parameter", *_COLUMNS)
+        title = f"{len(rows)} of {len(self.summary):,} parameters, fewest effective draws first"
+        return replace(card, grids=[Grid(title, heads, rows, frozenset(heads[1:])), *card.grids])
+
+    def page(self) -> str:
+        """One HTML page that opens offline: the card, trace, rank, energy and forest plots."""
+        figures = "".join(
+            f'<h5>{escape(title)}</h5><img alt="{escape(title)}" src="data:image/png;base64,{png}">'
+            for title, png in self._figures()
+        )
+        return (
+            f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(self.fit.model)}"
+            f"</title><style>body{{margin:2em auto;max-width:60em}}img{{max-width:100%}}"
+            f"h5{{font:600 14px system-ui}}</style><body>{self.to_card().html()}{figures}"
+        )
+
+    def _figures(self) -> Iterator[tuple[str, str]]:
+        posterior = self.tree["posterior"].to_dataset()
+        single = [str(n) for n, array in posterior.items() if array.dims == ("chain", "draw")]
+        drawn = single[:DRAWN]
+        for title, plot in (
+            ("Trace and density by chain", az.plot_trace_dist),
+            ("Ranks of the draws by chain: uniform where chains have mixed", az.plot_rank_dist),
+            ("Forest: intervals of 50 and 94 %", az.plot_forest),
+        ):
+            yield title, _png(plot(self.tree, var_names=drawn, backend="matplotlib"))
+        yield "Energy", _png(az.plot_energy(self.tree, backend="matplotlib"))
+
+
+def _png(made: "az.PlotCollection") -> str:
+    held = io.BytesIO()
+    made.savefig(held, format="png", dpi=90)
+    plt.close("all")
+    return base64.b64encode(held.getvalue()).decode()
