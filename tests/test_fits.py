@@ -9,10 +9,13 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import arviz as az
+import numpy as np
 import pytest
+import xarray as xr
 
 from tests.conftest import AS_OF
-from tests.processes import namespace, start
+from tests.processes import error_of, namespace, start
 from toolkit.errors import ModelError
 from toolkit.fits import load_fit
 from toolkit.sources.generator import write_folder
@@ -122,6 +125,54 @@ def test_a_date_before_the_first_order_has_nothing_to_fit(place):
     done = run("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", "1999-01-01", cwd=place)
     assert done.returncode == 1
     assert "holds no order before 1999-01-01" in done.stderr
+
+
+def test_arviz_opens_what_was_saved(place, fitted):
+    tree = az.from_netcdf(place / json.loads(fitted.stdout)["folder"] / "posterior.nc")
+    assert {*tree.children} >= {
+        "posterior", "sample_stats", "prior", "posterior_predictive", "observed_data",
+        "constant_data",
+    }  # fmt: skip
+    assert tree.attrs["model"] == "pooled_gamma"
+    posterior = tree["posterior"]
+    assert dict(posterior["shape"].sizes) == {"chain": 2, "draw": 60}
+    customers = tree["constant_data"]["customer_id"].to_numpy()
+    assert np.array_equal(posterior["customer"].customer_effect, customers)
+    assert posterior["regularity"].multiple_of_shape.to_numpy().tolist() == [1, 2, 4, 8, 16]
+    summary = az.summary(tree, var_names=["shape", "regularity"], round_to="none")
+    assert summary.index.tolist() == ["shape", *(f"regularity[{n}]" for n in (1, 2, 4, 8, 16))]
+    assert summary["mean"]["shape"] == pytest.approx(float(posterior["shape"].mean()))
+    for plot in (az.plot_trace, az.plot_rank, az.plot_forest):
+        plot(tree, var_names=["shape"], backend="none")
+    az.plot_energy(tree, backend="none")
+    az.plot_prior_posterior(tree, var_names=["shape"], backend="none")
+
+
+def test_saved_again_it_is_the_same(copied, tmp_path):
+    again = tmp_path / "again"
+    again.mkdir()
+    load_fit("pooled_gamma", tmp_path).save(again)
+    one, two = (az.from_netcdf(folder / "posterior.nc") for folder in (copied, again))
+    assert one.identical(two)
+
+
+def test_a_fit_is_diagnosed_in_the_terminal_and_as_a_page(place, fitted, tmp_path):
+    page = tmp_path / "fit.html"
+    done = run("diagnose", "pooled_gamma", "--out", page, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "NOT CONVERGED: bulk ESS of " in done.stdout
+    assert "R-hat" in done.stdout
+    assert page.read_text().count("data:image/png;base64,") == 4
+    shown = json.loads(run("diagnose", "pooled_gamma", "--json", cwd=place).stdout)
+    worst = min(each["ess_bulk"] for each in shown["parameters"].values())
+    assert worst == pytest.approx(shown["diagnostics"]["ess_bulk"], rel=1e-6)
+    assert "has not been fitted" in error_of(run("diagnose", "lapse_gamma", cwd=place))
+
+
+def test_a_posterior_of_the_former_format_says_how_to_make_it_anew(copied, tmp_path):
+    xr.Dataset({"shape": ("shape_0", np.ones(9))}).to_netcdf(copied / "posterior.nc")
+    with pytest.raises(ModelError, match="older format: fit it anew: `toolkit fit pooled_gamma`"):
+        load_fit("pooled_gamma", tmp_path)
 
 
 @pytest.fixture

@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # what renders is imported when it is asked for: a reader sta
 SHOWN_ROWS = 10
 """A long table shows so many rows, and says how many more there are."""
 
+NAME_WIDTH = 26
+"""Names in the first column of a table are not broken if they are not longer."""
+
 TEXT_WIDTH = 100
 """Columns of a card as plain text."""
 
@@ -178,10 +181,15 @@ def _in_terminal(grid: Grid) -> "list[Table | Text]":
         pad_edge=False, show_header=any(grid.heads),
         show_lines=any("\n" in text.plain for row in texts for text in row),
     )  # fmt: skip
-    for i, head in enumerate(grid.heads):
-        if i not in drawn:
-            right = head in grid.numbers
-            table.add_column(Text(head), justify="right" if right else "left", overflow="fold")
+    heads = [head for i, head in enumerate(grid.heads) if i not in drawn]
+    for place, head in enumerate(heads):
+        widest = max((len(row[place].plain) for row in texts), default=0)
+        table.add_column(
+            Text(head),
+            justify="right" if head in grid.numbers else "left",
+            overflow="fold",
+            no_wrap=place == 0 and widest <= NAME_WIDTH,
+        )
     for row in texts:
         table.add_row(*row)
     return [table, *([Text(grid.note)] if grid.note else [])]

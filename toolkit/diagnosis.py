@@ -1,4 +1,4 @@
-"""Whether a fit's chains have converged, by ArviZ: in the terminal, and as one page with figures."""
+"""Whether a fit's chains have converged, by ArviZ: in the terminal, and as a page with plots."""
 
 import base64
 import io
@@ -28,9 +28,14 @@ DRAWN = 8
 """So many parameters that are one number each are drawn."""
 
 _COLUMNS = {
-    "mean": ".3g", "sd": ".2g", "r_hat": ".3f", "ess_bulk": ",.0f", "ess_tail": ",.0f",
-    "mcse_mean": ".2g",
-}  # fmt: skip
+    "mean": ("mean", ".3g"),
+    "sd": ("sd", ".2g"),
+    "r_hat": ("R-hat", ".3f"),
+    "ess_bulk": ("bulk", ",.0f"),
+    "ess_tail": ("tail", ",.0f"),
+    "mcse_mean": ("MCSE", ".2g"),
+}
+"""Columns of ArviZ's summary: their heads here, and how numbers are written."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,7 @@ class Diagnosis(Shown):
         """Of the fit saved in ``folder``; ``ModelError`` where nothing was sampled."""
         card = FitCard.read(folder)
         if card is None or not card.diagnostics:
-            raise ModelError(
-                f"{folder} holds no fit that was sampled: there is nothing to diagnose"
-            )
+            raise ModelError(f"{folder} holds no draws: there is nothing to diagnose")
         try:
             tree = az.from_netcdf(folder / POSTERIOR_FILE)
         except (OSError, ValueError) as exc:
@@ -57,18 +60,19 @@ class Diagnosis(Shown):
     @cached_property
     def summary(self) -> "pd.DataFrame":
         """A row per parameter: mean, deviation, R-hat, effective draws, Monte Carlo error."""
-        return az.summary(self.tree, round_to="none")
+        summary: pd.DataFrame = az.summary(self.tree, round_to="none")
+        return summary
 
     def to_card(self) -> Card:
         """The fit's card, and the parameters with the least effective draws."""
         card = self.fit.to_card()
         worst = self.summary.sort_values("ess_bulk").head(SHOWN)
         rows = [
-            (str(name), *(f"{row[column]:{form}}" for column, form in _COLUMNS.items()))
+            (str(name), *(f"{row[column]:{form}}" for column, (_, form) in _COLUMNS.items()))
             for name, row in worst.iterrows()
         ]
-        heads = ("parameter", *_COLUMNS)
-        title = f"{len(rows)} of {len(self.summary):,} parameters, fewest effective draws first"
+        heads = ("parameter", *(head for head, _ in _COLUMNS.values()))
+        title = f"{len(rows)} of {len(self.summary):,} parameters, those of the least ESS"
         return replace(card, grids=[Grid(title, heads, rows, frozenset(heads[1:])), *card.grids])
 
     def page(self) -> str:
@@ -90,7 +94,7 @@ class Diagnosis(Shown):
         for title, plot in (
             ("Trace and density by chain", az.plot_trace_dist),
             ("Ranks of the draws by chain: uniform where chains have mixed", az.plot_rank_dist),
-            ("Forest: intervals of 50 and 94 %", az.plot_forest),
+            ("Intervals by chain", az.plot_forest),
         ):
             yield title, _png(plot(self.tree, var_names=drawn, backend="matplotlib"))
         yield "Energy", _png(az.plot_energy(self.tree, backend="matplotlib"))
@@ -98,6 +102,6 @@ class Diagnosis(Shown):
 
 def _png(made: "az.PlotCollection") -> str:
     held = io.BytesIO()
-    made.savefig(held, format="png", dpi=90)
+    made.viz["figure"].item().savefig(held, format="png", dpi=90, bbox_inches="tight")
     plt.close("all")
     return base64.b64encode(held.getvalue()).decode()

@@ -18,9 +18,7 @@ _DIAGNOSTICS = {
     "divergences": ("divergences", ",.0f"),
     "seconds": ("seconds", ",.0f"),
 }
-_CHECK_HEADS = (
-    "statistic", "observed", "prior, 90 %", "posterior, 90 %", "posterior predictive p-value",
-)  # fmt: skip
+_CHECK_HEADS = ("statistic", "observed", "prior, 90 %", "posterior, 90 %", "p-value")
 
 
 @dataclass(frozen=True, slots=True)

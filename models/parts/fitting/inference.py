@@ -128,7 +128,7 @@ class Inference:
         groups = {}
         for name, group in self.groups.items():
             dataset = xr.Dataset(dict(group))
-            known = {d: self.coordinates[d] for d in dataset.sizes if d in self.coordinates}
+            known = {d: values for d, values in self.coordinates.items() if d in dataset.sizes}
             draws = {d: np.arange(dataset.sizes[d]) for d in DRAWS if d in dataset.sizes}
             groups[name] = dataset.assign_coords({**known, **draws})
         return xr.DataTree.from_dict({"/": xr.Dataset(attrs=dict(attributes)), **groups})
@@ -148,7 +148,7 @@ class Inference:
 
 
 def read_inference(path: Path) -> Inference:
-    """What predictions need of what ``write`` wrote; raises whatever a broken file leads to."""
+    """What ``write`` wrote; raises whatever a broken file leads to."""
     import h5netcdf
 
     groups: dict[str, dict[str, Variable]] = {}
@@ -156,14 +156,14 @@ def read_inference(path: Path) -> Inference:
     with h5netcdf.File(path, "r") as file:
         if file.variables and POSTERIOR not in file.groups:
             raise FormerFormatError(path)
-        for name in (POSTERIOR, CONSTANTS):
+        for name, group in file.groups.items():
             groups[name] = {}
-            for variable, stored in file.groups[name].variables.items():
+            for variable, stored in group.variables.items():
                 values = np.asarray(stored[...])
-                if variable in stored.dimensions:
-                    coordinates[variable] = values
-                else:
+                if variable not in stored.dimensions:
                     groups[name][variable] = (tuple(stored.dimensions), values)
+                elif variable not in DRAWS:
+                    coordinates[variable] = values if values.dtype != object else values.astype(str)
     return Inference(groups, coordinates)
 
 
