@@ -257,15 +257,30 @@ def test_an_interrupted_fit_leaves_nothing(place, tmp_path, heeded_ctrl_c, shown
     assert not (tmp_path / "fits").exists()
 
 
+FIT = """
+import sys
+from datetime import date
+from pathlib import Path
+from backtests import patterns_before
+from toolkit import FitSettings, find_model
+model, cores = find_model(sys.argv[1]), int(sys.argv[2])
+known = patterns_before(Path("orders.duckdb"), date.fromisoformat(sys.argv[3]), customer_days=True)
+settings = FitSettings(draws=60, tune=60, chains=4, cores=cores)
+print(model.fit(known, seed=3, settings=settings).version)
+"""
+
+
 @pytest.mark.slow
-def test_fits_of_one_seed_are_one_version(place, tmp_path, monkeypatch):
-    """By code that is compiled already; the first fit of a machine may be another one."""
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
-    monkeypatch.setenv("PYTENSOR_FLAGS", f"base_compiledir={tmp_path / 'pytensor'}")
-    fit = ("fit", "pooled_gamma", "--db", place / "orders.duckdb", "--as-of", AS_OF, *QUICK)
-    _, *versions = [
-        json.loads(run(*fit, "--fits", tmp_path / "fits", "--json", cwd=place).stdout)["version"]
-        for _ in range(3)
+@pytest.mark.parametrize("model", ["pooled_gamma", "lapse_gamma", "rhythm"])
+def test_fits_of_one_seed_are_one_version(place, tmp_path, model):
+    """Whether their code was just compiled or found, and on how many cores they ran."""
+    variables = {
+        "NUMBA_CACHE_DIR": tmp_path / "numba",
+        "PYTENSOR_FLAGS": f"base_compiledir={tmp_path / 'pytensor'}",
+    }
+    done = [
+        start((sys.executable, "-c", FIT), model, cores, AS_OF, cwd=place, **variables)
+        for cores in (2, 2, 1, 4)
     ]
-    assert len(set(versions)) == 1
-    assert versions[0] in {path.name for path in (tmp_path / "fits" / "pooled_gamma").iterdir()}
+    assert [each.returncode for each in done] == [0, 0, 0, 0], done[0].stderr
+    assert len({each.stdout for each in done}) == 1

@@ -13,6 +13,7 @@ import arviz as az
 import numpy as np
 import nutpie
 import pymc as pm
+import pytensor
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -70,8 +71,8 @@ def sample(
     def tell(chains: list[Any]) -> None:
         progress(sum(c.finished_draws for c in chains), sum(c.total_draws for c in chains))
 
-    with _lasting_ctrl_c():
-        compiled = nutpie.compile_pymc_model(model)
+    with _lasting_ctrl_c(), pytensor.config.change_flags(numba__fastmath=False):
+        compiled = nutpie.compile_pymc_model(model)  # sums keep their order, whatever is inlined
     sampler = nutpie.sample(
         compiled,
         draws=settings.draws,
