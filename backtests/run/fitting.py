@@ -19,8 +19,7 @@ from toolkit.model import FitSettings, FittedModel, ModelVersion, Progress, find
 from toolkit.results.fit import FitCard
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
-from toolkit.stages.discovery import discover
-from toolkit.stages.patterns import PatternAnalyzer
+from toolkit.stages.patterns import read_patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +155,4 @@ def _asked(fitting: Fitting) -> Json:
 def patterns_before(database: Path, as_of_date: date, customer_days: bool) -> Patterns:
     """All that a fit is shown: what was known before the date."""
     with open_database(database) as conn:
-        source = as_source(conn)
-        events = discover(source, as_of_date, None)
-        patterns, _ = PatternAnalyzer(source, customer_days).analyze(events)
-    return patterns
+        return read_patterns(as_source(conn), as_of_date, customer_days)[0]

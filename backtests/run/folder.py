@@ -14,7 +14,6 @@
 A task's folder appears whole, by one rename; what a killed run leaves half done begins with a dot.
 """
 
-import fcntl
 import json
 import shutil
 import tempfile
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from backtests.scores.history import CLASS_TYPE
 from toolkit.errors import ArgumentError, ToolkitError
@@ -158,12 +158,11 @@ def withdraw_summaries(run: RunFolder) -> None:
 def only_one(path: Path) -> Iterator[None]:
     """Holds the run's lock; ``ToolkitError`` while another process does. A kill frees it."""
     path.mkdir(parents=True, exist_ok=True)
-    with (path / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            raise ToolkitError(f"another backtest is at work in {path}") from exc
-        yield
+    try:
+        with FileLock(path / ".lock", blocking=False):
+            yield
+    except Timeout:
+        raise ToolkitError(f"another backtest is at work in {path}") from None
 
 
 def write_task(folder: Path, card: Json, tables: ScoreTables) -> None:

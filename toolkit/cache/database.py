@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import redis
-from redis.exceptions import NoScriptError
 
-from toolkit.cache.scripts import Script
 from toolkit.errors import CacheError
 
 type Argument = str | bytes | int
@@ -47,13 +45,10 @@ class Database:
                 " step: a single server is needed, with or without replicas"
             )
 
-    def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> object:
+    def run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> object:
         """What ``script`` returns."""
         with self.translated():
-            try:
-                return self.client.evalsha(script.sha1, len(keys), *keys, *arguments)
-            except NoScriptError:
-                return self.client.eval(script.text, len(keys), *keys, *arguments)
+            return self.client.register_script(script)(keys, arguments)
 
     @contextmanager
     def translated(self) -> Iterator[None]:

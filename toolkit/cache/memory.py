@@ -2,10 +2,11 @@
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from cachetools import LRUCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,43 +40,36 @@ class Memory[V]:
     def reset(self) -> None:
         """Start anew; in a forked child the threads that held the lock are gone."""
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, tuple[Kept[V], int]] = OrderedDict()
-        self._weighs = 0
+        self._kept: LRUCache[Hashable, tuple[Kept[V], int]] = LRUCache(self._weight, _weight_of)
 
     def get(self, key: Hashable) -> Kept[V] | None:
         """What is kept under ``key``; it is the last to go now."""
         with self._lock:
             found = self._kept.get(key)
-            if found is None:
-                return None
-            self._kept.move_to_end(key)
-            return found[0]
+        return None if found is None else found[0]
 
     def put(self, key: Hashable, kept: Kept[V], weight: int) -> None:
         """Keep it, unless it is heavier than all may be together."""
         with self._lock:
-            self._drop(key)
+            self._kept.pop(key, None)
             if weight > self._weight:
                 return
             self._kept[key] = (kept, weight)
-            self._weighs += weight
-            while len(self._kept) > self._entries or self._weighs > self._weight:
-                self._drop(next(iter(self._kept)))
+            while len(self._kept) > self._entries:
+                self._kept.popitem()
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._kept.clear()
-            self._weighs = 0
 
     def __len__(self) -> int:
         """How many are kept."""
         return len(self._kept)
 
-    def _drop(self, key: Hashable) -> None:
-        found = self._kept.pop(key, None)
-        if found is not None:
-            self._weighs -= found[1]
+
+def _weight_of(item: tuple[object, int]) -> int:
+    return item[1]
 
 
 def age_of(generated_at: datetime | None) -> float:

@@ -5,22 +5,6 @@ fail stands before the first write: a script that fails half way leaves what it 
 that renames first may set small keys even where memory is full.
 """
 
-import hashlib
-from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A script, and the digest by which the server remembers it."""
-
-    text: str
-    sha1: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Compute the digest."""
-        object.__setattr__(self, "sha1", hashlib.sha1(self.text.encode()).hexdigest())
-
-
 _CURRENT = """
 local function current(key)
   local text = redis.call('GET', key)
@@ -28,19 +12,19 @@ local function current(key)
 end
 """
 
-RENEW = Script("""
+RENEW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-""")
+"""
 """Keep a lock: KEYS lock; ARGV token, ms. 1 if it still was ours."""
 
-RELEASE = Script("""
+RELEASE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('UNLINK', KEYS[1])
-""")
+"""
 """Give a lock back: KEYS lock; ARGV token."""
 
-PUT = Script("""
+PUT = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 for i = 4, #ARGV, 3 do
   redis.call('SET', ARGV[2] .. ARGV[i], ARGV[i + 1], 'PX', ARGV[3])
@@ -48,28 +32,28 @@ for i = 4, #ARGV, 3 do
 end
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return 1
-""")
+"""
 """Stage values: KEYS lock, index; ARGV token, prefix, ms, then id, value, entry of each."""
 
-CLAIM = Script("""
+CLAIM = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if redis.call('ZSCORE', KEYS[2], ARGV[2]) then return 0 end
 redis.call('HSET', KEYS[4], unpack(ARGV, 5))
 redis.call('PEXPIRE', KEYS[4], ARGV[3])
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[4])
 return 1
-""")
+"""
 """Write a release that is being made into the books: KEYS lock, registry, staged, meta; ARGV token,
 release, ms, what to note of it, then the names and values of its hash. 0 if the lock was lost."""
 
-DROP = Script("""
+DROP = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('HDEL', KEYS[2], unpack(ARGV, 2))
 return 1
-""")
+"""
 """Take products out of a staged release's index: KEYS lock, index; ARGV token, ids."""
 
-CARRY_OVER = Script(
+CARRY_OVER = (
     _CURRENT
     + """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lock'} end
@@ -98,7 +82,7 @@ KEYS lock, index, pointer; ARGV token, prefix, ms, release, the current release,
 a word; what is not there is left out.
 """
 
-VERIFY = Script("""
+VERIFY = """
 local wrong = {}
 for i = 3, #ARGV do
   local entry = redis.call('HGET', KEYS[1], ARGV[i])
@@ -113,10 +97,10 @@ for i = 3, #ARGV do
   end
 end
 return wrong
-""")
+"""
 """What is missing or not what its index says: KEYS index; ARGV before the id, after it, ids."""
 
-FLIP = Script(
+FLIP = (
     _CURRENT
     + """
 local rid, token, base = ARGV[1], ARGV[2], ARGV[3]
@@ -194,7 +178,7 @@ nothing was changed unless it is ``flipped``. The pointer and what is said of th
 have no time to live: a server that drops keys which have one, for want of memory, drops forecasts.
 """
 
-INVALIDATE = Script(
+INVALIDATE = (
     _CURRENT
     + """
 local now = current(KEYS[1])
@@ -221,7 +205,7 @@ return unserved
 )
 """Stop serving products: KEYS pointer, registry, staged; ARGV ms to remember it, ids."""
 
-FORGET = Script(
+FORGET = (
     _CURRENT
     + """
 if current(KEYS[1]).release == ARGV[1] then return 0 end
@@ -235,7 +219,7 @@ return 1
 """Take a release out of the books, unless it is current or being made: KEYS pointer, registry,
 staged, lock; ARGV release."""
 
-STORE = Script("""
+STORE = """
 local count = redis.call('GET', KEYS[4]) or '0'
 if ARGV[5] ~= '' and count ~= ARGV[5] then return 'invalidated' end
 local text = redis.call('GET', KEYS[1])
@@ -244,15 +228,15 @@ local served = (text and cjson.decode(text).as_of_date == ARGV[4])
     and redis.call('GETRANGE', KEYS[2], 0, 10) == '{"release":')
 redis.call('SET', KEYS[served and 3 or 2], ARGV[1], 'PX', ARGV[served and 3 or 2])
 return served and 'own' or 'plain'
-""")
+"""
 """Store a forecast that belongs to no release, under the plain key unless a release has that.
 
 KEYS pointer, plain, own, invalidated; ARGV value, ms that it stays under the plain key and under
 its own, as-of date, how often the product was invalidated when it was read (empty: not known).
 """
 
-LOCK = Script("""
+LOCK = """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
 return redis.call('GET', KEYS[1])
-""")
+"""
 """Take a lock: KEYS lock; ARGV token, ms. 1 if it is ours now, else the token of who has it."""

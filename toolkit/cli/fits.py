@@ -182,14 +182,11 @@ def _all_patterns(
     from toolkit.sources.embedded.database import open_database
     from toolkit.sources.sql import as_source
     from toolkit.stages.arguments import parse_date
-    from toolkit.stages.discovery import discover
-    from toolkit.stages.patterns import PatternAnalyzer
+    from toolkit.stages.patterns import read_patterns
 
     as_of_date = parse_date(as_of)
     with open_database(db) as conn:
-        source = as_source(conn)
-        analyzer = PatternAnalyzer(source, customer_days)
-        patterns, broken = analyzer.analyze(discover(source, as_of_date, None))
+        patterns, broken = read_patterns(as_source(conn), as_of_date, customer_days)
     if not len(patterns):
         raise PredictionError(f"{db} holds no order before {as_of_date}")
     return patterns, broken

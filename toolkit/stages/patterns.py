@@ -9,6 +9,7 @@ from toolkit.data.tables import CustomerDays, OrderEvents, Patterns
 from toolkit.results.pair import CustomerProductPattern, FailedPair
 from toolkit.sources.base import OrderSource
 from toolkit.stages.arguments import parse_date
+from toolkit.stages.discovery import discover
 
 MAX_QUANTITY = 1e12
 """Sums over customers and draws stay finite and exact to seven digits below it."""
@@ -53,6 +54,13 @@ class PatternAnalyzer:
         events = self.source.order_events(parse_date(as_of_date), [product_id])
         patterns, _ = self.analyze(events.where(events.customer_id == customer_id))
         return CustomerProductPattern.from_patterns(patterns, 0) if len(patterns) else None
+
+
+def read_patterns(
+    source: OrderSource, as_of_date: date, customer_days: bool = False
+) -> tuple[Patterns, tuple[FailedPair, ...]]:
+    """The patterns of all pairs known before a date, and the pairs left out because they failed."""
+    return PatternAnalyzer(source, customer_days).analyze(discover(source, as_of_date, None))
 
 
 def single_pair(pattern: CustomerProductPattern) -> Patterns:

@@ -23,8 +23,7 @@ from toolkit.sources.base import OrderSource
 from toolkit.sources.embedded.database import create_tables, fill_tables
 from toolkit.sources.sql import as_source
 from toolkit.stages.arguments import MAX_WEEKS, check_whole, parse_date
-from toolkit.stages.discovery import discover
-from toolkit.stages.patterns import PatternAnalyzer
+from toolkit.stages.patterns import read_patterns
 from toolkit.stages.predict_tables import NUMBERS_PER_CHUNK, pairs_frame, product_weeks_frame
 from toolkit.stages.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
 from toolkit.tracking.pyfunc import PythonModel, PythonModelContext
@@ -106,8 +105,7 @@ def predict_table(
     )
     as_of = parse_date(as_of_date)
     with orders_source(orders) as source:
-        analyzer = PatternAnalyzer(source, fitted.reads_customer_days)
-        patterns, failed = analyzer.analyze(discover(source, as_of, None))
+        patterns, failed = read_patterns(source, as_of, fitted.reads_customer_days)
     _warn(failed)
     if not len(patterns):
         raise PredictionError(f"the orders hold none before {as_of}")

@@ -337,7 +337,7 @@ def _store(client: CacheClient, key: ForecastKey, value: bytes, ttl_s: int, coun
         as_of = key.as_of_date.isoformat()
         try:
             times = (1000 * ttl_s, jittered_ms(ttl_s))
-            return _reply(client.eval(STORE.text, 4, *names, value, *times, as_of, count))
+            return _reply(client.eval(STORE, 4, *names, value, *times, as_of, count))
         except Exception as error:
             if not _not_allowed(error):
                 raise

@@ -24,7 +24,7 @@ from toolkit.cache.flights import Flights
 from toolkit.cache.lane import Answer, Failure
 from toolkit.cache.lease import new_token, renewed
 from toolkit.cache.memory import in_words
-from toolkit.cache.scripts import LOCK, RELEASE, RENEW, Script
+from toolkit.cache.scripts import LOCK, RELEASE, RENEW
 from toolkit.errors import SourceError
 
 logger = logging.getLogger(__name__)
@@ -162,10 +162,10 @@ class _Lock:
         """Even where the lane is closed by now: others wait for this, and nobody for its thread."""
         self._eval(RELEASE, self._token)
 
-    def _eval(self, script: Script, *arguments: str | int) -> object:
+    def _eval(self, script: str, *arguments: str | int) -> object:
         client = self._cache.client
         assert isinstance(client, Scripted)
-        return client.eval(script.text, 1, self._name, *arguments)
+        return client.eval(script, 1, self._name, *arguments)
 
 
 def _stale(cache: ForecastCache, key: ForecastKey, error: SourceError) -> Fields | None:
