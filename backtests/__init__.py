@@ -5,4 +5,7 @@ The public names are those in ``__init__.pyi``; each is imported when it is aske
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+from toolkit.installed import named_extra
+
+_lazily, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__ = named_extra(_lazily)

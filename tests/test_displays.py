@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Drawn
 from nbclient import NotebookClient
 from rich.console import Console
 
@@ -22,7 +22,7 @@ from models.parts.fitting.posterior_file import Fit
 from tests.backtests.helpers import make_run
 from tests.conftest import AS_OF
 from tests.tracking.fits import WARNING, rhythm_fit
-from toolkit.card import Card, Grid, Span
+from toolkit.card import Card, Figure, Grid, Span
 from toolkit.errors import ArgumentError, ModelError
 from toolkit.model import find_model
 from toolkit.results.forecast import ProductForecast
@@ -197,7 +197,7 @@ def test_a_pair_with_one_order_is_shown(patterns):
     pattern = CustomerProductPattern.from_patterns(type(patterns).of(single), 0)
     assert "–" in page_of(pattern).text
     assert "1 order," in repr(pattern)
-    assert isinstance(pattern.plot_timeline(), Figure)
+    assert isinstance(pattern.plot_timeline(), Drawn)
 
 
 def test_a_terminal_gets_one_line(forecast, pattern, prediction, patterns, comparison, choice,
@@ -238,7 +238,7 @@ def test_every_figure_is_returned_and_none_is_left_open(forecast, pattern, predi
         fit.plot_checks(),
     ]
     for figure in figures:
-        assert isinstance(figure, Figure)
+        assert isinstance(figure, Drawn)
         figure.draw_without_rendering()
     assert plt.get_fignums() == []
     assert figures[0]._repr_png_().startswith(b"\x89PNG")
@@ -277,6 +277,23 @@ def test_a_card_without_anything_is_a_title():
     assert Page(Card("Nothing").html()).text.split()[-1] == "Nothing"
     drawn = Card("One", grids=[Grid("", ("a",), [(Span(0.0, 0.5, 1.0),)])]).html()
     assert 'x="64.0"' in drawn  # half of 130, less half of the mark
+
+
+def test_a_terminal_is_told_nothing_but_text():
+    """Control characters and turned text are written as escapes, everywhere in a card."""
+    hostile = "Eve\x1b]0;PWNED\x07\x1b[2J\x9b31m\u202egnp"
+    card = Card(
+        hostile, hostile, [Figure(hostile, hostile, hostile)], [hostile],
+        [Grid(hostile, (hostile,), [(hostile,)], note=hostile)], [hostile],
+    )  # fmt: skip
+    shown = card.text(400)
+    assert shown.count(r"Eve\x1b]0;PWNED\x07\x1b[2J\x9b31m\u202egnp") == 11
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
+
+
+def test_a_row_that_does_not_fit_its_heads_is_refused():
+    with pytest.raises(ValueError, match="2 heads, and a row of 1 cells"):
+        Grid("", ("a", "b"), [("1",)])
 
 
 LIGHT = """

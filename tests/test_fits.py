@@ -154,6 +154,16 @@ def test_saved_again_it_is_the_same(copied, tmp_path):
     load_fit("pooled_gamma", tmp_path).save(again)
     one, two = (az.from_netcdf(folder / "posterior.nc") for folder in (copied, again))
     assert one.identical(two)
+    kinds = [
+        {
+            f"{node.path}/{name}": array.dtype.kind
+            for node in tree.subtree
+            for name, array in node.data_vars.items()
+        }
+        for tree in (one, two)
+    ]
+    assert kinds[0] == kinds[1]
+    assert kinds[0]["/sample_stats/diverging"] == "b"
 
 
 def test_a_fit_is_diagnosed_in_the_terminal_and_as_a_page(place, fitted, tmp_path):
@@ -173,6 +183,31 @@ def test_a_posterior_of_the_former_format_says_how_to_make_it_anew(copied, tmp_p
     xr.Dataset({"shape": ("shape_0", np.ones(9))}).to_netcdf(copied / "posterior.nc")
     with pytest.raises(ModelError, match="older format: fit it anew: `toolkit fit pooled_gamma`"):
         load_fit("pooled_gamma", tmp_path)
+
+
+def test_a_prior_is_given_and_written_down(place, tmp_path):
+    given = ("--prior", "shape=0,0.01", "--prior", "customer_scale=0.001")
+    asked = ("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", AS_OF, *QUICK, "--json")
+    done = run(*asked, *given, "--fits", tmp_path, cwd=place)
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["settings"]["prior"] == {"shape": [0.0, 0.01], "customer_scale": [0.001]}
+    tree = az.from_netcdf(Path(shown["folder"]) / "posterior.nc")
+    assert abs(np.log(tree["prior"]["shape"].to_numpy())).max() < 0.1
+    assert abs(np.log(tree["posterior"]["shape"].to_numpy())).max() < 0.1
+    assert tree["posterior"]["customer_scale"].to_numpy().max() < 0.1
+
+
+def test_every_wrong_prior_is_named(place, tmp_path):
+    asked = ("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", AS_OF, "--fits", tmp_path)
+    wrong = ("--prior", "lapse=1,4", "--prior", "shape=0", "--prior", "product_scale=-1")
+    said = error_of(run(*asked, *wrong, cwd=place))
+    assert "prior lapse is unknown; pooled_gamma has shape, log_typical, customer_scale" in said
+    assert "prior shape has to be two numbers, the second of them above 0, got [0.0]" in said
+    assert "prior product_scale has to be a number above 0, got [-1.0]" in said
+    said = error_of(run(*asked, "--prior", "shape", cwd=place))
+    assert said == "Error: --prior has to be NAME=NUMBER[,NUMBER], got 'shape'"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
@@ -214,6 +249,35 @@ def test_a_posterior_that_is_not_the_cards_is_refused(copied, tmp_path):
     (copied / "card.json").write_text(json.dumps(card | {"version": "1-00000000"}))
     with pytest.raises(ModelError, match="does not hold the posterior"):
         load_fit("pooled_gamma", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"as_of_date": "2019-01-01"}, {"as_of_date": "zzz"}, {"pairs": "x"}, {"warnings": None},
+        {"warnings": "abc"}, {"diagnostics": None}, {"checks": ["x"]}, {"settings": None},
+    ],
+)  # fmt: skip
+def test_a_card_that_was_changed_is_refused(copied, tmp_path, change):
+    card = json.loads((copied / "card.json").read_text())
+    (copied / "card.json").write_text(json.dumps(card | change))
+    with pytest.raises(ModelError, match=r"does not hold the posterior|cannot be read"):
+        load_fit("pooled_gamma", tmp_path)
+
+
+def test_a_fit_passed_off_as_another_models_is_refused(copied, tmp_path):
+    """Both gamma versions have formulas 1."""
+    card = json.loads((copied / "card.json").read_text())
+    (copied / "card.json").write_text(json.dumps(card | {"model": "lapse_gamma"}))
+    other = tmp_path / "lapse_gamma" / copied.name
+    shutil.copytree(copied, other)
+    with pytest.raises(ModelError, match="does not hold the posterior"):
+        load_fit("lapse_gamma", tmp_path)
+    assert "does not hold" in error_of(run("diagnose", "lapse_gamma", "--fits", tmp_path, cwd="."))
+
+
+def test_what_needs_no_fit_has_none_to_diagnose(place):
+    assert "pair_conjugate needs no fit" in error_of(run("diagnose", "pair_conjugate", cwd=place))
 
 
 @pytest.fixture

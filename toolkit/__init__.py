@@ -10,14 +10,7 @@ command line and readers start without the rest.
 
 import lazy_loader
 
+from toolkit.installed import named_extra
+
 _lazily, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-
-
-def __getattr__(name: str) -> object:
-    """A public name; ``ImportError`` that says what to install where its packages are missing."""
-    try:
-        return _lazily(name)
-    except ModuleNotFoundError as exc:
-        from toolkit.installed import missing  # noqa: PLC0415 it is seldom needed
-
-        raise ImportError(missing(exc, name) or str(exc)) from exc
+__getattr__ = named_extra(_lazily)

@@ -6,6 +6,7 @@ leaves out styles and drawings.
 """
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,9 @@ if TYPE_CHECKING:  # what renders is imported when it is asked for: a reader sta
 
 SHOWN_ROWS = 10
 """A long table shows so many rows, and says how many more there are."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""All but tabs and new lines; and what turns the direction of text."""
 
 NAME_WIDTH = 26
 """Names in the first column of a table are not broken if they are not longer."""
@@ -72,6 +76,12 @@ class Grid:
     numbers: frozenset[str] = frozenset()
     note: str = ""
 
+    def __post_init__(self) -> None:
+        """``ValueError`` where a row is not as long as the heads."""
+        for row in self.rows:
+            if len(row) != len(self.heads):
+                raise ValueError(f"{len(self.heads)} heads, and a row of {len(row)} cells")
+
     def first(self, rows: int | None = SHOWN_ROWS, more: str = "more") -> "Grid":
         """Its first rows, and a note how many ``more`` there are; None for all of them."""
         rest = 0 if rows is None else len(self.rows) - rows
@@ -119,11 +129,11 @@ class Card:
 
         head = ": ".join(filter(None, [self.title, self.subtitle]))
         figures = " · ".join(map(str, self.figures))
+        lines = [*filter(None, [head, figures]), *self.warnings]
         return Group(
-            *map(Text, filter(None, [head, figures])),
-            *map(Text, self.warnings),
+            *(Text(printable(line)) for line in lines),
             *(part for grid in self.grids for part in _in_terminal(grid)),
-            *map(Text, self.sentences),
+            *(Text(printable(sentence)) for sentence in self.sentences),
         )
 
 
@@ -158,6 +168,15 @@ def spans(lows: Sequence[float], points: Sequence[float], highs: Sequence[float]
     ]
 
 
+def printable(text: str) -> str:
+    """Text with control characters, which a terminal would obey, written as escapes.
+
+    >>> printable("Eve\\x1b[2J")
+    'Eve\\\\x1b[2J'
+    """
+    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
 def counted(number: int, what: str) -> str:
     """A number and what it counts, in the plural where it has to be.
 
@@ -177,30 +196,30 @@ def _in_terminal(grid: Grid) -> "list[Table | Text]":
         [_text(cell) for i, cell in enumerate(row) if i not in drawn] for row in grid.rows
     ]  # [rows][columns]
     table = Table(
-        title=Text(grid.title) if grid.title else None, title_justify="left", title_style="bold",
-        pad_edge=False, show_header=any(grid.heads),
+        title=Text(printable(grid.title)) if grid.title else None, title_justify="left",
+        title_style="bold", pad_edge=False, show_header=any(grid.heads),
         show_lines=any("\n" in text.plain for row in texts for text in row),
     )  # fmt: skip
     heads = [head for i, head in enumerate(grid.heads) if i not in drawn]
     for place, head in enumerate(heads):
         widest = max((len(row[place].plain) for row in texts), default=0)
         table.add_column(
-            Text(head),
+            Text(printable(head)),
             justify="right" if head in grid.numbers else "left",
             overflow="fold",
             no_wrap=place == 0 and widest <= NAME_WIDTH,
         )
     for row in texts:
         table.add_row(*row)
-    return [table, *([Text(grid.note)] if grid.note else [])]
+    return [table, *([Text(printable(grid.note))] if grid.note else [])]
 
 
 def _text(cell: CardCell) -> "Text":
     from rich.text import Text
 
     if isinstance(cell, Strong):
-        return Text(cell.text, style="bold")
-    return Text(cell if isinstance(cell, str) else "")
+        return Text(printable(cell.text), style="bold")
+    return Text("" if isinstance(cell, Span) else printable(cell))
 
 
 @cache

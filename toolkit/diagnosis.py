@@ -7,20 +7,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import arviz as az
 import matplotlib.pyplot as plt
 
 from toolkit.card import Card, Grid, Shown
 from toolkit.errors import ModelError
+from toolkit.model import find_model
 from toolkit.results.fit import FitCard
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-POSTERIOR_FILE = "posterior.nc"
 SHOWN = 15
 """So many parameters are in the table: those with the least effective draws."""
 
@@ -38,6 +38,14 @@ _COLUMNS = {
 """Columns of ArviZ's summary: their heads here, and how numbers are written."""
 
 
+@runtime_checkable
+class _Sampled(Protocol):
+    """A fitted model that keeps what sampling left."""
+
+    def to_datatree(self) -> "xr.DataTree":
+        """In ArviZ's groups."""
+
+
 @dataclass(frozen=True)
 class Diagnosis(Shown):
     """What ArviZ says of a fit's draws; ``tree`` holds them, in ArviZ's groups."""
@@ -51,11 +59,10 @@ class Diagnosis(Shown):
         card = FitCard.read(folder)
         if card is None or not card.diagnostics:
             raise ModelError(f"{folder} holds no draws: there is nothing to diagnose")
-        try:
-            tree = az.from_netcdf(folder / POSTERIOR_FILE)
-        except (OSError, ValueError) as exc:
-            raise ModelError(f"{folder / POSTERIOR_FILE} cannot be read: {exc}") from exc
-        return cls(card, tree)
+        fitted = find_model(card.model).load(folder)  # refuses draws that are not the card's
+        if not isinstance(fitted, _Sampled):
+            raise ModelError(f"{fitted.name} keeps no draws: there is nothing to diagnose")
+        return cls(card, fitted.to_datatree())
 
     @cached_property
     def summary(self) -> "pd.DataFrame":
@@ -91,13 +98,16 @@ class Diagnosis(Shown):
         posterior = self.tree["posterior"].to_dataset()
         single = [str(n) for n, array in posterior.items() if array.dims == ("chain", "draw")]
         drawn = single[:DRAWN]
+        ranks = ("Ranks of the draws by chain: uniform where chains have mixed", az.plot_rank_dist)
         for title, plot in (
             ("Trace and density by chain", az.plot_trace_dist),
-            ("Ranks of the draws by chain: uniform where chains have mixed", az.plot_rank_dist),
+            *([ranks] if posterior.sizes["chain"] > 1 else []),
             ("Intervals by chain", az.plot_forest),
         ):
             yield title, _png(plot(self.tree, var_names=drawn, backend="matplotlib"))
-        yield "Energy", _png(az.plot_energy(self.tree, backend="matplotlib"))
+        statistics = self.tree.get("sample_stats")
+        if statistics is not None and "energy" in statistics:
+            yield "Energy", _png(az.plot_energy(self.tree, backend="matplotlib"))
 
 
 def _png(made: "az.PlotCollection") -> str:

@@ -43,7 +43,10 @@ def fit_folder(model: str, fits: Path) -> Path:
     Raises ``ModelError`` where there is none.
     """
     name, _, version = model.partition("@")
-    name = find_model(name).name  # of a model named by its file, too
+    found = find_model(name)
+    if isinstance(found, FittedModel):
+        raise ModelError(f"{found.name} needs no fit: it has none")
+    name = found.name  # of a model named by its file, too
     saved = sorted(
         (path for path in (fits / name).glob("[!.]*") if path.is_dir()),
         key=lambda path: path.stat().st_mtime_ns,

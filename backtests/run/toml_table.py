@@ -108,6 +108,16 @@ class TomlTable:
             self.problem(key, f"has to be a list of dates as 2019-04-01, got {values!r}")
         return whole
 
+    def numbers(self, key: str) -> tuple[tuple[str, tuple[float, ...]], ...]:
+        """A table of numbers and lists of numbers."""
+        content = self._get(key, {})
+        found = content.items() if isinstance(content, dict) else [("", None)]
+        lists = [(name, value if isinstance(value, list) else [value]) for name, value in found]
+        if all(values and all(map(_is_number, values)) for _, values in lists):
+            return tuple((name, tuple(map(float, values))) for name, values in lists)
+        self.problem(key, f"has to be a table of numbers or lists of them, got {content!r}")
+        return ()
+
     def table(self, key: str, required: bool = False) -> "TomlTable":
         """A table inside; an empty one if it is missing."""
         value = self._get(key, {})
@@ -160,6 +170,10 @@ def _nearest(word: object, known: Sequence[str]) -> str:
 def _is_whole(value: object, low: int, high: int | None) -> bool:
     whole = isinstance(value, int) and not isinstance(value, bool)
     return whole and value >= low and (high is None or value <= high)  # type: ignore[operator]  # a number
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_share(value: object) -> bool:

@@ -358,7 +358,7 @@ def find_scores(names: Sequence[str] | None) -> tuple[Score, ...]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ArgumentError(f"there is no score {', '.join(unknown)}; there are {', '.join(known)}")
-    return tuple(known[name] for name in names)
+    return tuple(known[name] for name in dict.fromkeys(names))
 
 
 def score_of(level: str, name: str) -> Score:

@@ -216,3 +216,10 @@ def test_is_plain_data_and_repeatable(run):
 def test_refuses_what_makes_no_sense(run, asked, message):
     with pytest.raises(ArgumentError, match=message):
         compare_versions(run, **asked)
+
+
+def test_a_score_that_is_named_twice_counts_once(run):
+    once, twice = (
+        compare_versions(run, scores=["log_loss"] * times, resamples=50) for times in (1, 2)
+    )
+    assert once.to_dict() == twice.to_dict()

@@ -154,6 +154,11 @@ def test_unknown_keys_are_all_listed_with_the_nearest_known():
             {"versions": [{"model": "m@1"}]},
             "versions[1].model: 'm@1' names a fit: this needs refit = \"frozen\"",
         ),
+        (
+            {"versions": [{"model": "m", "prior": {"shape": "wide"}}]},
+            "versions[1].prior: has to be a table of numbers or lists of them,"
+            " got {'shape': 'wide'}",
+        ),
         ({"dates": {}}, "dates: is missing"),
         (
             {"dates": {"last": 2, "list": ["2024-01-01"]}},

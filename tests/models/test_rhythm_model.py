@@ -13,7 +13,6 @@ from models.parts.kernels.weekly import HORIZON_WEEKS
 from models.parts.rhythm.activity import BLOCKS, COLUMNS, RATE, column
 from models.parts.rhythm.checks import order_weeks
 from models.parts.rhythm.coordinates import (
-    CONSTANT,
     LEAST_SCALE,
     Columns,
     Coordinates,
@@ -23,6 +22,7 @@ from models.parts.rhythm.coordinates import (
 from models.parts.rhythm.mode import Arrow, Density, find_mode
 from models.parts.rhythm.model import build_model
 from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
+from models.parts.rhythm.prior import DEFAULT_PRIOR
 from models.parts.rhythm.windows import WindowData
 from models.rhythm import MODEL
 from tests.chance import assert_near, batch_means, error_of_mean, error_of_sd
@@ -99,7 +99,7 @@ def near_truth(drawn, truth):
 def test_known_coefficients_are_recovered(seeded):
     data = simulated(np.random.default_rng(seeded(5)))
     settings = FitSettings(draws=300, tune=300, chains=2, cores=2)
-    posterior, diagnostics = sample(
+    posterior, _, diagnostics = sample(
         build_model(data),
         settings,
         seeded(2),
@@ -134,7 +134,7 @@ def test_the_prior_is_the_one_of_the_card_whatever_the_coordinates(data, seeded)
         slopes[:, falling] = np.log(-slopes[:, falling])
         found = np.column_stack([constant, slopes])
         at = prior.block(block)
-        assert (prior.mean[at][0], prior.sd[at][0]) == CONSTANT[block]
+        assert (prior.mean[at][0], prior.sd[at][0]) == getattr(DEFAULT_PRIOR, f"{block}_constant")
         near(found.mean(axis=0), prior.mean[at], error_of_mean(found, axis=0))
         near(found.std(axis=0), prior.sd[at], error_of_sd(found, axis=0))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from toolkit.card import Card
+from toolkit.card import Card, printable
 from toolkit.data.ids import KINDS
 from toolkit.results.forecast import ProductForecast
 
@@ -52,7 +52,7 @@ def show_card(card: Card) -> None:
 
 def print_plain(text: str) -> None:
     """Text as it is: names may hold what Rich would read as markup."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: dict[str, object]) -> None:

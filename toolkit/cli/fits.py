@@ -19,7 +19,7 @@ from toolkit.cli.options import (
     Weeks,
     warn_of_fit,
 )
-from toolkit.errors import ModelError, PredictionError
+from toolkit.errors import ArgumentError, ModelError, PredictionError
 
 if TYPE_CHECKING:
     from toolkit.data.fingerprint import Fingerprint
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 FittedTo = Annotated[
     Path | None, typer.Option("--db", help="What it was fitted to, to keep its fingerprint.")
+]
+Priors = Annotated[
+    list[str] | None,
+    typer.Option("--prior", help="NAME=NUMBER[,NUMBER]: a parameter's prior; may be repeated."),
 ]
 Alias = Annotated[str | None, typer.Option(help="An alias that is to name it: challenger, say.")]
 
@@ -54,6 +58,7 @@ def fit(
     draws: Annotated[int, typer.Option(help="Draws kept from each chain.")] = 1000,
     tune: Annotated[int, typer.Option(help="Steps of each chain before the first draw.")] = 500,
     chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
+    prior: Priors = None,
     seed: Seed = 20251111,
     as_json: Json = False,
 ) -> None:
@@ -72,6 +77,7 @@ def fit(
         tune=check_whole("tune", tune, 50),
         chains=check_whole("chains", chains, 2),
         pairs=None if pairs is None else check_whole("pairs", pairs, 1),
+        prior=dict(map(_prior, prior or ())),
     )
     with status("Reading order events"):
         patterns, broken = _all_patterns(db, as_of, found.reads_customer_days)
@@ -87,6 +93,15 @@ def fit(
     folder = save_fit(fitted, fits)
     _show_fit(folder, FitCard.read(folder) or FitCard(), as_json)
     warn_of_fit(fitted)
+
+
+def _prior(text: str) -> tuple[str, tuple[float, ...]]:
+    """``NAME=1.0,0.5``."""
+    name, _, numbers = text.partition("=")
+    try:
+        return name.strip(), tuple(map(float, numbers.split(",")))
+    except ValueError as exc:
+        raise ArgumentError(f"--prior has to be NAME=NUMBER[,NUMBER], got {text!r}") from exc
 
 
 def diagnose(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from toolkit.card import Card, Figure, Grid, Shown
 from toolkit.errors import ModelError
 
 CARD_FILE = "card.json"
+
+_TEXTS = ("model", "formulas", "version", "description")
 
 _DIAGNOSTICS = {
     "r_hat": ("largest R-hat", ".3f"),
@@ -53,11 +56,31 @@ class FitCard(Shown):
             return None
         try:
             content = json.loads(path.read_text())
-            known = {one.name for one in fields(cls)}
-            content.setdefault("warnings", content.pop("complaints", []))  # its former name
-            return cls(**{name: value for name, value in content.items() if name in known})
-        except (OSError, ValueError, TypeError, AttributeError) as exc:
+        except (OSError, ValueError, RecursionError) as exc:
             raise ModelError(f"{path} is not the card of a fit: {exc}") from exc
+        if not isinstance(content, dict):
+            raise ModelError(f"{path} is not the card of a fit: it holds no object")
+        content.setdefault("warnings", content.pop("complaints", []))  # its former name
+        known = {one.name for one in fields(cls)}
+        card = cls(**{name: value for name, value in content.items() if name in known})
+        wrong = card._wrong()
+        if wrong:
+            raise ModelError(f"{path} is not the card of a fit: {', '.join(wrong)} cannot be read")
+        return card
+
+    def _wrong(self) -> list[str]:
+        """The fields that hold what they cannot."""
+        texts = [name for name in _TEXTS if not isinstance(getattr(self, name), str)]
+        counts = {"pairs": self.pairs, "seed": self.seed}
+        maps = {"settings": self.settings, "diagnostics": self.diagnostics}
+        right = {
+            **{name: value is None or type(value) is int for name, value in counts.items()},
+            **{name: isinstance(value, dict) for name, value in maps.items()},
+            "as_of_date": self.as_of_date is None or _is_date(self.as_of_date),
+            "warnings": _all(self.warnings, str),
+            "checks": _all(self.checks, dict),
+        }
+        return texts + [name for name, holds in right.items() if not holds]
 
     def write(self, folder: Path) -> None:
         """Write the card into ``folder``, whole or not at all."""
@@ -67,12 +90,9 @@ class FitCard(Shown):
 
     def to_card(self) -> Card:
         """How the fit went, and the data beside what the model makes."""
-        sampled = "chains" in self.settings and "draws" in self.settings
-        how = (
-            f" by {self.settings['chains']} chains of {self.settings['draws']:,} draws"
-            if sampled
-            else ""
-        )
+        chains, draws = (self.settings.get(name) for name in ("chains", "draws"))
+        sampled = isinstance(chains, int) and isinstance(draws, int)
+        how = f" by {chains} chains of {draws:,} draws" if sampled else ""
         return Card(
             title=f"{self.model}@{self.version}",
             subtitle=f"fitted to {self.pairs or 0:,} pairs as of {self.as_of_date}{how}",
@@ -85,7 +105,7 @@ class FitCard(Shown):
 def _figures(found: Mapping[str, Any]) -> list[Figure]:
     """The diagnostics that decide, as far as the fit has them, with the worst parameter."""
     return [
-        Figure(title, f"{found[name]:{form}}", str(found.get(f"{name}_worst", "")))
+        Figure(title, number(found[name], form), str(found.get(f"{name}_worst", "")))
         for name, (title, form) in _DIAGNOSTICS.items()
         if name in found
     ]
@@ -94,11 +114,11 @@ def _figures(found: Mapping[str, Any]) -> list[Figure]:
 def _checks(checks: Sequence[Mapping[str, Any]]) -> list[Grid]:
     rows = [
         (
-            check["statistic"],
-            number(check["observed"], ".3g"),
-            interval(check["prior_90"]),
-            interval(check["posterior_90"]),
-            number(check["tail_p"], ".2f"),
+            str(check["statistic"]),
+            number(check.get("observed"), ".3g"),
+            interval(check.get("prior_90")),
+            interval(check.get("posterior_90")),
+            number(check.get("tail_p"), ".2f"),
         )
         for check in checks
         if "statistic" in check
@@ -107,11 +127,23 @@ def _checks(checks: Sequence[Mapping[str, Any]]) -> list[Grid]:
     return [Grid(title, _CHECK_HEADS, rows, frozenset(_CHECK_HEADS[1:]))] if rows else []
 
 
-def number(value: float | None, form: str) -> str:
+def number(value: object, form: str) -> str:
     """A number as text; a dash where there is none."""
-    return "–" if value is None else f"{value:{form}}"
+    return f"{value:{form}}" if isinstance(value, int | float) else "–"
 
 
-def interval(bounds: Sequence[float] | None) -> str:
+def interval(bounds: object) -> str:
     """Both ends of an interval as text; a dash where there is none."""
-    return "–" if bounds is None else " – ".join(f"{bound:.3g}" for bound in bounds)
+    return " – ".join(number(one, ".3g") for one in bounds) if isinstance(bounds, list) else "–"
+
+
+def _all(values: object, kind: type) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(one, kind) for one in values)
+
+
+def _is_date(text: object) -> bool:
+    try:
+        date.fromisoformat(str(text))
+    except ValueError:
+        return False
+    return isinstance(text, str)

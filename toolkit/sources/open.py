@@ -27,6 +27,9 @@ class OpenSource:
     codes: Codes = NO_CODES
 
 
+QUERY = ("encryption", "login_timeout_seconds", "query_timeout_seconds")
+"""What an address of a SQL Server may say after ``?``."""
+
 type Opener = Callable[[SplitResult], AbstractContextManager[OpenSource]]
 
 
@@ -38,10 +41,19 @@ def open_source(address: str) -> AbstractContextManager[OpenSource]:
     a SQL Server; its password comes from ``TOOLKIT_MSSQL_PASSWORD``. Raises ``ArgumentError`` for
     an address of no known kind, and what opening the source raises.
     """
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        raise ArgumentError("the orders' address is not a URL") from None
     if parts.scheme not in OPENERS:
         known = ", ".join(f"{scheme}://" for scheme in OPENERS)
-        raise ArgumentError(f"an address begins with one of {known}; got {address!r}")
+        scheme = f"{parts.scheme}://" if parts.scheme else "none of them"
+        raise ArgumentError(f"an address begins with one of {known}; got {scheme}")
+    if parts.password is not None:
+        raise ArgumentError(f"a password belongs into the environment, as {PREFIX}PASSWORD")
+    if port == 0:
+        raise ArgumentError("port has to be a whole number from 1 to 65,535, got 0")
     return OPENERS[parts.scheme](parts)
 
 
@@ -59,21 +71,26 @@ def open_server(server: SqlServer) -> Iterator[OpenSource]:
 
 @contextmanager
 def _open_file(parts: SplitResult) -> Iterator[OpenSource]:
-    if parts.netloc or not parts.path.strip("/"):
-        raise ArgumentError(f"a file's address is duckdb:///FILE, got {parts.geturl()!r}")
+    plain = not (parts.netloc or parts.query or parts.fragment)
+    if not (plain and parts.path.startswith("/") and parts.path.strip("/")):
+        raise ArgumentError("a file's address is duckdb:///FILE, without a host and without ? or #")
     with open_database(unquote(parts.path[1:])) as conn:
         yield OpenSource(as_source(conn), Codes.of(conn))
 
 
 def _open_server_at(parts: SplitResult) -> AbstractContextManager[OpenSource]:
-    if parts.password is not None:
-        raise ArgumentError(f"a password belongs into the environment, as {PREFIX}PASSWORD")
+    asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+    unknown = sorted(asked.keys() - {*QUERY})
+    if unknown or parts.fragment:
+        raise ArgumentError(
+            f"after ? an address takes {', '.join(QUERY)}; got {', '.join(unknown) or '#'}"
+        )
     given = {
         "host": parts.hostname,
         "port": parts.port and str(parts.port),
         "user": parts.username and unquote(parts.username),
         "database": unquote(parts.path.strip("/")),
-        **dict(parse_qsl(parts.query)),
+        **asked,
     }
     said = {f"{PREFIX}{name.upper()}": value for name, value in given.items() if value}
     return open_server(read_server(environment={**os.environ, **said}))

@@ -67,7 +67,10 @@ def register_fit(
 def load_saved(folder: Path) -> FittedModel:
     """The fitted model that ``save`` wrote into ``folder``; ``ModelError`` if it wrote none."""
     for file in sorted(folder.glob("*.json")):
-        content = json.loads(file.read_text())
+        try:
+            content = json.loads(file.read_text())
+        except (OSError, ValueError, RecursionError) as exc:
+            raise ModelError(f"{file} cannot be read: {exc}") from exc
         if isinstance(content, dict) and isinstance(content.get("model"), str):
             return find_model(content["model"]).load(folder)
     raise ModelError(f"{folder} does not hold a saved fit")

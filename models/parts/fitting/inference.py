@@ -147,8 +147,8 @@ class Inference:
         tree.to_netcdf(path, engine="h5netcdf", encoding=encoding)
 
 
-def read_inference(path: Path) -> Inference:
-    """What ``write`` wrote; raises whatever a broken file leads to."""
+def read_inference(path: Path) -> tuple[Inference, dict[str, str]]:
+    """What ``write`` wrote, and its attributes; raises whatever a broken file leads to."""
     import h5netcdf
 
     groups: dict[str, dict[str, Variable]] = {}
@@ -156,15 +156,20 @@ def read_inference(path: Path) -> Inference:
     with h5netcdf.File(path, "r") as file:
         if file.variables and POSTERIOR not in file.groups:
             raise FormerFormatError(path)
+        attributes = {str(name): str(value) for name, value in file.attrs.items()}
         for name, group in file.groups.items():
             groups[name] = {}
             for variable, stored in group.variables.items():
                 values = np.asarray(stored[...])
+                if stored.attrs.get("dtype") == "bool":  # netCDF has none
+                    values = values.astype(bool)
                 if variable not in stored.dimensions:
                     groups[name][variable] = (tuple(stored.dimensions), values)
                 elif variable not in DRAWS:
                     coordinates[variable] = values if values.dtype != object else values.astype(str)
-    return Inference(groups, coordinates)
+    if not {POSTERIOR, CONSTANTS} <= groups.keys():
+        raise ValueError("it holds no posterior")
+    return Inference(groups, coordinates), attributes
 
 
 def thinned(draws: NDArray[Any]) -> NDArray[np.float32]:

@@ -73,7 +73,7 @@ class Fit(Shown):
     def __repr__(self) -> str:
         """Which version, what from, and whether it converged; no draws, no card."""
         state = "; ".join(self.warnings) or "no warnings"
-        return f"<{self._title}, fitted to {self.card.pairs:,} pairs: {state}>"
+        return f"<{self._title}, fitted to {self.card.pairs or 0:,} pairs: {state}>"
 
     def to_card(self) -> Card:
         """How the fit went, what it learned of the population, and its predictive checks."""
@@ -134,12 +134,15 @@ def read_fit(folder: Path, model: str, formulas: str) -> tuple[FitCard, Inferenc
         )
     path = folder / POSTERIOR_FILE
     try:
-        inference = read_inference(path)
+        inference, attributes = read_inference(path)
+        version = digest(formulas, inference.arrays)
     except FormerFormatError as exc:
         raise ModelError(f"{path} is of an older format: {anew}") from exc
+    except ImportError:
+        raise
     except Exception as exc:  # HDF5 raises whatever the broken byte leads to
         raise ModelError(f"{path} cannot be read, is it cut short? {exc}") from exc
-    if digest(formulas, inference.arrays) != card.version:
+    if version != card.version or not attributes_of(card).items() <= attributes.items():
         raise ModelError(f"{path} does not hold the posterior that {CARD_FILE} describes")
     return card, inference
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from models.parts.gamma.arrivals_model import arrivals_model
 from models.parts.gamma.collapsed_op import ROW_COLUMNS, log_likelihood
 from models.parts.gamma.population import doublings
+from models.parts.gamma.prior import GammaPrior
 from models.parts.kernels.collapsed import PairRows
 from models.parts.kernels.renewal import survived_days
 from models.parts.pair.arrivals import arrivals
@@ -27,8 +28,6 @@ PRIOR_PAIRS = 4.0
 """So many pairs tell as much of a customer's or product's effect as the others do."""
 PRIOR_TILT_PAIRS = 20.0
 """The same for a product's regularity, which a pair tells less of."""
-
-TYPICAL_INTERVAL_DAYS = 60.0
 
 SHAPED_COLUMNS = tuple(name for name in ROW_COLUMNS if name != "regularities")
 """Columns of the rows that the data alone decide."""
@@ -85,13 +84,19 @@ class FitData:
         }
 
 
-def build_model(data: FitData, *, lapse: bool, swappable_data: bool = False) -> pm.Model:
+def build_model(
+    data: FitData,
+    prior: GammaPrior | None = None,
+    *,
+    lapse: bool,
+    swappable_data: bool = False,
+) -> pm.Model:
     """The model of ``data``; with ``lapse``, pairs lapse and regularity varies by product.
 
     ``swappable_data``: takes longer to compile, and can then be given the columns of other data, of
     as many pairs, customers, products and distinct counts.
     """
-    k = data.rows.regularities
+    p, k = prior or GammaPrior(), data.rows.regularities
     customers, products = len(data.customer_id), len(data.product_id)
     with pm.Model() as model:
         columns: dict[str, Any] = data.columns(lapse=lapse)
@@ -99,19 +104,21 @@ def build_model(data: FitData, *, lapse: bool, swappable_data: bool = False) -> 
             columns = {name: pm.Data(name, column) for name, column in columns.items()}
         rows = replace(data.rows, **{name: columns[f"row_{name}"] for name in SHAPED_COLUMNS})
         m: Any = rows.counts
-        shape = pm.LogNormal("shape", 0.0, 0.75)
-        log_typical = pm.Normal("log_typical", np.log(TYPICAL_INTERVAL_DAYS), 1.5)
+        shape = pm.LogNormal("shape", *p.shape)
+        log_typical = pm.Normal("log_typical", *p.log_typical)
         known = {of: columns[f"{of}_information"] for of in ("customer", "product")}
-        customer = _effects("customer", known["customer"], customers, PRIOR_PAIRS, 1.0)
-        product = _effects("product", known["product"], products, PRIOR_PAIRS, 1.0)
+        customer = _effects("customer", known["customer"], customers, PRIOR_PAIRS, p.customer_scale)
+        product = _effects("product", known["product"], products, PRIOR_PAIRS, p.product_scale)
         weight = pm.Dirichlet("regularity", np.ones(len(k)))
         log_weight = pt.log(weight)[None, :]
         log_kept = left = pt.zeros_like(m)
         if lapse:
-            tilt = _effects("tilt", columns["tilt_information"], products, PRIOR_TILT_PAIRS, 0.5)
+            tilt = _effects(
+                "tilt", columns["tilt_information"], products, PRIOR_TILT_PAIRS, p.tilt_scale
+            )
             log_weight = log_weight + tilt[:, None] * doublings(k)
             log_weight = pt.special.log_softmax(log_weight, axis=1)
-            log_kept, left = _lapse(m)
+            log_kept, left = _lapse(m, p)
         log_gamma = pt.gammaln(shape + k * m[:, None]) - pt.gammaln(shape)
         log_c = product + log_typical + pt.log(shape)
         pm.Potential(
@@ -122,7 +129,7 @@ def build_model(data: FitData, *, lapse: bool, swappable_data: bool = False) -> 
                 *(shape, customer, log_c, log_gamma, log_weight, log_kept, left),
             ),
         )
-        arrivals_model(columns["arrived_orders"], columns["arrived_days"])
+        arrivals_model(columns["arrived_orders"], columns["arrived_days"], p)
     return model
 
 
@@ -135,10 +142,10 @@ def _effects(name: str, information: Any, groups: int, prior_pairs: float, scale
     return pm.Deterministic(name, effect - pt.dot(information / information.sum(), effect))
 
 
-def _lapse(m: Any) -> tuple[Any, Any]:
+def _lapse(m: Any, prior: GammaPrior) -> tuple[Any, Any]:
     """log P(not lapsed after each of m orders) and P(lapsed after the next), [counts]."""
-    mean = pm.Beta("lapse", 1.0, 4.0)
-    concentration = pm.LogNormal("lapse_concentration", np.log(5.0), 1.5)
+    mean = pm.Beta("lapse", *prior.lapse)
+    concentration = pm.LogNormal("lapse_concentration", *prior.lapse_concentration)
     alpha, beta = mean * concentration, (1.0 - mean) * concentration
     log_kept = (
         pt.gammaln(beta + m)

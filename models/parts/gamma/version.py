@@ -11,8 +11,10 @@ from models.parts.fitting.card import sampled_card
 from models.parts.fitting.checks import PRIOR_DRAWS
 from models.parts.fitting.inference import Inference, thinned
 from models.parts.fitting.posterior_file import Fit, draw_last, read_fit
+from models.parts.fitting.prior import with_given
 from models.parts.gamma.checks import predictive_checks
 from models.parts.gamma.population import Population
+from models.parts.gamma.prior import OF_LAPSES, GammaPrior
 from models.parts.kernels.compile_caches import kept_code
 from models.parts.pair.sizes import URN_WEIGHT
 from toolkit.data.tables import Floats, Ints, Patterns, Predictions
@@ -72,7 +74,10 @@ class GammaVersion:
 
         used = choose_pairs(patterns, settings.pairs, seed)
         data = FitData.of(patterns, used, REGULARITIES)
-        model = build_model(data, lapse=self.lapse)
+        prior_given = with_given(
+            GammaPrior(), settings.prior, self.name, () if self.lapse else OF_LAPSES
+        )
+        model = build_model(data, prior_given, lapse=self.lapse)
         posterior, statistics, diagnostics = sample(model, settings, seed, progress)
         ids = {"customer_id": data.customer_id, "product_id": data.product_id}
         prior = draw_prior(model, PRIOR_DRAWS, seed)

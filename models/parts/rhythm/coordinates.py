@@ -35,28 +35,15 @@ from pymc.logprob.transforms import Transform
 from scipy.special import expit, log_expit
 
 from models.parts.rhythm.activity import BLOCKS, column
+from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
 from toolkit.data.tables import Floats
 
 LINEAR = ("rate", "dip", "frailty", "alive")
 """η, log δ, log τ and logit p, in the order of ``weekly_likelihood``."""
-CONSTANT = {
-    "rate": (-2.5, 2.0),
-    "dip": (-0.5, 1.0),
-    "frailty": (-0.7, 0.5),
-    "alive": (3.0, 2.0),
-    "extra": (-3.0, 1.5),
-}
-"""Mean and deviation of the constants' priors, where the columns are at their means."""
-SLOPE_SD = {"rate": 1.0, "frailty": 0.5, "alive": 1.0, "dip": 0.5, "extra": 1.0}
 FALLING = {"alive": ("customer_silence", "product_silence", "late")}
 """Whoever is silent for longer is not more likely to be alive."""
-FALL = (float(np.log(0.7)), 0.5)
-"""Mean and deviation of log(−slope) of what can only fall."""
 LEAST_SCALE = 0.5
 """All columns are logarithms or the like. One that hardly varies here may vary elsewhere."""
-DECLINE_SD = 0.03
-LEVEL_SD = 0.1
-"""How far the level of one window lies from the next; four windows do not tell."""
 REGRESSED_ROWS = 4000
 """So many rows tell how log p follows the rate's columns."""
 
@@ -79,18 +66,23 @@ class Globals:
     sd: Floats
 
     @classmethod
-    def prior(cls, windows: int) -> "Globals":
+    def prior(cls, windows: int, prior: RhythmPrior = DEFAULT_PRIOR) -> "Globals":
         """The names and priors of all of θ for a fit to so many windows."""
         names, mean, sd = [], [], []
         for block, columns in BLOCKS.items():
             falling = falls(block)
             names += [f"{block}_constant", *(f"{block}_{name}" for name in columns)]
-            mean += [CONSTANT[block][0], *np.where(falling, FALL[0], 0.0)]
-            sd += [CONSTANT[block][1], *np.where(falling, FALL[1], SLOPE_SD[block])]
+            constant, slopes = (
+                getattr(prior, f"{block}_constant"),
+                getattr(prior, f"{block}_slopes"),
+            )
+            fall_mean, fall_sd = prior.falling_slopes
+            mean += [constant[0], *np.where(falling, fall_mean, 0.0)]
+            sd += [constant[1], *np.where(falling, fall_sd, slopes)]
         return cls(
             (*names, "log_dip_length", "decline", *(f"level_{w}" for w in range(windows))),
-            np.array([*mean, np.log(0.5), 0.0, *np.zeros(windows)]),
-            np.array([*sd, 0.5, DECLINE_SD, *np.full(windows, LEVEL_SD)]),
+            np.array([*mean, prior.log_dip_length[0], 0.0, *np.zeros(windows)]),
+            np.array([*sd, prior.log_dip_length[1], prior.decline, *np.full(windows, prior.level)]),
         )
 
     def at(self, name: str) -> int:

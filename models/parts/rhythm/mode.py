@@ -28,6 +28,7 @@ import numpy as np
 from models.parts.kernels.weekly import weekly_likelihood
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.coordinates import LINEAR, Columns, Globals
+from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
 from models.parts.rhythm.windows import WindowData
 from toolkit.data.tables import Floats
 
@@ -68,13 +69,15 @@ class Arrow:
         return pull / precision + z * precision**-0.5, precision
 
 
-def find_mode(data: WindowData, columns: dict[str, Columns]) -> Arrow:
+def find_mode(
+    data: WindowData, columns: dict[str, Columns], prior: RhythmPrior = DEFAULT_PRIOR
+) -> Arrow:
     """Newton's steps with the arrow's Hessian from the prior's mean, each of them uphill.
 
     Without the shocks there may be no mode worth finding: products of which nobody orders any more
     would then be explained by a P(alive) that falls without end.
     """
-    density = Density(data, columns)
+    density = Density(data, columns, prior)
     at = _Point(density.prior.mean, np.zeros(density.groups), SHOCK_SCALE)
     for _ in range(NEWTON_STEPS):
         gaussian = _Gaussian.at(density, at)
@@ -163,10 +166,12 @@ def _inverse_root(curvature: Floats, prior: Globals) -> Floats:
 class Density:
     """Log density of θ and the data given the shocks, and its derivatives."""
 
-    def __init__(self, data: WindowData, columns: dict[str, Columns]) -> None:
+    def __init__(
+        self, data: WindowData, columns: dict[str, Columns], prior: RhythmPrior = DEFAULT_PRIOR
+    ) -> None:
         self.data, self.columns, self.known = data, columns, data.likelihood_data()
         self.windows, self.groups = int(data.window.max()) + 1, int(data.product_window.max()) + 1
-        self.prior = Globals.prior(self.windows)
+        self.prior = Globals.prior(self.windows, prior)
         self.rows = data.ordered.any(axis=1)
         self.weeks, self.extra = data.ordered.sum(axis=1)[self.rows], data.extra[self.rows]
         self.by = [np.empty(len(data.elapsed)) for _ in LINEAR]

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.coordinates import (
-    LEVEL_SD,
     LINEAR,
     Columns,
     Coordinates,
@@ -16,59 +14,63 @@ from models.parts.rhythm.coordinates import (
 )
 from models.parts.rhythm.mode import Arrow, find_mode
 from models.parts.rhythm.newcomers_model import newcomers_model
+from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
 from models.parts.rhythm.weekly_op import log_likelihood
 from models.parts.rhythm.windows import WindowData
 
-SHOCK_PRIOR = (float(np.log(0.25)), 0.75)
-"""Mean and deviation of the log of the shocks' deviation: none of no shocks at all."""
 
-
-def build_model(data: WindowData, *, swappable_data: bool = False) -> pm.Model:
+def build_model(
+    data: WindowData, prior: RhythmPrior = DEFAULT_PRIOR, *, swappable_data: bool = False
+) -> pm.Model:
     """The model of ``data``; coefficients are saved for the columns as they are.
 
     θ and the shocks are sampled in coordinates in which their posterior is nearly round.
     ``swappable_data``: in those of their prior instead, and the model can then be given the
     ``outcomes`` of other windows of the same rows.
     """
-    prior = Globals.prior(int(data.window.max()) + 1)
+    of_theta = Globals.prior(int(data.window.max()) + 1, prior)
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
     ordering: Any = slice(None)
     if swappable_data:
-        arrow = Arrow.of_prior(prior, int(data.product_window.max()) + 1)
+        arrow = Arrow.of_prior(of_theta, int(data.product_window.max()) + 1)
     else:
-        arrow = find_mode(data, columns)
+        arrow = find_mode(data, columns, prior)
         ordering = data.ordered.any(axis=1)
     with pm.Model() as model:
         outcomes: dict[str, Any] = data.outcomes()
         if swappable_data:
             outcomes = {name: pm.Data(name, outcome) for name, outcome in outcomes.items()}
         theta = pm.Normal(
-            "theta_raw", prior.mean, prior.sd, shape=len(prior.mean), initval=arrow.mode,
+            "theta_raw", of_theta.mean, of_theta.sd, shape=len(of_theta.mean), initval=arrow.mode,
             default_transform=Coordinates(arrow.mode, arrow.root, columns),
         )  # fmt: skip
-        slopes = {b: columns[b].slopes(theta[prior.block(b)], pt.exp) for b in BLOCKS}
+        slopes = {b: columns[b].slopes(theta[of_theta.block(b)], pt.exp) for b in BLOCKS}
         for block in BLOCKS:
             pm.Deterministic(block, columns[block].as_they_are(slopes[block]))
-        length = pm.Deterministic("log_dip_length", theta[prior.at("log_dip_length")])
-        decline = pm.Deterministic("decline", theta[prior.at("decline")])
+        length = pm.Deterministic("log_dip_length", theta[of_theta.at("log_dip_length")])
+        decline = pm.Deterministic("decline", theta[of_theta.at("decline")])
         eta, *rest = (pt.dot(columns[b].design, slopes[b]) for b in LINEAR)
-        eta += theta[prior.levels][data.window] + _shocks(theta, arrow)[data.product_window]
+        eta += (
+            theta[of_theta.levels][data.window] + _shocks(theta, arrow, prior)[data.product_window]
+        )
         known = (outcomes["ordered"], *data.likelihood_data()[1:])
         pm.Potential("weeks", log_likelihood(known, (eta, *rest, length, decline)))
         weeks, extra = outcomes["order_weeks"][ordering], outcomes["extra_count"][ordering]
         log_extra = pt.dot(columns["extra"].design[ordering], slopes["extra"])
         pm.Potential("extra_orders", pt.sum(extra * log_extra - weeks * pt.exp(log_extra)))
-        pm.Normal("next_level", 0.0, LEVEL_SD)  # of the window that is to be forecast
-        newcomers_model(outcomes["arrived_orders"], data.newcomers, swappable_data=swappable_data)
+        pm.Normal("next_level", 0.0, prior.level)  # of the window that is to be forecast
+        newcomers_model(
+            outcomes["arrived_orders"], data.newcomers, prior, swappable_data=swappable_data
+        )
     return model
 
 
-def _shocks(theta: Any, arrow: Arrow) -> Any:
+def _shocks(theta: Any, arrow: Arrow, prior: RhythmPrior) -> Any:
     """What all pairs of a product share in a window on the log scale, ~ N(0, product_shock²).
 
     z is sampled (``rhythm_mode.py``), and the potential takes its density for that of the shocks.
     """
-    scale = pm.LogNormal("product_shock", *SHOCK_PRIOR, initval=arrow.scale)
+    scale = pm.LogNormal("product_shock", *prior.product_shock, initval=arrow.scale)
     z = pm.Normal("shock_raw", 0.0, 1.0, shape=len(arrow.information))
     shock, precision = arrow.shocks(theta, scale, z, pt.dot)
     log_density = -0.5 * (shock / scale) ** 2 - pt.log(scale)

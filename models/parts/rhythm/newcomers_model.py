@@ -8,6 +8,7 @@ import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
 
 from models.parts.rhythm.newcomers import PRIOR_MEAN, PRIOR_SD, Newcomers
+from models.parts.rhythm.prior import RhythmPrior
 from toolkit.data.tables import Floats
 
 NEWTON_STEPS = 25
@@ -39,7 +40,9 @@ class Straight(Transform):
         return pt.constant(np.linalg.slogdet(self.root)[1])
 
 
-def newcomers_model(arrived: Any, rows: Newcomers, *, swappable_data: bool) -> None:
+def newcomers_model(
+    arrived: Any, rows: Newcomers, prior: RhythmPrior, *, swappable_data: bool
+) -> None:
     """First orders ``arrived`` in ``rows``: Poisson with a Gamma rate, that rate integrated out.
 
     Coefficients are saved for the columns as they are, as ``arrival``. ``swappable_data``: sampled
@@ -49,7 +52,7 @@ def newcomers_model(arrived: Any, rows: Newcomers, *, swappable_data: bool) -> N
     mode, root = PRIOR_MEAN, np.diag(PRIOR_SD)
     if not swappable_data:
         mode, root = _mode_of(design, rows)
-    shape = pm.LogNormal("arrival_shape", 0.0, 1.0)
+    shape = pm.LogNormal("arrival_shape", *prior.arrival_shape)
     beta = pm.Normal(
         "arrival_raw", PRIOR_MEAN, PRIOR_SD, shape=len(mode), initval=mode,
         default_transform=Straight(mode, root),

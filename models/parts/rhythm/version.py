@@ -10,6 +10,7 @@ from models.parts.fitting.card import sampled_card
 from models.parts.fitting.checks import PRIOR_DRAWS
 from models.parts.fitting.inference import Inference, thinned
 from models.parts.fitting.posterior_file import Fit, draw_last, read_fit
+from models.parts.fitting.prior import with_given
 from models.parts.kernels.compile_caches import kept_code
 from models.parts.kernels.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
 from models.parts.kernels.weekly_paths import (
@@ -34,6 +35,7 @@ from models.parts.rhythm.activity import (
     column,
 )
 from models.parts.rhythm.newcomers import NEWCOMERS, base_rates, newcomer_columns
+from models.parts.rhythm.prior import DEFAULT_PRIOR
 from models.parts.rhythm.season import Season
 from toolkit.data.tables import QUANTILES, Patterns, Predictions
 from toolkit.errors import ModelError
@@ -105,10 +107,11 @@ class RhythmVersion:
                 f"there is none with a repeat order before {patterns.as_of_date}: nothing to fit; "
                 "pair_conjugate forecasts without a fit"
             )
+        prior_given = with_given(DEFAULT_PRIOR, settings.prior, self.name)
         season = Season.of(patterns.events.day, patterns.as_of_date)
         base = base_rates(patterns, season)
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
-        model = build_model(data)
+        model = build_model(data, prior_given)
         posterior, statistics, diagnostics = sample(model, settings, seed, progress)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         constants = {
@@ -116,7 +119,7 @@ class RhythmVersion:
             "base_rates": np.array([base.per_day, base.per_visit, base.newcomers]),
         }
         prior = draw_prior(model, PRIOR_DRAWS, seed)
-        made = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
+        made = predictive_checks(data, prior, drawn, np.random.default_rng(seed), prior_given.level)
         inference = Inference.of(
             posterior, statistics, prior, made, constants, DIMENSIONS, COORDINATES
         )

@@ -74,11 +74,14 @@ def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyCo
     another process, or lacks the tables.
     """
     path = Path(path)
-    _refuse_what_is_no_database(path)
+    try:
+        _refuse_what_is_no_database(path)
+    except OSError as exc:  # a name that is too long, say
+        raise SourceError(f"{path} could not be opened: {exc.strerror}") from exc
     try:
         conn = duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as exc:
-        if "lock" in str(exc):
+        if "set lock on file" in str(exc):  # "a corrupt block" is something else
             raise SourceError(
                 f"{path} is in use by another process that may write to it, a second notebook's "
                 "kernel perhaps: close the connection or shut the kernel down there; many may "
