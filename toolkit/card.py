@@ -24,7 +24,7 @@ SHOWN_ROWS = 10
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """All but tabs and new lines; and what turns the direction of text."""
 
-NAME_WIDTH = 26
+NAME_WIDTH = 34
 """Names in the first column of a table are not broken if they are not longer."""
 
 TEXT_WIDTH = 100
@@ -188,6 +188,7 @@ def counted(number: int, what: str) -> str:
 
 def _in_terminal(grid: Grid) -> "list[Table | Text]":
     """The table without its drawings, and the note below it."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
@@ -197,7 +198,8 @@ def _in_terminal(grid: Grid) -> "list[Table | Text]":
     ]  # [rows][columns]
     table = Table(
         title=Text(printable(grid.title)) if grid.title else None, title_justify="left",
-        title_style="bold", pad_edge=False, show_header=any(grid.heads),
+        title_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False,
+        show_header=any(grid.heads),
         show_lines=any("\n" in text.plain for row in texts for text in row),
     )  # fmt: skip
     heads = [head for i, head in enumerate(grid.heads) if i not in drawn]
