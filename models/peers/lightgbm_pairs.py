@@ -45,7 +45,7 @@ from models.peers.parts.pair_trees import (
     HORIZON_WEEKS,
     ROWS,
     Answers,
-    PairRows,
+    HistoryRows,
     columns_of,
     counts_of,
     spread_of_counts,
@@ -86,7 +86,7 @@ class LightgbmPairs:
         progress: Progress = ignore,
     ) -> "FittedPairs":
         """Grow the trees from what pairs did after the earlier dates."""
-        rows = PairRows.of(patterns, settings.pairs or ROWS, seed)
+        rows = HistoryRows.of(patterns, settings.pairs or ROWS, seed)
         if not rows.orders.any():
             raise ModelError(
                 f"{self.name} learns from what pairs did in {HORIZON_WEEKS} weeks after earlier "

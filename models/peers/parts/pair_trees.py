@@ -32,14 +32,14 @@ SETTINGS: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class PairRows:
+class HistoryRows:
     """Training rows: columns at a mark, orders in each of the twelve weeks from it on."""
 
     columns: Floats  # [rows, columns]
     orders: Floats  # [rows, HORIZON_WEEKS]
 
     @classmethod
-    def of(cls, patterns: Patterns, most: int, seed: int) -> "PairRows":
+    def of(cls, patterns: Patterns, most: int, seed: int) -> "HistoryRows":
         """From all marks that the history reaches back to; at most ``most``, drawn at random."""
         parts = [_at_mark(patterns, days) for days in MARK_DAYS]
         columns = np.concatenate([part.columns for part in parts])
@@ -50,7 +50,7 @@ class PairRows:
         return cls(columns[kept], orders[kept])
 
 
-def _at_mark(patterns: Patterns, days: int) -> PairRows:
+def _at_mark(patterns: Patterns, days: int) -> HistoryRows:
     """Pairs as they were ``days`` days before, and what they did in the twelve weeks after."""
     events, first = patterns.events, patterns.event_offset[:-1]
     known = events.day[first] < -days  # the pairs of the earlier table, in its order
@@ -59,7 +59,7 @@ def _at_mark(patterns: Patterns, days: int) -> PairRows:
     inside = (week >= 0) & (week < HORIZON_WEEKS)
     cell = pair[inside] * HORIZON_WEEKS + week[inside]
     orders = np.bincount(cell, minlength=len(patterns) * HORIZON_WEEKS).astype(float)
-    return PairRows(
+    return HistoryRows(
         columns_of(patterns.earlier(days)), orders.reshape(len(patterns), HORIZON_WEEKS)[known]
     )
 
@@ -69,7 +69,7 @@ def columns_of(patterns: Patterns) -> Floats:
     return np.column_stack(list(pair_features(patterns).values()))
 
 
-def train(rows: PairRows, seed: int) -> dict[str, Text]:
+def train(rows: HistoryRows, seed: int) -> dict[str, Text]:
     """Trees for the count of twelve weeks, and for an order by each of ``BY_WEEKS``."""
     counts = rows.orders.sum(axis=1)
     poisson = dict(SETTINGS) | {"objective": "poisson"}
