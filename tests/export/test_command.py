@@ -11,7 +11,11 @@ from tests.export.test_job import plain
 from toolkit.cache.releases.catalog import Releases
 from toolkit.cli.app import main
 from toolkit.export.log import EXPERIMENT
+from toolkit.model import find_model
 from toolkit.sources.generator import load_orders
+from toolkit.tracking.promotion import promote
+from toolkit.tracking.registration import register_fit
+from toolkit.tracking.registry import REGISTERED_MODEL
 from toolkit.tracking.store import open_store
 
 
@@ -106,3 +110,28 @@ def test_without_the_registry_nothing_is_exported(call, client, tmp_path):
     code, out, err = call()
     assert (code, out, Releases(client).current()) == (1, "", None)
     assert "mlflow.db" in err
+
+
+def test_a_store_without_the_champion_changes_nothing(call, client, tmp_path):
+    """Moved away, empty, or its alias gone: readers keep what they have, and the job fails."""
+    (tmp_path / "elsewhere").mkdir()
+    store = open_store("sqlite:///mlflow.db")
+    register_fit(store, find_model("pair_conjugate"))
+    promote(store, "1", force=True, reason="to have one")
+    code, out, err = call()
+    assert code == 0, err
+    release = Releases(client).current().release_id
+    assert Releases(client).current().details["registered_version"] == 1
+    for where in ("sqlite:///elsewhere/mlflow.db", "sqlite:///other.db"):
+        code, out, err = call("--store", where)
+        assert (code, out) == (1, "")
+        assert "readers have forecasts by the registered version 1" in err
+        assert Releases(client).current().release_id == release
+    store.client.delete_registered_model_alias(REGISTERED_MODEL, "champion")
+    code, out, err = call()
+    assert code == 1
+    assert "names no champion, though its history made version 1 one" in err
+    assert Releases(client).current().release_id == release
+    code, out, err = call("--version", "pair_conjugate")  # by hand
+    assert code == 0, err
+    assert Releases(client).current().details["registered_version"] is None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from toolkit.export.job import ExportProgress
     from toolkit.export.plan import ExportSettings
     from toolkit.export.report import ExportReport
+    from toolkit.sources.base import OrderSource
     from toolkit.sources.codes import Codes
     from toolkit.sources.open import OpenSource
 
@@ -40,7 +41,11 @@ Redis = Annotated[
     typer.Option("--redis", help=f"Where to. Default {REDIS_VARIABLE}, else {DEFAULT_REDIS}."),
 ]
 Version = Annotated[
-    str, typer.Option("--version", help="Alias, number or fit of the registered model inter-order.")
+    str,
+    typer.Option(
+        "--version",
+        help="Alias, number or fit of the registered model inter-order; or pair_conjugate.",
+    ),
 ]
 Products = Annotated[
     list[str] | None, typer.Option("--products", help="These only: id or code; may be repeated.")
@@ -94,9 +99,9 @@ def export(
     import logging
 
     from toolkit.cli.progress import counting_bar
-    from toolkit.engine import ForecastEngine
     from toolkit.errors import ArgumentError, ToolkitError
     from toolkit.export.plan import LAST, ExportSettings
+    from toolkit.model import DEFAULT_MODEL
     from toolkit.stages.arguments import parse_date
 
     for name in ("toolkit.engine", "toolkit.stages"):
@@ -110,10 +115,9 @@ def export(
             allowed_errors=allow_errors,
             keep=keep,
             shrink=shrink,
+            by_hand=version == DEFAULT_MODEL,
         )
-        engine = ForecastEngine.from_registry(
-            orders.source, version, weeks, store=store, draws=draws, seed=seed
-        )
+        engine = _engine(orders.source, version, weeks, draws, seed, store)
         try:
             report = _run(engine, settings, redis, bar)
         except ToolkitError as exc:
@@ -188,6 +192,32 @@ def _orders(
 
     one_of("--db", db is not None, mssql)
     return open_server(read_server(config)) if db is None else open_source(file_address(db))
+
+
+def _engine(
+    source: "OrderSource", version: str, weeks: int, draws: int, seed: int, store: str | None
+) -> "ForecastEngine":
+    """With the version that is asked for; without one only where none was ever promoted."""
+    from toolkit.engine import ForecastEngine
+    from toolkit.errors import TrackingError
+    from toolkit.model import DEFAULT_MODEL
+    from toolkit.tracking.history import history
+    from toolkit.tracking.store import masked, open_store
+
+    if version == DEFAULT_MODEL:
+        return ForecastEngine(source, weeks, draws=draws, seed=seed)
+    engine = ForecastEngine.from_registry(
+        source, version, weeks, store=store, draws=draws, seed=seed
+    )
+    champions = () if engine.registered is not None else history(open_store(store)).champions
+    if champions:
+        raise TrackingError(
+            f"{masked(open_store(store).uri)} names no champion, though its history made version "
+            f"{champions[-1]} one: `toolkit promote` or `rollback` names it again; `--version "
+            f"{DEFAULT_MODEL}` publishes the model that needs no fit",
+            unavailable=True,
+        )
+    return engine
 
 
 def _run(

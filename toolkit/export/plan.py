@@ -32,7 +32,8 @@ class ExportSettings:
     all products if nothing of it can be kept. ``ttl_s``: seconds that the forecasts stay.
     ``allowed_errors``: the share of the products, 0 to 1, that may be missing from the release
     because they failed. ``keep``: so many releases before this one stay for a rollback.
-    ``shrink``: the release may serve fewer products than the current one.
+    ``shrink``: the release may serve fewer products than the current one. ``by_hand``: an engine
+    without a registered version may follow a release of one.
     """
 
     as_of_date: date
@@ -42,6 +43,7 @@ class ExportSettings:
     allowed_errors: float = 0.0
     keep: int = 2
     shrink: bool = False
+    by_hand: bool = False
 
     def __post_init__(self) -> None:
         """Check each of them."""
@@ -63,8 +65,10 @@ def make_plan(
 
     Raises ``ArgumentError`` for products that do not exist, for a ``since`` that ``current`` does
     not reach, and for a release that would serve less than ``current`` without ``shrink``;
-    ``PredictionError`` if nothing was ordered before the date.
+    ``PredictionError`` if nothing was ordered before the date, or if the engine has no registered
+    version while ``current`` is of one, unless that is done ``by_hand``.
     """
+    _refuse_to_lose_the_champion(engine, current, settings)
     as_of, asked = settings.as_of_date, settings.product_ids
     events = engine.source.order_events(as_of, None if asked is None else sorted(set(asked)))
     ids = sorted(np.unique(events.product_id).tolist())
@@ -95,6 +99,19 @@ def _existing(
     if unknown:
         raise ArgumentError(f"the database has no {_some(unknown)}")
     return sorted(asked)
+
+
+def _refuse_to_lose_the_champion(
+    engine: ForecastEngine, current: Release | None, settings: ExportSettings
+) -> None:
+    """A store that is missing, empty or another one must not change what production says."""
+    number = None if current is None else current.details.get("registered_version")
+    if engine.registered is None and number is not None and not settings.by_hand:
+        raise PredictionError(
+            f"readers have forecasts by the registered version {number}, and the store has no "
+            "champion: is it the right one, in the right folder (--store)? `--version "
+            f"{engine.predictor.model.name}` publishes this model by hand; nothing was published"
+        )
 
 
 def _refuse_to_shrink(current: Release | None, ids: list[int], settings: ExportSettings) -> None:
