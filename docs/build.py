@@ -33,7 +33,7 @@ STARTS = {
                "models.lapse_gamma", "models.rhythm"),
     "Which is better?": (
         "backtests.run.harness.run_backtest",
-        "backtests.compare.comparison.compare",
+        "backtests.compare.comparison.compare_versions",
         "backtests.thresholds.choice.choose_for_all",
     ),
     "Promote and serve": (

@@ -166,6 +166,7 @@ def test_saved_again_it_is_the_same(copied, tmp_path):
     assert kinds[0]["/sample_stats/diverging"] == "b"
 
 
+@pytest.mark.slow
 def test_a_fit_is_diagnosed_in_the_terminal_and_as_a_page(place, fitted, tmp_path):
     page = tmp_path / "fit.html"
     done = run("diagnose", "pooled_gamma", "--out", page, cwd=place)
@@ -185,6 +186,7 @@ def test_a_posterior_of_the_former_format_says_how_to_make_it_anew(copied, tmp_p
         load_fit("pooled_gamma", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_prior_is_given_and_written_down(place, tmp_path):
     given = ("--prior", "shape=0,0.01", "--prior", "customer_scale=0.001")
     asked = ("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", AS_OF, *QUICK, "--json")

@@ -187,6 +187,7 @@ def test_prior_and_posterior_are_not_mixed_up(seeded):
             assert check["prior_90"][1] < min(check["posterior_90"][0], check["observed"])
 
 
+@pytest.mark.slow
 def test_a_fit_is_checked_shown_and_saved(tmp_path, seeded):
     patterns = slow_histories(truth(seeded(1), lapse=MANY_LAPSE), seeded(2))
     fitted = POOLED.fit(

@@ -176,6 +176,7 @@ def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
     assert pytest.approx(root, abs=1e-5 * np.abs(root).max()) == by_xi.T
 
 
+@pytest.mark.slow
 def test_the_density_is_one_whatever_the_coordinates(data):
     """In those of the mode and those of the prior, at the same θ, shocks and scale."""
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
