@@ -15,6 +15,7 @@ from textwrap import dedent
 
 import pdoc
 
+import backtests
 import toolkit
 
 SITE = Path(__file__).parents[1] / "site"
@@ -79,9 +80,10 @@ def markdown(docstring: str) -> str:
 def _make_importable() -> None:
     """Let every module be found and imported by itself, in whatever order."""
     importlib.import_module("toolkit.tracking.store")  # the way in: MLflow imports the others
-    for name in toolkit.__all__:  # what is imported when it is asked for
-        setattr(toolkit, name, getattr(toolkit, name))
-    toolkit.__all__ += [module.name for module in pkgutil.iter_modules(toolkit.__path__)]
+    for package in (toolkit, backtests):
+        for name in package.__all__:  # what is imported when it is asked for
+            setattr(package, name, getattr(package, name))
+        package.__all__ += [module.name for module in pkgutil.iter_modules(package.__path__)]
 
 
 def _page(name: str) -> str:

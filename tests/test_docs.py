@@ -31,7 +31,7 @@ def test_the_makefile_builds_it_the_same_way():
 
 @pytest.mark.slow
 def test_the_engine_has_its_page(site):
-    page = (site / "toolkit" / "engine" / "run.html").read_text()
+    page = (site / "toolkit" / "engine.html").read_text()
     assert 'id="ForecastEngine.generate_forecast"' in page
     assert "Forecasts products from a database of orders." in page
 
