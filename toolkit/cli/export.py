@@ -201,19 +201,21 @@ def _engine(
     from toolkit.engine import ForecastEngine
     from toolkit.errors import TrackingError
     from toolkit.model import DEFAULT_MODEL
-    from toolkit.tracking.history import history
-    from toolkit.tracking.store import masked, open_store
+    from toolkit.tracking.history import champions
+    from toolkit.tracking.registry import open_if_there
+    from toolkit.tracking.store import masked
 
     if version == DEFAULT_MODEL:
         return ForecastEngine(source, weeks, draws=draws, seed=seed)
     engine = ForecastEngine.from_registry(
         source, version, weeks, store=store, draws=draws, seed=seed
     )
-    champions = () if engine.registered is not None else history(open_store(store)).champions
-    if champions:
+    opened = None if engine.registered is not None else open_if_there(store)
+    former = () if opened is None else champions(opened)
+    if opened is not None and former:
         raise TrackingError(
-            f"{masked(open_store(store).uri)} names no champion, though its history made version "
-            f"{champions[-1]} one: `toolkit promote` or `rollback` names it again; `--version "
+            f"{masked(opened.uri)} names no champion, though its history made version "
+            f"{former[-1]} one: `toolkit promote` or `rollback` names it again; `--version "
             f"{DEFAULT_MODEL}` publishes the model that needs no fit",
             unavailable=True,
         )

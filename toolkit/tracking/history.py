@@ -175,6 +175,12 @@ def history(store: Store) -> History:
     return History(read.entries, (*read.problems, *_unlike(read.entries, champion)))
 
 
+def champions(store: Store) -> tuple[int, ...]:
+    """``History.champions``, read without a lock: from a store that cannot be written to, too."""
+    with store.errors():
+        return History(_read(store).entries, ()).champions
+
+
 def append(store: Store, event: Event) -> Entry:
     """Add an entry for ``event``; raises ``TrackingError`` if the store does not take it.
 

@@ -198,7 +198,7 @@ def load_for_engine(store: Store | str | None, reference: str) -> VersionInUse |
     Raises as ``load_registered`` does, and ``TrackingError`` for thresholds that are none.
     """
     champion = _name(reference) == CHAMPION
-    opened = store if isinstance(store, Store) else _open_if_there(store, champion)
+    opened = store if isinstance(store, Store) else open_if_there(store, champion)
     if opened is None or (champion and CHAMPION not in aliases(opened)):
         return None
     ref = find(opened, reference)
@@ -214,7 +214,7 @@ def load_for_engine(store: Store | str | None, reference: str) -> VersionInUse |
     )
 
 
-def _open_if_there(uri: str | None, champion: bool) -> Store | None:
+def open_if_there(uri: str | None, champion: bool = True) -> Store | None:
     """The store; of one whose file is missing None for the champion, else ``TrackingError``."""
     address = resolved(uri or os.environ.get(URI_VARIABLE) or DEFAULT_URI)
     file = sqlite_file(address)
