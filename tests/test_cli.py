@@ -123,6 +123,7 @@ def test_predict_agrees_with_the_engine(tables, engine):
     assert (pairs["product_id"] == 1).sum() == forecast.summary["unique_customers"]
 
 
+@pytest.mark.slow
 def test_a_forecast_is_drawn_with_what_was_then_ordered(place, orders):
     later = AS_OF + timedelta(weeks=4)  # eight weeks of twelve are over by the last order
     asked = ("forecast", 1, "--db", "orders.duckdb", "--as-of", later, "--json")

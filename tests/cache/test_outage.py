@@ -331,6 +331,7 @@ def test_a_server_that_hangs_while_the_lock_is_held_is_one_warning(
     assert warning.startswith("Cache write error: no answer within ")
 
 
+@pytest.mark.slow
 def test_a_lock_that_was_granted_too_late_is_held_by_nobody(
     own_server, key, forecast, warnings, monkeypatch
 ):
