@@ -113,7 +113,8 @@ def test_products_of_equal_history_get_draws_of_their_own(fitted, seeded):
     first, second = (predict(fitted, twins, seeded(seed), 1000).products for seed in (4, 5))
     one, other = (second.quantity - first.quantity).sum(axis=1)
     assert_near(np.mean(one * other), 0.0, error_of_mean(one * other), len(NAMES))
-    assert np.corrcoef(one, other)[0, 1] < 0.5  # and the error is no excuse
+    # Nor is the error an excuse: signs agree in half of 1,000 draws, .66 is ten deviations away.
+    assert np.mean(one * other > 0) < 0.66
 
 
 def test_scaling_quantities_scales_demand(fitted, patterns):
