@@ -137,7 +137,9 @@ def by_hand_weeks(truth, data, subject):
     given, since = np.tile(NODE_WEIGHT, (len(shock), 1)), data.elapsed + 0.5
     for week in range(HORIZON_WEEKS):
         dip = np.exp(linear("dip") - since * data.clock / np.exp(truth["log_dip_length"]))
-        level = linear("rate") + shock + data.log_season[:, week] - truth["decline"] * week
+        level = (
+            linear("rate") + shock + data.log_season[data.window, week] - truth["decline"] * week
+        )
         none = np.exp(-kinds * np.exp(np.clip(level - dip, -50.0, 6.0))[:, None])
         given = given * np.where(data.ordered[:, [week]], 1.0 - none, none)
         since = np.where(data.ordered[:, week], 1.0, since + 1.0)

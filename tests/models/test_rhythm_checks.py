@@ -25,7 +25,7 @@ def design(rows, rng, products=PRODUCTS):
         extra=np.zeros(rows),
         elapsed=rng.exponential(6.0, rows),
         clock=np.exp(rng.normal(-1.0, 0.5, rows)),
-        log_season=np.tile(rng.normal(0.0, 0.1, HORIZON_WEEKS), (rows, 1)),
+        log_season=np.tile(rng.normal(0.0, 0.1, HORIZON_WEEKS), (WINDOWS, 1)),
         values=rng.normal(0.0, 1.0, (rows, len(COLUMNS))),
         window=window,
         product_window=window * products + rng.integers(0, products, rows),
@@ -95,7 +95,7 @@ def test_where_nobody_orders_the_rest_is_not_defined():
 def test_first_orders_come_as_the_formula_says(seeded):
     """Without slopes, frailty and dip P(order in week w) is p (1 − exp(−h)) exp(−h w)."""
     rng = np.random.default_rng(seeded(3))
-    data = replace(design(200_000, rng), log_season=np.zeros((200_000, HORIZON_WEEKS)))
+    data = replace(design(200_000, rng), log_season=np.zeros((WINDOWS, HORIZON_WEEKS)))
     draw = parameters(rate=-2.0, dip=-40.0, frailty=-40.0, alive=1.0, decline=0.0)
     for block in BLOCKS:
         draw[block][1:] = 0.0

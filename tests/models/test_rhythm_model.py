@@ -71,7 +71,7 @@ def simulated(rng) -> WindowData:
         extra=np.zeros(ROWS),
         elapsed=rng.exponential(6.0, ROWS),
         clock=np.exp(rng.normal(-1.5, 0.5, ROWS)),
-        log_season=np.tile(rng.normal(0.0, 0.1, HORIZON_WEEKS), (ROWS, 1)),
+        log_season=np.tile(rng.normal(0.0, 0.1, HORIZON_WEEKS), (WINDOWS, 1)),
         values=rng.normal(0.0, 1.0, (ROWS, len(COLUMNS))),
         window=window,
         product_window=product_window,

@@ -5,10 +5,20 @@ import itertools
 import numpy as np
 import pytest
 
-from models.parts.kernels.weekly import MAX_LOG_HAZARD, NODE, NODE_WEIGHT, weekly_likelihood
+from models.parts.kernels.weekly import (
+    MAX_LOG_EXTRA,
+    MAX_LOG_HAZARD,
+    NODE,
+    NODE_WEIGHT,
+    Layout,
+    weekly_likelihood,
+)
 
 ROWS, WEEKS = 150, 12
-BY_ROW = ("eta", "log_dip", "log_tau", "logit_alive")
+PREDICTORS = ("eta", "log_dip", "log_tau", "logit_alive", "log_extra")
+BY_ROW = (*PREDICTORS, "ordered", "extra", "elapsed", "clock")
+
+NO_EXTRA = {"extra": np.zeros(1), "log_extra": np.array([-50.0])}
 
 
 def some_rows(n=ROWS, weeks=WEEKS, seed=0):
@@ -18,11 +28,13 @@ def some_rows(n=ROWS, weeks=WEEKS, seed=0):
         "ordered": rng.random((n, weeks)) < rng.choice([0.0, 0.1, 0.5, 1.0], (n, 1)),
         "elapsed": rng.exponential(10, n),
         "clock": np.exp(rng.normal(-2.5, 1, n)),
-        "log_season": rng.normal(0, 0.1, (n, weeks)),
+        "extra": rng.poisson(0.3, n).astype(float),
+        "log_season": rng.normal(0, 0.1, weeks),
         "eta": rng.normal(-2, 1, n),
         "log_dip": rng.normal(-0.5, 0.4, n),
         "log_tau": rng.normal(-0.7, 0.4, n),
         "logit_alive": rng.normal(2, 1, n),
+        "log_extra": rng.normal(-1, 1, n),
         "log_sigma": -0.7,
         "kappa": 0.01,
     }
@@ -33,15 +45,34 @@ def some_rows(n=ROWS, weeks=WEEKS, seed=0):
     return rows
 
 
-def evaluate(rows):
-    """Value, derivatives by row and those by log σ and κ."""
-    by = {name: np.empty(len(rows["eta"])) for name in BY_ROW}
-    value, by_sigma, by_kappa = weekly_likelihood(
-        np.ascontiguousarray(rows["ordered"].T, dtype=float), rows["elapsed"], rows["clock"],
-        np.ascontiguousarray(rows["log_season"].T), NODE, NODE_WEIGHT,
-        *(rows[name] for name in BY_ROW), rows["log_sigma"], rows["kappa"], *by.values(),
+def layout_of(rows):
+    """One window; the columns are the predictors themselves, each with the slope 1."""
+    n = len(rows["ordered"])
+    window = np.zeros(n, dtype=np.int64)
+    layout = Layout.of(window, rows["ordered"].sum(axis=1))
+    predictors = np.stack([rows[name] for name in PREDICTORS], axis=1)
+    known = layout.rows(
+        predictors, np.arange(len(PREDICTORS) + 1), rows["elapsed"], rows["clock"], np.arange(n),
+        window, rows["log_season"][None],
     )  # fmt: skip
-    return value, by | {"log_sigma": by_sigma, "kappa": by_kappa}
+    return layout.outcomes(rows["ordered"], rows["extra"]), known
+
+
+def evaluate(rows):
+    """Value, and derivatives by the slopes of the predictors, log σ, κ, the level and shocks."""
+    slopes, n = np.ones(len(PREDICTORS)), len(rows["eta"])
+    by = np.empty(len(slopes)), np.empty(1), np.empty(n)
+    value, by_sigma, by_kappa = weekly_likelihood(
+        *layout_of(rows), slopes, np.zeros(1), np.zeros(n), rows["log_sigma"], rows["kappa"], *by
+    )
+    found = dict(zip(PREDICTORS, by[0].tolist(), strict=True))
+    shared = {"log_sigma": by_sigma, "kappa": by_kappa, "level": by[1][0], "shock": by[2]}
+    return value, found | shared
+
+
+def alone(rows, i):
+    """Row ``i`` by itself."""
+    return {k: v[i : i + 1] if k in BY_ROW else v for k, v in rows.items()}
 
 
 def written_out(rows, i):
@@ -52,29 +83,28 @@ def written_out(rows, i):
     of_kind, since = NODE_WEIGHT.copy(), rows["elapsed"][i] + 0.5
     for w, ordered in enumerate(rows["ordered"][i]):
         u = since * rows["clock"][i]
-        level = rows["eta"][i] + rows["log_season"][i, w] - rows["kappa"] * w
+        level = rows["eta"][i] + rows["log_season"][w] - rows["kappa"] * w
         hazard = np.exp(min(MAX_LOG_HAZARD, level - delta * np.exp(-u / sigma)))
         of_kind *= -np.expm1(-kinds * hazard) if ordered else np.exp(-kinds * hazard)
         since = 1.0 if ordered else since + 1.0
     alive = 1 / (1 + np.exp(-rows["logit_alive"][i]))
-    return np.log(alive * of_kind.sum() + (1 - alive) * (not rows["ordered"][i].any()))
+    weeks = rows["ordered"][i]
+    log_extra = min(rows["log_extra"][i], MAX_LOG_EXTRA)
+    extra = rows["extra"][i] * log_extra - weeks.sum() * np.exp(log_extra)
+    return np.log(alive * of_kind.sum() + (1 - alive) * (not weeks.any())) + extra
 
 
 def test_is_the_formula_row_by_row(seeded):
     rows = some_rows(seed=seeded(0))
     expected = [written_out(rows, i) for i in range(ROWS)]
-    alone = [
-        evaluate({k: v if np.ndim(v) == 0 else v[i : i + 1] for k, v in rows.items()})[0]
-        for i in range(ROWS)
-    ]
-    assert alone == pytest.approx(expected, rel=1e-8, abs=1e-10)
+    found = [evaluate(alone(rows, i))[0] for i in range(ROWS)]
+    assert found == pytest.approx(expected, rel=1e-8, abs=1e-10)
     assert evaluate(rows)[0] == pytest.approx(np.sum(expected), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", BY_ROW)
+@pytest.mark.parametrize("name", PREDICTORS)
 def test_derivatives_by_row_are_those_of_differences(name, seeded):
     rows, step = some_rows(seed=seeded(0)), 1e-6
-    derivative = evaluate(rows)[1][name]
     for i in [*range(0, ROWS, 7), ROWS - 4, ROWS - 3, ROWS - 2, ROWS - 1]:
         values = []
         for sign in (1, -1):
@@ -82,7 +112,8 @@ def test_derivatives_by_row_are_those_of_differences(name, seeded):
             moved[name][i] += sign * step
             values.append(written_out(moved, i))
         difference = (values[0] - values[1]) / (2 * step)
-        assert derivative[i] == pytest.approx(difference, rel=2e-5, abs=2e-6), i
+        derivative = evaluate(alone(rows, i))[1][name] / rows[name][i]
+        assert derivative == pytest.approx(difference, rel=2e-5, abs=2e-6), i
 
 
 @pytest.mark.parametrize("name", ["log_sigma", "kappa"])
@@ -93,7 +124,7 @@ def test_derivatives_by_what_all_rows_share_are_those_of_differences(name, seede
 
 
 def test_probabilities_of_all_paths_sum_to_one(seeded):
-    row = some_rows(1, 8, seed=seeded(3)) | {"eta": np.array([-0.4])}
+    row = some_rows(1, 8, seed=seeded(3)) | {"eta": np.array([-0.4])} | NO_EXTRA
     paths = itertools.product([False, True], repeat=8)
     total = sum(np.exp(evaluate(row | {"ordered": np.array([path])})[0]) for path in paths)
     assert total == pytest.approx(1.0, abs=1e-12)
@@ -102,14 +133,18 @@ def test_probabilities_of_all_paths_sum_to_one(seeded):
 def test_the_frailty_averages_one():
     """Given a small hazard, P(an order) is the hazard whatever τ is."""
     for log_tau in (-3.0, 0.0, 0.7):
-        row = some_rows(1, 1) | {
-            "ordered": np.array([[True]]),
-            "eta": np.array([-18.0]),
-            "log_dip": np.array([-50.0]),
-            "log_season": np.zeros((1, 1)),
-            "log_tau": np.array([log_tau]),
-            "logit_alive": np.array([50.0]),
-        }
+        row = (
+            some_rows(1, 1)
+            | {
+                "ordered": np.array([[True]]),
+                "eta": np.array([-18.0]),
+                "log_dip": np.array([-50.0]),
+                "log_season": np.zeros(1),
+                "log_tau": np.array([log_tau]),
+                "logit_alive": np.array([50.0]),
+            }
+            | NO_EXTRA
+        )
         assert evaluate(row)[0] == pytest.approx(-18.0, abs=1e-6)
 
 

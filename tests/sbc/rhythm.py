@@ -33,7 +33,7 @@ class RhythmSubject:
             extra=np.zeros(rows),
             elapsed=rng.exponential(6.0, rows),
             clock=np.exp(rng.normal(-1.5, 0.5, rows)),
-            log_season=np.tile(rng.normal(0.0, 0.1, HORIZON_WEEKS), (rows, 1)),
+            log_season=np.tile(rng.normal(0.0, 0.1, HORIZON_WEEKS), (windows, 1)),
             values=rng.normal(0.0, 1.0, (rows, len(COLUMNS))),
             window=window,
             product_window=product_window,
@@ -43,6 +43,7 @@ class RhythmSubject:
                 log_days=rng.uniform(3.0, 5.0, self.groups),
             ),
         )
+        self.layout = self.design.layout()
         self.model = build_model(self.design, swappable_data=True)
 
     def shock(self, truth):
@@ -63,7 +64,9 @@ class RhythmSubject:
         return replace(self.design, ordered=ordered, extra=extra, newcomers=arrivals)
 
     def columns(self, data):
-        return data.outcomes()
+        outcomes = data.outcomes(self.layout)._asdict()
+        seen = {f"data_{name}": outcome for name, outcome in outcomes.items()}
+        return seen | {"arrived_orders": data.newcomers.arrived}
 
     def restate(self, truth, data):
         """No coordinate of the prior hangs on the data."""

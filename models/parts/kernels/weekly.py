@@ -13,10 +13,20 @@ kinds of pairs that is exactly normalised. With probability 1 − p the pair is 
 
     L = (1 − p) [no order at all] + p Σ_k ω_k exp(−λ_k G) Π (1 − exp(−λ_k h_w))
 
-with G the sum of h over the weeks without an order and the product over those with one.
+with G the sum of h over the weeks without an order and the product over those with one. In each
+week with an order there are 1 + Poisson(ε) orders.
+
+η, log δ, log τ, logit p and log ε are linear in the columns of ``Rows.design``; to η come the
+level of the row's window and the shock of its group.
+
+Rows run side by side, ``LANES`` at a time. The fewer order weeks differ in a block, the
+less its lanes wait.
 """
 
+from typing import NamedTuple, Self
+
 import numpy as np
+from numpy.typing import NDArray
 
 from models.parts.kernels.vector import exp, log, side_by_side
 from toolkit.data.tables import Floats, Ints
@@ -25,170 +35,336 @@ NODES = 8
 _z, _omega = np.polynomial.hermite_e.hermegauss(NODES)
 NODE: Floats = _z
 NODE_WEIGHT: Floats = _omega / _omega.sum()
+HALF = NODES // 2
+"""Nodes come in pairs, z and −z."""
 HORIZON_WEEKS = 12
 """Weeks of a window that a fit looks at; from the last on, κ has done what it does."""
-BLOCK = 64
+LANES = 32
 MIN_LOG_HAZARD, MAX_LOG_HAZARD = -50.0, 6.0
 """log h is held between them, lest products over the weeks underflow."""
+MAX_LOG_EXTRA = 5.0
+"""However wild the parameters, no more than exp of this is expected in an order week."""
 LINEAR = 1e-3
 """Below it 1 − exp(−x) is taken from its series."""
 
-
-@side_by_side
-def kinds(tau: float, node: Floats, weight: Floats, rate: Floats, slope: Floats) -> None:
-    """λ_k, which average 1, and d log λ_k / dτ for a frailty of deviation ``tau``."""
-    total = moment = 0.0
-    for k in range(len(node)):
-        rate[k] = exp(tau * node[k])
-        total += weight[k] * rate[k]
-        moment += weight[k] * rate[k] * node[k]
-    for k in range(len(node)):
-        rate[k] /= total
-        slope[k] = node[k] - moment / total
+type Weeks = NDArray[np.int8]
 
 
-# Columns of a block of rows: stretches of one long array, see ``lanes.py``.
-FADE, KEEP, DEPTH, AGE, PACE, ETA, BY_ETA, BY_DIP, BY_SIGMA = range(0, 9 * BLOCK, BLOCK)
-HAZARD = 9 * BLOCK
-DIPPED, AGED, SLOPE, SEASON, ORDERED = (
-    HAZARD + column * HORIZON_WEEKS * BLOCK for column in range(1, 6)
+class Outcomes(NamedTuple):
+    """What the rows did, in the blocks of ``Rows``."""
+
+    ordered: Floats  # [blocks, weeks, LANES], 0 or 1
+    order_week: Weeks  # [blocks, weeks, LANES], the order weeks, first those there are
+    order_weeks: Floats  # [blocks, LANES], how many there are
+    extra: Floats  # [blocks, LANES], orders beyond the first of each order week
+
+
+class Rows(NamedTuple):
+    """What was known of the rows beforehand, in blocks of ``LANES`` of one window each.
+
+    A block that has fewer rows is filled with copies of its last, which do not count.
+    """
+
+    design: Floats  # [blocks, columns, LANES], those of η, log δ, log τ, logit p and log ε
+    of_predictor: Ints  # [6], where the columns of each begin, and where they end
+    elapsed: Floats  # [blocks, LANES], weeks since the last order
+    clock: Floats  # [blocks, LANES], own rate per week
+    group: Ints  # [blocks, LANES], whose shock a row has
+    filled: Ints  # [blocks], rows that count
+    window: Ints  # [blocks]
+    log_season: Floats  # [windows, weeks]
+
+
+class Layout(NamedTuple):
+    """Which row stands where in the blocks."""
+
+    row: Ints  # [blocks, LANES]
+    filled: Ints  # [blocks], rows that count; further lanes repeat the last of them
+
+    @classmethod
+    def of(cls, window: Ints, order_weeks: Ints) -> Self:
+        """Blocks of rows of one window each, from few order weeks to many."""
+        order = np.lexsort((order_weeks, window))
+        filled = np.concatenate([_filled(int(rows)) for rows in np.bincount(window)])
+        first = np.cumsum(filled) - filled
+        lane = np.minimum(np.arange(LANES), filled[:, None] - 1)
+        return cls(order[first[:, None] + lane], filled)
+
+    def rows(
+        self, design: Floats, of_predictor: Ints, elapsed: Floats, clock: Floats, group: Ints,
+        window: Ints, log_season: Floats,
+    ) -> Rows:  # fmt: skip
+        """What was known, by row: ``design`` is [rows, columns], see ``Rows``."""
+        return Rows(
+            design=_lanes_last(design[self.row]),
+            of_predictor=of_predictor,
+            elapsed=elapsed[self.row],
+            clock=clock[self.row],
+            group=group[self.row],
+            filled=self.filled,
+            window=window[self.row[:, 0]],
+            log_season=log_season,
+        )
+
+    def outcomes(self, ordered: NDArray[np.bool_], extra: Floats) -> Outcomes:
+        """Weeks with an order [rows, weeks] and further orders [rows], in blocks."""
+        order_week = np.argsort(~ordered, axis=1, kind="stable").astype(np.int8)
+        return Outcomes(
+            ordered=_lanes_last(ordered[self.row].astype(float)),
+            order_week=_lanes_last(order_week[self.row]),
+            order_weeks=ordered.sum(axis=1)[self.row].astype(float),
+            extra=extra[self.row],
+        )
+
+
+def _filled(rows: int) -> Ints:
+    """How many of ``rows`` are in each block, [blocks]."""
+    return np.minimum(LANES, rows - np.arange(0, rows, LANES))
+
+
+def _lanes_last[T: np.generic](values: NDArray[T]) -> NDArray[T]:
+    return np.ascontiguousarray(np.swapaxes(values, 1, 2))
+
+
+# Columns of a block: stretches of one long array at fixed offsets, and a loop works on two arrays
+# at most. Only so can the compiler see that no column overlaps another, and run it side by side.
+ETA, LOG_DIP, LOG_TAU, LOGIT, LOG_EXTRA = range(0, 5 * LANES, LANES)
+BY = 5 * LANES  # derivatives by those five
+BY_ETA, BY_DIP, BY_TAU, BY_LOGIT, BY_EXTRA = range(BY, 2 * BY, LANES)
+FADE, KEEP, DEPTH, AGE, PACE, QUIET, HELD, TAU, MOMENT, ALIVE, TOTAL, VALUE, BY_SIGMA, BY_KAPPA = (
+    range(2 * BY, 2 * BY + 14 * LANES, LANES)
 )
-WORK_NUMBERS = HAZARD + 6 * HORIZON_WEEKS * BLOCK
+_WEEK, _NODE = HORIZON_WEEKS * LANES, NODES * LANES
+HAZARD, DIPPED, AGED, SLOPE, MET = range(BY_KAPPA + LANES, BY_KAPPA + LANES + 5 * _WEEK, _WEEK)
+RATE, CHANCE, BY_RATE = range(MET + _WEEK, MET + _WEEK + 3 * _NODE, _NODE)
+PART = BY_RATE + _NODE
+WORK_NUMBERS = PART + HORIZON_WEEKS * _NODE
 
 
 @side_by_side
-def _hazards(n: int, weeks: int, kappa: float, work: Floats) -> None:
+def _predictors(design: Floats, of_predictor: Ints, slopes: Floats, work: Floats) -> None:
+    """η, log δ, log τ, logit p and log ε, but for what windows and groups add to η."""
+    for p in range(5):
+        at = p * LANES
+        for i in range(LANES):
+            work[at + i] = 0.0
+        for c in range(of_predictor[p], of_predictor[p + 1]):
+            slope = slopes[c]
+            for i in range(LANES):
+                work[at + i] += design[c, i] * slope
+
+
+@side_by_side
+def _hazards(ordered: Floats, log_season: Floats, kappa: float, work: Floats) -> None:
     """h of every week, how deep the dip still is in it, and d log h / d log σ, its negative."""
-    for i in range(n):
+    for i in range(LANES):
         work[FADE + i] = exp(-work[AGE + i])
         work[KEEP + i] = exp(-work[PACE + i])
-        work[DEPTH + i] = exp(work[DEPTH + i])
-    for w in range(weeks):
-        at = w * BLOCK
-        decline = kappa * w
-        for i in range(n):
+        work[DEPTH + i] = exp(work[LOG_DIP + i])
+        work[QUIET + i] = 0.0
+    for w in range(len(log_season)):
+        at, level = w * LANES, log_season[w] - kappa * w
+        for i in range(LANES):
+            quiet = 1.0 - ordered[w, i]
             dip = work[DEPTH + i] * work[FADE + i]
-            level = work[ETA + i] + work[SEASON + at + i] - decline - dip
-            work[HAZARD + at + i] = exp(max(MIN_LOG_HAZARD, min(level, MAX_LOG_HAZARD)))
+            log_hazard = work[ETA + i] + level - dip
+            hazard = exp(max(MIN_LOG_HAZARD, min(log_hazard, MAX_LOG_HAZARD)))
+            work[HAZARD + at + i] = hazard
             work[DIPPED + at + i] = dip
             work[AGED + at + i] = dip * work[AGE + i]
-            quiet = 1.0 - work[ORDERED + at + i]
-            work[FADE + i] = work[KEEP + i] * (work[ORDERED + at + i] + quiet * work[FADE + i])
+            work[QUIET + i] += hazard * quiet
+            work[FADE + i] = work[KEEP + i] * (1.0 - quiet + quiet * work[FADE + i])
             work[AGE + i] = work[PACE + i] + quiet * work[AGE + i]
 
 
 @side_by_side
-def _slopes(n: int, weeks: int, least: float, most: float, work: Floats) -> float:
-    """Adds up the derivatives by η, log δ and log σ; returns the one by κ."""
-    by_kappa = 0.0
-    for i in range(n):
-        work[BY_ETA + i] = work[BY_DIP + i] = work[BY_SIGMA + i] = 0.0
+def _kinds(work: Floats) -> None:
+    """λ_k, which average 1, and Σ ω_k λ_k z_k."""
+    for i in range(LANES):
+        work[TAU + i] = exp(work[LOG_TAU + i])
+        work[TOTAL + i] = work[MOMENT + i] = 0.0
+    for k in range(HALF):
+        low, high = RATE + k * LANES, RATE + (NODES - 1 - k) * LANES
+        node, weight = NODE[k], NODE_WEIGHT[k]
+        for i in range(LANES):
+            rate = exp(work[TAU + i] * node)
+            inverse = 1.0 / rate
+            work[low + i], work[high + i] = rate, inverse
+            work[TOTAL + i] += weight * (rate + inverse)
+            work[MOMENT + i] += weight * node * (rate - inverse)
+    for i in range(LANES):
+        work[TOTAL + i] = 1.0 / work[TOTAL + i]
+        work[MOMENT + i] *= work[TOTAL + i]
+    for k in range(NODES):
+        for i in range(LANES):
+            work[RATE + k * LANES + i] *= work[TOTAL + i]
+
+
+@side_by_side
+def _without_order(order_weeks: Floats, work: Floats) -> None:
+    """ω_k exp(−λ_k G), and its derivative by log λ_k over itself."""
+    for i in range(LANES):  # taken out of all where there are orders, lest all underflow
+        work[HELD + i] = work[RATE + i] * work[QUIET + i] if order_weeks[i] > 0.0 else 0.0
+    for k in range(NODES):
+        at, weight = k * LANES, NODE_WEIGHT[k]
+        for i in range(LANES):
+            x = work[RATE + at + i] * work[QUIET + i]
+            work[CHANCE + at + i] = weight * exp(work[HELD + i] - x)
+            work[BY_RATE + at + i] = -x
+
+
+@side_by_side
+def _with_orders(most: int, order_week: Weeks, order_weeks: Floats, work: Floats) -> None:
+    """Times Π (1 − exp(−λ_k h_w)), of ``most`` order weeks at most."""
+    for o in range(most):
+        met = MET + o * LANES
+        for i in range(LANES):
+            work[met + i] = work[HAZARD + order_week[o, i] * LANES + i]
+        for k in range(NODES):
+            at, part = k * LANES, PART + (o * NODES + k) * LANES
+            for i in range(LANES):
+                x = work[RATE + at + i] * work[met + i]
+                none = exp(-x)
+                some = x * (1.0 - x * (0.5 - x / 6.0)) if x < LINEAR else 1.0 - none
+                there = order_weeks[i] > o
+                work[CHANCE + at + i] *= some if there else 1.0
+                work[part + i] = x * none / some if there else 0.0
+                work[BY_RATE + at + i] += work[part + i]
+
+
+@side_by_side
+def _sum_out(order_weeks: Floats, extra: Floats, work: Floats) -> None:
+    """The log likelihood, and its derivatives by log τ, logit p and log ε, and by G, in QUIET."""
+    for i in range(LANES):
+        work[TOTAL + i] = 0.0
+    for k in range(NODES):
+        for i in range(LANES):
+            work[TOTAL + i] += work[CHANCE + k * LANES + i]
+    for i in range(LANES):
+        alive = 1.0 / (1.0 + exp(-work[LOGIT + i]))
+        none = 1.0 if order_weeks[i] == 0.0 else 0.0
+        likelihood = alive * work[TOTAL + i] + (1.0 - alive) * none
+        work[ALIVE + i] = alive / likelihood
+        work[BY_LOGIT + i] = work[ALIVE + i] * (1.0 - alive) * (work[TOTAL + i] - none)
+        free = work[LOG_EXTRA + i] < MAX_LOG_EXTRA
+        log_extra = min(work[LOG_EXTRA + i], MAX_LOG_EXTRA)
+        expected = order_weeks[i] * exp(log_extra)
+        work[VALUE + i] = log(likelihood) - work[HELD + i] + extra[i] * log_extra - expected
+        work[BY_EXTRA + i] = extra[i] - expected if free else 0.0
+        work[QUIET + i] = work[BY_TAU + i] = 0.0
+    for k in range(NODES):
+        at, node = k * LANES, NODE[k]
+        for i in range(LANES):
+            share = work[CHANCE + at + i] * work[ALIVE + i]
+            work[CHANCE + at + i] = share
+            work[QUIET + i] -= share * work[RATE + at + i]
+            work[BY_TAU + i] += share * work[BY_RATE + at + i] * (node - work[MOMENT + i])
+    for i in range(LANES):
+        work[BY_TAU + i] *= work[TAU + i]
+
+
+@side_by_side
+def _by_hazards(
+    weeks: int, most: int, order_week: Weeks, order_weeks: Floats, work: Floats
+) -> None:
+    """Derivatives by log h of every week."""
     for w in range(weeks):
-        at = w * BLOCK
-        total = 0.0
-        for i in range(n):
+        at = w * LANES
+        for i in range(LANES):
+            work[SLOPE + at + i] = work[QUIET + i] * work[HAZARD + at + i]
+    for o in range(most):
+        by = MET + o * LANES
+        for i in range(LANES):
+            work[by + i] = 0.0
+        for k in range(NODES):
+            at, part = k * LANES, PART + (o * NODES + k) * LANES
+            for i in range(LANES):
+                work[by + i] += work[CHANCE + at + i] * work[part + i]
+        for i in range(LANES):
+            if order_weeks[i] > o:
+                work[SLOPE + order_week[o, i] * LANES + i] = work[by + i]
+
+
+@side_by_side
+def _by_predictors(weeks: int, least: float, most: float, work: Floats) -> None:
+    """Derivatives by η, log δ, log σ and κ."""
+    for i in range(LANES):
+        work[BY_ETA + i] = work[BY_DIP + i] = work[BY_SIGMA + i] = work[BY_KAPPA + i] = 0.0
+    for w in range(weeks):
+        at = w * LANES
+        for i in range(LANES):
             free = least < work[HAZARD + at + i] < most
             slope = work[SLOPE + at + i] if free else 0.0
             work[BY_ETA + i] += slope
             work[BY_DIP + i] -= slope * work[DIPPED + at + i]
             work[BY_SIGMA + i] -= slope * work[AGED + at + i]
-            total += slope
-        by_kappa -= w * total
-    return by_kappa
+            work[BY_KAPPA + i] -= w * slope
 
 
 @side_by_side
-def _sum_out(
-    i: int, weeks: int, log_tau: float, logit_alive: float, node: Floats, weight: Floats,
-    work: Floats, room: Floats, part: Floats, when: Ints,
-) -> tuple[float, float, float]:  # fmt: skip
-    """Log likelihood of row ``i`` of the block, and its derivatives by log τ and logit p.
-
-    Fills its derivatives by log h. ``room`` [4, nodes], ``part`` [weeks, nodes] and ``when``
-    [weeks] are room for what is passed on in between.
-    """
-    rate, rate_slope, chance, by_rate = room[0], room[1], room[2], room[3]
-    tau = exp(log_tau)
-    kinds(tau, node, weight, rate, rate_slope)
-    quiet, orders = 0.0, 0
-    for w in range(weeks):
-        at = w * BLOCK + i
-        quiet += work[HAZARD + at] * (1.0 - work[ORDERED + at])
-        when[orders] = w
-        orders += int(work[ORDERED + at])
-    held = rate[0] * quiet if orders > 0 else 0.0  # taken out, lest all underflow
-    for k in range(len(node)):
-        chance[k] = weight[k] * exp(held - rate[k] * quiet)
-        by_rate[k] = -rate[k] * quiet
-    for o in range(orders):
-        hazard = work[HAZARD + when[o] * BLOCK + i]
-        for k in range(len(node)):
-            x = rate[k] * hazard
-            none = exp(-x)
-            some = x * (1.0 - x * (0.5 - x / 6.0)) if x < LINEAR else 1.0 - none
-            chance[k] *= some
-            part[o, k] = x * none / some
-            by_rate[k] += part[o, k]
-    alive = 1.0 / (1.0 + exp(-logit_alive))
-    total = 0.0
-    for k in range(len(node)):
-        total += chance[k]
-    likelihood = alive * total + (1.0 - alive if orders == 0 else 0.0)
-    by_quiet = spread = 0.0
-    for k in range(len(node)):
-        chance[k] *= alive / likelihood
-        by_quiet -= chance[k] * rate[k]
-        spread += chance[k] * by_rate[k] * rate_slope[k]
-    for w in range(weeks):
-        work[SLOPE + w * BLOCK + i] = by_quiet * work[HAZARD + w * BLOCK + i]
-    for o in range(orders):
-        by_log = 0.0
-        for k in range(len(node)):
-            by_log += chance[k] * part[o, k]
-        work[SLOPE + when[o] * BLOCK + i] = by_log
-    by_alive = alive * (1.0 - alive) * (total - (orders == 0)) / likelihood
-    return log(likelihood) - held, tau * spread, by_alive
+def _by_slopes(
+    design: Floats, of_predictor: Ints, count: int, by_slopes: Floats, work: Floats
+) -> tuple[float, float, float]:
+    """Adds derivatives by the slopes; returns the log likelihood and those by log σ and κ."""
+    for p in range(5):
+        at = BY + p * LANES
+        for i in range(count, LANES):
+            work[at + i] = 0.0
+        for c in range(of_predictor[p], of_predictor[p + 1]):
+            total = 0.0
+            for i in range(LANES):
+                total += design[c, i] * work[at + i]
+            by_slopes[c] += total
+    value = by_sigma = by_kappa = 0.0
+    for i in range(count):
+        value += work[VALUE + i]
+        by_sigma += work[BY_SIGMA + i]
+        by_kappa += work[BY_KAPPA + i]
+    return value, by_sigma, by_kappa
 
 
 @side_by_side
 def weekly_likelihood(
-    ordered: Floats, elapsed: Floats, clock: Floats, log_season: Floats, node: Floats,
-    weight: Floats, eta: Floats, log_dip: Floats, log_tau: Floats, logit_alive: Floats,
-    log_sigma: float, kappa: float, by_eta: Floats, by_dip: Floats, by_tau: Floats,
-    by_alive: Floats,
+    done: Outcomes, rows: Rows, slopes: Floats, level: Floats, shock: Floats, log_sigma: float,
+    kappa: float, by_slopes: Floats, by_level: Floats, by_shock: Floats,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Log likelihood of all rows, its derivatives by log σ and κ; fills those by the others.
 
-    ``ordered`` (0 or 1), ``log_season``: [weeks, rows]; ``elapsed``: weeks since the last order,
-    ``clock``: own rate per week, and η, log δ, log τ, logit p: [rows]; ``node, weight`` [nodes].
+    ``slopes``: of all columns of ``rows.design``; ``level`` [windows]; ``shock`` [groups].
     """
-    weeks, rows = ordered.shape
     work = np.zeros(WORK_NUMBERS)
-    room, part = np.empty((4, len(node))), np.empty((weeks, len(node)))
-    when = np.empty(weeks, dtype=np.int64)
+    weeks = rows.log_season.shape[1]
     inverse_sigma = np.exp(-log_sigma)
-    least, most = exp(MIN_LOG_HAZARD), exp(MAX_LOG_HAZARD)
+    least, most_hazard = exp(MIN_LOG_HAZARD), exp(MAX_LOG_HAZARD)
+    by_slopes[:] = 0.0
+    by_level[:] = 0.0
+    by_shock[:] = 0.0
     value = by_sigma = by_kappa = 0.0
-    for start in range(0, rows, BLOCK):
-        n = min(BLOCK, rows - start)
-        for i in range(n):
-            work[PACE + i] = clock[start + i] * inverse_sigma
-            work[AGE + i] = (elapsed[start + i] + 0.5) * work[PACE + i]
-            work[DEPTH + i], work[ETA + i] = log_dip[start + i], eta[start + i]
-        for w in range(weeks):
-            for i in range(n):
-                work[SEASON + w * BLOCK + i] = log_season[w, start + i]
-                work[ORDERED + w * BLOCK + i] = ordered[w, start + i]
-        _hazards(n, weeks, kappa, work)
-        for i in range(n):
-            r = start + i
-            log_density, by_tau[r], by_alive[r] = _sum_out(
-                i, weeks, log_tau[r], logit_alive[r], node, weight, work, room, part, when
-            )
-            value += log_density
-        by_kappa += _slopes(n, weeks, least, most, work)
-        for i in range(n):
-            by_eta[start + i], by_dip[start + i] = work[BY_ETA + i], work[BY_DIP + i]
-        for i in range(n):  # a loop of its own: its order may not hang on where the arrays lie
-            by_sigma += work[BY_SIGMA + i]
+    for b in range(len(rows.filled)):
+        window, count, design = rows.window[b], rows.filled[b], rows.design[b]
+        order_week, order_weeks = done.order_week[b], done.order_weeks[b]
+        _predictors(design, rows.of_predictor, slopes, work)
+        most = 0
+        for i in range(LANES):
+            work[ETA + i] += level[window] + shock[rows.group[b, i]]
+            work[PACE + i] = rows.clock[b, i] * inverse_sigma
+            work[AGE + i] = (rows.elapsed[b, i] + 0.5) * work[PACE + i]
+            most = max(most, int(order_weeks[i]))
+        _hazards(done.ordered[b], rows.log_season[window], kappa, work)
+        _kinds(work)
+        _without_order(order_weeks, work)
+        _with_orders(most, order_week, order_weeks, work)
+        _sum_out(order_weeks, done.extra[b], work)
+        _by_hazards(weeks, most, order_week, order_weeks, work)
+        _by_predictors(weeks, least, most_hazard, work)
+        parts = _by_slopes(design, rows.of_predictor, count, by_slopes, work)
+        value += parts[0]
+        by_sigma += parts[1]
+        by_kappa += parts[2]
+        total = 0.0
+        for i in range(LANES):
+            total += work[BY_ETA + i]
+        by_level[window] += total
+        for i in range(count):
+            by_shock[rows.group[b, i]] += work[BY_ETA + i]
     return value, by_sigma, by_kappa

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from models.parts.fitting.checks import POSTERIOR_DRAWS, PRIOR_DRAWS, Replications, Statistics
 from models.parts.kernels.weekly import (
     HORIZON_WEEKS,
+    MAX_LOG_EXTRA,
     MAX_LOG_HAZARD,
     MIN_LOG_HAZARD,
     NODE,
     NODE_WEIGHT,
 )
 from models.parts.rhythm.activity import BLOCKS, COLUMNS, OWN_ORDERS, column
-from models.parts.rhythm.mode import MAX_LOG_EXTRA
 from models.parts.rhythm.prior import DEFAULT_PRIOR
 from models.parts.rhythm.windows import WindowData
 from toolkit.data.tables import Floats
@@ -85,7 +85,7 @@ def order_weeks(data: WindowData, draw: Draws, shock: Floats, rng: np.random.Gen
     ordered, since = np.zeros((rows, HORIZON_WEEKS), dtype=bool), data.elapsed + 0.5
     for week in range(HORIZON_WEEKS):
         dip = np.exp(log_dip - since * data.clock / length)
-        log_hazard = rate + data.log_season[:, week] - draw["decline"] * week - dip
+        log_hazard = rate + data.log_season[data.window, week] - draw["decline"] * week - dip
         hazard = np.exp(np.clip(log_hazard, MIN_LOG_HAZARD, MAX_LOG_HAZARD))
         ordered[:, week] = alive & (rng.standard_exponential(rows) < frailty * hazard)
         since = np.where(ordered[:, week], 1.0, since + 1.0)

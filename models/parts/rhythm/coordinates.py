@@ -38,8 +38,6 @@ from models.parts.rhythm.activity import BLOCKS, column
 from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
 from toolkit.data.tables import Floats
 
-LINEAR = ("rate", "dip", "frailty", "alive")
-"""η, log δ, log τ and logit p, in the order of ``weekly_likelihood``."""
 FALLING = {"alive": ("customer_silence", "product_silence", "late")}
 """Whoever is silent for longer is not more likely to be alive."""
 LEAST_SCALE = 0.5
@@ -93,6 +91,11 @@ class Globals:
     def levels(self) -> slice:
         """Where the levels of the windows stand in θ."""
         return slice(self.at("decline") + 1, len(self.names))
+
+    @property
+    def coefficients(self) -> slice:
+        """Where all blocks stand in θ, one after the other."""
+        return slice(0, self.at("log_dip_length"))
 
     def block(self, name: str) -> slice:
         """Where a block stands in θ."""

@@ -27,7 +27,7 @@ import numpy as np
 
 from models.parts.kernels.weekly import weekly_likelihood
 from models.parts.rhythm.activity import BLOCKS
-from models.parts.rhythm.coordinates import LINEAR, Columns, Globals
+from models.parts.rhythm.coordinates import Columns, Globals
 from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
 from models.parts.rhythm.windows import WindowData
 from toolkit.data.tables import Floats
@@ -41,8 +41,6 @@ LARGEST_STEP = 3.0
 """A step goes no further than so many deviations in any direction."""
 SMALLEST_STEP = 0.05
 DIFFERENCE = 1e-4
-MAX_LOG_EXTRA = 5.0
-"""However wild the parameters, no more than exp of this is expected in an order week."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,40 +167,28 @@ class Density:
     def __init__(
         self, data: WindowData, columns: dict[str, Columns], prior: RhythmPrior = DEFAULT_PRIOR
     ) -> None:
-        self.data, self.columns, self.known = data, columns, data.likelihood_data()
-        self.windows, self.groups = int(data.window.max()) + 1, int(data.product_window.max()) + 1
-        self.prior = Globals.prior(self.windows, prior)
-        self.rows = data.ordered.any(axis=1)
-        self.weeks, self.extra = data.ordered.sum(axis=1)[self.rows], data.extra[self.rows]
-        self.by = [np.empty(len(data.elapsed)) for _ in LINEAR]
+        self.windows, self.groups = len(data.log_season), int(data.product_window.max()) + 1
+        self.prior, self.columns = Globals.prior(self.windows, prior), columns
+        layout = data.layout()
+        self.outcomes, self.rows = data.outcomes(layout), data.rows(layout, columns)
 
     def __call__(self, theta: Floats, shock: Floats) -> tuple[float, Floats, Floats]:
         """The density (without the shocks' own), its gradient by θ and by the shocks."""
-        prior, columns, by = self.prior, self.columns, self.by
-        slopes = {b: columns[b].slopes(theta[prior.block(b)], np.exp) for b in BLOCKS}
-        parts = [columns[b].design @ slopes[b] for b in LINEAR]
-        parts[0] += theta[prior.levels][self.data.window] + shock[self.data.product_window]
-        ordered, elapsed, clock, log_season, node, weight = self.known
+        prior, columns, coefficients = self.prior, self.columns, self.prior.coefficients
+        slopes = np.concatenate([
+            columns[b].slopes(theta[prior.block(b)], np.exp) for b in BLOCKS
+        ])  # fmt: skip
+        gradient, by_shock = np.empty(len(theta)), np.empty(self.groups)
+        by_level, by_slopes = gradient[prior.levels], gradient[coefficients]
         length, decline = prior.at("log_dip_length"), prior.at("decline")
-        value, by_length, by_decline = weekly_likelihood(
-            ordered, elapsed, clock, log_season, node, weight, parts[0], parts[1], parts[2],
-            parts[3], theta[length], theta[decline], by[0], by[1], by[2], by[3],
+        value, gradient[length], gradient[decline] = weekly_likelihood(
+            self.outcomes, self.rows, slopes, theta[prior.levels], shock, theta[length],
+            theta[decline], by_slopes, by_level, by_shock,
         )  # fmt: skip
-        gradient = np.zeros(len(theta))
-        gradient[length], gradient[decline] = by_length, by_decline
-        gradient[prior.levels] = np.bincount(self.data.window, by[0], self.windows)
-        for b, by_rows in zip(LINEAR, by, strict=True):
-            gradient[prior.block(b)] = columns[b].design.T @ by_rows
-        design = columns["extra"].design[self.rows]
-        log_extra = np.minimum(design @ slopes["extra"], MAX_LOG_EXTRA)
-        expected = self.weeks * np.exp(log_extra)
-        gradient[prior.block("extra")] = design.T @ (self.extra - expected)
         for b in BLOCKS:
-            gradient[prior.block(b)] *= columns[b].by_theta(slopes[b])
+            gradient[prior.block(b)] *= columns[b].by_theta(slopes[prior.block(b)])
         off = (theta - prior.mean) / prior.sd
-        value += float((self.extra * log_extra - expected).sum() - 0.5 * off @ off)
-        by_shock: Floats = np.bincount(self.data.product_window, by[0], self.groups).astype(float)
-        return value, gradient - off / prior.sd, by_shock
+        return value - 0.5 * float(off @ off), gradient - off / prior.sd, by_shock
 
     def with_shocks(self, at: _Point) -> float:
         """The density of the shocks, too, but for what no step changes."""

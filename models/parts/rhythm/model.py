@@ -5,13 +5,9 @@ from typing import Any
 import pymc as pm
 import pytensor.tensor as pt
 
+from models.parts.kernels.weekly import Outcomes, Rows
 from models.parts.rhythm.activity import BLOCKS
-from models.parts.rhythm.coordinates import (
-    LINEAR,
-    Columns,
-    Coordinates,
-    Globals,
-)
+from models.parts.rhythm.coordinates import Columns, Coordinates, Globals
 from models.parts.rhythm.mode import Arrow, find_mode
 from models.parts.rhythm.newcomers_model import newcomers_model
 from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
@@ -28,18 +24,19 @@ def build_model(
     ``swappable_data``: in those of their prior instead, and the model can then be given the
     ``outcomes`` of other windows of the same rows.
     """
-    of_theta = Globals.prior(int(data.window.max()) + 1, prior)
+    of_theta = Globals.prior(len(data.log_season), prior)
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
-    ordering: Any = slice(None)
     if swappable_data:
         arrow = Arrow.of_prior(of_theta, int(data.product_window.max()) + 1)
     else:
         arrow = find_mode(data, columns, prior)
-        ordering = data.ordered.any(axis=1)
+    layout = data.layout()
     with pm.Model() as model:
-        outcomes: dict[str, Any] = data.outcomes()
-        if swappable_data:
-            outcomes = {name: pm.Data(name, outcome) for name, outcome in outcomes.items()}
+        done, rows = (
+            Outcomes(*_held(data.outcomes(layout))),
+            Rows(*_held(data.rows(layout, columns))),
+        )
+        arrived = pm.Data("arrived_orders", data.newcomers.arrived)
         theta = pm.Normal(
             "theta_raw", of_theta.mean, of_theta.sd, shape=len(of_theta.mean), initval=arrow.mode,
             default_transform=Coordinates(arrow.mode, arrow.root, columns),
@@ -49,20 +46,19 @@ def build_model(
             pm.Deterministic(block, columns[block].as_they_are(slopes[block]))
         length = pm.Deterministic("log_dip_length", theta[of_theta.at("log_dip_length")])
         decline = pm.Deterministic("decline", theta[of_theta.at("decline")])
-        eta, *rest = (pt.dot(columns[b].design, slopes[b]) for b in LINEAR)
-        eta += (
-            theta[of_theta.levels][data.window] + _shocks(theta, arrow, prior)[data.product_window]
-        )
-        known = (outcomes["ordered"], *data.likelihood_data()[1:])
-        pm.Potential("weeks", log_likelihood(known, (eta, *rest, length, decline)))
-        weeks, extra = outcomes["order_weeks"][ordering], outcomes["extra_count"][ordering]
-        log_extra = pt.dot(columns["extra"].design[ordering], slopes["extra"])
-        pm.Potential("extra_orders", pt.sum(extra * log_extra - weeks * pt.exp(log_extra)))
+        parameters = (
+            pt.concatenate([slopes[b] for b in BLOCKS]), theta[of_theta.levels],
+            _shocks(theta, arrow, prior), length, decline,
+        )  # fmt: skip
+        pm.Potential("weeks", log_likelihood(done, rows, *parameters))
         pm.Normal("next_level", 0.0, prior.level)  # of the window that is to be forecast
-        newcomers_model(
-            outcomes["arrived_orders"], data.newcomers, prior, swappable_data=swappable_data
-        )
+        newcomers_model(arrived, data.newcomers, prior, swappable_data=swappable_data)
     return model
+
+
+def _held(arrays: Outcomes | Rows) -> list[Any]:
+    """Data, not constants: machine code then is the same for all of them."""
+    return [pm.Data(f"data_{name}", array) for name, array in arrays._asdict().items()]
 
 
 def _shocks(theta: Any, arrow: Arrow, prior: RhythmPrior) -> Any:

@@ -8,36 +8,40 @@ from typing import Any
 import numpy as np
 
 from models.parts.fitting.likelihood_op import LikelihoodOp, run_compiled
-from models.parts.kernels.weekly import weekly_likelihood
+from models.parts.kernels.weekly import Outcomes, Rows, weekly_likelihood
 
 
 def _value_and_gradient(
-    ordered: Any, elapsed: Any, clock: Any, log_season: Any, node: Any, weight: Any, eta: Any,
-    log_dip: Any, log_tau: Any, logit_alive: Any, log_sigma: Any, kappa: Any,
+    ordered: Any, order_week: Any, order_weeks: Any, extra: Any, design: Any, of_predictor: Any,
+    elapsed: Any, clock: Any, group: Any, filled: Any, window: Any, log_season: Any, slopes: Any,
+    level: Any, shock: Any, log_sigma: Any, kappa: Any,
 ) -> tuple[Any, ...]:  # fmt: skip
-    by_eta, by_dip = np.empty_like(eta), np.empty_like(log_dip)
-    by_tau, by_alive = np.empty_like(log_tau), np.empty_like(logit_alive)
+    done = Outcomes(ordered, order_week, order_weeks, extra)
+    rows = Rows(design, of_predictor, elapsed, clock, group, filled, window, log_season)
+    by_slopes, by_level, by_shock = (
+        np.empty_like(slopes), np.empty_like(level), np.empty_like(shock)
+    )  # fmt: skip
     value, by_sigma, by_kappa = weekly_likelihood(
-        ordered, elapsed, clock, log_season, node, weight, eta, log_dip, log_tau, logit_alive,
-        log_sigma.item(), kappa.item(), by_eta, by_dip, by_tau, by_alive,
+        done, rows, slopes, level, shock, log_sigma.item(), kappa.item(), by_slopes, by_level,
+        by_shock,
     )  # fmt: skip
     return (
-        np.asarray(value), by_eta, by_dip, by_tau, by_alive, np.asarray(by_sigma),
+        np.asarray(value), by_slopes, by_level, by_shock, np.asarray(by_sigma),
         np.asarray(by_kappa),
     )  # fmt: skip
 
 
 @run_compiled
 class _Weekly(LikelihoodOp):
-    """Inputs: ``ordered`` to ``weight`` of ``weekly_likelihood``, then its parameters."""
+    """Inputs: the fields of ``Outcomes`` and of ``Rows``, then the parameters."""
 
-    data_inputs = 6
+    data_inputs = len(Outcomes._fields) + len(Rows._fields)
     value_and_gradient = staticmethod(_value_and_gradient)
 
 
 _weekly = _Weekly()
 
 
-def log_likelihood(data: tuple[Any, ...], parameters: tuple[Any, ...]) -> Any:
-    """Symbolic log likelihood; arguments in the order of ``weekly_likelihood``."""
-    return _weekly(*data, *parameters)[0]
+def log_likelihood(done: Outcomes, rows: Rows, *parameters: Any) -> Any:
+    """Symbolic log likelihood; parameters in the order of ``weekly_likelihood``."""
+    return _weekly(*done, *rows, *parameters)[0]

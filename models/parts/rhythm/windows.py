@@ -6,13 +6,15 @@ drawn at random, stand for all.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.parts.kernels.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
-from models.parts.rhythm.activity import Activity, BaseRates, activity
+from models.parts.kernels.weekly import HORIZON_WEEKS, Layout, Outcomes, Rows
+from models.parts.rhythm.activity import BLOCKS, Activity, BaseRates, activity
+from models.parts.rhythm.coordinates import Columns
 from models.parts.rhythm.newcomers import Newcomers
 from models.parts.rhythm.season import Season
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
@@ -35,27 +37,28 @@ class WindowData:
     extra: Floats  # [rows], order events beyond the first of each order week
     elapsed: Floats  # [rows]
     clock: Floats  # [rows]
-    log_season: Floats  # [rows, weeks]
+    log_season: Floats  # [windows, weeks]
     values: Floats  # [rows, COLUMNS]
     window: Ints  # [rows]
     product_window: Ints  # [rows], row of its product and window
     newcomers: Newcomers
 
-    def outcomes(self) -> dict[str, Floats]:
-        """What happened, as the model wants it; all else was known before."""
-        order_weeks = self.ordered.sum(axis=1).astype(float)
-        return {
-            "ordered": np.ascontiguousarray(self.ordered.T, dtype=float),
-            "order_weeks": order_weeks,
-            "extra_count": self.extra,
-            "arrived_orders": self.newcomers.arrived,
-        }
+    def layout(self) -> Layout:
+        """Where each row stands in what ``weekly_likelihood`` takes."""
+        return Layout.of(self.window, self.ordered.sum(axis=1))
 
-    def likelihood_data(self) -> tuple[Any, ...]:
-        """What ``weekly_likelihood`` takes besides parameters."""
-        ordered = np.ascontiguousarray(self.ordered.T, dtype=float)
-        log_season = np.ascontiguousarray(self.log_season.T)
-        return (ordered, self.elapsed, self.clock, log_season, NODE, NODE_WEIGHT)
+    def outcomes(self, layout: Layout) -> Outcomes:
+        """What the rows did, as ``weekly_likelihood`` takes it."""
+        return layout.outcomes(self.ordered, self.extra)
+
+    def rows(self, layout: Layout, columns: dict[str, Columns]) -> Rows:
+        """What was known of the rows before, as ``weekly_likelihood`` takes it."""
+        designs = [columns[block].design for block in BLOCKS]
+        ends = np.cumsum([0, *(design.shape[1] for design in designs)])
+        return layout.rows(
+            np.hstack(designs), ends, self.elapsed, self.clock, self.product_window, self.window,
+            self.log_season,
+        )  # fmt: skip
 
     @classmethod
     def of(
@@ -65,23 +68,25 @@ class WindowData:
         chance = Chance.of(patterns, rows)
         product, pair = chance.draw(np.random.default_rng(seed))
         chosen, drawn = patterns.select(product), pair[product]
-        parts, known_to_all = [], []
+        parts, known_to_all, log_season = [], [], []
         for window in range(windows_of(patterns)):
             known_to_all.append((patterns.earlier(WINDOW_DAYS * (window + 1)), WINDOW_DAYS))
+            start = patterns.as_of_date - timedelta(days=WINDOW_DAYS * (window + 1))
+            log_season.append(np.log(season.week_levels(start, HORIZON_WEEKS)))
             earlier = chosen.earlier(WINDOW_DAYS * (window + 1))
             if len(earlier):
                 known = activity(earlier, season, base)
-                columns = _window_columns(window, chosen, earlier, known, season)
+                columns = _window_columns(window, chosen, earlier, known)
                 is_known = _first_day(chosen) < -WINDOW_DAYS * (window + 1)
                 parts.append([column[drawn[is_known]] for column in columns])
-        ordered, extra, elapsed, clock, log_season, values, window_of, product = (
+        ordered, extra, elapsed, clock, values, window_of, product = (
             np.concatenate(column) for column in zip(*parts, strict=True)
         )
         _, product_window = np.unique(np.stack([window_of, product]), axis=1, return_inverse=True)
         newcomers = Newcomers.of(known_to_all, season, patterns, base.newcomers)
         return cls(
-            ordered, extra, elapsed, clock, log_season, values, window_of, product_window,
-            newcomers.select(NEWCOMER_ROWS, seed),
+            ordered, extra, elapsed, clock, np.array(log_season), values, window_of,
+            product_window, newcomers.select(NEWCOMER_ROWS, seed),
         )  # fmt: skip
 
 
@@ -146,7 +151,7 @@ class Chance:
 
 
 def _window_columns(
-    window: int, later: Patterns, known: Patterns, activity: Activity, season: Season
+    window: int, later: Patterns, known: Patterns, activity: Activity
 ) -> tuple[NDArray[Any], ...]:
     """The columns of ``WindowData`` for the pairs ``known`` when the window began."""
     n, start = len(known), -WINDOW_DAYS * (window + 1)
@@ -159,13 +164,11 @@ def _window_columns(
     of_known = was_known[pair]
     counts = np.zeros((n, HORIZON_WEEKS))
     np.add.at(counts, (row[of_known], week[of_known]), 1.0)
-    levels = np.log(season.week_levels(known.as_of_date, HORIZON_WEEKS))
     return (
         counts > 0,
         (counts - (counts > 0)).sum(axis=1),
         activity.elapsed[:n],
         activity.clock[:n],
-        np.broadcast_to(levels, counts.shape),
         activity.values[:n],
         np.full(n, window),
         known.product_id,
