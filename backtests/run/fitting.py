@@ -121,11 +121,10 @@ def _fit(fitting: Fitting, database: Path, fits: Path, cores: int, bar: Bar) -> 
     started, settings = time.perf_counter(), fitting.settings(cores)
     version, error = None, None
     title = f"Fitting {fitting.model} as of {fitting.as_of_date}"
-    steps = settings.chains * (settings.draws + settings.tune)
     try:
         model = find_model(fitting.model)
         patterns = patterns_before(database, fitting.as_of_date, model.reads_customer_days)
-        with bar(title, steps) as advance:
+        with bar(title, settings.steps) as advance:
             fitted = model.fit(
                 patterns, seed=fitting.seed, settings=settings, progress=_steps(advance)
             )
@@ -141,7 +140,7 @@ def _steps(advance: Callable[[int], None]) -> Progress:
     """Turns "so many are done" into "so many more are done"."""
     seen = 0
 
-    def tell(done: int, total: int) -> None:
+    def tell(done: int, total: int, said: str) -> None:
         nonlocal seen
         advance(done - seen)
         seen = done

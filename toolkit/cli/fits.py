@@ -55,8 +55,11 @@ def fit(
     as_of: AsOf = None,
     fits: Fits = DEFAULT_FITS,
     pairs: Annotated[int | None, typer.Option(help="Fit to so many pairs, not all.")] = None,
-    draws: Annotated[int, typer.Option(help="Draws kept from each chain.")] = 1000,
-    tune: Annotated[int, typer.Option(help="Steps of each chain before the first draw.")] = 500,
+    draws: Annotated[
+        int | None,
+        typer.Option(help="Draws kept from each chain, not as many as it takes to converge."),
+    ] = None,
+    tune: Annotated[int, typer.Option(help="Steps of each chain before the first draw.")] = 300,
     chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
     prior: Priors = None,
     seed: Seed = 20251111,
@@ -73,7 +76,7 @@ def fit(
     if isinstance(found, FittedModel):
         raise ModelError(f"{model} needs no fit: it can predict as it is")
     settings = FitSettings(
-        draws=check_whole("draws", draws, 4),
+        draws=None if draws is None else check_whole("draws", draws, 4),
         tune=check_whole("tune", tune, 50),
         chains=check_whole("chains", chains, 2),
         pairs=None if pairs is None else check_whole("pairs", pairs, 1),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -12,6 +13,14 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+
+class Tell(Protocol):
+    """Is called with how many steps are done, of how many, and what else there is to say."""
+
+    def __call__(self, done: int, total: int, said: str = "") -> None:
+        """Shows it."""
+
 
 WINDOW_SECONDS = 600
 """The time left is estimated from the pace of the last ten minutes."""
@@ -28,16 +37,20 @@ def status(title: str) -> Iterator[Callable[[str], None]]:
 def progress_bar(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A bar with the time left; the yielded function advances it by so many steps."""
     with _progress() as shown:
-        task = shown.add_task(title, total=total)
+        task = shown.add_task(title, total=total, said="")
         yield lambda steps: shown.advance(task, steps)
 
 
 @contextmanager
-def counting_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """The same, where the yielded function is called with how many steps are done, of how many."""
+def counting_bar(title: str) -> Iterator[Tell]:
+    """The same, told how many steps are done, of how many."""
     with _progress() as shown:
-        task = shown.add_task(title, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+        task = shown.add_task(title, total=None, said="")
+
+        def tell(done: int, total: int, said: str = "") -> None:
+            shown.update(task, completed=done, total=total, said=said)
+
+        yield tell
 
 
 def _progress() -> Progress:
@@ -49,6 +62,7 @@ def _progress() -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[said]}", markup=False),
         console=console,
         transient=True,
         disable=not console.is_terminal,

@@ -13,6 +13,7 @@ from toolkit.model import FitSettings
 from toolkit.results.fit import FitCard
 
 if TYPE_CHECKING:
+    from models.parts.fitting.laplace import LaplaceDiagnostics
     from models.parts.fitting.sampling import Diagnostics
 
 type Arrays = Mapping[str, NDArray[Any]]
@@ -41,7 +42,7 @@ def sampled_card(
     rows: int,
     seed: int,
     settings: FitSettings,
-    diagnostics: "Diagnostics",
+    diagnostics: "Diagnostics | LaplaceDiagnostics",
     checks: list[dict[str, Any]],
 ) -> FitCard:
     """The card of a fit of ``model`` to ``rows`` of ``patterns``, which gave ``arrays``."""
@@ -53,7 +54,7 @@ def sampled_card(
         pairs=rows,
         seed=seed,
         description=model.description,
-        settings=asdict(settings),
+        settings=asdict(settings) | {"draws": diagnostics.draws},
         diagnostics=asdict(diagnostics),
         warnings=diagnostics.warnings(),
         checks=checks,

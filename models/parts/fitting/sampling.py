@@ -17,11 +17,18 @@ import pytensor
 import xarray as xr
 from numpy.typing import NDArray
 
-from toolkit.model import FitSettings, Progress, ignore
+from toolkit.model import MOST_DRAWS, FitSettings, Progress, ignore
 
 MAX_R_HAT = 1.01
 MIN_ESS = 400.0
 MIN_E_BFMI = 0.3
+CHECKED_DRAWS = (200, 300, 400, 500, 600, 800, 1000, 1250, 1500)
+"""After so many draws of each chain sampling ends if it has converged, after ``MOST_DRAWS`` anyway.
+
+What is drawn hangs on none of it: a chain is the same, however long it is to go on.
+"""
+PROGRESS_MILLISECONDS = 200
+WAKE_SECONDS = 0.5
 MAX_DEPTH = 8
 """Trees double up to so many times. Converged chains need half of it; one that has just begun, with
 steps far too small, would otherwise spend minutes on a few of them."""
@@ -42,7 +49,14 @@ class Diagnostics:
     divergences: int
     e_bfmi: float
     steps_per_draw: float
+    draws: int
     seconds: float
+
+    @property
+    def mixed(self) -> bool:
+        """Whether R-hat and effective sizes are as they should be, which more draws may change."""
+        ess = min(self.ess_bulk, self.ess_tail)
+        return self.r_hat <= MAX_R_HAT and ess >= MIN_ESS
 
     def warnings(self) -> list[str]:
         """What is wrong, a sentence each; without any the fit can be used."""
@@ -65,41 +79,87 @@ class Diagnostics:
 def sample(
     model: pm.Model, settings: FitSettings, seed: int, progress: Progress = ignore
 ) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
-    """Draws from the posterior of ``model``'s parameters and the sampler's, [chain, draw, …]."""
+    """Draws from the posterior of ``model``'s parameters and the sampler's, [chain, draw, …].
+
+    So many of each chain as the settings say, or as convergence asks for; then all chains run at a
+    time, for it is them together that converge.
+    """
     started = perf_counter()
-
-    def tell(chains: list[Any]) -> None:
-        progress(sum(c.finished_draws for c in chains), sum(c.total_draws for c in chains))
-
     with _lasting_ctrl_c(), pytensor.config.change_flags(numba__fastmath=False):
         compiled = nutpie.compile_pymc_model(model)  # sums keep their order, whatever is inlined
+    watch = _Watch(settings, progress)
     sampler = nutpie.sample(
         compiled,
-        draws=settings.draws,
+        draws=watch.most,
         tune=settings.tune,
         chains=settings.chains,
-        cores=settings.cores,
+        cores=settings.cores if settings.draws else settings.chains,
         seed=seed,
         maxdepth=MAX_DEPTH,
         save_warmup=False,
         progress_bar=False,
-        progress_callback=tell,
+        progress_callback=watch.tell,
+        progress_rate=PROGRESS_MILLISECONDS,
         blocking=False,  # or a Ctrl-C would return the draws made so far, as if all were there
     )
     try:
-        trace = sampler.wait()
+        for draws in () if settings.draws else CHECKED_DRAWS:
+            watch.wait_for(draws)
+            posterior, statistics = _drawn(sampler.inspect(), draws)
+            found = _diagnose(posterior, statistics, perf_counter() - started)
+            if found.mixed:
+                sampler.cancel()
+                return posterior, statistics, found
+            watch.said = f"R-hat {found.r_hat:.3f} ({found.r_hat_worst}), ESS {found.ess_bulk:,.0f}"
+        posterior, statistics = _drawn(sampler.wait(), watch.most)
     except BaseException:
         sampler.cancel()
         raise
-    posterior = trace["posterior"].to_dataset()
-    kept = posterior[[name for name in posterior.data_vars if not _is_inner(str(name))]]
-    statistics = trace["sample_stats"].to_dataset()
-    return kept, statistics, _diagnose(kept, statistics, perf_counter() - started)
+    return posterior, statistics, _diagnose(posterior, statistics, perf_counter() - started)
+
+
+class _Watch:
+    """Follows the chains while they run, and tells how far they are."""
+
+    def __init__(self, settings: FitSettings, progress: Progress) -> None:
+        self.most = settings.draws or MOST_DRAWS
+        self.tune, self.progress = settings.tune, progress
+        self.said = ""
+        self.reached = threading.Condition()
+        self.finished = 0
+
+    def tell(self, chains: list[Any]) -> None:
+        """Takes what the sampler says of its chains."""
+        diverged = sum(c.divergences for c in chains)
+        step = min(c.step_size for c in chains)
+        said = f"step size {step:.2f}, {diverged} divergences"
+        self.progress(
+            sum(c.finished_draws for c in chains),
+            sum(c.total_draws for c in chains),
+            f"{said}, {self.said}" if self.said else said,
+        )
+        with self.reached:
+            self.finished = min(c.finished_draws for c in chains) - self.tune
+            self.reached.notify_all()
+
+    def wait_for(self, draws: int) -> None:
+        """Until each chain has made so many."""
+        with self.reached:
+            while self.finished < draws:
+                self.reached.wait(WAKE_SECONDS)  # in pieces, that a Ctrl-C gets through
+
+
+def _drawn(trace: Any, draws: int) -> tuple[xr.Dataset, xr.Dataset]:
+    """The first so many draws of each chain, of what is not sampled for something else only."""
+    first = slice(0, draws)
+    posterior = trace["posterior"].to_dataset().isel(draw=first)
+    kept = [name for name in posterior.data_vars if not is_inner(str(name))]
+    return posterior[kept], trace["sample_stats"].to_dataset().isel(draw=first)
 
 
 def draw_prior(model: pm.Model, draws: int, seed: int) -> dict[str, NDArray[Any]]:
     """Draws of what ``sample`` returns from the prior of ``model``, [draw, …] each."""
-    drawn = [v for v in model.free_RVs + model.deterministics if not _is_inner(v.name)]
+    drawn = [v for v in model.free_RVs + model.deterministics if not is_inner(v.name)]
     values = pm.draw(drawn, draws=draws, random_seed=seed, mode="FAST_COMPILE")
     return {v.name: np.asarray(value) for v, value in zip(drawn, values, strict=True)}
 
@@ -126,7 +186,8 @@ def _lasting_ctrl_c() -> Iterator[None]:
             raise KeyboardInterrupt
 
 
-def _is_inner(name: str) -> bool:
+def is_inner(name: str) -> bool:
+    """Whether a variable is sampled only to make something else of it."""
     return INNER in name
 
 
@@ -147,6 +208,7 @@ def _diagnose(posterior: xr.Dataset, stats: xr.Dataset, seconds: float) -> Diagn
         divergences=int(stats["diverging"].sum()),
         e_bfmi=float(e_bfmi.min()),
         steps_per_draw=float(stats["n_steps"].mean()),
+        draws=stats.sizes["draw"],
         seconds=seconds,
     )
 

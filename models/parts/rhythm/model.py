@@ -14,6 +14,9 @@ from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
 from models.parts.rhythm.weekly_op import log_likelihood
 from models.parts.rhythm.windows import WindowData
 
+ROUND = ("theta_raw", "shock_raw")
+"""What is sampled in coordinates in which its posterior is near N(0, 1)."""
+
 
 def build_model(
     data: WindowData, prior: RhythmPrior = DEFAULT_PRIOR, *, swappable_data: bool = False

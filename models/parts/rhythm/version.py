@@ -96,9 +96,10 @@ class RhythmVersion:
     ) -> "FittedRhythm":
         """Sample the population posterior from about ``settings.pairs`` pairs in windows."""
         with kept_code():
+            from models.parts.fitting.laplace import approximate
             from models.parts.fitting.sampling import draw_prior, sample
             from models.parts.rhythm.checks import predictive_checks
-            from models.parts.rhythm.model import build_model
+            from models.parts.rhythm.model import ROUND, build_model
             from models.parts.rhythm.windows import WindowData, windows_of
 
         if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
@@ -112,7 +113,11 @@ class RhythmVersion:
         base = base_rates(patterns, season)
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
         model = build_model(data, prior_given)
-        posterior, statistics, diagnostics = sample(model, settings, seed, progress)
+        posterior, statistics, diagnostics = (
+            approximate(model, ROUND, settings, seed)
+            if settings.method == "laplace"
+            else sample(model, settings, seed, progress)
+        )
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         constants = {
             "season": season.effects,
