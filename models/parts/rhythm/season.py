@@ -1,9 +1,16 @@
-"""The season: how the level of all orders moves with the date, the same every year.
+"""The season: how the level of all orders moves with the date.
 
-Log weekly order counts before the as-of date are a level, a random walk, annual harmonics and a
-bump around the turn of the year, fitted by ridge regression, robustly: a week that stands out
-counts for less. It is estimated once, on totals of all products, and taken as known. A history
-shorter than a year leaves most of it at what the prior says: nothing.
+Log weekly order counts before the as-of date are a level, a random walk, annual harmonics, a bump
+around the turn of the year, an effect of each week of the year (counted in steps of 52 weeks, so
+that holidays on a fixed weekday come back in the same week), and what is left. They are fitted by
+ridge regression, robustly: a week that stands out counts for less, unless it stands out every year.
+Effects of weeks are Cauchy: most weeks are like their neighbours, some hold a holiday.
+
+It is estimated once, on totals of all products, and taken as known. A history shorter than a year
+leaves most of it at what the prior says: nothing.
+
+The past is measured in days as they were: there the level of a week is what was observed over the
+slow walk, whatever the reason; only weeks to come are what the season says.
 """
 
 from dataclasses import dataclass
@@ -19,48 +26,80 @@ HARMONIC_SD = 0.15
 """Prior deviation of the first harmonic; that of harmonic k is smaller by √k."""
 YEAR_END, YEAR_END_DAYS, YEAR_END_SD = date(2000, 12, 27), 9.0, 0.7
 STEP_WEEKS, STEP_SD = 4, 0.06
-NOISE_SD = 0.12
+NOISE_SD = 0.08
+YEAR_WEEKS = 52
+WEEK_SD = 0.05
+"""Scale of the effects of single weeks, which are Cauchy."""
 OUTLIER = 2.5
 """Deviations beyond so many standard deviations are held down to it (Huber's weights)."""
-ROUNDS = 3
+ROUNDS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """``log_level`` of any day, relative to the year's mean; ``effects`` as in ``_columns``."""
+    """``log_level`` of any day, relative to the year's mean.
 
-    effects: Floats  # [2 HARMONICS + 1]
+    Weeks are counted back from ``origin``, the date it was estimated at: week 0 is the last before.
+    """
+
+    effects: Floats  # [2 HARMONICS + 1], as in ``_columns``
+    weeks: Floats  # [YEAR_WEEKS], of weeks 0, 52, 104, … before the origin, of 1, 53, …
+    observed: Floats  # [weeks], what is left of each week before the origin
+    origin: int  # ordinal of the date
 
     @classmethod
     def of(cls, days: Ints, as_of_date: date) -> "Season":
         """The season in all order events, which took place on ``days`` before the date."""
         weeks = int(-days.min()) // DAYS_PER_WEEK if len(days) else 0
         if weeks < 2 * STEP_WEEKS:
-            return cls(np.zeros(2 * HARMONICS + 1))
+            return cls.none(as_of_date)
         week = (-1 - days) // DAYS_PER_WEEK
-        counts = np.bincount(week[week < weeks], minlength=weeks)[::-1]
-        middle = as_of_date.toordinal() - DAYS_PER_WEEK * np.arange(weeks, 0, -1) + 3
-        seasonal = _columns(middle)
+        back = np.arange(weeks)
+        counts = np.bincount(week[week < weeks], minlength=weeks)
+        seasonal = _columns(as_of_date.toordinal() - DAYS_PER_WEEK * back - 4)
+        recurring = (back[:, None] % YEAR_WEEKS == np.arange(YEAR_WEEKS)).astype(float)
         knots = np.arange(STEP_WEEKS, weeks, STEP_WEEKS)
-        steps = np.clip((np.arange(weeks)[:, None] - knots + STEP_WEEKS / 2) / STEP_WEEKS, 0, 1)
-        design = np.column_stack([np.ones(weeks), seasonal, steps])
+        since = weeks - 1 - back
+        steps = np.clip((since[:, None] - knots + STEP_WEEKS / 2) / STEP_WEEKS, 0, 1)
+        design = np.column_stack([np.ones(weeks), steps, seasonal, recurring])
         harmonic = np.repeat(np.sqrt(np.arange(1, HARMONICS + 1)) / HARMONIC_SD, 2)
-        precision = np.concatenate(
-            [[1e-3], harmonic, [1 / YEAR_END_SD], np.full(len(knots), 1 / STEP_SD)]
-        )
+        precision = np.concatenate([
+            [1e-3], np.full(len(knots), 1 / STEP_SD), harmonic, [1 / YEAR_END_SD],
+            np.full(YEAR_WEEKS, 1 / WEEK_SD),
+        ])  # fmt: skip
         log_counts, weight = np.log(counts + 0.5), np.ones(weeks)
+        of_weeks = slice(len(precision) - YEAR_WEEKS, None)
         for _ in range(ROUNDS):
             weighted = design * (weight / NOISE_SD**2)[:, None]
             normal = weighted.T @ design + np.diag(precision**2)
             effects = np.linalg.solve(normal, weighted.T @ log_counts)
             deviation = np.abs(log_counts - design @ effects) / NOISE_SD
             weight = np.minimum(1.0, OUTLIER / np.maximum(deviation, 1e-9))
-        return cls(effects[1 : 1 + seasonal.shape[1]])
+            precision[of_weeks] = np.sqrt(2.0 / (WEEK_SD**2 + effects[of_weeks] ** 2))
+        start = 1 + len(knots)
+        left = log_counts - design @ effects
+        return cls(
+            effects=effects[start : of_weeks.start],
+            weeks=effects[of_weeks],
+            observed=left * NOISE_SD**2 / (NOISE_SD**2 + 1.0 / (counts + 0.5)),
+            origin=as_of_date.toordinal(),
+        )
+
+    @classmethod
+    def none(cls, as_of_date: date) -> "Season":
+        """All days alike."""
+        effects, weeks = np.zeros(2 * HARMONICS + 1), np.zeros(YEAR_WEEKS)
+        return cls(effects, weeks, np.zeros(0), as_of_date.toordinal())
 
     def log_level(self, as_of_date: date, days: Ints) -> Floats:
         """Log level of each of ``days``, counted from the date, [days]."""
-        columns = _columns(as_of_date.toordinal() + days)
+        ordinal = as_of_date.toordinal() + days
+        columns = _columns(ordinal)
         level: Floats = (columns * self.effects).sum(axis=1)  # by ``@`` it would vary with the rows
+        week = (self.origin - 1 - ordinal) // DAYS_PER_WEEK
+        level += self.weeks[week % YEAR_WEEKS]
+        seen = (week >= 0) & (week < len(self.observed))
+        level[seen] += self.observed[week[seen]]
         return level
 
     def week_levels(self, as_of_date: date, weeks: int) -> Floats:
