@@ -37,8 +37,8 @@ SHOCK_SCALE = 0.25
 LEAST_SHOCK_SCALE = 0.02
 NEWTON_STEPS = 40
 HALVINGS = 12
-LARGEST_STEP = 3.0
-"""A step goes no further than so many deviations in any direction."""
+LARGEST_STEP = 1.0
+"""A step moves no coefficient further than so many deviations of its prior."""
 SMALLEST_STEP = 0.05
 DIFFERENCE = 1e-4
 
@@ -126,13 +126,13 @@ class _Gaussian(NamedTuple):
         return cls(root, cross, information, precision)
 
     def step(self, density: "Density", at: _Point) -> tuple[Floats, Floats]:
-        """Newton's, of θ and of the shocks; no further than ``LARGEST_STEP`` deviations of θ."""
+        """Newton's, of θ and of the shocks, no further than ``LARGEST_STEP``."""
         _, by_theta, by_shock = density(at.theta, at.shock)
         by_shock = by_shock - at.shock * at.scale**-2.0
-        deviations = self.root.T @ (by_theta - self.cross @ (by_shock / self.precision))
-        of_theta = self.root @ deviations
+        of_theta = self.root @ (self.root.T @ (by_theta - self.cross @ (by_shock / self.precision)))
         of_shock = (by_shock - self.cross.T @ of_theta) / self.precision
-        share = min(1.0, LARGEST_STEP / max(float(np.abs(deviations).max()), LARGEST_STEP))
+        far = float(np.abs(of_theta / density.prior.sd).max())
+        share = min(1.0, LARGEST_STEP / max(far, LARGEST_STEP))
         return share * of_theta, share * of_shock
 
 
