@@ -17,13 +17,18 @@ small or large, where rows tell much of a shock or nothing (the partial centring
 Papaspiliopoulos, Roberts & Sköld 2007, doi:10.1214/088342307000000014, with the share that is
 right for each s).
 
-The step of s is EM's: s² = mean(b̂² + 1 / D).
+s is chosen at each step where the Gaussian's marginal density of it, times its prior, is highest:
+
+    log p(s) = Σ ½ s² (h b)² / (1 + s² h) − ½ log(1 + s² h),  h b = b̂ D,
+
+with b what the rows alone say of a shock; by small steps, since h hangs on where the shocks are.
 """
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from models.parts.kernels.weekly import weekly_likelihood
 from models.parts.rhythm.activity import BLOCKS
@@ -34,9 +39,11 @@ from toolkit.data.tables import Floats
 
 SHOCK_SCALE = 0.25
 """Deviation of the shocks where the search begins."""
-LEAST_SHOCK_SCALE = 0.02
+SHOCK_SCALES = (0.02, 3.0)
 NEWTON_STEPS = 40
 HALVINGS = 12
+SCALE_STEP = 0.1
+"""The log of the shocks' deviation moves half as far as it should, and by so much at most."""
 LARGEST_STEP = 1.0
 """A step moves no coefficient further than so many deviations of its prior."""
 SMALLEST_STEP = 0.05
@@ -81,7 +88,9 @@ def find_mode(
         gaussian = _Gaussian.at(density, at)
         step = gaussian.step(density, at)
         moved = _uphill(density, at, step)
-        scale = _em_step(moved.shock, gaussian.precision)
+        best = _best_scale(moved.shock * gaussian.precision, gaussian.information, prior)
+        towards = 0.5 * np.log(best / at.scale)
+        scale = at.scale * float(np.exp(np.clip(towards, -SCALE_STEP, SCALE_STEP)))
         small = float(np.abs(np.linalg.solve(gaussian.root, moved.theta - at.theta)).max())
         settled = small < SMALLEST_STEP and abs(np.log(scale / at.scale)) < SMALLEST_STEP
         at = _Point(moved.theta, moved.shock, scale)
@@ -146,8 +155,19 @@ def _uphill(density: "Density", at: _Point, step: tuple[Floats, Floats]) -> _Poi
     return at
 
 
-def _em_step(shock: Floats, precision: Floats) -> float:
-    return max(float(np.sqrt(np.mean(shock**2 + 1.0 / precision))), LEAST_SHOCK_SCALE)
+def _best_scale(pull: Floats, information: Floats, prior: RhythmPrior) -> float:
+    """The deviation of the shocks whose marginal density is the highest."""
+    middle, deviation = prior.product_shock
+
+    def density(log_scale: float) -> float:
+        square = np.exp(2.0 * log_scale)
+        known = 1.0 + square * information
+        marginal = 0.5 * (square * pull**2 / known - np.log(known)).sum()
+        return float(marginal) - 0.5 * ((log_scale - middle) / deviation) ** 2
+
+    lowest, highest = np.log(SHOCK_SCALES)
+    found = minimize_scalar(lambda x: -density(x), bounds=(lowest, highest), method="bounded")
+    return float(np.exp(found.x))
 
 
 def _inverse_root(curvature: Floats, prior: Globals) -> Floats:

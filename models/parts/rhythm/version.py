@@ -171,7 +171,9 @@ class FittedRhythm(Fit):
             arrival_shape=a["arrival_shape"],
         )
         season, base = (
-            Season(a["season"], a["season_weeks"], a["season_observed"], int(a["season_origin"][0])),
+            Season(
+                a["season"], a["season_weeks"], a["season_observed"], int(a["season_origin"][0])
+            ),
             BaseRates(*a["base_rates"].tolist()),
         )
         return cls(card, arrays, season, base, draws, inference=inference)
