@@ -45,6 +45,12 @@ def test_importing_the_toolkit_imports_next_to_nothing_of_it():
     assert done.stdout.strip() == "['toolkit.errors', 'toolkit.installed']"
 
 
+def test_a_reader_is_imported_without_pydantic():
+    code = "import sys; from toolkit import ForecastReader; print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_documents_import_public_names_only():
     files = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("notebooks/*.ipynb")]
     found = {f"{file.name}: {match}" for file in files for match in DEEP.findall(_code(file))}
