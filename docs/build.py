@@ -39,6 +39,7 @@ STARTS = {
     ),
     "Promote and serve": (
         "toolkit.tracking.promotion.promote",
+        "backtests.evidence.gate.Gate",
         "toolkit.export.job.export_release",
         "toolkit.cache.reader.ForecastReader",
     ),

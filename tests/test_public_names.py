@@ -22,7 +22,7 @@ TOOLKIT = """
     weekly_quantities write_demo_orders
 """
 BACKTESTS = """
-    Comparison Experiment RunFolder ThresholdChoice ThresholdRule choose_for_all
+    Comparison Experiment Gate RunFolder ThresholdChoice ThresholdRule choose_for_all
     choose_thresholds compare_versions count_listed frontier parse_experiment patterns_before
     read_experiment run_backtest track write_report
 """

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pytest
 
 from backtests.compare.comparison import compare_versions
+from backtests.evidence.found import find_evidence
 from backtests.run.folder import RunFolder
 from backtests.thresholds.choice import ThresholdChoice, kept_choices
 from tests.tracking.fits import rhythm_fit
 from toolkit.cli.app import main
 from toolkit.model import find_model
 from toolkit.stages.listing import ProductThresholds
-from toolkit.tracking.evidence import find_evidence
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import find, thresholds_of
 from toolkit.tracking.store import open_store
