@@ -1,5 +1,6 @@
 from .compare.comparison import Comparison as Comparison
 from .compare.comparison import compare_versions as compare_versions
+from .evidence.gate import Gate as Gate
 from .report.page import write_report as write_report
 from .run.experiment import Experiment as Experiment
 from .run.experiment import parse_experiment as parse_experiment

@@ -10,6 +10,7 @@ import pkgutil
 import re
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from textwrap import dedent
 
@@ -39,6 +40,7 @@ STARTS = {
     ),
     "Promote and serve": (
         "toolkit.tracking.promotion.promote",
+        "backtests.evidence.gate.Gate",
         "toolkit.export.job.export_release",
         "toolkit.cache.reader.ForecastReader",
     ),
@@ -52,6 +54,8 @@ _TREE = re.compile(r"^(?:\S+\n)(?:[├└│].*\n)+", re.M)
 def main(site: Path = SITE) -> None:
     """Write all pages into ``site``, in place of those that are there."""
     os.environ["PDOC_ALLOW_EXEC"] = "1"  # what is imported may ask the system what it is
+    # pydantic's dataclasses have an annotation that only type checkers can read
+    warnings.filterwarnings("ignore", ".*PydanticDataclass")
     _make_importable()
     pdoc.render.configure(
         docformat="markdown",

@@ -82,14 +82,14 @@ def test_check_import_and_forecast(run, database):
 
 BAD = {
     "a bad password": (["check"], {"TOOLKIT_MSSQL_PASSWORD": "wr0ng"}, "no such database (18456)"),
-    "no password": (["check"], {"TOOLKIT_MSSQL_PASSWORD": ""}, "password: is missing"),
+    "no password": (["check"], {"TOOLKIT_MSSQL_PASSWORD": ""}, "MSSQL_PASSWORD: is missing"),
     "an unknown database": (["check"], {"TOOLKIT_MSSQL_DATABASE": "X"}, "no such database"),
     "encryption that is not there": (
         ["import", "--db", "o.duckdb"],
         {"TOOLKIT_MSSQL_ENCRYPTION": "require"},
         "not with this encryption (20002)",
     ),
-    "a file that is not there": (["check", "--config", "no.toml"], {}, "no.toml could not be read"),
+    "a file that is not there": (["check", "--config", "no.toml"], {}, "no.toml cannot be read"),
     "two sources": (["import", "folder", "--db", "o.duckdb"], {}, "FOLDER and --mssql"),
     "both": (["check", "--db", "o.duckdb"], {}, "--db and --mssql has to be given, got both"),
     "a date that is none": (["import", "--db", "o.duckdb", "--until", "soon"], {}, "got 'soon'"),

@@ -29,6 +29,7 @@ from toolkit.results.forecast import ProductForecast
 from toolkit.results.pair import CustomerPrediction, CustomerProductPattern
 from toolkit.sources.sql import as_source
 from toolkit.tracking.registry import ModelVersionRef
+from toolkit.validation import parse
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=hack()>[red]&\"'$x$"
 OURS = {"div", "style", "h4", "h5", "p", "b", "span", "table", "thead", "tbody", "tr", "th",
@@ -224,7 +225,7 @@ def test_what_is_shown_changes_no_equality_and_no_data(forecast, pattern, choice
     assert ProductForecast.from_dict(forecast.to_dict()) == forecast
     assert replace(pattern) == pattern != replace(pattern, total_orders=99)
     assert hash(replace(pattern)) == hash(pattern)
-    assert ThresholdChoice.from_dict(choice.to_dict()) == choice
+    assert parse(ThresholdChoice, choice.to_dict(), "choice") == choice
 
 
 def test_every_figure_is_returned_and_none_is_left_open(forecast, pattern, prediction, fit):

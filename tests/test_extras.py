@@ -130,8 +130,12 @@ def _imported(path: Path):
 
 
 def test_the_bare_distribution_reads(tmp_path):
-    """With none of the extras' packages ``toolkit read`` asks the cache, and says what it has."""
-    code = f"import sys; sys.modules.update(dict.fromkeys({sorted(EXTRAS)})); "
+    """With none of the extras' packages ``toolkit read`` asks the cache, and says what it has.
+
+    But pydantic, which typer brings and reading does without.
+    """
+    lacking = sorted(EXTRAS.keys() - {"pydantic"})
+    code = f"import sys; sys.modules.update(dict.fromkeys({lacking})); "
     main = "from toolkit.cli.app import main; main()"
     with embedded_server() as server:
         read = ("read", "1", "--redis", server.url)

@@ -9,6 +9,7 @@ import pytest
 from toolkit.data.fingerprint import Fingerprint
 from toolkit.data.tables import OrderEvents
 from toolkit.errors import ArgumentError
+from toolkit.validation import plain
 
 EVENTS = OrderEvents(
     date(2024, 1, 1),
@@ -20,7 +21,7 @@ EVENTS = OrderEvents(
 
 
 def test_it_says_how_much_of_what_and_when():
-    found = Fingerprint.of(EVENTS).to_dict()
+    found = plain(Fingerprint.of(EVENTS))
     assert len(str(found.pop("sha256"))) == 64
     assert found == {
         "rows": 3,

@@ -140,5 +140,5 @@ def test_a_backtest_takes_it_from_its_experiment(own, tmp_path):
     folders = {"runs": tmp_path / "runs", "fits": tmp_path / "fits"}
     report = run_backtest(asked, tmp_path / "orders.duckdb", **folders, jobs=1)
     assert report.errors == ()
-    tasks = {task["version"]: task["model"] for task in RunFolder(report.folder).tasks()}
+    tasks = {task.version: task.model for task in RunFolder(report.folder).tasks()}
     assert tasks == {"mine": "own", "pair_conjugate": "pair_conjugate"}

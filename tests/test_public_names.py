@@ -22,7 +22,7 @@ TOOLKIT = """
     weekly_quantities write_demo_orders
 """
 BACKTESTS = """
-    Comparison Experiment RunFolder ThresholdChoice ThresholdRule choose_for_all
+    Comparison Experiment Gate RunFolder ThresholdChoice ThresholdRule choose_for_all
     choose_thresholds compare_versions count_listed frontier parse_experiment patterns_before
     read_experiment run_backtest track write_report
 """
@@ -43,6 +43,12 @@ def test_importing_the_toolkit_imports_next_to_nothing_of_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['toolkit.errors', 'toolkit.installed']"
+
+
+def test_a_reader_is_imported_without_pydantic():
+    code = "import sys; from toolkit import ForecastReader; print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_documents_import_public_names_only():

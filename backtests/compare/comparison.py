@@ -2,12 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
 from datetime import date
-from typing import Any
+from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+from pydantic import BeforeValidator
+from pydantic.dataclasses import dataclass
 
 from backtests.compare.bootstrap import DATES, interval, resample
 from backtests.compare.paired import Paired, pair_up
@@ -15,8 +18,67 @@ from backtests.scores.registry import ScoredRun, check_versions, find_scores
 from toolkit.card import Card, CardCell, Grid, Shown, Strong, counted
 from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import check_share
+from toolkit.validation import load
 
 RESAMPLES, SEED, SHARE = 1000, 20251111, 0.95
+
+
+type Measured = Annotated[
+    float, BeforeValidator(lambda value: math.nan if value is None else value)
+]
+"""NaN where it is not known, for which JSON has null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A score of ``version`` less that of ``against``: negative, ``version`` is better.
+
+    ``low`` and ``high`` are its interval's, NaN where nothing can be said of noise;
+    ``share_better`` is the share of the resamples where ``version`` is better.
+    """
+
+    level: str
+    score: str
+    title: str
+    version: str
+    against: str
+    value: Measured
+    value_against: Measured
+    difference: Measured
+    low: Measured
+    high: Measured
+    share_better: Measured
+    rows: int
+    verdict: str
+
+    @property
+    def better(self) -> str | None:
+        """Which of the two is better beyond noise; None where noise could do it."""
+        if self.high < 0:
+            return self.version
+        return self.against if self.low > 0 else None
+
+    def of(self, version: str) -> "Difference":
+        """The same, told of ``version``: turned round if that is the other one."""
+        if version == self.version:
+            return self
+        return replace(
+            self,
+            version=self.against,
+            against=self.version,
+            value=self.value_against,
+            value_against=self.value,
+            difference=self.value_against - self.value,
+            low=-self.high,
+            high=-self.low,
+            share_better=1 - self.share_better,
+        )
+
+    def numbers(self, *numbers: float) -> list[str]:
+        """Numbers to two digits of the width of the interval."""
+        width = self.high - self.low
+        digits = 4 if not width > 0 else max(0, 1 - math.floor(math.log10(width)))
+        return [f"{round(number, digits) + 0.0:.{digits}f}" for number in numbers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +96,22 @@ class Leader:
         return f"{self.title}: {self.best}{others}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Comparison(Shown):
     """Versions compared by pairs on the rows that both scored; of every score, smaller is better.
 
-    ``frame`` has a row per score and pair of versions: ``level``, ``score``, ``title``,
-    ``version``, ``against``, ``value``, ``value_against``, ``difference`` = value −
-    value_against (negative: ``version`` is better), ``low``, ``high`` (its interval),
-    ``share_better`` of the resamples, ``rows``, ``verdict``.
+    Of ``resamples`` by ``seed``, intervals hold ``share``.
     """
 
     versions: tuple[str, ...]
     dates: tuple[date, ...]
-    frame: pd.DataFrame
+    share: float
+    resamples: int
+    seed: int
+    differences: tuple[Difference, ...]
     leaders: tuple[Leader, ...]
     sentences: tuple[str, ...]  # which version wins on what, one for each pair of versions
     notes: tuple[str, ...]  # what the intervals cannot say, and what was left out
-    resamples: int
-    seed: int
-    share: float
 
     def __str__(self) -> str:
         """Who leads on which score, a line each, and who wins on what."""
@@ -62,53 +121,52 @@ class Comparison(Shown):
         """Which versions at how many dates; not all differences."""
         return f"<Comparison of {listed(self.versions)} at {len(self.dates)} dates>"
 
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The differences as a table: a row for each, a column for each of their fields."""
+        names = [field.name for field in fields(Difference)]
+        return pd.DataFrame(list(map(asdict, self.differences)), columns=names)
+
+    def leader(self, score: str) -> Leader | None:
+        """The best on a score; None if that was not compared."""
+        return next((leader for leader in self.leaders if leader.score == score), None)
+
+    def gaps(self, score: str) -> tuple[Difference, ...]:
+        """Each version's difference to the best, the best's own first; none if not compared."""
+        leader = self.leader(score)
+        gaps = [
+            one.of(one.against if one.version == leader.best else one.version)
+            for one in self.differences
+            if leader and one.score == score and leader.best in (one.version, one.against)
+        ]
+        if not gaps:
+            return ()
+        own = replace(
+            gaps[0], version=gaps[0].against, value=gaps[0].value_against,
+            difference=0.0, low=0.0, high=0.0,
+        )  # fmt: skip
+        return own, *gaps
+
+    def between(self, version: str, against: str) -> list[Difference]:
+        """The differences as they were told, ``version`` less ``against``."""
+        return [d for d in self.differences if (d.version, d.against) == (version, against)]
+
     def to_card(self) -> Card:
         """Who leads on each score, each difference with its interval, and who wins on what."""
         dates = f"{counted(len(self.dates), 'date')} from {self.dates[0]} to {self.dates[-1]}"
-        known = set(zip(self.frame["version"], self.frame["against"], strict=True))
+        pairs = dict.fromkeys((d.version, d.against) for d in self.differences)
         return Card(
             title=listed(self.versions),
             subtitle=f"{dates}; smaller is better for every score",
-            grids=[
-                _leaders(self),
-                *(
-                    _difference_grid(self, one, other)
-                    for other in self.versions
-                    for one in self.versions
-                    if (one, other) in known
-                ),
-            ],
+            grids=[_leaders(self), *(_difference_grid(self, *pair) for pair in pairs)],
             sentences=[*self.sentences, *(f"Note: {note}" for note in self.notes)],
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; None where a number is not finite."""
-        rows = _records(self.frame)
-        return {
-            "versions": list(self.versions),
-            "dates": [day.isoformat() for day in self.dates],
-            "share": self.share,
-            "resamples": self.resamples,
-            "seed": self.seed,
-            "differences": [{name: _plain(value) for name, value in row.items()} for row in rows],
-            "leaders": [
-                {
-                    "score": leader.score,
-                    "title": leader.title,
-                    "best": leader.best,
-                    "level_with": list(leader.level_with),
-                }
-                for leader in self.leaders
-            ],
-            "sentences": list(self.sentences),
-            "notes": list(self.notes),
-        }
 
-
-COLUMNS = (
-    "level", "score", "title", "version", "against", "value", "value_against", "difference",
-    "low", "high", "share_better", "rows", "verdict",
-)  # fmt: skip
+def kept_comparison(path: Path) -> Comparison:
+    """The comparison in a file; ``ArgumentError`` if it holds none."""
+    remedy = "`toolkit compare RUN` makes it anew"
+    return load(Comparison, path, "the comparison of a run", remedy=remedy)
 
 
 def compare_versions(
@@ -129,108 +187,98 @@ def compare_versions(
     if len(labels) < 2:
         raise ArgumentError(f"a comparison needs two versions, got {listed(labels) or 'none'}")
     share = check_share("share", share)
-    horizon = int(run.meta["experiment"]["horizon_weeks"])
-    paired = list(pair_up(run, labels, find_scores(scores), horizon))
+    paired = list(pair_up(run, labels, find_scores(scores), run.horizon_weeks))
     if not paired:
         raise ArgumentError(f"no score is known of two of the versions {listed(labels)}")
-    rows = [row for one in paired for row in _differences(one, resamples, seed, share)]
-    frame = pd.DataFrame(rows, columns=COLUMNS)
+    differences = [d for one in paired for d in _differences(one, resamples, seed, share)]
     return Comparison(
         versions=labels,
         dates=tuple(run.dates),
-        frame=frame,
-        leaders=tuple(_leader(one, frame) for one in paired),
-        sentences=tuple(_sentences(frame, labels)),
-        notes=tuple(dict.fromkeys(note for one in paired for note in _notes(one))),
+        share=share,
         resamples=resamples,
         seed=seed,
-        share=share,
+        differences=tuple(differences),
+        leaders=tuple(_leader(one, differences) for one in paired),
+        sentences=tuple(_sentences(differences, labels)),
+        notes=tuple(dict.fromkeys(note for one in paired for note in _notes(one))),
     )
 
 
-def _differences(
-    paired: Paired, resamples: int, seed: int, share: float
-) -> Iterator[Mapping[str, Any]]:
-    """A row of the comparison for each pair of versions, the later against the earlier."""
+def _differences(paired: Paired, resamples: int, seed: int, share: float) -> Iterator[Difference]:
+    """The later of each pair of versions against the earlier."""
     resampled = resample(paired.ways, resamples, seed)
     for other, one in itertools.combinations(range(len(paired.versions)), 2):
         draws = resampled.difference(one, other, seed)
         low, high = interval(draws, share)
-        row: dict[str, Any] = {
-            "level": paired.score.level,
-            "score": paired.score.name,
-            "title": paired.score.title,
-            "version": paired.versions[one],
-            "against": paired.versions[other],
-            "value": float(resampled.score[one]),
-            "value_against": float(resampled.score[other]),
-            "difference": float(resampled.score[one] - resampled.score[other]),
-            "low": low,
-            "high": high,
-            "share_better": float((draws < 0).mean() + (draws == 0).mean() / 2),
-            "rows": paired.rows,
-        }
-        yield {**row, "verdict": _verdict(row, f" {paired.score.unit}".rstrip(), share)}
+        untold = Difference(
+            level=paired.score.level,
+            score=paired.score.name,
+            title=paired.score.title,
+            version=paired.versions[one],
+            against=paired.versions[other],
+            value=float(resampled.score[one]),
+            value_against=float(resampled.score[other]),
+            difference=float(resampled.score[one] - resampled.score[other]),
+            low=low,
+            high=high,
+            share_better=float((draws < 0).mean() + (draws == 0).mean() / 2),
+            rows=paired.rows,
+            verdict="",
+        )
+        yield replace(untold, verdict=_verdict(untold, f" {paired.score.unit}".rstrip(), share))
 
 
-def _verdict(row: Mapping[str, Any], unit: str, share: float) -> str:
+def _verdict(difference: Difference, unit: str, share: float) -> str:
     """``B beats A on log loss by 0.012 (95 %: 0.010 to 0.015)``, or that noise could do it."""
-    name, against, title = row["version"], row["against"], row["title"]
-    if math.isnan(row["low"]):
+    name, against, title = difference.version, difference.against, difference.title
+    low, high = difference.low, difference.high
+    if math.isnan(low):
         return f"{title}: too few blocks to tell {name} from {against}"
-    better = beats(row)
-    if better is None:
-        bounds = numbers(row, row["low"], row["high"])
+    winner = difference.better
+    if winner is None:
+        bounds = difference.numbers(low, high)
         return (
             f"no difference beyond noise between {name} and {against} on {title} "
             f"({_percent(share)} of {name} − {against}: {bounds[0]} to {bounds[1]}{unit})"
         )
-    winner, loser = (name, against) if better else (against, name)
-    gain, ends = abs(row["difference"]), sorted((abs(row["low"]), abs(row["high"])))
-    shown = numbers(row, gain, *ends)
+    loser = against if winner == name else name
+    gain, ends = abs(difference.difference), sorted((abs(low), abs(high)))
+    shown = difference.numbers(gain, *ends)
     return (
         f"{winner} beats {loser} on {title} by {shown[0]}{unit} "
         f"({_percent(share)}: {shown[1]} to {shown[2]})"
     )
 
 
-def beats(row: Mapping[str, Any]) -> bool | None:
-    """True if ``version`` is better beyond noise, False if ``against`` is, else None."""
-    if row["high"] < 0:
-        return True
-    return False if row["low"] > 0 else None
-
-
-def _leader(paired: Paired, frame: pd.DataFrame) -> Leader:
-    rows = _records(frame[frame["score"] == paired.score.name])
-    value = {row["version"]: row["value"] for row in rows}
-    value |= {row["against"]: row["value_against"] for row in rows}
+def _leader(paired: Paired, differences: Sequence[Difference]) -> Leader:
+    told = [d for d in differences if d.score == paired.score.name]
+    value = {d.version: d.value for d in told} | {d.against: d.value_against for d in told}
     best = min(paired.versions, key=lambda version: value[version])
     level = [
-        row["against"] if row["version"] == best else row["version"]
-        for row in rows
-        if best in (row["version"], row["against"]) and beats(row) is None
+        d.against if d.version == best else d.version
+        for d in told
+        if best in (d.version, d.against) and d.better is None
     ]
     return Leader(paired.score.name, paired.score.title, best, tuple(level))
 
 
-def _sentences(frame: pd.DataFrame, versions: Sequence[str]) -> Iterator[str]:
+def _sentences(differences: Sequence[Difference], versions: Sequence[str]) -> Iterator[str]:
     """For each pair of versions, who wins on what."""
     for other, one in itertools.combinations(versions, 2):
-        chosen = frame[(frame["version"] == one) & (frame["against"] == other)]
-        titles: dict[bool | None, list[str]] = {True: [], False: [], None: []}
-        for row in _records(chosen):
-            titles[beats(row)].append(row["title"])
+        titles: dict[str | None, list[str]] = {one: [], other: [], None: []}
+        for difference in differences:
+            if (difference.version, difference.against) == (one, other):
+                titles[difference.better].append(difference.title)
         parts = [
-            f"{winner} beats {loser} on {listed(titles[better])}"
-            for winner, loser, better in ((one, other, True), (other, one, False))
-            if titles[better]
+            f"{winner} beats {loser} on {listed(titles[winner])}"
+            for winner, loser in ((one, other), (other, one))
+            if titles[winner]
         ]
         if titles[None]:
             parts.append(f"no difference beyond noise on {listed(titles[None])}")
         if parts:
             text = "; ".join(parts)
-            yield f"{text}." if titles[True] or titles[False] else f"{one} and {other}: {text}."
+            yield f"{text}." if titles[one] or titles[other] else f"{one} and {other}: {text}."
 
 
 def _notes(paired: Paired) -> Iterator[str]:
@@ -266,39 +314,22 @@ def _leaders(comparison: Comparison) -> Grid:
 
 def _value(comparison: Comparison, leader: Leader, version: str) -> str:
     """A version's score; a dash where it has none."""
-    frame = comparison.frame[comparison.frame["score"] == leader.score]
-    for name, value in (("version", "value"), ("against", "value_against")):
-        rows = frame[frame[name] == version]
-        if len(rows):
-            return f"{rows[value].iloc[0]:.4f}"
-    return "–"
+    gaps = comparison.gaps(leader.score)
+    return next((f"{gap.value:.4f}" for gap in gaps if gap.version == version), "–")
 
 
 def _difference_grid(comparison: Comparison, one: str, other: str) -> Grid:
     """Each score of ``one`` minus that of ``other``, and which is better beyond noise."""
-    frame = comparison.frame
     rows: list[Sequence[CardCell]] = []
-    for row in _records(frame[(frame["version"] == one) & (frame["against"] == other)]):
-        shown = numbers(row, row["difference"], row["low"], row["high"])
-        relative = 100 * row["difference"] / abs(row["value_against"] or math.nan)
-        better = beats(row)
-        winner = "" if better is None else Strong(one if better else other)
+    for d in comparison.between(one, other):
+        shown = d.numbers(d.difference, d.low, d.high)
+        relative = 100 * d.difference / abs(d.value_against or math.nan)
+        winner = "" if d.better is None else Strong(d.better)
         bounds = f"{shown[1]} to {shown[2]}"
-        rows.append((row["title"], shown[0], bounds, f"{relative:+.1f}", winner))
+        rows.append((d.title, shown[0], bounds, f"{relative:+.1f}", winner))
     share = _percent(comparison.share)
     heads = ("score", "difference", f"{share} interval", "in %", "better")
     return Grid(f"{one} − {other} (negative: {one} better)", heads, rows, frozenset(heads[1:4]))
-
-
-def numbers(row: Mapping[str, Any], *numbers: float) -> list[str]:
-    """Numbers to two digits of the width of the row's interval."""
-    width = row["high"] - row["low"]
-    digits = 4 if not width > 0 else max(0, 1 - math.floor(math.log10(width)))
-    return [f"{round(number, digits) + 0.0:.{digits}f}" for number in numbers]
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
 
 
 def _percent(share: float) -> str:
@@ -308,7 +339,3 @@ def _percent(share: float) -> str:
 def listed(names: Sequence[str]) -> str:
     """``A, B and C``."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
-def _plain(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

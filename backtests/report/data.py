@@ -1,14 +1,12 @@
 """Everything that the page tells, gathered from a run's folder."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 
-from backtests.compare.comparison import compare_versions
+from backtests.compare.comparison import Comparison, Difference, compare_versions, kept_comparison
 from backtests.report.curves import Histogram, version_histograms
 from backtests.report.frontiers import Frontier, frontiers_of
 from backtests.report.health import (
@@ -21,9 +19,11 @@ from backtests.report.health import (
 )
 from backtests.report.names import Known, look_up
 from backtests.report.products import Chosen, choose, series, week_tables
-from backtests.run.folder import COMPARISON, SCORES, THRESHOLDS, Json, RunFolder
+from backtests.run.folder import COMPARISON, SCORES, THRESHOLDS, RunFolder
+from backtests.run.records import RunDescription
+from backtests.scores.registry import Score
 from backtests.scores.summaries import reliability_tables, summarize
-from backtests.thresholds.choice import ThresholdChoice
+from backtests.thresholds.choice import ThresholdChoice, kept_choices
 from toolkit.errors import ArgumentError
 
 
@@ -41,11 +41,11 @@ class ProductSeries:
 class ReportData:
     """A run, gathered."""
 
-    meta: Json
+    description: RunDescription
     versions: tuple[str, ...]
     dates: tuple[str, ...]
     scores: pd.DataFrame
-    comparison: Json | None  # as ``Comparison.to_dict``; None with fewer than two versions
+    comparison: Comparison | None  # None with fewer than two versions
     frontiers: tuple[Frontier, ...]
     histograms: Mapping[str, Mapping[str, Histogram]]  # by version and level
     reliability: pd.DataFrame
@@ -57,6 +57,10 @@ class ReportData:
     work: tuple[Work, ...]
     observed_weeks: Mapping[str, int]  # by date
 
+    def gaps(self, score: Score) -> tuple[Difference, ...]:
+        """Each version's difference to the best on a score; none if that was not compared."""
+        return () if self.comparison is None else self.comparison.gaps(score.name)
+
 
 def gather(run: RunFolder, database: Path | None = None) -> ReportData:
     """Gather what there is; scores that the folder lacks are computed.
@@ -64,13 +68,13 @@ def gather(run: RunFolder, database: Path | None = None) -> ReportData:
     ``database`` is where names and history of the products are looked up, if not where the run
     found them. Raises ``ArgumentError`` if no task of the run has finished.
     """
-    cards = run.tasks()
-    if not cards:
+    tasks = run.tasks()
+    if not tasks:
         raise ArgumentError(f"{run.path} holds no finished task: there is nothing to report")
     tables = week_tables(run)
     products, known = _products(run, tables, database)
     return ReportData(
-        meta=run.meta,
+        description=run.description,
         versions=run.versions,
         dates=tuple(day.isoformat() for day in run.dates),
         scores=_scores(run),
@@ -81,10 +85,10 @@ def gather(run: RunFolder, database: Path | None = None) -> ReportData:
         products=products,
         products_scored=len({i for t in tables.values() for i in t["product_id"].unique()}),
         names_problem=known.problem,
-        fits=fits_of(run, cards),
-        failures=failures_of(cards),
-        work=work_of(run, cards),
-        observed_weeks={str(card["as_of_date"]): int(card["observed_weeks"]) for card in cards},
+        fits=fits_of(run, tasks),
+        failures=failures_of(tasks),
+        work=work_of(run, tasks),
+        observed_weeks={str(task.as_of_date): task.observed_weeks for task in tasks},
     )
 
 
@@ -93,7 +97,7 @@ def _products(
 ) -> tuple[tuple[ProductSeries, ...], Known]:
     chosen = choose(tables)
     ids = [one.product_id for one in chosen]
-    known = look_up(database or Path(str(run.meta["database"])), ids, run.dates)
+    known = look_up(database or Path(run.description.database), ids, run.dates)
     few = {version: table[table["product_id"].isin(ids)] for version, table in tables.items()}
     made = tuple(
         ProductSeries(
@@ -113,25 +117,27 @@ def _products(
 
 def _scores(run: RunFolder) -> pd.DataFrame:
     path = run.path / SCORES
-    return pd.read_parquet(path) if _is_current(run, path) else summarize(run)
+    if _is_current(run, path):
+        return pd.read_parquet(path)
+    return summarize(run, slices=run.experiment.slices)
 
 
-def _comparison(run: RunFolder) -> Json | None:
-    stored = _stored(run, COMPARISON)
-    if stored is not None and stored["versions"] == list(run.versions):
+def _comparison(run: RunFolder) -> Comparison | None:
+    """None for a run of one version, or of versions that no score has in common."""
+    path = run.path / COMPARISON
+    stored = kept_comparison(path) if _is_current(run, path) else None
+    if stored is not None and stored.versions == run.versions:
         return stored
-    return _if_there(lambda: compare_versions(run).to_dict())
+    try:
+        return compare_versions(run)
+    except ArgumentError:
+        return None
 
 
-def _choices(run: RunFolder) -> list[ThresholdChoice]:
+def _choices(run: RunFolder) -> tuple[ThresholdChoice, ...]:
     """What ``toolkit thresholds`` chose, if it did since the run."""
-    stored = _stored(run, THRESHOLDS) or {"choices": []}
-    return [ThresholdChoice.from_dict(choice) for choice in stored["choices"]]
-
-
-def _stored(run: RunFolder, name: str) -> Json | None:
-    path = run.path / name
-    return cast("Json", json.loads(path.read_text())) if _is_current(run, path) else None
+    path = run.path / THRESHOLDS
+    return kept_choices(path).choices if _is_current(run, path) else ()
 
 
 def _is_current(run: RunFolder, path: Path) -> bool:
@@ -140,11 +146,3 @@ def _is_current(run: RunFolder, path: Path) -> bool:
         return False
     made = path.stat().st_mtime_ns
     return all(folder.stat().st_mtime_ns <= made for folder in run.task_folders())
-
-
-def _if_there(make: Callable[[], Json]) -> Json | None:
-    """None for a run of one version, or of versions that no score has in common."""
-    try:
-        return make()
-    except ArgumentError:
-        return None

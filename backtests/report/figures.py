@@ -5,19 +5,19 @@ of text and grid are left to the page, which knows light from dark.
 """
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from backtests.compare.comparison import Difference
 from backtests.report.curves import BINS, Histogram
 from backtests.report.frontiers import Frontier
 from backtests.report.palette import Style
-from backtests.run.folder import Json
 from backtests.scores.registry import Score
+from toolkit.validation import Json
 
 type Styles = Mapping[str, Style]
 
@@ -161,12 +161,11 @@ def reliability_figure(table: pd.DataFrame, styles: Styles, what: str, log: bool
     return plain(go.Figure([diagonal, *traces], axes))
 
 
-def gap_figure(score: Score, gaps: pd.DataFrame, styles: Styles) -> Json:
-    """Each version less the best, with its interval; ``gaps``: version, difference, low, high."""
+def gap_figure(score: Score, gaps: Sequence[Difference], styles: Styles) -> Json:
+    """Each version less the best, with its interval."""
     traces = []
-    for row in gaps.to_dict("records"):
-        version, gap = str(row["version"]), float(row["difference"])
-        low, high = float(row["low"]), float(row["high"])
+    for one in gaps:
+        version, gap, low, high = one.version, one.difference, one.low, one.high
         look = styles[version]
         known = np.isfinite(low)
         traces.append(
@@ -350,24 +349,3 @@ def _band(y0: float, y1: float) -> Json:
         "line": {"width": 0},
         **where,
     }
-
-
-def gaps_to_best(differences: Sequence[Mapping[str, Any]], best: str) -> Iterator[Json]:
-    """Each version's difference to the best, from pairs of versions; the best's own is 0."""
-    yield {"version": best, "difference": 0.0, "low": 0.0, "high": 0.0}
-    for row in differences:
-        low, high = (np.nan if row[end] is None else row[end] for end in ("low", "high"))
-        if row["against"] == best:
-            yield {
-                "version": row["version"],
-                "difference": row["difference"],
-                "low": low,
-                "high": high,
-            }
-        elif row["version"] == best:
-            yield {
-                "version": row["against"],
-                "difference": -row["difference"],
-                "low": -high,
-                "high": -low,
-            }

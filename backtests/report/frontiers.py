@@ -8,7 +8,7 @@ import pandas as pd
 
 from backtests.run.folder import RunFolder
 from backtests.thresholds.choice import ThresholdChoice, choose_thresholds
-from backtests.thresholds.frontier import ThresholdGrid, count_listed, frontier, grid_of
+from backtests.thresholds.frontier import ThresholdGrid, count_listed, frontier
 from toolkit.errors import ArgumentError
 
 
@@ -50,7 +50,7 @@ def frontiers_of(run: RunFolder, choices: Sequence[ThresholdChoice]) -> tuple[Fr
     A version that ``choices`` lacks is given those of the default rule.
     """
     known = {choice.version: choice for choice in choices}
-    grid = grid_of(run)
+    grid = run.experiment.thresholds
     return tuple(made for v in run.versions for made in _frontier(run, v, grid, known.get(v)))
 
 

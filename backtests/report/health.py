@@ -1,10 +1,12 @@
 """How the fits went, and what failed."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 
-from backtests.run.folder import FAILED, Json, RunFolder
-from toolkit.results.fit import FitCard
+from backtests.run.folder import RunFolder
+from backtests.run.records import TaskRecord
+from toolkit.results.fit import DiagnosticValues, FitCard, PredictiveCheck
 
 EXAMPLES = 3
 
@@ -17,11 +19,11 @@ class ReportedFit:
     model: str
     fit: str
     dates: tuple[str, ...]
-    as_of_date: str | None  # what was known before it, it learned from
+    as_of_date: date | None  # what was known before it, it learned from
     pairs: int | None
-    diagnostics: Mapping[str, float | str]
+    diagnostics: DiagnosticValues
     warnings: tuple[str, ...]
-    checks: Sequence[Json] = field(default=())
+    checks: tuple[PredictiveCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,44 +50,44 @@ class Work:
     seconds: float
 
 
-def fits_of(run: RunFolder, cards: Sequence[Json]) -> tuple[ReportedFit, ...]:
+def fits_of(run: RunFolder, tasks: Sequence[TaskRecord]) -> tuple[ReportedFit, ...]:
     """The fits that the tasks used, by version and first date; models without a fit have none."""
-    used: dict[tuple[str, str, str], list[Json]] = {}
-    for card in cards:
-        if card["diagnostics"] or card["warnings"]:
-            key = card["version"], card["model"], str(card["model_version"])
-            used.setdefault(key, []).append(card)
+    used: dict[tuple[str, str, str], list[TaskRecord]] = {}
+    for task in tasks:
+        if task.diagnostics or task.warnings:
+            key = task.version, task.model, str(task.model_version)
+            used.setdefault(key, []).append(task)
     return tuple(_fit(run, key, tasks) for key, tasks in used.items())
 
 
-def work_of(run: RunFolder, cards: Sequence[Json]) -> tuple[Work, ...]:
+def work_of(run: RunFolder, tasks: Sequence[TaskRecord]) -> tuple[Work, ...]:
     """A row per version."""
-    return tuple(_work(v, [card for card in cards if card["version"] == v]) for v in run.versions)
+    return tuple(_work(v, [task for task in tasks if task.version == v]) for v in run.versions)
 
 
-def failures_of(cards: Sequence[Json]) -> tuple[ReportedFailure, ...]:
+def failures_of(tasks: Sequence[TaskRecord]) -> tuple[ReportedFailure, ...]:
     """Failed tasks by version and error, then rows that were left out, with examples."""
-    errors: dict[tuple[str, str], list[Json]] = {}
-    for card in cards:
-        if card["status"] == FAILED:
-            errors.setdefault((card["version"], str(card["error"])), []).append(card)
-    tasks = tuple(
+    errors: dict[tuple[str, str], list[TaskRecord]] = {}
+    for task in tasks:
+        if task.failed:
+            errors.setdefault((task.version, str(task.error)), []).append(task)
+    failed = tuple(
         ReportedFailure(version, error, len(found), "tasks", _dates(found))
         for (version, error), found in errors.items()
     )
-    return tasks + tuple(_failed_rows(cards))
+    return failed + tuple(_failed_rows(tasks))
 
 
-def _failed_rows(cards: Sequence[Json]) -> Iterator[ReportedFailure]:
-    for version in dict.fromkeys(card["version"] for card in cards):
-        found = [c for c in cards if c["version"] == version and c.get("failed_rows")]
+def _failed_rows(tasks: Sequence[TaskRecord]) -> Iterator[ReportedFailure]:
+    for version in dict.fromkeys(task.version for task in tasks):
+        found = [t for t in tasks if t.version == version and t.failed_rows]
         if found:
-            examples = [str(text) for card in found for text in card["failures"]][:EXAMPLES]
-            count = sum(card["failed_rows"] for card in found)
+            examples = [text for task in found for text in task.failures][:EXAMPLES]
+            count = sum(task.failed_rows for task in found)
             yield ReportedFailure(version, "; ".join(examples), count, "rows", _dates(found))
 
 
-def _fit(run: RunFolder, key: tuple[str, str, str], tasks: Sequence[Json]) -> ReportedFit:
+def _fit(run: RunFolder, key: tuple[str, str, str], tasks: Sequence[TaskRecord]) -> ReportedFit:
     version, model, fit = key
     card = FitCard.read(run.fits / model / fit) or FitCard()
     return ReportedFit(
@@ -95,27 +97,23 @@ def _fit(run: RunFolder, key: tuple[str, str, str], tasks: Sequence[Json]) -> Re
         dates=_dates(tasks),
         as_of_date=card.as_of_date,
         pairs=card.pairs,
-        diagnostics=tasks[0]["diagnostics"] or {},
-        warnings=tuple(tasks[0]["warnings"]),
-        checks=tuple(map(dict, card.checks)),
+        diagnostics=tasks[0].diagnostics,
+        warnings=tasks[0].warnings,
+        checks=card.checks,
     )
 
 
-def _work(version: str, cards: Sequence[Json]) -> Work:
+def _work(version: str, tasks: Sequence[TaskRecord]) -> Work:
     return Work(
         version=version,
-        tasks=len(cards),
-        failed_tasks=sum(card["status"] == FAILED for card in cards),
-        pairs=_rows(cards, "pairs"),
-        product_weeks=_rows(cards, "product_weeks"),
-        failed_rows=sum(card.get("failed_rows") or 0 for card in cards),
-        seconds=sum(card["seconds"] for card in cards),
+        tasks=len(tasks),
+        failed_tasks=sum(task.failed for task in tasks),
+        pairs=sum(task.rows.pairs for task in tasks),
+        product_weeks=sum(task.rows.product_weeks for task in tasks),
+        failed_rows=sum(task.failed_rows for task in tasks),
+        seconds=sum(task.seconds for task in tasks),
     )
 
 
-def _rows(cards: Sequence[Json], table: str) -> int:
-    return sum(int((card["rows"] or {}).get(table) or 0) for card in cards)
-
-
-def _dates(cards: Sequence[Json]) -> tuple[str, ...]:
-    return tuple(sorted({str(card["as_of_date"]) for card in cards}))
+def _dates(tasks: Sequence[TaskRecord]) -> tuple[str, ...]:
+    return tuple(sorted({str(task.as_of_date) for task in tasks}))

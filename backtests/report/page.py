@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from backtests.compare.comparison import Difference
 from backtests.compare.words import verdicts
 from backtests.report import sections, tables
 from backtests.report.data import ProductSeries, ReportData, gather
@@ -27,6 +29,7 @@ from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORE_
 from backtests.scores.summaries import ALL
 from toolkit.data.tables import QUANTILES
 from toolkit.errors import ToolkitError
+from toolkit.validation import plain
 
 MOST_BYTES = 6_000_000
 """So large a page may be; Plotly, packed, takes a third of it."""
@@ -74,14 +77,13 @@ def write_report(folder: Path, database: Path | None = None, out: Path | None = 
 def render(data: ReportData, products: Sequence[ProductSeries], fits: Path) -> str:
     """The page as HTML; names in it are escaped, whatever they hold."""
     styles = sections.styles_of(data)
-    comparison = data.comparison or {"leaders": [], "sentences": [], "notes": [], "share": 0.95}
     return template().render(
         data=data,
-        meta=data.meta,
+        run=data.description,
+        experiment=plain(data.description.experiment),
         styles=styles,
         shown=shown_versions(data),
-        comparison=comparison,
-        verdicts=list(verdicts(comparison["leaders"], data.versions)),
+        verdicts=list(verdicts(data.comparison.leaders, data.versions)) if data.comparison else [],
         spans=_spans,
         levels=SCORE_LEVELS,
         headline=tables.headline_table(data),
@@ -145,17 +147,16 @@ def picker(
 
 def pair_rows(data: ReportData) -> list[list[object]]:
     """Differences between any two versions, for the page's script to show two of them."""
-    names = ("level", "score", "version", "against", "value", "value_against", "difference",
-             "low", "high", "share_better", "rows")  # fmt: skip
-    rows = []
-    for row in (data.comparison or {"differences": []})["differences"]:
-        score = score_of(row["level"], row["score"])
-        low, high = row["low"], row["high"]
-        known = low is not None and high is not None
-        digits = tables.difference_digits(low, high) if known else score.digits
-        values = [round(row[n], 6) if isinstance(row[n], float) else row[n] for n in names[2:]]
-        rows.append([score.heading, score.unit, digits, *values])
-    return rows
+    return [_pair_row(one) for one in (data.comparison.differences if data.comparison else ())]
+
+
+def _pair_row(one: Difference) -> list[object]:
+    score = score_of(one.level, one.score)
+    known = math.isfinite(one.low) and math.isfinite(one.high)
+    digits = tables.difference_digits(one.low, one.high) if known else score.digits
+    numbers = (one.value, one.value_against, one.difference, one.low, one.high, one.share_better)
+    values = [round(number, 6) if math.isfinite(number) else None for number in numbers]
+    return [score.heading, score.unit, digits, one.version, one.against, *values, one.rows]
 
 
 def shown_versions(data: ReportData) -> tuple[str, ...]:

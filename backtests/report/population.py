@@ -7,7 +7,7 @@ import xarray as xr
 
 from backtests.report.figures import HEIGHT, plain
 from backtests.report.health import ReportedFit
-from backtests.run.folder import Json
+from toolkit.validation import Json
 
 POSTERIOR = "posterior.nc"
 DRAWS = ("chain", "draw")

@@ -15,7 +15,6 @@ from backtests.report.figures import (
     envelope_figure,
     frontier_figure,
     gap_figure,
-    gaps_to_best,
     pit_figure,
     reliability_figure,
     slice_figure,
@@ -47,15 +46,9 @@ def styles_of(data: ReportData) -> dict[str, Style]:
 
 def gap_drawings(data: ReportData, styles: Styles) -> Iterator[ReportDrawing]:
     """Distances to the best, a figure per headline score."""
-    comparison = data.comparison or {"differences": [], "leaders": []}
     for score in HEADLINE:
-        rows = [row for row in comparison["differences"] if row["score"] == score.name]
-        best = next(
-            (one["best"] for one in comparison["leaders"] if one["score"] == score.name), None
-        )
-        if rows and best is not None:
-            gaps = pd.DataFrame(list(gaps_to_best(rows, best)))
-            gaps = gaps.sort_values("difference", kind="stable")
+        gaps = sorted(data.gaps(score), key=lambda gap: gap.difference)
+        if gaps:
             yield ReportDrawing(score.heading, gap_figure(score, gaps, styles))
 
 

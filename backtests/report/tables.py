@@ -1,13 +1,13 @@
 """The page's tables, as rows of text with what they sort by."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from backtests.compare.comparison import Difference
 from backtests.report.data import ReportData
-from backtests.report.figures import gaps_to_best
 from backtests.report.frontiers import Frontier
 from backtests.report.health import ReportedFit
 from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORES, Score, score_of
@@ -215,28 +215,21 @@ def _headline_cells(data: ReportData, score: Score) -> dict[str, Cell]:
 
 def _compared(data: ReportData, score: Score) -> Iterator[tuple[str, Cell]]:
     """Cells of versions that were compared on this score, on the rows that all of them scored."""
-    comparison = data.comparison or {"differences": [], "leaders": []}
-    rows = [row for row in comparison["differences"] if row["score"] == score.name]
-    leader = next((one for one in comparison["leaders"] if one["score"] == score.name), None)
-    if leader is None or not rows:
-        return
-    value = {row["version"]: row["value"] for row in rows}
-    value |= {row["against"]: row["value_against"] for row in rows}
-    for gap in gaps_to_best(rows, leader["best"]):
-        version = gap["version"]
-        yield version, _gap_cell(score, value[version], gap, version in leader["level_with"])
+    leader = None if data.comparison is None else data.comparison.leader(score.name)
+    for gap in data.gaps(score):
+        yield gap.version, _gap_cell(score, gap, bool(leader and gap.version in leader.level_with))
 
 
-def _gap_cell(score: Score, value: float, gap: Mapping[str, float], level: bool) -> Cell:
-    low, high = gap["low"], gap["high"]
+def _gap_cell(score: Score, gap: Difference, level: bool) -> Cell:
+    value, low, high = gap.value, gap.low, gap.high
     text = score.format(value)
-    if gap["difference"] == low == high == 0:
+    if gap.difference == low == high == 0:
         identical = "≈ as the best" if level else "★ best"
         return Cell(text, value, (identical,), "level" if level else "best")
     if not math.isfinite(low):
         return Cell(text, value, ("too few blocks to tell",))
     digits = difference_digits(low, high)
-    difference = _number(gap["difference"], digits, "+")
+    difference = _number(gap.difference, digits, "+")
     ends = f"{_number(low, digits)} to {_number(high, digits)}"
     below = (f"≈ {difference}" if level else difference, ends)
     return Cell(text, value, below, "level" if level else "")
@@ -268,7 +261,7 @@ def _fit_row(fit: ReportedFit) -> tuple[Cell, ...]:
     return (
         Cell(fit.version, fit.version),
         _dates(fit.dates),
-        Cell(fit.fit, fit.as_of_date or fit.fit, (f"before {fit.as_of_date or 'unknown'}",)),
+        Cell(fit.fit, str(fit.as_of_date or fit.fit), (f"before {fit.as_of_date or 'unknown'}",)),
         number(fit.pairs),
         number(r_hat, 3, "bad" if r_hat > MOST_R_HAT else ""),
         number(bulk, mark="bad" if bulk < LEAST_ESS else ""),

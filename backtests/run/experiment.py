@@ -30,106 +30,137 @@
     customer_age_days = [0, 90]
 """
 
-import re
-import tomllib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Annotated, Literal, get_args
 
-from backtests.run.toml_table import Problems, TomlTable
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic.dataclasses import dataclass
+
+from backtests.scores.summaries import Slices
 from backtests.thresholds.frontier import ThresholdGrid
-from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import MAX_WEEKS
+from toolkit.validation import CLOSED, Json, has_to_be, parse, read_toml
 
 type Policy = Literal["refit", "condition", "frozen"]
+type Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"),
+    has_to_be("letters, digits, '_', '-', '.'"),
+]
+type Count = Annotated[int, Field(ge=1)]
+type Seed = Annotated[int, Field(ge=0)]
+type Dates = Annotated[tuple[date, ...], has_to_be("a list of dates as 2019-04-01")]
+type Numbers = Annotated[
+    tuple[float, ...],
+    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else (value,)),
+    Field(min_length=1),
+]
+type Prior = Annotated[Mapping[str, Numbers], has_to_be("a table of numbers or lists of them")]
 
-POLICIES: tuple[Policy, ...] = ("refit", "condition", "frozen")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+POLICIES: tuple[Policy, ...] = get_args(Policy.__value__)
+POLICY: Policy = "condition"
+SEED = 20251111
 
 
-@dataclass(frozen=True, slots=True)
+def _label(version: Json) -> str:
+    """What a version goes by: its model's name, or that of the file it is in."""
+    model = str(version.get("model", ""))
+    return PurePath(model.partition(":")[0]).stem if ":" in model else model.replace("@", "-")
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
 class VersionSpec:
     """A version under test: a model, how it is fitted, and the label it goes by.
 
     ``pairs``, ``draws``, ``tune``, ``chains`` are its fit's; None leaves them to the model.
     """
 
-    label: str
-    model: str
-    refit: Policy
-    seed: int
-    pairs: int | None = None
-    draws: int | None = None
-    tune: int | None = None
-    chains: int | None = None
-    prior: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    model: Annotated[str, Field(min_length=1)]
+    label: Name = Field(default_factory=_label)
+    refit: Policy = POLICY
+    seed: Seed = SEED
+    pairs: Count | None = None
+    draws: Annotated[int, Field(ge=4)] | None = None
+    tune: Annotated[int, Field(ge=50)] | None = None
+    chains: Annotated[int, Field(ge=2)] | None = None
+    prior: Prior = Field(default_factory=dict)
+
+    @field_validator("refit")
+    @classmethod
+    def _fits_are_frozen(cls, refit: Policy, known: ValidationInfo) -> Policy:
+        model = known.data.get("model", "")
+        if "@" in model and refit != "frozen":
+            raise ValueError(f'{model!r} names a fit: this needs refit = "frozen"')
+        return refit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=CLOSED)
 class DateRule:
     """As-of dates: a list, or from ``start`` to ``stop``, or the ``last`` with a whole horizon."""
 
-    listed: tuple[date, ...] = ()
+    list: Dates = ()
     start: date | None = None
     stop: date | None = None
-    last: int | None = None
-    step_weeks: int = 4
+    last: Count | None = None
+    step_weeks: Count = 4
+
+    def __post_init__(self) -> None:
+        """One of the three."""
+        span = self.start is not None or self.stop is not None
+        if sum((bool(self.list), span, self.last is not None)) != 1:
+            raise ValueError("has to hold list, or start and stop, or last: one of the three")
+        if span and (self.start is None or self.stop is None or self.stop < self.start):
+            said = f"got {self.start} and {self.stop}"
+            raise ValueError(f"start and stop have to be dates in order, {said}")
 
     def resolve(self, last_date: date, horizon_weeks: int) -> tuple[date, ...]:
         """The dates, ascending; ``last_date`` is the last day of the data."""
-        if self.listed:
-            return tuple(sorted(set(self.listed)))
         step = timedelta(weeks=self.step_weeks)
         if self.last is not None:
             newest = last_date + timedelta(1) - timedelta(weeks=horizon_weeks)
             newest -= timedelta(newest.weekday())  # weeks begin on Mondays
             return tuple(newest - step * i for i in reversed(range(self.last)))
         if self.start is None or self.stop is None:
-            raise ArgumentError("dates need a list, or start and stop, or last")
+            return tuple(sorted(set(self.list)))
         count = (self.stop - self.start) // step + 1
         return tuple(self.start + step * i for i in range(count))
 
 
-@dataclass(frozen=True, slots=True)
-class Slices:
-    """Lower bounds of the classes by which pairs are told apart, ascending."""
-
-    order_count: tuple[int, ...] = (1, 2, 4, 8, 16)
-    customer_age_days: tuple[int, ...] = (0, 91, 182, 365, 730)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=CLOSED)
 class Experiment:
     """What a backtest is to do; see the module's docstring."""
 
-    name: str
-    database: Path | None
+    name: Name
     dates: DateRule
     versions: tuple[VersionSpec, ...]
-    horizon_weeks: int = 12
-    draws: int = 200
-    seed: int = 20251111
-    share_of_products: float = 1.0
-    pairs_per_shard: int = 8000
-    thresholds: ThresholdGrid = field(default_factory=ThresholdGrid)
-    slices: Slices = field(default_factory=Slices)
+    database: Path | None = None
+    horizon_weeks: Annotated[int, Field(ge=1, le=MAX_WEEKS)] = 12
+    draws: Count = 200
+    seed: Seed = SEED
+    refit: Policy = POLICY
+    share_of_products: Annotated[float, Field(gt=0, le=1)] = 1.0
+    pairs_per_shard: Count = 8000
+    thresholds: ThresholdGrid = Field(default_factory=ThresholdGrid)
+    slices: Slices = Field(default_factory=Slices)
+
+    @field_validator("versions")
+    @classmethod
+    def _labels_differ(cls, versions: tuple[VersionSpec, ...]) -> tuple[VersionSpec, ...]:
+        labels = [version.label for version in versions]
+        twice = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+        if not versions:
+            raise ValueError("is missing: at least one [[versions]] is needed")
+        if twice:
+            told = (f"label {label!r} occurs {labels.count(label)} times" for label in twice)
+            raise ValueError("; ".join(told))
+        return versions
 
     def at(self, dates: Sequence[date]) -> "Experiment":
         """The same with its dates listed."""
-        return replace(self, dates=DateRule(listed=tuple(dates)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it; ``database`` is left out: the data's content counts, not its place."""
-        content = asdict(self)
-        del content["database"]
-        dates = content.pop("dates")
-        given = {k: v for k, v in dates.items() if v not in (None, ())}
-        content["dates"] = [d.isoformat() for d in self.dates.listed] or {
-            k: v.isoformat() if isinstance(v, date) else v for k, v in given.items()
-        }
-        return content
+        return replace(self, dates=DateRule(list=tuple(dates)))
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -138,112 +169,22 @@ def read_experiment(path: Path) -> Experiment:
     Raises ``ArgumentError`` with every mistake in it: unknown keys and the nearest known, values
     of the wrong kind or out of range, labels that occur twice.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ArgumentError(f"there is no experiment {path}: {exc}") from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise ArgumentError(f"{path} is no TOML: {exc}") from exc
-    return parse_experiment(content, str(path))
+    return parse_experiment(read_toml(path), str(path))
 
 
-def parse_experiment(content: dict[str, Any], where: str) -> Experiment:
+def parse_experiment(content: Mapping[str, object], where: str) -> Experiment:
     """As ``read_experiment``, from what the file holds; ``where`` names it in messages."""
-    problems = Problems()
-    top = TomlTable(content, "", problems)
-    name, database = top.text("name"), top.text("database", "")
-    horizon = top.whole("horizon_weeks", 12, 1, MAX_WEEKS)
-    draws, seed = top.whole("draws", 200, 1), top.whole("seed", 20251111, 0)
-    policy = top.choice("refit", POLICIES, "condition")
-    share = top.share("share_of_products", 1.0)
-    shard = top.whole("pairs_per_shard", 8000, 1)
-    dates = _dates(top.table("dates", required=True), problems)
-    versions = tuple(_version(table, seed, policy) for table in top.tables("versions"))
-    thresholds = _thresholds(top.table("thresholds"))
-    slices = _slices(top.table("slices"))
-    top.finish()
-    if name and not _NAME.fullmatch(name):
-        problems.add("name", f"has to be letters, digits, '_', '-', '.', got {name!r}")
-    _check_labels(versions, problems)
-    problems.raise_if_any(where)
-    return Experiment(
-        name=name,
-        database=Path(database) if database else None,
-        dates=dates,
-        versions=versions,
-        horizon_weeks=horizon,
-        draws=draws,
-        seed=seed,
-        share_of_products=share,
-        pairs_per_shard=shard,
-        thresholds=thresholds,
-        slices=slices,
-    )
+    return parse(Experiment, {**content, "versions": _versions(content)}, where)
 
 
-def _dates(table: TomlTable, problems: Problems) -> DateRule:
-    listed = table.days("list")
-    start, stop = table.day("start"), table.day("stop")
-    last = table.optional_whole("last", 1)
-    step = table.whole("step_weeks", 4, 1)
-    table.finish()
-    ways = ["list" in table.content, start is not None or stop is not None, last is not None]
-    if sum(ways) != 1 and table.content:
-        problems.add("dates", "has to hold list, or start and stop, or last: one of the three")
-    elif ways[1] and (start is None or stop is None or stop < start):
-        problems.add("dates", f"start and stop have to be dates in order, got {start} and {stop}")
-    return DateRule(listed, start, stop, last, step)
-
-
-def _version(table: TomlTable, seed: int, policy: Policy) -> VersionSpec:
-    model = table.text("model")
-    version = VersionSpec(
-        label=table.text("label", _label(model)),
-        model=model,
-        refit=table.choice("refit", POLICIES, policy),
-        seed=table.whole("seed", seed, 0),
-        pairs=table.optional_whole("pairs", 1),
-        draws=table.optional_whole("draws", 4),
-        tune=table.optional_whole("tune", 50),
-        chains=table.optional_whole("chains", 2),
-        prior=table.numbers("prior"),
-    )
-    if version.label and not _NAME.fullmatch(version.label):
-        table.problem("label", f"has to be letters, digits, '_', '-', '.', got {version.label!r}")
-    if "@" in model and version.refit != "frozen":
-        table.problem("model", f'{model!r} names a fit: this needs refit = "frozen"')
-    table.finish()
-    return version
-
-
-def _label(model: str) -> str:
-    """What a version goes by: its model's name, or that of the file it is in."""
-    return PurePath(model.partition(":")[0]).stem if ":" in model else model.replace("@", "-")
-
-
-def _check_labels(versions: Sequence[VersionSpec], problems: Problems) -> None:
-    if not versions:
-        problems.add("versions", "is missing: at least one [[versions]] is needed")
-    labels = [version.label for version in versions]
-    for label in sorted({label for label in labels if labels.count(label) > 1}):
-        problems.add("versions", f"label {label!r} occurs {labels.count(label)} times")
-
-
-def _thresholds(table: TomlTable) -> ThresholdGrid:
-    default = ThresholdGrid()
-    grid = ThresholdGrid(
-        table.wholes("min_orders", default.min_orders, 1),
-        table.shares("min_confidence", default.min_confidence),
-    )
-    table.finish()
-    return grid
-
-
-def _slices(table: TomlTable) -> Slices:
-    default = Slices()
-    slices = Slices(
-        table.wholes("order_count", default.order_count, 1),
-        table.wholes("customer_age_days", default.customer_age_days, 0),
-    )
-    table.finish()
-    return slices
+def _versions(content: Mapping[str, object]) -> object:
+    """The versions; those that name no ``refit`` or ``seed`` have the experiment's."""
+    refit, seed = content.get("refit"), content.get("seed")
+    usual = {
+        "refit": refit if refit in POLICIES else POLICY,
+        "seed": seed if type(seed) is int and seed >= 0 else SEED,
+    }
+    versions = content.get("versions", [])
+    if not isinstance(versions, list):
+        return versions
+    return [usual | one if isinstance(one, dict) else one for one in versions]

@@ -5,13 +5,13 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
 from backtests.run.experiment import Experiment, VersionSpec
-from backtests.run.folder import Json, write_json
+from backtests.run.records import FitRecord
 from toolkit.data.tables import Patterns
 from toolkit.errors import ArgumentError, ModelError
 from toolkit.fits import load_fit, save_fit
@@ -20,6 +20,7 @@ from toolkit.results.fit import FitCard
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
 from toolkit.stages.patterns import read_patterns
+from toolkit.validation import load, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,16 @@ class Fitting:
     @classmethod
     def of(cls, version: VersionSpec, as_of_date: date) -> "Fitting":
         """The fit of ``version`` to what was known at the date."""
-        given = {f.name: getattr(version, f.name) for f in fields(cls) if f.name != "as_of_date"}
-        given["model"] = find_model(version.model).name  # of a model named by its file, too
-        return cls(as_of_date=as_of_date, **given)
+        return cls(
+            model=find_model(version.model).name,  # of a model named by its file, too
+            as_of_date=as_of_date,
+            seed=version.seed,
+            pairs=version.pairs,
+            draws=version.draws,
+            tune=version.tune,
+            chains=version.chains,
+            prior=tuple(version.prior.items()),
+        )
 
     def settings(self, cores: int) -> FitSettings:
         """For the sampler; cores change no result."""
@@ -88,7 +96,7 @@ def frozen_fit(version: VersionSpec, first: date, fits: Path) -> FittedModel:
     fitted = load_fit(version.model, fits)
     card = FitCard.read(fits / name / given)
     fitted_on = None if card is None else card.as_of_date
-    if fitted_on is None or date.fromisoformat(fitted_on) > first:
+    if fitted_on is None or fitted_on > first:
         raise ArgumentError(
             f"version {version.label!r}: {version.model} was fitted to what was known at "
             f"{fitted_on or 'an unknown date'}, after the first as-of date {first}"
@@ -98,26 +106,30 @@ def frozen_fit(version: VersionSpec, first: date, fits: Path) -> FittedModel:
 
 def fit_all(
     fittings: Sequence[Fitting], database: Path, fits: Path, cores: int, bar: Bar
-) -> dict[Fitting, Json]:
+) -> dict[Fitting, FitRecord]:
     """Make the fits that are not there yet; what each became, or why it failed.
 
-    ``{"model": NAME@VERSION or None, "error": text or None, "seconds": …}``. One that failed
-    before is tried again.
+    One that failed before is tried again.
     """
     became = {}
     for fitting in sorted(fittings, key=lambda f: f.as_of_date):
         file = fitting.file(fits)
-        result: Json = json.loads(file.read_text()) if file.exists() else {"model": None}
-        if result["model"] is None:
-            result = _fit(fitting, database, fits, cores, bar)
+        record = _recorded(file) if file.exists() else FitRecord()
+        if record.model is None:
+            record = _fit(fitting, database, fits, cores, bar)
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_json(file, result)
-        became[fitting] = result
+            write(file, record)
+        became[fitting] = record
     patterns_before.cache_clear()
     return became
 
 
-def _fit(fitting: Fitting, database: Path, fits: Path, cores: int, bar: Bar) -> Json:
+def _recorded(file: Path) -> FitRecord:
+    remedy = "remove it, and `toolkit backtest` makes the fit anew"
+    return load(FitRecord, file, "the record of a fit", remedy=remedy)
+
+
+def _fit(fitting: Fitting, database: Path, fits: Path, cores: int, bar: Bar) -> FitRecord:
     started, settings = time.perf_counter(), fitting.settings(cores)
     version, error = None, None
     title = f"Fitting {fitting.model} as of {fitting.as_of_date}"
@@ -133,7 +145,7 @@ def _fit(fitting: Fitting, database: Path, fits: Path, cores: int, bar: Bar) -> 
     except Exception as exc:
         error = f"the fit failed: {type(exc).__name__}: {exc}"
     seconds = round(time.perf_counter() - started, 3)
-    return {"model": version, "error": error, "seconds": seconds} | _asked(fitting)
+    return FitRecord(version, error, seconds, asdict(fitting))
 
 
 def _steps(advance: Callable[[int], None]) -> Progress:
@@ -146,10 +158,6 @@ def _steps(advance: Callable[[int], None]) -> Progress:
         seen = done
 
     return tell
-
-
-def _asked(fitting: Fitting) -> Json:
-    return {"asked": asdict(fitting) | {"as_of_date": fitting.as_of_date.isoformat()}}
 
 
 @lru_cache(maxsize=1)

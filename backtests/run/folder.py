@@ -14,7 +14,6 @@
 A task's folder appears whole, by one rename; what a killed run leaves half done begins with a dot.
 """
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,22 +22,22 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from backtests.run.experiment import Experiment
+from backtests.run.records import RunDescription, TaskRecord
 from backtests.scores.history import CLASS_TYPE
 from toolkit.errors import ArgumentError, ToolkitError
+from toolkit.validation import load, write
 
 META, TASK = "run.json", "task.json"
 SCORES, COMPARISON = "scores.parquet", "comparison.json"
 THRESHOLDS, REPORT = "thresholds.json", "report.html"
 SUMMARIES = (SCORES, COMPARISON, THRESHOLDS, REPORT)
 PAIRS, PRODUCT_WEEKS = "pairs.parquet", "product_weeks.parquet"
-DONE, FAILED = "done", "failed"
-
-type Json = dict[str, Any]
+ANEW = "`toolkit backtest` makes the run anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +55,39 @@ class RunFolder:
     path: Path
 
     @cached_property
-    def meta(self) -> Json:
+    def description(self) -> RunDescription:
         """What the run was asked and on what it rests."""
-        try:
-            return cast("Json", json.loads((self.path / META).read_text()))
-        except (OSError, ValueError) as exc:
-            raise ArgumentError(f"{self.path} is not the folder of a backtest: {exc}") from exc
+        file = self.path / META
+        if not file.exists():
+            raise ArgumentError(f"{self.path} is not the folder of a backtest: it holds no {META}")
+        return load(RunDescription, file, "the description of a backtest", remedy=ANEW)
+
+    @property
+    def experiment(self) -> Experiment:
+        """What the run was asked."""
+        return self.description.experiment
+
+    @property
+    def horizon_weeks(self) -> int:
+        """How far the versions forecast."""
+        return self.experiment.horizon_weeks
 
     @property
     def versions(self) -> tuple[str, ...]:
         """Labels, in the order of the experiment."""
-        return tuple(version["label"] for version in self.meta["experiment"]["versions"])
+        return tuple(version.label for version in self.experiment.versions)
 
     @property
     def dates(self) -> tuple[date, ...]:
         """As-of dates, ascending."""
-        return tuple(map(date.fromisoformat, self.meta["experiment"]["dates"]))
+        return self.experiment.dates.list
 
     @property
     def fits(self) -> Path:
         """Where the run's fits are."""
         return self.path / "fits"
 
-    def tasks(self) -> list[Json]:
+    def tasks(self) -> list[TaskRecord]:
         """What every finished task says of itself, by date, version and shard."""
         return [_read_task(folder / TASK) for folder in self.task_folders()]
 
@@ -95,9 +104,9 @@ class RunFolder:
         """Where a task's results belong."""
         return self.path / "tasks" / as_of.isoformat() / label / f"{shard:04d}"
 
-    def card(self, folder: Path) -> Json | None:
-        """What the task of a folder says of itself; None if it has not finished."""
-        path = folder / TASK
+    def task(self, as_of: date, label: str, shard: int) -> TaskRecord | None:
+        """What a task says of itself; None if it has not finished."""
+        path = self.task_folder(as_of, label, shard) / TASK
         return _read_task(path) if path.exists() else None
 
     def pairs(
@@ -130,13 +139,11 @@ class RunFolder:
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _read_task(path: Path) -> Json:
-    content: Json = json.loads(path.read_text())
-    content.setdefault("warnings", content.pop("complaints", []))  # its former name
-    return content
+def _read_task(path: Path) -> TaskRecord:
+    return load(TaskRecord, path, "the record of a task", remedy=ANEW)
 
 
-def start_run(path: Path, meta: Json) -> RunFolder:
+def start_run(path: Path, description: RunDescription) -> RunFolder:
     """The folder of a run, made or found again; leftovers of a killed one are removed."""
     path.mkdir(parents=True, exist_ok=True)
     for leftover in path.glob(".part-*"):
@@ -144,7 +151,7 @@ def start_run(path: Path, meta: Json) -> RunFolder:
     for leftover in path.glob("tasks/*/*/.part-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     if not (path / META).exists():
-        write_json(path / META, meta)
+        write(path / META, description)
     return RunFolder(path)
 
 
@@ -165,7 +172,7 @@ def only_one(path: Path) -> Iterator[None]:
         raise ToolkitError(f"another backtest is at work in {path}") from None
 
 
-def write_task(folder: Path, card: Json, tables: ScoreTables) -> None:
+def write_task(folder: Path, record: TaskRecord, tables: ScoreTables) -> None:
     """Write a task's results; ``folder`` appears complete, in place of what was there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
@@ -173,20 +180,13 @@ def write_task(folder: Path, card: Json, tables: ScoreTables) -> None:
         for name, table in ((PAIRS, tables.pairs), (PRODUCT_WEEKS, tables.product_weeks)):
             if table is not None:
                 table.to_parquet(part / name, index=False, compression="zstd")
-        (part / TASK).write_text(json.dumps(card, indent=2) + "\n")
+        write(part / TASK, record)
         part.chmod(0o755)
         if folder.exists():  # a task that failed before
             shutil.rmtree(folder)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON whole or not at all."""
-    part = path.with_name(f".part-{path.name}")
-    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -8,16 +8,14 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from backtests.run.experiment import Experiment, VersionSpec
 from backtests.run.fitting import Bar, Fitting, find_versions, fit_all, frozen_fit
 from backtests.run.folder import (
-    DONE,
     SCORES,
-    Json,
     RunFolder,
     only_one,
     start_run,
@@ -26,6 +24,7 @@ from backtests.run.folder import (
 )
 from backtests.run.pool import work_through
 from backtests.run.provenance import ProductSample, Survey, code_version, run_key
+from backtests.run.records import FitRecord, RunDescription
 from backtests.run.tasks import Outcome, Task
 from backtests.scores.summaries import summarize
 from toolkit.data.tables import observed_weeks
@@ -89,10 +88,10 @@ def run_backtest(
         for version in experiment.versions
         if version.refit == "frozen"
     }
-    meta = describe(experiment, survey, database)
-    path = runs.absolute() / f"{experiment.name}-{meta['key']}"
+    description = describe(experiment, survey, database)
+    path = runs.absolute() / f"{experiment.name}-{description.key}"
     with only_one(path):
-        run = start_run(path, meta)
+        run = start_run(path, description)
         chosen = _models(experiment, models | frozen, database, run, jobs, bar)
         tasks = list(plan(experiment, survey, database, run, chosen))
         waiting = [task for task in tasks if not _is_done(run, task)]
@@ -105,7 +104,7 @@ def run_backtest(
                 advance(1)
 
             work_through(waiting, run.path, jobs, tell)
-        write_table(run.path / SCORES, summarize(run))
+        write_table(run.path / SCORES, summarize(run, slices=experiment.slices))
     return _report(run, len(tasks), len(tasks) - len(waiting), notices, started)
 
 
@@ -131,20 +130,21 @@ def check_dates(experiment: Experiment, survey: Survey) -> tuple[tuple[date, ...
     )
 
 
-def describe(experiment: Experiment, survey: Survey, database: Path) -> Json:
+def describe(experiment: Experiment, survey: Survey, database: Path) -> RunDescription:
     """What ``run.json`` says."""
     names = {version.model.partition("@")[0] for version in experiment.versions}
     code = code_version(names)
-    return {
-        "name": experiment.name,
-        "key": run_key(experiment, survey.data, code),
-        "experiment": experiment.to_dict(),
-        "data": survey.data.to_dict(),
-        "database": str(database),
-        "code_version": code,
-        "toolkit_version": own_version(),
-        "seed": experiment.seed,
-    }
+    anywhere = replace(experiment, database=None)
+    return RunDescription(
+        name=experiment.name,
+        key=run_key(anywhere, survey.data, code),
+        experiment=anywhere,
+        data=survey.data,
+        database=str(database),
+        code_version=code,
+        toolkit_version=own_version(),
+        seed=experiment.seed,
+    )
 
 
 def plan(
@@ -152,7 +152,7 @@ def plan(
     survey: Survey,
     database: Path,
     run: RunFolder,
-    chosen: Mapping[tuple[str, date], Json],
+    chosen: Mapping[tuple[str, date], FitRecord],
 ) -> Iterator[Task]:
     """All tasks by date, then version, then shard: what a date needs is read once."""
     last, weeks = survey.data.last_date, experiment.horizon_weeks
@@ -167,7 +167,7 @@ def plan(
                     fits=run.fits,
                     as_of_date=day,
                     label=version.label,
-                    model=fit["model"] or version.model,
+                    model=fit.model or version.model,
                     horizon_weeks=weeks,
                     observed_weeks=observed_weeks(day, last, weeks),
                     draws=experiment.draws,
@@ -176,7 +176,7 @@ def plan(
                     sample=sample,
                     shard=shard,
                     shards=shards,
-                    error=fit["error"],
+                    error=fit.error,
                 )
 
 
@@ -187,15 +187,15 @@ def _models(
     run: RunFolder,
     jobs: int,
     bar: Bar,
-) -> dict[tuple[str, date], Json]:
+) -> dict[tuple[str, date], FitRecord]:
     """By label and date: NAME or NAME@VERSION, or why there is none."""
-    chosen: dict[tuple[str, date], Json] = {}
+    chosen: dict[tuple[str, date], FitRecord] = {}
     wanted: dict[tuple[str, date], Fitting] = {}
     for version in experiment.versions:
         for day in run.dates:
             key, model = (version.label, day), models[version.label]
             if isinstance(model, FittedModel):
-                chosen[key] = {"model": _kept(model, run), "error": None}
+                chosen[key] = FitRecord(_kept(model, run))
             else:
                 wanted[key] = Fitting.of(version, _fitted_on(version, day, run.dates))
     became = fit_all(list(dict.fromkeys(wanted.values())), database, run.fits, jobs, bar)
@@ -216,24 +216,24 @@ def _fitted_on(version: VersionSpec, as_of: date, dates: Sequence[date]) -> date
 
 
 def _is_done(run: RunFolder, task: Task) -> bool:
-    card = run.card(run.task_folder(task.as_of_date, task.label, task.shard))
-    return card is not None and card["status"] == DONE
+    record = run.task(task.as_of_date, task.label, task.shard)
+    return record is not None and not record.failed
 
 
 def _report(
     run: RunFolder, tasks: int, kept: int, notices: tuple[str, ...], started: float
 ) -> RunReport:
-    cards = run.tasks()
+    records = run.tasks()
     warnings: dict[str, dict[str, None]] = defaultdict(dict)
-    for card in cards:
-        warnings[card["version"]] |= dict.fromkeys(card["warnings"])
-    failed = [card for card in cards if card["status"] != DONE]
+    for record in records:
+        warnings[record.version] |= dict.fromkeys(record.warnings)
+    failed = [record for record in records if record.failed]
     return RunReport(
         folder=run.path,
         tasks=tasks,
         kept=kept,
-        failed=Counter(card["version"] for card in failed),
-        errors=tuple(dict.fromkeys(f"{card['version']}: {card['error']}" for card in failed)),
+        failed=Counter(record.version for record in failed),
+        errors=tuple(dict.fromkeys(f"{record.version}: {record.error}" for record in failed)),
         notices=notices,
         warnings=tuple(
             f"{version}: {'; '.join(said)}" for version, said in warnings.items() if said

@@ -21,6 +21,7 @@ from toolkit.errors import ArgumentError
 from toolkit.installed import ENTRY_POINT_GROUP
 from toolkit.model import find_model, model_file
 from toolkit.sources.base import OrderSource
+from toolkit.validation import plain
 
 KEY_DIGITS = 8
 TASKS = ("backtests.run.fitting", "backtests.run.tasks")
@@ -80,7 +81,7 @@ def uniforms(key: tuple[int, ...], count: int) -> Floats:
 
 def run_key(experiment: Experiment, data: Fingerprint, code: str) -> str:
     """Identifies a run: equal keys give equal results."""
-    content = [experiment.to_dict(), data.to_dict(), code]
+    content = [plain(experiment), plain(data), code]
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
 

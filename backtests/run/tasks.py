@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backtests.run.folder import DONE, FAILED, Json, RunFolder, ScoreTables, write_task
+from backtests.run.folder import RunFolder, ScoreTables, write_task
 from backtests.run.provenance import ProductSample, uniforms
+from backtests.run.records import TaskRecord, TaskRows
 from backtests.scores.actuals import Actuals, events_after
 from backtests.scores.history import FirstDays, KnownHistory
 from backtests.scores.tables import Outcomes, compare_pairs, compare_products
 from toolkit.data.tables import CustomerDays, Floats, OrderEvents, Patterns, Predictions
 from toolkit.fits import load_fit
 from toolkit.model import GRANULARITIES, FittedModel, Granularity, Streams
-from toolkit.results.fit import FitCard
+from toolkit.results.fit import DiagnosticValues, FitCard
 from toolkit.results.pair import FailedPair
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
@@ -64,7 +65,7 @@ class Scored:
     tables: ScoreTables = NO_TABLES
     version: str | None = None
     warnings: tuple[str, ...] = ()
-    diagnostics: Json = field(default_factory=dict)
+    diagnostics: DiagnosticValues = field(default_factory=dict)
     failures: tuple[str, ...] = ()  # of single pairs and products
 
 
@@ -94,30 +95,30 @@ def record(outcome: Outcome, scored: Scored, run: Path) -> None:
     """Write a task's folder below ``run``."""
     task, tables = outcome.task, scored.tables
     name, _, version = task.model.partition("@")
-    card: Json = {
-        "run": run.name,
-        "as_of_date": task.as_of_date.isoformat(),
-        "version": task.label,
-        "model": name,
-        "model_version": scored.version or version or None,
-        "shard": task.shard,
-        "shards": task.shards,
-        "status": DONE if outcome.error is None else FAILED,
-        "error": outcome.error,
-        "seconds": round(outcome.seconds, 3),
-        "warnings": list(scored.warnings),
-        "diagnostics": scored.diagnostics,
-        "observed_weeks": task.observed_weeks,
-        "horizon_weeks": task.horizon_weeks,
-        "rows": {
-            "pairs": 0 if tables.pairs is None else len(tables.pairs),
-            "product_weeks": 0 if tables.product_weeks is None else len(tables.product_weeks),
-        },
-        "failed_rows": len(scored.failures),
-        "failures": list(scored.failures[:SHOWN_FAILURES]),
-    }
+    made = TaskRecord(
+        run=run.name,
+        as_of_date=task.as_of_date,
+        version=task.label,
+        model=name,
+        model_version=scored.version or version or None,
+        shard=task.shard,
+        shards=task.shards,
+        status="done" if outcome.error is None else "failed",
+        error=outcome.error,
+        seconds=round(outcome.seconds, 3),
+        warnings=scored.warnings,
+        diagnostics=scored.diagnostics,
+        observed_weeks=task.observed_weeks,
+        horizon_weeks=task.horizon_weeks,
+        rows=TaskRows(
+            pairs=0 if tables.pairs is None else len(tables.pairs),
+            product_weeks=0 if tables.product_weeks is None else len(tables.product_weeks),
+        ),
+        failed_rows=len(scored.failures),
+        failures=scored.failures[:SHOWN_FAILURES],
+    )
     folder = RunFolder(run).task_folder(task.as_of_date, task.label, task.shard)
-    write_task(folder, card, tables)
+    write_task(folder, made, tables)
 
 
 def score(task: Task) -> Scored:
@@ -225,10 +226,10 @@ def _read_events_after(database: Path, as_of_date: date, weeks: int) -> OrderEve
 
 
 @lru_cache(maxsize=8)
-def _model(model: str, fits: Path) -> tuple[FittedModel, Json]:
+def _model(model: str, fits: Path) -> tuple[FittedModel, DiagnosticValues]:
     """The fitted model, and the diagnostics of its fit, if it has any."""
     card = FitCard.read(fits / model.replace("@", "/")) or FitCard()
-    return load_fit(model, fits), dict(card.diagnostics)
+    return load_fit(model, fits), card.diagnostics
 
 
 def _told(failed: FailedPair) -> str:

@@ -1,18 +1,21 @@
 """A run folder as MLflow is to hold it, and the call that logs it."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
+from backtests.compare.comparison import kept_comparison
 from backtests.compare.words import verdicts
 from backtests.run.fitting import Bar
-from backtests.run.folder import COMPARISON, FAILED, SCORES, TASK, Json, RunFolder
+from backtests.run.folder import COMPARISON, SCORES, TASK, RunFolder
 from backtests.run.harness import no_bar
+from backtests.run.records import TaskRecord
 from backtests.scores.summaries import ALL
 from toolkit.errors import TrackingError
+from toolkit.results.fit import CARD_FILE
 from toolkit.tracking.runs import (
     COMPLETE_TAG,
     DESCRIPTION_TAG,
@@ -24,9 +27,9 @@ from toolkit.tracking.runs import (
     log_backtest,
 )
 from toolkit.tracking.store import open_store
+from toolkit.validation import plain
 
 SETTINGS = ("horizon_weeks", "draws", "seed", "refit", "share_of_products")
-CARD = "card.json"
 LONGEST = 500
 
 
@@ -48,14 +51,13 @@ def track(folder: Path, uri: str | None = None, bar: Bar = no_bar) -> LoggedBack
 
 def tracked_backtest(run: RunFolder) -> TrackedBacktest:
     """All of a run that MLflow is to hold: tables of single pairs stay in the folder."""
-    meta = run.meta
-    tasks = _by_run(run.tasks())
+    description, every = run.description, run.tasks()
+    tasks = _by_run(every)
     scores = _scores(run.path / SCORES)
-    failed = sum(task["status"] == FAILED for cards in tasks.values() for task in cards)
     totals = {
-        "tasks": float(sum(map(len, tasks.values()))),
-        "failed_tasks": float(failed),
-        "seconds": sum(task["seconds"] for cards in tasks.values() for task in cards),
+        "tasks": float(len(every)),
+        "failed_tasks": float(sum(task.failed for task in every)),
+        "seconds": sum(task.seconds for task in every),
     }
     overall = {
         f"{label}/{name}": value
@@ -64,64 +66,63 @@ def tracked_backtest(run: RunFolder) -> TrackedBacktest:
         for name, value in values.items()
     }
     return TrackedBacktest(
-        name=meta["name"],
-        key=meta["key"],
-        data=meta["data"],
-        code_version=meta["code_version"],
+        name=description.name,
+        key=description.key,
+        data=plain(description.data),
+        code_version=description.code_version,
         params=_params(run),
         metrics={**totals, **overall},
         tags={
-            "toolkit_version": meta["toolkit_version"],
+            "toolkit_version": description.toolkit_version,
             COMPLETE_TAG: "true" if _is_complete(run, tasks) else "false",
             **_description(run),
         },
         artifacts=tuple(_files(run.path)),
         runs=tuple(
-            _tracked_run(run, label, day, cards, scores.get((label, day), {}))
-            for (label, day), cards in tasks.items()
+            _tracked_run(run, label, day, shards, scores.get((label, day), {}))
+            for (label, day), shards in tasks.items()
         ),
     )
 
 
 def _tracked_run(
-    run: RunFolder, label: str, day: date, cards: list[Json], scores: dict[str, float]
+    run: RunFolder, label: str, day: date, shards: list[TaskRecord], scores: dict[str, float]
 ) -> TrackedRun:
     """A version at a date: its shards together."""
-    first = cards[0]
-    failed = [card for card in cards if card["status"] == FAILED]
+    first = shards[0]
+    failed = [shard for shard in shards if shard.failed]
     diagnostics = {
         f"fit/{name}": float(value)
-        for name, value in (first["diagnostics"] or {}).items()
+        for name, value in first.diagnostics.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    spec = next(v for v in run.meta["experiment"]["versions"] if v["label"] == label)
-    settings = {name: value for name, value in spec.items() if name not in ("label", "model")}
+    asked = next(version for version in run.experiment.versions if version.label == label)
+    settings = asdict(asked) | {"model": first.model, "model_version": first.model_version}
     files = [
-        Artifact(run.task_folder(day, label, card["shard"]) / TASK, f"tasks/{card['shard']:04d}")
-        for card in cards
+        Artifact(run.task_folder(day, label, one.shard) / TASK, f"tasks/{one.shard:04d}")
+        for one in shards
     ]
-    fit = run.fits / str(first["model"]) / str(first["model_version"]) / CARD
+    fit = run.fits / first.model / str(first.model_version) / CARD_FILE
     if fit.exists():
         files.append(Artifact(fit, "fit"))
     return TrackedRun(
         label=label,
         as_of_date=day,
-        params=_known(
-            {"model": first["model"], "model_version": first["model_version"]} | settings
-        ),
+        params=_known({name: value for name, value in settings.items() if name != "label"}),
         metrics={
-            "seconds": sum(card["seconds"] for card in cards),
-            "shards": len(cards),
+            "seconds": sum(shard.seconds for shard in shards),
+            "shards": len(shards),
             "failed_shards": len(failed),
-            "failed_rows": sum(card["failed_rows"] for card in cards),
-            "observed_weeks": first["observed_weeks"],
-            **{f"rows/{table}": _rows(cards, table) for table in first["rows"]},
+            "failed_rows": sum(shard.failed_rows for shard in shards),
+            "observed_weeks": first.observed_weeks,
+            "rows/pairs": float(sum(shard.rows.pairs for shard in shards)),
+            "rows/product_weeks": float(sum(shard.rows.product_weeks for shard in shards)),
             **diagnostics,
             **scores,
         },
-        tags={"warnings": "\n".join(first["warnings"])} if first["warnings"] else {},
+        tags={"warnings": "\n".join(first.warnings)} if first.warnings else {},
         artifacts=tuple(files),
-        error=str(failed[0]["error"]) if failed else None,
+        error=str(failed[0].error) if failed else None,
     )
 
 
@@ -130,30 +131,24 @@ def _description(run: RunFolder) -> dict[str, str]:
     path = run.path / COMPARISON
     if not path.exists():
         return {}
-    leaders = json.loads(path.read_text(encoding="utf-8"))["leaders"]
-    said = verdicts(leaders, run.versions)
+    said = verdicts(kept_comparison(path).leaders, run.versions)
     return {DESCRIPTION_TAG: "\n".join(f"- **{best}** {rest}" for best, rest in said)}
 
 
-def _is_complete(run: RunFolder, tasks: dict[tuple[str, date], list[Json]]) -> bool:
+def _is_complete(run: RunFolder, tasks: dict[tuple[str, date], list[TaskRecord]]) -> bool:
     """Whether every task has ended, well or not, and all are summarized: a run that was cut short
     may yet go on.
     """
     keys = ((label, day) for label in run.versions for day in run.dates)
-    ended = all(key in tasks and len(tasks[key]) == tasks[key][0]["shards"] for key in keys)
+    ended = all(key in tasks and len(tasks[key]) == tasks[key][0].shards for key in keys)
     return ended and (run.path / SCORES).exists()
 
 
-def _rows(cards: list[Json], table: str) -> float:
-    return float(sum(card["rows"][table] for card in cards))
-
-
-def _by_run(cards: list[Json]) -> dict[tuple[str, date], list[Json]]:
+def _by_run(tasks: list[TaskRecord]) -> dict[tuple[str, date], list[TaskRecord]]:
     """The tasks of each version and date, in the order in which they are listed."""
-    found: dict[tuple[str, date], list[Json]] = {}
-    for card in cards:
-        key = str(card["version"]), date.fromisoformat(card["as_of_date"])
-        found.setdefault(key, []).append(card)
+    found: dict[tuple[str, date], list[TaskRecord]] = {}
+    for task in tasks:
+        found.setdefault((task.version, task.as_of_date), []).append(task)
     return found
 
 
@@ -172,16 +167,16 @@ def _scores(path: Path) -> dict[tuple[str, date | None], dict[str, float]]:
 
 
 def _params(run: RunFolder) -> dict[str, Scalar]:
-    experiment = run.meta["experiment"]
+    experiment = run.experiment
     return {
-        "experiment": experiment["name"],
+        "experiment": experiment.name,
         "versions": ", ".join(run.versions)[:LONGEST],
         "dates": ", ".join(map(str, run.dates))[:LONGEST],
-        **_known({name: experiment.get(name) for name in SETTINGS}),
+        **_known({name: getattr(experiment, name) for name in SETTINGS}),
     }
 
 
-def _known(values: Json) -> dict[str, Scalar]:
+def _known(values: Mapping[str, object]) -> dict[str, Scalar]:
     return {name: value for name, value in values.items() if isinstance(value, str | int | float)}
 
 

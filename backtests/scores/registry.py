@@ -32,8 +32,8 @@ class ScoredRun(Protocol):
     """A run whose score tables can be read: ``backtests.run.folder.RunFolder`` is one."""
 
     @property
-    def meta(self) -> dict[str, Any]:
-        """What the run was asked; ``meta["experiment"]["horizon_weeks"]`` is used."""
+    def horizon_weeks(self) -> int:
+        """How far the versions forecast."""
 
     @property
     def versions(self) -> tuple[str, ...]:

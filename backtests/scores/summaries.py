@@ -6,11 +6,14 @@ time.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import pydantic
 from numpy.typing import NDArray
+from pydantic import Field
 
 from backtests.scores import metrics
 from backtests.scores.registry import (
@@ -21,7 +24,7 @@ from backtests.scores.registry import (
     check_versions,
     read_table,
 )
-from toolkit.errors import ArgumentError
+from toolkit.validation import CLOSED, Rising
 
 type SliceCodes = NDArray[np.int64]
 
@@ -29,8 +32,14 @@ COLUMNS = (
     "version", "as_of_date", "slice", "value_of_slice", "level", "score", "value", "rows",
 )  # fmt: skip
 ALL = "all"
-ORDER_COUNTS = (1, 2, 3, 6, 11)
-CUSTOMER_AGES = (0, 91, 182, 365, 730)
+
+
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, config=CLOSED)
+class Slices:
+    """Lower bounds of the classes by which pairs are told apart, ascending."""
+
+    order_count: Rising[Annotated[int, Field(ge=1)]] = (1, 2, 4, 8, 16)
+    customer_age_days: Rising[Annotated[int, Field(ge=0)]] = (0, 91, 182, 365, 730)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +54,18 @@ class Cut:
 def summarize(
     run: ScoredRun,
     versions: Sequence[str] | None = None,
-    order_counts: Sequence[int] | None = None,
-    customer_ages: Sequence[int] | None = None,
+    slices: Slices | None = None,
 ) -> pd.DataFrame:
     """The scores of ``versions`` (None: all): a row per version, date or slice, and score.
 
     ``as_of_date`` is NaT for all dates together; the slices "order_count", "customer_age_days"
-    and "product_class" are of all dates, ``slice`` is "all" where nothing is sliced. The lower
-    bounds of the first two are the experiment's, if not given. ``rows`` counts the rows that
-    were scored. Coverage: ``coverage_80`` by PIT, ``interval_80`` of the closed interval, which
-    for what comes in whole units holds more.
+    and "product_class" are of all dates, ``slice`` is "all" where nothing is sliced. ``slices``
+    are the lower bounds of the first two. ``rows`` counts the rows that were scored. Coverage:
+    ``coverage_80`` by PIT, ``interval_80`` of the closed interval, which for what comes in whole
+    units holds more.
     """
     labels = check_versions(run, run.versions if versions is None else versions)
-    slices = run.meta["experiment"].get("slices", {})
-    bounds = {
-        "order_count": order_counts or slices.get("order_count", ORDER_COUNTS),
-        "customer_age_days": customer_ages or slices.get("customer_age_days", CUSTOMER_AGES),
-    }
-    for name, lower in bounds.items():
-        if list(lower) != sorted(set(lower)):
-            raise ArgumentError(f"the bounds of {name} have to rise, got {list(lower)}")
+    bounds = asdict(slices or Slices())
     rows = [
         {"version": label, **row}
         for label in labels

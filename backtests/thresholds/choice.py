@@ -12,11 +12,14 @@ and nothing is verified. ``known_before`` is the day from which on a choice may 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, cast
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import pydantic
+from pydantic import PlainSerializer, PlainValidator
 
 from backtests.scores.registry import ScoredRun
 from backtests.thresholds.frontier import ERRORS, Counts, ThresholdGrid, count_listed
@@ -25,6 +28,7 @@ from toolkit.data.tables import Floats
 from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import check_share, check_whole
 from toolkit.stages.listing import Thresholds
+from toolkit.validation import Json, load, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,15 @@ class Quality:
     pairs: int
 
 
-@dataclass(frozen=True, slots=True)
+type Own = Annotated[
+    Thresholds,
+    PlainValidator(lambda own: own if isinstance(own, Thresholds) else Thresholds(*own)),
+    PlainSerializer(lambda own: (own.min_orders, own.min_confidence)),
+]
+"""A product's own: JSON has both in a list."""
+
+
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
 class ThresholdChoice(Shown):
     """Thresholds for a version, and what speaks for them.
 
@@ -72,7 +84,7 @@ class ThresholdChoice(Shown):
     version: str
     rule: ThresholdRule
     overall: Thresholds
-    by_product: Mapping[int, Thresholds]
+    by_product: Mapping[int, Own]
     chosen_on: tuple[date, ...]
     verified_on: tuple[date, ...]
     known_before: date
@@ -128,41 +140,22 @@ class ThresholdChoice(Shown):
             sentences=[str(self)],
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; ``from_dict`` restores an equal choice."""
-        content = asdict(self)
-        content["by_product"] = {
-            str(product): [own.min_orders, own.min_confidence]
-            for product, own in self.by_product.items()
-        }
-        for name in ("chosen_on", "verified_on"):
-            content[name] = [day.isoformat() for day in content[name]]
-        content["known_before"] = self.known_before.isoformat()
-        return content
+    def to_dict(self) -> Json:
+        """Plain data for JSON."""
+        return plain(self)
 
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "ThresholdChoice":
-        """The choice that ``to_dict`` described; ``ArgumentError`` if a field is missing."""
-        missing = [name for name in cls.__slots__ if name not in content]
-        if missing:
-            raise ArgumentError(f"a choice of thresholds needs the fields {', '.join(missing)}")
-        quality = {
-            name: None if content[name] is None else Quality(**content[name])
-            for name in ("chosen", "verified", "verified_by_product")
-        }
-        return cls(
-            version=content["version"],
-            rule=ThresholdRule(**content["rule"]),
-            overall=Thresholds(**content["overall"]),
-            by_product={int(k): Thresholds(*own) for k, own in content["by_product"].items()},
-            chosen_on=tuple(map(date.fromisoformat, content["chosen_on"])),
-            verified_on=tuple(map(date.fromisoformat, content["verified_on"])),
-            known_before=date.fromisoformat(content["known_before"]),
-            feasible=content["feasible"],
-            chosen=cast(Quality, quality["chosen"]),
-            verified=quality["verified"],
-            verified_by_product=quality["verified_by_product"],
-        )
+
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
+class KeptChoices:
+    """The choices for the versions of a run, as its folder keeps them."""
+
+    choices: tuple[ThresholdChoice, ...]
+
+
+def kept_choices(path: Path) -> KeptChoices:
+    """The choices in a file; ``ArgumentError`` if it holds none."""
+    remedy = "`toolkit thresholds RUN` makes them anew"
+    return load(KeptChoices, path, "the thresholds of a run", remedy=remedy)
 
 
 def choose_thresholds(
@@ -179,7 +172,7 @@ def choose_thresholds(
     verifying dates than there are.
     """
     asked, tried = rule or ThresholdRule(), grid or ThresholdGrid()
-    horizon = timedelta(weeks=int(run.meta["experiment"]["horizon_weeks"]))
+    horizon = timedelta(weeks=run.horizon_weeks)
     earlier, later = split_dates(run.dates, horizon, verify_dates)
     counts = count_listed(run, version, earlier, tried)
     best, feasible = _Seen.of(counts.total(), asked).best(0, asked)

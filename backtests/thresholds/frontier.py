@@ -17,13 +17,17 @@ Errors, of all of which smaller is better:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import pydantic
+from pydantic import Field
 
 from backtests.scores.registry import ScoredRun, check_versions, column
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
 from toolkit.errors import ArgumentError
+from toolkit.validation import CLOSED, Rising
 
 MIN_ORDERS = (1, 2, 3, 4, 5, 6)
 MIN_CONFIDENCE = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -41,29 +45,17 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, config=CLOSED)
 class ThresholdGrid:
-    """The thresholds that are tried, ascending; ``ArgumentError`` if they are not."""
+    """The thresholds that are tried, ascending; ``ValueError`` if they are not."""
 
-    min_orders: tuple[int, ...] = MIN_ORDERS
-    min_confidence: tuple[float, ...] = MIN_CONFIDENCE
-
-    def __post_init__(self) -> None:
-        """Both have to rise."""
-        for name, values in (("orders", self.min_orders), ("confidence", self.min_confidence)):
-            if not values or list(values) != sorted(set(values)):
-                raise ArgumentError(f"the grid of min_{name} has to rise, got {values}")
+    min_orders: Rising[Annotated[int, Field(ge=1)]] = MIN_ORDERS
+    min_confidence: Rising[Annotated[float, Field(ge=0, le=1)]] = MIN_CONFIDENCE
 
     @property
     def shape(self) -> tuple[int, int]:
         """How many thresholds of orders, of confidence."""
         return len(self.min_orders), len(self.min_confidence)
-
-
-def grid_of(run: ScoredRun) -> ThresholdGrid:
-    """The grid that a run's experiment asks for, or the usual one."""
-    asked = run.meta["experiment"].get("thresholds") or {}
-    return ThresholdGrid(**{name: tuple(values) for name, values in asked.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,21 @@ import numpy as np
 
 from backtests.scores.registry import ScoredRun, column
 from backtests.thresholds.choice import ThresholdChoice, quality_texts
-from backtests.thresholds.frontier import ERRORS, count_listed, frontier, grid_of
+from backtests.thresholds.frontier import ERRORS, ThresholdGrid, count_listed, frontier
 from toolkit.card import Card, Grid
 
 SHOWN_COVERAGE = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 """The frontier is shown where it covers at least so much."""
 
 
-def thresholds_card(run: ScoredRun, choices: Sequence[ThresholdChoice]) -> Card:
+def thresholds_card(
+    run: ScoredRun, choices: Sequence[ThresholdChoice], grid: ThresholdGrid | None = None
+) -> Card:
     """What was chosen for each version and what it brought, and the frontier it is on."""
     return Card(
         title="Thresholds",
         subtitle=f"known before {max(choice.known_before for choice in choices)}",
-        grids=[*(_frontier(run, choice) for choice in choices), _choices(choices)],
+        grids=[*(_frontier(run, choice, grid) for choice in choices), _choices(choices)],
         sentences=list(map(str, choices)),
     )
 
@@ -45,9 +47,9 @@ def _choices(choices: Sequence[ThresholdChoice]) -> Grid:
     return Grid(title, heads, rows, frozenset(heads[1:]))
 
 
-def _frontier(run: ScoredRun, choice: ThresholdChoice) -> Grid:
+def _frontier(run: ScoredRun, choice: ThresholdChoice, grid: ThresholdGrid | None) -> Grid:
     """The least error at some coverages, on the dates that chose."""
-    frame = frontier(count_listed(run, choice.version, choice.chosen_on, grid_of(run)))
+    frame = frontier(count_listed(run, choice.version, choice.chosen_on, grid))
     covered, errors = column(frame, "demand_coverage"), column(frame, choice.rule.error)
     places: list[int] = []
     for least in SHOWN_COVERAGE:

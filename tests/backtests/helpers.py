@@ -25,8 +25,8 @@ class MemoryRun:
     week_tables: dict[str, pd.DataFrame]
 
     @property
-    def meta(self):
-        return {"experiment": {"horizon_weeks": WEEKS}}
+    def horizon_weeks(self):
+        return WEEKS
 
     @property
     def versions(self):

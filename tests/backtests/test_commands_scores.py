@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import pytest
 
 from backtests.compare.comparison import compare_versions
+from backtests.evidence.found import find_evidence
 from backtests.run.folder import RunFolder
-from backtests.thresholds.choice import ThresholdChoice
+from backtests.thresholds.choice import ThresholdChoice, kept_choices
 from tests.tracking.fits import rhythm_fit
 from toolkit.cli.app import main
 from toolkit.model import find_model
 from toolkit.stages.listing import ProductThresholds
-from toolkit.tracking.evidence import find_evidence
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import find, thresholds_of
 from toolkit.tracking.store import open_store
+from toolkit.validation import parse, plain
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_compares_versions_of_a_run(toolkit, folder):
     assert "no difference beyond noise on" in said.stdout
     assert "Note: Too few dates" in said.stdout
     kept = json.loads((folder / "comparison.json").read_text())
-    assert kept == compare_versions(RunFolder(folder)).to_dict()
+    assert kept == plain(compare_versions(RunFolder(folder)))
 
 
 def test_brief_leaves_out_the_tables(toolkit, folder):
@@ -92,7 +93,7 @@ def test_a_backtest_keeps_its_comparison_and_logs_it(toolkit, folder, run, order
     said = toolkit("backtest", asked, "--db", order_file, "--runs", runs, "--store", store.uri)
     assert said.returncode == 0, said.stderr
     kept = json.loads((runs / run.path.name / "comparison.json").read_text())
-    assert kept == compare_versions(run).to_dict()
+    assert kept == plain(compare_versions(run))
     (logged,) = tmp_path.glob("mlartifacts/small/*/artifacts/comparison.json")
     assert json.loads(logged.read_text()) == kept
     found = find_evidence(store, register_fit(store, find_model("pair_conjugate")))
@@ -120,11 +121,8 @@ def test_chooses_thresholds(toolkit, folder):
     assert said.returncode == 0, said.stderr
     assert "what thresholds cost and bring" in said.stdout
     assert "Not verified" in said.stdout
-    kept = json.loads((folder / "thresholds.json").read_text())["choices"]
-    assert [ThresholdChoice.from_dict(choice).version for choice in kept] == [
-        "pair_conjugate",
-        "other",
-    ]
+    kept = kept_choices(folder / "thresholds.json").choices
+    assert [choice.version for choice in kept] == ["pair_conjugate", "other"]
 
 
 def test_chooses_thresholds_for_scripts(toolkit, folder):
@@ -152,8 +150,8 @@ def test_attaches_thresholds_to_a_registered_version(toolkit, folder, store):
     assert said.returncode == 0, said.stderr
     assert "Those of other are attached to inter-order version 1 (pair_conj" in said.stdout
     attached = thresholds_of(store, find(store, "1"))
-    assert attached["evidence"] == RunFolder(folder).meta["key"]
-    choice = ThresholdChoice.from_dict(attached)
+    assert attached["evidence"] == RunFolder(folder).description.key
+    choice = parse(ThresholdChoice, attached, "attached")
     own = ProductThresholds.from_dict(attached)
     assert (choice.version, choice.overall.min_orders) == ("other", own.overall.min_orders)
     assert own.known_before == choice.known_before

@@ -12,6 +12,7 @@ from backtests.scores.registry import find_scores
 from tests.backtests.helpers import MemoryRun, World, make_run
 from tests.chance import p_limit
 from toolkit.errors import ArgumentError
+from toolkit.validation import plain
 
 SMALL = {"pairs": 300, "customers": 60, "products": 12, "dates": 3}
 
@@ -193,13 +194,13 @@ def test_says_what_the_intervals_cannot_tell(run, seeded):
 
 def test_is_plain_data_and_repeatable(run):
     first, second = (
-        compare_versions(run, resamples=50).to_dict(),
-        compare_versions(run, resamples=50).to_dict(),
+        plain(compare_versions(run, resamples=50)),
+        plain(compare_versions(run, resamples=50)),
     )
     assert first == second
     assert json.loads(json.dumps(first, allow_nan=False)) == first
     assert len(first["differences"]) == len(find_scores(None))
-    assert compare_versions(run, resamples=50, seed=1).to_dict() != first
+    assert plain(compare_versions(run, resamples=50, seed=1)) != first
 
 
 @pytest.mark.parametrize(
@@ -222,4 +223,4 @@ def test_a_score_that_is_named_twice_counts_once(run):
     once, twice = (
         compare_versions(run, scores=["log_loss"] * times, resamples=50) for times in (1, 2)
     )
-    assert once.to_dict() == twice.to_dict()
+    assert once == twice

@@ -101,8 +101,8 @@ def forecast(model: str, database: Path, fits: Path) -> ScoreTables:
     if not isinstance(find_model(model), FittedModel):
         fitting = Fitting(model=model, as_of_date=AS_OF, seed=1, **BRIEFLY)
         (fitted,) = fit_all([fitting], database, fits, 2, no_bar).values()
-        assert fitted["error"] is None
-        model = fitted["model"]
+        assert fitted.error is None
+        model = fitted.model
     return score(task(model, database, fits)).tables
 
 

@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 
 from backtests.scores import metrics
-from backtests.scores.summaries import COLUMNS, band_labels, reliability_tables, summarize
+from backtests.scores.summaries import COLUMNS, Slices, band_labels, reliability_tables, summarize
 from tests.backtests.helpers import MemoryRun, make_run
-from toolkit.errors import ArgumentError
 
 SMALL = {"pairs": 240, "customers": 50, "products": 10, "dates": 2}
 LEVELS = {"next_order", "pair", "product_week", "confidence"}
@@ -109,8 +108,8 @@ def test_slices_part_the_rows(run, scores):
     for cut in ("order_count", "customer_age_days", "product_class"):
         rows = scores[(scores["slice"] == cut) & (scores["score"] == "log_loss")]
         assert rows[rows["version"] == "one"]["rows"].sum() == len(table)
-    few = table[table["order_count"].between(3, 5)]["log_loss"].mean()
-    assert value_of(scores, "log_loss", cut="order_count", label="3-5")["value"] == pytest.approx(
+    few = table[table["order_count"].between(4, 7)]["log_loss"].mean()
+    assert value_of(scores, "log_loss", cut="order_count", label="4-7")["value"] == pytest.approx(
         few
     )
     old = table[table["customer_age_days"] >= 730]["log_loss"].mean()
@@ -122,11 +121,11 @@ def test_slices_part_the_rows(run, scores):
 
 
 def test_bounds_of_slices_are_asked_for(run):
-    found = summarize(run, ["one"], order_counts=(1, 4), customer_ages=(0, 365))
+    found = summarize(run, ["one"], slices=Slices((1, 4), (0, 365)))
     labels = set(found[found["slice"] == "order_count"]["value_of_slice"])
     assert labels == {"1-3", "4+"}
-    with pytest.raises(ArgumentError, match="order_count have to rise"):
-        summarize(run, order_counts=(4, 1))
+    with pytest.raises(ValueError, match="has to be a list of ascending numbers"):
+        Slices(order_count=(4, 1))
 
 
 def test_a_version_without_pairs_has_no_rows_of_pairs(run):

@@ -9,15 +9,17 @@ import pandas as pd
 import pytest
 
 from backtests.thresholds.choice import (
-    ThresholdChoice,
+    KeptChoices,
     ThresholdRule,
     choose_thresholds,
+    kept_choices,
     split_dates,
 )
 from backtests.thresholds.frontier import ThresholdGrid, count_listed, frontier, product_frontier
 from tests.backtests.helpers import MemoryRun, make_run
 from toolkit.errors import ArgumentError
 from toolkit.stages.listing import Thresholds
+from toolkit.validation import write
 
 GRID = ThresholdGrid((1, 3), (0.0, 0.5))
 DAY = date(2024, 1, 1)
@@ -212,14 +214,20 @@ def test_a_product_of_which_too_little_would_be_listed_gets_its_own(seeded):
     assert choice.by_product[7].min_confidence == 0.0
 
 
-def test_is_small_plain_data(run):
+def test_is_small_plain_data(run, tmp_path):
     choice = choose_thresholds(run, "one", ThresholdRule(min_rows=20, margin=0.0, min_coverage=0.5))
     assert choice.by_product
-    content = json.loads(json.dumps(choice.to_dict(), allow_nan=False))
-    assert ThresholdChoice.from_dict(content) == choice
+    file = tmp_path / "thresholds.json"
+    write(file, KeptChoices((choice,)))
+    assert kept_choices(file).choices == (choice,)
+    assert json.loads(file.read_text()) == {"choices": [choice.to_dict()]}
+    content = choice.to_dict()
     del content["rule"]
-    with pytest.raises(ArgumentError, match="needs the fields rule"):
-        ThresholdChoice.from_dict(content)
+    file.write_text(json.dumps({"choices": [content]}))
+    with pytest.raises(
+        ArgumentError, match=r"choices\[1\]\.rule: is missing; `toolkit thresholds RUN`"
+    ):
+        kept_choices(file)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +239,6 @@ def test_is_small_plain_data(run):
         (lambda _: ThresholdRule(error="wape"), "one of miss, days"),
         (lambda _: ThresholdRule(min_coverage=80), "min_coverage"),
         (lambda _: ThresholdRule(margin=-1), "margin"),
-        (lambda _: ThresholdGrid((2, 1), (0.0,)), "has to rise"),
     ],
 )
 def test_refuses_what_makes_no_sense(run, ask, message):

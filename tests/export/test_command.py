@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from backtests.evidence.gate import Gate
 from tests.conftest import AS_OF
 from tests.export.test_job import plain
 from toolkit.cache.releases.catalog import Releases
@@ -117,7 +118,7 @@ def test_a_store_without_the_champion_changes_nothing(call, client, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     store = open_store("sqlite:///mlflow.db")
     register_fit(store, find_model("pair_conjugate"))
-    promote(store, "1", force=True, reason="to have one")
+    promote(store, "1", Gate(), force=True, reason="to have one")
     code, out, err = call()
     assert code == 0, err
     release = Releases(client).current().release_id

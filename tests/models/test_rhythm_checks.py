@@ -53,7 +53,7 @@ def checked(truth, believed, rows=3000, seed=1):
     checks = predictive_checks(
         replace(data, ordered=ordered, extra=extra), draws, draws, rng
     ).checks()
-    return {check["statistic"]: check for check in checks}
+    return {check.statistic: check for check in checks}
 
 
 def test_statistics_are_those_worked_out_by_hand():
@@ -113,7 +113,7 @@ def test_data_of_the_model_itself_are_not_extreme(seeded):
     tails = []
     for seed in range(DATA_SETS):
         checks = checked(parameters(), parameters(), seed=seeded(seed))
-        tails.append([check["tail_p"] for check in checks.values()])
+        tails.append([check.tail_p for check in checks.values()])
     tails = np.array(tails)  # [data sets, statistics]
     assert_tails_of_a_right_model(tails)
 
@@ -130,9 +130,9 @@ def test_data_of_the_model_itself_are_not_extreme(seeded):
 )
 def test_what_the_model_leaves_out_is_caught(what, truth, believed, seeded):
     data, wrong = parameters(**truth), parameters(**believed)
-    assert checked(data, wrong, seed=seeded(1))[what]["tail_p"] in (0.0, 1.0)
+    assert checked(data, wrong, seed=seeded(1))[what].tail_p in (0.0, 1.0)
     # a right model is at one end once in a hundred times
-    right = (checked(data, data, seed=seeded(seed))[what]["tail_p"] for seed in range(1, 5))
+    right = (checked(data, data, seed=seeded(seed))[what].tail_p for seed in range(1, 5))
     assert any(0.0 < p < 1.0 for p in right)
 
 

@@ -73,7 +73,12 @@ WRONG = {
     "nothing is given": (
         "",
         {},
-        ["host: is missing", "user:", "database:", "password: is missing"],
+        [
+            "mssql.host or TOOLKIT_MSSQL_HOST: is missing",
+            "user or TOOLKIT_MSSQL_USER:",
+            "database or TOOLKIT_MSSQL_DATABASE:",
+            "TOOLKIT_MSSQL_PASSWORD: is missing",
+        ],
     ),
     "a password in the file": (
         FILE.replace("[mssql]", '[mssql]\npassword = "sesame"'),
@@ -84,9 +89,9 @@ WRONG = {
         FILE.replace("port", "prot").replace("Qty", "Quantity") + "[tables.Orders]\n[serve]\n",
         ENVIRONMENT,
         [
-            "mssql.prot: is unknown; did you mean port?",
+            "mssql.prot: is unknown; did you mean 'port'?",
             "tables.OrderItem.columns.Quantity: is unknown",
-            "tables.Orders: is unknown; did you mean Order?",
+            "tables.Orders: is unknown; did you mean 'Order'?",
             "serve: is unknown",
         ],
     ),
@@ -94,20 +99,24 @@ WRONG = {
         FILE.replace("14330", "0").replace('"request"', '"yes"').replace("60", "true"),
         ENVIRONMENT,
         [
-            "port: has to be a whole number from 1 to 65,535, got 0",
-            "encryption: has to be one of off, request, require, got 'yes'",
-            "query_timeout_seconds: has to be a whole number from 1 to 86,400, got True",
+            "mssql.port: has to be a whole number from 1 to 65,535, got 0",
+            "mssql.encryption: has to be one of 'off', 'request', 'require', got 'yes'",
+            "mssql.query_timeout_seconds: has to be a whole number from 1 to 86,400, got True",
         ],
     ),
     "a port that is no number": (
         FILE,
         ENVIRONMENT | {"TOOLKIT_MSSQL_PORT": "14e3"},
-        ["TOOLKIT_MSSQL_PORT: has to be a whole number, got '14e3'"],
+        ["TOOLKIT_MSSQL_PORT: has to be a whole number from 1 to 65,535, got '14e3'"],
     ),
     "texts that are none": (
         FILE.replace('"10.0.0.7"', "7").replace('"amount"', "1").replace('"sales"', '"a%s"'),
         {"TOOLKIT_MSSQL_PASSWORD": "s3cret!"},
-        ["host: has to be text, got 7", "OrderItem.Qty: has to be", "OrderItem.schema: has to be"],
+        [
+            "mssql.host: has to be text in quotes, got 7",
+            "OrderItem.columns.Qty: has to be a name without %, got 1",
+            "OrderItem.schema: has to be a name without %, got 'a%s'",
+        ],
     ),
     "no table": ("mssql = 7\ntables = 3\n", ENVIRONMENT, ["mssql: has to be", "tables: has to be"]),
 }
@@ -126,7 +135,7 @@ def test_everything_wrong_is_told_at_once(write, text, environment, problems):
 
 
 def test_a_file_that_cannot_be_read(write, tmp_path):
-    with pytest.raises(ArgumentError, match=r"nowhere\.toml could not be read: No such file"):
+    with pytest.raises(ArgumentError, match=r"nowhere\.toml cannot be read: No such file"):
         read_server(tmp_path / "nowhere.toml", ENVIRONMENT)
     with pytest.raises(ArgumentError, match="is no TOML"):
         read_server(write("host = "), ENVIRONMENT)

@@ -1,10 +1,10 @@
 """Backtests in MLflow that nobody ran, with figures as a test wants them."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
+from backtests.compare.comparison import Comparison, Difference
 from tests.tracking.fits import rhythm_fit
 from toolkit.tracking.runs import (
     Artifact,
@@ -14,6 +14,7 @@ from toolkit.tracking.runs import (
     log_backtest,
 )
 from toolkit.tracking.store import Store
+from toolkit.validation import write
 
 DAYS = (date(2019, 4, 1), date(2019, 7, 1))
 RHYTHM = rhythm_fit().version
@@ -34,41 +35,49 @@ type Interval = tuple[float | None, float | None]
 
 def difference(
     score: str, version: str, against: str, values: tuple[float, float], interval: Interval
-) -> dict[str, object]:
-    """A row of ``comparison.json``."""
-    return {
-        "level": "pair",
-        "score": score,
-        "title": f"title of {score}",
-        "version": version,
-        "against": against,
-        "value": values[0],
-        "value_against": values[1],
-        "difference": values[0] - values[1],
-        "low": interval[0],
-        "high": interval[1],
-        "share_better": 0.9,
-        "rows": 1000,
-        "verdict": "",
-    }
+) -> Difference:
+    """A row of a comparison."""
+    return Difference(
+        level="pair",
+        score=score,
+        title=f"title of {score}",
+        version=version,
+        against=against,
+        value=values[0],
+        value_against=values[1],
+        difference=values[0] - values[1],
+        low=interval[0],
+        high=interval[1],
+        share_better=0.9,
+        rows=1000,
+        verdict="",
+    )
 
 
-def comparison(log_loss: Interval = BETTER, quantile_loss: Interval = BETTER) -> dict[str, object]:
+def comparison(log_loss: Interval = BETTER, quantile_loss: Interval = BETTER) -> Comparison:
     """Of rhythm against pair_conjugate, on the two scores the gate looks at by itself."""
-    rows = [
-        difference("log_loss", "rhythm", "pair_conjugate", (0.34, 0.38), log_loss),
-        difference(
-            "weighted_quantile_loss", "rhythm", "pair_conjugate", (0.25, 0.27), quantile_loss
-        ),
-    ]
-    return {"versions": ["pair_conjugate", "rhythm"], "share": 0.95, "differences": rows}
+    return comparison_of(
+        [
+            difference("log_loss", "rhythm", "pair_conjugate", (0.34, 0.38), log_loss),
+            difference(
+                "weighted_quantile_loss", "rhythm", "pair_conjugate", (0.25, 0.27), quantile_loss
+            ),
+        ]
+    )
+
+
+def comparison_of(rows: Sequence[Difference], share: float = 0.95) -> Comparison:
+    """What a run's folder holds of them."""
+    versions = tuple(dict.fromkeys(name for row in rows for name in (row.against, row.version)))
+    return Comparison(versions, DAYS, share, 1000, 1, tuple(rows), (), (), ())
 
 
 def log(
     store: Store,
     key: str,
     versions: Mapping[str, tuple[str, str]] | None = None,
-    compared: Mapping[str, object] | None = None,
+    compared: Comparison | None = None,
+    is_compared: bool = True,
     scores: Mapping[str, float] | None = None,
     failed: int = 0,
     complete: bool = True,
@@ -83,7 +92,7 @@ def log(
     }
     file = Path(store.file.parent) / f"{key}" / "comparison.json"
     file.parent.mkdir()
-    file.write_text(json.dumps(comparison() if compared is None else compared))
+    write(file, compared or comparison())
     told = {f"rhythm/{name}": value for name, value in {**GOOD, **(scores or {})}.items()}
     runs = tuple(
         TrackedRun(
@@ -102,7 +111,7 @@ def log(
         code_version="c0de",
         metrics=told,
         tags={"complete": "true" if complete else "false"},
-        artifacts=(Artifact(file),) if compared != {} else (),
+        artifacts=(Artifact(file),) if is_compared else (),
         runs=runs,
     )
     return log_backtest(store, backtest)

@@ -1,11 +1,13 @@
 """Fits that no sampler made, quickly: as good as any to be saved, registered and loaded."""
 
+from datetime import date
+
 import models.rhythm
 from models.parts.fitting.card import digest
 from models.parts.fitting.inference import Inference
 from models.parts.rhythm.version import FittedRhythm
 from tests.models.test_weekly_paths import ONE, OTHER, fitted
-from toolkit.results.fit import FitCard
+from toolkit.results.fit import FitCard, PredictiveCheck
 
 WARNING = "bulk ESS of decline is 41, below 400"
 
@@ -19,13 +21,13 @@ def rhythm_fit(shift: float = 0.0, warnings: tuple[str, ...] = ()) -> FittedRhyt
         model="rhythm",
         formulas=formulas,
         version=digest(formulas, arrays),
-        as_of_date="2022-06-06",
+        as_of_date=date(2022, 6, 6),
         pairs=400,
         seed=5,
         description="The model card.",
         settings={"draws": 1000, "chains": 4, "pairs": None},
         diagnostics={"r_hat": 1.003, "r_hat_worst": "decline", "divergences": 0},
-        warnings=list(warnings),
-        checks=[{"name": "orders", "p": 0.4}],
+        warnings=warnings,
+        checks=(PredictiveCheck("orders", 0.4, (0.1, 0.9), (0.3, 0.5), 0.4),),
     )
     return FittedRhythm.of(card, Inference.unsampled(arrays, sampled=True))

@@ -9,9 +9,12 @@ import duckdb
 import pandas as pd
 import pytest
 
+from backtests.run.experiment import parse_experiment
 from backtests.run.folder import RunFolder, ScoreTables, start_run, write_task
+from backtests.run.records import RunDescription, TaskRecord, TaskRows
 from tests.tracking.fits import WARNING, rhythm_fit
 from toolkit.cli.app import main
+from toolkit.data.fingerprint import Fingerprint
 from toolkit.fits import save_fit
 from toolkit.sources.generator import load_orders
 from toolkit.tracking.registry import find
@@ -20,65 +23,63 @@ from toolkit.tracking.store import open_store
 
 DATES = ("2019-04-01", "2019-07-01")
 FIT = rhythm_fit()
-META = {
+ASKED = {
     "name": "sample",
-    "key": "599ce43d",
-    "experiment": {
-        "name": "sample",
-        "versions": [
-            {"label": "rhythm", "model": "rhythm", "refit": "condition", "seed": 7, "pairs": None},
-            {"label": "worse", "model": "pooled_gamma", "refit": "refit", "seed": 7, "pairs": 10},
-        ],
-        "horizon_weeks": 12,
-        "draws": 200,
-        "seed": 7,
-        "dates": list(DATES),
-    },
-    "data": {
-        "rows": 99,
-        "first_date": "2017-01-03",
-        "last_date": "2019-12-31",
-        "sha256": "f9" * 32,
-    },
-    "code_version": "5b7766656137",
-    "toolkit_version": "0.1.0",
+    "versions": [
+        {"model": "rhythm"},
+        {"label": "worse", "model": "pooled_gamma", "refit": "refit", "pairs": 10},
+    ],
     "seed": 7,
+    "dates": {"list": list(DATES)},
 }
+DESCRIPTION = RunDescription(
+    name="sample",
+    key="599ce43d",
+    experiment=parse_experiment(ASKED, "sample"),
+    data=Fingerprint(99, 9, 3, date(2017, 1, 3), date(2019, 12, 31), "f9" * 32),
+    database="orders.duckdb",
+    code_version="5b7766656137",
+    toolkit_version="0.1.0",
+    seed=7,
+)
 
 
-def card(label: str, day: str, shard: int, error: str | None = None) -> dict[str, object]:
-    return {
-        "as_of_date": day,
-        "version": label,
-        "model": "rhythm" if label == "rhythm" else "pooled_gamma",
-        "model_version": FIT.version if label == "rhythm" else None,
-        "shard": shard,
-        "shards": 2,
-        "status": "failed" if error else "done",
-        "error": error,
-        "seconds": 1.25 + shard,
-        "warnings": [WARNING] if label == "rhythm" else [],
-        "diagnostics": {"r_hat": 1.003, "r_hat_worst": "decline"} if label == "rhythm" else {},
-        "observed_weeks": 12,
-        "rows": {"pairs": 100 + shard, "product_weeks": 24},
-        "failed_rows": shard,
-    }
+def record(label: str, day: str, shard: int, error: str | None = None) -> TaskRecord:
+    by_rhythm = label == "rhythm"
+    return TaskRecord(
+        run="sample-599ce43d",
+        as_of_date=date.fromisoformat(day),
+        version=label,
+        model="rhythm" if by_rhythm else "pooled_gamma",
+        model_version=FIT.version if by_rhythm else None,
+        shard=shard,
+        shards=2,
+        status="failed" if error else "done",
+        error=error,
+        seconds=1.25 + shard,
+        warnings=(WARNING,) if by_rhythm else (),
+        diagnostics={"r_hat": 1.003, "r_hat_worst": "decline"} if by_rhythm else {},
+        observed_weeks=12,
+        horizon_weeks=12,
+        rows=TaskRows(pairs=100 + shard, product_weeks=24),
+        failed_rows=shard,
+        failures=(),
+    )
 
 
-def finish(run: RunFolder, *cards: dict[str, object]) -> None:
-    for one in cards:
-        day = date.fromisoformat(one["as_of_date"])
-        write_task(run.task_folder(day, one["version"], one["shard"]), one, ScoreTables())
+def finish(run: RunFolder, *records: TaskRecord) -> None:
+    for one in records:
+        write_task(run.task_folder(one.as_of_date, one.version, one.shard), one, ScoreTables())
 
 
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     """A run of two versions and dates, in two shards, of which one failed; with scores."""
-    run = start_run(tmp_path / "runs" / "sample-599ce43d", META)
+    run = start_run(tmp_path / "runs" / "sample-599ce43d", DESCRIPTION)
     save_fit(FIT, run.fits)
     for day in DATES:
-        finish(run, *(card(label, day, s) for label in ("rhythm", "worse") for s in (0, 1)))
-    finish(run, card("worse", DATES[1], 1, "ModelError: nothing to fit"))
+        finish(run, *(record(label, day, s) for label in ("rhythm", "worse") for s in (0, 1)))
+    finish(run, record("worse", DATES[1], 1, "ModelError: nothing to fit"))
     rows = [
         ("rhythm", DATES[0], "all", "all", "pair", "log_loss", 0.351, 201),
         ("rhythm", None, "all", "all", "pair", "log_loss", 0.34, 402),
@@ -166,10 +167,10 @@ def test_what_mlflow_holds_of_a_run_folder(toolkit, run, store):
 
 def test_a_run_that_goes_on_is_brought_up_to_date(toolkit, run, store):
     done = run.task_folder(date(2019, 7, 1), "rhythm", 1)
-    kept = json.loads((done / "task.json").read_text())
+    kept = run.task(date(2019, 7, 1), "rhythm", 1)
     shutil.rmtree(done)
     toolkit("track", run.path)
-    finish(run, kept, card("worse", DATES[1], 1))
+    finish(run, kept, record("worse", DATES[1], 1))
     code, out, _ = toolkit("track", run.path, "--json")
     assert (code, json.loads(out)["logged"]) == (0, 3)  # two versions, and the run's own figures
     where = f"tags.`{BACKTEST_TAG}` = '599ce43d'"

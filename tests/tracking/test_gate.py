@@ -4,25 +4,27 @@ The latest backtest of a fit is the one that counts, so that the tests can share
 """
 
 import itertools
+import math
 from pathlib import Path
 
 import pytest
 
 import toolkit.tracking.runs as runs_module
+from backtests.evidence.found import find_evidence
+from backtests.evidence.gate import Gate, read_gate
 from tests.tracking.evidence import (
     BETTER,
     CHOICE,
     CONJUGATE,
     RHYTHM,
     comparison,
+    comparison_of,
     difference,
     log,
 )
 from tests.tracking.fits import WARNING, rhythm_fit
 from toolkit.errors import ArgumentError
 from toolkit.model import find_model
-from toolkit.tracking.evidence import find_evidence
-from toolkit.tracking.gate import Gate, judge
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import attach_thresholds, find
 from toolkit.tracking.store import open_store
@@ -47,7 +49,7 @@ def judged(store, number=1, champion=None, gate=None, **evidence):
     """The verdict on a version once a backtest was logged, and its checks by name."""
     log(store, next(KEYS), **evidence)
     incumbent = None if champion is None else find(store, str(champion))
-    verdict = judge(store, find(store, str(number)), incumbent, gate or Gate())
+    verdict = (gate or Gate()).judge(store, find(store, str(number)), incumbent)
     return verdict, {check.name: check for check in verdict.checks}
 
 
@@ -113,7 +115,7 @@ def test_pit_and_what_was_not_scored(shared):
         ((0.001, 0.02), 0.0, False),  # worse
         ((0.001, 0.02), 0.01, True),  # within 1 % of 0.38
         ((0.0039, 0.02), 0.01, False),
-        ((None, None), 1.0, False),  # nothing is known
+        ((math.nan, math.nan), 1.0, False),  # nothing is known
     ],
 )
 def test_no_worse_than_the_incumbent_beyond_noise(shared, interval, margin, passes):
@@ -134,7 +136,7 @@ def test_no_worse_than_the_incumbent_beyond_noise(shared, interval, margin, pass
 def test_a_comparison_told_the_other_way_round_is_turned(shared, interval, turned, passes):
     rows = [difference("log_loss", "pair_conjugate", "rhythm", (0.38, 0.34), interval)]
     _, checks = judged(
-        shared, gate=Gate(scores=("log_loss",)), compared={"share": 0.9, "differences": rows}
+        shared, gate=Gate(scores=("log_loss",)), compared=comparison_of(rows, share=0.9)
     )
     check = checks["no worse on title of log_loss"]
     assert check.passed is passes
@@ -146,7 +148,7 @@ def test_scores_that_were_not_compared_fail(shared):
     (failed,) = verdict.failed
     assert failed.name == "no worse on luck"
     assert "it holds log_loss, weighted_quantile_loss" in failed.found
-    verdict, _ = judged(shared, compared={})  # no comparison.json
+    verdict, _ = judged(shared, is_compared=False)  # no comparison.json
     assert len(verdict.failed) == 2
     assert "it holds no comparison" in verdict.failed[0].found
 
@@ -176,7 +178,7 @@ def test_two_fits_of_a_model_that_were_both_tried_are_compared(shared, interval,
         shared,
         champion=2,
         versions={"rhythm": ("rhythm", RHYTHM), "before": ("rhythm", other)},
-        compared={"versions": ["before", "rhythm"], "share": 0.95, "differences": rows},
+        compared=comparison_of(rows),
     )
     assert "no worse" not in checks
     assert verdict.passed is passes
@@ -186,14 +188,14 @@ def test_a_backtest_that_is_being_logged_again_is_no_evidence(shared, monkeypatc
     key = next(KEYS)
     log(shared, key)
     ref = find(shared, "1")
-    assert find_evidence(shared, ref).name.endswith(key)
+    assert find_evidence(shared, ref).backtest.name.endswith(key)
     monkeypatch.setattr(runs_module._Logger, "log", lambda *_: pytest.fail("killed"))
     (Path(shared.file.parent) / key / "comparison.json").unlink()
     (Path(shared.file.parent) / key).rmdir()
     with pytest.raises(pytest.fail.Exception, match="killed"):
         log(shared, key, scores={"product_week/coverage_80": 0.2})
     found = find_evidence(shared, ref)
-    assert found is None or not found.name.endswith(key)
+    assert found is None or not found.backtest.name.endswith(key)
 
 
 def test_tasks_that_failed_are_counted_and_allowed_by_a_setting(shared):
@@ -209,7 +211,7 @@ def test_no_evidence_is_a_failed_check(store):
     other = rhythm_fit().version.partition("-")[0] + "9-0c24ce95"
     log(store, "aa", versions={"rhythm": ("rhythm", other)})  # other formulas
     log(store, "bb", complete=False)
-    verdict = judge(store, find(store, "1"), None, Gate())
+    verdict = Gate().judge(store, find(store, "1"), None)
     check = next(check for check in verdict.failed if check.name == "backtested")
     assert check.found.startswith(f"rhythm@{RHYTHM} has no backtest")
     assert check.remedy == "run `toolkit backtest` with it"
@@ -220,12 +222,12 @@ def test_a_backtest_of_the_very_fit_prevails_over_a_later_one(store):
     exact = log(store, "aa")
     nearly = {"rhythm": ("rhythm", RHYTHM.partition("-")[0] + "-00000000")}
     later = log(store, "bb", versions=nearly)
-    assert (find_evidence(store, ref).run_id, find_evidence(store, ref).exact) == (
+    assert (find_evidence(store, ref).backtest.run_id, find_evidence(store, ref).exact) == (
         exact.run_id,
         True,
     )
     other = register_fit(store, rhythm_fit(0.1))
-    assert find_evidence(store, other).run_id == later.run_id
+    assert find_evidence(store, other).backtest.run_id == later.run_id
     both = {"a": nearly["rhythm"], "z": ("rhythm", RHYTHM), "rhythm": nearly["rhythm"]}
     log(store, "cc", versions=both)
     assert find_evidence(store, ref).candidate.label == "z"
@@ -234,7 +236,7 @@ def test_a_backtest_of_the_very_fit_prevails_over_a_later_one(store):
 
 def test_settings_come_from_a_file(tmp_path):
     (tmp_path / "gate.toml").write_text('most_pit_ks = 0.1\nscores = ["brier"]\nmargin = 1\n')
-    gate = Gate.from_toml(tmp_path / "gate.toml")
+    gate = read_gate(tmp_path / "gate.toml")
     assert gate == Gate(most_pit_ks=0.1, scores=("brier",), margin=1)
 
 
@@ -242,20 +244,22 @@ def test_all_that_is_wrong_with_a_file_is_listed(tmp_path):
     file = tmp_path / "gate.toml"
     file.write_text('most_pit = 0.1\nxyz = 1\nmargin = -1\nscores = []\nleast_coverage = "0.7"\n')
     with pytest.raises(ArgumentError) as told:
-        Gate.from_toml(file)
+        read_gate(file)
     said = str(told.value)
     assert said.startswith(f"{file} has 5 mistakes:\n")
-    assert "most_pit is unknown; did you mean 'most_pit_ks'?" in said
-    assert "xyz is unknown; known are least_coverage, " in said
-    assert "margin has to be a number of at least 0, got -1" in said
-    assert "scores has to be a list of names, at least one, got ()" in said
-    assert "least_coverage has to be a number from 0 to 1, got '0.7'" in said
-    for text in ("margin = ", None):
-        file.write_text(text) if text else file.unlink()
-        with pytest.raises(ArgumentError, match="cannot be read as TOML"):
-            Gate.from_toml(file)
+    assert "most_pit: is unknown; did you mean 'most_pit_ks'?" in said
+    assert "xyz: is unknown; known are failed_share, least_coverage, " in said
+    assert "margin: has to be a number of at least 0, got -1" in said
+    assert "scores: has to be a list of names, at least one, got []" in said
+    assert "least_coverage: has to be a number from 0 to 1, got '0.7'" in said
+    file.write_text("margin = ")
+    with pytest.raises(ArgumentError, match="is no TOML"):
+        read_gate(file)
+    file.unlink()
+    with pytest.raises(ArgumentError, match="cannot be read: No such file"):
+        read_gate(file)
 
 
 def test_settings_that_make_no_sense_are_refused():
-    with pytest.raises(ArgumentError, match=r"least_coverage 0\.9 is above most_coverage 0\.85"):
+    with pytest.raises(ValueError, match=r"0\.85 is below least_coverage, 0\.9"):
         Gate(least_coverage=0.9)

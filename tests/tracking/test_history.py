@@ -14,6 +14,7 @@ from toolkit.tracking.history import (
     EXPERIMENT,
     HASH_TAG,
     HEAD_TAG,
+    CheckRecord,
     Event,
     append,
     history,
@@ -28,7 +29,7 @@ PROMOTED = Event(
     "rhythm@2-0c24ce95",
     why="½ better",
     evidence="7b" * 16,
-    checks=({"name": "converged", "found": "yes", "passed": True},),
+    checks=(CheckRecord("converged", "yes", "no warning", True),),
 )
 
 
@@ -67,7 +68,7 @@ def test_an_entry_says_who_when_what_and_why(store):
         1,
         "½ better",
     )
-    assert found.event.checks == ({"name": "converged", "found": "yes", "passed": True},)
+    assert found.event.checks == PROMOTED.checks
     assert "@" in found.who
     assert found.when.endswith("+00:00")
     assert history(store).champions == (1,)

@@ -6,14 +6,14 @@ import signal
 
 import pytest
 
+from backtests.evidence.gate import Gate
 from tests.tracking.conftest import finished
 from tests.tracking.evidence import comparison, log
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, ModelError, TrackingError
 from toolkit.model import find_model
 from toolkit.stages.prediction import CustomerPredictor
-from toolkit.tracking.gate import Gate
-from toolkit.tracking.history import history
+from toolkit.tracking.history import CheckRecord, history
 from toolkit.tracking.promotion import PromotionRefusedError, promote, roll_back
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import FIT_TAG, REGISTERED_MODEL, aliases, set_alias
@@ -27,7 +27,7 @@ def store(promotable, tmp_path):
 
 
 def test_the_first_promotion_makes_the_champion_and_is_written_down(store):
-    done = promote(store, "inter-order@1")
+    done = promote(store, "inter-order@1", Gate())
     assert (done.version.number, done.version.aliases, done.before) == (1, ("champion",), None)
     assert aliases(store) == {"champion": 1}
     found = history(store)
@@ -37,72 +37,74 @@ def test_the_first_promotion_makes_the_champion_and_is_written_down(store):
     assert (event.why, event.to_fit) == ("passed the gate", done.version.fit)
     assert event.evidence == done.verdict.evidence.run_id
     assert len(event.checks) == 8
-    assert event.checks[6] == {
-        "name": "no worse on title of log_loss",
-        "found": "0.34 against 0.38: -0.04 (95 %: -0.05 to -0.02)",
-        "allowed": "95 % interval of the difference reaches 0 or below",
-        "passed": True,
-    }
+    assert event.checks[6] == CheckRecord(
+        name="no worse on title of log_loss",
+        found="0.34 against 0.38: -0.04 (95 %: -0.05 to -0.02)",
+        allowed="95 % interval of the difference reaches 0 or below",
+        passed=True,
+    )
 
 
 def test_the_old_champion_becomes_the_previous_one(store):
-    promote(store, "1")
-    done = promote(store, "2", reason="fitted anew")
+    promote(store, "1", Gate())
+    done = promote(store, "2", Gate(), reason="fitted anew")
     assert aliases(store) == {"champion": 2, "previous": 1}
     assert (done.before.number, done.entry.event.why) == (1, "fitted anew")
     assert history(store).champions == (1, 2)
 
 
 def test_the_champion_is_not_promoted_again(store):
-    promote(store, "1")
-    done = promote(store, "champion", force=True, reason="once more")
+    promote(store, "1", Gate())
+    done = promote(store, "champion", Gate(), force=True, reason="once more")
     assert (done.entry, done.verdict, done.version.number) == (None, None, 1)
     assert len(history(store).entries) == 1
 
 
 def test_what_the_gate_refuses_moves_nothing_unless_forced(store):
-    promote(store, "1")
+    promote(store, "1", Gate())
     with pytest.raises(PromotionRefusedError) as refused:
-        promote(store, "pair_conjugate")
+        promote(store, "pair_conjugate", Gate())
     said = str(refused.value)
     assert said.startswith("inter-order version 4 (pair_conjugate@")
     assert "thresholds: none attached (allowed: attached); weeks inside their 80 %" in said
     assert not refused.value.verdict.passed
     assert (aliases(store), len(history(store).entries)) == ({"champion": 1}, 1)
-    done = promote(store, "pair_conjugate", force=True, reason=" the model is broken ")
+    done = promote(store, "pair_conjugate", Gate(), force=True, reason=" the model is broken ")
     assert aliases(store) == {"champion": 4, "previous": 1}
     event = history(store).entries[-1].event
     assert (event.action, event.why) == ("force", "the model is broken")
-    assert [c["passed"] for c in event.checks] == [c.passed for c in done.verdict.checks]
+    assert [c.passed for c in event.checks] == [c.passed for c in done.verdict.checks]
 
 
 def test_a_worse_version_is_refused_with_the_difference(store):
     set_alias(store, "champion", "pair_conjugate")
     log(store, "2bbdf4be", compared=comparison(log_loss=(0.01, 0.03)))
     with pytest.raises(PromotionRefusedError, match=r"log_loss: .*\+0\.01 to \+0\.03"):
-        promote(store, "1")
+        promote(store, "1", Gate())
     assert promote(store, "1", Gate(margin=0.1)).entry.event.action == "promote"
 
 
 @pytest.mark.parametrize("reason", [None, "", "  "])
 def test_force_needs_a_reason(store, reason):
     with pytest.raises(ArgumentError, match="to force a promotion needs a reason"):
-        promote(store, "1", force=True, reason=reason)
+        promote(store, "1", Gate(), force=True, reason=reason)
     assert aliases(store) == {}
 
 
 def test_a_promotion_that_passes_is_none_by_force(store):
-    assert promote(store, "1", force=True, reason="to be sure").entry.event.action == "promote"
+    assert (
+        promote(store, "1", Gate(), force=True, reason="to be sure").entry.event.action == "promote"
+    )
 
 
 def test_what_is_not_there_is_told(store):
     with pytest.raises(TrackingError, match="holds no version 'inter-order@9'"):
-        promote(store, "inter-order@9")
+        promote(store, "inter-order@9", Gate())
 
 
 def test_rolling_back_and_forth(store):
-    promote(store, "1")
-    promote(store, "2")
+    promote(store, "1", Gate())
+    promote(store, "2", Gate())
     done = roll_back(store, reason="2 was late", release="7-2026-01-05")
     assert aliases(store) == {"champion": 1, "previous": 2}
     event = history(store).entries[-1].event
@@ -116,7 +118,7 @@ def test_rolling_back_and_forth(store):
 
 def test_rolling_back_to_an_earlier_champion(store):
     for number in ("1", "2", "3"):
-        promote(store, number)
+        promote(store, number, Gate())
     assert roll_back(store, to="inter-order@1").version.number == 1
     assert aliases(store) == {"champion": 1, "previous": 3}
     assert roll_back(store, to="1").entry is None
@@ -127,27 +129,28 @@ def test_rolling_back_to_an_earlier_champion(store):
 def test_nothing_to_roll_back_to(store):
     with pytest.raises(TrackingError, match="no version is the champion: there is nothing to"):
         roll_back(store)
-    promote(store, "1")
+    promote(store, "1", Gate())
     with pytest.raises(TrackingError, match=r"\) has no previous champion to roll back to$"):
         roll_back(store)
     assert aliases(store) == {"champion": 1}
 
 
 PROMOTE = """
+from backtests.evidence.gate import Gate
 from tests.tracking.processes import at_once
 from toolkit.errors import TrackingError
 from toolkit.tracking.promotion import promote, roll_back
 
 def tried(store, number):
     try:
-        return promote(store, number).version.number
+        return promote(store, number, Gate()).version.number
     except TrackingError as exc:
         return f"{exc.unavailable} {exc}"
 """
 
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(store, script):
-    promote(store, "1")
+    promote(store, "1", Gate())
     text = "at_once(lambda store: tried(store, '2'), lambda store: tried(store, '3'), opened=True)"
     said = sorted(finished(script(PROMOTE + text)).splitlines())
     champion = aliases(store)["champion"]
@@ -174,7 +177,7 @@ def told(store):
 
 ended, tries = None, 2  # the second time what the first has left is sealed
 while ended != 0:
-    ended = killed_writing(tries // 2, lambda store: promote(store, "2"))
+    ended = killed_writing(tries // 2, lambda store: promote(store, "2", Gate()))
     tries += 1
     print(ended, flush=True)
     killed_writing(0, told)
@@ -184,7 +187,7 @@ while ended != 0:
 @pytest.mark.slow
 def test_a_promotion_that_was_killed_is_told_and_set_right(store, script):
     """Before each of its writes: the champion is the old one or the new one; history knows."""
-    promote(store, "1")
+    promote(store, "1", Gate())
     out, err = script(PROMOTE + KILL).communicate(timeout=240)
     codes = [int(line) for line in out.splitlines()[::2]]
     states = [json.loads(line) for line in out.splitlines()[1::2]]
@@ -201,7 +204,7 @@ def test_a_promotion_that_was_killed_is_told_and_set_right(store, script):
 
 
 def test_after_a_kill_the_champion_is_not_its_own_predecessor(store):
-    promote(store, "1")
+    promote(store, "1", Gate())
     set_alias(store, "previous", "1")  # as a kill between both moves leaves it
     with pytest.raises(TrackingError, match="has no previous champion"):
         roll_back(store)
@@ -218,5 +221,5 @@ def test_a_model_that_predicts_pairs_or_products_alone_is_refused_everywhere(sto
         register_fit(store, model)
     store.client.set_model_version_tag(REGISTERED_MODEL, "1", FIT_TAG, "tsb@1-0")  # it once could
     with pytest.raises(ModelError, match=sentence):
-        promote(store, "1", force=True, reason="to see")
+        promote(store, "1", Gate(), force=True, reason="to see")
     assert aliases(store) == {}

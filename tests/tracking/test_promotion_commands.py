@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+from backtests.evidence.gate import Gate
 from toolkit.cache.releases.catalog import Releases, ReleaseSpec
 from toolkit.cache.server import embedded_server
 from toolkit.cli.app import main
@@ -115,8 +116,8 @@ def test_history_is_told_and_verified(toolkit, store):
     code, out, _ = toolkit("history")
     assert code == 0
     assert out.startswith("Nothing has been promoted or released in sqlite:///")
-    promote(store, "1")
-    promote(store, "4", force=True, reason="the [old] one is late")
+    promote(store, "1", Gate())
+    promote(store, "4", Gate(), force=True, reason="the [old] one is late")
     code, out, err = toolkit("history")
     assert (code, err) == (0, "")
     assert "The last entry has the hash " in out
@@ -131,8 +132,8 @@ def test_history_is_told_and_verified(toolkit, store):
 
 
 def test_what_does_not_fit_in_the_history_is_said_loudly(toolkit, store):
-    promote(store, "1")
-    promote(store, "2")
+    promote(store, "1", Gate())
+    promote(store, "2", Gate())
     experiment = store.client.get_experiment_by_name(EXPERIMENT).experiment_id
     runs = store.client.search_runs([experiment])
     store.client.delete_run(next(r.info.run_id for r in runs if r.info.run_name == "1 promote"))
@@ -151,8 +152,8 @@ def test_what_does_not_fit_in_the_history_is_said_loudly(toolkit, store):
 def test_rolling_back_is_one_command(toolkit, store):
     code, _, err = toolkit("rollback")
     assert (code, "there is nothing to roll back" in err) == (2, True)
-    promote(store, "1")
-    promote(store, "2")
+    promote(store, "1", Gate())
+    promote(store, "2", Gate())
     code, out, _ = toolkit("rollback", "--reason", "2 was late")
     assert code == 0
     assert "now `previous`.\nNext: `toolkit export" in out
@@ -187,9 +188,9 @@ def release(releases: Releases, version: int, day: int) -> str:
 
 
 def test_rolling_back_makes_the_newest_kept_release_current_too(toolkit, store, server, releases):
-    promote(store, "1")
+    promote(store, "1", Gate())
     made = [release(releases, 1, day) for day in (1, 2)]
-    promote(store, "2")
+    promote(store, "2", Gate())
     release(releases, 2, 3)
     code, out, err = toolkit("rollback", "--redis", server.url)
     assert (code, err) == (0, "")
@@ -202,9 +203,9 @@ def test_rolling_back_makes_the_newest_kept_release_current_too(toolkit, store, 
 
 
 def test_a_release_that_is_current_already_stays(toolkit, store, server, releases):
-    promote(store, "1")
+    promote(store, "1", Gate())
     current = release(releases, 1, 1)
-    promote(store, "2")  # and never exported
+    promote(store, "2", Gate())  # and never exported
     code, out, _ = toolkit("rollback", "--redis", server.url, "--json")
     assert (code, json.loads(out)["release"]) == (0, current)
     assert history(store).entries[-1].event.action == "rollback"
@@ -213,8 +214,8 @@ def test_a_release_that_is_current_already_stays(toolkit, store, server, release
 def test_where_no_release_is_kept_the_alias_has_moved_and_readers_keep_theirs(
     toolkit, store, server, releases
 ):
-    promote(store, "1")
-    promote(store, "2")
+    promote(store, "1", Gate())
+    promote(store, "2", Gate())
     release(releases, 2, 2)  # kept, and of the version that is rolled back from
     current = release(releases, 2, 3)
     code, out, err = toolkit("rollback", "--redis", server.url)
@@ -225,8 +226,8 @@ def test_where_no_release_is_kept_the_alias_has_moved_and_readers_keep_theirs(
 
 
 def test_a_redis_that_does_not_answer_is_told_before_anything_moves(toolkit, store):
-    promote(store, "1")
-    promote(store, "2")
+    promote(store, "1", Gate())
+    promote(store, "2", Gate())
     code, _, err = toolkit("rollback", "--redis", "redis://127.0.0.1:9")
     assert (code, "cannot be reached" in err) == (1, True)
     code, _, err = toolkit("rollback", "--redis", "http://127.0.0.1")

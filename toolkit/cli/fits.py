@@ -184,9 +184,10 @@ def register_version(
     from toolkit.tracking.registration import register_fit
     from toolkit.tracking.registry import set_alias
     from toolkit.tracking.store import open_store
+    from toolkit.validation import plain
 
     fitted = load_fit(model, fits)
-    data = None if db is None else _fingerprint(db, fitted).to_dict()
+    data = None if db is None else plain(_fingerprint(db, fitted))
     opened = open_store(store)
     ref = register_fit(opened, fitted, data=data)
     if alias is not None:
@@ -244,13 +245,14 @@ def _fingerprint(db: Path, fitted: "FittedModel") -> "Fingerprint":
 
 def _show_fit(folder: Path, card: "FitCard", as_json: bool) -> None:
     """What a fit learned from, how well it went, and where it lies."""
-    from dataclasses import asdict, replace
+    from dataclasses import replace
 
     from toolkit.cli.display import print_json, print_plain, show_card
+    from toolkit.validation import plain
 
     size = sum(path.stat().st_size for path in folder.iterdir())
     if as_json:
-        print_json({"folder": str(folder), "bytes": size, **asdict(card)})
+        print_json({"folder": str(folder), "bytes": size, **plain(card)})
         return
     show_card(replace(card.to_card(), warnings=()))  # they go to stderr
     print_plain(f"It is in {folder} ({size / 1e6:.1f} MB).")

@@ -1,7 +1,7 @@
 """Which data: what tells one set of order events from another."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
@@ -37,10 +37,6 @@ class Fingerprint:
             last_date=events.as_of_date + timedelta(int(events.day.max())),
             sha256=_digest(events),
         )
-
-    def to_dict(self) -> dict[str, int | str]:
-        """As JSON holds it."""
-        return {k: v.isoformat() if isinstance(v, date) else v for k, v in asdict(self).items()}
 
 
 def _digest(events: OrderEvents) -> str:

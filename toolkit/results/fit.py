@@ -1,27 +1,47 @@
 """What a fit says of itself: from what, how, how well, and whether it makes such data."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import field
 from datetime import date
 from pathlib import Path
-from typing import Any
+
+from pydantic import AliasChoices, Field, JsonValue
+from pydantic.dataclasses import dataclass
 
 from toolkit.card import Card, Figure, Grid, Shown
 from toolkit.errors import ModelError
+from toolkit.validation import load, write
 
 CARD_FILE = "card.json"
-
-_TEXTS = ("model", "formulas", "version", "description")
 
 _DIAGNOSTICS = {
     "r_hat": ("largest R-hat", ".3f"),
     "ess_bulk": ("smallest bulk ESS", ",.0f"),
     "ess_tail": ("smallest tail ESS", ",.0f"),
     "divergences": ("divergences", ",.0f"),
+    "k_hat": ("k-hat of Laplace's method", ".2f"),
     "seconds": ("seconds", ",.0f"),
 }
 _CHECK_HEADS = ("statistic", "observed", "prior, 90 %", "posterior, 90 %", "p-value")
+
+
+type Number = float | None
+type DiagnosticValues = Mapping[str, int | float | str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictiveCheck:
+    """A statistic of the data, and of data that the model makes; None where it is not defined.
+
+    ``prior_90`` and ``posterior_90`` hold 90 % of what it makes before and after the fit;
+    ``tail_p`` is the posterior predictive tail probability, in [0, 1].
+    """
+
+    statistic: str
+    observed: Number
+    prior_90: tuple[float, float] | None
+    posterior_90: tuple[float, float] | None
+    tail_p: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +49,23 @@ class FitCard(Shown):
     """A fit's own description, ``card.json`` beside its posterior.
 
     ``diagnostics`` are the sampler's, by name (``r_hat``, ``r_hat_worst`` …), ``warnings`` what
-    they say against the fit, ``checks`` the predictive checks: each a ``statistic``, ``observed``,
-    ``prior_90`` and ``posterior_90`` (two numbers each) and ``tail_p``; None where undefined.
+    they say against the fit.
     """
 
     model: str = ""
     formulas: str = ""
     version: str = ""
-    as_of_date: str | None = None
+    as_of_date: date | None = None
     pairs: int | None = None
     seed: int | None = None
     description: str = field(default="", repr=False)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    diagnostics: Mapping[str, Any] = field(default_factory=dict)
-    warnings: Sequence[str] = ()
-    checks: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    diagnostics: DiagnosticValues = field(default_factory=dict)
+    warnings: tuple[str, ...] = Field(
+        default=(),
+        validation_alias=AliasChoices("warnings", "complaints"),  # its former name
+    )
+    checks: tuple[PredictiveCheck, ...] = field(default=(), repr=False)
 
     @classmethod
     def read(cls, folder: Path) -> "FitCard | None":
@@ -54,45 +76,19 @@ class FitCard(Shown):
         path = folder / CARD_FILE
         if not path.exists():
             return None
-        try:
-            content = json.loads(path.read_text())
-        except (OSError, ValueError, RecursionError) as exc:
-            raise ModelError(f"{path} is not the card of a fit: {exc}") from exc
-        if not isinstance(content, dict):
-            raise ModelError(f"{path} is not the card of a fit: it holds no object")
-        content.setdefault("warnings", content.pop("complaints", []))  # its former name
-        known = {one.name for one in fields(cls)}
-        card = cls(**{name: value for name, value in content.items() if name in known})
-        wrong = card._wrong()
-        if wrong:
-            raise ModelError(f"{path} is not the card of a fit: {', '.join(wrong)} cannot be read")
-        return card
-
-    def _wrong(self) -> list[str]:
-        """The fields that hold what they cannot."""
-        texts = [name for name in _TEXTS if not isinstance(getattr(self, name), str)]
-        counts = {"pairs": self.pairs, "seed": self.seed}
-        maps = {"settings": self.settings, "diagnostics": self.diagnostics}
-        right = {
-            **{name: value is None or type(value) is int for name, value in counts.items()},
-            **{name: isinstance(value, dict) for name, value in maps.items()},
-            "as_of_date": self.as_of_date is None or _is_date(self.as_of_date),
-            "warnings": _all(self.warnings, str),
-            "checks": _all(self.checks, dict),
-        }
-        return texts + [name for name, holds in right.items() if not holds]
+        return load(cls, path, "the card of a fit", ModelError, "`toolkit fit` makes it anew")
 
     def write(self, folder: Path) -> None:
         """Write the card into ``folder``, whole or not at all."""
-        part = folder / f"{CARD_FILE}.part"
-        part.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        part.replace(folder / CARD_FILE)
+        write(folder / CARD_FILE, self)
 
     def to_card(self) -> Card:
         """How the fit went, and the data beside what the model makes."""
         chains, draws = (self.settings.get(name) for name in ("chains", "draws"))
         sampled = isinstance(chains, int) and isinstance(draws, int)
         how = f" by {chains} chains of {draws:,} draws" if sampled else ""
+        if self.settings.get("method") == "laplace":
+            how = " by Laplace's method"
         return Card(
             title=f"{self.model}@{self.version}",
             subtitle=f"fitted to {self.pairs or 0:,} pairs as of {self.as_of_date}{how}",
@@ -102,7 +98,7 @@ class FitCard(Shown):
         )
 
 
-def _figures(found: Mapping[str, Any]) -> list[Figure]:
+def _figures(found: DiagnosticValues) -> list[Figure]:
     """The diagnostics that decide, as far as the fit has them, with the worst parameter."""
     return [
         Figure(title, number(found[name], form), str(found.get(f"{name}_worst", "")))
@@ -111,17 +107,16 @@ def _figures(found: Mapping[str, Any]) -> list[Figure]:
     ]
 
 
-def _checks(checks: Sequence[Mapping[str, Any]]) -> list[Grid]:
+def _checks(checks: Sequence[PredictiveCheck]) -> list[Grid]:
     rows = [
         (
-            str(check["statistic"]),
-            number(check.get("observed"), ".3g"),
-            interval(check.get("prior_90")),
-            interval(check.get("posterior_90")),
-            number(check.get("tail_p"), ".2f"),
+            check.statistic,
+            number(check.observed, ".3g"),
+            interval(check.prior_90),
+            interval(check.posterior_90),
+            number(check.tail_p, ".2f"),
         )
         for check in checks
-        if "statistic" in check
     ]
     title = "Prior and posterior predictive checks"
     return [Grid(title, _CHECK_HEADS, rows, frozenset(_CHECK_HEADS[1:]))] if rows else []
@@ -132,18 +127,6 @@ def number(value: object, form: str) -> str:
     return f"{value:{form}}" if isinstance(value, int | float) else "–"
 
 
-def interval(bounds: object) -> str:
+def interval(bounds: Sequence[float] | None) -> str:
     """Both ends of an interval as text; a dash where there is none."""
-    return " – ".join(number(one, ".3g") for one in bounds) if isinstance(bounds, list) else "–"
-
-
-def _all(values: object, kind: type) -> bool:
-    return isinstance(values, list | tuple) and all(isinstance(one, kind) for one in values)
-
-
-def _is_date(text: object) -> bool:
-    try:
-        date.fromisoformat(str(text))
-    except ValueError:
-        return False
-    return isinstance(text, str)
+    return "–" if bounds is None else " – ".join(number(one, ".3g") for one in bounds)

@@ -14,12 +14,13 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import batched
-from typing import Any, Literal
+from typing import Literal
 
+import pydantic
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
@@ -28,6 +29,7 @@ from toolkit.errors import TrackingError
 from toolkit.tracking.registry import CHAMPION, REGISTERED_MODEL, aliases, make_registered_model
 from toolkit.tracking.runs import search
 from toolkit.tracking.store import Store
+from toolkit.validation import CLOSED, parse
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +40,6 @@ TAG_LENGTH = 4000
 """Of an entry's text, so much goes into one tag: MLflow takes 5,000 characters everywhere."""
 
 type Action = Literal["promote", "force", "rollback", "release"]
-type CheckRecord = Mapping[str, str | float | bool | None]
 
 MOVES: tuple[Action, ...] = ("promote", "force", "rollback")
 """The actions that make a version the champion."""
@@ -47,7 +48,17 @@ ABBREVIATED = 12
 """So many characters of a run's id are shown."""
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, config=CLOSED)
+class CheckRecord:
+    """A demand of the gate's: what it found, and what it allows."""
+
+    name: str
+    found: str
+    allowed: str
+    passed: bool
+
+
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, config=CLOSED)
 class Event:
     """What happened: from which version to which, by number and fit, None where there is none.
 
@@ -62,11 +73,11 @@ class Event:
     from_fit: str | None = None
     why: str | None = None
     evidence: str | None = None
-    checks: Sequence[CheckRecord] = ()
+    checks: tuple[CheckRecord, ...] = ()
     release: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, config=CLOSED)
 class Entry:
     """An event, as it was written: its place, by whom (login@host), when (ISO, UTC).
 
@@ -102,7 +113,7 @@ class Entry:
         event = self.event
         if event.why:
             yield event.why
-        failed = [str(check["name"]) for check in event.checks if not check["passed"]]
+        failed = [check.name for check in event.checks if not check.passed]
         if failed:
             yield f"in spite of: {', '.join(failed)}"
         if event.evidence:
@@ -346,12 +357,9 @@ def _head(store: Store) -> _Head:
 def _entry(run: Run) -> Entry | None:
     """The entry a run holds; None if it holds none."""
     try:
-        content: dict[str, Any] = json.loads(_text(run))
-        said = content.pop("event")
-        event = Event(**{**said, "checks": tuple(said["checks"])})
-        content["noticed"] = tuple(content["noticed"])
-        return Entry(event=event, hash=run.data.tags.get(HASH_TAG, ""), **content)
-    except (KeyError, TypeError, ValueError):
+        content = {**json.loads(_text(run)), "hash": run.data.tags.get(HASH_TAG, "")}
+        return parse(Entry, content, "the entry")
+    except (TypeError, ValueError):
         return None
 
 

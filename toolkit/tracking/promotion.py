@@ -2,14 +2,16 @@
 
 In this order: the gate is asked, the history gets its entry, ``previous`` moves, then ``champion``.
 A kill in between leaves the old champion; ``toolkit history`` tells, and the next call sets right.
+The gate is the caller's; ``backtests.Gate`` judges by backtests.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Protocol
 
+from toolkit.card import Card, Grid, Shown, Strong
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.model import check_granularities, find_model
-from toolkit.tracking.gate import Gate, Verdict, judge
-from toolkit.tracking.history import Action, Entry, Event, append_alone, history
+from toolkit.tracking.history import Action, CheckRecord, Entry, Event, append_alone, history
 from toolkit.tracking.registry import (
     CHAMPION,
     PREVIOUS,
@@ -20,7 +22,89 @@ from toolkit.tracking.registry import (
 )
 from toolkit.tracking.store import Store
 
-DEFAULT_GATE = Gate()
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One demand: what was found, what is allowed, and if it failed what can be done."""
+
+    name: str
+    found: str
+    allowed: str
+    passed: bool
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """``calibrated: 0.91 (allowed: 0.75 to 0.85)``."""
+        return f"{self.name}: {self.found} (allowed: {self.allowed})"
+
+    def record(self) -> CheckRecord:
+        """As the history keeps it."""
+        return CheckRecord(self.name, self.found, self.allowed, self.passed)
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestUsed:
+    """The backtest that a verdict rests on; ``label`` is the candidate's there.
+
+    ``exact``: it tried the very fit, else others of the same model and formulas.
+    """
+
+    run_id: str
+    name: str
+    label: str
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Shown):
+    """What a gate says of a candidate against the incumbent (``NAME@VERSION``, or NAME)."""
+
+    candidate: ModelVersionRef
+    incumbent: str
+    evidence: BacktestUsed | None
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    @property
+    def passed(self) -> bool:
+        """Whether all of them did."""
+        return not self.failed
+
+    def to_card(self) -> Card:
+        """Every check: what was found, and what is allowed."""
+        rows = [
+            (
+                check.name,
+                check.found,
+                check.allowed,
+                "passed" if check.passed else Strong("FAILED"),
+            )
+            for check in self.checks
+        ]
+        heads = ("check", "found", "allowed", "")
+        return Card(f"{self.candidate.fit} against {self.incumbent}", grids=[Grid("", heads, rows)])
+
+    def to_dict(self) -> dict[str, object]:
+        """The checks and the backtest they rest on, for JSON."""
+        return {
+            "incumbent": self.incumbent,
+            "passed": self.passed,
+            "evidence": None if self.evidence is None else asdict(self.evidence),
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+class Judge(Protocol):
+    """A gate: says whether a version may be promoted."""
+
+    def judge(
+        self, store: Store, candidate: ModelVersionRef, champion: ModelVersionRef | None
+    ) -> Verdict:
+        """What speaks for the candidate against the champion, if there is one."""
 
 
 class PromotionRefusedError(TrackingError):
@@ -66,7 +150,7 @@ class Promotion:
 def promote(
     store: Store,
     reference: str,
-    gate: Gate = DEFAULT_GATE,
+    gate: Judge,
     force: bool = False,
     reason: str | None = None,
 ) -> Promotion:
@@ -85,7 +169,7 @@ def promote(
     if champion is not None and champion.number == candidate.number:
         return Promotion(champion, champion, None)
     check_granularities(find_model(candidate.model))
-    verdict = judge(store, candidate, champion, gate)
+    verdict = gate.judge(store, candidate, champion)
     if not verdict.passed and not force:
         raise PromotionRefusedError(verdict)
     action: Action = "promote" if verdict.passed else "force"
@@ -94,7 +178,7 @@ def promote(
         _event(action, champion, candidate),
         why=reason or "passed the gate",
         evidence=None if evidence is None else evidence.run_id,
-        checks=tuple(check.to_dict() for check in verdict.checks),
+        checks=tuple(check.record() for check in verdict.checks),
     )
     return _move(store, champion, candidate, event, verdict)
 

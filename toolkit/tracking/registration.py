@@ -26,6 +26,7 @@ from toolkit.tracking.registry import (
 from toolkit.tracking.runs import KEY_TAG, Scalar, log_values, search
 from toolkit.tracking.serving import FIT, MODEL, SIGNATURE
 from toolkit.tracking.store import Store
+from toolkit.validation import plain
 
 PACKAGE = "model"
 """The folder of a fit's run that holds what MLflow loads."""
@@ -80,7 +81,7 @@ def _tags(fitted: FittedModel, card: FitCard, data: Mapping[str, Scalar]) -> dic
     """What is said of a version without opening it."""
     told = {f"data.{name}": str(value) for name, value in data.items()}
     if card.as_of_date is not None:
-        told["as_of_date"] = card.as_of_date
+        told["as_of_date"] = card.as_of_date.isoformat()
     if fitted.warnings:
         told["warnings"] = "\n".join(fitted.warnings)[:LONGEST_TAG]
     return {
@@ -120,8 +121,8 @@ def _registered(
     """
     experiment_id = store.experiment_id(REGISTERED_MODEL)
     run = _run(store, experiment_id, name, tags)
-    numbers = {k: v for k, v in card.diagnostics.items() if _is_number(v)}
-    params = {**card.settings, **_facts(card)}
+    numbers = {k: v for k, v in card.diagnostics.items() if isinstance(v, int | float)}
+    params = {**{name: str(value) for name, value in card.settings.items()}, **_facts(card)}
     log_values(store, run.info.run_id, params, numbers, tags, run.info.start_time)
     store.artifacts(run.info.artifact_uri).log_artifacts(str(package), PACKAGE)
     store.client.set_terminated(run.info.run_id)
@@ -167,9 +168,5 @@ def _add_tags(store: Store, number: int, tags: Mapping[str, str]) -> None:
 
 
 def _facts(card: FitCard) -> dict[str, Scalar]:
-    facts = {name: getattr(card, name) for name in _FACTS}
-    return {name: value for name, value in facts.items() if value not in (None, "")}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    facts = plain(card)
+    return {name: facts[name] for name in _FACTS if facts[name] not in (None, "")}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.tables import Patterns
 from toolkit.model import FitSettings
-from toolkit.results.fit import FitCard
+from toolkit.results.fit import FitCard, PredictiveCheck
 
 if TYPE_CHECKING:
     from models.parts.fitting.laplace import LaplaceDiagnostics
@@ -43,20 +43,20 @@ def sampled_card(
     seed: int,
     settings: FitSettings,
     diagnostics: "Diagnostics | LaplaceDiagnostics",
-    checks: list[dict[str, Any]],
+    checks: tuple[PredictiveCheck, ...],
 ) -> FitCard:
     """The card of a fit of ``model`` to ``rows`` of ``patterns``, which gave ``arrays``."""
     return FitCard(
         model=model.name,
         formulas=model.formulas,
         version=digest(model.formulas, arrays),
-        as_of_date=patterns.as_of_date.isoformat(),
+        as_of_date=patterns.as_of_date,
         pairs=rows,
         seed=seed,
         description=model.description,
         settings=asdict(settings) | {"draws": diagnostics.draws},
         diagnostics=asdict(diagnostics),
-        warnings=diagnostics.warnings(),
+        warnings=tuple(diagnostics.warnings()),
         checks=checks,
     )
 

@@ -11,11 +11,11 @@ it. The data are still used twice, so tail probabilities lean to the middle.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from toolkit.data.tables import Floats
+from toolkit.results.fit import PredictiveCheck
 
 PRIOR_DRAWS = 50
 POSTERIOR_DRAWS = 100
@@ -46,24 +46,19 @@ class Replications:
         )
         return cls(names, np.array(list(observed.values())), of_prior, of_posterior)
 
-    def checks(self) -> list[dict[str, Any]]:
-        """A dict per statistic, as a fit's card keeps it.
-
-        Its name, ``observed``, ``prior_90`` and ``posterior_90`` (90 % intervals, two numbers)
-        and ``tail_p``, the posterior predictive tail probability in [0, 1]; None where a number
-        is not defined.
-        """
+    def checks(self) -> tuple[PredictiveCheck, ...]:
+        """One of each statistic, as a fit's card keeps it."""
         columns = zip(self.names, self.observed, self.prior.T, self.posterior.T, strict=True)
-        return [
-            {
-                "statistic": name,
-                "observed": float(value) if np.isfinite(value) else None,
-                "prior_90": _interval(prior[np.isfinite(prior)]),
-                "posterior_90": _interval(posterior[np.isfinite(posterior)]),
-                "tail_p": _tail_p(posterior[np.isfinite(posterior)], float(value)),
-            }
+        return tuple(
+            PredictiveCheck(
+                statistic=name,
+                observed=float(value) if np.isfinite(value) else None,
+                prior_90=_interval(prior[np.isfinite(prior)]),
+                posterior_90=_interval(posterior[np.isfinite(posterior)]),
+                tail_p=_tail_p(posterior[np.isfinite(posterior)], float(value)),
+            )
             for name, value, prior, posterior in columns
-        ]
+        )
 
     def groups(self) -> dict[str, dict[str, tuple[tuple[str, ...], Floats]]]:
         """As ArviZ's groups hold them."""
@@ -75,8 +70,11 @@ class Replications:
         }
 
 
-def _interval(values: Floats) -> list[float] | None:
-    return [float(q) for q in np.quantile(values, INTERVAL_LEVELS)] if len(values) else None
+def _interval(values: Floats) -> tuple[float, float] | None:
+    if not len(values):
+        return None
+    low, high = np.quantile(values, INTERVAL_LEVELS)
+    return float(low), float(high)
 
 
 def _tail_p(values: Floats, observed: float) -> float | None:

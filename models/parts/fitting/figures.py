@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ArgumentError, ModelError
+from toolkit.results.fit import PredictiveCheck
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +63,7 @@ def population_figure(
     return figure
 
 
-def checks_figure(title: str, checks: Sequence[Mapping[str, Any]]) -> "Drawing":
+def checks_figure(title: str, checks: Sequence[PredictiveCheck]) -> "Drawing":
     """Each statistic of the data, and 90 % of what the model makes before and after the fit.
 
     ``checks`` are those of a card. Raises ``ModelError`` where none were made.
@@ -129,16 +130,18 @@ def _chosen(
     return {name: sampled[name] for name in parameters}
 
 
-def _draw_check(axes: "Axes", check: Mapping[str, Any]) -> None:
+def _draw_check(axes: "Axes", check: PredictiveCheck) -> None:
     """One statistic: the prior's interval above, the posterior's below, the data's as a point."""
-    for name, place, colour in (("prior", 1.0, PRIOR), ("posterior", 0.0, POSTERIOR)):
-        interval = check[f"{name}_90"]
+    for name, interval, place, colour in (
+        ("prior", check.prior_90, 1.0, PRIOR),
+        ("posterior", check.posterior_90, 0.0, POSTERIOR),
+    ):
         if interval is not None:
             label = f"{name}, 90 %"
             axes.plot(interval, [place] * 2, color=colour, lw=7, solid_capstyle="butt", label=label)
-    if check["observed"] is not None:
-        axes.plot([check["observed"]], [0.0], "o", color=OBSERVED, ms=6, label="the data")
-    axes.set_title(check["statistic"].replace("$", r"\$"), loc="left", fontsize=9)
+    if check.observed is not None:
+        axes.plot([check.observed], [0.0], "o", color=OBSERVED, ms=6, label="the data")
+    axes.set_title(check.statistic.replace("$", r"\$"), loc="left", fontsize=9)
     axes.set_ylim(-0.8, 1.8)
     axes.set_yticks([])
     axes.tick_params(labelsize=8)

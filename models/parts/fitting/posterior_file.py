@@ -49,7 +49,7 @@ class Fit(Shown):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the sampler's diagnostics say against it."""
-        return tuple(self.card.warnings)
+        return self.card.warnings
 
     def plot_population(self, parameters: Sequence[str] | None = None) -> "Figure":
         """The population's posterior, by ArviZ-plots; ``parameters``: some names, not all.

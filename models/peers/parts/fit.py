@@ -20,7 +20,7 @@ def card_of(
         model=model,
         formulas=formulas,
         version=version,
-        as_of_date=patterns.as_of_date.isoformat(),
+        as_of_date=patterns.as_of_date,
         pairs=rows,
         seed=seed,
         description=description,

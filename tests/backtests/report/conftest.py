@@ -15,8 +15,11 @@ from backtests.report.page import Written, write_report
 from backtests.run.folder import META, RunFolder
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+LABEL = "other"
+"""The version that failed once, and was fitted."""
+
 HOSTILE = "<script>window.hacked=1<script>&\"'"
-"""A version's label and the start of products' names; no slash, as a label names a folder."""
+"""The start of products' names; a label can be no such thing."""
 
 HOSTILE_END = "</script><img src=x onerror=window.hacked=1>"
 """What would end a script element that holds it, in products' names and errors."""
@@ -48,8 +51,8 @@ def hostile_run(run, order_file, tmp_path_factory) -> RunFolder:
     shutil.copy(order_file, database)
     with duckdb.connect(str(database)) as conn:
         conn.execute("UPDATE dbo.Product SET Name = ? || ID || ?", [HOSTILE, HOSTILE_END])
-    _rename(folder, database)
-    first, second = RunFolder(folder).task_folders(HOSTILE)[:2]
+    _move(folder, database)
+    first, second = RunFolder(folder).task_folders(LABEL)[:2]
     _change(first, status="failed", error=ERROR)
     (first / "pairs.parquet").unlink()
     (first / "product_weeks.parquet").unlink()
@@ -76,16 +79,10 @@ def browser():
         made.close()
 
 
-def _rename(folder: Path, database: Path) -> None:
-    """The version ``other`` gets a hostile label."""
-    meta = json.loads((folder / META).read_text())
-    meta["database"] = str(database)
-    meta["experiment"]["versions"][1]["label"] = HOSTILE
-    (folder / META).write_text(json.dumps(meta))
-    for old in folder.glob("tasks/*/other"):
-        old.rename(old.with_name(HOSTILE))
-        for task in old.with_name(HOSTILE).iterdir():
-            _change(task, version=HOSTILE)
+def _move(folder: Path, database: Path) -> None:
+    """The run's data are in ``database``."""
+    content = json.loads((folder / META).read_text())
+    (folder / META).write_text(json.dumps(content | {"database": str(database)}))
 
 
 def _add_fit(folder: Path) -> None:
@@ -107,7 +104,7 @@ def _add_fit(folder: Path) -> None:
          "tail_p": None},
     ]  # fmt: skip
     (fit / "card.json").write_text(json.dumps(card))
-    for task in RunFolder(folder).task_folders(HOSTILE):
+    for task in RunFolder(folder).task_folders(LABEL):
         _change(task, model_version=FIT, diagnostics=DIAGNOSTICS, warnings=[WARNING])
 
 

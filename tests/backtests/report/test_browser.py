@@ -5,7 +5,7 @@ import re
 import pytest
 
 from backtests.report.page import MOST_BYTES
-from tests.backtests.report.conftest import ERROR, HOSTILE, HOSTILE_END, WARNING
+from tests.backtests.report.conftest import ERROR, HOSTILE, HOSTILE_END, LABEL, WARNING
 
 DRAWN = "html[data-drawn=yes]"
 PATIENCE = 120_000  # milliseconds: the machine may be busy
@@ -71,7 +71,7 @@ def test_names_do_nothing_but_stand_there(page):
     assert page.evaluate("window.hacked") is None
     assert page.locator("img").count() == 0
     heads = page.locator("#table-headline tbody th").all_inner_texts()
-    assert HOSTILE in [head.strip() for head in heads]
+    assert LABEL in [head.strip() for head in heads]
     first = page.locator("#product option").first.inner_text()
     assert first.startswith(HOSTILE)
     assert first.endswith(HOSTILE_END)
@@ -128,20 +128,20 @@ def test_two_versions_are_compared_either_way(page):
 
 
 def test_a_version_can_be_left_out_of_all_figures(page):
-    box = page.locator(f".chips input[value={_quoted(HOSTILE)}]")
+    box = page.locator(f".chips input[value='{LABEL}']")
     traces = """(name) => [...document.querySelectorAll(".plot")].filter((p) => p.offsetParent)
         .flatMap((p) => p.data).filter((t) => t.meta === name && t.visible !== false).length"""
-    before = page.evaluate(traces, HOSTILE)
+    before = page.evaluate(traces, LABEL)
     box.uncheck()
     try:
         assert before > 10
-        assert page.evaluate(traces, HOSTILE) == 0
-        hidden = page.locator(f"figure[data-version={_quoted(HOSTILE)}]")
+        assert page.evaluate(traces, LABEL) == 0
+        hidden = page.locator(f"figure[data-version='{LABEL}']")
         assert hidden.count() > 2
         assert not any(figure.is_visible() for figure in hidden.all())
     finally:
         box.check()
-    assert page.evaluate(traces, HOSTILE) == before
+    assert page.evaluate(traces, LABEL) == before
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(browser, written):
@@ -171,8 +171,3 @@ def test_it_prints_all_figures_in_black_on_white(page, tmp_path):
         page.emulate_media(media="screen")
     assert printed.startswith(b"%PDF")
     assert len(printed) > 50_000
-
-
-def _quoted(name: str) -> str:
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

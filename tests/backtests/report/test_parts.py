@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -10,12 +11,15 @@ import pytest
 import xarray as xr
 
 from backtests.compare import words
+from backtests.compare.comparison import Comparison, Difference, Leader
 from backtests.report import curves, figures, palette, products, tables
 from backtests.report.frontiers import Frontier
 from backtests.report.health import failures_of
 from backtests.report.names import HISTORY_WEEKS, look_up, weekly
 from backtests.report.page import embedded
+from backtests.report.palette import style
 from backtests.report.population import scalars
+from backtests.run.records import TaskRecord, TaskRows
 from backtests.scores.registry import (
     HEADLINE,
     NEXT_ORDER,
@@ -52,16 +56,29 @@ def test_a_version_without_the_table_has_no_histogram():
 
 
 def test_differences_are_told_from_the_best():
-    rows = [
-        {"version": "b", "against": "a", "difference": -2.0, "low": -3.0, "high": -0.5},
-        {"version": "c", "against": "a", "difference": 1.0, "low": 0.5, "high": 2.0},
-        {"version": "c", "against": "b", "difference": 3.0, "low": None, "high": None},
-    ]
-    found = {gap["version"]: gap for gap in figures.gaps_to_best(rows, "b")}
-    assert found["a"] == {"version": "a", "difference": 2.0, "low": 0.5, "high": 3.0}
-    assert found["b"]["difference"] == 0
-    assert found["c"]["difference"] == 3
-    assert np.isnan(found["c"]["low"])
+    nan = float("nan")
+    rows = (
+        difference("b", "a", 5.0, 7.0, -3.0, -0.5),
+        difference("c", "a", 8.0, 7.0, 0.5, 2.0),
+        difference("c", "b", 8.0, 5.0, nan, nan),
+    )
+    leader = Leader("s", "S", best="b", level_with=())
+    compared = Comparison(tuple("abc"), (AS_OF,), 0.95, 9, 1, rows, (leader,), (), ())
+    best, *others = compared.gaps("s")
+    assert (best.version, best.value, best.difference, best.low, best.high) == ("b", 5, 0, 0, 0)
+    a, c = others
+    assert (a.version, a.value, a.difference, a.low, a.high) == ("a", 7, 2, 0.5, 3)
+    assert (c.version, c.value, c.difference, c.better) == ("c", 8, 3, None)
+    assert np.isnan(c.low)
+    assert compared.gaps("other") == ()
+    assert figures.gap_figure(SCORES[0], compared.gaps("s"), dict.fromkeys("abc", style(0)))
+
+
+def difference(version, against, value, value_against, low, high):
+    gap = value - value_against
+    return Difference(
+        "l", "s", "S", version, against, value, value_against, gap, low, high, 0, 9, ""
+    )
 
 
 def test_slices_are_drawn_as_distance_to_their_best():
@@ -101,10 +118,10 @@ def test_digits_show_two_of_the_interval():
 
 def test_a_level_cell_says_how_far_and_a_winner_that_it_is():
     score = score_of(PAIR, "log_loss")
-    best = tables._gap_cell(score, 0.3, {"difference": 0, "low": 0, "high": 0}, False)
+    best = tables._gap_cell(score, difference("a", "a", 0.3, 0.3, 0, 0), False)
     assert (best.text, best.below, best.mark) == ("0.3000", ("★ best",), "best")
-    gap = {"difference": 0.004, "low": -0.001, "high": 0.0093}
-    level = tables._gap_cell(score, 0.304, gap, True)
+    gap = difference("b", "a", 0.304, 0.3, -0.001, 0.0093)
+    level = tables._gap_cell(score, gap, True)
     assert level.below == ("≈ +0.004", "−0.001 to 0.009")
     assert level.mark == "level"
 
@@ -128,10 +145,10 @@ def test_every_score_there_is_stands_once_in_one_list():
 
 def test_sentences_say_first_what_is_beyond_noise():
     leaders = [
-        {"title": "x", "best": "a", "level_with": ["b"]},
-        {"title": "y", "best": "a", "level_with": []},
-        {"title": "z", "best": "b", "level_with": []},
-        {"title": "w", "best": "a", "level_with": []},
+        Leader("", title="x", best="a", level_with=("b",)),
+        Leader("", title="y", best="a", level_with=()),
+        Leader("", title="z", best="b", level_with=()),
+        Leader("", title="w", best="a", level_with=()),
     ]
     assert list(words.verdicts(leaders, ("a", "b", "c"))) == [
         ("a", "beats every other version beyond noise on y and w."),
@@ -218,10 +235,14 @@ def test_a_database_that_is_gone_leaves_names_out(tmp_path):
 
 
 def test_failures_are_counted_by_version_and_error():
-    card = {"version": "a", "as_of_date": "2024-01-01", "status": "failed", "error": "boom",
-            "failed_rows": 0, "failures": []}  # fmt: skip
-    left = {**card, "status": "done", "failed_rows": 3, "failures": ["pair 1", "pair 2"]}
-    found = failures_of([card, {**card, "as_of_date": "2024-02-01"}, left])
+    task = TaskRecord(
+        run="run", as_of_date=date(2024, 1, 1), version="a", model="a", model_version=None,
+        shard=0, shards=1, status="failed", error="boom", seconds=0.0, warnings=(),
+        diagnostics={}, observed_weeks=12, horizon_weeks=12, rows=TaskRows(0, 0), failed_rows=0,
+        failures=(),
+    )  # fmt: skip
+    left = replace(task, status="done", failed_rows=3, failures=("pair 1", "pair 2"))
+    found = failures_of([task, replace(task, as_of_date=date(2024, 2, 1)), left])
     assert [(one.what, one.count, one.unit) for one in found] == [
         ("boom", 2, "tasks"),
         ("pair 1; pair 2", 3, "rows"),

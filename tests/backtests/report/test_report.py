@@ -10,15 +10,18 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from backtests.compare.comparison import kept_comparison
 from backtests.report import data as gathering
 from backtests.report import page, sections
 from backtests.report.data import gather
 from backtests.report.tables import fits_table, headline_table
-from backtests.run.folder import RunFolder, write_json
-from tests.backtests.report.conftest import FIT, HOSTILE, WARNING
+from backtests.run.folder import RunFolder
+from backtests.thresholds.choice import KeptChoices
+from tests.backtests.report.conftest import FIT, HOSTILE, LABEL, WARNING
 from toolkit.cli.app import app
 from toolkit.errors import ArgumentError, ToolkitError
 from toolkit.stages.listing import Thresholds
+from toolkit.validation import write
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +43,29 @@ def test_the_command_writes_the_page_and_says_where(hostile_run, tmp_path, monke
 def test_a_folder_without_a_run_is_refused(tmp_path, run):
     with pytest.raises(ArgumentError, match="not the folder of a backtest"):
         page.write_report(tmp_path)
-    (tmp_path / "run.json").write_text(json.dumps(run.meta))
+    (tmp_path / "run.json").write_text((run.path / "run.json").read_text())
     with pytest.raises(ArgumentError, match="holds no finished task"):
         page.write_report(tmp_path)
+
+
+def test_a_folder_that_says_something_else_is_refused_with_the_way_to_another(run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run.path, folder)
+    content = json.loads((folder / "run.json").read_text())
+    content["experiment"]["versions"][1]["label"] = HOSTILE
+    del content["seed"]
+    (folder / "run.json").write_text(json.dumps(content))
+    with pytest.raises(ArgumentError) as told:
+        page.write_report(folder)
+    assert str(told.value) == (
+        f"{folder / 'run.json'} is not the description of a backtest: "
+        "experiment.versions[2].label: "
+        f"has to be letters, digits, '_', '-', '.', got {HOSTILE!r}; seed: is missing; "
+        "`toolkit backtest` makes the run anew"
+    )
+    (folder / "comparison.json").write_text('{"versions": [')
+    with pytest.raises(ArgumentError, match="is not the comparison of a run: Invalid JSON: EOF"):
+        kept_comparison(folder / "comparison.json")
 
 
 def test_a_page_that_is_too_large_is_not_written(hostile_run, data, tmp_path, monkeypatch):
@@ -69,9 +92,9 @@ def test_the_headline_has_the_scores_of_the_summary(data):
     overall = scores[scores["as_of_date"].isna() & (scores["slice"] == "all")]
     known = overall[overall["score"] == "weighted_quantile_loss"].set_index("version")["value"]
     cells = {row[0].text: row[1] for row in table.rows}
-    assert cells.keys() == {"pair_conjugate", HOSTILE}
-    rows = [r for r in data.comparison["differences"] if r["score"] == "weighted_quantile_loss"]
-    assert cells[HOSTILE].sort == rows[0]["value"] == pytest.approx(known[HOSTILE], rel=0.2)
+    assert cells.keys() == {"pair_conjugate", LABEL}
+    value = {gap.version: gap.value for gap in data.comparison.gaps("weighted_quantile_loss")}
+    assert cells[LABEL].sort == value[LABEL] == pytest.approx(known[LABEL], rel=0.2)
     assert sum(cell.mark in {"best", "level"} for cell in cells.values()) >= 1
 
 
@@ -94,7 +117,7 @@ def test_the_best_on_each_score_are_drawn_first(data):
 
 def test_the_fit_of_a_version_is_told_with_its_dates(data):
     (fit,) = data.fits
-    assert (fit.version, fit.fit, fit.pairs, fit.dates) == (HOSTILE, FIT, 321, data.dates)
+    assert (fit.version, fit.fit, fit.pairs, fit.dates) == (LABEL, FIT, 321, data.dates)
     row = fits_table(data.fits).rows[0]
     assert [cell.text for cell in row if cell.mark == "bad"] == ["1.052", "399", "not converged"]
     assert row[-1].below == (WARNING,)
@@ -104,21 +127,21 @@ def test_arviz_draws_what_the_fit_learned(data, hostile_run):
     (drawing,) = sections.population_drawings(data, hostile_run.fits, sections.styles_of(data))
     texts = {str(text) for trace in drawing.figure["data"] for text in trace.get("text", ())}
     assert {"shape", "scale"} <= texts
-    assert drawing.version == HOSTILE
+    assert drawing.version == LABEL
 
 
 def test_what_was_stored_is_used_as_long_as_it_is_current(hostile_run, data, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(hostile_run.path, folder)
     choice = replace(data.frontiers[0].choice, overall=Thresholds(3, 0.2))
-    write_json(folder / "thresholds.json", {"choices": [choice.to_dict()]})
-    write_json(folder / "comparison.json", {**data.comparison, "notes": ["stored"]})
+    write(folder / "thresholds.json", KeptChoices((choice,)))
+    write(folder / "comparison.json", replace(data.comparison, notes=("stored",)))
     run = RunFolder(folder)
-    assert gathering._choices(run) == [choice]
-    assert gathering._comparison(run)["notes"] == ["stored"]
+    assert gathering._choices(run) == (choice,)
+    assert gathering._comparison(run).notes == ("stored",)
     later = time.time() + 10
     os.utime(run.task_folders()[0], (later, later))  # as by a task that was done anew
-    assert gathering._choices(run) == []
+    assert gathering._choices(run) == ()
     assert gathering._comparison(run) == data.comparison
 
 

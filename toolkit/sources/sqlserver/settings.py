@@ -4,32 +4,28 @@ The password comes from the environment only, and is shown nowhere.
 """
 
 import os
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+import re
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Annotated, Literal
 
-from toolkit.errors import ArgumentError
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
 from toolkit.sources.embedded.database import TABLES
 from toolkit.sources.names import DEFAULT_SCHEMA, PLAIN_NAMES, Names, TableNames
+from toolkit.validation import CLOSED, Json, has_to_be, parse, read_toml, unknown
 
 type Encryption = Literal["off", "request", "require"]
+type Text = Annotated[str, Field(min_length=1)]
+type SqlName = Annotated[str, Field(pattern="^[^%]+$"), has_to_be("a name without %")]
 
 PREFIX = "TOOLKIT_MSSQL_"
-_TEXTS = ("host", "user", "database")
-_ENCRYPTIONS: tuple[str, ...] = get_args(Encryption.__value__)
-_WHOLE = {
-    "port": (1433, 65_535),
-    "login_timeout_seconds": (10, 600),
-    "query_timeout_seconds": (300, 86_400),
-}
-"""Default and largest value of each; the smallest is 1."""
-_KEYS = (*_TEXTS, "encryption", *_WHOLE)
+_SECRET = CLOSED | ConfigDict(hide_input_in_errors=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=_SECRET)
 class SqlServerSettings:
     """How to reach a SQL Server.
 
@@ -38,14 +34,14 @@ class SqlServerSettings:
     query's to every connection of the process, the latest opened deciding.
     """
 
-    host: str
-    user: str
-    database: str
-    password: str = field(repr=False)
-    port: int = 1433
+    host: Text
+    user: Text
+    database: Text
+    password: Text = Field(repr=False)
+    port: Annotated[int, Field(ge=1, le=65_535)] = 1433
     encryption: Encryption = "require"
-    login_timeout_seconds: int = 10
-    query_timeout_seconds: int = 300
+    login_timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 10
+    query_timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
 
     @property
     def place(self) -> str:
@@ -65,6 +61,24 @@ class SqlServer:
     names: Names = PLAIN_NAMES
 
 
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class _Table:
+    schema: SqlName = DEFAULT_SCHEMA
+    name: SqlName | None = None
+    columns: Mapping[str, SqlName] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class _Description:
+    mssql: SqlServerSettings
+    tables: Mapping[str, _Table] = Field(default_factory=dict)
+
+
+_KEYS = tuple(one.name for one in fields(SqlServerSettings))
+_WHOLE = ("port", "login_timeout_seconds", "query_timeout_seconds")
+_DIGITS = re.compile("[0-9]+").fullmatch
+
+
 def read_server(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> SqlServer:
     """The server as a TOML file and the environment describe it; the environment prevails.
 
@@ -73,109 +87,50 @@ def read_server(path: Path | None = None, environment: Mapping[str, str] = os.en
     has ``TOOLKIT_MSSQL_HOST`` and so on, ``TOOLKIT_MSSQL_PASSWORD`` always. Raises
     ``ArgumentError`` with everything that is wrong.
     """
-    problems: list[str] = []
-    content = _toml(path) if path is not None else {}
-    problems += _unknown("", content, ("mssql", "tables"))
-    given = _table(content, "mssql", problems)
+    content = {"mssql": {}, **({} if path is None else read_toml(path))}
+    wrong, variables = _unknown_names(content.get("tables")), _from_environment(environment)
+    given = content["mssql"] if isinstance(content["mssql"], dict) else {}
     if "password" in given:
-        given.pop("password")
-        problems.append(f"mssql.password: belongs into the environment, as {PREFIX}PASSWORD")
-    problems += _unknown("mssql.", given, _KEYS)
-    given |= _from_environment(environment, problems)
-    settings = _settings(given, environment.get(f"{PREFIX}PASSWORD"), problems)
-    names = _names(_table(content, "tables", problems), problems)
-    if problems:
-        listed = "\n".join(f"  - {problem}" for problem in problems)
-        where = f"{path} and the environment" if path else "the environment"
-        raise ArgumentError(f"the SQL Server is not described by {where}:\n{listed}")
-    return SqlServer(settings, names)
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except OSError as exc:
-        raise ArgumentError(f"{path} could not be read: {exc.strerror}") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ArgumentError(f"{path} is no TOML: {exc}") from exc
-
-
-def _from_environment(environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for key in _KEYS:
-        text = environment.get(f"{PREFIX}{key.upper()}")
-        if text is None:
-            continue
-        if key in _WHOLE and not (text.isascii() and text.isdigit()):
-            problems.append(f"{PREFIX}{key.upper()}: has to be a whole number, got {text!r}")
-        else:
-            given[key] = int(text) if key in _WHOLE else text
-    return given
-
-
-def _settings(
-    given: Mapping[str, Any], password: str | None, problems: list[str]
-) -> SqlServerSettings:
-    texts = {key: given.get(key) for key in _TEXTS}
-    for key, value in texts.items():
-        if value is None:
-            problems.append(f"{key}: is missing (mssql.{key} or {PREFIX}{key.upper()})")
-        elif not isinstance(value, str) or not value:
-            problems.append(f"{key}: has to be text, got {value!r}")
-    if not password:
-        problems.append(f"password: is missing ({PREFIX}PASSWORD)")
-    encryption = given.get("encryption", "require")
-    if encryption not in _ENCRYPTIONS:
-        allowed = ", ".join(_ENCRYPTIONS)
-        problems.append(f"encryption: has to be one of {allowed}, got {encryption!r}")
-    whole = {key: given.get(key, default) for key, (default, _) in _WHOLE.items()}
-    for key, value in whole.items():
-        high = _WHOLE[key][1]
-        if type(value) is not int or not 1 <= value <= high:
-            problems.append(f"{key}: has to be a whole number from 1 to {high:,}, got {value!r}")
-    return SqlServerSettings(
-        host=str(texts["host"]),
-        user=str(texts["user"]),
-        database=str(texts["database"]),
-        password=password or "",
-        encryption=cast("Encryption", encryption),
-        **whole,
+        wrong.append(f"mssql.password: belongs into the environment, as {_variable('password')}")
+    if isinstance(content["mssql"], dict):
+        content["mssql"] = {k: v for k, v in given.items() if k != "password"} | variables
+    where = f"{path} and the environment" if path else "the environment"
+    found = parse(
+        _Description,
+        content,
+        f"the description of the SQL Server ({where})",
+        called={f"mssql.{key}": _called(key, given, variables) for key in _KEYS},
+        more=wrong,
     )
+    tables = {
+        ours: TableNames(table.schema, table.name or ours, table.columns)
+        for ours, table in found.tables.items()
+    }
+    return SqlServer(found.mssql, Names(tables))
 
 
-def _names(tables: Mapping[str, Any], problems: list[str]) -> Names:
-    problems += _unknown("tables.", tables, tuple(TABLES))
-    named = {}
-    for table in TABLES.keys() & tables.keys():
-        where = f"tables.{table}"
-        content = _table(tables, table, problems, "tables.")
-        problems += _unknown(f"{where}.", content, ("schema", "name", "columns"))
-        columns = _table(content, "columns", problems, f"{where}.")
-        problems += _unknown(f"{where}.columns.", columns, tuple(TABLES[table]))
-        schema = content.get("schema", DEFAULT_SCHEMA)
-        name = content.get("name", table)
-        for key, value in {"schema": schema, "name": name, **columns}.items():
-            if not isinstance(value, str) or not value or "%" in value:
-                problems.append(f"{where}.{key}: has to be a name without %, got {value!r}")
-        named[table] = TableNames(str(schema), str(name), {c: str(v) for c, v in columns.items()})
-    return Names(named)
+def _variable(key: str) -> str:
+    return f"{PREFIX}{key.upper()}"
 
 
-def _table(
-    content: Mapping[str, Any], key: str, problems: list[str], prefix: str = ""
-) -> dict[str, Any]:
-    value = content.get(key, {})
-    if isinstance(value, dict):
-        return dict(value)
-    problems.append(f"{prefix}{key}: has to be a table, got {value!r}")
-    return {}
+def _called(key: str, given: Json, variables: Json) -> str:
+    """Where a value is, or may be."""
+    if key in variables or key == "password":
+        return _variable(key)
+    return f"mssql.{key}" if key in given else f"mssql.{key} or {_variable(key)}"
 
 
-def _unknown(prefix: str, content: Mapping[str, Any], known: Sequence[str]) -> list[str]:
-    found = []
-    for key in content.keys() - set(known):
-        near = get_close_matches(key, known, n=1)
-        meant = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        found.append(f"{prefix}{key}: is unknown; {meant}")
-    return sorted(found)
+def _from_environment(environment: Mapping[str, str]) -> Json:
+    """What the environment says; a number that is none stays text, and is a mistake."""
+    given = {key: environment[_variable(key)] for key in _KEYS if environment.get(_variable(key))}
+    whole = {key: int(text) for key, text in given.items() if key in _WHOLE and _DIGITS(text)}
+    return {**given, **whole}
+
+
+def _unknown_names(tables: object) -> list[str]:
+    """Tables and columns that are none of ours."""
+    wrong = unknown("tables", tables, list(TABLES))
+    for ours, table in tables.items() if isinstance(tables, dict) else ():
+        if ours in TABLES and isinstance(table, dict):
+            wrong += unknown(f"tables.{ours}.columns", table.get("columns"), list(TABLES[ours]))
+    return wrong
