@@ -18,7 +18,7 @@
     [[versions]]
     model = "pooled_gamma"       # frozen: "pooled_gamma@VERSION", a fit in `--fits`
     label = "pooled"             # the model, if not given
-    pairs = 20000                # fit settings: pairs, draws, tune, chains, seed
+    pairs = 20000                # fit settings: pairs, draws, tune, chains, method, seed
     prior.shape = [0.0, 0.5]     # in place of the default prior of a parameter
 
     [thresholds]
@@ -41,6 +41,7 @@ from pydantic.dataclasses import dataclass
 
 from backtests.scores.summaries import Slices
 from backtests.thresholds.frontier import ThresholdGrid
+from toolkit.model import Method
 from toolkit.stages.arguments import MAX_WEEKS
 from toolkit.validation import CLOSED, Json, has_to_be, parse, read_toml
 
@@ -75,7 +76,8 @@ def _label(version: Json) -> str:
 class VersionSpec:
     """A version under test: a model, how it is fitted, and the label it goes by.
 
-    ``pairs``, ``draws``, ``tune``, ``chains`` are its fit's; None leaves them to the model.
+    ``pairs``, ``draws``, ``tune``, ``chains``, ``method`` are its fit's; None leaves them to the
+    model.
     """
 
     model: Annotated[str, Field(min_length=1)]
@@ -86,6 +88,7 @@ class VersionSpec:
     draws: Annotated[int, Field(ge=4)] | None = None
     tune: Annotated[int, Field(ge=50)] | None = None
     chains: Annotated[int, Field(ge=2)] | None = None
+    method: Method | None = None
     prior: Prior = Field(default_factory=dict)
 
     @field_validator("refit")

@@ -15,7 +15,7 @@ from backtests.run.records import FitRecord
 from toolkit.data.tables import Patterns
 from toolkit.errors import ArgumentError, ModelError
 from toolkit.fits import load_fit, save_fit
-from toolkit.model import FitSettings, FittedModel, ModelVersion, Progress, find_model
+from toolkit.model import FitSettings, FittedModel, Method, ModelVersion, Progress, find_model
 from toolkit.results.fit import FitCard
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
@@ -34,6 +34,7 @@ class Fitting:
     draws: int | None
     tune: int | None
     chains: int | None
+    method: Method | None = None
     prior: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
     @classmethod
@@ -47,12 +48,14 @@ class Fitting:
             draws=version.draws,
             tune=version.tune,
             chains=version.chains,
+            method=version.method,
             prior=tuple(version.prior.items()),
         )
 
     def settings(self, cores: int) -> FitSettings:
         """For the sampler; cores change no result."""
-        given = {name: getattr(self, name) for name in ("pairs", "draws", "tune", "chains")}
+        names = ("pairs", "draws", "tune", "chains", "method")
+        given = {name: getattr(self, name) for name in names}
         known = {name: value for name, value in given.items() if value is not None}
         return FitSettings(cores=cores, prior=dict(self.prior), **known)
 

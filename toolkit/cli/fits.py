@@ -1,7 +1,7 @@
 """``toolkit fit``, ``predict`` and ``register``; each imports what it needs when it runs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -61,6 +61,10 @@ def fit(
     ] = None,
     tune: Annotated[int, typer.Option(help="Steps of each chain before the first draw.")] = 300,
     chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
+    method: Annotated[
+        Literal["nuts", "laplace"],
+        typer.Option(help="laplace: an approximation in seconds, for a first look."),
+    ] = "nuts",
     prior: Priors = None,
     seed: Seed = 20251111,
     as_json: Json = False,
@@ -81,6 +85,7 @@ def fit(
         chains=check_whole("chains", chains, 2),
         pairs=None if pairs is None else check_whole("pairs", pairs, 1),
         prior=dict(map(_prior, prior or ())),
+        method=method,
     )
     with status("Reading order events"):
         patterns, broken = _all_patterns(db, as_of, found.reads_customer_days)

@@ -68,6 +68,11 @@ class GammaVersion:
                 f"before {patterns.as_of_date}: nothing to fit; "
                 "pair_conjugate forecasts without a fit"
             )
+        if settings.method == "laplace":
+            raise ModelError(
+                f"{self.name} has no approximation by Laplace's method: leave --method out, or "
+                "fit rhythm by it"
+            )
         with kept_code():
             from models.parts.fitting.sampling import draw_prior, sample
             from models.parts.gamma.model import FitData, build_model
