@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from models.parts.rhythm.season import HARMONICS, YEAR_WEEKS, Season
 from toolkit.data.tables import CustomerDays, OrderEvents, Patterns
 from toolkit.sources.generator import GeneratedOrders
 from toolkit.stages.patterns import PatternAnalyzer
@@ -57,3 +58,10 @@ def assert_tails_of_a_right_model(tails: np.ndarray) -> None:
     assert np.mean((tails < 0.05) | (tails > 0.95)) < 0.25
     assert np.all(tails.min(axis=0) < 0.8)
     assert np.all(tails.max(axis=0) > 0.2)
+
+
+def some_season(seed, scale, weeks=100):
+    """Any season, with effects of single weeks and what is left of ``weeks`` weeks."""
+    rng = np.random.default_rng(seed)
+    effects, of_weeks = rng.normal(0, scale, 2 * HARMONICS + 1), rng.normal(0, scale, YEAR_WEEKS)
+    return Season(effects, of_weeks, rng.normal(0, scale, weeks), AS_OF.toordinal())

@@ -14,14 +14,14 @@ from models.parts.rhythm.activity import (
     column,
     repeat_rates,
 )
-from models.parts.rhythm.season import HARMONICS, Season
-from tests.models.helpers import AS_OF, patterns_of
+from models.parts.rhythm.season import Season
+from tests.models.helpers import AS_OF, patterns_of, some_season
 from tests.models.slow_activity import SlowActivity
 from toolkit.errors import ModelError
 
 BASE = BaseRates(per_day=0.01, per_visit=0.1, newcomers=0.02)
-NO_SEASON = Season(np.zeros(2 * HARMONICS + 1))
-SEASON = Season(np.random.default_rng(1).normal(0, 0.2, 2 * HARMONICS + 1))
+NO_SEASON = Season.none(AS_OF)
+SEASON = some_season(1, 0.2)
 HIDDEN = 9  # a product that is not asked for; its customers' days are known all the same
 
 

@@ -13,13 +13,13 @@ from models.parts.rhythm.newcomers import (
     newcomer_columns,
 )
 from models.parts.rhythm.newcomers_model import _mode_of
-from models.parts.rhythm.season import HARMONICS, Season
+from models.parts.rhythm.season import Season
 from tests.chance import z_limit
-from tests.models.helpers import AS_OF, patterns_of
+from tests.models.helpers import AS_OF, patterns_of, some_season
 
 PER_DAY = 0.02
-NO_SEASON = Season(np.zeros(2 * HARMONICS + 1))
-SEASON = Season(np.random.default_rng(3).normal(0, 0.2, 2 * HARMONICS + 1))
+NO_SEASON = Season.none(AS_OF)
+SEASON = some_season(3, 0.2)
 
 
 def random_orders(seed):

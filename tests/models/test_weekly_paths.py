@@ -1,5 +1,6 @@
 """Predictions of ``rhythm`` under known coefficients, against paths simulated step by step."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,7 @@ from models.parts.rhythm.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, activ
 from models.parts.rhythm.newcomers import NEWCOMERS
 from models.parts.rhythm.version import FittedRhythm
 from tests.chance import assert_near, error_of_mean, error_of_sd, z_limit
-from tests.models.helpers import patterns_of
+from tests.models.helpers import patterns_of, some_season
 from toolkit.data.tables import QUANTILES
 from toolkit.model import Streams
 from toolkit.results.fit import FitCard
@@ -61,8 +62,9 @@ OTHER = shifted(ONE, rate=0.5, alive=-0.8) | {
 def fitted(*draws):
     """The model with these draws of its population."""
     population = {name: np.stack([draw[name] for draw in draws]) for name in ONE}
-    season = np.array([0.2, 0.0, 0.1, 0.0, -0.3, 0.0, 0.0, 0.0, 0.4])
-    arrays = {"season": season, "base_rates": np.array([0.02, 0.3, 0.01])} | population
+    effects = np.array([0.2, 0.0, 0.1, 0.0, -0.3, 0.0, 0.0, 0.0, 0.4])
+    season = replace(some_season(1, 0.2), effects=effects)
+    arrays = {**season.arrays, "base_rates": np.array([0.02, 0.3, 0.01])} | population
     return FittedRhythm.of(CARD, Inference.unsampled(arrays, sampled=True))
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from models.parts.rhythm.activity import BaseRates, activity
-from models.parts.rhythm.season import HARMONICS, Season
 from models.parts.rhythm.windows import (
     KNOWN_DAYS,
     PRODUCT_ROWS,
@@ -14,10 +13,10 @@ from models.parts.rhythm.windows import (
     windows_of,
 )
 from tests.chance import assert_near
-from tests.models.helpers import patterns_of
+from tests.models.helpers import patterns_of, some_season
 
 BASE = BaseRates(per_day=0.01, per_visit=0.1, newcomers=0.02)
-SEASON = Season(np.random.default_rng(1).normal(0, 0.1, 2 * HARMONICS + 1))
+SEASON = some_season(1, 0.1)
 ALL = 10**6
 """More rows than there are: every product is taken."""
 ROW_FIELDS = ("ordered", "extra", "elapsed", "clock", "values", "window")

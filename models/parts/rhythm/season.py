@@ -13,10 +13,13 @@ The past is measured in days as they were: there the level of a week is what was
 slow walk, whatever the reason; only weeks to come are what the season says.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
 
@@ -67,13 +70,14 @@ class Season:
             [1e-3], np.full(len(knots), 1 / STEP_SD), harmonic, [1 / YEAR_END_SD],
             np.full(YEAR_WEEKS, 1 / WEEK_SD),
         ])  # fmt: skip
+        noise = np.sqrt(NOISE_SD**2 + 1.0 / (counts.mean() + 0.5))  # the weeks', and of counting
         log_counts, weight = np.log(counts + 0.5), np.ones(weeks)
         of_weeks = slice(len(precision) - YEAR_WEEKS, None)
         for _ in range(ROUNDS):
-            weighted = design * (weight / NOISE_SD**2)[:, None]
+            weighted = design * (weight / noise**2)[:, None]
             normal = weighted.T @ design + np.diag(precision**2)
             effects = np.linalg.solve(normal, weighted.T @ log_counts)
-            deviation = np.abs(log_counts - design @ effects) / NOISE_SD
+            deviation = np.abs(log_counts - design @ effects) / noise
             weight = np.minimum(1.0, OUTLIER / np.maximum(deviation, 1e-9))
             precision[of_weeks] = np.sqrt(2.0 / (WEEK_SD**2 + effects[of_weeks] ** 2))
         start = 1 + len(knots)
@@ -90,6 +94,22 @@ class Season:
         """All days alike."""
         effects, weeks = np.zeros(2 * HARMONICS + 1), np.zeros(YEAR_WEEKS)
         return cls(effects, weeks, np.zeros(0), as_of_date.toordinal())
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Floats]) -> "Season":
+        """From what ``arrays`` gave."""
+        origin = int(arrays["season_origin"][0])
+        return cls(arrays["season"], arrays["season_weeks"], arrays["season_observed"], origin)
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """To be saved, by name."""
+        return {
+            "season": self.effects,
+            "season_weeks": self.weeks,
+            "season_observed": self.observed,
+            "season_origin": np.array([self.origin]),
+        }
 
     def log_level(self, as_of_date: date, days: Ints) -> Floats:
         """Log level of each of ``days``, counted from the date, [days]."""

@@ -120,10 +120,7 @@ class RhythmVersion:
         )
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         constants = {
-            "season": season.effects,
-            "season_weeks": season.weeks,
-            "season_observed": season.observed,
-            "season_origin": np.array([season.origin]),
+            **season.arrays,
             "base_rates": np.array([base.per_day, base.per_visit, base.newcomers]),
         }
         prior = draw_prior(model, PRIOR_DRAWS, seed)
@@ -170,12 +167,7 @@ class FittedRhythm(Fit):
             arrival=a["arrival"],
             arrival_shape=a["arrival_shape"],
         )
-        season, base = (
-            Season(
-                a["season"], a["season_weeks"], a["season_observed"], int(a["season_origin"][0])
-            ),
-            BaseRates(*a["base_rates"].tolist()),
-        )
+        season, base = Season.from_arrays(a), BaseRates(*a["base_rates"].tolist())
         return cls(card, arrays, season, base, draws, inference=inference)
 
     def predict(
