@@ -10,10 +10,11 @@ from toolkit.cache.adhoc.single_flight import cached
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
 from toolkit.results.forecast import ProductForecast
+from toolkit.results.metadata import NOT_REGISTERED, ModelMetadata, RegisteredVersion
 from toolkit.sources.base import OrderSource
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
-from toolkit.stages.aggregation import ProductAggregator, Provenance, RegisteredVersion
+from toolkit.stages.aggregation import ProductAggregator
 from toolkit.stages.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
 from toolkit.stages.discovery import discover
 from toolkit.stages.listing import Chooser, ProductThresholds, Thresholds, list_customers
@@ -185,15 +186,11 @@ class ForecastEngine:
             predictions, failed = self.predictor.predict(patterns)
             products = product_metadata(self.source, as_of, ids)
             forecasts = {
-                listing.product_id: self.aggregator.aggregate_forecast(
-                    product_id=listing.product_id,
-                    predictions=listing.listed,
-                    as_of_date=as_of,
-                    product_name=products[listing.product_id].name,
-                    unit_price=products[listing.product_id].unit_price,
-                    watched=listing.watched,
-                    demand=listing.demand,
-                    provenance=self._provenance(listing.thresholds, listing.failed_pairs),
+                listing.product_id: self.aggregator.aggregate(
+                    listing,
+                    products[listing.product_id],
+                    as_of,
+                    self._metadata(as_of, listing.thresholds, listing.failed_pairs),
                 )
                 for listing in list_customers(predictions, (*broken, *failed), chooser)
             }
@@ -249,18 +246,21 @@ class ForecastEngine:
                 DEFAULTS.min_confidence,
             )  # fmt: skip
 
-    def _provenance(self, thresholds: Thresholds, failed_pairs: int) -> Provenance:
-        return Provenance(
-            model_name=self.predictor.model.name,
-            model_version=self.predictor.model.version,
-            min_orders=thresholds.min_orders,
-            min_confidence=thresholds.min_confidence,
-            draws=self.predictor.draws,
-            seed=self.predictor.seed,
-            failed_pairs=failed_pairs,
-            generated_at=self._clock(),
-            registered=self.registered,
-        )
+    def _metadata(self, as_of: date, thresholds: Thresholds, failed_pairs: int) -> ModelMetadata:
+        """How a forecast is made."""
+        registered = self.registered
+        return {
+            "as_of_date": as_of.isoformat(),
+            "generated_at": f"{self._clock():%Y-%m-%dT%H:%M:%SZ}",
+            "model_name": self.predictor.model.name,
+            "model_version": self.predictor.model.version,
+            "min_orders_threshold": thresholds.min_orders,
+            "min_confidence_threshold": thresholds.min_confidence,
+            "draws": self.predictor.draws,
+            "seed": self.predictor.seed,
+            "failed_pairs": failed_pairs,
+            **(NOT_REGISTERED if registered is None else registered.metadata(as_of)),
+        }
 
     def _computed_with(self, thresholds: Thresholds) -> dict[str, str | int | float]:
         """Everything but the data that decides a forecast; a cached one has to match it."""

@@ -25,6 +25,7 @@ from backtests.scores.metrics import (
 )
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
+    QUANTILE_NAMES,
     QUANTILES,
     Floats,
     Ints,
@@ -33,7 +34,6 @@ from toolkit.data.tables import (
     ProductDraws,
     quantiles_of,
 )
-from toolkit.results.forecast import QUANTILE_NAMES
 
 type Mask = NDArray[np.bool_]
 

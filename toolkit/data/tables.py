@@ -19,6 +19,9 @@ type Floats = NDArray[np.float64]
 QUANTILES: tuple[float, ...] = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 """The levels at which quantities and dates are reported everywhere."""
 
+QUANTILE_NAMES = tuple(f"q{round(100 * level):02d}" for level in QUANTILES)
+"""What they are called in every table and forecast: q05, q10, …"""
+
 DAYS_PER_WEEK = 7
 
 COUNTS = 32
@@ -238,6 +241,10 @@ class PairPredictions:
     expected_orders: Floats  # [pairs, weeks], in each week
     expected_quantity: Floats  # [pairs, weeks], in each week
     order_count_p: Floats  # [pairs, COUNTS], P(so many orders over all weeks), the last: or more
+
+    def select(self, rows: Ints | NDArray[np.bool_]) -> "PairPredictions":
+        """The pairs in ``rows``, in their order."""
+        return PairPredictions(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def finite(self) -> NDArray[np.bool_]:
         """Pairs whose probabilities and expectations are all finite, [pairs]."""
