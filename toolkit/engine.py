@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from toolkit.cache.adhoc.forecasts import CacheClient, Fields, ForecastCache, ForecastKey
 from toolkit.cache.adhoc.single_flight import cached
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
 from toolkit.results.forecast import ProductForecast
@@ -21,7 +22,7 @@ from toolkit.stages.listing import Chooser, ProductThresholds, Thresholds, list_
 from toolkit.stages.metadata import product_metadata
 from toolkit.stages.names import fill_in_customer_names
 from toolkit.stages.patterns import PatternAnalyzer
-from toolkit.stages.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
+from toolkit.stages.prediction import CustomerPredictor
 
 if TYPE_CHECKING:
     from toolkit.tracking.store import Store
@@ -48,13 +49,13 @@ class ForecastEngine:
     def __init__(
         self,
         conn: OrderSource | Connection,
-        forecast_weeks: int = 12,
+        forecast_weeks: int = WEEKS,
         *,
         model: FittedModel | None = None,
         thresholds: ProductThresholds | None = None,
         registered: RegisteredVersion | None = None,
-        draws: int = DEFAULT_DRAWS,
-        seed: int = DEFAULT_SEED,
+        draws: int = DRAWS,
+        seed: int = SEED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.conn = conn
@@ -79,11 +80,11 @@ class ForecastEngine:
         cls,
         conn: OrderSource | Connection,
         alias: str = "champion",
-        forecast_weeks: int = 12,
+        forecast_weeks: int = WEEKS,
         *,
         store: "Store | str | None" = None,
-        draws: int = DEFAULT_DRAWS,
-        seed: int = DEFAULT_SEED,
+        draws: int = DRAWS,
+        seed: int = SEED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> Self:
         """An engine with the version that ``alias`` names, and the thresholds attached to it.

@@ -25,6 +25,7 @@ from backtests.report.products import FAN, WHY
 from backtests.run.folder import REPORT, RunFolder
 from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORE_LEVELS, score_of
 from backtests.scores.summaries import ALL
+from toolkit.data.defaults import INTERVAL_SHARE
 from toolkit.data.tables import QUANTILES
 from toolkit.errors import ToolkitError
 
@@ -74,7 +75,12 @@ def write_report(folder: Path, database: Path | None = None, out: Path | None = 
 def render(data: ReportData, products: Sequence[ProductSeries], fits: Path) -> str:
     """The page as HTML; names in it are escaped, whatever they hold."""
     styles = sections.styles_of(data)
-    comparison = data.comparison or {"leaders": [], "sentences": [], "notes": [], "share": 0.95}
+    comparison = data.comparison or {
+        "leaders": [],
+        "sentences": [],
+        "notes": [],
+        "share": INTERVAL_SHARE,
+    }
     return template().render(
         data=data,
         meta=data.meta,

@@ -40,6 +40,7 @@ from typing import Any, Literal
 
 from backtests.run.toml_table import Problems, TomlTable
 from backtests.thresholds.frontier import ThresholdGrid
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import MAX_WEEKS
 
@@ -108,9 +109,9 @@ class Experiment:
     database: Path | None
     dates: DateRule
     versions: tuple[VersionSpec, ...]
-    horizon_weeks: int = 12
-    draws: int = 200
-    seed: int = 20251111
+    horizon_weeks: int = WEEKS
+    draws: int = DRAWS
+    seed: int = SEED
     share_of_products: float = 1.0
     pairs_per_shard: int = 8000
     thresholds: ThresholdGrid = field(default_factory=ThresholdGrid)
@@ -152,8 +153,8 @@ def parse_experiment(content: dict[str, Any], where: str) -> Experiment:
     problems = Problems()
     top = TomlTable(content, "", problems)
     name, database = top.text("name"), top.text("database", "")
-    horizon = top.whole("horizon_weeks", 12, 1, MAX_WEEKS)
-    draws, seed = top.whole("draws", 200, 1), top.whole("seed", 20251111, 0)
+    horizon = top.whole("horizon_weeks", WEEKS, 1, MAX_WEEKS)
+    draws, seed = top.whole("draws", DRAWS, 1), top.whole("seed", SEED, 0)
     policy = top.choice("refit", POLICIES, "condition")
     share = top.share("share_of_products", 1.0)
     shard = top.whole("pairs_per_shard", 8000, 1)

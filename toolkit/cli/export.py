@@ -22,6 +22,7 @@ from toolkit.cli.options import (
     Weeks,
     one_of,
 )
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 
 if TYPE_CHECKING:
     from toolkit.engine import ForecastEngine
@@ -80,9 +81,9 @@ def export(
     version: Version = "champion",
     products: Products = None,
     since: Since = None,
-    weeks: Weeks = 12,
-    draws: Draws = 200,
-    seed: Seed = 20251111,
+    weeks: Weeks = WEEKS,
+    draws: Draws = DRAWS,
+    seed: Seed = SEED,
     ttl: Ttl = 3 * 86_400,
     allow_errors: AllowErrors = 0.0,
     keep: Keep = 2,

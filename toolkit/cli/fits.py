@@ -19,6 +19,7 @@ from toolkit.cli.options import (
     Weeks,
     warn_of_fit,
 )
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ArgumentError, ModelError, PredictionError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def fit(
     tune: Annotated[int, typer.Option(help="Steps of each chain before the first draw.")] = 500,
     chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
     prior: Priors = None,
-    seed: Seed = 20251111,
+    seed: Seed = SEED,
     as_json: Json = False,
 ) -> None:
     """Fit a model to what was known at a date, and save it as a version."""
@@ -136,9 +137,9 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the two tables.")],
     as_of: AsOf = None,
     fits: Fits = DEFAULT_FITS,
-    weeks: Weeks = 12,
-    draws: Draws = 200,
-    seed: Seed = 20251111,
+    weeks: Weeks = WEEKS,
+    draws: Draws = DRAWS,
+    seed: Seed = SEED,
     as_json: Json = False,
 ) -> None:
     """Predict every product and pair; writes product_weeks.parquet and pairs.parquet."""

@@ -27,6 +27,10 @@ DAYS_PER_WEEK = 7
 COUNTS = 32
 """A pair's number of orders over the horizon is told as 0, 1, … and ``COUNTS`` − 1 or more."""
 
+MIN_TOLERANCE_DAYS, TOLERANCE_SHARE = 3, 0.25
+"""A next order is as predicted if it is within so many days of its date, or within this share of
+the expected interval where that is more. A pair's confidence is the probability that it is."""
+
 REACH_DAYS = 730
 """A next-order date further away than this (two years) is not reported."""
 
@@ -318,6 +322,12 @@ def quantiles_of(draws: NDArray[np.floating], axis: int) -> Floats:
     """
     quantiles: Floats = np.quantile(draws, QUANTILES, axis=axis, method="weibull")
     return quantiles
+
+
+def tolerance_days(expected_interval: Floats) -> Floats:
+    """How far a next order may be from its date and still be as predicted, in days, [pairs]."""
+    tolerance: Floats = np.maximum(MIN_TOLERANCE_DAYS, TOLERANCE_SHARE * expected_interval)
+    return tolerance
 
 
 def observed_weeks(as_of_date: date, last_date: date, weeks: int) -> int:

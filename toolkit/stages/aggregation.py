@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
+from toolkit.data.defaults import WEEKS
 from toolkit.data.tables import COUNTS, QUANTILES, Floats, PairPredictions
 from toolkit.results.columns import CustomerColumns, ProductColumns, ProductDemand
 from toolkit.results.forecast import ProductForecast
@@ -23,7 +24,7 @@ from toolkit.stages.metadata import NamedProduct, product_metadata, with_fallbac
 class ProductAggregator:
     """Sums predictions into ``weeks`` weeks of seven days from the as-of date on."""
 
-    weeks: int = 12
+    weeks: int = WEEKS
 
     def aggregate(
         self,

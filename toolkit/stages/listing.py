@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 
+from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS
 from toolkit.data.tables import Predictions
 from toolkit.errors import ArgumentError
 from toolkit.results.columns import CustomerColumns, ProductDemand
@@ -22,8 +23,8 @@ logger = logging.getLogger(__name__)
 class Thresholds:
     """Which customers are listed: at least so many orders, at least so much confidence."""
 
-    min_orders: int = 2
-    min_confidence: float = 0.3
+    min_orders: int = MIN_ORDERS
+    min_confidence: float = MIN_CONFIDENCE
 
     def __post_init__(self) -> None:
         """Plain numbers, whatever they came as; ArgumentError where one is out of range."""

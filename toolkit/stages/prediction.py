@@ -8,6 +8,7 @@ from datetime import date
 
 import numpy as np
 
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.data.tables import Ints, PairPredictions, Patterns, Predictions, ProductDraws
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import FittedModel, Streams, check_granularities
@@ -15,8 +16,6 @@ from toolkit.results.pair import CustomerPrediction, CustomerProductPattern, Fai
 from toolkit.stages.arguments import parse_date
 from toolkit.stages.patterns import single_pair
 
-DEFAULT_DRAWS = 200
-DEFAULT_SEED = 20251111
 PAIRS_PER_SHARD = 10_000
 MAX_FAILED_PAIRS = 100
 
@@ -29,9 +28,9 @@ class CustomerPredictor:
     """Predicts with ``model`` over ``weeks`` weeks; ``draws`` paths per pair, from ``seed``."""
 
     model: FittedModel
-    weeks: int = 12
-    draws: int = DEFAULT_DRAWS
-    seed: int = DEFAULT_SEED
+    weeks: int = WEEKS
+    draws: int = DRAWS
+    seed: int = SEED
 
     def __post_init__(self) -> None:
         """``ModelError`` for a model that does not predict both pairs and products."""

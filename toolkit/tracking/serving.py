@@ -16,6 +16,7 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import FittedModel, find_model
 from toolkit.results.pair import FailedPair
@@ -25,7 +26,7 @@ from toolkit.sources.sql import as_source
 from toolkit.stages.arguments import MAX_WEEKS, check_whole, parse_date
 from toolkit.stages.patterns import read_patterns
 from toolkit.stages.predict_tables import NUMBERS_PER_CHUNK, pairs_frame, product_weeks_frame
-from toolkit.stages.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
+from toolkit.stages.prediction import CustomerPredictor
 from toolkit.tracking.pyfunc import PythonModel, PythonModelContext
 
 logger = logging.getLogger(__name__)
@@ -49,8 +50,8 @@ SIGNATURE = ModelSignature(
         [
             ParamSpec("as_of_date", DataType.string, None),
             ParamSpec("weeks", DataType.long, 12),
-            ParamSpec("draws", DataType.long, DEFAULT_DRAWS),
-            ParamSpec("seed", DataType.long, DEFAULT_SEED),
+            ParamSpec("draws", DataType.long, DRAWS),
+            ParamSpec("seed", DataType.long, SEED),
             ParamSpec("table", DataType.string, "product_weeks"),
         ]
     ),
@@ -85,9 +86,9 @@ def predict_table(
     orders: pd.DataFrame,
     *,
     as_of_date: str | None = None,
-    weeks: int = 12,
-    draws: int = DEFAULT_DRAWS,
-    seed: int = DEFAULT_SEED,
+    weeks: int = WEEKS,
+    draws: int = DRAWS,
+    seed: int = SEED,
     table: str = "product_weeks",
 ) -> pd.DataFrame:
     """What ``toolkit predict`` writes of a database with these ``orders``, to the last digit.

@@ -44,10 +44,14 @@ from models.parts.kernels.renewal import HALF_DAY
 from models.parts.kernels.vector import side_by_side
 from models.parts.pair.results import ProductResults
 from models.parts.pair.sizes import Urn, draw_size
-from toolkit.data.tables import DAYS_PER_WEEK, REACH_DAYS, Floats, Ints
-
-MIN_TOLERANCE_DAYS = 3
-TOLERANCE_SHARE = 0.25
+from toolkit.data.tables import (
+    DAYS_PER_WEEK,
+    MIN_TOLERANCE_DAYS,
+    REACH_DAYS,
+    TOLERANCE_SHARE,
+    Floats,
+    Ints,
+)
 
 # What is drawn per lane: see ``draw_states``.
 P_ALIVE, P_OPEN, REGULARITY, PHASES_LEFT, RATE, MEAN_RATE, REST = range(7)

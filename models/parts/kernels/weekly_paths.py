@@ -16,10 +16,15 @@ from models.parts.kernels.weekly import HORIZON_WEEKS, MAX_LOG_HAZARD
 from models.parts.pair.results import ProductResults
 from models.parts.pair.sizes import Urn, draw_size
 from models.parts.rhythm.activity import Activity
-from toolkit.data.tables import DAYS_PER_WEEK, REACH_DAYS, Floats, Ints
+from toolkit.data.tables import (
+    DAYS_PER_WEEK,
+    MIN_TOLERANCE_DAYS,
+    REACH_DAYS,
+    TOLERANCE_SHARE,
+    Floats,
+    Ints,
+)
 
-MIN_TOLERANCE_DAYS = 3
-TOLERANCE_SHARE = 0.25
 MAX_EXTRA = 6
 """A week has seven days to order on."""
 MAX_LOG_ARRIVALS = 5.0

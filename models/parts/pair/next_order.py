@@ -5,10 +5,7 @@ import numpy as np
 from models.parts.kernels.paths import NEGLIGIBLE
 from models.parts.kernels.renewal import HALF_DAY, PairPosterior, log_survival
 from models.parts.kernels.vector import compiled
-from toolkit.data.tables import QUANTILES, REACH_DAYS, Floats
-
-MIN_TOLERANCE_DAYS = 3
-TOLERANCE_SHARE = 0.25
+from toolkit.data.tables import QUANTILES, REACH_DAYS, Floats, tolerance_days
 
 
 def next_order_quantiles(posterior: PairPosterior, cdf: Floats) -> Floats:
@@ -28,7 +25,7 @@ def confidence(
 
     [pairs]; 0 where there is no day (NaN).
     """
-    tolerance = np.floor(np.maximum(MIN_TOLERANCE_DAYS, TOLERANCE_SHARE * expected_interval))
+    tolerance = np.floor(tolerance_days(expected_interval))
     known = np.where(np.isfinite(day), day, 0.0)
     inside = np.empty(len(cdf))
     _mass_between(posterior, cdf, known - tolerance - 1, known + tolerance, inside)
