@@ -11,7 +11,7 @@ from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
 from toolkit.results.forecast import ProductForecast
-from toolkit.results.metadata import NOT_REGISTERED, ModelMetadata, RegisteredVersion
+from toolkit.results.metadata import ModelMetadata, RegisteredVersion, model_metadata
 from toolkit.sources.base import OrderSource
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
@@ -65,12 +65,7 @@ class ForecastEngine:
         self.thresholds = thresholds or ProductThresholds()
         self.registered = registered
         self.pattern_analyzer = PatternAnalyzer(self.source, model.reads_customer_days)
-        self.predictor = CustomerPredictor(
-            model=model,
-            weeks=self.forecast_weeks,
-            draws=check_whole("draws", draws, 1),
-            seed=check_whole("seed", seed, 0),
-        )
+        self.predictor = CustomerPredictor(model, self.forecast_weeks, draws, seed)
         self.aggregator = ProductAggregator(self.forecast_weeks)
         self._clock = clock
         logger.info("ForecastEngine initialized for %d weeks", self.forecast_weeks)
@@ -249,19 +244,16 @@ class ForecastEngine:
 
     def _metadata(self, as_of: date, thresholds: Thresholds, failed_pairs: int) -> ModelMetadata:
         """How a forecast is made."""
-        registered = self.registered
-        return {
-            "as_of_date": as_of.isoformat(),
-            "generated_at": f"{self._clock():%Y-%m-%dT%H:%M:%SZ}",
-            "model_name": self.predictor.model.name,
-            "model_version": self.predictor.model.version,
-            "min_orders_threshold": thresholds.min_orders,
-            "min_confidence_threshold": thresholds.min_confidence,
-            "draws": self.predictor.draws,
-            "seed": self.predictor.seed,
-            "failed_pairs": failed_pairs,
-            **(NOT_REGISTERED if registered is None else registered.metadata(as_of)),
-        }
+        return model_metadata(
+            as_of,
+            self._clock(),
+            model=(self.predictor.model.name, self.predictor.model.version),
+            thresholds=(thresholds.min_orders, thresholds.min_confidence),
+            draws=self.predictor.draws,
+            seed=self.predictor.seed,
+            failed_pairs=failed_pairs,
+            registered=self.registered,
+        )
 
     def _computed_with(self, thresholds: Thresholds) -> dict[str, str | int | float]:
         """Everything but the data that decides a forecast; a cached one has to match it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.cache.ttl import RELEASE_TTL_S
 from toolkit.cli.options import (
     REDIS_VARIABLE,
     AsOf,
@@ -84,7 +85,7 @@ def export(
     weeks: Weeks = WEEKS,
     draws: Draws = DRAWS,
     seed: Seed = SEED,
-    ttl: Ttl = 3 * 86_400,
+    ttl: Ttl = RELEASE_TTL_S,
     allow_errors: AllowErrors = 0.0,
     keep: Keep = 2,
     shrink: Shrink = False,

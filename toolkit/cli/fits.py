@@ -147,18 +147,12 @@ def predict(
     from toolkit.fits import load_fit
     from toolkit.sources.codes import Codes
     from toolkit.sources.embedded.database import open_database
-    from toolkit.stages.arguments import MAX_WEEKS, check_whole
     from toolkit.stages.predict_tables import write_predictions
     from toolkit.stages.prediction import CustomerPredictor
 
     fitted = load_fit(model, fits)
     warn_of_fit(fitted)
-    predictor = CustomerPredictor(
-        model=fitted,
-        weeks=check_whole("weeks", weeks, 1, MAX_WEEKS),
-        draws=check_whole("draws", draws, 1),
-        seed=check_whole("seed", seed, 0),
-    )
+    predictor = CustomerPredictor(fitted, weeks, draws, seed)
     with status("Reading order events"):
         patterns, broken = _all_patterns(db, as_of, fitted.reads_customer_days)
         with open_database(db) as conn:

@@ -29,13 +29,9 @@ class CustomerColumns:
     @classmethod
     def of(cls, predictions: Predictions, rows: Ints) -> "CustomerColumns":
         """The pairs in ``rows`` of the predictions."""
-        patterns = predictions.patterns
-        return cls(
-            patterns.customer_id[rows],
-            patterns.order_count[rows],
-            patterns.open_interval[rows],
-            predictions.pairs.select(rows),
-        )
+        known = predictions.patterns
+        everyone = cls(known.customer_id, known.order_count, known.open_interval, predictions.pairs)
+        return everyone.select(rows)
 
     def __len__(self) -> int:
         """Number of customers."""

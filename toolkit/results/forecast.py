@@ -21,7 +21,7 @@ from toolkit.results.fields import (
     top_customers,
     weekly_forecast,
 )
-from toolkit.results.metadata import NOT_REGISTERED, ModelMetadata
+from toolkit.results.metadata import LATER, ModelMetadata
 from toolkit.results.pair import BEYOND
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class ProductForecast(Shown):
             raise ValueError(f"a forecast needs the fields {', '.join(missing)}")
         fields = {name: data[name] for name in cls.__slots__}
         metadata = cast("dict[str, object]", data["model_metadata"])
-        fields["model_metadata"] = {**NOT_REGISTERED, **metadata}
+        fields["model_metadata"] = {**LATER, **metadata}
         return cls(**cast("dict[str, Any]", fields))
 
 

@@ -10,7 +10,7 @@ from toolkit.data.defaults import WEEKS
 from toolkit.data.tables import COUNTS, QUANTILES, Floats, PairPredictions
 from toolkit.results.columns import CustomerColumns, ProductColumns, ProductDemand
 from toolkit.results.forecast import ProductForecast
-from toolkit.results.metadata import NOT_REGISTERED, ModelMetadata
+from toolkit.results.metadata import ModelMetadata, model_metadata
 from toolkit.results.pair import CustomerPrediction
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.dialects import Connection
@@ -71,23 +71,7 @@ class ProductAggregator:
         customers = _columns(predictions, as_of, self.weeks)
         demand = ProductDemand.of_customers(customers)
         listing = ProductListing(product_id, customers, customers, demand)
-        return self.aggregate(listing, product, as_of, _by_hand(as_of))
-
-
-def _by_hand(as_of: date) -> ModelMetadata:
-    """The metadata of a forecast put together outside the engine."""
-    return {
-        "as_of_date": as_of.isoformat(),
-        "generated_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "model_name": "",
-        "model_version": "",
-        "min_orders_threshold": 0,
-        "min_confidence_threshold": 0.0,
-        "draws": 0,
-        "seed": 0,
-        "failed_pairs": 0,
-        **NOT_REGISTERED,
-    }
+        return self.aggregate(listing, product, as_of, model_metadata(as_of, datetime.now(UTC)))
 
 
 def _columns(rows: Sequence[CustomerPrediction], as_of: date, weeks: int) -> CustomerColumns:

@@ -104,11 +104,7 @@ def list_customers(
 ) -> Iterator[ProductListing]:
     """The products with at least one customer that passes; the others get a warning."""
     failures = Counter(pair.product_id for pair in failed)
-    for pair in failed:
-        logger.warning(
-            "Left out customer %d of product %d: %s",
-            pair.customer_id, pair.product_id, pair.reason,
-        )  # fmt: skip
+    warn_of(failed)
     ids, offset = predictions.patterns.product_offsets()
     for product_id in sorted(failures.keys() - set(ids.tolist())):
         logger.warning("No predictable customers for product %d: all failed", product_id)
@@ -126,6 +122,15 @@ def list_customers(
             continue
         demand = ProductDemand.from_draws(predictions.products, j)
         yield ProductListing(product_id, listed, watched, demand, thresholds, failures[product_id])
+
+
+def warn_of(failed: Sequence[FailedPair]) -> None:
+    """Log the pairs that are left out, and why."""
+    for pair in failed:
+        logger.warning(
+            "Left out customer %d of product %d: %s",
+            pair.customer_id, pair.product_id, pair.reason,
+        )  # fmt: skip
 
 
 def _watched(predictions: Predictions, rows: range, thresholds: Thresholds) -> CustomerColumns:

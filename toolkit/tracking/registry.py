@@ -36,7 +36,7 @@ from toolkit.tracking.store import (
 logger = logging.getLogger(__name__)
 
 REGISTERED_MODEL = "inter-order"
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+CHAMPION, PREVIOUS = "champion", "previous"
 FIT_TAG = "fit"
 THRESHOLDS_TAG = "thresholds"
 _FORMER = "complaints"

@@ -79,19 +79,6 @@ def _multiply_by_power(out: Floats, base: Floats, exponent: int) -> None:
 
 
 @compiled
-def _first_day(u: float, cdf: Floats) -> int:
-    """The first day whose cdf exceeds ``u``; ``len(cdf)`` if none does."""
-    low, high = 0, len(cdf)
-    while low < high:
-        middle = (low + high) // 2
-        if cdf[middle] > u:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-@compiled
 def _component_on(u: float, day: int, weights: Floats, later: Floats) -> int:
     """The component whose share of the next order's ``day`` holds ``u``, counted from 0."""
     for c in range(len(weights) - 1):
@@ -152,7 +139,7 @@ def simulate_pairs(
         for d in range(len(out.orders)):
             u = rng.random()
             if u < pair_cdf[-1]:
-                day = _first_day(u, pair_cdf)
+                day = np.searchsorted(pair_cdf, u, side="right")
                 before = pair_cdf[day - 1] if day > 0 else 0.0
                 c = _component_on(u - before, day, pair_weights, later)
                 placed = _follow(
@@ -177,7 +164,7 @@ def simulate_new_pairs(
     cdf = np.cumsum(new.weights)
     for d in range(draws):
         for _ in range(rng.poisson(rng.standard_gamma(shape) / rate * horizon)):
-            c = min(_first_day(rng.random(), cdf), len(new.k) - 1)
+            c = min(np.searchsorted(cdf, rng.random(), side="right"), len(new.k) - 1)
             _follow(
                 rng, d, int(rng.random() * horizon), new.A, new.B[c], new.k[c], urn, nobody,
                 drawn, out, ignored,
