@@ -42,13 +42,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from models.parts.kernels.paths import NewPairs
 from models.parts.kernels.renewal import (
     PairPosterior,
     condition_on_open_interval,
     log_intervals,
 )
 from models.parts.pair.arrivals import ArrivalPrior, arrival_posteriors
-from models.parts.pair.forecast import NewPairs, forecast
+from models.parts.pair.forecast import forecast
 from models.parts.pair.sizes import URN_WEIGHT
 from toolkit.data.tables import Floats, Patterns, Predictions
 from toolkit.errors import ModelError

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from tests.conftest import AS_OF
+from tests.sources.helpers import write_folder
 from toolkit.engine import ForecastEngine
 from toolkit.sources.embedded.database import open_database, weekly_quantities
-from toolkit.sources.generator import write_folder
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 QUANTILES = ["q05", "q10", "q25", "q50", "q75", "q90", "q95"]

@@ -9,10 +9,11 @@ import pytest
 
 import toolkit
 from tests.processes import error_of, start
+from tests.sources.helpers import write_folder
 from toolkit.cache.server import embedded_server
 from toolkit.installed import EXTRAS, HOME, OPTIONAL
 from toolkit.sources.folder.importer import import_folder
-from toolkit.sources.generator import Truth, generate_orders, write_folder
+from toolkit.sources.generator import Truth, generate_orders
 
 WITHOUT = "import sys; sys.modules[{package!r}] = None; from toolkit.cli.app import main; main()"
 ASKED = ("--db", "orders.duckdb", "--as-of", "2022-06-06")

@@ -16,9 +16,9 @@ import xarray as xr
 
 from tests.conftest import AS_OF
 from tests.processes import error_of, namespace, start
+from tests.sources.helpers import write_folder
 from toolkit.errors import ModelError
 from toolkit.fits import load_fit
-from toolkit.sources.generator import write_folder
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 QUICK = ["--draws", "60", "--tune", "60", "--chains", "2"]

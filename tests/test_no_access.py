@@ -10,9 +10,10 @@ import duckdb
 import pytest
 
 from tests.processes import TOOLKIT, error_of, start
+from tests.sources.helpers import write_folder
 from toolkit.cache.server import embedded_server
 from toolkit.installed import HOME
-from toolkit.sources.generator import Truth, generate_orders, load_orders, write_folder
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.tracking.store import open_store
 
 EXPERIMENT = """

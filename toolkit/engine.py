@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Self
 
 from toolkit.cache.adhoc.forecasts import CacheClient, Fields, ForecastCache, ForecastKey
 from toolkit.cache.adhoc.single_flight import cached
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
 from toolkit.results.forecast import ProductForecast
+from toolkit.results.metadata import ModelMetadata, RegisteredVersion, model_metadata
 from toolkit.sources.base import OrderSource
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
-from toolkit.stages.aggregation import ProductAggregator, Provenance, RegisteredVersion
+from toolkit.stages.aggregation import ProductAggregator
 from toolkit.stages.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
 from toolkit.stages.discovery import discover
 from toolkit.stages.listing import Chooser, ProductThresholds, Thresholds, list_customers
 from toolkit.stages.metadata import product_metadata
 from toolkit.stages.names import fill_in_customer_names
 from toolkit.stages.patterns import PatternAnalyzer
-from toolkit.stages.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
+from toolkit.stages.prediction import CustomerPredictor
 
 if TYPE_CHECKING:
     from toolkit.tracking.store import Store
@@ -47,13 +49,13 @@ class ForecastEngine:
     def __init__(
         self,
         conn: OrderSource | Connection,
-        forecast_weeks: int = 12,
+        forecast_weeks: int = WEEKS,
         *,
         model: FittedModel | None = None,
         thresholds: ProductThresholds | None = None,
         registered: RegisteredVersion | None = None,
-        draws: int = DEFAULT_DRAWS,
-        seed: int = DEFAULT_SEED,
+        draws: int = DRAWS,
+        seed: int = SEED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.conn = conn
@@ -63,12 +65,7 @@ class ForecastEngine:
         self.thresholds = thresholds or ProductThresholds()
         self.registered = registered
         self.pattern_analyzer = PatternAnalyzer(self.source, model.reads_customer_days)
-        self.predictor = CustomerPredictor(
-            model=model,
-            weeks=self.forecast_weeks,
-            draws=check_whole("draws", draws, 1),
-            seed=check_whole("seed", seed, 0),
-        )
+        self.predictor = CustomerPredictor(model, self.forecast_weeks, draws, seed)
         self.aggregator = ProductAggregator(self.forecast_weeks)
         self._clock = clock
         logger.info("ForecastEngine initialized for %d weeks", self.forecast_weeks)
@@ -78,11 +75,11 @@ class ForecastEngine:
         cls,
         conn: OrderSource | Connection,
         alias: str = "champion",
-        forecast_weeks: int = 12,
+        forecast_weeks: int = WEEKS,
         *,
         store: "Store | str | None" = None,
-        draws: int = DEFAULT_DRAWS,
-        seed: int = DEFAULT_SEED,
+        draws: int = DRAWS,
+        seed: int = SEED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> Self:
         """An engine with the version that ``alias`` names, and the thresholds attached to it.
@@ -185,15 +182,11 @@ class ForecastEngine:
             predictions, failed = self.predictor.predict(patterns)
             products = product_metadata(self.source, as_of, ids)
             forecasts = {
-                listing.product_id: self.aggregator.aggregate_forecast(
-                    product_id=listing.product_id,
-                    predictions=listing.listed,
-                    as_of_date=as_of,
-                    product_name=products[listing.product_id].name,
-                    unit_price=products[listing.product_id].unit_price,
-                    watched=listing.watched,
-                    demand=listing.demand,
-                    provenance=self._provenance(listing.thresholds, listing.failed_pairs),
+                listing.product_id: self.aggregator.aggregate(
+                    listing,
+                    products[listing.product_id],
+                    as_of,
+                    self._metadata(as_of, listing.thresholds, listing.failed_pairs),
                 )
                 for listing in list_customers(predictions, (*broken, *failed), chooser)
             }
@@ -249,16 +242,16 @@ class ForecastEngine:
                 DEFAULTS.min_confidence,
             )  # fmt: skip
 
-    def _provenance(self, thresholds: Thresholds, failed_pairs: int) -> Provenance:
-        return Provenance(
-            model_name=self.predictor.model.name,
-            model_version=self.predictor.model.version,
-            min_orders=thresholds.min_orders,
-            min_confidence=thresholds.min_confidence,
+    def _metadata(self, as_of: date, thresholds: Thresholds, failed_pairs: int) -> ModelMetadata:
+        """How a forecast is made."""
+        return model_metadata(
+            as_of,
+            self._clock(),
+            model=(self.predictor.model.name, self.predictor.model.version),
+            thresholds=(thresholds.min_orders, thresholds.min_confidence),
             draws=self.predictor.draws,
             seed=self.predictor.seed,
             failed_pairs=failed_pairs,
-            generated_at=self._clock(),
             registered=self.registered,
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.options import Brief, Json, Run, StoreUri
+from toolkit.data.defaults import MIN_COVERAGE, RESAMPLES, SEED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from backtests.thresholds.choice import ThresholdChoice
     from toolkit.tracking.registry import ModelVersionRef
     from toolkit.tracking.store import Store
-
-DEFAULT_RESAMPLES, DEFAULT_SEED = 1000, 20251111
-DEFAULT_COVERAGE = 0.8
 
 
 def compare(
@@ -28,10 +26,8 @@ def compare(
     score: Annotated[
         list[str] | None, typer.Option("--score", help="A score; may be repeated. Default all.")
     ] = None,
-    resamples: Annotated[
-        int, typer.Option("--resamples", help="Of the bootstrap.")
-    ] = DEFAULT_RESAMPLES,
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = DEFAULT_SEED,
+    resamples: Annotated[int, typer.Option("--resamples", help="Of the bootstrap.")] = RESAMPLES,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = SEED,
     brief: Brief = False,
     as_json: Json = False,
 ) -> None:
@@ -80,7 +76,7 @@ def thresholds(
     ] = "miss",
     coverage: Annotated[
         float, typer.Option("--coverage", help="Share of orders that lists have to hold.")
-    ] = DEFAULT_COVERAGE,
+    ] = MIN_COVERAGE,
     verify: Annotated[
         int | None, typer.Option("--verify", help="So many last dates verify. Default a third.")
     ] = None,

@@ -16,12 +16,10 @@ from backtests.compare.bootstrap import DATES, interval, resample
 from backtests.compare.paired import Paired, pair_up
 from backtests.scores.registry import ScoredRun, check_versions, find_scores
 from toolkit.card import Card, CardCell, Grid, Shown, Strong, counted
+from toolkit.data.defaults import INTERVAL_SHARE, RESAMPLES, SEED
 from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import check_share
 from toolkit.validation import load
-
-RESAMPLES, SEED, SHARE = 1000, 20251111, 0.95
-
 
 type Measured = Annotated[
     float, BeforeValidator(lambda value: math.nan if value is None else value)
@@ -175,7 +173,7 @@ def compare_versions(
     scores: Sequence[str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
-    share: float = SHARE,
+    share: float = INTERVAL_SHARE,
 ) -> Comparison:
     """Compare ``versions`` of a run, each with each, on ``scores`` (names; None: all).
 

@@ -41,6 +41,7 @@ from pydantic.dataclasses import dataclass
 
 from backtests.scores.summaries import Slices
 from backtests.thresholds.frontier import ThresholdGrid
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.model import Method
 from toolkit.stages.arguments import MAX_WEEKS
 from toolkit.validation import CLOSED, Json, has_to_be, parse, read_toml
@@ -63,7 +64,6 @@ type Prior = Annotated[Mapping[str, Numbers], has_to_be("a table of numbers or l
 
 POLICIES: tuple[Policy, ...] = get_args(Policy.__value__)
 POLICY: Policy = "condition"
-SEED = 20251111
 
 
 def _label(version: Json) -> str:
@@ -140,8 +140,8 @@ class Experiment:
     dates: DateRule
     versions: tuple[VersionSpec, ...]
     database: Path | None = None
-    horizon_weeks: Annotated[int, Field(ge=1, le=MAX_WEEKS)] = 12
-    draws: Count = 200
+    horizon_weeks: Annotated[int, Field(ge=1, le=MAX_WEEKS)] = WEEKS
+    draws: Count = DRAWS
     seed: Seed = SEED
     refit: Policy = POLICY
     share_of_products: Annotated[float, Field(gt=0, le=1)] = 1.0

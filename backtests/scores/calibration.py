@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu, rankdata
 
 from backtests.scores import checks
 from toolkit.data.tables import Floats, Ints
@@ -134,12 +134,11 @@ def auc(p: ArrayLike, y: ArrayLike) -> float:
     """
     said = checks.probabilities("p", p, None)
     ones = checks.outcomes("y", y, len(said))
-    positive = float(ones.sum())
-    negative = len(ones) - positive
-    if np.isnan(said).any() or not positive * negative > 0:
+    compared = float(ones.sum() * (1 - ones).sum())
+    if not compared > 0:
         return float("nan")
-    rank_sum = float(rankdata(said)[ones == 1].sum())
-    return (rank_sum - positive * (positive + 1) / 2) / (positive * negative)
+    larger = mannwhitneyu(said[ones == 1], said[ones == 0], method="asymptotic").statistic
+    return float(larger) / compared
 
 
 def reliability(p: ArrayLike, y: ArrayLike, bins: int = BINS) -> pd.DataFrame:

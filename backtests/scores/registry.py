@@ -16,9 +16,8 @@ import pandas as pd
 
 from backtests.scores import metrics
 from backtests.scores.metrics import pinball
-from toolkit.data.tables import QUANTILES, Floats
+from toolkit.data.tables import QUANTILE_NAMES, QUANTILES, Floats
 from toolkit.errors import ArgumentError
-from toolkit.results.forecast import QUANTILE_NAMES
 
 type ScoreTable = Literal["pairs", "product_weeks"]
 type Better = Literal["smaller", "larger", "target", ""]

@@ -25,6 +25,7 @@ from backtests.scores.metrics import (
 )
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
+    QUANTILE_NAMES,
     QUANTILES,
     Floats,
     Ints,
@@ -32,17 +33,13 @@ from toolkit.data.tables import (
     Predictions,
     ProductDraws,
     quantiles_of,
+    tolerance_days,
 )
-from toolkit.results.forecast import QUANTILE_NAMES
 
 type Mask = NDArray[np.bool_]
 
 MONTH_WEEKS = 4
 """P(an order within 28 days) is scored as a yes-or-no forecast."""
-
-MIN_TOLERANCE_DAYS = 3.0
-TOLERANCE_SHARE = 0.25
-"""A hit: the next order within ± max(3 days, a quarter of the expected interval)."""
 
 NOT_FINITE = "the prediction is not finite"
 
@@ -217,7 +214,7 @@ def hits(pairs: PairPredictions, actuals: Actuals) -> Floats:
 
     NaN where the days of the tolerance were not all observed, or no day was predicted.
     """
-    tolerance = np.maximum(MIN_TOLERANCE_DAYS, TOLERANCE_SHARE * pairs.expected_interval)
+    tolerance = tolerance_days(pairs.expected_interval)
     predicted = pairs.next_order_day
     hit = np.abs(actuals.next_day - predicted) <= tolerance
     decided = np.floor(predicted + tolerance) <= DAYS_PER_WEEK * actuals.weeks - 1

@@ -24,6 +24,7 @@ from pydantic import PlainSerializer, PlainValidator
 from backtests.scores.registry import ScoredRun
 from backtests.thresholds.frontier import ERRORS, Counts, ThresholdGrid, count_listed
 from toolkit.card import Card, Figure, Grid, Shown
+from toolkit.data.defaults import MIN_COVERAGE
 from toolkit.data.tables import Floats
 from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import check_share, check_whole
@@ -36,7 +37,7 @@ class ThresholdRule:
     """How thresholds are chosen; see the module's docstring and ``thresholds.frontier``."""
 
     error: str = "miss"
-    min_coverage: float = 0.8
+    min_coverage: float = MIN_COVERAGE
     min_rows: int = 400  # scored rows of a product's list, and of any list at all
     margin: float = 2.0  # standard errors
 

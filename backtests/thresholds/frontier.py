@@ -135,31 +135,20 @@ def frontier(counts: Counts) -> pd.DataFrame:
     who ordered, those listed for something they ordered), ``pairs`` listed, the four errors and
     ``calibration_gap`` (mean confidence − share of hits).
     """
-    return _frame(counts.total()).drop(columns="product_id").assign(
-        customer_coverage=(counts.customers / max(counts.total_customers, 1.0)).ravel()
-    )  # fmt: skip
-
-
-def product_frontier(counts: Counts) -> pd.DataFrame:
-    """The same by product, without customers."""
-    return _frame(counts)
-
-
-def _frame(counts: Counts) -> pd.DataFrame:
+    whole = counts.total()
     orders, confidence = np.meshgrid(
         counts.grid.min_orders, counts.grid.min_confidence, indexing="ij"
     )
-    products = len(counts.product_id)
     columns = {
-        "product_id": np.repeat(counts.product_id, orders.size),
-        "min_orders": np.tile(orders.ravel(), products),
-        "min_confidence": np.tile(confidence.ravel(), products),
-        "demand_coverage": counts.coverage().ravel(),
-        "pairs": counts.pairs.ravel().astype(np.int64),
-        **{name: counts.error(name).ravel() for name in ERRORS},
-        "calibration_gap": _ratio(counts.gap, counts.denominator["miss"]).ravel(),
+        "min_orders": orders,
+        "min_confidence": confidence,
+        "demand_coverage": whole.coverage(),
+        "pairs": whole.pairs.astype(np.int64),
+        **{name: whole.error(name) for name in ERRORS},
+        "calibration_gap": _ratio(whole.gap, whole.denominator["miss"]),
+        "customer_coverage": counts.customers / max(counts.total_customers, 1.0),
     }
-    return pd.DataFrame(columns)
+    return pd.DataFrame({name: column.ravel() for name, column in columns.items()})
 
 
 def _read(run: ScoredRun, version: str, day: date) -> pd.DataFrame:

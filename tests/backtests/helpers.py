@@ -9,8 +9,7 @@ from scipy.stats import poisson
 
 from backtests.scores import metrics
 from backtests.scores.history import CLASS_TYPE, CLASSES
-from toolkit.data.tables import COUNTS, QUANTILES
-from toolkit.results.forecast import QUANTILE_NAMES
+from toolkit.data.tables import COUNTS, QUANTILE_NAMES, QUANTILES
 
 WEEKS = 12
 FIRST = date(2024, 1, 1)

@@ -15,7 +15,7 @@ from backtests.thresholds.choice import (
     kept_choices,
     split_dates,
 )
-from backtests.thresholds.frontier import ThresholdGrid, count_listed, frontier, product_frontier
+from backtests.thresholds.frontier import ThresholdGrid, count_listed, frontier
 from tests.backtests.helpers import MemoryRun, make_run
 from toolkit.errors import ArgumentError
 from toolkit.stages.listing import Thresholds
@@ -68,9 +68,10 @@ def test_by_hand():
     assert loose["customer_coverage"] == pytest.approx(3 / 4)
     assert loose["miss"] == pytest.approx(2 / 4)
     assert loose["days"] == pytest.approx((1 + 30 + 21 + 0 + 72) / 5)
-    by_product = product_frontier(counts).set_index(["product_id", "min_orders", "min_confidence"])
-    assert by_product.loc[(1, 3, 0.0)]["demand_coverage"] == pytest.approx(7 / 8)
-    assert by_product.loc[(2, 3, 0.5)]["orders"] == 0
+    three = counts.grid.min_orders.index(3)
+    first, second = (counts.grid.min_confidence.index(share) for share in (0.0, 0.5))
+    assert counts.coverage()[0, three, first] == pytest.approx(7 / 8)
+    assert counts.error("orders")[1, three, second] == 0
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,13 @@ from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, seconds
 from tests.bench.fits import measure_fits
 from tests.bench.releases import measure_releases
 from tests.bench.sqlserver import measure_sqlserver
-from tests.sources.helpers import PyformatConnection
+from tests.sources.helpers import PyformatConnection, write_folder
 from toolkit.cache.server import embedded_server
 from toolkit.engine import ForecastEngine
 from toolkit.model import Streams
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.folder.importer import import_folder
-from toolkit.sources.generator import Truth, generate_orders, load_orders, write_folder
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.sql import as_source
 from toolkit.stages.patterns import PatternAnalyzer
 

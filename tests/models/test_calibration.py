@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.special import betaln, gammaln, logsumexp
 
 from models.parts.gamma.population import doublings
-from models.parts.kernels.collapsed import collapsed_likelihood
+from models.parts.kernels.collapsed import CollapsedParameters, collapsed_likelihood
 from models.parts.kernels.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
 from models.parts.rhythm.activity import BLOCKS, column
 from tests.chance import assert_near, assert_share, error_of_mean, error_of_sd, p_limit, z_limit
@@ -69,13 +69,14 @@ def slow_log_likelihood(truth, data, lapse):
         beta = truth["lapse_concentration"] - alpha
         log_kept, left = betaln(alpha, beta + m) - betaln(alpha, beta), alpha / (alpha + beta + m)
     a = truth["shape"]
-    pairs = collapsed_likelihood(
-        *(rows, (data.customer, data.product), a, truth["customer"]),
+    at = CollapsedParameters(
+        *(a, truth["customer"]),
         truth["product"] + truth["log_typical"] + np.log(a),
         gammaln(a + k * m[:, None]) - gammaln(a),
         *(log_weight, log_kept, left),
-    ).value
-    return pairs + slow_arrivals(truth, data.arrived, data.arrival_days)
+    )
+    pairs = collapsed_likelihood(rows, (data.customer, data.product), at)
+    return pairs.value + slow_arrivals(truth, data.arrived, data.arrival_days)
 
 
 def slow_arrivals(truth, arrived, days):

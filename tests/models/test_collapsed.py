@@ -5,7 +5,12 @@ import pytest
 from scipy import integrate, stats
 from scipy.special import betaln, gammaln
 
-from models.parts.kernels.collapsed import BLOCK, PairRows, collapsed_likelihood
+from models.parts.kernels.collapsed import (
+    BLOCK,
+    CollapsedParameters,
+    PairRows,
+    collapsed_likelihood,
+)
 
 KS = np.array([1, 2, 4, 8, 16, 32])
 WEIGHTS = np.array([0.3, 0.3, 0.2, 0.1, 0.06, 0.04])
@@ -64,7 +69,7 @@ def parameters_of(rows, lapse=True, customers=1, products=1, rng=None):
     if rng is not None:
         customer, product = rng.normal(customer, 0.5), rng.normal(product, 0.5)
         weight = np.log(rng.dirichlet(np.ones(len(KS)), products))
-    return [
+    return CollapsedParameters(
         SHAPE,
         customer,
         product,
@@ -72,14 +77,14 @@ def parameters_of(rows, lapse=True, customers=1, products=1, rng=None):
         weight,
         (betaln(ALPHA, BETA + m) - betaln(ALPHA, BETA)) * lapse,
         ALPHA / (ALPHA + BETA + m) * lapse,
-    ]
+    )
 
 
 @pytest.mark.parametrize("lapse", [False, True])
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda h: f"{len(h[0])} intervals, {h[1]}")
 def test_equals_numerical_integration(history, lapse):
     rows, zero = rows_of([history]), np.zeros(1, dtype=np.int64)
-    found = collapsed_likelihood(rows, (zero, zero), *parameters_of(rows, lapse))
+    found = collapsed_likelihood(rows, (zero, zero), parameters_of(rows, lapse))
     assert found.value == pytest.approx(integrated(*history, lapse=lapse), rel=1e-8)
 
 
@@ -95,9 +100,9 @@ def many_rows(rng, count):
 def test_gradient_equals_finite_differences(lapse, seeded):
     rng = np.random.default_rng(seeded(5))
     rows = many_rows(rng, 3 * BLOCK + 17)
-    index = rng.integers(0, 5, len(rows.count)), rng.integers(0, 7, len(rows.count))
+    index = rng.integers(0, 5, len(rows.count_row)), rng.integers(0, 7, len(rows.count_row))
     at = parameters_of(rows, lapse, 5, 7, rng)
-    gradient = collapsed_likelihood(rows, index, *at)
+    gradient = collapsed_likelihood(rows, index, at)
     names = gradient._fields[1:] if lapse else gradient._fields[1:-2]
     for position, name in enumerate(names):
         direction = rng.normal(size=np.shape(at[position]))
@@ -108,7 +113,7 @@ def test_gradient_equals_finite_differences(lapse, seeded):
         for sign in (1, -1):
             moved = list(at)
             moved[position] = at[position] + sign * step * direction
-            ends.append(collapsed_likelihood(rows, index, *moved).value)
+            ends.append(collapsed_likelihood(rows, index, CollapsedParameters(*moved)).value)
         slope = (ends[0] - ends[1]) / (2 * step)
         assert np.sum(getattr(gradient, name) * direction) == pytest.approx(slope, rel=1e-6), name
 
@@ -116,18 +121,10 @@ def test_gradient_equals_finite_differences(lapse, seeded):
 def test_pairs_add_up_whatever_block_they_fall_into(seeded):
     rng = np.random.default_rng(seeded(6))
     rows = many_rows(rng, BLOCK + 3)
-    zero = np.zeros(len(rows.count), dtype=np.int64)
+    zero = np.zeros(len(rows.count_row), dtype=np.int64)
     at = parameters_of(rows)
-    whole = collapsed_likelihood(rows, (zero, zero), *at).value
+    whole = collapsed_likelihood(rows, (zero, zero), at).value
     single = 0.0
     for r in range(len(zero)):
-        one = PairRows(
-            rows.count[r : r + 1],
-            rows.interval_sum[r : r + 1],
-            rows.survived[r : r + 1],
-            rows.constant[r : r + 1],
-            rows.counts,
-            KS,
-        )
-        single += collapsed_likelihood(one, (zero[:1], zero[:1]), *at).value
+        single += collapsed_likelihood(rows.select(slice(r, r + 1)), (zero[:1], zero[:1]), at).value
     assert whole == pytest.approx(single, rel=1e-12)

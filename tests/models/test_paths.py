@@ -6,11 +6,10 @@ from scipy.special import betainc
 
 from models.pair_conjugate import MODEL
 from models.parts.pair.arrivals import ArrivalPrior, arrival_posteriors
-from models.parts.pair.next_order import MIN_TOLERANCE_DAYS
 from tests.chance import assert_near, error_of_mean, error_of_sd
 from tests.models.helpers import patterns_of
 from tests.models.paths import DRAWS, TRUTHS, expect_as_drawn
-from toolkit.data.tables import QUANTILES
+from toolkit.data.tables import MIN_TOLERANCE_DAYS, QUANTILES
 from toolkit.model import Streams
 
 NO_ARRIVALS = ArrivalPrior(1e-12, 91.0)

@@ -1,7 +1,5 @@
 """``pooled_gamma`` and ``lapse_gamma``: histories in continuous time from draws of their prior."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from models.parts.gamma.model import PRIOR_PAIRS, PRIOR_TILT_PAIRS, FitData, build_model
@@ -64,7 +62,7 @@ class GammaSubject:
         counts[: len(rows.counts)] = rows.counts
         customer_id, product_id = (np.arange(count) for count in self.shape)
         return FitData(
-            replace(rows, counts=counts), self.customer, self.product, customer_id, product_id,
+            rows._replace(counts=counts), self.customer, self.product, customer_id, product_id,
             arrived, self.arrival_days,
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ import duckdb
 import numpy as np
 
 from toolkit.sources.embedded.database import create_tables
+from toolkit.sources.generator import GeneratedOrders
 
 AS_OF = date(2024, 3, 4)
 NAMES = {101: "Ann", 102: "Bob", 103: "Cay"}
@@ -25,6 +26,16 @@ PRODUCTS = {1: "Nuts", 2: "Bolts", 3: "Nails"}
 def moment(day, hour=0):
     """A day relative to ``AS_OF``, with a clock time."""
     return datetime(AS_OF.year, AS_OF.month, AS_OF.day, hour) + timedelta(day)
+
+
+def write_folder(orders: GeneratedOrders, folder, file_format="parquet"):
+    """Write the tables as an importer reads them into an existing folder."""
+    for table in ("order_lines", "products", "customers"):
+        frame, path = getattr(orders, table), folder / f"{table}.{file_format}"
+        if file_format == "csv":
+            frame.to_csv(path, index=False)
+        else:
+            frame.to_parquet(path, index=False)
 
 
 @dataclass(frozen=True)

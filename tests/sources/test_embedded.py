@@ -11,11 +11,12 @@ import pytest
 from tests.sources.helpers import (
     AS_OF,
     edit,
+    write_folder,
 )
 from toolkit.errors import DataError, SourceError
 from toolkit.sources.embedded.database import create_tables, open_database
 from toolkit.sources.folder.importer import import_folder
-from toolkit.sources.generator import Truth, generate_orders, write_folder
+from toolkit.sources.generator import Truth, generate_orders
 from toolkit.sources.sql import as_source
 
 

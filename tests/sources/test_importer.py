@@ -6,12 +6,12 @@ import duckdb
 import pandas as pd
 import pytest
 
-from tests.sources.helpers import AS_OF, assert_same_events, edit, rows_of, to_parquet
+from tests.sources.helpers import AS_OF, assert_same_events, edit, rows_of, to_parquet, write_folder
 from toolkit.errors import SourceError
 from toolkit.sources.base import ProductInfo
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.folder.importer import import_folder
-from toolkit.sources.generator import Truth, generate_orders, load_orders, write_folder
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.sql import as_source
 
 

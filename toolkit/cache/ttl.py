@@ -11,9 +11,6 @@ BATCH_TTL_S = 86_400
 RELEASE_TTL_S = 3 * BATCH_TTL_S
 """A release: some nights may fail before readers have nothing, and there is one to go back to."""
 
-DASHBOARD_TTL_S = 1800
-"""What a dashboard shows and asks for again: half an hour."""
-
 HISTORY_TTL_S = 604_800
 """Forecasts as of past dates, which no new order changes; releases kept for a rollback: 7 days."""
 

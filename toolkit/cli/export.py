@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.cache.ttl import RELEASE_TTL_S
 from toolkit.cli.options import (
     REDIS_VARIABLE,
     AsOf,
@@ -22,6 +23,7 @@ from toolkit.cli.options import (
     Weeks,
     one_of,
 )
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 
 if TYPE_CHECKING:
     from toolkit.engine import ForecastEngine
@@ -80,10 +82,10 @@ def export(
     version: Version = "champion",
     products: Products = None,
     since: Since = None,
-    weeks: Weeks = 12,
-    draws: Draws = 200,
-    seed: Seed = 20251111,
-    ttl: Ttl = 3 * 86_400,
+    weeks: Weeks = WEEKS,
+    draws: Draws = DRAWS,
+    seed: Seed = SEED,
+    ttl: Ttl = RELEASE_TTL_S,
     allow_errors: AllowErrors = 0.0,
     keep: Keep = 2,
     shrink: Shrink = False,

@@ -19,6 +19,7 @@ from toolkit.cli.options import (
     Weeks,
     warn_of_fit,
 )
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ArgumentError, ModelError, PredictionError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def fit(
         typer.Option(help="laplace: an approximation in seconds, for a first look."),
     ] = "nuts",
     prior: Priors = None,
-    seed: Seed = 20251111,
+    seed: Seed = SEED,
     as_json: Json = False,
 ) -> None:
     """Fit a model to what was known at a date, and save it as a version."""
@@ -144,9 +145,9 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the two tables.")],
     as_of: AsOf = None,
     fits: Fits = DEFAULT_FITS,
-    weeks: Weeks = 12,
-    draws: Draws = 200,
-    seed: Seed = 20251111,
+    weeks: Weeks = WEEKS,
+    draws: Draws = DRAWS,
+    seed: Seed = SEED,
     as_json: Json = False,
 ) -> None:
     """Predict every product and pair; writes product_weeks.parquet and pairs.parquet."""
@@ -154,18 +155,12 @@ def predict(
     from toolkit.fits import load_fit
     from toolkit.sources.codes import Codes
     from toolkit.sources.embedded.database import open_database
-    from toolkit.stages.arguments import MAX_WEEKS, check_whole
     from toolkit.stages.predict_tables import write_predictions
     from toolkit.stages.prediction import CustomerPredictor
 
     fitted = load_fit(model, fits)
     warn_of_fit(fitted)
-    predictor = CustomerPredictor(
-        model=fitted,
-        weeks=check_whole("weeks", weeks, 1, MAX_WEEKS),
-        draws=check_whole("draws", draws, 1),
-        seed=check_whole("seed", seed, 0),
-    )
+    predictor = CustomerPredictor(fitted, weeks, draws, seed)
     with status("Reading order events"):
         patterns, broken = _all_patterns(db, as_of, fitted.reads_customer_days)
         with open_database(db) as conn:

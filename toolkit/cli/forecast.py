@@ -19,6 +19,7 @@ from toolkit.cli.options import (
     complete_model,
     warn_of_fit,
 )
+from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS, WEEKS
 from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -34,9 +35,13 @@ def forecast(
     product_id: Product,
     db: Database,
     as_of: AsOf = None,
-    weeks: Weeks = 12,
-    min_orders: Annotated[int, typer.Option(help="List customers with as many orders.")] = 2,
-    min_confidence: Annotated[float, typer.Option(help="… and as much confidence, 0 to 1.")] = 0.3,
+    weeks: Weeks = WEEKS,
+    min_orders: Annotated[
+        int, typer.Option(help="List customers with as many orders.")
+    ] = MIN_ORDERS,
+    min_confidence: Annotated[
+        float, typer.Option(help="… and as much confidence, 0 to 1.")
+    ] = MIN_CONFIDENCE,
     model: Annotated[
         str | None,
         typer.Option(

@@ -19,10 +19,17 @@ type Floats = NDArray[np.float64]
 QUANTILES: tuple[float, ...] = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 """The levels at which quantities and dates are reported everywhere."""
 
+QUANTILE_NAMES = tuple(f"q{round(100 * level):02d}" for level in QUANTILES)
+"""What they are called in every table and forecast: q05, q10, …"""
+
 DAYS_PER_WEEK = 7
 
 COUNTS = 32
 """A pair's number of orders over the horizon is told as 0, 1, … and ``COUNTS`` − 1 or more."""
+
+MIN_TOLERANCE_DAYS, TOLERANCE_SHARE = 3, 0.25
+"""A next order is as predicted if it is within so many days of its date, or within this share of
+the expected interval where that is more. A pair's confidence is the probability that it is."""
 
 REACH_DAYS = 730
 """A next-order date further away than this (two years) is not reported."""
@@ -239,6 +246,10 @@ class PairPredictions:
     expected_quantity: Floats  # [pairs, weeks], in each week
     order_count_p: Floats  # [pairs, COUNTS], P(so many orders over all weeks), the last: or more
 
+    def select(self, rows: Ints | NDArray[np.bool_]) -> "PairPredictions":
+        """The pairs in ``rows``, in their order."""
+        return PairPredictions(*(getattr(self, field.name)[rows] for field in fields(self)))
+
     def finite(self) -> NDArray[np.bool_]:
         """Pairs whose probabilities and expectations are all finite, [pairs]."""
         several = (
@@ -311,6 +322,12 @@ def quantiles_of(draws: NDArray[np.floating], axis: int) -> Floats:
     """
     quantiles: Floats = np.quantile(draws, QUANTILES, axis=axis, method="weibull")
     return quantiles
+
+
+def tolerance_days(expected_interval: Floats) -> Floats:
+    """How far a next order may be from its date and still be as predicted, in days, [pairs]."""
+    tolerance: Floats = np.maximum(MIN_TOLERANCE_DAYS, TOLERANCE_SHARE * expected_interval)
+    return tolerance
 
 
 def observed_weeks(as_of_date: date, last_date: date, weeks: int) -> int:

@@ -1,139 +1,31 @@
 """The forecast of a product that the engine returns: plain data, ready for JSON.
 
-Probabilities lie in [0, 1]; orders and quantities are expectations unless a quantile is named;
-dates are ISO text.
+What its fields are, and their formulas, is in ``fields.py``.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from toolkit.card import SHOWN_ROWS, Card, CardCell, Figure, Grid, Shown, counted, spans
-from toolkit.data.tables import QUANTILES
 from toolkit.errors import ArgumentError
+from toolkit.results.columns import ProductColumns
+from toolkit.results.fields import (
+    AtRiskCustomer,
+    Summary,
+    TopCustomer,
+    WeeklyForecast,
+    at_risk_customers,
+    summary,
+    top_customers,
+    weekly_forecast,
+)
+from toolkit.results.metadata import LATER, ModelMetadata
 from toolkit.results.pair import BEYOND
 
 if TYPE_CHECKING:
     from toolkit.results.figures import Drawing
-
-
-def quantile_name(level: float) -> str:
-    """The name of a quantile level in every table and forecast.
-
-    >>> quantile_name(0.05)
-    'q05'
-    """
-    return f"q{round(100 * level):02d}"
-
-
-QUANTILE_NAMES = tuple(quantile_name(level) for level in QUANTILES)
-
-
-class Demand(TypedDict):
-    """Demand of every customer, listed or not, new ones included; quantiles by name."""
-
-    expected_orders: float
-    expected_quantity: float
-    known_expected_quantity: float
-    expected_revenue: float
-    quantity_quantiles: dict[str, float] | None
-
-
-class ExpectedCustomer(TypedDict):
-    """A customer who is likely to order in a week."""
-
-    customer_id: int
-    customer_name: str
-    predicted_quantity: float
-    expected_orders: float
-    confidence: float
-
-
-class WeeklyForecast(TypedDict):
-    """One week: predicted_… over the listed customers, ``demand`` over all."""
-
-    week_number: int
-    week_start_date: str
-    week_end_date: str
-    predicted_quantity: float
-    predicted_orders: float
-    predicted_revenue: float
-    avg_confidence: float
-    expected_customers: list[ExpectedCustomer]
-    demand: Demand
-
-
-class TopCustomer(TypedDict):
-    """A listed customer by predicted quantity over the horizon."""
-
-    customer_id: int
-    customer_name: str
-    total_quantity: float
-    total_orders: float
-    avg_confidence: float
-    next_order_date: str | None
-
-
-class AtRiskCustomer(TypedDict):
-    """A customer to call: ``risk_reason`` says why, with its number."""
-
-    customer_id: int
-    customer_name: str
-    avg_confidence: float
-    p_alive: float
-    open_interval_days: float
-    expected_interval_days: float
-    risk_reason: str
-
-
-class Summary(TypedDict):
-    """Totals over the horizon: total_… over the listed customers, ``demand`` over all."""
-
-    product_name: str
-    unit_price: float
-    total_predicted_quantity: float
-    total_predicted_orders: float
-    total_predicted_revenue: float
-    avg_confidence: float
-    unique_customers: int
-    forecast_start_date: str
-    forecast_end_date: str
-    demand: Demand
-
-
-class ModelMetadata(TypedDict):
-    """How the forecast was made; ``failed_pairs`` counts pairs left out because they failed.
-
-    ``registered_version``, ``mlflow_run_id``, ``data_sha256`` (of what the model was fitted to)
-    and ``fitted_as_of_date`` are None where they do not apply. ``knows_the_future``: the model
-    was fitted as of a later date than the forecast's, which is then nothing to score.
-    """
-
-    as_of_date: str
-    generated_at: str
-    model_name: str
-    model_version: str
-    min_orders_threshold: int
-    min_confidence_threshold: float
-    draws: int
-    seed: int
-    failed_pairs: int
-    registered_version: int | None
-    mlflow_run_id: str | None
-    data_sha256: str | None
-    fitted_as_of_date: str | None
-    knows_the_future: bool
-
-
-_LATER_METADATA: dict[str, object] = {
-    "registered_version": None,
-    "mlflow_run_id": None,
-    "data_sha256": None,
-    "fitted_as_of_date": None,
-    "knows_the_future": False,
-}
-"""What forecasts did not say at first; those still in a cache are read all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +39,19 @@ class ProductForecast(Shown):
     top_customers_by_volume: list[TopCustomer]
     at_risk_customers: list[AtRiskCustomer]
     model_metadata: ModelMetadata
+
+    @classmethod
+    def of(cls, product: ProductColumns) -> "ProductForecast":
+        """What the columns of a product make."""
+        return cls(
+            product_id=product.product_id,
+            forecast_period_weeks=product.weeks,
+            summary=summary(product),
+            weekly_forecasts=[weekly_forecast(product, week) for week in range(product.weeks)],
+            top_customers_by_volume=top_customers(product),
+            at_risk_customers=at_risk_customers(product),
+            model_metadata=product.metadata,
+        )
 
     @property
     def start_date(self) -> date:
@@ -227,17 +132,10 @@ class ProductForecast(Shown):
         missing = [name for name in cls.__slots__ if name not in data]
         if missing:
             raise ValueError(f"a forecast needs the fields {', '.join(missing)}")
-        return cls(
-            product_id=cast(int, data["product_id"]),
-            forecast_period_weeks=cast(int, data["forecast_period_weeks"]),
-            summary=cast(Summary, data["summary"]),
-            weekly_forecasts=cast(list[WeeklyForecast], data["weekly_forecasts"]),
-            top_customers_by_volume=cast(list[TopCustomer], data["top_customers_by_volume"]),
-            at_risk_customers=cast(list[AtRiskCustomer], data["at_risk_customers"]),
-            model_metadata=cast(
-                ModelMetadata, _LATER_METADATA | cast(dict[str, object], data["model_metadata"])
-            ),
-        )
+        fields = {name: data[name] for name in cls.__slots__}
+        metadata = cast("dict[str, object]", data["model_metadata"])
+        fields["model_metadata"] = {**LATER, **metadata}
+        return cls(**cast("dict[str, Any]", fields))
 
 
 def _warnings(made: ModelMetadata) -> list[str]:

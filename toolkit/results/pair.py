@@ -190,9 +190,9 @@ class CustomerPrediction(Shown):
             open_interval_p=float(pairs.open_interval_p[row]),
             p_alive=float(pairs.p_alive[row]),
             prediction_confidence=float(pairs.confidence[row]),
-            next_order_date=_date(as_of, pairs.next_order_day[row]),
+            next_order_date=date_of(as_of, pairs.next_order_day[row]),
             next_order_quantiles=tuple(
-                _date(as_of, day) for day in pairs.next_order_quantiles[row].tolist()
+                date_of(as_of, day) for day in pairs.next_order_quantiles[row].tolist()
             ),
             p_order_by_week=tuple(pairs.p_order_by_week[row].tolist()),
             expected_orders=tuple(pairs.expected_orders[row].tolist()),
@@ -235,16 +235,12 @@ class CustomerPrediction(Shown):
         )
 
 
-def fallback_name(customer_id: int) -> str:
-    """What a customer without a name is called."""
-    return f"Customer {customer_id}"
-
-
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _date(as_of: date, day: float) -> date | None:
+def date_of(as_of: date, day: float) -> date | None:
+    """The date so many days after ``as_of``, None for NaN: beyond reach."""
     return None if math.isnan(day) else as_of + timedelta(int(day))
 
 

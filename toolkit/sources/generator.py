@@ -11,8 +11,6 @@ ordinary renewal process from the first recorded one. Nothing here knows an as-o
 import math
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from typing import Literal
 
 import duckdb
 import numpy as np
@@ -164,19 +162,6 @@ def generate_orders(truth: Truth, seed: int) -> GeneratedOrders:
         customers=_named("customer_id", FIRST_CUSTOMER_ID, truth.customers, "Shop"),
         pairs=_pairs_frame(pairs, usual, alive_until),
     )
-
-
-def write_folder(
-    orders: GeneratedOrders, folder: Path, file_format: Literal["parquet", "csv"] = "parquet"
-) -> None:
-    """Write the tables as an importer reads them into an existing folder."""
-    for table in ("order_lines", "products", "customers"):
-        frame: pd.DataFrame = getattr(orders, table)
-        path = folder / f"{table}.{file_format}"
-        if file_format == "csv":
-            frame.to_csv(path, index=False)
-        else:
-            frame.to_parquet(path, index=False)
 
 
 def load_orders(orders: GeneratedOrders, conn: duckdb.DuckDBPyConnection) -> None:

@@ -9,10 +9,11 @@ from typing import cast
 
 import numpy as np
 
+from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS
 from toolkit.data.tables import Predictions
 from toolkit.errors import ArgumentError
-from toolkit.results.pair import CustomerPrediction, FailedPair
-from toolkit.stages.aggregation import ProductDemand
+from toolkit.results.columns import CustomerColumns, ProductDemand
+from toolkit.results.pair import FailedPair
 from toolkit.stages.arguments import check_share, check_whole, parse_date
 
 logger = logging.getLogger(__name__)
@@ -22,8 +23,8 @@ logger = logging.getLogger(__name__)
 class Thresholds:
     """Which customers are listed: at least so many orders, at least so much confidence."""
 
-    min_orders: int = 2
-    min_confidence: float = 0.3
+    min_orders: int = MIN_ORDERS
+    min_confidence: float = MIN_CONFIDENCE
 
     def __post_init__(self) -> None:
         """Plain numbers, whatever they came as; ArgumentError where one is out of range."""
@@ -91,11 +92,11 @@ class ProductListing:
     """
 
     product_id: int
-    thresholds: Thresholds
-    listed: Sequence[CustomerPrediction]
-    watched: Sequence[CustomerPrediction]
+    listed: CustomerColumns
+    watched: CustomerColumns
     demand: ProductDemand
-    failed_pairs: int
+    thresholds: Thresholds = Thresholds()
+    failed_pairs: int = 0
 
 
 def list_customers(
@@ -103,43 +104,43 @@ def list_customers(
 ) -> Iterator[ProductListing]:
     """The products with at least one customer that passes; the others get a warning."""
     failures = Counter(pair.product_id for pair in failed)
-    for pair in failed:
-        logger.warning(
-            "Left out customer %d of product %d: %s",
-            pair.customer_id, pair.product_id, pair.reason,
-        )  # fmt: skip
+    warn_of(failed)
     ids, offset = predictions.patterns.product_offsets()
     for product_id in sorted(failures.keys() - set(ids.tolist())):
         logger.warning("No predictable customers for product %d: all failed", product_id)
     for j, product_id in enumerate(ids.tolist()):
         thresholds = chooser(product_id)
         watched = _watched(predictions, range(offset[j], offset[j + 1]), thresholds)
-        listed = [p for p in watched if p.prediction_confidence >= thresholds.min_confidence]
+        listed = watched.select(watched.predicted.confidence >= thresholds.min_confidence)
         logger.info(
             "Pattern analysis: %d/%d customers, Predictions: %d (confidence >= %s)",
             len(watched), offset[j + 1] - offset[j] + failures[product_id], len(listed),
             thresholds.min_confidence,
         )  # fmt: skip
-        if not listed:
+        if not len(listed):
             logger.warning("No predictable customers for product %d", product_id)
             continue
         demand = ProductDemand.from_draws(predictions.products, j)
-        yield ProductListing(product_id, thresholds, listed, watched, demand, failures[product_id])
+        yield ProductListing(product_id, listed, watched, demand, thresholds, failures[product_id])
 
 
-def _watched(
-    predictions: Predictions, rows: range, thresholds: Thresholds
-) -> list[CustomerPrediction]:
-    """Predictions of the pairs with enough orders; what is left out is logged for debugging."""
+def warn_of(failed: Sequence[FailedPair]) -> None:
+    """Log the pairs that are left out, and why."""
+    for pair in failed:
+        logger.warning(
+            "Left out customer %d of product %d: %s",
+            pair.customer_id, pair.product_id, pair.reason,
+        )  # fmt: skip
+
+
+def _watched(predictions: Predictions, rows: range, thresholds: Thresholds) -> CustomerColumns:
+    """The pairs with enough orders; what is left out is logged for debugging."""
     orders = predictions.patterns.order_count[rows.start : rows.stop]
     if logger.isEnabledFor(logging.DEBUG):
         for row in rows:
             _explain(predictions, row, thresholds)
     passing = rows.start + np.flatnonzero(orders >= thresholds.min_orders)
-    return [
-        CustomerPrediction.from_tables(predictions.patterns, predictions.pairs, row)
-        for row in passing.tolist()
-    ]
+    return CustomerColumns.of(predictions, passing)
 
 
 def _explain(predictions: Predictions, row: int, thresholds: Thresholds) -> None:

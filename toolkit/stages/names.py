@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterator
 
-from toolkit.results.forecast import AtRiskCustomer, ExpectedCustomer, ProductForecast, TopCustomer
+from toolkit.results.fields import AtRiskCustomer, ExpectedCustomer, TopCustomer
+from toolkit.results.forecast import ProductForecast
 from toolkit.sources.base import OrderSource
 
 type Named = ExpectedCustomer | TopCustomer | AtRiskCustomer

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from toolkit.data.ids import Kind
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
+    QUANTILE_NAMES,
     QUANTILES,
     Floats,
     Ints,
@@ -21,7 +22,6 @@ from toolkit.data.tables import (
     Predictions,
     quantiles_of,
 )
-from toolkit.results.forecast import QUANTILE_NAMES
 from toolkit.results.pair import FailedPair
 from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.stages.prediction import CustomerPredictor

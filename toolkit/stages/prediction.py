@@ -8,15 +8,14 @@ from datetime import date
 
 import numpy as np
 
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.data.tables import Ints, PairPredictions, Patterns, Predictions, ProductDraws
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import FittedModel, Streams, check_granularities
 from toolkit.results.pair import CustomerPrediction, CustomerProductPattern, FailedPair
-from toolkit.stages.arguments import parse_date
+from toolkit.stages.arguments import MAX_WEEKS, check_whole, parse_date
 from toolkit.stages.patterns import single_pair
 
-DEFAULT_DRAWS = 200
-DEFAULT_SEED = 20251111
 PAIRS_PER_SHARD = 10_000
 MAX_FAILED_PAIRS = 100
 
@@ -29,13 +28,18 @@ class CustomerPredictor:
     """Predicts with ``model`` over ``weeks`` weeks; ``draws`` paths per pair, from ``seed``."""
 
     model: FittedModel
-    weeks: int = 12
-    draws: int = DEFAULT_DRAWS
-    seed: int = DEFAULT_SEED
+    weeks: int = WEEKS
+    draws: int = DRAWS
+    seed: int = SEED
 
     def __post_init__(self) -> None:
-        """``ModelError`` for a model that does not predict both pairs and products."""
+        """``ModelError`` for a model that does not predict both pairs and products.
+
+        ``ArgumentError`` for a number out of range.
+        """
         check_granularities(self.model)
+        for name, low, high in (("weeks", 1, MAX_WEEKS), ("draws", 1, None), ("seed", 0, None)):
+            object.__setattr__(self, name, check_whole(name, getattr(self, name), low, high))
 
     def predict(self, patterns: Patterns) -> tuple[Predictions, tuple[FailedPair, ...]]:
         """Predictions of all pairs, and the pairs left out because the model failed on them.

@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from toolkit.card import Card, Grid, Shown
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.model import FittedModel, find_model
-from toolkit.stages.aggregation import RegisteredVersion
+from toolkit.results.metadata import RegisteredVersion
 from toolkit.stages.listing import ProductThresholds
 from toolkit.tracking.store import (
     DEFAULT_URI,
@@ -36,7 +36,7 @@ from toolkit.tracking.store import (
 logger = logging.getLogger(__name__)
 
 REGISTERED_MODEL = "inter-order"
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+CHAMPION, PREVIOUS = "champion", "previous"
 FIT_TAG = "fit"
 THRESHOLDS_TAG = "thresholds"
 _FORMER = "complaints"

@@ -4,7 +4,6 @@ model = mlflow.pyfunc.load_model("models:/inter-order@champion")
 pairs = model.predict(orders, params={"as_of_date": "2017-10-02", "table": "pairs"})
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,19 +15,18 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import FittedModel, find_model
-from toolkit.results.pair import FailedPair
 from toolkit.sources.base import OrderSource
 from toolkit.sources.embedded.database import create_tables, fill_tables
 from toolkit.sources.sql import as_source
-from toolkit.stages.arguments import MAX_WEEKS, check_whole, parse_date
+from toolkit.stages.arguments import parse_date
+from toolkit.stages.listing import warn_of
 from toolkit.stages.patterns import read_patterns
 from toolkit.stages.predict_tables import NUMBERS_PER_CHUNK, pairs_frame, product_weeks_frame
-from toolkit.stages.prediction import DEFAULT_DRAWS, DEFAULT_SEED, CustomerPredictor
+from toolkit.stages.prediction import CustomerPredictor
 from toolkit.tracking.pyfunc import PythonModel, PythonModelContext
-
-logger = logging.getLogger(__name__)
 
 FIT = "fit"
 MODEL = "model"
@@ -49,8 +47,8 @@ SIGNATURE = ModelSignature(
         [
             ParamSpec("as_of_date", DataType.string, None),
             ParamSpec("weeks", DataType.long, 12),
-            ParamSpec("draws", DataType.long, DEFAULT_DRAWS),
-            ParamSpec("seed", DataType.long, DEFAULT_SEED),
+            ParamSpec("draws", DataType.long, DRAWS),
+            ParamSpec("seed", DataType.long, SEED),
             ParamSpec("table", DataType.string, "product_weeks"),
         ]
     ),
@@ -85,9 +83,9 @@ def predict_table(
     orders: pd.DataFrame,
     *,
     as_of_date: str | None = None,
-    weeks: int = 12,
-    draws: int = DEFAULT_DRAWS,
-    seed: int = DEFAULT_SEED,
+    weeks: int = WEEKS,
+    draws: int = DRAWS,
+    seed: int = SEED,
     table: str = "product_weeks",
 ) -> pd.DataFrame:
     """What ``toolkit predict`` writes of a database with these ``orders``, to the last digit.
@@ -97,22 +95,17 @@ def predict_table(
     """
     if table not in FRAMES:
         raise ArgumentError(f"table has to be one of {', '.join(FRAMES)}, got {table!r}")
-    predictor = CustomerPredictor(
-        model=fitted,
-        weeks=check_whole("weeks", weeks, 1, MAX_WEEKS),
-        draws=check_whole("draws", draws, 1),
-        seed=check_whole("seed", seed, 0),
-    )
+    predictor = CustomerPredictor(fitted, weeks, draws, seed)
     as_of = parse_date(as_of_date)
     with orders_source(orders) as source:
         patterns, failed = read_patterns(source, as_of, fitted.reads_customer_days)
-    _warn(failed)
+    warn_of(failed)
     if not len(patterns):
         raise PredictionError(f"the orders hold none before {as_of}")
     frames = []
     for mask in patterns.split(max(1, NUMBERS_PER_CHUNK // (weeks * draws))):
         predictions, failed = predictor.predict(patterns.select(mask))
-        _warn(failed)
+        warn_of(failed)
         frames.append(FRAMES[table](predictions))
     return pd.concat(frames, ignore_index=True)
 
@@ -148,11 +141,3 @@ def _check(orders: pd.DataFrame) -> None:
         told.append(f"quantities of type {quantity}, which are no numbers")
     if told:
         raise ArgumentError(f"the orders have {' and '.join(told)}")
-
-
-def _warn(failed: tuple[FailedPair, ...]) -> None:
-    for pair in failed:
-        logger.warning(
-            "Left out customer %d of product %d: %s",
-            pair.customer_id, pair.product_id, pair.reason,
-        )  # fmt: skip

@@ -6,8 +6,7 @@ effects of the fitted customers and products come from the posterior, every pair
 and lapse are drawn afresh from their distribution given these.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,7 @@ MAX_PAIRS = 3000
 """So many pairs are looked at, chosen at random where there are more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Histories:
+class Histories(NamedTuple):
     """What the statistics need to know of many pairs' histories; days are whole."""
 
     interval_count: Ints  # [pairs], m
@@ -119,8 +117,7 @@ def replicate(
         _replicate(
             rng, exposure, np.exp(log_mu[:, d]), product, cumulative[:, :, d],
             population.regularities, population.shape[d], population.alpha[d], population.beta[d],
-            history.interval_count, history.interval_sum, history.interval_square_sum,
-            history.open_interval, history.by_days,
+            history,
         )  # fmt: skip
         made.append(history)
     return made
@@ -129,10 +126,10 @@ def replicate(
 @compiled
 def _replicate(
     rng: Any, exposure: Ints, mu: Floats, product: Ints, cumulative: Floats, ks: Ints,
-    shape: float, alpha: float, beta: float, count: Ints, total: Floats, squares: Floats,
-    open_interval: Floats, by_days: Ints,
+    shape: float, alpha: float, beta: float, history: Histories,
 ) -> None:  # fmt: skip
-    """One history a pair, known up to the day before the as-of date; see ``Histories``."""
+    """One history a pair, known up to the day before the as-of date; fills in ``history``."""
+    count = history.interval_count
     for i in range(len(exposure)):
         u, j = rng.random(), 0
         while j < len(ks) - 1 and u >= cumulative[product[i], j]:
@@ -148,10 +145,10 @@ def _replicate(
                 break
             left -= days
             count[i] += 1
-            total[i] += days
-            squares[i] += float(days) * days
-            by_days[days] += 1
-        open_interval[i] = left
+            history.interval_sum[i] += days
+            history.interval_square_sum[i] += float(days) * days
+            history.by_days[days] += 1
+        history.open_interval[i] = left
 
 
 def _mean(values: Any) -> float:

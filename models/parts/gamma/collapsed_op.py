@@ -8,28 +8,25 @@ from typing import Any
 import numpy as np
 
 from models.parts.fitting.likelihood_op import LikelihoodOp, run_compiled
-from models.parts.kernels.collapsed import PairRows, add_up
+from models.parts.kernels.collapsed import CollapsedParameters, PairRows, collapsed_likelihood
 from toolkit.data.tables import Floats, Ints
-
-ROW_COLUMNS = ("count", "interval_sum", "survived", "constant", "counts", "regularities")
 
 
 def _value_and_gradient(
-    customer_of: Ints, product_of: Ints, count_of: Ints, interval_sum: Floats, survived: Floats,
+    customer_of: Ints, product_of: Ints, count_row: Ints, interval_sum: Floats, survived: Floats,
     constant: Floats, counts: Floats, ks: Ints, shape: Any, customer: Floats, product: Floats,
     log_gamma: Floats, log_weight: Floats, log_kept: Floats, lapse: Floats,
 ) -> tuple[Any, ...]:  # fmt: skip
-    by_customer, by_product = np.zeros_like(customer), np.zeros_like(product)
-    by_gamma, by_weight = np.zeros_like(log_gamma), np.zeros_like(log_weight)
-    by_kept, by_lapse = np.zeros_like(log_kept), np.zeros_like(lapse)
-    value, by_shape = add_up(
-        customer_of, product_of, count_of, interval_sum, survived, constant, counts, ks,
-        shape.item(), customer, product, log_gamma, log_weight, log_kept, lapse,
-        by_customer, by_product, by_gamma, by_weight, by_kept, by_lapse,
-    )  # fmt: skip
+    by = collapsed_likelihood(
+        PairRows(count_row, interval_sum, survived, constant, counts, ks),
+        (customer_of, product_of),
+        CollapsedParameters(
+            shape.item(), customer, product, log_gamma, log_weight, log_kept, lapse
+        ),
+    )
     return (
-        np.asarray(value), np.asarray(by_shape), by_customer, by_product, by_gamma, by_weight,
-        by_kept, by_lapse,
+        np.asarray(by.value), np.asarray(by.shape), by.customer, by.product, by.log_gamma,
+        by.log_weight, by.log_kept, by.lapse,
     )  # fmt: skip
 
 
@@ -37,7 +34,7 @@ def _value_and_gradient(
 class _Collapsed(LikelihoodOp):
     """Inputs: rows of customers and products, columns of the rows, then the parameters."""
 
-    data_inputs = 2 + len(ROW_COLUMNS)
+    data_inputs = 2 + len(PairRows._fields)
     value_and_gradient = staticmethod(_value_and_gradient)
 
 
@@ -45,6 +42,5 @@ _collapsed = _Collapsed()
 
 
 def log_likelihood(rows: PairRows, index: tuple[Ints, Ints], *parameters: Any) -> Any:
-    """Symbolic log likelihood of ``rows``; ``parameters`` as in ``collapsed_likelihood``."""
-    columns = [getattr(rows, name) for name in ROW_COLUMNS]
-    return _collapsed(*index, *columns, *parameters)[0]
+    """Symbolic log likelihood of ``rows``; ``parameters`` are ``CollapsedParameters``."""
+    return _collapsed(*index, *rows, *parameters)[0]

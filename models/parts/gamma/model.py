@@ -7,7 +7,7 @@ between, effect = scale^(1 − w) · raw with raw ~ N(0, scale^(2 w)), w = n / (
 pairs tell (Papaspiliopoulos, Roberts & Sköld 2007, doi:10.1214/088342307000000014).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from models.parts.gamma.arrivals_model import arrivals_model
-from models.parts.gamma.collapsed_op import ROW_COLUMNS, log_likelihood
+from models.parts.gamma.collapsed_op import log_likelihood
 from models.parts.gamma.population import doublings
 from models.parts.gamma.prior import GammaPrior
 from models.parts.kernels.collapsed import PairRows
@@ -29,7 +29,7 @@ PRIOR_PAIRS = 4.0
 PRIOR_TILT_PAIRS = 20.0
 """The same for a product's regularity, which a pair tells less of."""
 
-SHAPED_COLUMNS = tuple(name for name in ROW_COLUMNS if name != "regularities")
+SHAPED_COLUMNS = tuple(name for name in PairRows._fields if name != "regularities")
 """Columns of the rows that the data alone decide."""
 
 
@@ -63,7 +63,7 @@ class FitData:
     @property
     def count(self) -> Floats:
         """m of each pair, [pairs]."""
-        return self.rows.counts[self.rows.count]
+        return self.rows.counts[self.rows.count_row]
 
     def columns(self, *, lapse: bool) -> dict[str, NDArray[Any]]:
         """All that the model takes from the data, by the names of its ``pm.Data``."""
@@ -102,7 +102,7 @@ def build_model(
         columns: dict[str, Any] = data.columns(lapse=lapse)
         if swappable_data:
             columns = {name: pm.Data(name, column) for name, column in columns.items()}
-        rows = replace(data.rows, **{name: columns[f"row_{name}"] for name in SHAPED_COLUMNS})
+        rows = data.rows._replace(**{name: columns[f"row_{name}"] for name in SHAPED_COLUMNS})
         m: Any = rows.counts
         shape = pm.LogNormal("shape", *p.shape)
         log_typical = pm.Normal("log_typical", *p.log_typical)

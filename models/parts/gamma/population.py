@@ -6,11 +6,16 @@ import numpy as np
 from scipy.special import gammaln, logsumexp
 
 from models.parts.kernels.collapsed import PairRows
-from models.parts.kernels.phases import predict_new_pairs, predict_pairs
+from models.parts.kernels.phases import (
+    PhaseArrivals,
+    PhaseDraws,
+    predict_new_pairs,
+    predict_pairs,
+)
 from models.parts.kernels.renewal import survived_days
 from models.parts.pair.arrivals import arrivals
 from models.parts.pair.results import Results
-from models.parts.pair.sizes import sizes_by_pair
+from models.parts.pair.sizes import Urn
 from toolkit.data.tables import (
     QUANTILES,
     Floats,
@@ -70,26 +75,25 @@ class Population:
         return _predict(self.spread(draws), patterns, weeks, streams)
 
 
-@dataclass(frozen=True, slots=True)
-class _Product:
-    """What the pairs of one product share, under every draw."""
-
-    log_c: Floats  # [draws], of the average customer
-    log_weight: Floats  # [regularities, draws]
-
-    @classmethod
-    def of(cls, population: Population, product_id: int, rng: np.random.Generator) -> "_Product":
-        row = np.searchsorted(population.product_id, product_id)
-        if row < len(population.product_id) and population.product_id[row] == product_id:
-            effect, tilt = population.product[row], population.tilt[row]
-        else:
-            effect = population.product_scale * rng.standard_normal(population.draws)
-            tilt = population.tilt_scale * rng.standard_normal(population.draws)
-        log_weight = population.log_weight + tilt * doublings(population.regularities)[:, None]
-        return cls(
-            log_c=np.log(population.shape) + population.log_typical + effect,
-            log_weight=log_weight - logsumexp(log_weight, axis=0),
-        )
+def _of_product(
+    population: Population, product_id: int, log_gamma: Floats, rng: np.random.Generator
+) -> PhaseDraws:
+    row = np.searchsorted(population.product_id, product_id)
+    if row < len(population.product_id) and population.product_id[row] == product_id:
+        effect, tilt = population.product[row], population.tilt[row]
+    else:
+        effect = population.product_scale * rng.standard_normal(population.draws)
+        tilt = population.tilt_scale * rng.standard_normal(population.draws)
+    log_weight = population.log_weight + tilt * doublings(population.regularities)[:, None]
+    return PhaseDraws(
+        regularities=population.regularities,
+        log_gamma=log_gamma,
+        shape=population.shape,
+        log_c=np.log(population.shape) + population.log_typical + effect,
+        log_weight=log_weight - logsumexp(log_weight, axis=0),
+        alpha=population.alpha,
+        beta=population.beta,
+    )
 
 
 def doublings(regularities: Ints) -> Floats:
@@ -117,6 +121,7 @@ def _predict(
     population: Population, patterns: Patterns, weeks: int, streams: Streams
 ) -> Predictions:
     ids, offset = patterns.product_offsets()
+    levels = np.array(QUANTILES)
     results = Results.empty(len(ids), len(patterns), population.draws, weeks)
     survived = survived_days(patterns.open_interval)
     m = patterns.interval_count.astype(float)
@@ -128,38 +133,17 @@ def _predict(
     arrived, days = arrivals(patterns)
     for j, product_id in enumerate(ids):
         rng = streams.product(int(product_id))
-        product = _Product.of(population, int(product_id), rng)
+        shared = _of_product(population, int(product_id), log_gamma, rng)
         part = slice(offset[j], offset[j + 1])
         effect = _customer_effects(population, patterns.customer_id[part], rng)
-        sizes = sizes_by_pair(patterns, part)
-        _draw_new_pairs(population, product, arrived[j], days[j], sizes, results, j, rng)
-        predict_pairs(
-            rng, m[part], patterns.interval_sum[part], patterns.open_interval[part],
-            survived[part], rows.constant[part], rows.count[part], log_gamma,
-            population.regularities, population.shape, product.log_c, effect, product.log_weight,
-            population.alpha, population.beta, *sizes, population.urn_weight, np.array(QUANTILES),
-            results.orders[j], results.quantity[j], results.p_by_week[part],
-            results.later_orders[part], results.order_counts[part], results.quantiles[part],
-            results.summary[part],
+        urn = Urn.of(patterns, part, population.urn_weight)
+        out = results.of_product(j, part)
+        new = PhaseArrivals(
+            arrived[j], days[j], population.arrival_shape, population.arrival_rate,
+            population.customer_scale, np.exp(shared.log_weight),
         )  # fmt: skip
+        predict_new_pairs(rng, new, shared, urn, out)
+        results.settle_new_pairs(j)
+        open_days = patterns.open_interval[part]
+        predict_pairs(rng, rows.select(part), open_days, effect, shared, urn, levels, out)
     return results.predictions(patterns, population.urn_weight)
-
-
-def _draw_new_pairs(
-    population: Population,
-    product: _Product,
-    arrived: float,
-    days: float,
-    sizes: tuple[Ints, Floats],
-    results: Results,
-    j: int,
-    rng: np.random.Generator,
-) -> None:
-    """Fill in product j's orders of new customers, and their means."""
-    predict_new_pairs(
-        rng, arrived, days, population.arrival_shape, population.arrival_rate,
-        population.regularities, population.shape, product.log_c, population.customer_scale,
-        np.exp(product.log_weight), population.alpha, population.beta, *sizes,
-        population.urn_weight, results.orders[j], results.quantity[j],
-    )  # fmt: skip
-    results.settle_new_pairs(j)

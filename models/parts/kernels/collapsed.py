@@ -17,7 +17,6 @@ a block of pairs side by side. Derivatives are taken along: with t_i the terms o
 dI/dz = z^(A−1) (A + k − 1) t_{k−1}, and those of the sum by A follow the terms' own recurrence.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -55,11 +54,10 @@ from models.parts.kernels.vector import log, side_by_side
 from toolkit.data.tables import Floats, Ints
 
 
-@dataclass(frozen=True, slots=True)
-class PairRows:
+class PairRows(NamedTuple):
     """What the likelihood needs to know of each pair's history: sufficient statistics."""
 
-    count: Ints  # [pairs], row of its m in ``counts``
+    count_row: Ints  # [pairs], row of its m in ``counts``
     interval_sum: Floats  # [pairs], S in days
     survived: Floats  # [pairs], T in days: the next interval is known to be longer
     constant: Floats  # [pairs, regularities], m (k log k − log Γ(k)) + (k − 1) L
@@ -77,6 +75,27 @@ class PairRows:
         constant = m[:, None] * (k * np.log(k) - gammaln(k)) + (k - 1) * L[:, None]
         return cls(count.astype(np.int64), S, T, constant, counts, k)
 
+    def select(self, pairs: slice) -> "PairRows":
+        """The rows of some pairs."""
+        return self._replace(
+            count_row=self.count_row[pairs],
+            interval_sum=self.interval_sum[pairs],
+            survived=self.survived[pairs],
+            constant=self.constant[pairs],
+        )
+
+
+class CollapsedParameters(NamedTuple):
+    """What the likelihood is a function of; see the module's docstring."""
+
+    shape: float  # a
+    customer: Floats  # [customers]; with ``product`` it adds up to log c, c = a μ in days
+    product: Floats  # [products]
+    log_gamma: Floats  # [counts, regularities], log Γ(a + k m) / Γ(a)
+    log_weight: Floats  # [products or 1, regularities], log w_j
+    log_kept: Floats  # [counts]
+    lapse: Floats  # [counts]
+
 
 BY_C, BY_A, BY_LAPSE = FREE
 
@@ -92,40 +111,6 @@ class Gradient(NamedTuple):
     log_weight: Floats  # [products or 1, regularities]
     log_kept: Floats  # [counts]
     lapse: Floats  # [counts]
-
-
-def collapsed_likelihood(
-    rows: PairRows,
-    index: tuple[Ints, Ints],
-    shape: float,
-    customer: Floats,
-    product: Floats,
-    log_gamma: Floats,
-    log_weight: Floats,
-    log_kept: Floats,
-    lapse: Floats,
-) -> Gradient:
-    """Log likelihood of all ``rows`` and its gradient.
-
-    ``index``: each pair's row of ``customer`` and of ``product``, two arrays [pairs]; ``shape``:
-    a; ``customer`` [customers] and ``product`` [products] add up to log c, c = a μ in
-    days; ``log_gamma`` [counts, regularities]: log Γ(a + k m) / Γ(a); ``log_weight`` [products or
-    1, regularities]: log w_j; ``log_kept``, ``lapse`` [counts]: see the module's docstring.
-    """
-    gradient = (
-        np.zeros(len(customer)),
-        np.zeros(len(product)),
-        np.zeros(log_gamma.shape),
-        np.zeros(log_weight.shape),
-        np.zeros(len(log_kept)),
-        np.zeros(len(lapse)),
-    )
-    value, by_shape = add_up(
-        index[0], index[1], rows.count, rows.interval_sum, rows.survived, rows.constant,
-        rows.counts, rows.regularities, shape, customer, product, log_gamma, log_weight,
-        log_kept, lapse, *gradient,
-    )  # fmt: skip
-    return Gradient(value, by_shape, *gradient)
 
 
 @side_by_side
@@ -156,32 +141,37 @@ def _derivatives(n: int, k: int, lane: Floats, own: Floats) -> None:
 
 
 @side_by_side
-def add_up(
-    row_customer: Ints, row_product: Ints, row_count: Ints, row_sum: Floats, row_open: Floats,
-    row_constant: Floats, counts: Floats, ks: Ints, shape: float, customer: Floats,
-    product: Floats, log_gamma: Floats, log_weight: Floats, log_kept: Floats, lapse: Floats,
-    by_customer: Floats, by_product: Floats, by_gamma: Floats, by_weight: Floats,
-    by_kept: Floats, by_lapse: Floats,
-) -> tuple[float, float]:  # fmt: skip
-    """Log likelihood and derivative by a; adds the other derivatives to the ``by_`` arrays."""
-    c_customer, c_product = np.exp(customer), np.exp(product)
+def collapsed_likelihood(
+    rows: PairRows, index: tuple[Ints, Ints], at: CollapsedParameters
+) -> Gradient:
+    """Log likelihood of all ``rows`` and its gradient.
+
+    ``index``: each pair's row of ``at.customer`` and of ``at.product``, two arrays [pairs].
+    """
+    row_customer, row_product = index
+    ks, shape = rows.regularities, at.shape
+    by_customer, by_product = np.zeros_like(at.customer), np.zeros_like(at.product)
+    by_gamma, by_weight = np.zeros_like(at.log_gamma), np.zeros_like(at.log_weight)
+    by_kept, by_lapse = np.zeros_like(at.log_kept), np.zeros_like(at.lapse)
+    c_customer, c_product = np.exp(at.customer), np.exp(at.product)
     lane, own = np.zeros(LANE_NUMBERS), np.zeros((len(ks), OWN_NUMBERS))
     lane[SHAPE : SHAPE + BLOCK] = shape
     value = by_shape = 0.0
-    shared = len(log_weight) == 1
-    for start in range(0, len(row_sum), BLOCK):
-        n = min(BLOCK, len(row_sum) - start)
+    shared = len(at.log_weight) == 1
+    for start in range(0, len(rows.survived), BLOCK):
+        n = min(BLOCK, len(rows.survived) - start)
         for i in range(n):
             r = start + i
-            h = row_count[r]
+            h = rows.count_row[r]
             p = 0 if shared else row_product[r]
             lane[C + i] = c_customer[row_customer[r]] * c_product[row_product[r]]
-            lane[LOG_C + i] = customer[row_customer[r]] + product[row_product[r]]
-            lane[COUNT + i], lane[SUM + i], lane[OPEN + i] = counts[h], row_sum[r], row_open[r]
-            lane[LAPSED + i] = lapse[h]
-            value += log_kept[h]
+            lane[LOG_C + i] = at.customer[row_customer[r]] + at.product[row_product[r]]
+            lane[COUNT + i], lane[SUM + i] = rows.counts[h], rows.interval_sum[r]
+            lane[OPEN + i], lane[LAPSED + i] = rows.survived[r], at.lapse[h]
+            value += at.log_kept[h]
             for j in range(len(ks)):
-                own[j, DEAD + i] = row_constant[r, j] + log_gamma[h, j] + log_weight[p, j]
+                known = rows.constant[r, j] + at.log_gamma[h, j]
+                own[j, DEAD + i] = known + at.log_weight[p, j]
         lane[TOP : TOP + BLOCK] = -np.inf
         lane[SCALE:] = 0.0
         for j in range(len(ks)):
@@ -195,7 +185,7 @@ def add_up(
             _derivatives(n, ks[j], lane, own[j])
         for i in range(n):
             r = start + i
-            h = row_count[r]
+            h = rows.count_row[r]
             p = 0 if shared else row_product[r]
             by_shape += lane[BY_A + i]
             by_customer[row_customer[r]] += lane[BY_C + i]
@@ -205,4 +195,6 @@ def add_up(
             for j in range(len(ks)):
                 by_gamma[h, j] += own[j, DEAD + i]
                 by_weight[p, j] += own[j, DEAD + i]
-    return value, by_shape
+    return Gradient(
+        value, by_shape, by_customer, by_product, by_gamma, by_weight, by_kept, by_lapse
+    )

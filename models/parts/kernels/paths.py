@@ -5,32 +5,47 @@ distribution, its rate and regularity from their posterior given that day, and l
 follow until the horizon ends. Each order draws its size from the pair's Pólya urn.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.parts.kernels.renewal import HALF_DAY
+from models.parts.kernels.renewal import HALF_DAY, PairPosterior
 from models.parts.kernels.vector import compiled
-from models.parts.pair.sizes import draw_size
+from models.parts.pair.results import ProductResults
+from models.parts.pair.sizes import Urn, draw_size
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
 
 NEGLIGIBLE = 1e-6
 """Components of less weight are not looked at."""
 
 
+class NewPairs(NamedTuple):
+    """How customers new to a product arrive, and how they then reorder.
+
+    First orders per day have rate Gamma(``arrival_shape``, ``arrival_rate``) [products]; a new
+    pair's rate is Gamma(A, B) with regularity k, components [components] with ``weights``.
+    """
+
+    arrival_shape: Floats
+    arrival_rate: Floats
+    weights: Floats
+    A: float
+    B: Floats
+    k: Ints
+
+
 @compiled
-def joint_survival(
-    weights: Floats, A: Floats, B: Floats, k: Ints, open_days: float, survived: float,
-    log_survived: Floats, out: Floats,
-) -> None:  # fmt: skip
+def joint_survival(posterior: PairPosterior, pair: int, out: Floats) -> None:
     """P(component, next order after day d), [components, days], of one pair; whole 2 A.
 
     ``log_survival`` for all days at once, without a logarithm or exponential per day: the finite
     sum by Horner's rule, and z^A, relative to its value when the interval had survived, as the
     2 A-th power of a square root by repeated squaring. Both loops run over days side by side.
     """
+    weights, A, B, k = posterior.weights[pair], posterior.A[pair], posterior.B[pair], posterior.k
+    survived, log_survived = posterior.survived[pair], posterior.log_survived[pair]
     days = out.shape[1]
-    first = open_days + HALF_DAY
+    first = posterior.open_days[pair] + HALF_DAY
     coefficients = np.ones(k.max())
     z, power = np.empty(days), np.empty(days)
     for c in range(len(weights)):
@@ -64,19 +79,6 @@ def _multiply_by_power(out: Floats, base: Floats, exponent: int) -> None:
 
 
 @compiled
-def _first_day(u: float, cdf: Floats) -> int:
-    """The first day whose cdf exceeds ``u``; ``len(cdf)`` if none does."""
-    low, high = 0, len(cdf)
-    while low < high:
-        middle = (low + high) // 2
-        if cdf[middle] > u:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-@compiled
 def _component_on(u: float, day: int, weights: Floats, later: Floats) -> int:
     """The component whose share of the next order's ``day`` holds ``u``, counted from 0."""
     for c in range(len(weights) - 1):
@@ -88,21 +90,21 @@ def _component_on(u: float, day: int, weights: Floats, later: Floats) -> int:
 
 @compiled
 def _follow(
-    rng: Any, draw: int, day: int, A: float, B: float, k: int, own: Floats, offset: Ints,
-    sizes: Floats, weight: float, drawn: Floats, orders: Floats, quantity: Floats, later: Floats,
+    rng: Any, draw: int, day: int, A: float, B: float, k: int, urn: Urn, own: Floats,
+    drawn: Floats, out: ProductResults, later: Floats,
 ) -> int:  # fmt: skip
     """Place an order on ``day`` and all that follow it within the horizon; rate Gamma(A, B).
 
     Returns how many there are.
     """
-    horizon = DAYS_PER_WEEK * orders.shape[1]
+    horizon = DAYS_PER_WEEK * out.orders.shape[1]
     scale = B / (k * rng.standard_gamma(A))
     n_drawn = 0
     while day < horizon:
         week = day // DAYS_PER_WEEK
-        size = draw_size(rng, own, offset, sizes, drawn, n_drawn, weight)
-        orders[draw, week] += 1.0
-        quantity[draw, week] += size
+        size = draw_size(rng, urn, own, drawn, n_drawn)
+        out.orders[draw, week] += 1.0
+        out.quantity[draw, week] += size
         if n_drawn > 0:
             later[week] += 1.0
         drawn[n_drawn] = size
@@ -116,61 +118,54 @@ def _follow(
 
 @compiled
 def simulate_pairs(
-    rng: Any, weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats,
-    survived: Floats, log_survived: Floats, offset: Ints, sizes: Floats, urn_weight: float,
-    cdf: Floats, orders: Floats, quantity: Floats, later_orders: Floats, order_counts: Floats,
-) -> None:  # fmt: skip
-    """Fill in ``cdf`` and add the draws of one product's known pairs to the other results.
+    rng: Any, posterior: PairPosterior, urn: Urn, cdf: Floats, out: ProductResults
+) -> None:
+    """Fill in ``cdf`` and add the draws of one product's known pairs to ``out``.
 
-    ``weights, A, B, log_survived``: [pairs, components]; ``k``: [components]; ``open_days,
-    survived``: [pairs]; ``offset``: [pairs + 1] into the order ``sizes``; ``cdf``: [pairs, days],
-    P(next order by that day); ``orders, quantity``: [draws, weeks]; ``later_orders``: [pairs,
-    weeks], orders after a path's first one, over all draws; ``order_counts``: [pairs, COUNTS],
-    draws with so many orders.
+    ``cdf``: [pairs, days], P(next order by that day); of ``out``, orders, quantity, later orders
+    and order counts.
     """
-    horizon = cdf.shape[1]
+    horizon, k = cdf.shape[1], posterior.k
     later, drawn = np.empty((len(k), horizon)), np.empty(horizon)
-    for i in range(len(open_days)):
-        pair_weights, pair_cdf, pair_later = weights[i], cdf[i], later_orders[i]
-        joint_survival(
-            pair_weights, A[i], B[i], k, open_days[i], survived[i], log_survived[i], later
-        )
+    for i in range(len(cdf)):
+        pair_weights, pair_cdf, pair_later = posterior.weights[i], cdf[i], out.later_orders[i]
+        A, B, open_days = posterior.A[i], posterior.B[i], posterior.open_days[i]
+        joint_survival(posterior, i, later)
         reached = 0.0
         for day in range(horizon):  # rounding must not make it fall
             reached = max(reached, 1.0 - later[:, day].sum())
             pair_cdf[day] = reached
-        own = sizes[offset[i] : offset[i + 1]]
-        for d in range(len(orders)):
+        own = urn.sizes[urn.offset[i] : urn.offset[i + 1]]
+        for d in range(len(out.orders)):
             u = rng.random()
             if u < pair_cdf[-1]:
-                day = _first_day(u, pair_cdf)
+                day = np.searchsorted(pair_cdf, u, side="right")
                 before = pair_cdf[day - 1] if day > 0 else 0.0
                 c = _component_on(u - before, day, pair_weights, later)
                 placed = _follow(
-                    rng, d, day, A[i, c] + k[c], B[i, c] + k[c] * (open_days[i] + day), k[c], own,
-                    offset, sizes, urn_weight, drawn, orders, quantity, pair_later,
+                    rng, d, day, A[c] + k[c], B[c] + k[c] * (open_days + day), k[c], urn, own,
+                    drawn, out, pair_later,
                 )  # fmt: skip
-                order_counts[i, min(placed, order_counts.shape[1] - 1)] += 1.0
+                out.order_counts[i, min(placed, out.order_counts.shape[1] - 1)] += 1.0
 
 
 @compiled
 def simulate_new_pairs(
-    rng: Any, shape: float, rate: float, weights: Floats, A: float, B: Floats, k: Ints,
-    offset: Ints, sizes: Floats, urn_weight: float, orders: Floats, quantity: Floats,
-) -> None:  # fmt: skip
+    rng: Any, new: NewPairs, product: int, urn: Urn, out: ProductResults
+) -> None:
     """Add the draws of customers who buy the product for the first time within the horizon.
 
-    They arrive as a Poisson process whose rate per day is Gamma(shape, rate), and reorder like
-    a pair without history: components ``weights, B, k`` [components], rate shape ``A``.
+    They arrive as a Poisson process, and reorder like a pair without history.
     """
-    draws, weeks = orders.shape
+    draws, weeks = out.orders.shape
     horizon = DAYS_PER_WEEK * weeks
     drawn, nobody, ignored = np.empty(horizon), np.empty(0), np.empty(weeks)
-    cdf = np.cumsum(weights)
+    shape, rate = new.arrival_shape[product], new.arrival_rate[product]
+    cdf = np.cumsum(new.weights)
     for d in range(draws):
         for _ in range(rng.poisson(rng.standard_gamma(shape) / rate * horizon)):
-            c = min(_first_day(rng.random(), cdf), len(k) - 1)
+            c = min(np.searchsorted(cdf, rng.random(), side="right"), len(new.k) - 1)
             _follow(
-                rng, d, int(rng.random() * horizon), A, B[c], k[c], nobody, offset, sizes,
-                urn_weight, drawn, orders, quantity, ignored,
+                rng, d, int(rng.random() * horizon), new.A, new.B[c], new.k[c], urn, nobody,
+                drawn, out, ignored,
             )  # fmt: skip

@@ -10,10 +10,11 @@ so that a pair's regularity, phase, rate and next order are drawn one after anot
 of the next order average the distribution given (k, i, λ) over the draws (Rao–Blackwell).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from models.parts.kernels.collapsed import PairRows
 from models.parts.kernels.draws import draw_erlang, draw_gamma
 from models.parts.kernels.lanes import (
     ALIVE,
@@ -41,44 +42,76 @@ from models.parts.kernels.lanes import (
 )
 from models.parts.kernels.renewal import HALF_DAY
 from models.parts.kernels.vector import side_by_side
-from models.parts.pair.sizes import draw_size
-from toolkit.data.tables import DAYS_PER_WEEK, REACH_DAYS, Floats, Ints
-
-MIN_TOLERANCE_DAYS = 3
-TOLERANCE_SHARE = 0.25
+from models.parts.pair.results import ProductResults
+from models.parts.pair.sizes import Urn, draw_size
+from toolkit.data.tables import (
+    DAYS_PER_WEEK,
+    MIN_TOLERANCE_DAYS,
+    REACH_DAYS,
+    TOLERANCE_SHARE,
+    Floats,
+    Ints,
+)
 
 # What is drawn per lane: see ``draw_states``.
 P_ALIVE, P_OPEN, REGULARITY, PHASES_LEFT, RATE, MEAN_RATE, REST = range(7)
 STATE_COLUMNS = 7
 
 
+class PhaseDraws(NamedTuple):
+    """What the pairs of a product share, under every draw of the population."""
+
+    regularities: Ints  # [regularities], k
+    log_gamma: Floats  # [counts, regularities, draws], log Γ(a + k m) / Γ(a)
+    shape: Floats  # [draws], a
+    log_c: Floats  # [draws], of the average customer
+    log_weight: Floats  # [regularities, draws]
+    alpha: Floats  # [draws], lapse ~ Beta(α, β); α = 0: nobody lapses
+    beta: Floats  # [draws]
+
+
+class PhaseArrivals(NamedTuple):
+    """How new customers of a product arrive, and what they are drawn from.
+
+    Their rate per day is Gamma(``shape`` + ``arrived``, ``rate`` + ``days``).
+    """
+
+    arrived: float  # first orders so far
+    days: float  # in which they were counted
+    shape: Floats  # [draws]
+    rate: Floats  # [draws]
+    customer_scale: Floats  # [draws]
+    weight: Floats  # [regularities, draws]
+
+
 @side_by_side
 def draw_states(
-    rng: Any, m: float, S: float, T: float, constant: Floats, log_gamma: Floats, ks: Ints,
-    shape: Floats, log_c: Floats, effect: Floats, log_weight: Floats, lapse: Floats,
+    rng: Any, rows: PairRows, pair: int, effect: Floats, shared: PhaseDraws, lapse: Floats,
     lane: Floats, own: Floats, state: Floats,
 ) -> None:  # fmt: skip
     """One pair's state under every draw, given that it is alive; fills ``state`` [draws, 7].
 
     P(alive), P(an interval outlasts the open one), k, phases left, λ, its mean given k and the
-    phase, and what is left of the interval in days. ``constant`` [regularities]; ``log_gamma,
-    log_weight`` [regularities, draws]; the others [draws]; ``lapse``: after the last order.
+    phase, and what is left of the interval in days. ``effect`` [draws], of the customer;
+    ``lapse`` [draws], after the last order.
     """
-    for start in range(0, len(shape), BLOCK):
-        n = min(BLOCK, len(shape) - start)
-        lane[COUNT : COUNT + n] = m
-        lane[SUM : SUM + n] = S
-        lane[OPEN : OPEN + n] = T
+    constant, count, ks = rows.constant[pair], rows.count_row[pair], shared.regularities
+    for start in range(0, len(shared.shape), BLOCK):
+        n = min(BLOCK, len(shared.shape) - start)
+        lane[COUNT : COUNT + n] = rows.counts[count]
+        lane[SUM : SUM + n] = rows.interval_sum[pair]
+        lane[OPEN : OPEN + n] = rows.survived[pair]
         lane[TOP : TOP + n] = -np.inf
         lane[SCALE : SCALE + n] = 0.0
         for i in range(n):
             d = start + i
-            lane[SHAPE + i], lane[LAPSED + i] = shape[d], lapse[d]
-            lane[LOG_C + i] = log_c[d] + effect[d]
+            lane[SHAPE + i], lane[LAPSED + i] = shared.shape[d], lapse[d]
+            lane[LOG_C + i] = shared.log_c[d] + effect[d]
         lane[C : C + n] = np.exp(lane[LOG_C : LOG_C + n])
         for j in range(len(ks)):
             for i in range(n):
-                own[j, DEAD + i] = constant[j] + log_gamma[j, start + i] + log_weight[j, start + i]
+                known = constant[j] + shared.log_gamma[count, j, start + i]
+                own[j, DEAD + i] = known + shared.log_weight[j, start + i]
             condition(n, ks[j], lane, own[j])
             sum_terms(n, ks[j], own[j])
             log_densities(n, lane, own[j])
@@ -203,21 +236,20 @@ def confidence(state: Floats, first: float, day: float, expected_interval: float
 
 @side_by_side
 def follow(
-    rng: Any, draw: int, day: float, rate: float, k: int, alpha: float, beta: float, own: Floats,
-    offset: Ints, sizes: Floats, urn_weight: float, drawn: Floats, orders: Floats,
-    quantity: Floats, later: Floats,
+    rng: Any, draw: int, day: float, rate: float, k: int, alpha: float, beta: float, urn: Urn,
+    own: Floats, drawn: Floats, out: ProductResults, later: Floats,
 ) -> int:  # fmt: skip
     """Place an order on ``day`` and all that follow it within the horizon; returns how many.
 
     After each the pair lapses with probability α / (α + β), and β grows by one where it has not.
     """
-    horizon = DAYS_PER_WEEK * orders.shape[1]
+    horizon = DAYS_PER_WEEK * out.orders.shape[1]
     n_drawn = 0
     while day < horizon:
         week = int(day) // DAYS_PER_WEEK
-        size = draw_size(rng, own, offset, sizes, drawn, n_drawn, urn_weight)
-        orders[draw, week] += 1.0
-        quantity[draw, week] += size
+        size = draw_size(rng, urn, own, drawn, n_drawn)
+        out.orders[draw, week] += 1.0
+        out.quantity[draw, week] += size
         if n_drawn > 0:
             later[week] += 1.0
         drawn[n_drawn] = size
@@ -235,78 +267,63 @@ def follow(
 
 @side_by_side
 def predict_pairs(
-    rng: Any, m: Floats, S: Floats, open_days: Floats, survived: Floats, constant: Floats,
-    count: Ints, log_gamma: Floats, ks: Ints, shape: Floats, log_c: Floats, effect: Floats,
-    log_weight: Floats, alpha: Floats, beta: Floats, offset: Ints, sizes: Floats,
-    urn_weight: float, levels: Floats, orders: Floats, quantity: Floats, p_by_week: Floats,
-    later_orders: Floats, order_counts: Floats, quantiles: Floats, summary: Floats,
+    rng: Any, rows: PairRows, open_days: Floats, effect: Floats, shared: PhaseDraws, urn: Urn,
+    levels: Floats, out: ProductResults,
 ) -> None:  # fmt: skip
-    """Predict one product's pairs; adds their paths to ``orders, quantity`` [draws, weeks].
+    """Predict one product's pairs: fills in ``out``, and adds their paths to its orders.
 
-    ``m, S, open_days, survived, count``: [pairs]; ``constant``: [pairs, regularities];
-    ``log_gamma``: [counts, regularities, draws]; ``effect``: [pairs, draws], of the customer;
-    ``log_weight``: [regularities, draws]; ``shape, log_c, alpha, beta``: [draws]; ``offset``
-    [pairs + 1] into ``sizes`` [events]. Fills ``p_by_week`` [pairs, weeks], ``quantiles`` [pairs,
-    levels] and ``summary`` [pairs, 4]: P(alive), P(open interval), expected interval, confidence;
-    ``later_orders`` [pairs, weeks] counts the orders after a path's first, ``order_counts``
-    [pairs, COUNTS] the draws with so many orders.
+    ``open_days`` [pairs]; ``effect`` [pairs, draws], of the customer; ``levels``: of the quantiles.
     """
-    draws, weeks = orders.shape
-    lane, own = np.zeros(LANE_NUMBERS), np.zeros((len(ks), OWN_NUMBERS))
+    draws, weeks = out.orders.shape
+    alpha, beta = shared.alpha, shared.beta
+    lane, own = np.zeros(LANE_NUMBERS), np.zeros((len(shared.regularities), OWN_NUMBERS))
     state, lapse, drawn = np.empty((draws, STATE_COLUMNS)), np.empty(draws), np.empty(7 * weeks)
     term, later, by_day = np.empty(weeks), np.empty(weeks), np.empty(REACH_DAYS + 1)
-    for p in range(len(m)):
+    for p in range(len(open_days)):
+        m, quantiles, summary = rows.counts[rows.count_row[p]], out.quantiles[p], out.summary[p]
         for d in range(draws):
-            lapse[d] = alpha[d] / (alpha[d] + beta[d] + m[p]) if alpha[d] > 0.0 else 0.0
-        draw_states(
-            rng, m[p], S[p], survived[p], constant[p], log_gamma[count[p]], ks, shape, log_c,
-            effect[p], log_weight, lapse, lane, own, state,
-        )  # fmt: skip
-        first = open_days[p] + HALF_DAY - survived[p]
-        next_order_by_week(state, first, p_by_week[p], term, later)
-        next_order_days(state, first, levels, by_day, quantiles[p])
+            lapse[d] = alpha[d] / (alpha[d] + beta[d] + m) if alpha[d] > 0.0 else 0.0
+        draw_states(rng, rows, p, effect[p], shared, lapse, lane, own, state)
+        first = open_days[p] + HALF_DAY - rows.survived[p]
+        next_order_by_week(state, first, out.p_by_week[p], term, later)
+        next_order_days(state, first, levels, by_day, quantiles)
         interval = draws / state[:, MEAN_RATE].sum()
-        summary[p, 0], summary[p, 1] = state[:, P_ALIVE].mean(), state[:, P_OPEN].mean()
-        summary[p, 2] = interval
-        summary[p, 3] = confidence(state, first, quantiles[p, len(levels) // 2], interval)
-        sizes_of_pair = sizes[offset[p] : offset[p + 1]]
+        summary[0], summary[1] = state[:, P_ALIVE].mean(), state[:, P_OPEN].mean()
+        summary[2] = interval
+        summary[3] = confidence(state, first, quantiles[len(levels) // 2], interval)
+        sizes_of_pair = urn.sizes[urn.offset[p] : urn.offset[p + 1]]
         for d in range(draws):
             if rng.random() < state[d, P_ALIVE]:
                 placed = follow(
                     rng, d, max(0.0, np.ceil(state[d, REST] - first)), state[d, RATE],
-                    int(state[d, REGULARITY]), alpha[d], beta[d] + m[p] + 1.0, sizes_of_pair,
-                    offset, sizes, urn_weight, drawn, orders, quantity, later_orders[p],
+                    int(state[d, REGULARITY]), alpha[d], beta[d] + m + 1.0, urn, sizes_of_pair,
+                    drawn, out, out.later_orders[p],
                 )  # fmt: skip
                 if placed > 0:
-                    order_counts[p, min(placed, order_counts.shape[1] - 1)] += 1.0
+                    out.order_counts[p, min(placed, out.order_counts.shape[1] - 1)] += 1.0
 
 
 @side_by_side
 def predict_new_pairs(
-    rng: Any, arrived: float, days: float, arrival_shape: Floats, arrival_rate: Floats, ks: Ints,
-    shape: Floats, log_c: Floats, customer_scale: Floats, weight: Floats, alpha: Floats,
-    beta: Floats, offset: Ints, sizes: Floats, urn_weight: float, orders: Floats,
-    quantity: Floats,
-) -> None:  # fmt: skip
+    rng: Any, new: PhaseArrivals, shared: PhaseDraws, urn: Urn, out: ProductResults
+) -> None:
     """Add the orders of customers who buy the product for the first time within the horizon.
 
-    They arrive as a Poisson process whose rate per day is Gamma(shape + arrived, rate + days),
-    each a customer of the population, and reorder like any pair. ``weight`` [regularities,
-    draws]; otherwise as in ``predict_pairs``.
+    They arrive as a Poisson process, each a customer of the population, and reorder like any pair.
     """
-    draws, weeks = orders.shape
-    horizon = DAYS_PER_WEEK * weeks
+    draws, weeks = out.orders.shape
+    horizon, ks, weight = DAYS_PER_WEEK * weeks, shared.regularities, new.weight
     drawn, nobody, ignored = np.empty(horizon), np.empty(0), np.empty(weeks)
     for d in range(draws):
-        per_day = draw_gamma(rng, arrival_shape[d] + arrived) / (arrival_rate[d] + days)
+        per_day = draw_gamma(rng, new.shape[d] + new.arrived) / (new.rate[d] + new.days)
         for _ in range(rng.poisson(per_day * horizon)):
             u, j = rng.random(), 0
             while j < len(ks) - 1 and u >= weight[j, d]:
                 u -= weight[j, d]
                 j += 1
-            c = np.exp(log_c[d] + customer_scale[d] * rng.standard_normal())
-            rate = draw_gamma(rng, shape[d]) / c
+            c = np.exp(shared.log_c[d] + new.customer_scale[d] * rng.standard_normal())
+            rate = draw_gamma(rng, shared.shape[d]) / c
             follow(
-                rng, d, np.floor(rng.random() * horizon), rate, ks[j], alpha[d], beta[d],
-                nobody, offset, sizes, urn_weight, drawn, orders, quantity, ignored,
+                rng, d, np.floor(rng.random() * horizon), rate, ks[j], shared.alpha[d],
+                shared.beta[d], urn, nobody, drawn, out, ignored,
             )  # fmt: skip

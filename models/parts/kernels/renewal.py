@@ -16,7 +16,7 @@ conjugate pair; Johnson, Kotz & Balakrishnan, Continuous Univariate Distribution
 chapter 25 for the beta-prime distribution.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln, logsumexp
@@ -68,8 +68,7 @@ def log_intervals(a: float, mu: float, k: Ints, m: Floats, S: Floats, L: Floats)
     return log_density
 
 
-@dataclass(frozen=True, slots=True)
-class PairPosterior:
+class PairPosterior(NamedTuple):
     """Each pair's posterior: a mixture of Gamma(A, B) rates, each with its regularity k.
 
     Everything is conditioned on the open interval T. ``survived`` is the length that interval
@@ -85,6 +84,18 @@ class PairPosterior:
     survived: Floats  # [pairs], days
     log_survived: Floats  # [pairs, components]
     open_interval_p: Floats  # [pairs]
+
+    def select(self, rows: slice) -> "PairPosterior":
+        """The posterior of the pairs in ``rows``."""
+        return self._replace(
+            weights=self.weights[rows],
+            A=self.A[rows],
+            B=self.B[rows],
+            open_days=self.open_days[rows],
+            survived=self.survived[rows],
+            log_survived=self.log_survived[rows],
+            open_interval_p=self.open_interval_p[rows],
+        )
 
     def expected_interval(self) -> Floats:
         """The expected interval in days, 1 / E[λ], [pairs]; finite for any prior.

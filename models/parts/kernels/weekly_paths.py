@@ -13,11 +13,18 @@ import numpy as np
 from models.parts.kernels.draws import draw_gamma
 from models.parts.kernels.vector import exp, side_by_side
 from models.parts.kernels.weekly import HORIZON_WEEKS, MAX_LOG_HAZARD
-from models.parts.pair.sizes import draw_size
-from toolkit.data.tables import DAYS_PER_WEEK, REACH_DAYS, Floats, Ints
+from models.parts.pair.results import ProductResults
+from models.parts.pair.sizes import Urn, draw_size
+from models.parts.rhythm.activity import Activity
+from toolkit.data.tables import (
+    DAYS_PER_WEEK,
+    MIN_TOLERANCE_DAYS,
+    REACH_DAYS,
+    TOLERANCE_SHARE,
+    Floats,
+    Ints,
+)
 
-MIN_TOLERANCE_DAYS = 3
-TOLERANCE_SHARE = 0.25
 MAX_EXTRA = 6
 """A week has seven days to order on."""
 MAX_LOG_ARRIVALS = 5.0
@@ -60,6 +67,25 @@ class Places(NamedTuple):
     restarted: Ints  # of ``rate``: coefficients of what an order sets back
 
 
+class WeeklyDraws(NamedTuple):
+    """What the pairs of a product share, under every draw of the population."""
+
+    coefficients: Coefficients
+    places: Places
+    node: Floats  # [kinds], of the frailty
+    weight: Floats  # [kinds]
+    shock: Floats  # [draws]
+    pace: Floats  # [REACH_WEEKS, draws], season and decline of each week
+    ahead: Floats  # [REACH_WEEKS + 1], seasons summed up
+
+
+class WeeklyArrivals(NamedTuple):
+    """What says how many new customers a product gets."""
+
+    values: Floats  # [columns], see ``Coefficients.arrival``
+    season: Floats  # [weeks], level of each week
+
+
 @side_by_side
 def _linear(values: Floats, places: Ints, coefficients: Floats, out: Floats) -> None:
     """Constant and columns times coefficients, [draws]."""
@@ -72,15 +98,16 @@ def _linear(values: Floats, places: Ints, coefficients: Floats, out: Floats) -> 
 
 @side_by_side
 def row_states(
-    values: Floats, clock: float, elapsed: float, shock: Floats, c: Coefficients, places: Places,
-    node: Floats, weight: Floats, state: Floats,
-) -> None:  # fmt: skip
+    values: Floats, clock: float, elapsed: float, shared: WeeklyDraws, state: Floats
+) -> None:
     """One row under every draw; fills ``state`` [columns, draws].
 
     Hazard without dip, season and decline; depth of the dip; what is left of it now, and what a
     week leaves of it; P(alive); τ, and what exp(τ z) has to be divided by for λ to average 1;
     orders in a week beyond the first.
     """
+    c, places, shock = shared.coefficients, shared.places, shared.shock
+    node, weight = shared.node, shared.weight
     _linear(values, places.rate, c.rate, state[LEVEL])
     _linear(values, places.dip, c.dip, state[DEPTH])
     _linear(values, places.frailty, c.frailty, state[TAU])
@@ -102,8 +129,9 @@ def row_states(
 
 
 @side_by_side
-def draw_frailty(rng: Any, d: int, state: Floats, node: Floats, weight: Floats) -> float:
+def draw_frailty(rng: Any, d: int, state: Floats, shared: WeeklyDraws) -> float:
     """λ of one of the kinds of pairs that there are under draw ``d``."""
+    node, weight = shared.node, shared.weight
     u, k = rng.random(), 0
     while k < len(node) - 1 and u >= weight[k]:
         u -= weight[k]
@@ -137,13 +165,13 @@ def next_order_by_week(
 
 @side_by_side
 def _week_beyond(
-    threshold: float, d: int, weeks: int, passed: Floats, state: Floats, pace: Floats, ahead: Floats
+    threshold: float, d: int, weeks: int, passed: Floats, state: Floats, shared: WeeklyDraws
 ) -> int:
     """The week after the horizon in which the hazards pass ``threshold``, or ``REACH_WEEKS``.
 
-    ``passed``: those of the horizon; ``pace`` [REACH_WEEKS, draws]; ``ahead`` [REACH_WEEKS + 1]:
-    seasons summed up.
+    ``passed``: those of the horizon.
     """
+    pace, ahead = shared.pace, shared.ahead
     left = threshold - passed[weeks - 1, d]
     week, fade = weeks, state[FADE, d] * state[KEEP, d] ** weeks
     while week < REACH_WEEKS:
@@ -161,10 +189,10 @@ def _week_beyond(
 
 @side_by_side
 def open_interval_p(
-    values: Floats, restarted: Floats, elapsed: float, state: Floats, c: Coefficients,
-    places: Places,
-) -> float:  # fmt: skip
+    values: Floats, restarted: Floats, elapsed: float, state: Floats, shared: WeeklyDraws
+) -> float:
     """P(an interval lasts for ``elapsed`` weeks), in a plain season, averaged over some draws."""
+    c, places = shared.coefficients, shared.places
     draws = min(FEW_DRAWS, state.shape[1])
     total = 0.0
     for d in range(draws):
@@ -243,14 +271,13 @@ def _orders_in_week(rng: Any, extra: float) -> int:
 @side_by_side
 def follow(
     rng: Any, d: int, week: int, frailty: float, state: Floats, pace: Floats, dips: Floats,
-    own: Floats, offset: Ints, sizes: Floats, urn_weight: float, drawn: Floats, orders: Floats,
-    quantity: Floats, later: Floats,
+    urn: Urn, own: Floats, drawn: Floats, orders: Floats, quantity: Floats, later: Floats,
 ) -> int:  # fmt: skip
     """Place an order in ``week`` and all that follow it within the horizon; returns how many."""
     weeks, n_drawn = orders.shape[1], 0
     while week < weeks:
         for _ in range(_orders_in_week(rng, state[EXTRA, d])):
-            size = draw_size(rng, own, offset, sizes, drawn, n_drawn, urn_weight)
+            size = draw_size(rng, urn, own, drawn, n_drawn)
             orders[d, week] += 1.0
             quantity[d, week] += size
             if n_drawn > 0:
@@ -270,22 +297,14 @@ def follow(
 
 @side_by_side
 def predict_pairs(
-    rng: Any, values: Floats, restarted: Floats, clock: Floats, elapsed: Floats, weekday: Floats,
-    shock: Floats, c: Coefficients, places: Places, node: Floats, weight: Floats, pace: Floats,
-    ahead: Floats, offset: Ints, sizes: Floats, urn_weight: float, levels: Floats,
-    orders: Floats, quantity: Floats, p_by_week: Floats, later_orders: Floats,
-    order_counts: Floats, quantiles: Floats, summary: Floats,
-) -> None:  # fmt: skip
-    """Predict one product's pairs; adds their paths to ``orders, quantity`` [draws, weeks].
+    rng: Any, rows: Activity, shared: WeeklyDraws, urn: Urn, levels: Floats, out: ProductResults
+) -> None:
+    """Predict one product's pairs: fills in ``out``, and adds their paths to its orders.
 
-    ``values`` [pairs, columns] to ``weekday`` are rows of ``Activity``; ``shock`` [draws] is what
-    the product's pairs share; ``pace`` [REACH_WEEKS, draws], ``ahead`` [REACH_WEEKS + 1] as in
-    ``_week_beyond``. Fills ``p_by_week`` [pairs, weeks], ``quantiles`` [pairs, levels] and
-    ``summary`` [pairs, 4]: P(alive), P(open interval), expected interval, confidence;
-    ``later_orders`` [pairs, weeks] counts the orders after a path's first, ``order_counts``
-    [pairs, COUNTS] the draws with so many orders.
+    ``rows``: the pairs'; ``levels``: of the quantiles.
     """
-    draws, weeks = orders.shape
+    draws, weeks = out.orders.shape
+    p_by_week, pace = out.p_by_week, shared.pace
     state, passed, room = (
         np.empty((STATE_COLUMNS, draws)),
         np.empty((weeks, draws)),
@@ -294,69 +313,70 @@ def predict_pairs(
     drawn, dips = np.empty(7 * weeks), np.empty((weeks, draws))
     by_day, stride = np.empty(REACH_DAYS + 1), max(1, draws // FEW_DRAWS)
     few = (draws + stride - 1) // stride
-    for p in range(len(clock)):
-        row_states(values[p], clock[p], elapsed[p], shock, c, places, node, weight, state)
+    for p in range(len(rows.clock)):
+        values, elapsed, weekday = rows.values[p], rows.elapsed[p], rows.weekday[p]
+        row_states(values, rows.clock[p], elapsed, shared, state)
         dips_after(state, dips)
         for d in range(draws):
-            state[FRAILTY, d] = draw_frailty(rng, d, state, node, weight)
+            state[FRAILTY, d] = draw_frailty(rng, d, state, shared)
         next_order_by_week(state, pace, passed, p_by_week[p], room)
         by_day[:] = 0.0
         before = 0.0
         for week in range(weeks):
-            _spread_over_days(weekday[p], week, p_by_week[p, week] - before, by_day)
+            _spread_over_days(weekday, week, p_by_week[p, week] - before, by_day)
             before = p_by_week[p, week]
-        own = sizes[offset[p] : offset[p + 1]]
+        own = urn.sizes[urn.offset[p] : urn.offset[p + 1]]
         for d in range(draws):
             threshold = rng.standard_exponential() / state[FRAILTY, d]
             beyond = threshold >= passed[weeks - 1, d]
             if beyond and d % stride == 0:
-                week = _week_beyond(threshold, d, weeks, passed, state, pace, ahead)
-                _spread_over_days(weekday[p], week, state[ALIVE, d] / few, by_day)
+                week = _week_beyond(threshold, d, weeks, passed, state, shared)
+                _spread_over_days(weekday, week, state[ALIVE, d] / few, by_day)
             if not beyond and rng.random() < state[ALIVE, d]:
                 week = 0
                 while threshold >= passed[week, d]:
                     week += 1
                 placed = follow(
-                    rng, d, week, state[FRAILTY, d], state, pace, dips, own, offset, sizes,
-                    urn_weight, drawn, orders, quantity, later_orders[p],
+                    rng, d, week, state[FRAILTY, d], state, pace, dips, urn, own, drawn,
+                    out.orders, out.quantity, out.later_orders[p],
                 )  # fmt: skip
-                order_counts[p, min(placed, order_counts.shape[1] - 1)] += 1.0
-        interval = DAYS_PER_WEEK / clock[p]
-        summary[p, 0] = state[ALIVE].mean()
-        summary[p, 1] = open_interval_p(values[p], restarted[p], elapsed[p], state, c, places)
-        summary[p, 2] = interval
-        summary[p, 3] = next_order_days(by_day, levels, interval, quantiles[p])
+                out.order_counts[p, min(placed, out.order_counts.shape[1] - 1)] += 1.0
+        interval, summary = DAYS_PER_WEEK / rows.clock[p], out.summary[p]
+        summary[0] = state[ALIVE].mean()
+        summary[1] = open_interval_p(values, rows.restarted[p], elapsed, state, shared)
+        summary[2] = interval
+        summary[3] = next_order_days(by_day, levels, interval, out.quantiles[p])
 
 
 @side_by_side
 def predict_new_pairs(
-    rng: Any, values: Floats, clock: float, arrival: Floats, levels: Floats, shock: Floats,
-    c: Coefficients, places: Places, node: Floats, weight: Floats, pace: Floats, offset: Ints,
-    sizes: Floats, urn_weight: float, orders: Floats, quantity: Floats,
+    rng: Any, rows: Activity, product: int, arrivals: WeeklyArrivals, shared: WeeklyDraws, urn: Urn,
+    out: ProductResults,
 ) -> None:  # fmt: skip
     """Add the orders of customers who buy the product for the first time within the horizon.
 
-    They arrive at a rate per day that is Gamma with mean exp(constant + ``arrival`` [columns] times
-    its coefficients), times the season's ``levels`` [weeks], and whoever is alive after the first
-    order reorders like any pair.
+    ``rows``: of products' new customers. They arrive at a rate per day that is Gamma with mean
+    exp(constant + ``arrivals.values`` times their coefficients), times the season, and whoever is
+    alive after the first order reorders like any pair.
     """
-    draws, weeks = orders.shape
+    draws, weeks = out.orders.shape
+    c = shared.coefficients
     state = np.empty((STATE_COLUMNS, draws))
     drawn, dips = np.empty(7 * weeks), np.empty((weeks, draws))
     nobody, ignored = np.empty(0), np.empty(weeks)
-    row_states(values, clock, 0.0, shock, c, places, node, weight, state)
+    row_states(rows.values[product], rows.clock[product], 0.0, shared, state)
     dips_after(state, dips)
     for d in range(draws):
         log_mean = c.arrival[0, d]
-        for j in range(len(arrival)):
-            log_mean += arrival[j] * c.arrival[1 + j, d]
+        for j in range(len(arrivals.values)):
+            log_mean += arrivals.values[j] * c.arrival[1 + j, d]
         per_week = DAYS_PER_WEEK * exp(min(log_mean, MAX_LOG_ARRIVALS))
         per_week *= draw_gamma(rng, c.arrival_shape[d]) / c.arrival_shape[d]
         for week in range(weeks):
-            for _ in range(rng.poisson(per_week * levels[week])):
-                frailty = draw_frailty(rng, d, state, node, weight)
+            for _ in range(rng.poisson(per_week * arrivals.season[week])):
+                frailty = draw_frailty(rng, d, state, shared)
                 until = weeks if rng.random() < state[ALIVE, d] else week + 1
                 follow(
-                    rng, d, week, frailty, state, pace, dips, nobody, offset, sizes, urn_weight,
-                    drawn, orders[:, :until], quantity[:, :until], ignored,
+                    rng, d, week, frailty, state, shared.pace, dips, urn, nobody, drawn,
+                    out.orders[:, :until], out.quantity[:, :until], ignored,
                 )  # fmt: skip

@@ -1,32 +1,14 @@
 """From the posterior of every pair to predictions: exact next orders, drawn paths, sums."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from models.parts.kernels.paths import simulate_new_pairs, simulate_pairs
+from models.parts.kernels.paths import NewPairs, simulate_new_pairs, simulate_pairs
 from models.parts.kernels.renewal import PairPosterior
 from models.parts.pair.next_order import confidence, next_order_quantiles
 from models.parts.pair.results import MEDIAN, Results
-from models.parts.pair.sizes import sizes_by_pair
-from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns, Predictions
+from models.parts.pair.sizes import Urn
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, Patterns, Predictions
 from toolkit.model import Streams
-
-
-@dataclass(frozen=True, slots=True)
-class NewPairs:
-    """How customers new to a product arrive, and how they then reorder.
-
-    First orders per day have rate Gamma(``arrival_shape``, ``arrival_rate``) [products]; a new
-    pair's rate is Gamma(A, B) with regularity k, components [components] with ``weights``.
-    """
-
-    arrival_shape: Floats
-    arrival_rate: Floats
-    weights: Floats
-    A: float
-    B: Floats
-    k: Ints
 
 
 def forecast(
@@ -77,17 +59,8 @@ def simulate_paths(
     for j, product_id in enumerate(ids):
         rng = streams.product(int(product_id))
         rows = slice(offset[j], offset[j + 1])
-        events, sizes = sizes_by_pair(patterns, rows)
-        orders, quantity = results.orders[j], results.quantity[j]
-        simulate_new_pairs(
-            rng, new_pairs.arrival_shape[j], new_pairs.arrival_rate[j], new_pairs.weights,
-            new_pairs.A, new_pairs.B, new_pairs.k, events, sizes, urn_weight, orders, quantity,
-        )  # fmt: skip
+        urn, out = Urn.of(patterns, rows, urn_weight), results.of_product(j, rows)
+        simulate_new_pairs(rng, new_pairs, j, urn, out)
         results.settle_new_pairs(j)
-        simulate_pairs(
-            rng, posterior.weights[rows], posterior.A[rows], posterior.B[rows], posterior.k,
-            posterior.open_days[rows], posterior.survived[rows], posterior.log_survived[rows],
-            events, sizes, urn_weight, next_order_cdf[rows], orders, quantity,
-            results.later_orders[rows], results.order_counts[rows],
-        )  # fmt: skip
+        simulate_pairs(rng, posterior.select(rows), urn, next_order_cdf[rows], out)
     return next_order_cdf

@@ -5,10 +5,7 @@ import numpy as np
 from models.parts.kernels.paths import NEGLIGIBLE
 from models.parts.kernels.renewal import HALF_DAY, PairPosterior, log_survival
 from models.parts.kernels.vector import compiled
-from toolkit.data.tables import QUANTILES, REACH_DAYS, Floats, Ints
-
-MIN_TOLERANCE_DAYS = 3
-TOLERANCE_SHARE = 0.25
+from toolkit.data.tables import QUANTILES, REACH_DAYS, Floats, tolerance_days
 
 
 def next_order_quantiles(posterior: PairPosterior, cdf: Floats) -> Floats:
@@ -17,7 +14,7 @@ def next_order_quantiles(posterior: PairPosterior, cdf: Floats) -> Floats:
     [pairs, QUANTILES]; NaN beyond REACH_DAYS. ``cdf`` [pairs, days]: P(next order by day d).
     """
     days = np.empty((len(cdf), len(QUANTILES)))
-    _quantiles(*_columns(posterior), cdf, np.array(QUANTILES), days)
+    _quantiles(posterior, cdf, np.array(QUANTILES), days)
     return days
 
 
@@ -28,59 +25,42 @@ def confidence(
 
     [pairs]; 0 where there is no day (NaN).
     """
-    tolerance = np.floor(np.maximum(MIN_TOLERANCE_DAYS, TOLERANCE_SHARE * expected_interval))
+    tolerance = np.floor(tolerance_days(expected_interval))
     known = np.where(np.isfinite(day), day, 0.0)
     inside = np.empty(len(cdf))
-    _mass_between(*_columns(posterior), cdf, known - tolerance - 1, known + tolerance, inside)
+    _mass_between(posterior, cdf, known - tolerance - 1, known + tolerance, inside)
     return np.where(np.isfinite(day), np.clip(inside, 0.0, 1.0), 0.0)
 
 
-def _columns(posterior: PairPosterior) -> tuple[Floats, Floats, Floats, Ints, Floats, Floats]:
-    return (
-        posterior.weights,
-        posterior.A,
-        posterior.B,
-        posterior.k,
-        posterior.open_days,
-        posterior.log_survived,
-    )
-
-
 @compiled
-def _cdf(
-    day: float, weights: Floats, A: Floats, B: Floats, k: Ints, open_days: float,
-    log_survived: Floats, table: Floats,
-) -> float:  # fmt: skip
+def _cdf(day: float, posterior: PairPosterior, pair: int, table: Floats) -> float:
     """P(next order by ``day``) of one pair; looked up in ``table`` [days] as far as it goes."""
     if day < 0:
         return 0.0
     if day < len(table):
         return table[int(day)]
+    until = posterior.open_days[pair] + day + HALF_DAY
     later = 0.0
-    for c in range(len(weights)):
-        if weights[c] >= NEGLIGIBLE:
-            log_later = log_survival(open_days + day + HALF_DAY, A[c], B[c], k[c])
-            later += weights[c] * np.exp(log_later - log_survived[c])
+    for c in range(len(posterior.k)):
+        weight = posterior.weights[pair, c]
+        if weight >= NEGLIGIBLE:
+            A, B = posterior.A[pair, c], posterior.B[pair, c]
+            log_later = log_survival(until, A, B, posterior.k[c])
+            later += weight * np.exp(log_later - posterior.log_survived[pair, c])
     return 1.0 - later
 
 
 @compiled
-def _quantiles(
-    weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats, log_survived: Floats,
-    cdf: Floats, levels: Floats, days: Floats,
-) -> None:  # fmt: skip
+def _quantiles(posterior: PairPosterior, cdf: Floats, levels: Floats, days: Floats) -> None:
     """Bisection over whole days, each level starting from the one below it; levels ascend."""
     horizon = cdf.shape[1]
-    for i in range(len(open_days)):
+    for i in range(len(cdf)):
         low = -1
         for q in range(len(levels)):
             high = horizon - 1 if cdf[i, -1] >= levels[q] else REACH_DAYS + 1
             while high - low > 1:
                 middle = (low + high) // 2
-                reached = _cdf(
-                    middle, weights[i], A[i], B[i], k, open_days[i], log_survived[i], cdf[i]
-                )
-                if reached >= levels[q]:
+                if _cdf(middle, posterior, i, cdf[i]) >= levels[q]:
                     high = middle
                 else:
                     low = middle
@@ -90,10 +70,9 @@ def _quantiles(
 
 @compiled
 def _mass_between(
-    weights: Floats, A: Floats, B: Floats, k: Ints, open_days: Floats, log_survived: Floats,
-    cdf: Floats, after: Floats, until: Floats, mass: Floats,
-) -> None:  # fmt: skip
+    posterior: PairPosterior, cdf: Floats, after: Floats, until: Floats, mass: Floats
+) -> None:
     """P(after < day of the next order <= until), [pairs]."""
-    for i in range(len(open_days)):
-        pair = weights[i], A[i], B[i], k, open_days[i], log_survived[i], cdf[i]
-        mass[i] = _cdf(until[i], *pair) - _cdf(after[i], *pair)
+    for i in range(len(cdf)):
+        before = _cdf(after[i], posterior, i, cdf[i])
+        mass[i] = _cdf(until[i], posterior, i, cdf[i]) - before

@@ -1,6 +1,7 @@
 """What prediction kernels fill in, and the predictions it makes."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,18 @@ from toolkit.data.tables import (
 )
 
 MEDIAN = QUANTILES.index(0.50)
+
+
+class ProductResults(NamedTuple):
+    """One product's share of the results, as a kernel fills it in."""
+
+    orders: Floats  # [draws, weeks]
+    quantity: Floats  # [draws, weeks]
+    p_by_week: Floats  # [pairs, weeks] and the others, too: see ``Results``
+    later_orders: Floats
+    order_counts: Floats
+    quantiles: Floats
+    summary: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,15 @@ class Results:
             quantiles=np.empty((pairs, len(QUANTILES))),
             summary=np.empty((pairs, 4)),
         )
+
+    def of_product(self, product: int, pairs: slice) -> ProductResults:
+        """The product's row and the rows of its pairs, to be filled in."""
+        of_pairs = (
+            *(self.p_by_week, self.later_orders, self.order_counts),
+            *(self.quantiles, self.summary),
+        )
+        rows = (column[pairs] for column in of_pairs)
+        return ProductResults(self.orders[product], self.quantity[product], *rows)
 
     def settle_new_pairs(self, product: int) -> None:
         """All orders of the product's row so far are its new pairs': keep their means."""

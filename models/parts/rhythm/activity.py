@@ -7,7 +7,7 @@ orders over the faded days, held to the product's rate where there are few.
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,15 +61,18 @@ class BaseRates:
     newcomers: float
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """One row per pair, then one per product for a customer that buys it for the first time."""
+class Activity(NamedTuple):
+    """One row per pair, or per product for a customer that buys it for the first time."""
 
-    values: Floats  # [pairs + products, COLUMNS]
-    restarted: Floats  # [pairs + products, RESTARTED], what they are right after an order
-    clock: Floats  # [pairs + products], own rate per week: how fast a renewal passes
-    elapsed: Floats  # [pairs + products], weeks since the last order
-    weekday: Floats  # [pairs + products, 7], share of the customer's days; day 0 is the as-of date
+    values: Floats  # [rows, COLUMNS]
+    restarted: Floats  # [rows, RESTARTED], what they are right after an order
+    clock: Floats  # [rows], own rate per week: how fast a renewal passes
+    elapsed: Floats  # [rows], weeks since the last order
+    weekday: Floats  # [rows, 7], share of the customer's days; day 0 is the as-of date
+
+    def select(self, rows: slice) -> "Activity":
+        """Some of the rows."""
+        return Activity(*(column[rows] for column in self))
 
 
 def column(names: tuple[str, ...]) -> Ints:
@@ -86,7 +89,7 @@ def repeat_rates(patterns: Patterns, season: Season) -> tuple[float, float]:
 
 
 def activity(patterns: Patterns, season: Season, base: BaseRates) -> Activity:
-    """The rows of all pairs in ``patterns``, and of a new pair for each of its products."""
+    """The rows of all pairs in ``patterns``, then of a new pair for each of its products."""
     s = _Sums.of(patterns, season)
     of_pairs = s.with_new_pairs
     own_rate = s.own_rate(s.faded_days[LONG][s.age], PRODUCT_DAYS, base.per_day)

@@ -17,11 +17,13 @@ from models.parts.kernels.weekly_paths import (
     REACH_WEEKS,
     Coefficients,
     Places,
+    WeeklyArrivals,
+    WeeklyDraws,
     predict_new_pairs,
     predict_pairs,
 )
 from models.parts.pair.results import Results
-from models.parts.pair.sizes import URN_WEIGHT, sizes_by_pair
+from models.parts.pair.sizes import URN_WEIGHT, Urn
 from models.parts.rhythm.activity import (
     ALIVE,
     BLOCKS,
@@ -187,22 +189,15 @@ class FittedRhythm(Fit):
         declined = np.minimum(np.arange(REACH_WEEKS), HORIZON_WEEKS - 1)[:, None] * c.decline
         pace = season[:, None] * np.exp(-declined)
         arrival = newcomer_columns(patterns, self.season, self.base.newcomers)
+        new, levels = known.select(slice(n, None)), np.array(QUANTILES)
         for j, product_id in enumerate(ids):
             rng = streams.product(int(product_id))
             shock = c.next_level + c.product_shock * rng.standard_normal(draws)
+            shared = WeeklyDraws(c, PLACES, NODE, NODE_WEIGHT, shock, pace, ahead)
             part = slice(offset[j], offset[j + 1])
-            sizes = sizes_by_pair(patterns, part)
-            predict_new_pairs(
-                rng, known.values[n + j], known.clock[n + j], arrival[j], season[:weeks],
-                shock, c, PLACES, NODE, NODE_WEIGHT, pace, *sizes, URN_WEIGHT,
-                results.orders[j], results.quantity[j],
-            )  # fmt: skip
+            urn, out = Urn.of(patterns, part, URN_WEIGHT), results.of_product(j, part)
+            arrivals = WeeklyArrivals(arrival[j], season[:weeks])
+            predict_new_pairs(rng, new, j, arrivals, shared, urn, out)
             results.settle_new_pairs(j)
-            predict_pairs(
-                rng, known.values[part], known.restarted[part], known.clock[part],
-                known.elapsed[part], known.weekday[part], shock, c, PLACES, NODE, NODE_WEIGHT,
-                pace, ahead, *sizes, URN_WEIGHT, np.array(QUANTILES), results.orders[j],
-                results.quantity[j], results.p_by_week[part], results.later_orders[part],
-                results.order_counts[part], results.quantiles[part], results.summary[part],
-            )  # fmt: skip
+            predict_pairs(rng, known.select(part), shared, urn, levels, out)
         return results.predictions(patterns, URN_WEIGHT)

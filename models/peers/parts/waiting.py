@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.data.tables import DAYS_PER_WEEK, QUANTILES, REACH_DAYS, Floats, Ints
+from toolkit.data.tables import DAYS_PER_WEEK, QUANTILES, REACH_DAYS, Floats, Ints, tolerance_days
 
-MIN_TOLERANCE_DAYS, TOLERANCE_SHARE = 3.0, 0.25
 STEP_DAYS = 28
 NEVER_AGAIN = 1e-12
 
@@ -57,7 +56,7 @@ class Wait:
 
     def confidence(self, day: Floats, expected_interval: Floats) -> Floats:
         """P(order within ± max(3 days, a quarter of the interval) of ``day``), 0 without a day."""
-        tolerance = np.floor(np.maximum(MIN_TOLERANCE_DAYS, TOLERANCE_SHARE * expected_interval))
+        tolerance = np.floor(tolerance_days(expected_interval))
         known = np.where(np.isfinite(day), day, 0.0)
         inside = self.by(known + tolerance + 1.0) - self.by(known - tolerance)
         return np.where(np.isfinite(day), np.clip(inside, 0.0, 1.0), 0.0)

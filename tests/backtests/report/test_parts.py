@@ -31,8 +31,7 @@ from backtests.scores.registry import (
 )
 from backtests.thresholds.choice import Quality, ThresholdChoice, ThresholdRule
 from tests.conftest import AS_OF
-from toolkit.data.tables import OrderEvents
-from toolkit.results.forecast import QUANTILE_NAMES
+from toolkit.data.tables import QUANTILE_NAMES, OrderEvents
 from toolkit.stages.listing import Thresholds
 
 DAYS = pd.to_datetime(["2024-01-01", "2024-02-01"])

@@ -1,0 +1,229 @@
+"""What a product's forecast says: each kind of record, and below it the formulas of its fields.
+
+A field is a line of its record and a line of the function below; what is stored, sent and checked
+follows from these. The formulas read columns (``ProductColumns``): only what a forecast lists
+becomes a record. Probabilities lie in [0, 1]; orders and quantities are expectations unless a
+quantile is named; dates are ISO text.
+"""
+
+from typing import TypedDict
+
+import numpy as np
+
+from toolkit.data.tables import DAYS_PER_WEEK, QUANTILE_NAMES, Floats
+from toolkit.results.columns import CustomerColumns, ProductColumns
+from toolkit.results.pair import date_of
+
+TOP_CUSTOMERS = AT_RISK_CUSTOMERS = EXPECTED_CUSTOMERS_PER_WEEK = 10
+MIN_EXPECTED_ORDERS = 0.1
+"""A customer expected to order less often than this in a week is not named in it."""
+LOW_P_ALIVE = 0.5
+OVERDUE_PROBABILITY = 0.05
+SMALLEST_SHARE = 0.001
+
+
+class Demand(TypedDict):
+    """Demand of every customer, listed or not, new ones included; quantiles by name."""
+
+    expected_orders: float
+    expected_quantity: float
+    known_expected_quantity: float
+    expected_revenue: float
+    quantity_quantiles: dict[str, float] | None
+
+
+def _demand(product: ProductColumns, weeks: slice, quantiles: Floats | None) -> Demand:
+    """Demand over a slice of weeks, with the quantiles of that slice."""
+    demand = product.demand
+    quantity = float(demand.expected_quantity[weeks].sum())
+    return Demand(
+        expected_orders=float(demand.expected_orders[weeks].sum()),
+        expected_quantity=quantity,
+        known_expected_quantity=float(demand.known_expected_quantity[weeks].sum()),
+        expected_revenue=quantity * product.unit_price,
+        quantity_quantiles=None
+        if quantiles is None
+        else dict(zip(QUANTILE_NAMES, quantiles.tolist(), strict=True)),
+    )
+
+
+class ExpectedCustomer(TypedDict):
+    """A customer who is likely to order in a week."""
+
+    customer_id: int
+    customer_name: str
+    predicted_quantity: float
+    expected_orders: float
+    confidence: float
+
+
+def _expected_customers(listed: CustomerColumns, week: int) -> list[ExpectedCustomer]:
+    """The customers most likely to order in a week, most expected orders first."""
+    orders = listed.predicted.expected_orders[:, week]
+    ranked = np.argsort(-orders, kind="stable")[:EXPECTED_CUSTOMERS_PER_WEEK]
+    return [
+        ExpectedCustomer(
+            customer_id=int(listed.customer_id[i]),
+            customer_name=_unnamed(listed.customer_id[i]),
+            predicted_quantity=float(listed.predicted.expected_quantity[i, week]),
+            expected_orders=float(orders[i]),
+            confidence=float(listed.predicted.confidence[i]),
+        )
+        for i in ranked
+        if orders[i] >= MIN_EXPECTED_ORDERS
+    ]
+
+
+class WeeklyForecast(TypedDict):
+    """One week: predicted_… over the listed customers, ``demand`` over all."""
+
+    week_number: int
+    week_start_date: str
+    week_end_date: str
+    predicted_quantity: float
+    predicted_orders: float
+    predicted_revenue: float
+    avg_confidence: float
+    expected_customers: list[ExpectedCustomer]
+    demand: Demand
+
+
+def weekly_forecast(product: ProductColumns, week: int) -> WeeklyForecast:
+    """Week ``week`` of a product, counted from 0."""
+    predicted, quantiles = product.listed.predicted, product.demand.quantiles
+    quantity = float(predicted.expected_quantity[:, week].sum())
+    return WeeklyForecast(
+        week_number=week + 1,
+        week_start_date=product.day(DAYS_PER_WEEK * week),
+        week_end_date=product.day(DAYS_PER_WEEK * (week + 1) - 1),
+        predicted_quantity=quantity,
+        predicted_orders=float(predicted.expected_orders[:, week].sum()),
+        predicted_revenue=quantity * product.unit_price,
+        avg_confidence=_weighted_mean(predicted.confidence, predicted.expected_orders[:, week]),
+        expected_customers=_expected_customers(product.listed, week),
+        demand=_demand(
+            product, slice(week, week + 1), None if quantiles is None else quantiles[week]
+        ),
+    )
+
+
+class TopCustomer(TypedDict):
+    """A listed customer by predicted quantity over the horizon."""
+
+    customer_id: int
+    customer_name: str
+    total_quantity: float
+    total_orders: float
+    avg_confidence: float
+    next_order_date: str | None
+
+
+def top_customers(product: ProductColumns) -> list[TopCustomer]:
+    """The listed customers with the largest predicted quantity."""
+    ranked = np.argsort(-np.array(product.listed.quantity), kind="stable")[:TOP_CUSTOMERS]
+    top = product.listed.select(ranked)
+    quantity, orders = top.quantity, top.orders
+    days = [date_of(product.as_of, day) for day in top.predicted.next_order_day.tolist()]
+    return [
+        TopCustomer(
+            customer_id=int(top.customer_id[i]),
+            customer_name=_unnamed(top.customer_id[i]),
+            total_quantity=float(quantity[i]),
+            total_orders=float(orders[i]),
+            avg_confidence=float(top.predicted.confidence[i]),
+            next_order_date=None if day is None else day.isoformat(),
+        )
+        for i, day in enumerate(days)
+    ]
+
+
+class AtRiskCustomer(TypedDict):
+    """A customer to call: ``risk_reason`` says why, with its number."""
+
+    customer_id: int
+    customer_name: str
+    avg_confidence: float
+    p_alive: float
+    open_interval_days: float
+    expected_interval_days: float
+    risk_reason: str
+
+
+def at_risk_customers(product: ProductColumns) -> list[AtRiskCustomer]:
+    """The gravest among the watched, within a reason those with the longest history first.
+
+    Probably lapsed is graver than overdue, and that than a low confidence. Overdue is measured
+    against the pair's own rhythm: it needs an interval to have one.
+    """
+    watched, predicted = product.watched, product.watched.predicted
+    reasons = (
+        predicted.p_alive < LOW_P_ALIVE,
+        (watched.order_count > 1) & (predicted.open_interval_p < OVERDUE_PROBABILITY),
+        predicted.confidence < product.metadata["min_confidence_threshold"],
+    )
+    severity = np.select(reasons, range(len(reasons)), len(reasons))
+    ranked = np.lexsort((watched.customer_id, -watched.order_count, severity))
+    listed = ranked[severity[ranked] < len(reasons)][:AT_RISK_CUSTOMERS]
+    return [
+        AtRiskCustomer(
+            customer_id=int(watched.customer_id[i]),
+            customer_name=_unnamed(watched.customer_id[i]),
+            avg_confidence=float(predicted.confidence[i]),
+            p_alive=float(predicted.p_alive[i]),
+            open_interval_days=float(watched.open_interval[i]),
+            expected_interval_days=float(predicted.expected_interval[i]),
+            risk_reason=(
+                f"Probably lapsed: P(alive) {predicted.p_alive[i]:.2f}",
+                f"Overdue: {watched.open_interval[i]:.0f} days silent; "
+                f"expected {_share(predicted.open_interval_p[i])} of the time",
+                f"Low prediction confidence: {predicted.confidence[i]:.2f}",
+            )[severity[i]],
+        )
+        for i in listed
+    ]
+
+
+class Summary(TypedDict):
+    """Totals over the horizon: total_… over the listed customers, ``demand`` over all."""
+
+    product_name: str
+    unit_price: float
+    total_predicted_quantity: float
+    total_predicted_orders: float
+    total_predicted_revenue: float
+    avg_confidence: float
+    unique_customers: int
+    forecast_start_date: str
+    forecast_end_date: str
+    demand: Demand
+
+
+def summary(product: ProductColumns) -> Summary:
+    """The totals of a product."""
+    listed, quantity = product.listed, float(sum(product.listed.quantity))
+    return Summary(
+        product_name=product.product_name,
+        unit_price=product.unit_price,
+        total_predicted_quantity=quantity,
+        total_predicted_orders=float(sum(listed.orders)),
+        total_predicted_revenue=quantity * product.unit_price,
+        avg_confidence=float(listed.predicted.confidence.mean()) if len(listed) else 0.0,
+        unique_customers=len(listed),
+        forecast_start_date=product.day(0),
+        forecast_end_date=product.day(DAYS_PER_WEEK * product.weeks - 1),
+        demand=_demand(product, slice(None), product.demand.total_quantiles),
+    )
+
+
+def _unnamed(customer_id: int) -> str:
+    """What a customer without a name is called; stage 6 fills in the names."""
+    return f"Customer {customer_id}"
+
+
+def _weighted_mean(values: Floats, weights: Floats) -> float:
+    total = float(weights.sum())
+    return float(values @ weights) / total if total > 0 else 0.0
+
+
+def _share(p: float) -> str:
+    return f"{p:.1%}" if p >= SMALLEST_SHARE else f"under {SMALLEST_SHARE:.1%}"
