@@ -6,10 +6,12 @@ import pytest
 from models.parts.rhythm.activity import BaseRates, activity
 from models.parts.rhythm.windows import (
     KNOWN_DAYS,
+    OFFSETS,
     PRODUCT_ROWS,
     WINDOW_DAYS,
     Chance,
     WindowData,
+    draw_offsets,
     windows_of,
 )
 from tests.chance import assert_near
@@ -39,21 +41,26 @@ def patterns_from(orders):
     return patterns_of({key: [(day, 1.0) for day in days] for key, days in orders.items()})
 
 
-def windows_from(orders, rows=ALL, seed=0):
-    return WindowData.of(patterns_from(orders), SEASON, BASE, rows, seed)
+def windows_from(orders, rows=ALL, seed=0, offsets=(0,)):
+    return WindowData.of(patterns_from(orders), SEASON, BASE, rows, seed, offsets)
 
 
-def slow_rows(orders):
+def no_offset(patterns):
+    return np.zeros(len(patterns), dtype=np.int64)
+
+
+def slow_rows(orders, offset_of=None):
     """The rows as (window, product, customer, ordered weeks, extra, elapsed), in plain Python."""
     oldest = -min(min(days) for days in orders.values())
-    rows = []
-    for window in range(4):
-        start = -84 * (window + 1)
-        if oldest + start < 56:
-            break
+    offset_of = offset_of or {product: 0 for product, _ in orders}
+    rows, windows = [], []
+    for offset in OFFSETS if any(offset_of.values()) else (0,):
+        windows += [(offset, w) for w in range(4) if oldest - offset - 84 * (w + 1) >= 56]
+    for window, (offset, w) in enumerate(windows):
+        start = -84 * (w + 1) - offset
         for (product, customer), days in sorted(orders.items()):
             before = [day for day in days if day < start]
-            if not before:
+            if not before or offset_of[product] != offset:
                 continue
             inside = [day for day in days if start <= day < start + 84]
             weeks = [any(start + 7 * k <= d < start + 7 * k + 7 for d in inside) for k in range(12)]
@@ -76,6 +83,36 @@ def test_rows_against_a_slow_twin(seed, span, seeded):
     groups = sorted(set(zip(window, product, strict=True)))
     expected = [groups.index(key) for key in zip(window, product, strict=True)]
     assert data.product_window.ravel().tolist() == expected
+
+
+@pytest.mark.parametrize("span", [140, 200, 420, 900])
+def test_the_windows_of_each_product_end_at_its_own_offset(span, seeded):
+    orders = {
+        (product + shift, customer): days
+        for shift in (0, 10, 20, 30)
+        for (product, customer), days in history(seeded(shift), span).items()
+    }
+    patterns = patterns_from(orders)
+    offset = draw_offsets(patterns, OFFSETS, np.random.default_rng(7))
+    offset_of = dict(zip(patterns.product_id.tolist(), offset.tolist(), strict=True))
+    assert len(offset_of) == 12
+    assert len(set(offset_of.values())) > (1 if span >= 200 else 0)
+    rows = slow_rows(orders, offset_of)
+    data = windows_from(orders, seed=7, offsets=OFFSETS)
+    window, _, _, ordered, extra, elapsed = zip(*rows, strict=True)
+    assert data.window.tolist() == list(window)
+    assert data.ordered.tolist() == list(ordered)
+    assert data.extra.tolist() == list(extra)
+    np.testing.assert_allclose(data.elapsed, elapsed)
+
+
+def test_a_product_has_an_offset_at_which_a_window_knows_it():
+    """One that is known for 90 days has a window only if that ends at the date."""
+    young = {(product, 1): [-90, -5] for product in range(50)}
+    patterns = patterns_from({**young, (99, 1): [-900, -400, -3]})
+    for seed in range(5):
+        offset = draw_offsets(patterns, OFFSETS, np.random.default_rng(seed))
+        assert not offset[patterns.product_id < 99].any()
 
 
 def test_columns_are_those_of_the_day_on_which_a_window_begins():
@@ -180,7 +217,7 @@ def test_every_pair_is_as_likely_to_be_drawn_as_any_other(seeded):
     patterns = patterns_from(sizes([1, 5, 10, 20, 40, 200, 400]))
     known = patterns.events.day[patterns.event_offset[:-1]] < -84
     rows, draws = 30, 4000
-    chance, rng = Chance.of(patterns, rows), np.random.default_rng(seeded(3))
+    chance, rng = Chance.of(patterns, rows, no_offset(patterns)), np.random.default_rng(seeded(3))
     drawn = np.array([chance.draw(rng)[1] for _ in range(draws)])
     assert not drawn[:, ~known].any()
     share = rows / (3 * known.sum())
@@ -195,7 +232,7 @@ def test_rarely_and_often_ordered_products_have_their_share_in_every_sample(seed
     """Equal steps through a sorted list: the mean is off by about the range over the count."""
     orders = {(p, 1): [-350 + k for k in range(p % 50)] + [-200, -9] for p in range(400)}
     patterns = patterns_from(orders)
-    _, drawn = Chance.of(patterns, 600).draw(np.random.default_rng(seed))
+    _, drawn = Chance.of(patterns, 600, no_offset(patterns)).draw(np.random.default_rng(seed))
     off = patterns.order_count[drawn].mean() - patterns.order_count.mean()
     assert abs(off) <= 1.5 * 49 / drawn.sum()
 
@@ -204,7 +241,7 @@ def test_pairs_of_a_product_are_drawn_independently_of_their_orders():
     """Were their orders balanced, the shocks of products would seem smaller than they are."""
     orders = {(1, c): [-350 + k for k in range(c % 50)] + [-200, -9] for c in range(400)}
     patterns = patterns_from(orders)
-    chance, rng = Chance.of(patterns, 60), np.random.default_rng(4)
+    chance, rng = Chance.of(patterns, 60, no_offset(patterns)), np.random.default_rng(4)
     drawn = [patterns.order_count[chance.draw(rng)[1]] for _ in range(400)]
     count = np.mean([len(sample) for sample in drawn])
     of_means = np.var([sample.mean() for sample in drawn])

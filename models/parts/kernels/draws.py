@@ -1,6 +1,7 @@
-"""Gamma and Erlang numbers, drawn inside compiled loops.
+"""Gamma, Erlang and stratified numbers, drawn inside compiled loops.
 
-Source: Marsaglia & Tsang (2000), doi:10.1145/358407.358414.
+Sources: Marsaglia & Tsang (2000), doi:10.1145/358407.358414; McKay, Beckman & Conover (1979),
+doi:10.1080/00401706.1979.10489755, for strata.
 """
 
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from models.parts.kernels.vector import compiled
+from toolkit.data.tables import Floats, Ints
 
 FEW = 8
 """Up to so many phases, multiplying uniforms is faster than rejection."""
@@ -43,3 +45,18 @@ def draw_erlang(rng: Any, phases: int) -> float:
     for _ in range(phases):
         product *= 1.0 - rng.random()
     return -np.log(product)
+
+
+@compiled
+def draw_strata(rng: Any, order: Ints, uniform: Floats) -> None:
+    """Numbers in [0, 1), one in each of as many equal parts, in random order.
+
+    Each by itself is uniform; averages over them vary less than over independent ones. ``order``:
+    0, 1, 2, … in any order, and shuffled anew.
+    """
+    n = len(order)
+    for i in range(n - 1, 0, -1):
+        j = int(rng.random() * (i + 1))
+        order[i], order[j] = order[j], order[i]
+    for i in range(n):
+        uniform[i] = (order[i] + rng.random()) / n

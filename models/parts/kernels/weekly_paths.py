@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.parts.kernels.draws import draw_gamma
+from models.parts.kernels.draws import draw_gamma, draw_strata
 from models.parts.kernels.vector import exp, side_by_side
 from models.parts.kernels.weekly import HORIZON_WEEKS, MAX_LOG_HAZARD
 from models.parts.pair.results import ProductResults
@@ -129,10 +129,9 @@ def row_states(
 
 
 @side_by_side
-def draw_frailty(rng: Any, d: int, state: Floats, shared: WeeklyDraws) -> float:
-    """λ of one of the kinds of pairs that there are under draw ``d``."""
-    node, weight = shared.node, shared.weight
-    u, k = rng.random(), 0
+def frailty_at(u: float, d: int, state: Floats, shared: WeeklyDraws) -> float:
+    """λ of one of the kinds of pairs that there are under draw ``d``, for a uniform ``u``."""
+    node, weight, k = shared.node, shared.weight, 0
     while k < len(node) - 1 and u >= weight[k]:
         u -= weight[k]
         k += 1
@@ -311,14 +310,17 @@ def predict_pairs(
         np.empty((2, draws)),
     )
     drawn, dips = np.empty(7 * weeks), np.empty((weeks, draws))
+    strata, uniform = np.arange(draws), np.empty((3, draws))
     by_day, stride = np.empty(REACH_DAYS + 1), max(1, draws // FEW_DRAWS)
     few = (draws + stride - 1) // stride
     for p in range(len(rows.clock)):
         values, elapsed, weekday = rows.values[p], rows.elapsed[p], rows.weekday[p]
         row_states(values, rows.clock[p], elapsed, shared, state)
         dips_after(state, dips)
+        for i in range(len(uniform)):
+            draw_strata(rng, strata, uniform[i])
         for d in range(draws):
-            state[FRAILTY, d] = draw_frailty(rng, d, state, shared)
+            state[FRAILTY, d] = frailty_at(uniform[0, d], d, state, shared)
         next_order_by_week(state, pace, passed, p_by_week[p], room)
         by_day[:] = 0.0
         before = 0.0
@@ -327,12 +329,12 @@ def predict_pairs(
             before = p_by_week[p, week]
         own = urn.sizes[urn.offset[p] : urn.offset[p + 1]]
         for d in range(draws):
-            threshold = rng.standard_exponential() / state[FRAILTY, d]
+            threshold = -np.log(1.0 - uniform[1, d]) / state[FRAILTY, d]
             beyond = threshold >= passed[weeks - 1, d]
             if beyond and d % stride == 0:
                 week = _week_beyond(threshold, d, weeks, passed, state, shared)
                 _spread_over_days(weekday, week, state[ALIVE, d] / few, by_day)
-            if not beyond and rng.random() < state[ALIVE, d]:
+            if not beyond and uniform[2, d] < state[ALIVE, d]:
                 week = 0
                 while threshold >= passed[week, d]:
                     week += 1
@@ -374,7 +376,7 @@ def predict_new_pairs(
         per_week *= draw_gamma(rng, c.arrival_shape[d]) / c.arrival_shape[d]
         for week in range(weeks):
             for _ in range(rng.poisson(per_week * arrivals.season[week])):
-                frailty = draw_frailty(rng, d, state, shared)
+                frailty = frailty_at(rng.random(), d, state, shared)
                 until = weeks if rng.random() < state[ALIVE, d] else week + 1
                 follow(
                     rng, d, week, frailty, state, shared.pace, dips, urn, nobody, drawn,

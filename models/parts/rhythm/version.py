@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import ndtri
 
 from models.parts.fitting.card import sampled_card
 from models.parts.fitting.checks import PRIOR_DRAWS
@@ -192,7 +193,8 @@ class FittedRhythm(Fit):
         new, levels = known.select(slice(n, None)), np.array(QUANTILES)
         for j, product_id in enumerate(ids):
             rng = streams.product(int(product_id))
-            shock = c.next_level + c.product_shock * rng.standard_normal(draws)
+            strata = (rng.permutation(draws) + rng.random(draws)) / draws
+            shock = c.next_level + c.product_shock * ndtri(strata)
             shared = WeeklyDraws(c, PLACES, NODE, NODE_WEIGHT, shock, pace, ahead)
             part = slice(offset[j], offset[j + 1])
             urn, out = Urn.of(patterns, part, URN_WEIGHT), results.of_product(j, part)

@@ -1,10 +1,13 @@
 """What ``rhythm`` is fitted to: pairs in windows before the as-of date, some standing for all.
 
 Windows of twelve weeks do not overlap and end at the as-of date at the latest: what a pair did in
-one is its outcome, what it did before is what the columns are made of. Some pairs of some products,
-drawn at random, stand for all.
+one is its outcome, what it did before is what the columns are made of. Those of each product end
+some weeks before the date, how many is drawn for it: all weeks of the year are seen that way, and
+what comes with the season or the length of the history is not taken for what comes with a column.
+Some pairs of some products, drawn at random, stand for all.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,6 +24,8 @@ from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
 
 WINDOWS = 4
 WINDOW_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS
+OFFSETS = (0, 14, 28, 42, 56, 70)
+"""So many days before the as-of date the last window of a product may end."""
 KNOWN_DAYS = 56
 """A window needs so many days of history before it."""
 PRODUCT_ROWS = 30
@@ -62,38 +67,75 @@ class WindowData:
 
     @classmethod
     def of(
-        cls, patterns: Patterns, season: Season, base: BaseRates, rows: int, seed: int
+        cls,
+        patterns: Patterns,
+        season: Season,
+        base: BaseRates,
+        rows: int,
+        seed: int,
+        offsets: Sequence[int] = OFFSETS,
     ) -> "WindowData":
         """About ``rows`` rows of pairs drawn at random; columns know all pairs of their product."""
-        chance = Chance.of(patterns, rows)
-        product, pair = chance.draw(np.random.default_rng(seed))
-        chosen, drawn = patterns.select(product), pair[product]
-        parts, known_to_all, log_season = [], [], []
-        for window in range(windows_of(patterns)):
-            known_to_all.append((patterns.earlier(WINDOW_DAYS * (window + 1)), WINDOW_DAYS))
-            start = patterns.as_of_date - timedelta(days=WINDOW_DAYS * (window + 1))
-            log_season.append(np.log(season.week_levels(start, HORIZON_WEEKS)))
-            earlier = chosen.earlier(WINDOW_DAYS * (window + 1))
-            if len(earlier):
-                known = activity(earlier, season, base)
-                columns = _window_columns(window, chosen, earlier, known)
-                is_known = _first_day(chosen) < -WINDOW_DAYS * (window + 1)
-                parts.append([column[drawn[is_known]] for column in columns])
-        ordered, extra, elapsed, clock, values, window_of, product = (
+        rng = np.random.default_rng(seed)
+        offset = draw_offsets(patterns, offsets, rng)
+        product, pair = Chance.of(patterns, rows, offset).draw(rng)
+        parts: list[list[NDArray[Any]]] = []
+        log_season: list[Floats] = []
+        for days in offsets:
+            group = product & (offset == days)
+            chosen, drawn = patterns.select(group), pair[group]
+            for back in _backs(patterns, days):
+                start = patterns.as_of_date - timedelta(days=back)
+                earlier, is_known = chosen.earlier(back), _first_day(chosen) < -back
+                if len(earlier):
+                    known = activity(earlier, season, base)
+                    columns = _window_columns(len(log_season), -back, chosen, earlier, known)
+                    parts.append([column[drawn[is_known]] for column in columns])
+                log_season.append(np.log(season.week_levels(start, HORIZON_WEEKS)))
+        ordered, extra, elapsed, clock, values, window_of, in_product = (
             np.concatenate(column) for column in zip(*parts, strict=True)
         )
-        _, product_window = np.unique(np.stack([window_of, product]), axis=1, return_inverse=True)
-        newcomers = Newcomers.of(known_to_all, season, patterns, base.newcomers)
+        _, product_window = np.unique(
+            np.stack([window_of, in_product]), axis=1, return_inverse=True
+        )
+        newcomers = Newcomers.of(
+            [(patterns.earlier(back), WINDOW_DAYS) for back in _backs(patterns, 0)],
+            *(season, patterns, base.newcomers),
+        )
         return cls(
             ordered, extra, elapsed, clock, np.array(log_season), values, window_of,
             product_window, newcomers.select(NEWCOMER_ROWS, seed),
         )  # fmt: skip
 
 
-def windows_of(patterns: Patterns) -> int:
-    """How many windows the history has room for."""
-    room = (int(-patterns.events.day.min(initial=0)) - KNOWN_DAYS) // WINDOW_DAYS
+def windows_of(patterns: Patterns, offset: int = 0) -> int:
+    """How many windows the history has room for that end ``offset`` days before the date."""
+    room = (int(-patterns.events.day.min(initial=0)) - KNOWN_DAYS - offset) // WINDOW_DAYS
     return max(0, min(WINDOWS, room))
+
+
+def _backs(patterns: Patterns, offset: int) -> list[int]:
+    """How many days before the date the windows begin."""
+    return [WINDOW_DAYS * (w + 1) + offset for w in range(windows_of(patterns, offset))]
+
+
+def _pair_windows(patterns: Patterns, offset: int) -> Ints:
+    """How many of the windows know each pair, [pairs]."""
+    of_pair = (-_first_day(patterns) - 1 - offset) // WINDOW_DAYS
+    return np.clip(of_pair, 0, windows_of(patterns, offset))
+
+
+def draw_offsets(patterns: Patterns, offsets: Sequence[int], rng: np.random.Generator) -> Ints:
+    """An offset for each product under which a window knows one of its pairs, if any; [pairs]."""
+    _, start = patterns.product_offsets()
+    known = np.array([
+        np.maximum.reduceat(_pair_windows(patterns, days), start[:-1]) > 0 for days in offsets
+    ])  # fmt: skip
+    first = rng.integers(len(offsets), size=(known.shape[1],))
+    tried = (first + np.arange(len(offsets))[:, None]) % len(offsets)
+    at = np.argmax(np.take_along_axis(known, tried, axis=0), axis=0)
+    drawn = np.array(offsets)[tried[at, np.arange(len(first))]]
+    return np.repeat(drawn, np.diff(start))
 
 
 def _first_day(patterns: Patterns) -> Ints:
@@ -120,17 +162,22 @@ class Chance:
     pair: Floats  # [products], of each of its pairs
 
     @classmethod
-    def of(cls, patterns: Patterns, rows: int) -> "Chance":
-        """That of ``rows`` rows to be expected, of all pairs if there are no more."""
-        _, offset = patterns.product_offsets()
-        windows = np.minimum(windows_of(patterns), (-_first_day(patterns) - 1) // WINDOW_DAYS)
+    def of(cls, patterns: Patterns, rows: int, offset: Ints) -> "Chance":
+        """That of ``rows`` rows to be expected, of all pairs if there are no more.
+
+        ``offset``: days before the date when the last window of each pair ends, [pairs].
+        """
+        _, start = patterns.product_offsets()
+        windows = np.zeros(len(patterns), dtype=np.int64)
+        for days in np.unique(offset):
+            windows[offset == days] = _pair_windows(patterns, int(days))[offset == days]
         of_product = patterns.sum_by_product(windows.astype(float))
         share = min(1.0, rows / of_product.sum())
         product = share * np.maximum(of_product, PRODUCT_ROWS) / PRODUCT_ROWS
         product = np.where(of_product > 0, np.minimum(product, 1.0), 0.0)
         pair = share / np.maximum(product, share)
         product *= max(1.0, (1.0 + 1e-9) / product.sum())  # one product at least
-        return cls(offset, patterns.order_count, windows > 0, product, pair)
+        return cls(start, patterns.order_count, windows > 0, product, pair)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether each pair is of a product that is drawn, and whether it is drawn, [pairs]."""
@@ -151,10 +198,10 @@ class Chance:
 
 
 def _window_columns(
-    window: int, later: Patterns, known: Patterns, activity: Activity
+    window: int, start: int, later: Patterns, known: Patterns, activity: Activity
 ) -> tuple[NDArray[Any], ...]:
-    """The columns of ``WindowData`` for the pairs ``known`` when the window began."""
-    n, start = len(known), -WINDOW_DAYS * (window + 1)
+    """The columns of ``WindowData`` for the pairs ``known`` when the window began, at ``start``."""
+    n = len(known)
     events = later.events
     inside = (events.day >= start) & (events.day < start + WINDOW_DAYS)
     pair = np.repeat(np.arange(len(later)), later.order_count)[inside]
