@@ -80,4 +80,4 @@ Sources
 
 from models.parts.rhythm.version import RhythmVersion
 
-MODEL = RhythmVersion("rhythm", "3", __doc__ or "")
+MODEL = RhythmVersion("rhythm", "4", __doc__ or "")

@@ -65,14 +65,14 @@ class FitSettings:
 
     ``draws``: None for as many as it takes to converge (bulk and tail ESS of 400, R-hat of 1.01, in
     every parameter), and 2,000 of each chain at most. ``pairs``: fit to about as many pairs, chosen
-    by the version; None leaves that to it, too. ``cores``: chains that run at a time, all of them
-    where ``draws`` is None. ``prior``: by parameter, what its prior is in place of the version's
+    by the version. ``tune`` and ``pairs``: None leaves them to the version. ``cores``: chains that
+    run at a time, all of them where ``draws`` is None. ``prior``: by parameter, what its prior is in place of the version's
     default; one number or two, see its model card. ``method``: ``laplace`` for an approximation,
     of versions that have one.
     """
 
     draws: int | None = None
-    tune: int = 300
+    tune: int | None = None
     chains: int = 4
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
     pairs: int | None = None
@@ -81,8 +81,8 @@ class FitSettings:
 
     @property
     def steps(self) -> int:
-        """Of all chains together, at most."""
-        return self.chains * (self.tune + (self.draws or MOST_DRAWS))
+        """Of all chains together, at most; about, where the version says how many it tunes."""
+        return self.chains * ((self.tune or 0) + (self.draws or MOST_DRAWS))
 
 
 type Progress = Callable[[int, int, str], None]

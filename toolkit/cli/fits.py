@@ -60,7 +60,9 @@ def fit(
         int | None,
         typer.Option(help="Draws kept from each chain, not as many as it takes to converge."),
     ] = None,
-    tune: Annotated[int, typer.Option(help="Steps of each chain before the first draw.")] = 300,
+    tune: Annotated[
+        int | None, typer.Option(help="Steps of each chain before the first draw.")
+    ] = None,
     chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
     method: Annotated[
         Literal["nuts", "laplace"],
@@ -82,7 +84,7 @@ def fit(
         raise ModelError(f"{model} needs no fit: it can predict as it is")
     settings = FitSettings(
         draws=None if draws is None else check_whole("draws", draws, 4),
-        tune=check_whole("tune", tune, 50),
+        tune=None if tune is None else check_whole("tune", tune, 50),
         chains=check_whole("chains", chains, 2),
         pairs=None if pairs is None else check_whole("pairs", pairs, 1),
         prior=dict(map(_prior, prior or ())),

@@ -27,6 +27,7 @@ CHECKED_DRAWS = (200, 300, 400, 500, 600, 800, 1000, 1250, 1500)
 
 What is drawn hangs on none of it: a chain is the same, however long it is to go on.
 """
+TUNE = 300
 PROGRESS_MILLISECONDS = 200
 WAKE_SECONDS = 0.5
 MAX_DEPTH = 8
@@ -77,21 +78,27 @@ class Diagnostics:
 
 
 def sample(
-    model: pm.Model, settings: FitSettings, seed: int, progress: Progress = ignore
+    model: pm.Model,
+    settings: FitSettings,
+    seed: int,
+    progress: Progress = ignore,
+    tune: int = TUNE,
 ) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
     """Draws from the posterior of ``model``'s parameters and the sampler's, [chain, draw, …].
 
     So many of each chain as the settings say, or as convergence asks for; then all chains run at a
-    time, for it is them together that converge.
+    time, for it is them together that converge. ``tune``: steps before the first draw, if the
+    settings do not say.
     """
     started = perf_counter()
     with _lasting_ctrl_c(), pytensor.config.change_flags(numba__fastmath=False):
         compiled = nutpie.compile_pymc_model(model)  # sums keep their order, whatever is inlined
-    watch = _Watch(settings, progress)
+    tune = settings.tune or tune
+    watch = _Watch(settings.draws or MOST_DRAWS, tune, progress)
     sampler = nutpie.sample(
         compiled,
         draws=watch.most,
-        tune=settings.tune,
+        tune=tune,
         chains=settings.chains,
         cores=settings.cores if settings.draws else settings.chains,
         seed=seed,
@@ -121,9 +128,8 @@ def sample(
 class _Watch:
     """Follows the chains while they run, and tells how far they are."""
 
-    def __init__(self, settings: FitSettings, progress: Progress) -> None:
-        self.most = settings.draws or MOST_DRAWS
-        self.tune, self.progress = settings.tune, progress
+    def __init__(self, most: int, tune: int, progress: Progress) -> None:
+        self.most, self.tune, self.progress = most, tune, progress
         self.said = ""
         self.reached = threading.Condition()
         self.finished = 0

@@ -55,6 +55,8 @@ from toolkit.results.fit import FitCard
 
 ROWS = 20_000
 """Pairs in windows that a fit looks at, if it is not told how many."""
+TUNE = 150
+"""Steps before the first draw: the coordinates leave little to be learned."""
 
 PLACES = Places(
     rate=column(RATE),
@@ -119,7 +121,7 @@ class RhythmVersion:
         posterior, statistics, diagnostics = (
             approximate(model, ROUND, settings, seed)
             if settings.method == "laplace"
-            else sample(model, settings, seed, progress)
+            else sample(model, settings, seed, progress, TUNE)
         )
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         constants = {
