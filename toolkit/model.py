@@ -64,11 +64,11 @@ class FitSettings:
     """How a version is fitted: NUTS ``draws`` kept after ``tune`` steps, in each of ``chains``.
 
     ``draws``: None for as many as it takes to converge (bulk and tail ESS of 400, R-hat of 1.01, in
-    every parameter), and 2,000 of each chain at most. ``pairs``: fit to about as many pairs, chosen
-    by the version. ``tune`` and ``pairs``: None leaves them to the version. ``cores``: chains that
-    run at a time, all of them where ``draws`` is None. ``prior``: by parameter, what its prior is in place of the version's
-    default; one number or two, see its model card. ``method``: ``laplace`` for an approximation,
-    of versions that have one.
+    every parameter), and 2,000 of each chain at most. ``tune``, ``pairs``: None leaves to the
+    version how many steps it takes and about how many pairs it is fitted to. ``cores``: chains that
+    run at a time, all of them where ``draws`` is None. ``prior``: by parameter, what its prior is
+    in place of the version's default; one number or two, see its model card. ``method``:
+    ``laplace`` for an approximation, of versions that have one.
     """
 
     draws: int | None = None

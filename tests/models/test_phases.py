@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from models.parts.gamma.population import Population
-from models.parts.kernels.draws import draw_erlang, draw_gamma
+from models.parts.kernels.draws import draw_erlang, draw_gamma, draw_strata
 from models.parts.kernels.vector import compiled
 from tests.chance import assert_near, error_of_sd, p_limit, z_limit
 from tests.models.helpers import patterns_of
@@ -139,6 +139,20 @@ def test_gamma_draws_have_the_gammas_distribution(shape, seeded):
 def test_erlang_draws_have_the_gammas_distribution(phases, seeded):
     drawn = many_erlangs(np.random.Generator(np.random.SFC64(seeded(2))), phases, 20_000)
     assert stats.kstest(drawn, stats.gamma(phases).cdf).pvalue > p_limit(5)
+
+
+def test_strata_hold_one_number_each_and_come_in_any_order(seeded):
+    rng, n = np.random.Generator(np.random.SFC64(seeded(3))), 500
+    order, one, other = np.arange(n), np.empty(n), np.empty(n)
+    both = []
+    for _ in range(200):
+        draw_strata(rng, order, one)
+        draw_strata(rng, order, other)
+        assert sorted((one * n).astype(int)) == list(range(n))
+        both.append((one[7], np.corrcoef(one, other)[0, 1]))
+    seventh, correlation = np.array(both).T
+    assert stats.kstest(seventh, stats.uniform.cdf).pvalue > p_limit(2)
+    assert stats.kstest(correlation * np.sqrt(n - 1), stats.norm.cdf).pvalue > p_limit(2)
 
 
 @compiled

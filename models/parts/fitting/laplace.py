@@ -16,6 +16,7 @@ import numpy as np
 import pymc as pm
 import xarray as xr
 from arviz_stats.base.array import array_stats
+from pymc.pytensorf import gradient
 
 from models.parts.fitting.sampling import is_inner
 from toolkit.data.tables import Floats
@@ -24,6 +25,7 @@ from toolkit.model import FitSettings
 DRAWS = 1000
 NEWTON_STEPS = 8
 DIFFERENCE = 1e-3
+EXACT = 1e-6
 RATIOS = 400
 """Draws whose importance ratio is worked out."""
 
@@ -56,15 +58,15 @@ def approximate(
     ])  # fmt: skip
     ends = np.cumsum([size[v.name] for v in values])[:-1]
     compiled = model.compile_fn(
-        [model.logp(), pm.gradient(model.logp(), values)], inputs=values, mode="FAST_COMPILE",
+        [model.logp(), gradient(model.logp(), values)], inputs=values, mode="FAST_COMPILE",
         point_fn=False,
     )  # fmt: skip
 
     def density(x: Floats) -> tuple[float, Floats]:
         parts = np.split(x, ends)
         shaped = [p.reshape(np.shape(start[v.name])) for p, v in zip(parts, values, strict=True)]
-        value, gradient = compiled(*shaped)
-        return float(value), np.asarray(gradient)
+        value, slope = compiled(*shaped)
+        return float(value), np.asarray(slope)
 
     middle = np.concatenate([np.ravel(start[v.name]) for v in values])
     middle[is_round] = 0.0
@@ -79,7 +81,8 @@ def approximate(
     x[:, others] = middle[others] + normal[:, others] @ root.T
     some = np.arange(min(RATIOS, draws)) * draws // min(RATIOS, draws)
     ratios = [density(x[i])[0] + 0.5 * float(normal[i] @ normal[i]) for i in some]
-    k_hat = float(array_stats.psislw(np.array(ratios))[1])
+    exact = np.ptp(ratios) < EXACT  # then there is no tail to be fitted
+    k_hat = 0.0 if exact else float(array_stats.psislw(-np.array(ratios))[1])  # of −log ratios
     return (
         _posterior(model, values, [np.split(row, ends) for row in x], start),
         xr.Dataset(),

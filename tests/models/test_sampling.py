@@ -1,0 +1,89 @@
+"""Until when a fit draws, and Laplace's method, on models whose posterior is known."""
+
+import numpy as np
+import pymc as pm
+import pytest
+
+from models.parts.fitting.laplace import approximate
+from models.parts.fitting.sampling import CHECKED_DRAWS, MAX_R_HAT, MIN_ESS, sample
+from models.pooled_gamma import MODEL as POOLED
+from tests.chance import assert_near, error_of_mean, error_of_sd
+from tests.models.helpers import patterns_of
+from toolkit.errors import ModelError
+from toolkit.model import MOST_DRAWS, FitSettings
+
+SEEN = np.array([1.0, 2.5, 4.0, 0.5])
+"""Of a normal with deviation 1: with a flat prior the mean is N(2, ¼)."""
+
+
+def known_posterior(correlation=0.0):
+    """z ~ N(0, 1), and a mean whose posterior is N(2, ½²)."""
+    with pm.Model() as model:
+        pm.Normal("z_raw", 0.0, 1.0, shape=3)
+        z = pm.MvNormal("z", np.zeros(2), [[1.0, correlation], [correlation, 1.0]])
+        mean = pm.Normal("mean", 0.0, 1e4)
+        pm.Deterministic("double", 2.0 * mean + 0.0 * z.sum())
+        pm.Normal("seen", mean, 1.0, observed=SEEN)
+    return model
+
+
+def test_sampling_ends_where_it_has_converged_and_no_draw_hangs_on_that():
+    model, told = known_posterior(0.9), []
+    posterior, statistics, found = sample(
+        model, FitSettings(), 1, lambda *steps: told.append(steps), tune=150
+    )
+    assert found.mixed
+    assert found.r_hat <= MAX_R_HAT
+    assert min(found.ess_bulk, found.ess_tail) >= MIN_ESS
+    assert found.draws in CHECKED_DRAWS
+    assert posterior.sizes == statistics.sizes | {n: posterior.sizes[n] for n in posterior.sizes}
+    assert set(posterior.data_vars) == {"z", "mean", "double"}
+    again, _, exactly = sample(
+        model, FitSettings(draws=found.draws, tune=150, cores=1), 1, tune=999
+    )
+    assert exactly.draws == found.draws
+    for name in posterior:
+        np.testing.assert_array_equal(posterior[name], again[name])
+    assert told
+    assert all(done <= total == 4 * (150 + MOST_DRAWS) for done, total, _ in told)
+    assert all("divergences" in said for *_, said in told)
+
+
+def test_what_never_converges_ends_at_the_limit():
+    """Two modes far apart: each chain keeps to its own."""
+    with pm.Model() as model:
+        x = pm.Normal("x", 0.0, 100.0)
+        pm.Potential("two", -0.5 * (abs(x) - 60.0) ** 2)
+    _, _, found = sample(model, FitSettings(chains=4), 3, tune=100)
+    assert found.draws == MOST_DRAWS
+    assert any("R-hat of x" in warning for warning in found.warnings())
+
+
+def test_laplace_is_exact_where_the_posterior_is_a_gaussian(seeded):
+    draws = 4000
+    posterior, _, found = approximate(
+        known_posterior(), {"z_raw", "z"}, FitSettings(draws=draws), seeded(1)
+    )
+    mean = posterior["mean"].to_numpy()[0]
+    assert posterior.sizes["draw"] == found.draws == draws
+    assert_near(mean.mean(), SEEN.mean(), error_of_mean(mean), comparisons=2)
+    assert_near(mean.std(), 0.5, error_of_sd(mean), comparisons=2)
+    np.testing.assert_allclose(posterior["double"], 2.0 * posterior["mean"])
+    assert "z_raw" not in posterior
+    assert found.k_hat < 0.7
+    assert "approximate" in found.warnings()[0]
+
+
+def test_laplace_tells_how_far_off_it_is():
+    """A variable taken for round whose posterior is three times as wide."""
+    with pm.Model() as model:
+        pm.Normal("x", 0.0, 3.0, shape=5)
+        pm.Normal("y", 0.0, 1.0)
+    _, _, found = approximate(model, {"x"}, FitSettings(), 1)
+    assert found.k_hat > 0.7
+
+
+def test_a_version_without_laplaces_method_says_so():
+    patterns = patterns_of({(1, 1): [(-90, 1.0), (-60, 1.0), (-30, 1.0)]})
+    with pytest.raises(ModelError, match="has no approximation by Laplace's method"):
+        POOLED.fit(patterns, seed=1, settings=FitSettings(method="laplace"))
