@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from backtests.report.figures import HEIGHT, plain
@@ -30,7 +31,11 @@ def population_figure(
     }
     if not found:
         return None
-    trees = {day: xr.DataTree.from_dict({"posterior": draws}) for day, draws in found.items()}
+    fewest = min(draws.sizes["chain"] * draws.sizes["draw"] for draws in found.values())
+    trees = {
+        day: xr.DataTree.from_dict({"posterior": _spread(draws, fewest)})
+        for day, draws in found.items()
+    }
     made = azp.plot_forest(
         trees,
         backend="plotly",  # type: ignore[arg-type]  # it is one, though the types lack it
@@ -49,6 +54,13 @@ def scalars(path: Path) -> xr.Dataset | None:
         posterior = stored["posterior"].to_dataset().load()
     single = [name for name, array in posterior.data_vars.items() if array.dims == DRAWS]
     return posterior[single[:MOST_PARAMETERS]] if single else None
+
+
+def _spread(draws: xr.Dataset, count: int) -> xr.Dataset:
+    """So many of the draws, evenly over all chains, as one chain: fits may differ in both."""
+    pooled = {name: array.to_numpy().reshape(1, -1) for name, array in draws.data_vars.items()}
+    index = np.arange(count) * (draws.sizes["chain"] * draws.sizes["draw"]) // count
+    return xr.Dataset({name: (DRAWS, values[:, index]) for name, values in pooled.items()})
 
 
 def _fitted(figure: Json, rows: int) -> Json:

@@ -14,11 +14,11 @@ from backtests.compare import words
 from backtests.compare.comparison import Comparison, Difference, Leader
 from backtests.report import curves, figures, palette, products, tables
 from backtests.report.frontiers import Frontier
-from backtests.report.health import failures_of
+from backtests.report.health import ReportedFit, failures_of
 from backtests.report.names import HISTORY_WEEKS, look_up, weekly
 from backtests.report.page import embedded
 from backtests.report.palette import style
-from backtests.report.population import scalars
+from backtests.report.population import population_figure, scalars
 from backtests.run.records import TaskRecord, TaskRows
 from backtests.scores.registry import (
     HEADLINE,
@@ -283,3 +283,20 @@ def test_what_a_fit_holds_besides_its_draws_is_not_drawn(tmp_path):
     xr.DataTree.from_dict(held).to_netcdf(tmp_path / "posterior.nc", engine="h5netcdf")
     drawn = scalars(tmp_path / "posterior.nc")
     assert {name: dict(drawn[name].sizes) for name in drawn} == {"scale": {"chain": 1, "draw": 60}}
+
+
+@pytest.mark.filterwarnings("error:In a future version of xarray:FutureWarning")
+def test_fits_with_different_numbers_of_draws_stand_in_one_figure(tmp_path):
+    fits, rng = [], np.random.default_rng(1)
+    for i, (chains, draws) in enumerate(((4, 30), (2, 50), (1, 200))):
+        folder = tmp_path / "rhythm" / f"4-{i}"
+        folder.mkdir(parents=True)
+        held = {"scale": (("chain", "draw"), rng.normal(size=(chains, draws)).astype(np.float32))}
+        xr.DataTree.from_dict({"posterior": xr.Dataset(held)}).to_netcdf(
+            folder / "posterior.nc", engine="h5netcdf"
+        )
+        fits.append(ReportedFit("a", "rhythm", f"4-{i}", (), date(2024, 1, 1 + i), None, {}, ()))
+    figure = population_figure(fits, tmp_path, ["#111111", "#222222", "#333333"])
+    numbers = [x for trace in figure["data"] for x in trace["x"] if isinstance(x, float)]
+    assert len(figure["data"]) >= 3
+    assert np.isfinite(numbers).all()
