@@ -54,7 +54,11 @@ def sampled_card(
         pairs=rows,
         seed=seed,
         description=model.description,
-        settings=asdict(settings) | {"draws": diagnostics.draws},
+        settings=asdict(settings)
+        | {
+            "draws": diagnostics.draws,
+            "prior": {name: list(numbers) for name, numbers in settings.prior.items()},
+        },
         diagnostics=asdict(diagnostics),
         warnings=tuple(diagnostics.warnings()),
         checks=checks,
