@@ -47,7 +47,7 @@ def test_sampling_ends_where_it_has_converged_and_no_draw_hangs_on_that():
         np.testing.assert_array_equal(posterior[name], again[name])
     assert told
     assert all(done <= total == 4 * (150 + MOST_DRAWS) for done, total, _ in told)
-    assert all("divergences" in said for *_, said in told)
+    assert all("divergent" in said for *_, said in told)
 
 
 def test_what_never_converges_ends_at_the_limit():

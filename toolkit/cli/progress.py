@@ -37,7 +37,7 @@ def status(title: str) -> Iterator[Callable[[str], None]]:
 def progress_bar(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A bar with the time left; the yielded function advances it by so many steps."""
     with _progress() as shown:
-        task = shown.add_task(title, total=total, said="")
+        task = shown.add_task(title, total=total)
         yield lambda steps: shown.advance(task, steps)
 
 
@@ -45,10 +45,10 @@ def progress_bar(title: str, total: int | None = None) -> Iterator[Callable[[int
 def counting_bar(title: str) -> Iterator[Tell]:
     """The same, told how many steps are done, of how many."""
     with _progress() as shown:
-        task = shown.add_task(title, total=None, said="")
+        task = shown.add_task(title, total=None)
 
         def tell(done: int, total: int, said: str = "") -> None:
-            shown.update(task, completed=done, total=total, said=said)
+            shown.update(task, completed=done, total=total, description=said or title)
 
         yield tell
 
@@ -62,7 +62,6 @@ def _progress() -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[said]}", markup=False),
         console=console,
         transient=True,
         disable=not console.is_terminal,

@@ -117,7 +117,7 @@ def sample(
             if found.mixed:
                 sampler.cancel()
                 return posterior, statistics, found
-            watch.said = f"R-hat {found.r_hat:.3f} ({found.r_hat_worst}), ESS {found.ess_bulk:,.0f}"
+            watch.said = f"R-hat {found.r_hat:.3f}"
         posterior, statistics = _drawn(sampler.wait(), watch.most)
     except BaseException:
         sampler.cancel()
@@ -138,7 +138,7 @@ class _Watch:
         """Takes what the sampler says of its chains."""
         diverged = sum(c.divergences for c in chains)
         step = min(c.step_size for c in chains)
-        said = f"step size {step:.2f}, {diverged} divergences"
+        said = f"step {step:.2f}, {diverged} divergent"  # short: it shares a line with a bar
         self.progress(
             sum(c.finished_draws for c in chains),
             sum(c.total_draws for c in chains),
