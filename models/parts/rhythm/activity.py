@@ -5,6 +5,7 @@ through which it could have come, each at its season's level. A discounted rate 
 orders over the faded days, held to the product's rate where there are few.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
@@ -44,8 +45,14 @@ COLUMNS = tuple(dict.fromkeys((*RATE, *FRAILTY, *ALIVE, *DIP, *EXTRA)))
 RESTARTED = ("late", "overdue", "late_by_visit", "overdue_by_visit", "last_size_late")
 """What an order sets back."""
 
-BLOCKS = {"rate": RATE, "dip": DIP, "frailty": FRAILTY, "alive": ALIVE, "extra": EXTRA}
+type Blocks = Mapping[str, tuple[str, ...]]
+
+BLOCKS: Blocks = {"rate": RATE, "dip": DIP, "frailty": FRAILTY, "alive": ALIVE, "extra": EXTRA}
 """The columns of each block of coefficients."""
+
+BOOSTED = "boosted"
+"""A column that trees make of the others, the last one (``boosting.py``)."""
+BOOSTED_BLOCKS: Blocks = {**BLOCKS, "rate": (*RATE, BOOSTED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ class BaseRates:
 class Activity(NamedTuple):
     """One row per pair, or per product for a customer that buys it for the first time."""
 
-    values: Floats  # [rows, COLUMNS]
+    values: Floats  # [rows, COLUMNS], and ``BOOSTED`` where a version has it
     restarted: Floats  # [rows, RESTARTED], what they are right after an order
     clock: Floats  # [rows], own rate per week: how fast a renewal passes
     elapsed: Floats  # [rows], weeks since the last order
@@ -76,8 +83,9 @@ class Activity(NamedTuple):
 
 
 def column(names: tuple[str, ...]) -> Ints:
-    """Where ``names`` stand in ``COLUMNS``."""
-    return np.array([COLUMNS.index(name) for name in names], dtype=np.int64)
+    """Where ``names`` stand in ``COLUMNS`` and after them."""
+    every = (*COLUMNS, BOOSTED)
+    return np.array([every.index(name) for name in names], dtype=np.int64)
 
 
 def repeat_rates(patterns: Patterns, season: Season) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from models.parts.kernels.weekly import (
     NODE,
     NODE_WEIGHT,
 )
-from models.parts.rhythm.activity import BLOCKS, COLUMNS, OWN_ORDERS, column
+from models.parts.rhythm.activity import COLUMNS, OWN_ORDERS, column
 from models.parts.rhythm.prior import DEFAULT_PRIOR
 from models.parts.rhythm.windows import WindowData
 from toolkit.data.tables import Floats
@@ -67,12 +67,12 @@ def replicate(
 def order_weeks(data: WindowData, draw: Draws, shock: Floats, rng: np.random.Generator) -> Made:
     """What the rows do under one draw of the coefficients and ``shock`` [rows]; see ``weekly.py``.
 
-    ``draw``: a constant and slopes for each of ``BLOCKS``, ``log_dip_length`` and ``decline``.
+    ``draw``: a constant and slopes for each of its ``blocks``, ``log_dip_length`` and ``decline``.
     """
 
     def linear(block: str) -> Floats:
         constant, slopes = draw[block][0], draw[block][1:]
-        sums: Floats = constant + data.values[:, column(BLOCKS[block])] @ slopes
+        sums: Floats = constant + data.values[:, column(data.blocks[block])] @ slopes
         return sums
 
     rows = len(data.elapsed)

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from pymc.logprob.transforms import Transform
 from scipy.special import expit, log_expit
 
-from models.parts.rhythm.activity import BLOCKS, column
+from models.parts.rhythm.activity import BLOCKS, BOOSTED, Blocks, column
 from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
 from toolkit.data.tables import Floats
 
@@ -46,9 +46,9 @@ REGRESSED_ROWS = 4000
 """So many rows tell how log p follows the rate's columns."""
 
 
-def falls(block: str) -> NDArray[np.bool_]:
+def falls(block: str, columns: tuple[str, ...]) -> NDArray[np.bool_]:
     """Which of a block's columns have slopes that can only fall below zero, [columns]."""
-    return np.array([name in FALLING.get(block, ()) for name in BLOCKS[block]])
+    return np.array([name in FALLING.get(block, ()) for name in columns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +62,32 @@ class Globals:
     names: tuple[str, ...]
     mean: Floats
     sd: Floats
+    blocks: Blocks
 
     @classmethod
-    def prior(cls, windows: int, prior: RhythmPrior = DEFAULT_PRIOR) -> "Globals":
+    def prior(
+        cls, windows: int, prior: RhythmPrior = DEFAULT_PRIOR, blocks: Blocks = BLOCKS
+    ) -> "Globals":
         """The names and priors of all of θ for a fit to so many windows."""
         names, mean, sd = [], [], []
-        for block, columns in BLOCKS.items():
-            falling = falls(block)
+        for block, columns in blocks.items():
+            falling = falls(block, columns)
+            boosted = np.array([name == BOOSTED for name in columns])
             names += [f"{block}_constant", *(f"{block}_{name}" for name in columns)]
             constant, slopes = (
                 getattr(prior, f"{block}_constant"),
                 getattr(prior, f"{block}_slopes"),
             )
             fall_mean, fall_sd = prior.falling_slopes
-            mean += [constant[0], *np.where(falling, fall_mean, 0.0)]
-            sd += [constant[1], *np.where(falling, fall_sd, slopes)]
+            boosted_mean, boosted_sd = prior.boosted_slope
+            free_mean, free_sd = boosted * boosted_mean, np.where(boosted, boosted_sd, slopes)
+            mean += [constant[0], *np.where(falling, fall_mean, free_mean)]
+            sd += [constant[1], *np.where(falling, fall_sd, free_sd)]
         return cls(
             (*names, "log_dip_length", "decline", *(f"level_{w}" for w in range(windows))),
             np.array([*mean, prior.log_dip_length[0], 0.0, *np.zeros(windows)]),
             np.array([*sd, prior.log_dip_length[1], prior.decline, *np.full(windows, prior.level)]),
+            blocks,
         )
 
     def at(self, name: str) -> int:
@@ -100,7 +107,7 @@ class Globals:
     def block(self, name: str) -> slice:
         """Where a block stands in θ."""
         start = self.at(f"{name}_constant")
-        return slice(start, start + 1 + len(BLOCKS[name]))
+        return slice(start, start + 1 + len(self.blocks[name]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +120,14 @@ class Columns:
     falls: NDArray[np.bool_]  # [1 + columns]
 
     @classmethod
-    def of(cls, values: Floats, block: str) -> "Columns":
-        """From the ``values`` of all columns, [rows, COLUMNS]."""
-        own = values[:, column(BLOCKS[block])]
+    def of(cls, values: Floats, block: str, blocks: Blocks = BLOCKS) -> "Columns":
+        """From the ``values`` of all columns, [rows, COLUMNS]; ``BOOSTED`` keeps its scale."""
+        names = blocks[block]
+        own = values[:, column(names)]
         mean, scale = own.mean(axis=0), np.maximum(own.std(axis=0), LEAST_SCALE)
+        scale[[name == BOOSTED for name in names]] = 1.0
         design = np.hstack([np.ones((len(own), 1)), (own - mean) / scale])
-        return cls(mean, scale, design, np.append(False, falls(block)))
+        return cls(mean, scale, design, np.append(False, falls(block, names)))
 
     def slopes(self, theta: Any, exp: Any) -> Any:
         """θ with what can only fall as the slope it stands for."""
@@ -143,9 +152,10 @@ class Coordinates(Transform):
     name = "coordinates"
     ndim_supp = 1
 
-    def __init__(self, mode: Floats, root: Floats, columns: dict[str, Columns]) -> None:
-        prior = Globals.prior(0)
-        self.rate, self.alive = prior.block("rate"), prior.block("alive")
+    def __init__(
+        self, of_theta: Globals, mode: Floats, root: Floats, columns: dict[str, Columns]
+    ) -> None:
+        self.rate, self.alive = of_theta.block("rate"), of_theta.block("alive")
         self.columns = columns["alive"]
         rows = len(columns["rate"].design)
         some = np.random.default_rng(rows).permutation(rows)[:REGRESSED_ROWS]

@@ -188,7 +188,7 @@ class Density:
         self, data: WindowData, columns: dict[str, Columns], prior: RhythmPrior = DEFAULT_PRIOR
     ) -> None:
         self.windows, self.groups = len(data.log_season), int(data.product_window.max()) + 1
-        self.prior, self.columns = Globals.prior(self.windows, prior), columns
+        self.prior, self.columns = Globals.prior(self.windows, prior, data.blocks), columns
         layout = data.layout()
         self.outcomes, self.rows = data.outcomes(layout), data.rows(layout, columns)
 

@@ -27,8 +27,8 @@ def build_model(
     ``swappable_data``: in those of their prior instead, and the model can then be given the
     ``outcomes`` of other windows of the same rows.
     """
-    of_theta = Globals.prior(len(data.log_season), prior)
-    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    of_theta = Globals.prior(len(data.log_season), prior, data.blocks)
+    columns = {block: Columns.of(data.values, block, data.blocks) for block in BLOCKS}
     if swappable_data:
         arrow = Arrow.of_prior(of_theta, int(data.product_window.max()) + 1)
     else:
@@ -42,7 +42,7 @@ def build_model(
         arrived = pm.Data("arrived_orders", data.newcomers.arrived)
         theta = pm.Normal(
             "theta_raw", of_theta.mean, of_theta.sd, shape=len(of_theta.mean), initval=arrow.mode,
-            default_transform=Coordinates(arrow.mode, arrow.root, columns),
+            default_transform=Coordinates(of_theta, arrow.mode, arrow.root, columns),
         )  # fmt: skip
         slopes = {b: columns[b].slopes(theta[of_theta.block(b)], pt.exp) for b in BLOCKS}
         for block in BLOCKS:

@@ -10,8 +10,9 @@ class RhythmPrior:
 
     Constants, where the columns are at their means: Normal, mean and deviation. Slopes of columns
     over one deviation: Normal about 0, its deviation; of what can only fall, the log of the slope:
-    Normal. ``level``: how far the level of one window lies from the next, which four windows do
-    not tell. ``product_shock``, ``arrival_shape``: LogNormal; shocks of 0 are ruled out.
+    Normal; of the boosted column as it is: Normal. ``level``: how far the level of one window lies
+    from the next, which four windows do not tell. ``product_shock``, ``arrival_shape``: LogNormal;
+    shocks of 0 are ruled out.
     """
 
     rate_constant: tuple[float, float] = (-2.5, 2.0)
@@ -25,6 +26,7 @@ class RhythmPrior:
     alive_slopes: float = 1.0
     extra_slopes: float = 1.0
     falling_slopes: tuple[float, float] = (log(0.7), 0.5)
+    boosted_slope: tuple[float, float] = (1.0, 0.5)
     log_dip_length: tuple[float, float] = (log(0.5), 0.5)
     decline: float = 0.03
     level: float = 0.1
@@ -32,4 +34,6 @@ class RhythmPrior:
     arrival_shape: tuple[float, float] = (0.0, 1.0)
 
 
+OF_BOOSTED = ("boosted_slope",)
+"""What ``rhythm`` has not."""
 DEFAULT_PRIOR = RhythmPrior()

@@ -26,19 +26,17 @@ from models.parts.kernels.weekly_paths import (
 from models.parts.pair.results import Results
 from models.parts.pair.sizes import URN_WEIGHT, Urn
 from models.parts.rhythm.activity import (
-    ALIVE,
     BLOCKS,
-    DIP,
-    EXTRA,
-    FRAILTY,
-    RATE,
+    BOOSTED_BLOCKS,
     RESTARTED,
     BaseRates,
+    Blocks,
     activity,
     column,
 )
+from models.parts.rhythm.boosting import BOOSTED_KNOWN_DAYS, ForwardChain, with_boosted
 from models.parts.rhythm.newcomers import NEWCOMERS, base_rates, newcomer_columns
-from models.parts.rhythm.prior import DEFAULT_PRIOR
+from models.parts.rhythm.prior import DEFAULT_PRIOR, OF_BOOSTED
 from models.parts.rhythm.season import Season
 from toolkit.data.tables import QUANTILES, Patterns, Predictions
 from toolkit.errors import ModelError
@@ -58,36 +56,28 @@ ROWS = 20_000
 TUNE = 150
 """Steps before the first draw: the coordinates leave little to be learned."""
 
-PLACES = Places(
-    rate=column(RATE),
-    dip=column(DIP),
-    frailty=column(FRAILTY),
-    alive=column(ALIVE),
-    extra=column(EXTRA),
-    restarted=np.array([RATE.index(name) for name in RESTARTED]),
-)
-
-
 DIMENSIONS = {
     **{block: f"{block}_column" for block in BLOCKS},
     "arrival": "arrival_column",
     "base_rates": "of",
 }
 COORDINATES = {
-    **{f"{block}_column": ("constant", *columns) for block, columns in BLOCKS.items()},
     "arrival_column": ("constant", *NEWCOMERS),
     "of": ("day", "visit", "newcomers"),
 }
 """What the columns of the coefficients are called, in a posterior's file."""
+TREES = "trees"
+"""Of the boosted column, among what a fit saves."""
 
 
 @dataclass(frozen=True, slots=True)
 class RhythmVersion:
-    """The model before its fit."""
+    """The model before its fit; ``boosted``: the rate has a column by trees."""
 
     name: str
     formulas: str
     description: str = field(repr=False)
+    boosted: bool = False
     reads_customer_days: ClassVar[bool] = True
     granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
 
@@ -105,18 +95,22 @@ class RhythmVersion:
             from models.parts.fitting.sampling import draw_prior, sample
             from models.parts.rhythm.checks import predictive_checks
             from models.parts.rhythm.model import ROUND, build_model
-            from models.parts.rhythm.windows import WindowData, windows_of
+            from models.parts.rhythm.windows import KNOWN_DAYS, WindowData, Windows
 
-        if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
+        known_days = BOOSTED_KNOWN_DAYS if self.boosted else KNOWN_DAYS
+        if not np.any(patterns.interval_count > 0) or not Windows(patterns, known_days).count():
             raise ModelError(
-                f"{self.name} learns from what pairs did in windows of {HORIZON_WEEKS} weeks, and "
-                f"there is none with a repeat order before {patterns.as_of_date}: nothing to fit; "
-                "pair_conjugate forecasts without a fit"
+                f"{self.name} learns from what pairs did in windows of {HORIZON_WEEKS} weeks after "
+                f"{known_days} days of history, and there is none with a repeat order before "
+                f"{patterns.as_of_date}: nothing to fit; pair_conjugate forecasts without a fit"
             )
-        prior_given = with_given(DEFAULT_PRIOR, settings.prior, self.name)
+        prior_given = with_given(
+            DEFAULT_PRIOR, settings.prior, self.name, () if self.boosted else OF_BOOSTED
+        )
         season = Season.of(patterns.events.day, patterns.as_of_date)
         base = base_rates(patterns, season)
-        data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
+        chain = ForwardChain(patterns, season, base, seed) if self.boosted else None
+        data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed, chain=chain)
         model = build_model(data, prior_given)
         posterior, statistics, diagnostics = (
             approximate(model, ROUND, settings, seed)
@@ -127,11 +121,13 @@ class RhythmVersion:
         constants = {
             **season.arrays,
             "base_rates": np.array([base.per_day, base.per_visit, base.newcomers]),
+            **({TREES: chain.trees(0)} if chain else {}),
         }
+        of_blocks = {f"{b}_column": ("constant", *names) for b, names in data.blocks.items()}
         prior = draw_prior(model, PRIOR_DRAWS, seed)
         made = predictive_checks(data, prior, drawn, np.random.default_rng(seed), prior_given.level)
         inference = Inference.of(
-            posterior, statistics, prior, made, constants, DIMENSIONS, COORDINATES
+            posterior, statistics, prior, made, constants, DIMENSIONS, COORDINATES | of_blocks
         )
         arrays, rows = inference.arrays, len(data.elapsed)
         card = sampled_card(
@@ -186,7 +182,11 @@ class FittedRhythm(Fit):
             return results.predictions(patterns, URN_WEIGHT)
         index = np.arange(draws) * len(self.draws.decline) // draws
         c = Coefficients(*(np.ascontiguousarray(a[..., index]) for a in self.draws))
-        known = activity(patterns, self.season, self.base)
+        known, blocks = activity(patterns, self.season, self.base), BLOCKS
+        if TREES in self.arrays:
+            blocks = BOOSTED_BLOCKS
+            known = with_boosted(known, self.arrays[TREES], self.season, patterns.as_of_date)
+        places = _places(blocks)
         season = self.season.week_levels(patterns.as_of_date, REACH_WEEKS)
         ahead = np.append(0.0, np.cumsum(season))
         declined = np.minimum(np.arange(REACH_WEEKS), HORIZON_WEEKS - 1)[:, None] * c.decline
@@ -197,7 +197,7 @@ class FittedRhythm(Fit):
             rng = streams.product(int(product_id))
             strata = (rng.permutation(draws) + rng.random(draws)) / draws
             shock = c.next_level + c.product_shock * ndtri(strata)
-            shared = WeeklyDraws(c, PLACES, NODE, NODE_WEIGHT, shock, pace, ahead)
+            shared = WeeklyDraws(c, places, NODE, NODE_WEIGHT, shock, pace, ahead)
             part = slice(offset[j], offset[j + 1])
             urn, out = Urn.of(patterns, part, URN_WEIGHT), results.of_product(j, part)
             arrivals = WeeklyArrivals(arrival[j], season[:weeks])
@@ -205,3 +205,9 @@ class FittedRhythm(Fit):
             results.settle_new_pairs(j)
             predict_pairs(rng, known.select(part), shared, urn, levels, out)
         return results.predictions(patterns, URN_WEIGHT)
+
+
+def _places(blocks: Blocks) -> Places:
+    """Where the columns of each block stand among a row's values."""
+    restarted = np.array([blocks["rate"].index(name) for name in RESTARTED])
+    return Places(**{block: column(names) for block, names in blocks.items()}, restarted=restarted)

@@ -8,7 +8,7 @@ Some pairs of some products, drawn at random, stand for all.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.parts.kernels.weekly import HORIZON_WEEKS, Layout, Outcomes, Rows
-from models.parts.rhythm.activity import BLOCKS, Activity, BaseRates, activity
+from models.parts.rhythm.activity import (
+    BLOCKS,
+    BOOSTED_BLOCKS,
+    Activity,
+    BaseRates,
+    Blocks,
+    activity,
+)
+from models.parts.rhythm.boosting import BOOSTED_KNOWN_DAYS, BOOSTED_OFFSETS, ForwardChain
 from models.parts.rhythm.coordinates import Columns
 from models.parts.rhythm.newcomers import Newcomers
 from models.parts.rhythm.season import Season
@@ -35,6 +43,28 @@ NEWCOMER_ROWS = 4000
 
 
 @dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows that the history of ``patterns`` has room for, with so many days before each."""
+
+    patterns: Patterns
+    known_days: int = KNOWN_DAYS
+
+    def count(self, offset: int = 0) -> int:
+        """How many end ``offset`` days before the as-of date or earlier."""
+        history = int(-self.patterns.events.day.min(initial=0))
+        return max(0, min(WINDOWS, (history - self.known_days - offset) // WINDOW_DAYS))
+
+    def backs(self, offset: int) -> list[int]:
+        """How many days before the date they begin."""
+        return [WINDOW_DAYS * (w + 1) + offset for w in range(self.count(offset))]
+
+    def of_pairs(self, offset: int) -> Ints:
+        """How many of them know each pair, [pairs]."""
+        of_pair = (-_first_day(self.patterns) - 1 - offset) // WINDOW_DAYS
+        return np.clip(of_pair, 0, self.count(offset))
+
+
+@dataclass(frozen=True, slots=True)
 class WindowData:
     """What the model is fitted to: a row per pair and window, and of newcomers, per product."""
 
@@ -43,10 +73,11 @@ class WindowData:
     elapsed: Floats  # [rows]
     clock: Floats  # [rows]
     log_season: Floats  # [windows, weeks]
-    values: Floats  # [rows, COLUMNS]
+    values: Floats  # [rows, COLUMNS], and ``BOOSTED`` if ``blocks`` have it
     window: Ints  # [rows]
     product_window: Ints  # [rows], row of its product and window
     newcomers: Newcomers
+    blocks: Blocks = field(default_factory=lambda: BLOCKS)
 
     def layout(self) -> Layout:
         """Where each row stands in what ``weekly_likelihood`` takes."""
@@ -74,21 +105,31 @@ class WindowData:
         rows: int,
         seed: int,
         offsets: Sequence[int] = OFFSETS,
+        chain: ForwardChain | None = None,
     ) -> "WindowData":
-        """About ``rows`` rows of pairs drawn at random; columns know all pairs of their product."""
+        """About ``rows`` rows of pairs drawn at random; columns know all pairs of their product.
+
+        With a ``chain``, ``BOOSTED`` is one of them.
+        """
+        windows, blocks = Windows(patterns), BLOCKS
+        if chain is not None:
+            windows, blocks = Windows(patterns, BOOSTED_KNOWN_DAYS), BOOSTED_BLOCKS
+            offsets = BOOSTED_OFFSETS
         rng = np.random.default_rng(seed)
-        offset = draw_offsets(patterns, offsets, rng)
-        product, pair = Chance.of(patterns, rows, offset).draw(rng)
+        offset = draw_offsets(windows, offsets, rng)
+        product, pair = Chance.of(windows, rows, offset).draw(rng)
         parts: list[list[NDArray[Any]]] = []
         log_season: list[Floats] = []
         for days in offsets:
             group = product & (offset == days)
             chosen, drawn = patterns.select(group), pair[group]
-            for back in _backs(patterns, days):
+            for back in windows.backs(days):
                 start = patterns.as_of_date - timedelta(days=back)
                 earlier, is_known = chosen.earlier(back), _first_day(chosen) < -back
                 if len(earlier):
                     known = activity(earlier, season, base)
+                    if chain is not None:
+                        known = chain.boosted(known, back)
                     columns = _window_columns(len(log_season), -back, chosen, earlier, known)
                     parts.append([column[drawn[is_known]] for column in columns])
                 log_season.append(np.log(season.week_levels(start, HORIZON_WEEKS)))
@@ -99,37 +140,20 @@ class WindowData:
             np.stack([window_of, in_product]), axis=1, return_inverse=True
         )
         newcomers = Newcomers.of(
-            [(patterns.earlier(back), WINDOW_DAYS) for back in _backs(patterns, 0)],
+            [(patterns.earlier(back), WINDOW_DAYS) for back in windows.backs(0)],
             *(season, patterns, base.newcomers),
         )
         return cls(
             ordered, extra, elapsed, clock, np.array(log_season), values, window_of,
-            product_window, newcomers.select(NEWCOMER_ROWS, seed),
+            product_window, newcomers.select(NEWCOMER_ROWS, seed), blocks,
         )  # fmt: skip
 
 
-def windows_of(patterns: Patterns, offset: int = 0) -> int:
-    """How many windows the history has room for that end ``offset`` days before the date."""
-    room = (int(-patterns.events.day.min(initial=0)) - KNOWN_DAYS - offset) // WINDOW_DAYS
-    return max(0, min(WINDOWS, room))
-
-
-def _backs(patterns: Patterns, offset: int) -> list[int]:
-    """How many days before the date the windows begin."""
-    return [WINDOW_DAYS * (w + 1) + offset for w in range(windows_of(patterns, offset))]
-
-
-def _pair_windows(patterns: Patterns, offset: int) -> Ints:
-    """How many of the windows know each pair, [pairs]."""
-    of_pair = (-_first_day(patterns) - 1 - offset) // WINDOW_DAYS
-    return np.clip(of_pair, 0, windows_of(patterns, offset))
-
-
-def draw_offsets(patterns: Patterns, offsets: Sequence[int], rng: np.random.Generator) -> Ints:
+def draw_offsets(windows: Windows, offsets: Sequence[int], rng: np.random.Generator) -> Ints:
     """An offset for each product under which a window knows one of its pairs, if any; [pairs]."""
-    _, start = patterns.product_offsets()
+    _, start = windows.patterns.product_offsets()
     known = np.array([
-        np.maximum.reduceat(_pair_windows(patterns, days), start[:-1]) > 0 for days in offsets
+        np.maximum.reduceat(windows.of_pairs(days), start[:-1]) > 0 for days in offsets
     ])  # fmt: skip
     first = rng.integers(len(offsets), size=(known.shape[1],))
     tried = (first + np.arange(len(offsets))[:, None]) % len(offsets)
@@ -162,22 +186,23 @@ class Chance:
     pair: Floats  # [products], of each of its pairs
 
     @classmethod
-    def of(cls, patterns: Patterns, rows: int, offset: Ints) -> "Chance":
+    def of(cls, windows: Windows, rows: int, offset: Ints) -> "Chance":
         """That of ``rows`` rows to be expected, of all pairs if there are no more.
 
         ``offset``: days before the date when the last window of each pair ends, [pairs].
         """
+        patterns = windows.patterns
         _, start = patterns.product_offsets()
-        windows = np.zeros(len(patterns), dtype=np.int64)
+        count = np.zeros(len(patterns), dtype=np.int64)
         for days in np.unique(offset):
-            windows[offset == days] = _pair_windows(patterns, int(days))[offset == days]
-        of_product = patterns.sum_by_product(windows.astype(float))
+            count[offset == days] = windows.of_pairs(int(days))[offset == days]
+        of_product = patterns.sum_by_product(count.astype(float))
         share = min(1.0, rows / of_product.sum())
         product = share * np.maximum(of_product, PRODUCT_ROWS) / PRODUCT_ROWS
         product = np.where(of_product > 0, np.minimum(product, 1.0), 0.0)
         pair = share / np.maximum(product, share)
         product *= max(1.0, (1.0 + 1e-9) / product.sum())  # one product at least
-        return cls(start, patterns.order_count, windows > 0, product, pair)
+        return cls(start, patterns.order_count, count > 0, product, pair)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether each pair is of a product that is drawn, and whether it is drawn, [pairs]."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
+from models.parts.trees import Text, answer, grow
 from models.peers.parts.pair_features import pair_features
-from models.peers.parts.trees import Text, answer, grow
 from models.peers.parts.waiting import Wait
 from toolkit.data.tables import COUNTS, DAYS_PER_WEEK, REACH_DAYS, Floats, Patterns
 

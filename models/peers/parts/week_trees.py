@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.peers.parts.trees import Text, answer, grow
+from models.parts.trees import Text, answer, grow
 from models.peers.parts.weekly_demand import WeeklyDemand
 from toolkit.data.tables import DAYS_PER_WEEK, QUANTILES, Floats, Ints, Patterns
 

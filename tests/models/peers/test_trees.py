@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.parts.trees import answer, grow
 from models.peers import lightgbm_pairs, lightgbm_weeks
 from models.peers.parts.pair_features import pair_features
 from models.peers.parts.pair_trees import (
@@ -15,7 +16,6 @@ from models.peers.parts.pair_trees import (
     counts_of,
     spread_of_counts,
 )
-from models.peers.parts.trees import answer, grow
 from models.peers.parts.week_trees import SEEN_WEEKS, Training, rows_of
 from models.peers.parts.weekly_demand import WeeklyDemand
 from tests.models.helpers import analyzed, patterns_of, split_at

@@ -29,25 +29,32 @@ def grow(
     rounds: int,
     seed: int,
     weight: Floats | None = None,
+    start: Floats | None = None,
 ) -> Text:
-    """Trees that predict ``label`` [rows] from ``columns`` [rows, columns]."""
+    """Trees that predict ``label`` [rows] from ``columns`` [rows, columns].
+
+    ``start`` [rows]: what is added to their raw scores in training.
+    """
     lightgbm = _lightgbm()
-    data = lightgbm.Dataset(columns, label=label, weight=weight, params={**settings, **ALWAYS})
+    data = lightgbm.Dataset(
+        columns, label=label, weight=weight, init_score=start, params={**settings, **ALWAYS}
+    )
     booster = lightgbm.train({**settings, **ALWAYS, "seed": seed}, data, rounds)
     return np.frombuffer(booster.model_to_string().encode(), dtype=np.uint8)
 
 
-def answer(trees: Text, columns: Floats) -> Floats:
-    """Predictions of ``columns`` [rows, columns], [rows]."""
+def answer(trees: Text, columns: Floats, *, raw: bool = False) -> Floats:
+    """Predictions of ``columns`` [rows, columns], or their ``raw`` scores, [rows]."""
     if not len(columns):
         return np.zeros(0)
-    return np.asarray(_booster(trees.tobytes()).predict(columns, num_threads=1), dtype=float)
+    booster = _booster(trees.tobytes())
+    return np.asarray(booster.predict(columns, raw_score=raw, num_threads=1), dtype=float)
 
 
 @lru_cache(maxsize=32)
-def _booster(text: bytes) -> Any:  # noqa: ANN401 the library's own
+def _booster(text: bytes) -> Any:
     return _lightgbm().Booster(model_str=text.decode())
 
 
 def _lightgbm() -> ModuleType:
-    return need("lightgbm", "a peer of boosted trees", ModelError)
+    return need("lightgbm", "a model with boosted trees", ModelError)

@@ -1,0 +1,141 @@
+"""The boosted column: what trees, grown from the past, say of a pair's next four weeks.
+
+The trees see a pair's columns as they were on some earlier days (landmarks), and whether it ordered
+in the four weeks from then on. They are gone forward with: the column of a window that begins b
+days before the as-of date comes from trees whose landmarks lie at least ``WINDOW_DAYS`` before it,
+so that all outcomes of the horizon were over; the as-of date's own from landmarks that lie as far
+before it. A slope on it then tells what the trees are worth on days that they have not seen.
+
+The column is the log of the hazard that they stand for, the season of the weeks taken out,
+
+    log(−log(1 − p)) − log Σ S_w,  logit p = trees + log Σ S_w,
+
+so that a slope of 1 alone would make the weekly hazard theirs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from scipy.special import log_expit
+
+from models.parts.rhythm.activity import COLUMNS, Activity, BaseRates, activity
+from models.parts.rhythm.season import Season
+from models.parts.trees import Text, answer, grow
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, Patterns
+
+WEEKS = 4
+WINDOW_DAYS = 84
+"""The horizon of a window; models look no further ahead."""
+STEP_DAYS = 28
+LANDMARKS = 3
+"""Trees grow from so many landmarks, ``STEP_DAYS`` apart."""
+LANDMARK_DAYS = 56
+"""A landmark needs so many days of history before it."""
+BOOSTED_KNOWN_DAYS = LANDMARK_DAYS + WINDOW_DAYS
+"""A window needs so many: one landmark lies before it."""
+BOOSTED_OFFSETS = (0, 28, 56)
+"""Fewer than without trees, which have to be grown for each day on which windows begin."""
+ROWS = 60_000
+"""Rows that trees grow from, at most: pairs of products drawn at random."""
+ROUNDS = 150
+SETTINGS: Mapping[str, Any] = {
+    "objective": "binary",
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 100,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "max_bin": 127,
+}
+LEAST = -30.0
+"""The column is no lower: trees that have seen no order say anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Landmark:
+    """Pairs as they were on a day, and what followed."""
+
+    features: Floats  # [rows, features]
+    ordered: Floats  # [rows], 0 or 1, within ``WEEKS``
+    log_season: float  # log Σ S_w of these weeks
+
+
+@dataclass(slots=True)
+class ForwardChain:
+    """Trees by the day, counted back from the as-of date, on which windows begin."""
+
+    patterns: Patterns
+    season: Season
+    base: BaseRates
+    seed: int
+    _landmarks: dict[int, _Landmark] = field(default_factory=dict)
+    _trees: dict[int, Text] = field(default_factory=dict)
+
+    def trees(self, back: int) -> Text:
+        """Those for a day so many days before the as-of date, which needs a landmark."""
+        if back not in self._trees:
+            days = [back + WINDOW_DAYS + STEP_DAYS * i for i in range(LANDMARKS)]
+            reach = int(-self.patterns.events.day.min()) - LANDMARK_DAYS
+            seen = [self._landmark(day) for day in days if day <= reach]
+            self._trees[back] = grow(
+                np.concatenate([landmark.features for landmark in seen]),
+                np.concatenate([landmark.ordered for landmark in seen]),
+                SETTINGS,
+                ROUNDS,
+                self.seed,
+                start=np.concatenate([np.full(len(s.ordered), s.log_season) for s in seen]),
+            )
+        return self._trees[back]
+
+    def boosted(self, known: Activity, back: int) -> Activity:
+        """``known`` so many days before the as-of date, with its column."""
+        as_of_date = self.patterns.as_of_date - timedelta(days=back)
+        return with_boosted(known, self.trees(back), self.season, as_of_date)
+
+    def _landmark(self, back: int) -> _Landmark:
+        if back not in self._landmarks:
+            self._landmarks[back] = self._look_from(back)
+        return self._landmarks[back]
+
+    def _look_from(self, back: int) -> _Landmark:
+        rng = np.random.default_rng([self.seed, back])
+        drawn = _some_products(self.patterns, back, ROWS // LANDMARKS, rng)
+        earlier = drawn.earlier(back)
+        events, first = drawn.events, drawn.events.day[drawn.event_offset[:-1]]
+        inside = (events.day >= -back) & (events.day < DAYS_PER_WEEK * WEEKS - back)
+        pair = np.repeat(np.arange(len(drawn)), drawn.order_count)[inside]
+        ordered = np.bincount(pair, minlength=len(drawn))[first < -back] > 0
+        known = activity(earlier, self.season, self.base).select(slice(0, len(earlier)))
+        log_season = _log_season(self.season, earlier.as_of_date)
+        return _Landmark(_features(known), ordered.astype(float), log_season)
+
+
+def with_boosted(known: Activity, trees: Text, season: Season, as_of_date: date) -> Activity:
+    """``known`` on the date, with the column that the trees make of it as its last one."""
+    log_season = _log_season(season, as_of_date)
+    logit = answer(trees, _features(known), raw=True) + log_season
+    log_hazard = np.log(np.maximum(-log_expit(-logit), np.exp(LEAST)))
+    return known._replace(values=np.column_stack([known.values, log_hazard - log_season]))
+
+
+def _features(known: Activity) -> Floats:
+    """What trees see, [rows, COLUMNS + 1]."""
+    return np.column_stack([known.values[:, : len(COLUMNS)], np.log(known.elapsed + 0.5)])
+
+
+def _log_season(season: Season, as_of_date: date) -> float:
+    return float(np.log(season.week_levels(as_of_date, WEEKS).sum()))
+
+
+def _some_products(patterns: Patterns, back: int, pairs: int, rng: np.random.Generator) -> Patterns:
+    """All pairs of some products, drawn at random until about ``pairs`` were known by then."""
+    was_known = patterns.events.day[patterns.event_offset[:-1]] < -back
+    size = patterns.sum_by_product(was_known.astype(float))
+    order = rng.permutation(np.flatnonzero(size))
+    taken = np.zeros(len(size), dtype=bool)
+    taken[order[np.cumsum(size[order]) - size[order] < pairs]] = True
+    return patterns.select(np.repeat(taken, np.diff(patterns.product_offsets()[1])))
