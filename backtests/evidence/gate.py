@@ -13,7 +13,7 @@ from backtests.evidence.found import Evidence, find_evidence
 from toolkit.errors import TrackingError
 from toolkit.tracking.logged import Backtested, formulas_of
 from toolkit.tracking.promotion import BacktestUsed, Check, Verdict
-from toolkit.tracking.registry import ModelVersionRef, product_thresholds_of, thresholds_of
+from toolkit.tracking.registry import ModelVersionRef, product_thresholds_of
 from toolkit.tracking.store import Store
 from toolkit.validation import CLOSED, has_to_be, parse, read_toml
 
@@ -112,7 +112,6 @@ def _thresholds(store: Store, ref: ModelVersionRef) -> Check:
     remedy = f"`toolkit thresholds RUN --attach {ref.fit}` chooses and attaches them"
     try:
         own = product_thresholds_of(store, ref)
-        content = thresholds_of(store, ref) or {}
     except TrackingError as exc:
         return Check("thresholds", str(exc), "attached", False, remedy)
     if own is None:
@@ -122,7 +121,7 @@ def _thresholds(store: Store, ref: ModelVersionRef) -> Check:
         f"orders ≥ {overall.min_orders}, confidence ≥ {overall.min_confidence:g}, "
         f"own ones for {count:,} product{'' if count == 1 else 's'}"
     )
-    source = f", from backtest {content['evidence']}" if "evidence" in content else ""
+    source = "" if own.evidence is None else f", from backtest {own.evidence}"
     return Check("thresholds", found + source, "attached", True)
 
 

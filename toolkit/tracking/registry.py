@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pydantic
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
@@ -32,6 +33,7 @@ from toolkit.tracking.store import (
     resolved,
     sqlite_file,
 )
+from toolkit.validation import parse
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,14 @@ SHORT = 5_000
 """So many characters of thresholds are shown beside the version itself."""
 
 _PER_PAGE = 1000
+
+
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
+class _AttachedFile:
+    """What a version's tag says of its thresholds: a file among the artefacts of its run."""
+
+    file: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,12 +322,15 @@ def thresholds_of(store: Store, ref: ModelVersionRef) -> dict[str, Any] | None:
     """
     if THRESHOLDS_TAG not in ref.tags:
         return None
-    tag = json.loads(ref.tags[THRESHOLDS_TAG])
+    try:
+        tag = parse(_AttachedFile, json.loads(ref.tags[THRESHOLDS_TAG]), "what is said of them")
+    except ValueError as exc:
+        raise TrackingError(f"{ref} has thresholds that cannot be found{_anew(ref)}: {exc}") from exc
     with store.errors(), tempfile.TemporaryDirectory() as folder:
         target = None if store.file else folder
-        path = store.artifacts(_run_uri(store, ref)).download_artifacts(tag["file"], target)
+        path = store.artifacts(_run_uri(store, ref)).download_artifacts(tag.file, target)
         content = Path(path).read_bytes()
-    if hashlib.sha256(content).hexdigest() != tag["sha256"]:
+    if hashlib.sha256(content).hexdigest() != tag.sha256:
         raise TrackingError(f"{path} does not hold the thresholds attached to {ref}")
     thresholds: dict[str, Any] = json.loads(content)
     return thresholds
@@ -332,7 +345,11 @@ def product_thresholds_of(store: Store, ref: ModelVersionRef) -> ProductThreshol
     try:
         return None if content is None else ProductThresholds.from_dict(content)
     except ArgumentError as exc:
-        raise TrackingError(f"{ref} has thresholds that cannot be used: {exc}") from exc
+        raise TrackingError(f"{ref} has thresholds that cannot be used{_anew(ref)}: {exc}") from exc
+
+
+def _anew(ref: ModelVersionRef) -> str:
+    return f" (`toolkit thresholds RUN --attach {ref.fit}` attaches others)"
 
 
 def _ref(version: ModelVersion, named: Mapping[str, int]) -> ModelVersionRef:
