@@ -6,9 +6,9 @@ other's forecast. "Nothing to forecast" is a value, too.
 
 While a release is current, the plain keys of its as-of date are the release's alone: what callers
 compute themselves then goes to a key of its own, decided in the server at the moment of writing,
-whatever was current when the computation began. That takes a client with ``eval`` whose user may
-use it on the keys of ``toolkit.cache.names``; for one without, a value is simply set. A product
-that was invalidated since its forecast was read or made is a miss.
+whatever was current when the computation began. That takes a client with ``register_script``
+whose user may run scripts on the keys of ``toolkit.cache.names``; for one without, a value is
+simply set. A product that was invalidated since its forecast was read or made is a miss.
 
 A cache that is down, slow or full of rubbish costs one warning per call and at most 50 ms for
 reading and writing together, never the forecast. See ``toolkit.cache.lane`` for how.
@@ -16,7 +16,7 @@ reading and writing together, never the forecast. See ``toolkit.cache.lane`` for
 
 import logging
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import CoroutineType
@@ -100,8 +100,8 @@ class ManyGetter(Protocol):
 class Scripted(Protocol):
     """A client that can run Lua in the server."""
 
-    def eval(self, script: str, numkeys: int, /, *keys_and_args: str | bytes | int) -> object:
-        """What ``script`` returns."""
+    def register_script(self, script: str, /) -> Callable[..., object]:
+        """What runs ``script``, given its keys and arguments, and returns its answer."""
         ...
 
 
@@ -337,7 +337,7 @@ def _store(client: CacheClient, key: ForecastKey, value: bytes, ttl_s: int, coun
         as_of = key.as_of_date.isoformat()
         try:
             times = (1000 * ttl_s, jittered_ms(ttl_s))
-            return _reply(client.eval(STORE, 4, *names, value, *times, as_of, count))
+            return _reply(client.register_script(STORE)(names, (value, *times, as_of, count)))
         except Exception as error:
             if not _not_allowed(error):
                 raise
