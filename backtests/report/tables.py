@@ -13,10 +13,10 @@ from backtests.report.health import ReportedFit
 from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORES, Score, score_of
 from backtests.scores.summaries import ALL
 from backtests.thresholds.choice import Quality
+from toolkit.results.fit import MAX_R_HAT, MIN_E_BFMI, MIN_ESS
 
 CALIBRATION = ("coverage_50", "coverage_80", "coverage_90")
 INTERVALS = ("interval_50", "interval_80", "interval_90")
-MOST_R_HAT, LEAST_ESS = 1.01, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,11 +263,11 @@ def _fit_row(fit: ReportedFit) -> tuple[Cell, ...]:
         _dates(fit.dates),
         Cell(fit.fit, str(fit.as_of_date or fit.fit), (f"before {fit.as_of_date or 'unknown'}",)),
         number(fit.pairs),
-        number(r_hat, 3, "bad" if r_hat > MOST_R_HAT else ""),
-        number(bulk, mark="bad" if bulk < LEAST_ESS else ""),
-        number(tail, mark="bad" if tail < LEAST_ESS else ""),
+        number(r_hat, 3, "bad" if r_hat > MAX_R_HAT else ""),
+        number(bulk, mark="bad" if bulk < MIN_ESS else ""),
+        number(tail, mark="bad" if tail < MIN_ESS else ""),
         number(divergences, mark="bad" if divergences > 0 else ""),
-        number(e_bfmi, 2, "bad" if e_bfmi < 0.3 else ""),
+        number(e_bfmi, 2, "bad" if e_bfmi < MIN_E_BFMI else ""),
         number(_float(d.get("seconds"))),
         Cell(verdict, verdict, fit.warnings, "bad" if fit.warnings else "level"),
     )

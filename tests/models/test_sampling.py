@@ -5,12 +5,13 @@ import pymc as pm
 import pytest
 
 from models.parts.fitting.laplace import approximate
-from models.parts.fitting.sampling import CHECKED_DRAWS, MAX_R_HAT, MIN_ESS, sample
+from models.parts.fitting.sampling import CHECKED_DRAWS, sample
 from models.pooled_gamma import MODEL as POOLED
 from tests.chance import assert_near, error_of_mean, error_of_sd
 from tests.models.helpers import patterns_of
 from toolkit.errors import ModelError
 from toolkit.model import MOST_DRAWS, FitSettings
+from toolkit.results.fit import MAX_R_HAT, MIN_ESS
 
 SEEN = np.array([1.0, 2.5, 4.0, 0.5])
 """Of a normal with deviation 1: with a flat prior the mean is N(2, ¼)."""

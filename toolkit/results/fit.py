@@ -14,6 +14,9 @@ from toolkit.validation import load, write
 
 CARD_FILE = "card.json"
 
+MAX_R_HAT, MIN_ESS, MIN_E_BFMI = 1.01, 400.0, 0.3
+"""Chains within these limits have converged."""
+
 _DIAGNOSTICS = {
     "r_hat": ("largest R-hat", ".3f"),
     "ess_bulk": ("smallest bulk ESS", ",.0f"),
