@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 def show_run(report: "RunReport", page: Path | None, as_json: bool) -> None:
     """Where a run and its page are, and what went wrong in it."""
+    from toolkit.results.fit import headed
+
     failed = report.failures
     if as_json:
         print_json(
@@ -30,7 +32,7 @@ def show_run(report: "RunReport", page: Path | None, as_json: bool) -> None:
     for notice in report.notices:
         print_plain(f"Notice: {notice}")
     for warning in report.warnings:
-        print_plain(f"NOT CONVERGED: {warning}")
+        print_plain(headed(warning))
     for error in report.errors:
         print_plain(f"FAILED: {error}")
     kept = f", {report.kept:,} of them kept from an earlier start" if report.kept else ""

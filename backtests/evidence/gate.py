@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from backtests.compare.comparison import Difference
 from backtests.evidence.found import Evidence, find_evidence
 from toolkit.errors import TrackingError
+from toolkit.results.fit import verdict_on
 from toolkit.tracking.logged import Backtested, formulas_of
 from toolkit.tracking.promotion import BacktestUsed, Check, Verdict
 from toolkit.tracking.registry import ModelVersionRef, product_thresholds_of
@@ -104,7 +105,9 @@ def _converged(ref: ModelVersionRef) -> Check:
     warnings = ref.warnings or ("it says nothing of its convergence",)
     more = f" and {len(warnings) - SHOWN} more" if len(warnings) > SHOWN else ""
     found = "yes" if ref.converged else f"no: {'; '.join(warnings[:SHOWN])}{more}"
-    remedy = f"fit it again with more draws or tuning: `toolkit fit {ref.model}`"
+    approximate = verdict_on(ref.warnings) == "approximate"
+    how = "by NUTS" if approximate else "again with more draws or tuning"
+    remedy = f"fit it {how}: `toolkit fit {ref.model}`"
     return Check("converged", found, "no warning", ref.converged, remedy)
 
 

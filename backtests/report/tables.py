@@ -13,7 +13,7 @@ from backtests.report.health import ReportedFit
 from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORES, Score, score_of
 from backtests.scores.summaries import ALL
 from backtests.thresholds.choice import Quality
-from toolkit.results.fit import MAX_R_HAT, MIN_E_BFMI, MIN_ESS
+from toolkit.results.fit import MAX_R_HAT, MIN_E_BFMI, MIN_ESS, verdict_on
 
 CALIBRATION = ("coverage_50", "coverage_80", "coverage_90")
 INTERVALS = ("interval_50", "interval_80", "interval_90")
@@ -257,7 +257,7 @@ def _fit_row(fit: ReportedFit) -> tuple[Cell, ...]:
     d = fit.diagnostics
     r_hat, bulk, tail = (_float(d.get(name)) for name in ("r_hat", "ess_bulk", "ess_tail"))
     divergences, e_bfmi = _float(d.get("divergences")), _float(d.get("e_bfmi"))
-    verdict = "not converged" if fit.warnings else "converged"
+    verdict = verdict_on(fit.warnings)
     return (
         Cell(fit.version, fit.version),
         _dates(fit.dates),

@@ -26,6 +26,7 @@ CHOICE = {
     "by_product": {"2": [1, 0.0], "5": [4, 0.002]},
     "known_before": "2022-06-06",
 }
+UNFIT = rhythm_fit(0.1, warnings=(WARNING,))
 REGISTERED = (
     "registered_version", "mlflow_run_id", "data_sha256", "fitted_as_of_date", "knows_the_future"
 )  # fmt: skip
@@ -36,7 +37,7 @@ def store(tmp_path_factory):
     """Version 1 is the champion and has thresholds; 2, unfit, has none; 3 some that are none."""
     store = open_store(f"sqlite:///{tmp_path_factory.mktemp('engine') / 'mlflow.db'}")
     register_fit(store, rhythm_fit(), data={"sha256": "ab" * 32})
-    register_fit(store, rhythm_fit(0.1, warnings=(WARNING,)))
+    register_fit(store, UNFIT)
     register_fit(store, rhythm_fit(0.2))
     attach_thresholds(store, "1", CHOICE)
     attach_thresholds(store, "3", {"min_orders": 2})
@@ -169,7 +170,9 @@ def test_a_version_is_named_as_anywhere(database, store, reference):
 
 def test_an_unfit_version_says_so(database, store, caplog):
     promoted(database, store, "2")
-    assert f"has not converged: {WARNING}" in caplog.text
+    assert (
+        f"NOT CONVERGED: inter-order version 2 (rhythm@{UNFIT.version}): {WARNING}" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(

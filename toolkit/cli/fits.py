@@ -281,6 +281,7 @@ def _show_written(written: "WrittenTables", as_json: bool) -> None:
 
 def _show_version(ref: "ModelVersionRef", as_json: bool) -> None:
     from toolkit.cli.display import print_json
+    from toolkit.results.fit import headed
 
     if as_json:
         print_json(
@@ -297,4 +298,4 @@ def _show_version(ref: "ModelVersionRef", as_json: bool) -> None:
         return
     typer.echo(f"{ref}: {ref.uri}")
     if ref.warnings:
-        typer.echo(f"NOT CONVERGED: {ref.fit}: {'; '.join(ref.warnings)}", err=True)
+        typer.echo(headed(f"{ref.fit}: {'; '.join(ref.warnings)}"), err=True)

@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from toolkit.card import Card, Grid, Shown
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.model import FittedModel, find_model
+from toolkit.results.fit import headed
 from toolkit.results.metadata import RegisteredVersion
 from toolkit.stages.listing import ProductThresholds
 from toolkit.tracking.store import (
@@ -127,7 +128,7 @@ class ModelVersionRef(Shown):
         }
         return Card(
             title=str(self),
-            warnings=[f"NOT CONVERGED: {warning}" for warning in self.warnings],
+            warnings=[headed(warning) for warning in self.warnings],
             grids=[Grid("", ("", ""), list(facts.items()))],
         )
 
@@ -213,7 +214,7 @@ def load_for_engine(store: Store | str | None, reference: str) -> VersionInUse |
         return None
     ref = find(opened, reference)
     if ref.warnings:
-        logger.warning("%s has not converged: %s", ref, "; ".join(ref.warnings))
+        logger.warning("%s", headed(f"{ref}: {'; '.join(ref.warnings)}"))
     fitted_as_of = None if ref.as_of_date is None else date.fromisoformat(ref.as_of_date)
     return VersionInUse(
         model=load_registered(opened, ref),
@@ -325,7 +326,9 @@ def thresholds_of(store: Store, ref: ModelVersionRef) -> dict[str, Any] | None:
     try:
         tag = parse(_AttachedFile, json.loads(ref.tags[THRESHOLDS_TAG]), "what is said of them")
     except ValueError as exc:
-        raise TrackingError(f"{ref} has thresholds that cannot be found{_anew(ref)}: {exc}") from exc
+        raise TrackingError(
+            f"{ref} has thresholds that cannot be found{_anew(ref)}: {exc}"
+        ) from exc
     with store.errors(), tempfile.TemporaryDirectory() as folder:
         target = None if store.file else folder
         path = store.artifacts(_run_uri(store, ref)).download_artifacts(tag.file, target)
