@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
+from models.peers.parts.learned import some_of
 from models.peers.parts.pair_features import pair_features
 from models.peers.parts.trees import Text, answer, grow
 from models.peers.parts.waiting import Wait
@@ -44,9 +45,7 @@ class HistoryRows:
         parts = [_at_mark(patterns, days) for days in MARK_DAYS]
         columns = np.concatenate([part.columns for part in parts])
         orders = np.concatenate([part.orders for part in parts])
-        if len(columns) <= most:
-            return cls(columns, orders)
-        kept = np.sort(np.random.default_rng(seed).choice(len(columns), most, replace=False))
+        kept = some_of(len(columns), most, seed)
         return cls(columns[kept], orders[kept])
 
 
