@@ -8,12 +8,8 @@ import typer
 from toolkit.cli.options import Config, Database, Json, MaybeDatabase, Mssql, one_of
 
 if TYPE_CHECKING:
-    from toolkit.errors import Finding
-    from toolkit.sources.embedded.checks import CheckReport
     from toolkit.sources.folder.importer import ImportReport
-    from toolkit.sources.sqlserver.check import ServerReport
     from toolkit.sources.sqlserver.importer import ServerImportReport
-    from toolkit.sources.sqlserver.settings import SqlServerSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -40,14 +36,19 @@ def import_(
     """
     from toolkit.cli.progress import status
     from toolkit.sources.folder.importer import import_folder
+    from toolkit.validation import plain
 
     one_of("FOLDER", folder is not None, mssql)
+    report: ImportReport | ServerImportReport
     if folder is None:
-        _show_server_import(_import_server(db, config, until), db, as_json)
-        return
-    with status("Importing") as tell:
-        report = import_folder(folder, db, progress=tell)
-    _show_import(report, db, as_json)
+        report = _import_server(db, config, until)
+        content = plain(report)
+        content = {**content.pop("imported"), **content}
+    else:
+        with status("Importing") as tell:
+            report = import_folder(folder, db, progress=tell)
+        content = plain(report)
+    _show(f"Imported into {db}: {report}", {"database": str(db), **content}, as_json)
 
 
 def check(
@@ -60,6 +61,7 @@ def check(
     from toolkit.cli.progress import status
     from toolkit.sources.embedded.checks import check_database
     from toolkit.sources.embedded.database import open_database
+    from toolkit.validation import plain
 
     one_of("--db", db is not None, mssql)
     if db is None:
@@ -67,7 +69,8 @@ def check(
         return
     with status("Checking"), open_database(db) as conn:
         report = check_database(conn)
-    _show_check(report, db, as_json)
+    content = {name: plain(report)[name] for name in ("rows", "fatal", "notices")}
+    _show(f"{db}: {report}", {"database": str(db), **content}, as_json)
     if not report.ok:
         raise typer.Exit(2)
 
@@ -91,96 +94,22 @@ def _check_server(config: Path | None, as_json: bool) -> None:
     from toolkit.sources.sqlserver.check import check_server
     from toolkit.sources.sqlserver.dialect import connect
     from toolkit.sources.sqlserver.settings import read_server
+    from toolkit.validation import plain
 
     server = read_server(config)
+    shown = str(server.settings)
     with status("Checking"), connect(server.settings) as conn:
         report = check_server(conn, server.names)
-    _show_server_check(report, server.settings, as_json)
+    _show(f"{shown}: {report}", {"server": shown, **plain(report)}, as_json)
     if not report.ok:
         raise typer.Exit(2)
 
 
-def _show_import(report: "ImportReport", database: Path, as_json: bool) -> None:
-    """What an import brought in."""
+def _show(said: str, content: dict[str, object], as_json: bool) -> None:
+    """What a command did or found, in words or as JSON."""
     from toolkit.cli.display import print_json, print_plain
 
     if as_json:
-        print_json(_import_json(report, database))
+        print_json(content)
     else:
-        print_plain(f"Imported into {database}: {report}")
-
-
-def _show_check(report: "CheckReport", database: Path, as_json: bool) -> None:
-    """What a check found."""
-    from toolkit.cli.display import print_json, print_plain
-
-    if as_json:
-        print_json(
-            {
-                "database": str(database),
-                "rows": dict(report.rows),
-                "fatal": _findings(report.fatal),
-                "notices": _findings(report.notices),
-            }
-        )
-    else:
-        print_plain(f"{database}: {report}")
-
-
-def _show_server_import(report: "ServerImportReport", database: Path, as_json: bool) -> None:
-    """What an import from a server brought in, and read for it."""
-    from toolkit.cli.display import print_json, print_plain
-
-    if as_json:
-        print_json(
-            {
-                **_import_json(report.imported, database),
-                "until_date": report.until_date.isoformat(),
-                "rows_read": report.rows_read,
-                "months_compared": report.months_compared,
-            }
-        )
-    else:
-        print_plain(f"Imported into {database}: {report}")
-
-
-def _show_server_check(report: "ServerReport", server: "SqlServerSettings", as_json: bool) -> None:
-    """What a check of a server found."""
-    from toolkit.cli.display import print_json, print_plain
-
-    if as_json:
-        last = report.last_date
-        print_json(
-            {
-                "server": str(server),
-                "version": report.version,
-                "rows": dict(report.rows),
-                "last_date": None if last is None else last.isoformat(),
-                "fatal": _findings(report.fatal),
-                "notices": _findings(report.notices),
-            }
-        )
-    else:
-        print_plain(f"{server}: {report}")
-
-
-def _import_json(report: "ImportReport", database: Path) -> dict[str, object]:
-    return {
-        "database": str(database),
-        "lines": report.lines,
-        "orders": report.orders,
-        "customers": report.customers,
-        "products": report.products,
-        "pairs": report.pairs,
-        "first_date": report.first_date.isoformat(),
-        "last_date": report.last_date.isoformat(),
-        "notices": _findings(report.notices),
-        "seconds": report.seconds,
-    }
-
-
-def _findings(findings: "tuple[Finding, ...]") -> list[dict[str, object]]:
-    return [
-        {"table": f.table, "rule": f.rule, "rows": f.rows, "examples": list(f.examples)}
-        for f in findings
-    ]
+        print_plain(said)

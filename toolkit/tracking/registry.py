@@ -18,6 +18,7 @@ from typing import Any
 import pydantic
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils import get_results_from_paginated_fn
 
 from toolkit.card import Card, Grid, Shown
 from toolkit.errors import ArgumentError, TrackingError
@@ -141,16 +142,12 @@ def versions(store: Store) -> list[ModelVersionRef]:
     """All registered versions, oldest first; none where nothing was registered."""
     with store.errors():
         named = aliases(store)
-        found: list[ModelVersion] = []
-        token = None
-        while True:
-            page = store.client.search_model_versions(
-                f"name = '{REGISTERED_MODEL}'", max_results=_PER_PAGE, page_token=token
-            )
-            found += page
-            token = page.token
-            if not token:
-                break
+        found = get_results_from_paginated_fn(
+            lambda most, token: store.client.search_model_versions(
+                f"name = '{REGISTERED_MODEL}'", most, page_token=token
+            ),
+            _PER_PAGE,
+        )
     return sorted((_ref(version, named) for version in found), key=lambda ref: ref.number)
 
 

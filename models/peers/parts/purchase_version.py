@@ -1,7 +1,7 @@
 """``bg_nbd`` and ``pareto_nbd`` as versions: fitting, predicting, saving."""
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, replace
 from functools import partial
 
 import numpy as np
@@ -14,7 +14,6 @@ from models.peers.parts.waiting import Wait, knots
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
     QUANTILES,
-    Floats,
     PairPredictions,
     Patterns,
     Predictions,
@@ -70,41 +69,15 @@ def forecast(
 ) -> Predictions:
     """Predict every pair over ``weeks`` weeks, exactly; pairs of equal past are one row."""
     rows, pair = distinct(past_of(patterns))
-    said = predict_rows(population(*arrays["parameters"].tolist()), rows, weeks)
+    said = predict_rows(population(*arrays["parameters"].tolist()), rows, weeks).select(pair)
     size = patterns.total_quantity / patterns.order_count
-    expected_orders = said.expected_orders[pair]
-    pairs = PairPredictions(
-        p_alive=said.p_alive[pair],
-        confidence=said.confidence[pair],
-        expected_interval=said.expected_interval[pair],
-        open_interval_p=said.open_interval_p[pair],
-        next_order_day=said.quantiles[pair, MEDIAN],
-        next_order_quantiles=said.quantiles[pair],
-        p_order_by_week=said.p_by_week[pair],
-        expected_orders=expected_orders,
-        expected_quantity=expected_orders * size[:, None],
-        order_count_p=said.counts[pair],
-    )
+    pairs = replace(said, expected_quantity=said.expected_orders * size[:, None])
     products = no_products(patterns.product_offsets()[0], weeks, draws)
     return Predictions(patterns, weeks, pairs, products)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What is said of rows of pairs, [rows, …]."""
-
-    p_alive: Floats
-    confidence: Floats
-    expected_interval: Floats
-    open_interval_p: Floats
-    quantiles: Floats
-    p_by_week: Floats
-    expected_orders: Floats
-    counts: Floats
-
-
-def predict_rows(population: PurchasePopulation, past: Past, weeks: int) -> Said:
-    """All of it from the model's own formulas, times P(alive)."""
+def predict_rows(population: PurchasePopulation, past: Past, weeks: int) -> PairPredictions:
+    """All of it from the model's own formulas, times P(alive); every order is of one unit."""
     alive = population.p_alive(past)
     days = knots(weeks)
     p_order = np.zeros((len(past.x), len(days)))
@@ -117,15 +90,17 @@ def predict_rows(population: PurchasePopulation, past: Past, weeks: int) -> Said
     counts = population.p_counts(past, float(weeks)) * alive[:, None]
     counts[:, 0] += 1.0 - alive
     rate = (population.r + past.x) / (population.alpha + past.T)
-    return Said(
+    return PairPredictions(
         p_alive=alive,
         confidence=wait.confidence(quantiles[:, MEDIAN], interval),
         expected_interval=interval,
         open_interval_p=np.exp(-rate * (past.T - past.t_x)),
-        quantiles=quantiles,
-        p_by_week=p_order[:, 1 : weeks + 1],
+        next_order_day=quantiles[:, MEDIAN],
+        next_order_quantiles=quantiles,
+        p_order_by_week=p_order[:, 1 : weeks + 1],
         expected_orders=expected,
-        counts=counts,
+        expected_quantity=expected,
+        order_count_p=counts,
     )
 
 

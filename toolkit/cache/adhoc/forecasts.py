@@ -68,11 +68,9 @@ class RedisLike(Protocol):
 
     def get(self, name: str, /) -> object:
         """The value at ``name``, as bytes or text; None if there is none."""
-        ...
 
     def set(self, name: str, value: bytes, /, *, ex: int) -> object:
         """Store ``value`` for ``ex`` seconds."""
-        ...
 
 
 class SetexOnly(Protocol):
@@ -80,11 +78,9 @@ class SetexOnly(Protocol):
 
     def get(self, name: str, /) -> object:
         """The value at ``name``, as bytes or text; None if there is none."""
-        ...
 
     def setex(self, name: str, seconds: int, value: bytes, /) -> object:
         """Store ``value`` for so many seconds."""
-        ...
 
 
 @runtime_checkable
@@ -93,7 +89,6 @@ class ManyGetter(Protocol):
 
     def mget(self, names: list[str], /) -> object:
         """The values, in order; None for keys that are not there."""
-        ...
 
 
 @runtime_checkable
@@ -102,7 +97,6 @@ class Scripted(Protocol):
 
     def register_script(self, script: str, /) -> Callable[..., object]:
         """What runs ``script``, given its keys and arguments, and returns its answer."""
-        ...
 
 
 type CacheClient = RedisLike | SetexOnly
