@@ -170,7 +170,8 @@ def _no_worse(
     """A check for each score; one for all where there is nothing to compare."""
     model, version = (UNPROMOTED, None) if champion is None else (champion.model, champion.version)
     against = evidence.find(model, version)
-    same = candidate.model == model and _same_formulas(candidate.version, version)
+    formulas = formulas_of(candidate.version if version is None else version)
+    same = candidate.model == model and formulas_of(candidate.version) == formulas
     if same and not _both_were_tried(evidence, against, version):
         yield Check("no worse", "same model and formulas as the incumbent", "–", True)
         return
@@ -183,10 +184,6 @@ def _no_worse(
         return
     for score in gate.scores:
         yield _no_worse_on(score, evidence, against.label, gate)
-
-
-def _same_formulas(version: str, other: str | None) -> bool:
-    return other is None or formulas_of(version) == formulas_of(other)
 
 
 def _both_were_tried(evidence: Evidence, against: Backtested | None, version: str | None) -> bool:

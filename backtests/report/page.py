@@ -12,10 +12,10 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-import plotly.io as pio
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
+from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from backtests.compare.comparison import Difference
@@ -192,12 +192,7 @@ def template() -> Template:
 
 def embedded(value: object) -> Markup:
     """JSON that may stand in a script element: no ``<`` of a name ends it."""
-    return htmlsafe_json_dumps(value, dumps=_json)
-
-
-def _json(value: object, **_: object) -> str:
-    text = pio.json.to_json_plotly(value)
-    return str(text)
+    return htmlsafe_json_dumps(value, dumps=lambda value, **_: str(to_json_plotly(value)))
 
 
 def packed(script: str) -> str:

@@ -133,8 +133,9 @@ def score(task: Task) -> Scored:
         days = _customer_days(task.database, task.as_of_date, task.sample)
         patterns = replace(patterns, customer_days=days)
     predictions, failed = predict(model, patterns, task)
+    events = _events_after(task.database, task.as_of_date, task.observed_weeks)
     truth = Outcomes(
-        Actuals.among(_events_after(task), patterns, task.observed_weeks),
+        Actuals.among(events, patterns, task.observed_weeks),
         KnownHistory.of(patterns, known.first_days),
         *pit_uniforms(patterns, task.as_of_date, task.observed_weeks, task.pit_seed),
     )
@@ -215,12 +216,8 @@ def _customer_days(database: Path, as_of_date: date, sample: ProductSample) -> C
         return as_source(conn).customer_days(as_of_date, customers.tolist())
 
 
-def _events_after(task: Task) -> OrderEvents:
-    return _read_events_after(task.database, task.as_of_date, task.observed_weeks)
-
-
 @lru_cache(maxsize=1)
-def _read_events_after(database: Path, as_of_date: date, weeks: int) -> OrderEvents:
+def _events_after(database: Path, as_of_date: date, weeks: int) -> OrderEvents:
     with open_database(database) as conn:
         return events_after(as_source(conn), as_of_date, weeks)
 

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backtests.scores.actuals import Actuals
+from backtests.scores.calibration import randomized_pit_draws, randomized_pit_weeks
 from backtests.scores.history import KnownHistory, as_classes
 from backtests.scores.metrics import (
     brier,
@@ -20,8 +21,6 @@ from backtests.scores.metrics import (
     crps_truncated,
     log_loss,
     poisson_loss,
-    randomized_pit_draws,
-    randomized_pit_weeks,
 )
 from toolkit.data.tables import (
     DAYS_PER_WEEK,

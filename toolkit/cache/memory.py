@@ -5,6 +5,7 @@ import time
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from cachetools import LRUCache
 
@@ -40,7 +41,7 @@ class Memory[V]:
     def reset(self) -> None:
         """Start anew; in a forked child the threads that held the lock are gone."""
         self._lock = threading.Lock()
-        self._kept: LRUCache[Hashable, tuple[Kept[V], int]] = LRUCache(self._weight, _weight_of)
+        self._kept: LRUCache[Hashable, tuple[Kept[V], int]] = LRUCache(self._weight, itemgetter(1))
 
     def get(self, key: Hashable) -> Kept[V] | None:
         """What is kept under ``key``; it is the last to go now."""
@@ -66,10 +67,6 @@ class Memory[V]:
     def __len__(self) -> int:
         """How many are kept."""
         return len(self._kept)
-
-
-def _weight_of(item: tuple[object, int]) -> int:
-    return item[1]
 
 
 def age_of(generated_at: datetime | None) -> float:

@@ -23,7 +23,6 @@ from types import CoroutineType
 from typing import Protocol, cast, runtime_checkable
 
 from toolkit.cache.envelope import (
-    FIELD_TYPES,
     FORMAT,
     Envelope,
     Fields,
@@ -40,18 +39,6 @@ from toolkit.cache.names import POINTER, ComputedWith, invalidated_key, own_key,
 from toolkit.cache.scripts import STORE
 from toolkit.cache.spec import MAX_TTL_S
 from toolkit.cache.ttl import AD_HOC_TTL_S, jittered_ms
-
-__all__ = [
-    "FIELD_TYPES",
-    "FORMAT",
-    "MAX_TTL_S",
-    "CacheClient",
-    "Fields",
-    "ForecastCache",
-    "ForecastKey",
-    "Hit",
-    "Miss",
-]
 
 logger = logging.getLogger(__name__)
 

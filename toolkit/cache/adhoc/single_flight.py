@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from toolkit.cache.adhoc.forecasts import Fields, ForecastCache, ForecastKey, Hit, Miss, Scripted
+from toolkit.cache.adhoc.forecasts import ForecastCache, ForecastKey, Hit, Miss, Scripted
+from toolkit.cache.envelope import Fields
 from toolkit.cache.flights import Flights
 from toolkit.cache.lane import Answer, Failure
 from toolkit.cache.lease import new_token, renewed
