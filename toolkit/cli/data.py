@@ -34,6 +34,7 @@ def import_(
 
     From a SQL Server only what is new is read, however often the command is run.
     """
+    from toolkit.cli.display import answer
     from toolkit.cli.progress import status
     from toolkit.sources.folder.importer import import_folder
     from toolkit.validation import plain
@@ -48,7 +49,7 @@ def import_(
         with status("Importing") as tell:
             report = import_folder(folder, db, progress=tell)
         content = plain(report)
-    _show(f"Imported into {db}: {report}", {"database": str(db), **content}, as_json)
+    answer(f"Imported into {db}: {report}", {"database": str(db), **content}, as_json)
 
 
 def check(
@@ -58,6 +59,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check the order data in a database, or a SQL Server, and list everything that is wrong."""
+    from toolkit.cli.display import answer
     from toolkit.cli.progress import status
     from toolkit.sources.embedded.checks import check_database
     from toolkit.sources.embedded.database import open_database
@@ -70,7 +72,7 @@ def check(
     with status("Checking"), open_database(db) as conn:
         report = check_database(conn)
     content = {name: plain(report)[name] for name in ("rows", "fatal", "notices")}
-    _show(f"{db}: {report}", {"database": str(db), **content}, as_json)
+    answer(f"{db}: {report}", {"database": str(db), **content}, as_json)
     if not report.ok:
         raise typer.Exit(2)
 
@@ -90,6 +92,7 @@ def _import_server(db: Path, config: Path | None, until: str | None) -> "ServerI
 
 
 def _check_server(config: Path | None, as_json: bool) -> None:
+    from toolkit.cli.display import answer
     from toolkit.cli.progress import status
     from toolkit.sources.sqlserver.check import check_server
     from toolkit.sources.sqlserver.dialect import connect
@@ -100,16 +103,6 @@ def _check_server(config: Path | None, as_json: bool) -> None:
     shown = str(server.settings)
     with status("Checking"), connect(server.settings) as conn:
         report = check_server(conn, server.names)
-    _show(f"{shown}: {report}", {"server": shown, **plain(report)}, as_json)
+    answer(f"{shown}: {report}", {"server": shown, **plain(report)}, as_json)
     if not report.ok:
         raise typer.Exit(2)
-
-
-def _show(said: str, content: dict[str, object], as_json: bool) -> None:
-    """What a command did or found, in words or as JSON."""
-    from toolkit.cli.display import print_json, print_plain
-
-    if as_json:
-        print_json(content)
-    else:
-        print_plain(said)

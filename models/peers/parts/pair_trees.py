@@ -21,15 +21,7 @@ ROWS = 150_000
 COUNT_ROUNDS, ROUNDS = 300, 150
 MOST = 1.0 - 1e-6
 RARE = 1e-9
-SETTINGS: Mapping[str, Any] = {
-    "learning_rate": 0.05,
-    "num_leaves": 31,
-    "min_data_in_leaf": 100,
-    "feature_fraction": 0.5,
-    "bagging_fraction": 0.7,
-    "bagging_freq": 1,
-    "max_bin": 127,
-}
+SETTINGS: Mapping[str, Any] = {"feature_fraction": 0.5}
 
 
 @dataclass(frozen=True, slots=True)

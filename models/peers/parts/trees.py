@@ -15,6 +15,12 @@ from toolkit.installed import need
 type Text = NDArray[np.uint8]
 
 ALWAYS: Mapping[str, Any] = {
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 100,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "max_bin": 127,
     "verbose": -1,
     "deterministic": True,
     "force_row_wise": True,

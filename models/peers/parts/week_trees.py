@@ -25,15 +25,7 @@ ROWS = 120_000
 WEIGHT_POWER = 0.75
 """Rows weigh by that power of their scale: 1 is the loss of the quantities, 0 that of shares."""
 ROUNDS = 150
-SETTINGS: Mapping[str, Any] = {
-    "learning_rate": 0.05,
-    "num_leaves": 31,
-    "min_data_in_leaf": 100,
-    "feature_fraction": 0.6,
-    "bagging_fraction": 0.7,
-    "bagging_freq": 1,
-    "max_bin": 127,
-}
+SETTINGS: Mapping[str, Any] = {"feature_fraction": 0.6}
 YEAR_DAYS = 365.2425
 
 
