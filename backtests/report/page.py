@@ -18,8 +18,7 @@ from markupsafe import Markup
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
-from backtests.compare.comparison import Difference
-from backtests.compare.words import verdicts
+from backtests.compare.comparison import Difference, verdicts
 from backtests.report import sections, tables
 from backtests.report.data import ProductSeries, ReportData, gather
 from backtests.report.palette import Style

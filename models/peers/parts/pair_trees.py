@@ -11,7 +11,7 @@ from models.peers.parts.learned import some_of
 from models.peers.parts.pair_features import pair_features
 from models.peers.parts.trees import Text, answer, grow
 from models.peers.parts.waiting import Wait
-from toolkit.data.tables import COUNTS, DAYS_PER_WEEK, REACH_DAYS, Floats, Patterns
+from toolkit.data.tables import COUNTS, DAYS_PER_WEEK, REACH_DAYS, Floats, Patterns, by_week
 
 MARK_DAYS = (84, 112, 140)
 """Pairs are looked at from so many days before the as-of date; the next 12 weeks are known."""
@@ -46,13 +46,8 @@ def _at_mark(patterns: Patterns, days: int) -> HistoryRows:
     events, first = patterns.events, patterns.event_offset[:-1]
     known = events.day[first] < -days  # the pairs of the earlier table, in its order
     pair = np.repeat(np.arange(len(patterns)), patterns.order_count)
-    week = (events.day + days) // DAYS_PER_WEEK
-    inside = (week >= 0) & (week < HORIZON_WEEKS)
-    cell = pair[inside] * HORIZON_WEEKS + week[inside]
-    orders = np.bincount(cell, minlength=len(patterns) * HORIZON_WEEKS).astype(float)
-    return HistoryRows(
-        columns_of(patterns.earlier(days)), orders.reshape(len(patterns), HORIZON_WEEKS)[known]
-    )
+    orders = by_week(pair, events.day + days, np.ones(len(events)), len(patterns), HORIZON_WEEKS)
+    return HistoryRows(columns_of(patterns.earlier(days)), orders[known])
 
 
 def columns_of(patterns: Patterns) -> Floats:
