@@ -280,17 +280,8 @@ def _show_version(ref: "ModelVersionRef", as_json: bool) -> None:
     from toolkit.results.fit import headed
 
     if as_json:
-        print_json(
-            {
-                "number": ref.number,
-                "fit": ref.fit,
-                "uri": ref.uri,
-                "run_id": ref.run_id,
-                "aliases": list(ref.aliases),
-                "converged": ref.converged,
-                "warnings": list(ref.warnings),
-            }
-        )
+        names = ("number", "fit", "uri", "run_id", "aliases", "converged", "warnings")
+        print_json({name: getattr(ref, name) for name in names})
         return
     typer.echo(f"{ref}: {ref.uri}")
     if ref.warnings:

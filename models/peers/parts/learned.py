@@ -1,6 +1,6 @@
 """A peer that is fitted: what it learns from, and how it predicts with that."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,14 +17,9 @@ from toolkit.results.fit import FitCard
 type Arrays = Mapping[str, NDArray[Any]]
 
 
-class Learn(Protocol):
-    """How a peer learns."""
-
-    def __call__(self, patterns: Patterns, most: int | None, seed: int) -> tuple[Arrays, int]:
-        """Parameters, and from how many rows they are; ``most``: so many of them, if not None.
-
-        Raises ``ModelError`` where there is nothing to learn from.
-        """
+type Learn = Callable[[Patterns, int | None, int], tuple[Arrays, int]]
+"""From patterns, so many rows of them (None: as many as it likes) and a seed: the parameters, and
+how many rows they are from. Raises ``ModelError`` where there is nothing to learn from."""
 
 
 class LearnedForecast(Protocol):
