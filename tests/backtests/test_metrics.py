@@ -44,6 +44,10 @@ def rows(rng):
     }
 
 
+def metric(name):
+    return getattr(metrics, name, None) or getattr(calibration, name)
+
+
 TWINS = {
     "crps_truncated": (slow.crps_truncated, ("p_by_week", "week")),
     "crps_counts": (slow.crps_counts, ("probability", "count")),
@@ -67,7 +71,7 @@ def test_agrees_with_its_slow_twin(name, rows):
     twin, arguments = TWINS[name]
     given = [rows[argument] for argument in arguments]
     plain = [np.asarray(value).tolist() for value in given]
-    np.testing.assert_allclose(getattr(metrics, name)(*given), twin(*plain), rtol=1e-9)
+    np.testing.assert_allclose(metric(name)(*given), twin(*plain), rtol=1e-9)
 
 
 @pytest.mark.parametrize("bins", [1, 3, 10, 200])
@@ -168,10 +172,10 @@ def test_a_nan_stays_in_its_row(name, rows):
     given = [
         np.array(rows[argument], dtype=np.asarray(rows[argument]).dtype) for argument in arguments
     ]
-    whole = getattr(metrics, name)(*given)
+    whole = metric(name)(*given)
     given[0] = given[0].astype(float)
     given[0][3] = np.nan
-    broken = getattr(metrics, name)(*given)
+    broken = metric(name)(*given)
     assert np.isnan(broken[3]).all()
     np.testing.assert_array_equal(np.delete(broken, 3, 0), np.delete(whole, 3, 0))
 
@@ -180,7 +184,7 @@ def test_a_nan_stays_in_its_row(name, rows):
 def test_a_nan_spoils_one_number_for_all_rows(name, rows):
     p = rows["p"].copy()
     p[3] = np.nan
-    assert math.isnan(getattr(metrics, name)(p, rows["y"]))
+    assert math.isnan(metric(name)(p, rows["y"]))
 
 
 def test_nothing_to_score_is_nan_not_zero():
@@ -197,7 +201,7 @@ def test_nothing_to_score_is_nan_not_zero():
 def test_order_of_rows_changes_nothing(name, rows, rng):
     order = rng.permutation(N)
     p, y = rows["p"], rows["y"]
-    assert getattr(metrics, name)(p[order], y[order]) == pytest.approx(getattr(metrics, name)(p, y))
+    assert metric(name)(p[order], y[order]) == pytest.approx(metric(name)(p, y))
 
 
 def test_single_precision_sums_tie_with_what_they_sum():
@@ -264,7 +268,7 @@ WRONG = [
 @pytest.mark.parametrize(("name", "arguments", "message"), WRONG)
 def test_refuses_what_makes_no_sense(name, arguments, message):
     with pytest.raises(ArgumentError, match=message):
-        getattr(metrics, name)(*arguments)
+        metric(name)(*arguments)
 
 
 def test_probabilities_of_single_precision_are_accepted():
@@ -277,5 +281,5 @@ def test_a_hundred_thousand_rows_of_draws_take_seconds(name, rng):
     draws = rng.gamma(1, 3, (100_000, 200)).astype(np.float32)
     arguments = [draws, rng.gamma(1, 3, 100_000), rng.random(100_000)][: 3 if "pit" in name else 2]
     start = time.process_time()
-    getattr(metrics, name)(*arguments)
+    metric(name)(*arguments)
     assert time.process_time() - start < 20  # 0.13 s of a core, others busy
