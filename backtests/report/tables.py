@@ -131,12 +131,13 @@ def date_table(data: ReportData) -> Table:
 
 def fits_table(fits: Sequence[ReportedFit]) -> Table:
     """Sampler diagnostics; numbers beyond their limits are marked."""
+    enough = f"at least {MIN_ESS:g}"
     head = (
         Column("Version", number=False), Column("As-of dates", number=False),
         Column("Fit", "and what it knew", number=False), Column("Pairs"),
-        Column("R-hat", "at most 1.01", "↓"), Column("Bulk ESS", "at least 400", "↑"),
-        Column("Tail ESS", "at least 400", "↑"), Column("Divergences", "best: 0", "↓"),
-        Column("E-BFMI", "at least 0.3", "↑"), Column("Seconds"),
+        Column("R-hat", f"at most {MAX_R_HAT}", "↓"), Column("Bulk ESS", enough, "↑"),
+        Column("Tail ESS", enough, "↑"), Column("Divergences", "best: 0", "↓"),
+        Column("E-BFMI", f"at least {MIN_E_BFMI}", "↑"), Column("Seconds"),
         Column("Verdict", number=False),
     )  # fmt: skip
     return Table("fits", head, tuple(map(_fit_row, fits)), tuple(fit.version for fit in fits))
