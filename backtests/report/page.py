@@ -105,7 +105,7 @@ def render(data: ReportData, products: Sequence[ProductSeries], fits: Path) -> s
         why={key: WHY[key] for key in dict.fromkeys(one.chosen.why for one in products)},
         products=products,
         picker=picker(data, products, styles),
-        pairs=pair_rows(data),
+        pairs=[_pair_row(one) for one in (data.comparison.differences if data.comparison else ())],
         plotly=packed(get_plotlyjs()),
         style=Markup(asset("style.css")),
         script=Markup(asset("script.js")),
@@ -144,12 +144,8 @@ def picker(
     }
 
 
-def pair_rows(data: ReportData) -> list[list[object]]:
-    """Differences between any two versions, for the page's script to show two of them."""
-    return [_pair_row(one) for one in (data.comparison.differences if data.comparison else ())]
-
-
 def _pair_row(one: Difference) -> list[object]:
+    """A difference between two versions, for the page's script to show two of them."""
     score = score_of(one.level, one.score)
     known = math.isfinite(one.low) and math.isfinite(one.high)
     digits = tables.difference_digits(one.low, one.high) if known else score.digits

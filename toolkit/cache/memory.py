@@ -69,16 +69,10 @@ class Memory[V]:
         return len(self._kept)
 
 
-def age_of(generated_at: datetime | None) -> float:
-    """Seconds since then; 0 if not known or, as clocks jump, in the future."""
-    if generated_at is None:
-        return 0.0
-    return max(0.0, (datetime.now(UTC) - generated_at).total_seconds())
-
-
 def kept_now[V](value: V, generated_at: datetime | None) -> Kept[V]:
-    """``value``, known to be good now."""
-    return Kept(value, time.monotonic(), age_of(generated_at))
+    """``value``, known to be good now; of age 0 if that is not known or, as clocks jump, ahead."""
+    now = datetime.now(UTC)
+    return Kept(value, time.monotonic(), max(0.0, (now - (generated_at or now)).total_seconds()))
 
 
 def in_words(seconds: float) -> str:

@@ -193,16 +193,14 @@ class _Logger:
             self._store.client.set_tag(run.info.run_id, CONTENT_TAG, digest)
         return True
 
-    def run_of(self, content: _Content) -> Run:
-        """The run with the key of ``content``, made if there is none."""
+    def reopened(self, content: _Content) -> Run:
+        """The run of ``content``, made if there is none, which is not complete until all of it is
+        logged, again too.
+        """
         if content.key not in self._known:
             with self._store.alone():
                 self._known[content.key] = self._current(content)
-        return self._known[content.key]
-
-    def reopened(self, content: _Content) -> Run:
-        """The run of ``content``, which is not complete until all of it is logged, again too."""
-        run = self.run_of(content)
+        run = self._known[content.key]
         if CONTENT_TAG in run.data.tags and not _complete(run, content.digest()):
             with self._store.alone():
                 self._store.client.set_tag(run.info.run_id, CONTENT_TAG, BEING_LOGGED)
