@@ -34,7 +34,8 @@ Sources
 
 import numpy as np
 
-from models.peers.parts.learned import Arrays, LearnedRule
+from models.parts.fitting.card import Arrays
+from models.peers.parts.learned import LearnedRule
 from models.peers.parts.pair_trees import (
     HORIZON_WEEKS,
     ROWS,

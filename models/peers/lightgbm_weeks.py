@@ -29,8 +29,9 @@ Sources
 
 import numpy as np
 
+from models.parts.fitting.card import Arrays
 from models.peers.parts import week_trees
-from models.peers.parts.learned import Arrays, LearnedRule
+from models.peers.parts.learned import LearnedRule
 from models.peers.parts.tables import at_levels, no_pairs, quantities_only, spread
 from models.peers.parts.week_trees import ROWS, SEEN_WEEKS, Training, train
 from models.peers.parts.weekly_demand import WeeklyDemand

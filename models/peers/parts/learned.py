@@ -1,21 +1,17 @@
 """A peer that is fitted: what it learns from, and how it predicts with that."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.parts.fitting.card import digest
+from models.parts.fitting.card import Arrays, digest
 from models.parts.fitting.posterior_file import Fit, read_fit
 from toolkit.data.tables import Ints, Patterns, Predictions
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Granularity, Progress, Streams, ignore
 from toolkit.results.fit import FitCard
-
-type Arrays = Mapping[str, NDArray[Any]]
-
 
 type Learn = Callable[[Patterns, int | None, int], tuple[Arrays, int]]
 """From patterns, so many rows of them (None: as many as it likes) and a seed: the parameters, and

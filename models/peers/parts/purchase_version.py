@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from models.peers.parts.learned import Arrays, LearnedRule, some_of
+from models.parts.fitting.card import Arrays
+from models.peers.parts.learned import LearnedRule, some_of
 from models.peers.parts.purchase_fit import distinct
 from models.peers.parts.purchases import BetaGeo, ParetoNBD, Past
 from models.peers.parts.tables import no_products
