@@ -19,7 +19,7 @@ from backtests.run.provenance import ProductSample, uniforms
 from backtests.run.records import TaskRecord, TaskRows
 from backtests.scores.actuals import Actuals, events_after
 from backtests.scores.history import FirstDays, KnownHistory
-from backtests.scores.tables import Outcomes, compare_pairs, compare_products
+from backtests.scores.tables import Reality, compare_pairs, compare_products
 from toolkit.data.tables import CustomerDays, Floats, OrderEvents, Patterns, Predictions
 from toolkit.fits import load_fit
 from toolkit.model import GRANULARITIES, FittedModel, Granularity, Streams
@@ -134,7 +134,7 @@ def score(task: Task) -> Scored:
         patterns = replace(patterns, customer_days=days)
     predictions, failed = predict(model, patterns, task)
     events = _events_after(task.database, task.as_of_date, task.observed_weeks)
-    truth = Outcomes(
+    truth = Reality(
         Actuals.among(events, patterns, task.observed_weeks),
         KnownHistory.of(patterns, known.first_days),
         *pit_uniforms(patterns, task.as_of_date, task.observed_weeks, task.pit_seed),
@@ -144,7 +144,7 @@ def score(task: Task) -> Scored:
 
 
 def compare(
-    predictions: Predictions, truth: Outcomes, granularities: Container[Granularity]
+    predictions: Predictions, truth: Reality, granularities: Container[Granularity]
 ) -> tuple[ScoreTables, list[str]]:
     """The tables of what the model predicts, and what in them is not a number."""
     pairs = compare_pairs(predictions, truth) if "pairs" in granularities else (None, [])

@@ -46,7 +46,7 @@ INTERVALS = {"cover50": (0.25, 0.75), "cover80": (0.10, 0.90), "cover90": (0.05,
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
+class Reality:
     """What predictions are held against: all pairs and products that were to be predicted."""
 
     actuals: Actuals
@@ -55,7 +55,7 @@ class Outcomes:
     u_weeks: Floats  # [products, weeks]
 
 
-def compare_pairs(predictions: Predictions, truth: Outcomes) -> tuple[pd.DataFrame, list[str]]:
+def compare_pairs(predictions: Predictions, truth: Reality) -> tuple[pd.DataFrame, list[str]]:
     """The table of pairs, and which predictions were left out because they are no numbers."""
     patterns = predictions.patterns
     said = truth.history.rows_of(patterns.product_id, patterns.customer_id)
@@ -71,7 +71,7 @@ def compare_pairs(predictions: Predictions, truth: Outcomes) -> tuple[pd.DataFra
     return table, [f"customer {c} of product {p}: {NOT_FINITE}" for c, p in broken]
 
 
-def compare_products(predictions: Predictions, truth: Outcomes) -> tuple[pd.DataFrame, list[str]]:
+def compare_products(predictions: Predictions, truth: Reality) -> tuple[pd.DataFrame, list[str]]:
     """The table of products and weeks, and which predictions were left out."""
     products = predictions.products
     expected, draws = products.expected_quantity, products.quantity

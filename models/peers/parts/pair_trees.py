@@ -9,7 +9,7 @@ from scipy.special import gammaln
 
 from models.peers.parts.learned import some_of
 from models.peers.parts.pair_features import pair_features
-from models.peers.parts.trees import Text, answer, grow
+from models.peers.parts.trees import TreeText, answer, grow
 from models.peers.parts.waiting import Wait
 from toolkit.data.tables import COUNTS, DAYS_PER_WEEK, REACH_DAYS, Floats, Patterns, by_week
 
@@ -55,7 +55,7 @@ def columns_of(patterns: Patterns) -> Floats:
     return np.column_stack(list(pair_features(patterns).values()))
 
 
-def train(rows: HistoryRows, seed: int) -> dict[str, Text]:
+def train(rows: HistoryRows, seed: int) -> dict[str, TreeText]:
     """Trees for the count of twelve weeks, and for an order by each of ``BY_WEEKS``."""
     counts = rows.orders.sum(axis=1)
     poisson = dict(SETTINGS) | {"objective": "poisson"}
@@ -75,7 +75,7 @@ class Answers:
     p_by: Floats  # [pairs, BY_WEEKS], ascending
 
     @classmethod
-    def of(cls, trees: Mapping[str, Text], columns: Floats) -> "Answers":
+    def of(cls, trees: Mapping[str, TreeText], columns: Floats) -> "Answers":
         """P(order by week 4) and, unless it is below that, the count stand as they are.
 
         Earlier probabilities are not above that of week 4, later ones not below it nor above the

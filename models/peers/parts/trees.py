@@ -12,7 +12,7 @@ from toolkit.data.tables import Floats
 from toolkit.errors import ModelError
 from toolkit.installed import need
 
-type Text = NDArray[np.uint8]
+type TreeText = NDArray[np.uint8]
 
 ALWAYS: Mapping[str, Any] = {
     "learning_rate": 0.05,
@@ -35,7 +35,7 @@ def grow(
     rounds: int,
     seed: int,
     weight: Floats | None = None,
-) -> Text:
+) -> TreeText:
     """Trees that predict ``label`` [rows] from ``columns`` [rows, columns]."""
     lightgbm = _lightgbm()
     data = lightgbm.Dataset(columns, label=label, weight=weight, params={**settings, **ALWAYS})
@@ -43,7 +43,7 @@ def grow(
     return np.frombuffer(booster.model_to_string().encode(), dtype=np.uint8)
 
 
-def answer(trees: Text, columns: Floats) -> Floats:
+def answer(trees: TreeText, columns: Floats) -> Floats:
     """Predictions of ``columns`` [rows, columns], [rows]."""
     if not len(columns):
         return np.zeros(0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.peers.parts.trees import Text, answer, grow
+from models.peers.parts.trees import TreeText, answer, grow
 from models.peers.parts.weekly_demand import WeeklyDemand
 from toolkit.data.tables import DAYS_PER_WEEK, QUANTILES, Floats, Ints, Patterns
 
@@ -149,7 +149,7 @@ def _mean(weeks: Floats) -> Floats:
     return mean
 
 
-def train(training: Training, seed: int) -> dict[str, Text]:
+def train(training: Training, seed: int) -> dict[str, TreeText]:
     """Trees for the mean (Tweedie) and for each of QUANTILES."""
     columns = training.rows.columns
     weight = training.rows.scale**WEIGHT_POWER
@@ -162,7 +162,7 @@ def train(training: Training, seed: int) -> dict[str, Text]:
 
 
 def forecast(
-    trees: Mapping[str, Text], past: WeeklyDemand, as_of_date: date, weeks: int
+    trees: Mapping[str, TreeText], past: WeeklyDemand, as_of_date: date, weeks: int
 ) -> tuple[Floats, Floats]:
     """Means [products, weeks] and quantiles [products, weeks, QUANTILES] of the quantities.
 
