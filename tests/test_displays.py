@@ -21,7 +21,7 @@ from backtests.thresholds.choice import ThresholdChoice, choose_thresholds
 from models.parts.fitting.posterior_file import Fit
 from tests.backtests.helpers import make_run
 from tests.conftest import AS_OF
-from tests.tracking.fits import WARNING, rhythm_fit
+from tests.tracking.fits import APPROXIMATE, WARNING, rhythm_fit
 from toolkit.card import Card, Figure, Grid, Span
 from toolkit.errors import ArgumentError, ModelError
 from toolkit.model import find_model
@@ -130,6 +130,15 @@ def fit() -> Fit:
 def reference() -> ModelVersionRef:
     tags = {"converged": "false", "warnings": f"{WARNING}\n{HOSTILE}"}
     return ModelVersionRef(3, "rhythm", "2-0123abcd", HOSTILE, ("champion",), tags)
+
+
+def test_an_approximate_fit_is_named_that_and_not_as_chains_that_did_not_converge():
+    tags = {"converged": "false", "warnings": APPROXIMATE}
+    registered = ModelVersionRef(3, "rhythm", "2-0123abcd", "a", (), tags)
+    for shown in (rhythm_fit(warnings=(APPROXIMATE,)).card, registered):
+        assert shown.to_card().warnings == [
+            "APPROXIMATE: by Laplace's method (k-hat 0.31): for a first look"
+        ]
 
 
 def rich_text(shown) -> str:

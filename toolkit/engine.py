@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Self
 
-from toolkit.cache.adhoc.forecasts import CacheClient, Fields, ForecastCache, ForecastKey
+from toolkit.cache.adhoc.forecasts import CacheClient, ForecastCache, ForecastKey
 from toolkit.cache.adhoc.single_flight import cached
+from toolkit.cache.envelope import Fields
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_MODEL, FittedModel, find_model

@@ -100,67 +100,49 @@ def ignore(done: int, total: int, said: str) -> None:
     """Progress that nobody watches."""
 
 
-@runtime_checkable
-class FittedModel(Protocol):
-    """A model version with its parameters: it can predict, and be saved as data."""
+class AnyModel(Protocol):
+    """A model before its fit or after it."""
 
     @property
     def name(self) -> str:
-        """The version's name, as registered."""
-        ...
+        """The name it is registered under."""
 
     @property
     def reads_customer_days(self) -> bool:
         """Whether patterns must come with their customers' order days, of whatever product."""
-        ...
 
     @property
     def granularities(self) -> tuple[Granularity, ...]:
         """What it predicts: pairs, products or both; what it does not is NaN in predictions."""
-        ...
+
+
+@runtime_checkable
+class FittedModel(AnyModel, Protocol):
+    """A model version with its parameters: it can predict, and be saved as data."""
 
     @property
     def version(self) -> str:
         """Identifies the parameters: equal versions give equal predictions."""
-        ...
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What speaks against using it, a sentence each; none for a fit that has converged."""
-        ...
 
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
     ) -> Predictions:
         """Predict every pair and product in ``patterns`` over ``weeks`` weeks."""
-        ...
 
     def save(self, folder: Path) -> None:
         """Write the parameters into ``folder`` as data (JSON, netCDF), never as code.
 
         A model that was fitted says in ``card.json`` what from, how, and how well.
         """
-        ...
 
 
 @runtime_checkable
-class ModelVersion(Protocol):
+class ModelVersion(AnyModel, Protocol):
     """A model before its fit. One that needs none is a :class:`FittedModel` itself."""
-
-    @property
-    def name(self) -> str:
-        """The name it is registered under."""
-        ...
-
-    @property
-    def reads_customer_days(self) -> bool:
-        """Whether patterns must come with their customers' order days, of whatever product."""
-        ...
-
-    @property
-    def granularities(self) -> tuple[Granularity, ...]:
-        """What it predicts: pairs, products or both; what it does not is NaN in predictions."""
-        ...
 
     def fit(
         self,
@@ -174,14 +156,12 @@ class ModelVersion(Protocol):
 
         Raises ``ModelError`` where there is nothing to learn from.
         """
-        ...
 
     def load(self, folder: Path) -> FittedModel:
         """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
-        ...
 
 
-def check_granularities(model: "FittedModel | ModelVersion") -> None:
+def check_granularities(model: AnyModel) -> None:
     """``ModelError`` unless the model predicts pairs and products, as a forecast needs."""
     missing = [name for name in GRANULARITIES if name not in model.granularities]
     if missing:

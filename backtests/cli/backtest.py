@@ -108,14 +108,12 @@ def track(folder: Run, store: StoreUri = None, as_json: Json = False) -> None:
     from dataclasses import asdict
 
     from backtests.run.tracked import track as log
-    from toolkit.cli.display import print_json
+    from toolkit.cli.display import answer
     from toolkit.cli.progress import progress_bar
 
     logged = log(folder, store, progress_bar)
-    if as_json:
-        print_json(asdict(logged))
-    else:
-        typer.echo(
-            f"Logged {logged.logged} runs, {logged.complete_before} were there: "
-            f"experiment {logged.experiment_id}, run {logged.run_id}"
-        )
+    said = (
+        f"Logged {logged.logged} runs, {logged.complete_before} were there: "
+        f"experiment {logged.experiment_id}, run {logged.run_id}"
+    )
+    answer(said, asdict(logged), as_json)

@@ -11,26 +11,18 @@ if TYPE_CHECKING:
 
 def show_run(report: "RunReport", page: Path | None, as_json: bool) -> None:
     """Where a run and its page are, and what went wrong in it."""
+    from toolkit.results.fit import headed
+    from toolkit.validation import plain
+
     failed = report.failures
     if as_json:
-        print_json(
-            {
-                "folder": str(report.folder),
-                "report": page and str(page),
-                "tasks": report.tasks,
-                "kept": report.kept,
-                "failed": dict(report.failed),
-                "errors": list(report.errors),
-                "notices": list(report.notices),
-                "warnings": list(report.warnings),
-                "seconds": round(report.seconds, 3),
-            }
-        )
+        seconds = round(report.seconds, 3)
+        print_json({**plain(report), "report": page and str(page), "seconds": seconds})
         return
     for notice in report.notices:
         print_plain(f"Notice: {notice}")
     for warning in report.warnings:
-        print_plain(f"NOT CONVERGED: {warning}")
+        print_plain(headed(warning))
     for error in report.errors:
         print_plain(f"FAILED: {error}")
     kept = f", {report.kept:,} of them kept from an earlier start" if report.kept else ""

@@ -23,15 +23,11 @@ def report(
     from rich.console import Console
 
     from backtests.report.page import write_report
-    from toolkit.cli.display import print_json, print_plain
+    from toolkit.cli.display import answer
 
     with Console(stderr=True).status("Reading the run"):
         written = write_report(folder, db, out)
-    if as_json:
-        print_json(
-            {"report": str(written.path), "bytes": written.size, "products": written.products}
-        )
-        return
-    for notice in written.notices:
-        print_plain(f"Notice: {notice}")
-    print_plain(f"{written.path} ({written.size / 1e6:.1f} MB)")
+    content = {"report": str(written.path), "bytes": written.size, "products": written.products}
+    notices = [f"Notice: {notice}" for notice in written.notices]
+    page = f"{written.path} ({written.size / 1e6:.1f} MB)"
+    answer("\n".join([*notices, page]), content, as_json)

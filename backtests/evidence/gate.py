@@ -11,9 +11,10 @@ from pydantic.dataclasses import dataclass
 from backtests.compare.comparison import Difference
 from backtests.evidence.found import Evidence, find_evidence
 from toolkit.errors import TrackingError
+from toolkit.results.fit import verdict_on
 from toolkit.tracking.logged import Backtested, formulas_of
 from toolkit.tracking.promotion import BacktestUsed, Check, Verdict
-from toolkit.tracking.registry import ModelVersionRef, product_thresholds_of, thresholds_of
+from toolkit.tracking.registry import ModelVersionRef, product_thresholds_of
 from toolkit.tracking.store import Store
 from toolkit.validation import CLOSED, has_to_be, parse, read_toml
 
@@ -104,7 +105,9 @@ def _converged(ref: ModelVersionRef) -> Check:
     warnings = ref.warnings or ("it says nothing of its convergence",)
     more = f" and {len(warnings) - SHOWN} more" if len(warnings) > SHOWN else ""
     found = "yes" if ref.converged else f"no: {'; '.join(warnings[:SHOWN])}{more}"
-    remedy = f"fit it again with more draws or tuning: `toolkit fit {ref.model}`"
+    approximate = verdict_on(ref.warnings) == "approximate"
+    how = "by NUTS" if approximate else "again with more draws or tuning"
+    remedy = f"fit it {how}: `toolkit fit {ref.model}`"
     return Check("converged", found, "no warning", ref.converged, remedy)
 
 
@@ -112,7 +115,6 @@ def _thresholds(store: Store, ref: ModelVersionRef) -> Check:
     remedy = f"`toolkit thresholds RUN --attach {ref.fit}` chooses and attaches them"
     try:
         own = product_thresholds_of(store, ref)
-        content = thresholds_of(store, ref) or {}
     except TrackingError as exc:
         return Check("thresholds", str(exc), "attached", False, remedy)
     if own is None:
@@ -122,7 +124,7 @@ def _thresholds(store: Store, ref: ModelVersionRef) -> Check:
         f"orders ≥ {overall.min_orders}, confidence ≥ {overall.min_confidence:g}, "
         f"own ones for {count:,} product{'' if count == 1 else 's'}"
     )
-    source = f", from backtest {content['evidence']}" if "evidence" in content else ""
+    source = "" if own.evidence is None else f", from backtest {own.evidence}"
     return Check("thresholds", found + source, "attached", True)
 
 
@@ -168,7 +170,8 @@ def _no_worse(
     """A check for each score; one for all where there is nothing to compare."""
     model, version = (UNPROMOTED, None) if champion is None else (champion.model, champion.version)
     against = evidence.find(model, version)
-    same = candidate.model == model and _same_formulas(candidate.version, version)
+    formulas = formulas_of(candidate.version if version is None else version)
+    same = candidate.model == model and formulas_of(candidate.version) == formulas
     if same and not _both_were_tried(evidence, against, version):
         yield Check("no worse", "same model and formulas as the incumbent", "–", True)
         return
@@ -181,10 +184,6 @@ def _no_worse(
         return
     for score in gate.scores:
         yield _no_worse_on(score, evidence, against.label, gate)
-
-
-def _same_formulas(version: str, other: str | None) -> bool:
-    return other is None or formulas_of(version) == formulas_of(other)
 
 
 def _both_were_tried(evidence: Evidence, against: Backtested | None, version: str | None) -> bool:

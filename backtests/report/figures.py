@@ -87,15 +87,13 @@ def pit_figure(made: Histogram, look: Style, top: float) -> Json:
         y=made.density.round(3),
         width=1 / BINS,
         marker={"color": look.colour, "opacity": 0.75, "line": {"width": 0}},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": (made.highest - made.density).round(3),
-            "arrayminus": (made.density - made.lowest).round(3),
-            "color": GREY,
-            "thickness": 1,
-            "width": 0,
-        },
+        error_y=_whiskers(
+            (made.highest - made.density).round(3),
+            (made.density - made.lowest).round(3),
+            GREY,
+            1,
+            0,
+        ),
         hovertemplate="PIT %{x:.3f}: density %{y:.2f}<extra></extra>",
     )
     axes = layout(
@@ -175,15 +173,9 @@ def gap_figure(score: Score, gaps: Sequence[Difference], styles: Styles) -> Json
                 x=[gap],
                 y=[literal(version)],
                 mode="markers",
-                error_x={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [high - gap if known else 0],
-                    "arrayminus": [gap - low if known else 0],
-                    "color": look.colour,
-                    "thickness": 2,
-                    "width": 4,
-                },
+                error_x=_whiskers(
+                    [high - gap if known else 0], [gap - low if known else 0], look.colour, 2, 4
+                ),
                 hovertemplate=f"{score.format(gap, True)} ({score.format(low, True)} to "
                 f"{score.format(high, True)})<extra>%{{y}}</extra>",
             )
@@ -259,16 +251,7 @@ def envelope_figure(frontiers: Sequence[Frontier], styles: Styles) -> Json:
     traces = []
     for one in frontiers:
         look, rows = styles[one.version], one.envelope()
-        traces += [
-            _threshold_trace(one, rows, look, mode="lines+markers"),
-            _threshold_trace(
-                one,
-                one.chosen(),
-                look,
-                mode="markers",
-                marker={"color": look.colour, "symbol": "star", "size": 15, "line": {"width": 1}},
-            ),
-        ]
+        traces += [_threshold_trace(one, rows, look), _star(one, look)]
     return plain(go.Figure(traces, _threshold_layout(frontiers[0])))
 
 
@@ -280,16 +263,19 @@ def frontier_figure(one: Frontier, look: Style) -> Json:
             one,
             rows,
             look,
-            mode="lines+markers",
             opacity=0.35 + 0.65 * place / max(len(groups) - 1, 1),
             marker={"color": look.colour, "size": 5},
             line={"color": look.colour, "width": 1.5},
         )
         for place, (_, rows) in enumerate(groups)
     ]
+    return plain(go.Figure([*traces, _star(one, look)], _threshold_layout(one)))
+
+
+def _star(one: Frontier, look: Style) -> go.Scatter:
+    """The thresholds that were chosen."""
     star = {"color": look.colour, "symbol": "star", "size": 15, "line": {"width": 1}}
-    chosen = _threshold_trace(one, one.chosen(), look, mode="markers", marker=star)
-    return plain(go.Figure([*traces, chosen], _threshold_layout(one)))
+    return _threshold_trace(one, one.chosen(), look, mode="markers", marker=star)
 
 
 def _threshold_trace(one: Frontier, rows: pd.DataFrame, look: Style, **more: object) -> go.Scatter:
@@ -330,6 +316,11 @@ def _version_trace(version: str, look: Style, **more: object) -> go.Scatter:
             **more,
         }
     )
+
+
+def _whiskers(up: object, down: object, colour: str, thickness: int, width: int) -> Json:
+    ends = {"type": "data", "symmetric": False, "array": up, "arrayminus": down}
+    return {**ends, "color": colour, "thickness": thickness, "width": width}
 
 
 def _line(xref: str, x0: float, x1: float, yref: str, y0: float, y1: float) -> Json:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.data.tables import DAYS_PER_WEEK, Floats, OrderEvents
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, OrderEvents, by_week
 from toolkit.errors import ToolkitError
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
@@ -49,9 +49,7 @@ def look_up(database: Path, product_ids: Sequence[int], dates: Sequence[date]) -
 
 def weekly(events: OrderEvents, product_id: int, days_earlier: int) -> Floats:
     """Units in each of the weeks that end ``days_earlier`` before the events' date, [weeks]."""
-    day = events.day[events.product_id == product_id] + days_earlier  # < 0: before the date
-    quantity = np.nan_to_num(events.quantity[events.product_id == product_id])
-    week = HISTORY_WEEKS + day // DAYS_PER_WEEK
-    inside = (week >= 0) & (week < HISTORY_WEEKS)
-    units: Floats = np.bincount(week[inside], quantity[inside], HISTORY_WEEKS).astype(float)
-    return units
+    own = events.where(events.product_id == product_id)
+    day = own.day + days_earlier + DAYS_PER_WEEK * HISTORY_WEEKS
+    units = by_week(np.zeros_like(day), day, np.nan_to_num(own.quantity), 1, HISTORY_WEEKS)
+    return units.ravel()

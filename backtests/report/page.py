@@ -12,14 +12,13 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-import plotly.io as pio
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
+from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
-from backtests.compare.comparison import Difference
-from backtests.compare.words import verdicts
+from backtests.compare.comparison import Difference, verdicts
 from backtests.report import sections, tables
 from backtests.report.data import ProductSeries, ReportData, gather
 from backtests.report.palette import Style
@@ -106,7 +105,7 @@ def render(data: ReportData, products: Sequence[ProductSeries], fits: Path) -> s
         why={key: WHY[key] for key in dict.fromkeys(one.chosen.why for one in products)},
         products=products,
         picker=picker(data, products, styles),
-        pairs=pair_rows(data),
+        pairs=[_pair_row(one) for one in (data.comparison.differences if data.comparison else ())],
         plotly=packed(get_plotlyjs()),
         style=Markup(asset("style.css")),
         script=Markup(asset("script.js")),
@@ -145,12 +144,8 @@ def picker(
     }
 
 
-def pair_rows(data: ReportData) -> list[list[object]]:
-    """Differences between any two versions, for the page's script to show two of them."""
-    return [_pair_row(one) for one in (data.comparison.differences if data.comparison else ())]
-
-
 def _pair_row(one: Difference) -> list[object]:
+    """A difference between two versions, for the page's script to show two of them."""
     score = score_of(one.level, one.score)
     known = math.isfinite(one.low) and math.isfinite(one.high)
     digits = tables.difference_digits(one.low, one.high) if known else score.digits
@@ -192,12 +187,7 @@ def template() -> Template:
 
 def embedded(value: object) -> Markup:
     """JSON that may stand in a script element: no ``<`` of a name ends it."""
-    return htmlsafe_json_dumps(value, dumps=_json)
-
-
-def _json(value: object, **_: object) -> str:
-    text = pio.json.to_json_plotly(value)
-    return str(text)
+    return htmlsafe_json_dumps(value, dumps=lambda value, **_: str(to_json_plotly(value)))
 
 
 def packed(script: str) -> str:

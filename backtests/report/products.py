@@ -1,6 +1,6 @@
 """Forecasts against actuals: which products the page holds, and their numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +69,8 @@ def series(tables: Mapping[str, pd.DataFrame], product_id: int) -> dict[str, obj
     actual: dict[str, list[float]] = {}
     fans: dict[str, dict[str, list[list[float]]]] = {}
     for version, table in tables.items():
-        for day, rows in _by_date(table, product_id):
+        for moment, rows in table[table["product_id"] == product_id].groupby("as_of_date"):
+            day = f"{moment:%Y-%m-%d}"
             actual[day] = rounded(rows["quantity"])
             fans.setdefault(version, {})[day] = [rounded(rows[name]) for name in FAN]
     return {"actual": actual, "fans": fans}
@@ -99,8 +100,3 @@ def _losses(table: pd.DataFrame) -> "pd.Series[float]":
         .sum()
     )
     return sums["loss"] / sums["quantity"].where(sums["quantity"] > 0)
-
-
-def _by_date(table: pd.DataFrame, product_id: int) -> Iterator[tuple[str, pd.DataFrame]]:
-    for day, rows in table[table["product_id"] == product_id].groupby("as_of_date"):
-        yield f"{day:%Y-%m-%d}", rows

@@ -13,10 +13,10 @@ from backtests.report.health import ReportedFit
 from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORES, Score, score_of
 from backtests.scores.summaries import ALL
 from backtests.thresholds.choice import Quality
+from toolkit.results.fit import MAX_R_HAT, MIN_E_BFMI, MIN_ESS, verdict_on
 
 CALIBRATION = ("coverage_50", "coverage_80", "coverage_90")
 INTERVALS = ("interval_50", "interval_80", "interval_90")
-MOST_R_HAT, LEAST_ESS = 1.01, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +131,13 @@ def date_table(data: ReportData) -> Table:
 
 def fits_table(fits: Sequence[ReportedFit]) -> Table:
     """Sampler diagnostics; numbers beyond their limits are marked."""
+    enough = f"at least {MIN_ESS:g}"
     head = (
         Column("Version", number=False), Column("As-of dates", number=False),
         Column("Fit", "and what it knew", number=False), Column("Pairs"),
-        Column("R-hat", "at most 1.01", "↓"), Column("Bulk ESS", "at least 400", "↑"),
-        Column("Tail ESS", "at least 400", "↑"), Column("Divergences", "best: 0", "↓"),
-        Column("E-BFMI", "at least 0.3", "↑"), Column("Seconds"),
+        Column("R-hat", f"at most {MAX_R_HAT}", "↓"), Column("Bulk ESS", enough, "↑"),
+        Column("Tail ESS", enough, "↑"), Column("Divergences", "best: 0", "↓"),
+        Column("E-BFMI", f"at least {MIN_E_BFMI}", "↑"), Column("Seconds"),
         Column("Verdict", number=False),
     )  # fmt: skip
     return Table("fits", head, tuple(map(_fit_row, fits)), tuple(fit.version for fit in fits))
@@ -257,17 +258,17 @@ def _fit_row(fit: ReportedFit) -> tuple[Cell, ...]:
     d = fit.diagnostics
     r_hat, bulk, tail = (_float(d.get(name)) for name in ("r_hat", "ess_bulk", "ess_tail"))
     divergences, e_bfmi = _float(d.get("divergences")), _float(d.get("e_bfmi"))
-    verdict = "not converged" if fit.warnings else "converged"
+    verdict = verdict_on(fit.warnings)
     return (
         Cell(fit.version, fit.version),
         _dates(fit.dates),
         Cell(fit.fit, str(fit.as_of_date or fit.fit), (f"before {fit.as_of_date or 'unknown'}",)),
         number(fit.pairs),
-        number(r_hat, 3, "bad" if r_hat > MOST_R_HAT else ""),
-        number(bulk, mark="bad" if bulk < LEAST_ESS else ""),
-        number(tail, mark="bad" if tail < LEAST_ESS else ""),
+        number(r_hat, 3, "bad" if r_hat > MAX_R_HAT else ""),
+        number(bulk, mark="bad" if bulk < MIN_ESS else ""),
+        number(tail, mark="bad" if tail < MIN_ESS else ""),
         number(divergences, mark="bad" if divergences > 0 else ""),
-        number(e_bfmi, 2, "bad" if e_bfmi < 0.3 else ""),
+        number(e_bfmi, 2, "bad" if e_bfmi < MIN_E_BFMI else ""),
         number(_float(d.get("seconds"))),
         Cell(verdict, verdict, fit.warnings, "bad" if fit.warnings else "level"),
     )

@@ -22,6 +22,9 @@ from toolkit.sources.sql import as_source
 from toolkit.stages.patterns import read_patterns
 from toolkit.validation import load, write
 
+SETTINGS = ("pairs", "draws", "tune", "chains", "method")
+"""What a version may say of its fit, and else leaves to the model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
@@ -44,18 +47,13 @@ class Fitting:
             model=find_model(version.model).name,  # of a model named by its file, too
             as_of_date=as_of_date,
             seed=version.seed,
-            pairs=version.pairs,
-            draws=version.draws,
-            tune=version.tune,
-            chains=version.chains,
-            method=version.method,
             prior=tuple(version.prior.items()),
+            **{name: getattr(version, name) for name in SETTINGS},
         )
 
     def settings(self, cores: int) -> FitSettings:
         """For the sampler; cores change no result."""
-        names = ("pairs", "draws", "tune", "chains", "method")
-        given = {name: getattr(self, name) for name in names}
+        given = {name: getattr(self, name) for name in SETTINGS}
         known = {name: value for name, value in given.items() if value is not None}
         return FitSettings(cores=cores, prior=dict(self.prior), **known)
 

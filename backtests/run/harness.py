@@ -6,13 +6,13 @@ would have ended with.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from backtests.run.experiment import Experiment, VersionSpec
+from backtests.run.experiment import Experiment
 from backtests.run.fitting import Bar, Fitting, find_versions, fit_all, frozen_fit
 from backtests.run.folder import (
     SCORES,
@@ -197,7 +197,8 @@ def _models(
             if isinstance(model, FittedModel):
                 chosen[key] = FitRecord(_kept(model, run))
             else:
-                wanted[key] = Fitting.of(version, _fitted_on(version, day, run.dates))
+                once = version.refit == "condition"  # before the first date, not before each
+                wanted[key] = Fitting.of(version, run.dates[0] if once else day)
     became = fit_all(list(dict.fromkeys(wanted.values())), database, run.fits, jobs, bar)
     return chosen | {key: became[fitting] for key, fitting in wanted.items()}
 
@@ -208,11 +209,6 @@ def _kept(model: FittedModel, run: RunFolder) -> str:
         return model.name
     save_fit(model, run.fits)
     return f"{model.name}@{model.version}"
-
-
-def _fitted_on(version: VersionSpec, as_of: date, dates: Sequence[date]) -> date:
-    """``condition`` fits before the first date, ``refit`` before each."""
-    return dates[0] if version.refit == "condition" else as_of
 
 
 def _is_done(run: RunFolder, task: Task) -> bool:

@@ -11,7 +11,7 @@ from backtests.run.experiment import Experiment
 from toolkit.data.fingerprint import Fingerprint
 from toolkit.results.fit import DiagnosticValues
 
-type Status = Literal["done", "failed"]
+type TaskStatus = Literal["done", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class TaskRecord:
     model_version: str | None
     shard: int
     shards: int
-    status: Status
+    status: TaskStatus
     error: str | None
     seconds: float
     warnings: tuple[str, ...]

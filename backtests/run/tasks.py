@@ -19,7 +19,7 @@ from backtests.run.provenance import ProductSample, uniforms
 from backtests.run.records import TaskRecord, TaskRows
 from backtests.scores.actuals import Actuals, events_after
 from backtests.scores.history import FirstDays, KnownHistory
-from backtests.scores.tables import Outcomes, compare_pairs, compare_products
+from backtests.scores.tables import Reality, compare_pairs, compare_products
 from toolkit.data.tables import CustomerDays, Floats, OrderEvents, Patterns, Predictions
 from toolkit.fits import load_fit
 from toolkit.model import GRANULARITIES, FittedModel, Granularity, Streams
@@ -133,8 +133,9 @@ def score(task: Task) -> Scored:
         days = _customer_days(task.database, task.as_of_date, task.sample)
         patterns = replace(patterns, customer_days=days)
     predictions, failed = predict(model, patterns, task)
-    truth = Outcomes(
-        Actuals.among(_events_after(task), patterns, task.observed_weeks),
+    events = _events_after(task.database, task.as_of_date, task.observed_weeks)
+    truth = Reality(
+        Actuals.among(events, patterns, task.observed_weeks),
         KnownHistory.of(patterns, known.first_days),
         *pit_uniforms(patterns, task.as_of_date, task.observed_weeks, task.pit_seed),
     )
@@ -143,7 +144,7 @@ def score(task: Task) -> Scored:
 
 
 def compare(
-    predictions: Predictions, truth: Outcomes, granularities: Container[Granularity]
+    predictions: Predictions, truth: Reality, granularities: Container[Granularity]
 ) -> tuple[ScoreTables, list[str]]:
     """The tables of what the model predicts, and what in them is not a number."""
     pairs = compare_pairs(predictions, truth) if "pairs" in granularities else (None, [])
@@ -215,12 +216,8 @@ def _customer_days(database: Path, as_of_date: date, sample: ProductSample) -> C
         return as_source(conn).customer_days(as_of_date, customers.tolist())
 
 
-def _events_after(task: Task) -> OrderEvents:
-    return _read_events_after(task.database, task.as_of_date, task.observed_weeks)
-
-
 @lru_cache(maxsize=1)
-def _read_events_after(database: Path, as_of_date: date, weeks: int) -> OrderEvents:
+def _events_after(database: Path, as_of_date: date, weeks: int) -> OrderEvents:
     with open_database(database) as conn:
         return events_after(as_source(conn), as_of_date, weeks)
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from backtests.compare.comparison import kept_comparison
-from backtests.compare.words import verdicts
+from backtests.compare.comparison import kept_comparison, verdicts
 from backtests.run.fitting import Bar
 from backtests.run.folder import COMPARISON, SCORES, TASK, RunFolder
 from backtests.run.harness import no_bar

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from backtests.scores.history import find_pairs
-from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, OrderEvents, Patterns
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, OrderEvents, Patterns, by_week
 from toolkit.sources.base import OrderSource
 
 
@@ -43,19 +43,18 @@ class Actuals:
         """What of ``events``, all on or after the as-of date, the pairs and products did."""
         product_id, _ = patterns.product_offsets()
         events = events.where(np.isin(events.product_id, product_id))
-        week = events.day // DAYS_PER_WEEK
         product = np.searchsorted(product_id, events.product_id)
-        quantity = np.zeros((len(product_id), weeks))
-        np.add.at(quantity, (product, week), np.nan_to_num(events.quantity))
+        units = np.nan_to_num(events.quantity)
+        quantity = by_week(product, events.day, units, len(product_id), weeks)
         pair, known = find_pairs(
             (patterns.product_id, patterns.customer_id), (events.product_id, events.customer_id)
         )
-        orders = np.zeros((len(patterns), weeks), dtype=np.int64)
-        np.add.at(orders, (pair[known], week[known]), 1)
+        day = events.day[known]
+        orders = by_week(pair[known], day, np.ones(len(day)), len(patterns), weeks)
         next_day = np.full(len(patterns), np.inf)
-        np.minimum.at(next_day, pair[known], events.day[known].astype(float))
+        np.minimum.at(next_day, pair[known], day.astype(float))
         next_day[np.isinf(next_day)] = np.nan
-        return cls(weeks, next_day, orders, product_id, quantity)
+        return cls(weeks, next_day, orders.astype(np.int64), product_id, quantity)
 
     @property
     def days(self) -> int:

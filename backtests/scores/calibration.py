@@ -3,16 +3,13 @@
 NaN as in ``metrics``: it stays in its row; one number for all rows is NaN with any.
 """
 
-from typing import cast
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import mannwhitneyu, rankdata
+from scipy.stats import kstest, mannwhitneyu, rankdata
 
 from backtests.scores import checks
 from toolkit.data.tables import Floats, Ints
-from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import check_share, check_whole
 
 BINS = 10
@@ -58,15 +55,11 @@ def randomized_pit_draws(draws: ArrayLike, actual: ArrayLike, u: ArrayLike) -> F
     >>> randomized_pit_draws([[0, 0, 3, 5]], [0.0], [0.5])
     array([0.3])
     """
-    array = np.asarray(draws)
-    if array.ndim != 2 or not array.shape[1]:
-        raise ArgumentError(f"draws have to have the shape (n, draws), got {array.shape}")
+    array = checks.draws(draws)
     y = checks.floats("actual", actual, len(array))
     v = checks.probabilities("u", u, len(array))
     pit = np.empty(len(array))
-    step = max(1, _CHUNK // array.shape[1])
-    for start in range(0, len(array), step):
-        rows = slice(start, start + step)
+    for rows in checks.portions(array.shape, _CHUNK):
         pit[rows] = _randomized_pit_draws(array[rows].astype(float), y[rows], v[rows])
     return pit
 
@@ -91,7 +84,8 @@ def coverage(pit: ArrayLike, level: float) -> float:
     """
     values = checks.probabilities("pit", pit, None)
     tail = (1 - check_share("level", level)) / 2
-    return _mean(np.where(np.isnan(values), np.nan, (values >= tail) & (values <= 1 - tail)))
+    held = np.where(np.isnan(values), np.nan, (values >= tail) & (values <= 1 - tail))
+    return float(held.mean()) if len(held) else float("nan")
 
 
 def inside(low: ArrayLike, high: ArrayLike, actual: ArrayLike) -> Floats:
@@ -114,13 +108,10 @@ def ks_uniform(pit: ArrayLike) -> float:
     >>> ks_uniform([0.125, 0.5, 0.75, 0.875])
     0.25
     """
-    values = np.sort(checks.probabilities("pit", pit, None))
+    values = checks.probabilities("pit", pit, None)
     if not len(values) or np.isnan(values).any():
         return float("nan")
-    n = len(values)
-    steps = np.arange(n + 1) / n
-    distance = max((steps[1:] - values).max(), (values - steps[:-1]).max())
-    return float(distance)
+    return float(kstest(values, "uniform", method="asymp").statistic)
 
 
 def auc(p: ArrayLike, y: ArrayLike) -> float:
@@ -183,7 +174,3 @@ def expected_calibration_error(p: ArrayLike, y: ArrayLike, bins: int = BINS) -> 
         return float("nan")
     gap = np.abs(table["mean_p"].to_numpy() - table["share"].to_numpy())
     return float((gap * rows).sum() / rows.sum())
-
-
-def _mean(values: Floats) -> float:
-    return float(cast(float, values.mean())) if len(values) else float("nan")

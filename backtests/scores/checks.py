@@ -1,10 +1,10 @@
 """What metrics accept: each check says what was received and what is allowed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from toolkit.data.tables import Floats, Ints
 from toolkit.errors import ArgumentError
@@ -70,6 +70,20 @@ def not_negative(name: str, values: ArrayLike, *shape: int | None) -> Floats:
     if (array < 0).any():
         raise ArgumentError(f"{name} has to be 0 or more, got {np.nanmin(array)}")
     return array
+
+
+def draws(values: ArrayLike) -> NDArray[np.floating]:
+    """Draws [n, d] as they are: to widen them all at once would double the memory."""
+    array = np.asarray(values)
+    if array.ndim != 2 or not array.shape[1]:
+        raise ArgumentError(f"draws have to have the shape (n, draws), got {array.shape}")
+    return array
+
+
+def portions(shape: tuple[int, ...], numbers: int) -> Iterator[slice]:
+    """Rows that hold about so many ``numbers`` together: it bounds the memory."""
+    rows = max(1, numbers // shape[1])
+    return (slice(start, start + rows) for start in range(0, shape[0], rows))
 
 
 def quantile_levels(values: Sequence[float]) -> Floats:

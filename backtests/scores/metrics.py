@@ -3,52 +3,21 @@
 Per row, smaller is better, and a NaN anywhere in a row makes that row's score NaN and no other;
 where a function returns one number for all rows, one NaN makes it NaN: the caller says which rows
 count. Everything is computed in double precision. ``ArgumentError`` is raised for shapes that do
-not fit and for numbers out of range. Calibration is in ``calibration``, and offered here, too.
+not fit and for numbers out of range. Calibration is in ``calibration``.
 
 The formulas are our own lines: the tests hold them against scoringrules, which takes seconds to
 import, too long for each of many short tasks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from backtests.scores import checks
-from backtests.scores.calibration import (
-    auc,
-    coverage,
-    expected_calibration_error,
-    inside,
-    ks_uniform,
-    randomized_pit_draws,
-    randomized_pit_weeks,
-    reliability,
-)
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
 from toolkit.errors import ArgumentError
-
-__all__ = [
-    "auc",
-    "bias",
-    "brier",
-    "coverage",
-    "crps_counts",
-    "crps_draws",
-    "crps_truncated",
-    "expected_calibration_error",
-    "inside",
-    "ks_uniform",
-    "log_loss",
-    "pinball",
-    "poisson_loss",
-    "randomized_pit_draws",
-    "randomized_pit_weeks",
-    "reliability",
-    "wape",
-    "weighted_quantile_loss",
-]
 
 P_FLOOR = 1e-6
 """The log loss keeps probabilities so far from 0 and 1: one surprise must not decide it all."""
@@ -117,9 +86,10 @@ def crps_draws(draws: ArrayLike, actual: ArrayLike) -> Floats:
     >>> crps_draws([[1.0, 2.0, 4.0, 9.0]], [3.0])
     array([0.875])
     """
-    array = _draws(draws)
+    array = checks.draws(draws)
     y = checks.floats("actual", actual, len(array))
-    scores = [_crps_draws(array[rows].astype(float), y[rows]) for rows in _chunks(array.shape)]
+    portions = checks.portions(array.shape, _CHUNK)
+    scores = [_crps_draws(array[rows].astype(float), y[rows]) for rows in portions]
     return np.concatenate(scores) if scores else np.zeros(0)
 
 
@@ -242,16 +212,3 @@ def bias(forecast: ArrayLike, actual: ArrayLike) -> float:
 
 def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else float("nan")
-
-
-def _draws(values: ArrayLike) -> NDArray[np.floating]:
-    """Draws as they are: to widen them all at once would double the memory."""
-    array = np.asarray(values)
-    if array.ndim != 2 or not array.shape[1]:
-        raise ArgumentError(f"draws have to have the shape (n, draws), got {array.shape}")
-    return array
-
-
-def _chunks(shape: tuple[int, ...]) -> Iterator[slice]:
-    rows = max(1, _CHUNK // shape[1])
-    return (slice(start, start + rows) for start in range(0, shape[0], rows))

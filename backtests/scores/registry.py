@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 
-from backtests.scores import metrics
+from backtests.scores import calibration, metrics
 from backtests.scores.metrics import pinball
 from toolkit.data.tables import QUANTILE_NAMES, QUANTILES, Floats
 from toolkit.errors import ArgumentError
@@ -239,24 +239,16 @@ def _horizon_error(frame: pd.DataFrame) -> Parts:
     return np.abs(groups.transform("sum").to_numpy()) * first, column(frame, "quantity")
 
 
-def _quantity_crps(frame: pd.DataFrame) -> Parts:
-    return column(frame, "crps"), column(frame, "quantity")
-
-
 def _confidence(frame: pd.DataFrame) -> Parts:
     return (column(frame, "confidence") - column(frame, "hit")) ** 2, np.ones(len(frame))
 
 
 def _by_pit(share: float, pit: Floats) -> float:
-    return metrics.coverage(pit, share)
+    return calibration.coverage(pit, share)
 
 
 def _in_interval(_: float, low: Floats, high: Floats, quantity: Floats) -> float:
-    return float(metrics.inside(low, high, quantity).mean())
-
-
-def _share_of(_: float, inside: Floats) -> float:
-    return float(inside.mean())
+    return float(calibration.inside(low, high, quantity).mean())
 
 
 _MONTH, _HIT = ("p_order_28d", "ordered_28d"), ("confidence", "hit")
@@ -277,7 +269,7 @@ SCORES: tuple[Score, ...] = (
     ),
     _ratio(
         "crps_quantity", PRODUCT_WEEK, "CRPS of weeks over demand", ("crps", "quantity"),
-        _quantity_crps,
+        lambda frame: (column(frame, "crps"), column(frame, "quantity")),
     ),
     _metric(
         "bias_quantity", PRODUCT_WEEK, "bias of the mean", ("expected_quantity", "quantity"),
@@ -291,7 +283,7 @@ SCORES: tuple[Score, ...] = (
         {share: (*ends, "quantity") for share, ends in _ENDS.items()}, _in_interval,
     ),
     _metric(
-        "pit_ks", PRODUCT_WEEK, "PIT's distance from uniform (KS)", ("pit",), metrics.ks_uniform
+        "pit_ks", PRODUCT_WEEK, "PIT's distance from uniform (KS)", ("pit",), calibration.ks_uniform
     ),
     _mean("poisson_loss", PAIR, "Poisson loss of order counts", headline=True),
     _mean("crps_orders", PAIR, "CRPS of order counts", unit="orders", sliced=True),
@@ -305,10 +297,10 @@ SCORES: tuple[Score, ...] = (
         sliced=True,
     ),
     _mean("brier", PAIR, "Brier score of an order within 28 days", digits=4),
-    _metric("auc", PAIR, "AUC of an order within 28 days", _MONTH, metrics.auc, "larger"),
+    _metric("auc", PAIR, "AUC of an order within 28 days", _MONTH, calibration.auc, "larger"),
     _metric(
         "calibration_error", PAIR, "calibration error of an order within 28 days", _MONTH,
-        metrics.expected_calibration_error,
+        calibration.expected_calibration_error,
     ),
     _mean(
         "crps_next", NEXT_ORDER, "CRPS of the next order's date", unit="days", digits=2,
@@ -319,11 +311,11 @@ SCORES: tuple[Score, ...] = (
     ),
     *_inside(
         NEXT_ORDER, "interval", "date in the", {share: (f"cover{share}",) for share in _ENDS},
-        _share_of,
+        lambda _, inside: float(inside.mean()),
     ),
     _metric(
         "pit_ks", NEXT_ORDER, "PIT's distance from uniform (KS)", ("pit_next",),
-        metrics.ks_uniform,
+        calibration.ks_uniform,
     ),
     _ratio(
         "brier_confidence", CONFIDENCE, "Brier score of confidence", _HIT, _confidence, digits=4,
@@ -331,7 +323,7 @@ SCORES: tuple[Score, ...] = (
     ),
     _metric(
         "calibration_error_confidence", CONFIDENCE, "calibration error of confidence", _HIT,
-        metrics.expected_calibration_error,
+        calibration.expected_calibration_error,
     ),
     _metric(
         "mean_confidence", CONFIDENCE, "mean confidence", _HIT,

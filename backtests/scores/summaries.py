@@ -15,7 +15,7 @@ import pydantic
 from numpy.typing import NDArray
 from pydantic import Field
 
-from backtests.scores import metrics
+from backtests.scores import calibration
 from backtests.scores.registry import (
     SCORES,
     Score,
@@ -79,7 +79,7 @@ def summarize(
 def reliability_tables(run: ScoredRun, versions: Sequence[str] | None = None) -> pd.DataFrame:
     """What was said against what happened, all dates together.
 
-    A row per version, ``of`` ("confidence", "order_28d") and class of ``metrics.reliability``.
+    A row per version, ``of`` ("confidence", "order_28d") and class of ``calibration.reliability``.
     """
     labels = check_versions(run, run.versions if versions is None else versions)
     asked = {"confidence": ("confidence", "hit"), "order_28d": ("p_order_28d", "ordered_28d")}
@@ -89,7 +89,7 @@ def reliability_tables(run: ScoredRun, versions: Sequence[str] | None = None) ->
             frame = run.pairs(label, None, (p, y))
             if not frame.empty:
                 known = frame.dropna(subset=[p, y])
-                table = metrics.reliability(known[p], known[y])
+                table = calibration.reliability(known[p], known[y])
                 tables.append(table.assign(version=label, of=name))
     columns = ["version", "of", "low", "high", "mean_p", "share", "rows"]
     return (
@@ -120,7 +120,8 @@ def _version_rows(
     frame = read_table(run, table, version, None, known)
     if frame.empty:
         return
-    cuts = [_whole(frame), _date_cut(frame), *_cuts(frame, bounds)]
+    whole = Cut(ALL, (ALL,), np.zeros(len(frame), dtype=np.int64))
+    cuts = [whole, _date_cut(frame), *_cuts(frame, bounds)]
     for level in dict.fromkeys(score.level for score in SCORES if score.table == table):
         yield from _level_rows(run, version, table, level, cuts)
 
@@ -162,10 +163,6 @@ def _cuts(frame: pd.DataFrame, bounds: dict[str, Sequence[int]]) -> Iterator[Cut
     classes = frame["product_class"].astype("category").cat
     names = tuple(map(str, classes.categories))
     yield Cut("product_class", names, classes.codes.to_numpy().astype(np.int64))
-
-
-def _whole(frame: pd.DataFrame) -> Cut:
-    return Cut(ALL, (ALL,), np.zeros(len(frame), dtype=np.int64))
 
 
 def _date_cut(frame: pd.DataFrame) -> Cut:

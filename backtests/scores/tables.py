@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backtests.scores.actuals import Actuals
+from backtests.scores.calibration import randomized_pit_draws, randomized_pit_weeks
 from backtests.scores.history import KnownHistory, as_classes
 from backtests.scores.metrics import (
     brier,
@@ -20,8 +21,6 @@ from backtests.scores.metrics import (
     crps_truncated,
     log_loss,
     poisson_loss,
-    randomized_pit_draws,
-    randomized_pit_weeks,
 )
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
@@ -47,7 +46,7 @@ INTERVALS = {"cover50": (0.25, 0.75), "cover80": (0.10, 0.90), "cover90": (0.05,
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
+class Reality:
     """What predictions are held against: all pairs and products that were to be predicted."""
 
     actuals: Actuals
@@ -56,7 +55,7 @@ class Outcomes:
     u_weeks: Floats  # [products, weeks]
 
 
-def compare_pairs(predictions: Predictions, truth: Outcomes) -> tuple[pd.DataFrame, list[str]]:
+def compare_pairs(predictions: Predictions, truth: Reality) -> tuple[pd.DataFrame, list[str]]:
     """The table of pairs, and which predictions were left out because they are no numbers."""
     patterns = predictions.patterns
     said = truth.history.rows_of(patterns.product_id, patterns.customer_id)
@@ -72,7 +71,7 @@ def compare_pairs(predictions: Predictions, truth: Outcomes) -> tuple[pd.DataFra
     return table, [f"customer {c} of product {p}: {NOT_FINITE}" for c, p in broken]
 
 
-def compare_products(predictions: Predictions, truth: Outcomes) -> tuple[pd.DataFrame, list[str]]:
+def compare_products(predictions: Predictions, truth: Reality) -> tuple[pd.DataFrame, list[str]]:
     """The table of products and weeks, and which predictions were left out."""
     products = predictions.products
     expected, draws = products.expected_quantity, products.quantity

@@ -15,11 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pydantic
-from pydantic import PlainSerializer, PlainValidator
 
 from backtests.scores.registry import ScoredRun
 from backtests.thresholds.frontier import ERRORS, Counts, ThresholdGrid, count_listed
@@ -28,7 +26,7 @@ from toolkit.data.defaults import MIN_COVERAGE
 from toolkit.data.tables import Floats
 from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import check_share, check_whole
-from toolkit.stages.listing import Thresholds
+from toolkit.stages.listing import OwnThresholds, Thresholds
 from toolkit.validation import Json, load, plain
 
 
@@ -65,14 +63,6 @@ class Quality:
     pairs: int
 
 
-type Own = Annotated[
-    Thresholds,
-    PlainValidator(lambda own: own if isinstance(own, Thresholds) else Thresholds(*own)),
-    PlainSerializer(lambda own: (own.min_orders, own.min_confidence)),
-]
-"""A product's own: JSON has both in a list."""
-
-
 @pydantic.dataclasses.dataclass(frozen=True, slots=True)
 class ThresholdChoice(Shown):
     """Thresholds for a version, and what speaks for them.
@@ -85,7 +75,7 @@ class ThresholdChoice(Shown):
     version: str
     rule: ThresholdRule
     overall: Thresholds
-    by_product: Mapping[int, Own]
+    by_product: Mapping[int, OwnThresholds]
     chosen_on: tuple[date, ...]
     verified_on: tuple[date, ...]
     known_before: date

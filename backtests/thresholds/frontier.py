@@ -15,7 +15,7 @@ Errors, of all of which smaller is better:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated
 
@@ -81,21 +81,20 @@ class Counts:
     def total(self) -> "Counts":
         """All products as one, whose id is 0."""
 
-        def summed(sums: dict[str, Floats]) -> dict[str, Floats]:
-            return {name: part.sum(axis=0, keepdims=True) for name, part in sums.items()}
+        def summed(part: Floats) -> Floats:
+            whole: Floats = part.sum(axis=0, keepdims=True)
+            return whole
 
-        return Counts(
-            self.grid,
-            np.zeros(1, dtype=np.int64),
-            self.pairs.sum(axis=0, keepdims=True),
-            self.ordered.sum(axis=0, keepdims=True),
-            self.total_ordered.sum(keepdims=True),
-            self.gap.sum(axis=0, keepdims=True),
-            summed(self.numerator),
-            summed(self.denominator),
-            summed(self.square),
-            self.customers,
-            self.total_customers,
+        return replace(
+            self,
+            product_id=np.zeros(1, dtype=np.int64),
+            pairs=summed(self.pairs),
+            ordered=summed(self.ordered),
+            total_ordered=summed(self.total_ordered),
+            gap=summed(self.gap),
+            numerator={name: summed(part) for name, part in self.numerator.items()},
+            denominator={name: summed(part) for name, part in self.denominator.items()},
+            square={name: summed(part) for name, part in self.square.items()},
         )
 
     def coverage(self) -> Floats:

@@ -12,9 +12,15 @@ from toolkit.data.tables import Floats
 from toolkit.errors import ModelError
 from toolkit.installed import need
 
-type Text = NDArray[np.uint8]
+type TreeText = NDArray[np.uint8]
 
 ALWAYS: Mapping[str, Any] = {
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 100,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "max_bin": 127,
     "verbose": -1,
     "deterministic": True,
     "force_row_wise": True,
@@ -30,7 +36,7 @@ def grow(
     seed: int,
     weight: Floats | None = None,
     start: Floats | None = None,
-) -> Text:
+) -> TreeText:
     """Trees that predict ``label`` [rows] from ``columns`` [rows, columns].
 
     ``start`` [rows]: what is added to their raw scores in training.
@@ -43,7 +49,7 @@ def grow(
     return np.frombuffer(booster.model_to_string().encode(), dtype=np.uint8)
 
 
-def answer(trees: Text, columns: Floats, *, raw: bool = False) -> Floats:
+def answer(trees: TreeText, columns: Floats, *, raw: bool = False) -> Floats:
     """Predictions of ``columns`` [rows, columns], or their ``raw`` scores, [rows]."""
     if not len(columns):
         return np.zeros(0)

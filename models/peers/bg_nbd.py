@@ -24,14 +24,7 @@ Sources
 """
 
 from models.peers.parts.purchase_fit import fit_beta_geo
-from models.peers.parts.purchase_version import PurchaseVersion
+from models.peers.parts.purchase_version import purchase_version
 from models.peers.parts.purchases import BetaGeo
 
-MODEL = PurchaseVersion(
-    name="bg_nbd",
-    formulas="1",
-    description=__doc__ or "",
-    population=BetaGeo,
-    most_probable=fit_beta_geo,
-    pairs=100_000,
-)
+MODEL = purchase_version("bg_nbd", __doc__ or "", BetaGeo, fit_beta_geo)

@@ -32,15 +32,10 @@ Sources
     doi:10.1111/j.1467-9469.2006.00529.x, for training from earlier dates. Fitted by LightGBM.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
-
 import numpy as np
 
-from models.parts.fitting.card import digest
-from models.parts.fitting.posterior_file import Fit, read_fit
-from models.peers.parts.fit import card_of
+from models.parts.fitting.card import Arrays
+from models.peers.parts.learned import LearnedRule
 from models.peers.parts.pair_trees import (
     HORIZON_WEEKS,
     ROWS,
@@ -61,67 +56,35 @@ from toolkit.data.tables import (
     Predictions,
 )
 from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_SETTINGS, FitSettings, Granularity, Progress, Streams, ignore
+from toolkit.model import Streams
 
-FORMULAS = "1"
+NAME = "lightgbm_pairs"
 HORIZON_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS
 FEWEST_ORDERS = 1e-3
 MEDIAN = QUANTILES.index(0.50)
 
 
-@dataclass(frozen=True, slots=True)
-class LightgbmPairs:
-    """The model before its fit."""
-
-    name: str = "lightgbm_pairs"
-    granularities: ClassVar[tuple[Granularity, ...]] = ("pairs",)
-    reads_customer_days: ClassVar[bool] = True
-
-    def fit(
-        self,
-        patterns: Patterns,
-        *,
-        seed: int,
-        settings: FitSettings = DEFAULT_SETTINGS,
-        progress: Progress = ignore,
-    ) -> "FittedPairs":
-        """Grow the trees from what pairs did after the earlier dates."""
-        rows = HistoryRows.of(patterns, settings.pairs or ROWS, seed)
-        if not rows.orders.any():
-            raise ModelError(
-                f"{self.name} learns from what pairs did in {HORIZON_WEEKS} weeks after earlier "
-                f"dates, and before {patterns.as_of_date} none did anything: nothing to fit"
-            )
-        trees = train(rows, seed)
-        spread = spread_of_counts(Answers.of(trees, rows.columns), rows.orders)
-        arrays = {**trees, "spread": np.array(spread)}
-        card = card_of(
-            self.name, FORMULAS, __doc__ or "", digest(FORMULAS, arrays), patterns,
-            len(rows.orders), seed, settings,
-        )  # fmt: skip
-        return FittedPairs(card, arrays)
-
-    def load(self, folder: Path) -> "FittedPairs":
-        """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
-        card, inference = read_fit(folder, self.name, FORMULAS)
-        return FittedPairs(card, inference.arrays)
+def learn(patterns: Patterns, most: int | None, seed: int) -> tuple[Arrays, int]:
+    """Grow the trees from what pairs did after the earlier dates."""
+    rows = HistoryRows.of(patterns, most or ROWS, seed)
+    if not rows.orders.any():
+        raise ModelError(
+            f"{NAME} learns from what pairs did in {HORIZON_WEEKS} weeks after earlier "
+            f"dates, and before {patterns.as_of_date} none did anything: nothing to fit"
+        )
+    trees = train(rows, seed)
+    spread = spread_of_counts(Answers.of(trees, rows.columns), rows.orders)
+    return {**trees, "spread": np.array(spread)}, len(rows.orders)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class FittedPairs(Fit):
-    """The model with its trees."""
-
-    granularities: ClassVar[tuple[Granularity, ...]] = ("pairs",)
-    reads_customer_days: ClassVar[bool] = True
-
-    def predict(
-        self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
-    ) -> Predictions:
-        """Predict every pair over ``weeks`` weeks; nothing is drawn."""
-        answers = Answers.of(self.arrays, columns_of(patterns))
-        pairs = predict_pairs(answers, patterns, weeks, float(self.arrays["spread"]))
-        products = no_products(patterns.product_offsets()[0], weeks, draws)
-        return Predictions(patterns, weeks, pairs, products)
+def forecast(
+    arrays: Arrays, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
+) -> Predictions:
+    """Predict every pair over ``weeks`` weeks; nothing is drawn."""
+    answers = Answers.of(arrays, columns_of(patterns))
+    pairs = predict_pairs(answers, patterns, weeks, float(arrays["spread"]))
+    products = no_products(patterns.product_offsets()[0], weeks, draws)
+    return Predictions(patterns, weeks, pairs, products)
 
 
 def predict_pairs(
@@ -157,4 +120,4 @@ def p_by_weeks(answers: Answers, weeks: int) -> Floats:
     return np.stack([wait.by(np.full(pairs, end)) for end in ends], axis=1)
 
 
-MODEL = LightgbmPairs()
+MODEL = LearnedRule(NAME, "1", __doc__ or "", ("pairs",), learn, forecast, reads_customer_days=True)

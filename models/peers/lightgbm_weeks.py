@@ -27,79 +27,43 @@ Sources
     doi:10.1016/j.ijforecast.2021.11.013, where such trees won. Fitted by LightGBM.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
-
 import numpy as np
 
-from models.parts.fitting.card import digest
-from models.parts.fitting.posterior_file import Fit, read_fit
-from models.peers.parts.fit import card_of
+from models.parts.fitting.card import Arrays
+from models.peers.parts import week_trees
+from models.peers.parts.learned import LearnedRule
 from models.peers.parts.tables import at_levels, no_pairs, quantities_only, spread
-from models.peers.parts.week_trees import ROWS, SEEN_WEEKS, Training, forecast, train
+from models.peers.parts.week_trees import ROWS, SEEN_WEEKS, Training, train
 from models.peers.parts.weekly_demand import WeeklyDemand
 from toolkit.data.tables import Floats, Patterns, Predictions
 from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_SETTINGS, FitSettings, Granularity, Progress, Streams, ignore
+from toolkit.model import Streams
 
-FORMULAS = "1"
-
-
-@dataclass(frozen=True, slots=True)
-class LightgbmWeeks:
-    """The model before its fit."""
-
-    name: str = "lightgbm_weeks"
-    granularities: ClassVar[tuple[Granularity, ...]] = ("products",)
-    reads_customer_days: ClassVar[bool] = False
-
-    def fit(
-        self,
-        patterns: Patterns,
-        *,
-        seed: int,
-        settings: FitSettings = DEFAULT_SETTINGS,
-        progress: Progress = ignore,
-    ) -> "FittedWeeks":
-        """Grow the trees from product-weeks before the date; ``settings.pairs`` limits them."""
-        training = Training.of(patterns, settings.pairs or ROWS, seed)
-        if not training.label.any():
-            raise ModelError(
-                f"{self.name} learns from products that were known for some weeks, and before "
-                f"{patterns.as_of_date} there is none with demand since: nothing to fit"
-            )
-        arrays = train(training, seed)
-        card = card_of(
-            self.name, FORMULAS, __doc__ or "", digest(FORMULAS, arrays), patterns,
-            len(training.label), seed, settings,
-        )  # fmt: skip
-        return FittedWeeks(card, dict(arrays))
-
-    def load(self, folder: Path) -> "FittedWeeks":
-        """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
-        card, inference = read_fit(folder, self.name, FORMULAS)
-        return FittedWeeks(card, inference.arrays)
+NAME = "lightgbm_weeks"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class FittedWeeks(Fit):
-    """The model with its trees."""
+def learn(patterns: Patterns, most: int | None, seed: int) -> tuple[Arrays, int]:
+    """Grow the trees from product-weeks before the date."""
+    training = Training.of(patterns, most or ROWS, seed)
+    if not training.label.any():
+        raise ModelError(
+            f"{NAME} learns from products that were known for some weeks, and before "
+            f"{patterns.as_of_date} there is none with demand since: nothing to fit"
+        )
+    return train(training, seed), len(training.label)
 
-    granularities: ClassVar[tuple[Granularity, ...]] = ("products",)
-    reads_customer_days: ClassVar[bool] = False
 
-    def predict(
-        self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
-    ) -> Predictions:
-        """Predict every product's weekly quantities."""
-        past = WeeklyDemand.of(patterns, SEEN_WEEKS)
-        mean, quantiles = forecast(self.arrays, past, patterns.as_of_date, weeks)
-        levels = spread(past.product_id, weeks, draws, streams)
-        drawn = at_levels(quantiles, levels)
-        drawn[drawn < half_an_order(past)[:, None, None]] = 0.0
-        products = quantities_only(past.product_id, drawn, mean)
-        return Predictions(patterns, weeks, no_pairs(len(patterns), weeks), products)
+def forecast(
+    arrays: Arrays, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
+) -> Predictions:
+    """Predict every product's weekly quantities."""
+    past = WeeklyDemand.of(patterns, SEEN_WEEKS)
+    mean, quantiles = week_trees.forecast(arrays, past, patterns.as_of_date, weeks)
+    levels = spread(past.product_id, weeks, draws, streams)
+    drawn = at_levels(quantiles, levels)
+    drawn[drawn < half_an_order(past)[:, None, None]] = 0.0
+    products = quantities_only(past.product_id, drawn, mean)
+    return Predictions(patterns, weeks, no_pairs(len(patterns), weeks), products)
 
 
 def half_an_order(past: WeeklyDemand) -> Floats:
@@ -108,4 +72,4 @@ def half_an_order(past: WeeklyDemand) -> Floats:
     return np.where(np.isfinite(least), least / 2.0, 0.0)
 
 
-MODEL = LightgbmWeeks()
+MODEL = LearnedRule(NAME, "1", __doc__ or "", ("products",), learn, forecast)

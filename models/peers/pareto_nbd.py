@@ -25,14 +25,7 @@ Sources
 """
 
 from models.peers.parts.purchase_fit import fit_pareto_nbd
-from models.peers.parts.purchase_version import PurchaseVersion
+from models.peers.parts.purchase_version import purchase_version
 from models.peers.parts.purchases import ParetoNBD
 
-MODEL = PurchaseVersion(
-    name="pareto_nbd",
-    formulas="1",
-    description=__doc__ or "",
-    population=ParetoNBD,
-    most_probable=fit_pareto_nbd,
-    pairs=100_000,
-)
+MODEL = purchase_version("pareto_nbd", __doc__ or "", ParetoNBD, fit_pareto_nbd)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import poisson
 
-from backtests.scores import metrics
+from backtests.scores import calibration, metrics
 from backtests.scores.history import CLASS_TYPE, CLASSES
 from toolkit.data.tables import COUNTS, QUANTILE_NAMES, QUANTILES
 
@@ -106,7 +106,9 @@ class World:
                 "next_day": np.where(week < WEEKS, 7.0 * week + 3, np.nan),
                 "next_median_day": 7 * np.log(2) / said,
                 "crps_next": metrics.crps_truncated(p_by_week, week),
-                "pit_next": metrics.randomized_pit_weeks(p_by_week, week, rng.random(len(said))),
+                "pit_next": calibration.randomized_pit_weeks(
+                    p_by_week, week, rng.random(len(said))
+                ),
                 "expected_orders": expected,
                 "orders": count.astype(np.int16),
                 "crps_orders": metrics.crps_counts(probability, count),
@@ -146,7 +148,7 @@ def _weeks_at(rng, day, products, actual, said, draws):
             "quantity": quantity,
             "expected_quantity": said.ravel(),
             **dict(zip(QUANTILE_NAMES, np.quantile(sample, QUANTILES, axis=1), strict=True)),
-            "pit": metrics.randomized_pit_draws(sample, quantity, rng.random(said.size)),
+            "pit": calibration.randomized_pit_draws(sample, quantity, rng.random(said.size)),
             "crps": metrics.crps_draws(sample, quantity),
         }
     )

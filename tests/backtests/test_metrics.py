@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from backtests.scores import metrics
+from backtests.scores import calibration, metrics
 from tests.backtests import slow_metrics as slow
 from tests.chance import assert_share, error_of_mean, p_limit, z_limit
 from toolkit.data.tables import QUANTILES
@@ -44,6 +44,10 @@ def rows(rng):
     }
 
 
+def metric(name):
+    return getattr(metrics, name, None) or getattr(calibration, name)
+
+
 TWINS = {
     "crps_truncated": (slow.crps_truncated, ("p_by_week", "week")),
     "crps_counts": (slow.crps_counts, ("probability", "count")),
@@ -67,19 +71,19 @@ def test_agrees_with_its_slow_twin(name, rows):
     twin, arguments = TWINS[name]
     given = [rows[argument] for argument in arguments]
     plain = [np.asarray(value).tolist() for value in given]
-    np.testing.assert_allclose(getattr(metrics, name)(*given), twin(*plain), rtol=1e-9)
+    np.testing.assert_allclose(metric(name)(*given), twin(*plain), rtol=1e-9)
 
 
 @pytest.mark.parametrize("bins", [1, 3, 10, 200])
 def test_calibration_error_agrees_with_its_slow_twin(rows, bins):
     p, y = rows["p"], rows["y"]
     expected = slow.calibration_error(p.tolist(), y.tolist(), bins)
-    assert metrics.expected_calibration_error(p, y, bins) == pytest.approx(expected)
+    assert calibration.expected_calibration_error(p, y, bins) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9])
 def test_coverage_agrees_with_its_slow_twin(rows, level):
-    assert metrics.coverage(rows["u"], level) == slow.coverage(rows["u"].tolist(), level)
+    assert calibration.coverage(rows["u"], level) == slow.coverage(rows["u"].tolist(), level)
 
 
 def test_crps_by_hand():
@@ -95,16 +99,16 @@ def test_crps_by_hand():
 
 def test_pit_by_hand():
     p = [[0.1, 0.4, 0.7]] * 3
-    pit = metrics.randomized_pit_weeks(p, [0, 2, 3], [0.5, 0.5, 0.1])
+    pit = calibration.randomized_pit_weeks(p, [0, 2, 3], [0.5, 0.5, 0.1])
     np.testing.assert_allclose(pit, [0.05, 0.55, 0.73])
     # of 0, 0, 2, 5: none below 0, two equal; two below 2, one equal; 7 above all
-    pit = metrics.randomized_pit_draws([[5, 0, 2, 0]] * 3, [0, 2, 7], [0.5, 0.25, 0.75])
+    pit = calibration.randomized_pit_draws([[5, 0, 2, 0]] * 3, [0, 2, 7], [0.5, 0.25, 0.75])
     np.testing.assert_allclose(pit, [1.5 / 5, 2.5 / 5, 4.75 / 5])
-    assert metrics.coverage([0.05, 0.1, 0.3, 0.8, 0.95], 0.8) == 0.6
+    assert calibration.coverage([0.05, 0.1, 0.3, 0.8, 0.95], 0.8) == 0.6
     # at 0.5 the steps lie at 2/4 and 3/4, at 0.9 at 3/4: the widest gap is 0.75 − 0.5
-    assert metrics.ks_uniform([0.9, 0.1, 0.5, 0.2]) == pytest.approx(0.3)
+    assert calibration.ks_uniform([0.9, 0.1, 0.5, 0.2]) == pytest.approx(0.3)
     np.testing.assert_array_equal(
-        metrics.inside([1, 1, 1], [4, 4, np.nan], [4, 5, 2]), [1, 0, np.nan]
+        calibration.inside([1, 1, 1], [4, 4, np.nan], [4, 5, 2]), [1, 0, np.nan]
     )
 
 
@@ -118,12 +122,12 @@ def test_probabilities_by_hand():
         metrics.poisson_loss([2.5, 0.0], [4, 2]), [2.5 - 4 * math.log(2.5), 1e-4 + 8 * math.log(10)]
     )
     # the 1s at 0.2 and 0.9 against the 0s at 0.1, 0.2 and 0.4: 1 + ½ + 0 and 3 of 6
-    assert metrics.auc([0.1, 0.2, 0.2, 0.4, 0.9], [0, 0, 1, 0, 1]) == 4.5 / 6
-    table = metrics.reliability([0.1, 0.3, 0.6, 0.8], [0, 1, 1, 1], bins=2)
+    assert calibration.auc([0.1, 0.2, 0.2, 0.4, 0.9], [0, 0, 1, 0, 1]) == 4.5 / 6
+    table = calibration.reliability([0.1, 0.3, 0.6, 0.8], [0, 1, 1, 1], bins=2)
     np.testing.assert_allclose(table["mean_p"], [0.2, 0.7])
     np.testing.assert_allclose(table["share"], [0.5, 1.0])
     assert table["rows"].tolist() == [2, 2]
-    error = metrics.expected_calibration_error([0.1, 0.3, 0.6, 0.8], [0, 1, 1, 1], bins=2)
+    error = calibration.expected_calibration_error([0.1, 0.3, 0.6, 0.8], [0, 1, 1, 1], bins=2)
     assert error == pytest.approx(0.3)
 
 
@@ -168,10 +172,10 @@ def test_a_nan_stays_in_its_row(name, rows):
     given = [
         np.array(rows[argument], dtype=np.asarray(rows[argument]).dtype) for argument in arguments
     ]
-    whole = getattr(metrics, name)(*given)
+    whole = metric(name)(*given)
     given[0] = given[0].astype(float)
     given[0][3] = np.nan
-    broken = getattr(metrics, name)(*given)
+    broken = metric(name)(*given)
     assert np.isnan(broken[3]).all()
     np.testing.assert_array_equal(np.delete(broken, 3, 0), np.delete(whole, 3, 0))
 
@@ -180,16 +184,16 @@ def test_a_nan_stays_in_its_row(name, rows):
 def test_a_nan_spoils_one_number_for_all_rows(name, rows):
     p = rows["p"].copy()
     p[3] = np.nan
-    assert math.isnan(getattr(metrics, name)(p, rows["y"]))
+    assert math.isnan(metric(name)(p, rows["y"]))
 
 
 def test_nothing_to_score_is_nan_not_zero():
     assert math.isnan(metrics.wape([1.0], [0.0]))
     assert math.isnan(metrics.bias([], []))
-    assert math.isnan(metrics.auc([0.4, 0.6], [1, 1]))
-    assert math.isnan(metrics.ks_uniform([]))
-    assert math.isnan(metrics.coverage([], 0.8))
-    assert math.isnan(metrics.expected_calibration_error([], []))
+    assert math.isnan(calibration.auc([0.4, 0.6], [1, 1]))
+    assert math.isnan(calibration.ks_uniform([]))
+    assert math.isnan(calibration.coverage([], 0.8))
+    assert math.isnan(calibration.expected_calibration_error([], []))
     assert metrics.crps_draws(np.zeros((0, 5)), []).shape == (0,)
 
 
@@ -197,21 +201,21 @@ def test_nothing_to_score_is_nan_not_zero():
 def test_order_of_rows_changes_nothing(name, rows, rng):
     order = rng.permutation(N)
     p, y = rows["p"], rows["y"]
-    assert getattr(metrics, name)(p[order], y[order]) == pytest.approx(getattr(metrics, name)(p, y))
+    assert metric(name)(p[order], y[order]) == pytest.approx(metric(name)(p, y))
 
 
 def test_single_precision_sums_tie_with_what_they_sum():
     draws = np.full((1, 9), 0.1, dtype=np.float32) * np.float32(3)
-    assert metrics.randomized_pit_draws(draws, [0.3], [0.0])[0] == 0.0
-    assert metrics.randomized_pit_draws(draws, [0.3], [0.999])[0] == pytest.approx(0.999)
+    assert calibration.randomized_pit_draws(draws, [0.3], [0.0])[0] == 0.0
+    assert calibration.randomized_pit_draws(draws, [0.3], [0.999])[0] == pytest.approx(0.999)
 
 
 @pytest.mark.parametrize("draws", [1, 7, 200])
 def test_pit_of_draws_is_uniform_for_few_draws_and_atoms(draws, rng):
     sample = rng.poisson(0.8, (20_000, draws + 1))
-    pit = metrics.randomized_pit_draws(sample[:, 1:], sample[:, 0], rng.random(20_000))
-    assert metrics.ks_uniform(pit) < ks_limit(len(pit), 4)
-    assert_share(round(metrics.coverage(pit, 0.8) * len(pit)), len(pit), 0.8, 6)
+    pit = calibration.randomized_pit_draws(sample[:, 1:], sample[:, 0], rng.random(20_000))
+    assert calibration.ks_uniform(pit) < ks_limit(len(pit), 4)
+    assert_share(round(calibration.coverage(pit, 0.8) * len(pit)), len(pit), 0.8, 6)
 
 
 def ks_limit(rows, comparisons):
@@ -227,9 +231,9 @@ def censored_waits(rng, n, mean):
 
 def test_pit_of_censored_waits_is_uniform(rng):
     week, forecast = censored_waits(rng, 20_000, 8.0)
-    pit = metrics.randomized_pit_weeks(forecast(8.0), week, rng.random(20_000))
+    pit = calibration.randomized_pit_weeks(forecast(8.0), week, rng.random(20_000))
     assert (week == 6).mean() > 0.4
-    assert metrics.ks_uniform(pit) < ks_limit(len(pit), 4)
+    assert calibration.ks_uniform(pit) < ks_limit(len(pit), 4)
 
 
 @pytest.mark.parametrize("said", [5.0, 6.5, 9.5, 12.0])
@@ -264,7 +268,7 @@ WRONG = [
 @pytest.mark.parametrize(("name", "arguments", "message"), WRONG)
 def test_refuses_what_makes_no_sense(name, arguments, message):
     with pytest.raises(ArgumentError, match=message):
-        getattr(metrics, name)(*arguments)
+        metric(name)(*arguments)
 
 
 def test_probabilities_of_single_precision_are_accepted():
@@ -277,5 +281,5 @@ def test_a_hundred_thousand_rows_of_draws_take_seconds(name, rng):
     draws = rng.gamma(1, 3, (100_000, 200)).astype(np.float32)
     arguments = [draws, rng.gamma(1, 3, 100_000), rng.random(100_000)][: 3 if "pit" in name else 2]
     start = time.process_time()
-    getattr(metrics, name)(*arguments)
+    metric(name)(*arguments)
     assert time.process_time() - start < 20  # 0.13 s of a core, others busy

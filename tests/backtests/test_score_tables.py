@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from backtests.scores.actuals import Actuals
+from backtests.scores.calibration import randomized_pit_draws
 from backtests.scores.history import FirstDays, KnownHistory
-from backtests.scores.metrics import randomized_pit_draws
 from backtests.scores.tables import (
     Outcomes,
     compare_pairs,

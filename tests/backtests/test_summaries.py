@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtests.scores import metrics
+from backtests.scores import calibration, metrics
 from backtests.scores.summaries import COLUMNS, Slices, band_labels, reliability_tables, summarize
 from tests.backtests.helpers import MemoryRun, make_run
 
@@ -59,11 +59,11 @@ PLAIN = {
     "crps_orders": lambda t: t["crps_orders"].mean(),
     "absolute_error": lambda t: t["absolute_error"].mean(),
     "bias_orders": lambda t: t["expected_orders"].sum() / t["orders"].sum() - 1,
-    "auc": lambda t: metrics.auc(t["p_order_28d"], t["ordered_28d"]),
-    "calibration_error": lambda t: metrics.expected_calibration_error(
+    "auc": lambda t: calibration.auc(t["p_order_28d"], t["ordered_28d"]),
+    "calibration_error": lambda t: calibration.expected_calibration_error(
         t["p_order_28d"], t["ordered_28d"]
     ),
-    "calibration_error_confidence": lambda t: metrics.expected_calibration_error(
+    "calibration_error_confidence": lambda t: calibration.expected_calibration_error(
         t["confidence"], t["hit"]
     ),
     "brier_confidence": lambda t: ((t["confidence"] - t["hit"]) ** 2).mean(),
@@ -153,7 +153,7 @@ def test_reliability_by_version(run):
     assert rows["rows"].sum() == 480
     of = run.pair_tables["other"]
     np.testing.assert_allclose(
-        rows["mean_p"], metrics.reliability(of["p_order_28d"], of["ordered_28d"])["mean_p"]
+        rows["mean_p"], calibration.reliability(of["p_order_28d"], of["ordered_28d"])["mean_p"]
     )
 
 

@@ -156,7 +156,9 @@ def limited(server, rules):
     )
 
 
-@pytest.mark.parametrize("rules", ["+@all -eval -evalsha", "+@all -mget -eval", None])
+@pytest.mark.parametrize(
+    "rules", ["+@all -eval -evalsha", "+@all -mget -evalsha", "+@all -script|load", None]
+)
 def test_a_client_that_may_not_use_scripts_still_gets_releases_and_caches_without_one(
     server, publish, client, released, other, mine, warnings, forecast, rules
 ):

@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from tests.cache.conftest import PATIENT_S
-from toolkit.cache.adhoc.forecasts import FIELD_TYPES, ForecastCache, ForecastKey, Hit, Miss
+from toolkit.cache.adhoc.forecasts import ForecastCache, ForecastKey, Hit, Miss
+from toolkit.cache.envelope import FIELD_TYPES
 
 # On a loaded machine a healthy server may take long; here it is the values that count.
 patient = functools.partial(ForecastCache, patience_s=PATIENT_S)

@@ -26,6 +26,7 @@ CHOICE = {
     "by_product": {"2": [1, 0.0], "5": [4, 0.002]},
     "known_before": "2022-06-06",
 }
+UNFIT = rhythm_fit(0.1, warnings=(WARNING,))
 REGISTERED = (
     "registered_version", "mlflow_run_id", "data_sha256", "fitted_as_of_date", "knows_the_future"
 )  # fmt: skip
@@ -36,7 +37,7 @@ def store(tmp_path_factory):
     """Version 1 is the champion and has thresholds; 2, unfit, has none; 3 some that are none."""
     store = open_store(f"sqlite:///{tmp_path_factory.mktemp('engine') / 'mlflow.db'}")
     register_fit(store, rhythm_fit(), data={"sha256": "ab" * 32})
-    register_fit(store, rhythm_fit(0.1, warnings=(WARNING,)))
+    register_fit(store, UNFIT)
     register_fit(store, rhythm_fit(0.2))
     attach_thresholds(store, "1", CHOICE)
     attach_thresholds(store, "3", {"min_orders": 2})
@@ -169,14 +170,16 @@ def test_a_version_is_named_as_anywhere(database, store, reference):
 
 def test_an_unfit_version_says_so(database, store, caplog):
     promoted(database, store, "2")
-    assert f"has not converged: {WARNING}" in caplog.text
+    assert (
+        f"NOT CONVERGED: inter-order version 2 (rhythm@{UNFIT.version}): {WARNING}" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(
     ("alias", "message"),
     [
         ("challenger", r"holds no version 'challenger' of inter-order; it holds 1"),
-        ("3", r"version 3 \(rhythm@.*\) has thresholds that cannot be used: thresholds need"),
+        ("3", r"version 3 \(rhythm@.*\) has thresholds that cannot be used \(`toolkit thresholds"),
     ],
 )
 def test_what_is_not_there_is_told(database, store, alias, message):
@@ -190,20 +193,42 @@ def test_an_unknown_version_of_no_store_is_told_and_makes_none(database, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+BOTH = "a list of min_orders, from 1 up, and min_confidence, from 0 to 1"
+
+
 @pytest.mark.parametrize(
-    "broken",
+    ("broken", "mistakes"),
     [
-        {},
-        {"overall": {"min_orders": 2}, "by_product": {}},
-        {"overall": {"min_orders": 0, "min_confidence": 0.3}, "by_product": {}},
-        CHOICE | {"by_product": {"2": [1]}},
-        CHOICE | {"by_product": [1]},
-        CHOICE | {"known_before": "soon"},
+        ({}, ["overall: is missing", "by_product: is missing"]),
+        ({"overall": {"min_orders": 2}, "by_product": {}}, ["overall.min_confidence: is missing"]),
+        (
+            CHOICE | {"overall": {"min_orders": 0, "min_confidence": 1.5}},
+            [
+                "overall.min_orders: has to be a whole number of at least 1, got 0",
+                "overall.min_confidence: has to be a number from 0 to 1, got 1.5",
+            ],
+        ),
+        (
+            CHOICE | {"by_product": {"2": [1], "3": [0, 0.5], "4": 7, "5": [2, 0.5]}},
+            [
+                f"by_product.2: has to be {BOTH}, got [1]",
+                f"by_product.3: has to be {BOTH}, got [0, 0.5]",
+                f"by_product.4: has to be {BOTH}, got 7",
+            ],
+        ),
+        (CHOICE | {"by_product": [1]}, ["by_product: has to be a table, got [1]"]),
+        (
+            CHOICE | {"known_before": "soon"},
+            ["known_before: has to be a date as 2019-04-01, got 'soon'"],
+        ),
     ],
 )
-def test_what_is_no_thresholds_is_refused(broken):
-    with pytest.raises(ArgumentError):
+def test_what_is_no_thresholds_is_refused_with_all_that_is_wrong(broken, mistakes):
+    with pytest.raises(ArgumentError) as refused:
         ProductThresholds.from_dict(broken)
+    count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
+    said = "\n".join(f"  - {mistake}" for mistake in mistakes)
+    assert str(refused.value) == f"the choice of thresholds has {count}:\n{said}"
 
 
 def test_a_forecast_from_before_is_read_and_says_what_it_did_not_know(engine):

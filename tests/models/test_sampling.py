@@ -5,12 +5,13 @@ import pymc as pm
 import pytest
 
 from models.parts.fitting.laplace import approximate
-from models.parts.fitting.sampling import CHECKED_DRAWS, MAX_R_HAT, MIN_ESS, sample
+from models.parts.fitting.sampling import CHECKED_DRAWS, sample
 from models.pooled_gamma import MODEL as POOLED
 from tests.chance import assert_near, error_of_mean, error_of_sd
 from tests.models.helpers import patterns_of
 from toolkit.errors import ModelError
 from toolkit.model import MOST_DRAWS, FitSettings
+from toolkit.results.fit import MAX_R_HAT, MIN_ESS, headed
 
 SEEN = np.array([1.0, 2.5, 4.0, 0.5])
 """Of a normal with deviation 1: with a flat prior the mean is N(2, ¼)."""
@@ -72,7 +73,7 @@ def test_laplace_is_exact_where_the_posterior_is_a_gaussian(seeded):
     np.testing.assert_allclose(posterior["double"], 2.0 * posterior["mean"])
     assert "z_raw" not in posterior
     assert found.k_hat < 0.7
-    assert "approximate" in found.warnings()[0]
+    assert headed(found.warnings()[0]).startswith("APPROXIMATE: by Laplace's method (k-hat ")
 
 
 def test_laplace_tells_how_far_off_it_is():

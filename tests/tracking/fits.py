@@ -10,6 +10,7 @@ from tests.models.test_weekly_paths import ONE, OTHER, fitted
 from toolkit.results.fit import FitCard, PredictiveCheck
 
 WARNING = "bulk ESS of decline is 41, below 400"
+APPROXIMATE = "approximate, by Laplace's method (k-hat 0.31): for a first look"
 
 
 def rhythm_fit(shift: float = 0.0, warnings: tuple[str, ...] = ()) -> FittedRhythm:

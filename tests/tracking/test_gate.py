@@ -22,7 +22,7 @@ from tests.tracking.evidence import (
     difference,
     log,
 )
-from tests.tracking.fits import WARNING, rhythm_fit
+from tests.tracking.fits import APPROXIMATE, WARNING, rhythm_fit
 from toolkit.errors import ArgumentError
 from toolkit.model import find_model
 from toolkit.tracking.registration import register_fit
@@ -83,6 +83,14 @@ def test_an_unfit_version_without_thresholds_fails_on_both(shared):
     assert checks["converged"].found == f"no: {WARNING}; a; b and 1 more"
     assert "toolkit thresholds RUN --attach rhythm@" in checks["thresholds"].remedy
     assert checks["backtested"].found.endswith("other fits of the same model and formulas")
+
+
+def test_an_approximate_fit_is_refused_and_to_be_sampled(store):
+    register_fit(store, rhythm_fit(warnings=(APPROXIMATE,)))
+    _, checks = judged(store)
+    converged = checks["converged"]
+    assert (converged.passed, converged.found) == (False, f"no: {APPROXIMATE}")
+    assert converged.remedy == "fit it by NUTS: `toolkit fit rhythm`"
 
 
 def test_thresholds_that_an_engine_cannot_use_fail(shared, store):

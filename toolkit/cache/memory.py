@@ -5,6 +5,7 @@ import time
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from cachetools import LRUCache
 
@@ -40,7 +41,7 @@ class Memory[V]:
     def reset(self) -> None:
         """Start anew; in a forked child the threads that held the lock are gone."""
         self._lock = threading.Lock()
-        self._kept: LRUCache[Hashable, tuple[Kept[V], int]] = LRUCache(self._weight, _weight_of)
+        self._kept: LRUCache[Hashable, tuple[Kept[V], int]] = LRUCache(self._weight, itemgetter(1))
 
     def get(self, key: Hashable) -> Kept[V] | None:
         """What is kept under ``key``; it is the last to go now."""
@@ -68,20 +69,10 @@ class Memory[V]:
         return len(self._kept)
 
 
-def _weight_of(item: tuple[object, int]) -> int:
-    return item[1]
-
-
-def age_of(generated_at: datetime | None) -> float:
-    """Seconds since then; 0 if not known or, as clocks jump, in the future."""
-    if generated_at is None:
-        return 0.0
-    return max(0.0, (datetime.now(UTC) - generated_at).total_seconds())
-
-
 def kept_now[V](value: V, generated_at: datetime | None) -> Kept[V]:
-    """``value``, known to be good now."""
-    return Kept(value, time.monotonic(), age_of(generated_at))
+    """``value``, known to be good now; of age 0 if that is not known or, as clocks jump, ahead."""
+    now = datetime.now(UTC)
+    return Kept(value, time.monotonic(), max(0.0, (now - (generated_at or now)).total_seconds()))
 
 
 def in_words(seconds: float) -> str:

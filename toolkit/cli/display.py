@@ -60,6 +60,14 @@ def print_json(value: dict[str, object]) -> None:
     print(json.dumps(value, indent=2))
 
 
+def answer(said: str, content: dict[str, object], as_json: bool) -> None:
+    """What a command did or found, in words or as JSON."""
+    if as_json:
+        print_json(content)
+    else:
+        print_plain(said)
+
+
 def _with_code(row: dict[str, object], codes: "Codes") -> dict[str, object]:
     """A row, and the rows within it, with a code beside each id that has one."""
     coded: dict[str, object] = {}

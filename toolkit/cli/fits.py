@@ -262,39 +262,27 @@ def _show_fit(folder: Path, card: "FitCard", as_json: bool) -> None:
 
 def _show_written(written: "WrittenTables", as_json: bool) -> None:
     """Which tables a prediction wrote."""
-    from toolkit.cli.display import print_json, print_plain
+    from toolkit.cli.display import answer
 
-    if as_json:
-        print_json(
-            {
-                "product_weeks": str(written.product_weeks),
-                "pairs": str(written.pairs),
-                "products": written.products,
-                "pair_count": written.pair_count,
-                "failed_pairs": len(written.failed),
-            }
-        )
-    else:
-        print_plain(f"{written.products:,} products: {written.product_weeks}")
-        print_plain(f"{written.pair_count:,} pairs: {written.pairs}")
+    content: dict[str, object] = {
+        "product_weeks": str(written.product_weeks),
+        "pairs": str(written.pairs),
+        "products": written.products,
+        "pair_count": written.pair_count,
+        "failed_pairs": len(written.failed),
+    }
+    said = f"{written.products:,} products: {written.product_weeks}"
+    answer(f"{said}\n{written.pair_count:,} pairs: {written.pairs}", content, as_json)
 
 
 def _show_version(ref: "ModelVersionRef", as_json: bool) -> None:
     from toolkit.cli.display import print_json
+    from toolkit.results.fit import headed
 
     if as_json:
-        print_json(
-            {
-                "number": ref.number,
-                "fit": ref.fit,
-                "uri": ref.uri,
-                "run_id": ref.run_id,
-                "aliases": list(ref.aliases),
-                "converged": ref.converged,
-                "warnings": list(ref.warnings),
-            }
-        )
+        names = ("number", "fit", "uri", "run_id", "aliases", "converged", "warnings")
+        print_json({name: getattr(ref, name) for name in names})
         return
     typer.echo(f"{ref}: {ref.uri}")
     if ref.warnings:
-        typer.echo(f"NOT CONVERGED: {ref.fit}: {'; '.join(ref.warnings)}", err=True)
+        typer.echo(headed(f"{ref.fit}: {'; '.join(ref.warnings)}"), err=True)

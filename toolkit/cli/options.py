@@ -64,6 +64,8 @@ def one_of(other: str, given: bool, mssql: bool) -> None:
 
 def warn_of_fit(fitted: "FittedModel") -> None:
     """On stderr, what speaks against a fitted version."""
+    from toolkit.results.fit import headed
+
     if fitted.warnings:
         said = "; ".join(fitted.warnings)
-        typer.echo(f"NOT CONVERGED: {fitted.name}@{fitted.version}: {said}", err=True)
+        typer.echo(headed(f"{fitted.name}@{fitted.version}: {said}"), err=True)

@@ -81,17 +81,14 @@ def show(store: StoreUri = None, brief: Brief = False, as_json: Json = False) ->
 
 def _show_rollback(done: "Promotion", release: "Release | None", as_json: bool) -> None:
     """What a rollback did; ``release`` is the one that is current now, if that was asked."""
-    from toolkit.cli.display import print_json, print_plain
+    from toolkit.cli.display import answer
 
-    if as_json:
-        id_ = None if release is None else release.release_id
-        print_json({"rolled_back": done.entry is not None, **done.to_dict(), "release": id_})
-        return
-    print_plain(str(done))
-    if release is None:
-        print_plain(f"Next: {EXPORT}.")
-    else:
-        print_plain(f"Production reads release {release.release_id}, as of {release.as_of_date}.")
+    id_, then = None, f"Next: {EXPORT}."
+    if release is not None:
+        id_ = release.release_id
+        then = f"Production reads release {id_}, as of {release.as_of_date}."
+    content = {"rolled_back": done.entry is not None, **done.to_dict(), "release": id_}
+    answer(f"{done}\n{then}", content, as_json)
 
 
 def _show_history(found: "History", where: str, as_json: bool, brief: bool) -> None:

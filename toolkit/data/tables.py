@@ -120,9 +120,9 @@ class Patterns(Shown):
         interval = np.diff(events.day, prepend=0).astype(float)  # [events]
         interval[first] = np.nan  # a pair's first event ends no interval
         total = (events.day[last] - events.day[first]).astype(float)
-        mean = _ratio(total, m)
+        mean = ratio_of(total, m)
         deviation = interval - np.repeat(mean, order_count)
-        std = np.sqrt(_ratio(sum_from(deviation**2, first), m - 1))
+        std = np.sqrt(ratio_of(sum_from(deviation**2, first), m - 1))
         return cls(
             events=events,
             customer_days=customer_days,
@@ -134,7 +134,7 @@ class Patterns(Shown):
             interval_log_sum=sum_from(np.log(interval), first),
             mean_interval=mean,
             std_interval=std,
-            cv=_ratio(std, mean),
+            cv=ratio_of(std, mean),
             open_interval=-events.day[last].astype(float),
             total_quantity=sum_from(events.quantity, first),
         )
@@ -306,7 +306,15 @@ def sum_from(values: Floats, start: Ints) -> Floats:
     return sums
 
 
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+def by_week(row: Ints, day: Ints, amount: Floats, rows: int, weeks: int) -> Floats:
+    """Sums of ``amount`` in each of the weeks from day 0 on, [rows, weeks]; ``row`` says whose."""
+    inside = (day >= 0) & (day < DAYS_PER_WEEK * weeks)
+    cell = row[inside] * weeks + day[inside] // DAYS_PER_WEEK
+    sums: Floats = np.bincount(cell, amount[inside], rows * weeks).astype(float)
+    return sums.reshape(rows, weeks)
+
+
+def ratio_of(numerator: Floats, denominator: Floats) -> Floats:
     """``numerator / denominator`` where the denominator is positive, else NaN."""
     out = np.full(len(numerator), np.nan)
     positive: NDArray[np.bool_] = denominator > 0

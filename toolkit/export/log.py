@@ -35,7 +35,9 @@ def log_export(store: Store, report: ExportReport | Exception, settings: ExportS
             report.release or UNPUBLISHED,
             params | details,
             _metrics(report),
-            _tags(report),
+            {"error": report.refusal or ""}
+            if report.release is None
+            else {RELEASE_TAG: report.release},
             files=[file],
             failed=not report.published,
         )
@@ -56,9 +58,3 @@ def _metrics(report: ExportReport) -> dict[str, float]:
         "seconds": report.seconds,
         "redis_seconds": report.redis_seconds,
     }
-
-
-def _tags(report: ExportReport) -> dict[str, str]:
-    if report.release is not None:
-        return {RELEASE_TAG: report.release}
-    return {"error": report.refusal or ""}

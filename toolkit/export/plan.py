@@ -15,7 +15,7 @@ from toolkit.data.tables import OrderEvents
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.stages.arguments import check_ids, check_share, check_whole
-from toolkit.stages.listing import ProductThresholds, Thresholds
+from toolkit.stages.listing import Thresholds
 
 LAST: Literal["last"] = "last"
 DATA = "data_sha256"
@@ -128,13 +128,9 @@ def _computed_with(engine: ForecastEngine, events: OrderEvents) -> ComputedWith:
     thresholds = engine.thresholds_at(events.as_of_date)
     settings: dict[str, KeyScalar] = dict(engine.computed_with(0, events.as_of_date))
     del settings["min_orders"], settings["min_confidence"]
-    data = Fingerprint.of(events).sha256
-    return settings | {"thresholds_sha256": digest(_plain(thresholds)), DATA: data}
-
-
-def _plain(thresholds: ProductThresholds) -> list[object]:
     own = {str(i): _pair(of) for i, of in thresholds.by_product.items()}
-    return [_pair(thresholds.overall), own]
+    settings["thresholds_sha256"] = digest([_pair(thresholds.overall), own])
+    return settings | {DATA: Fingerprint.of(events).sha256}
 
 
 def _pair(thresholds: Thresholds) -> list[float]:

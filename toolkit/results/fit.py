@@ -14,6 +14,12 @@ from toolkit.validation import load, write
 
 CARD_FILE = "card.json"
 
+MAX_R_HAT, MIN_ESS, MIN_E_BFMI = 1.01, 400.0, 0.3
+"""Chains within these limits have converged."""
+
+APPROXIMATE = "approximate, "
+"""Begins the warning of a fit that approximates the posterior: no chain that could converge."""
+
 _DIAGNOSTICS = {
     "r_hat": ("largest R-hat", ".3f"),
     "ess_bulk": ("smallest bulk ESS", ",.0f"),
@@ -93,9 +99,29 @@ class FitCard(Shown):
             title=f"{self.model}@{self.version}",
             subtitle=f"fitted to {self.pairs or 0:,} pairs as of {self.as_of_date}{how}",
             figures=_figures(self.diagnostics),
-            warnings=[f"NOT CONVERGED: {warning}" for warning in self.warnings],
+            warnings=[headed(warning) for warning in self.warnings],
             grids=_checks(self.checks),
         )
+
+
+def verdict_on(warnings: Sequence[str]) -> str:
+    """What a fit with these warnings is.
+
+    >>> verdict_on([]), verdict_on(["3 transitions diverged"])
+    ('converged', 'not converged')
+    """
+    if not warnings:
+        return "converged"
+    return "approximate" if APPROXIMATE in warnings[0] else "not converged"
+
+
+def headed(warning: str) -> str:
+    """A warning of a fit, or several in a line, under the verdict.
+
+    >>> headed("rhythm@4-1: approximate, by Laplace's method")
+    "APPROXIMATE: rhythm@4-1: by Laplace's method"
+    """
+    return f"{verdict_on([warning]).upper()}: {warning.replace(APPROXIMATE, '')}"
 
 
 def _figures(found: DiagnosticValues) -> list[Figure]:

@@ -28,16 +28,12 @@ class OrderSource(Protocol):
         self, as_of_date: date, product_ids: Sequence[int] | None = None
     ) -> OrderEvents:
         """Order events before the date, sorted by product, customer, day; None: all products."""
-        ...
 
     def customer_days(self, as_of_date: date, customer_ids: Sequence[int]) -> CustomerDays:
         """Days before the date on which the customers ordered any product."""
-        ...
 
     def products(self, as_of_date: date, product_ids: Sequence[int]) -> Mapping[int, ProductInfo]:
         """Name and last price before the date, for those of the products that exist."""
-        ...
 
     def customer_names(self, customer_ids: Sequence[int]) -> Mapping[int, str]:
         """Names of those of the customers that have one."""
-        ...

@@ -28,15 +28,12 @@ class Cursor(Protocol):
 
     def execute(self, operation: str, parameters: dict[str, object], /) -> object:
         """Run one query."""
-        ...
 
     def fetchmany(self, size: int, /) -> Sequence[Row]:
         """The next rows; none at the end."""
-        ...
 
     def close(self) -> None:
         """Give the cursor back."""
-        ...
 
 
 class Connection(Protocol):
@@ -44,7 +41,6 @@ class Connection(Protocol):
 
     def cursor(self) -> Cursor:
         """A new cursor."""
-        ...
 
 
 class Dialect(Protocol):
@@ -53,19 +49,15 @@ class Dialect(Protocol):
     @property
     def ids_per_query(self) -> int:
         """The longest list bound in one query; longer ones take several."""
-        ...
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
         """The statement and its parameters as the driver takes them."""
-        ...
 
     def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[ResultColumn]:
         """All rows of an executed query, one array per column; NULL is NaN or None."""
-        ...
 
     def run[T](self, subject: str, read: Callable[[], T]) -> T:
         """``read()``; what the driver raises becomes a ``SourceError`` about the subject."""
-        ...
 
 
 class DuckDbDialect:

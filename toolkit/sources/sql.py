@@ -7,9 +7,10 @@ opened, closed, committed or configured here, and every cursor is closed, after 
 
 import logging
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import date
+from itertools import batched
 from typing import cast
 
 import duckdb
@@ -89,7 +90,9 @@ class SqlSource:
             PRODUCTS, "product_ids", product_ids, _plain_date(as_of_date)
         )
         rows = zip(ids.tolist(), names.tolist(), prices.tolist(), strict=True)
-        return {i: ProductInfo(name, _finite_or_none(price)) for i, name, price in rows}
+        return {
+            i: ProductInfo(name, price if np.isfinite(price) else None) for i, name, price in rows
+        }
 
     def customer_names(self, customer_ids: Sequence[int]) -> dict[int, str]:
         """Names of those of the customers that have one."""
@@ -101,8 +104,9 @@ class SqlSource:
     ) -> list[ResultColumn]:
         dated: Parameters = {} if as_of_date is None else {"as_of_date": as_of_date}
         portions = [[np.empty(0, dtype) for dtype in query.dtypes]]
-        for portion in _portions(ids, self._dialect.ids_per_query):
-            portions.append(self._read(query, {**dated, name: portion}))
+        distinct = sorted({operator.index(i) for i in ids})  # so that portions join up sorted
+        for portion in batched(distinct, self._dialect.ids_per_query):
+            portions.append(self._read(query, {**dated, name: list(portion)}))
         return [np.concatenate(column) for column in zip(*portions, strict=True)]
 
     def _read(self, query: Query, parameters: Parameters) -> list[ResultColumn]:
@@ -184,17 +188,6 @@ def _settled(quantity: Floats) -> Floats:
     return np.where(whole, finite, np.round(finite, FRACTION_DIGITS))
 
 
-def _portions(ids: Sequence[int], size: int) -> Iterator[list[int]]:
-    """The distinct ids in ascending order, so that sorted portions join up sorted."""
-    distinct = sorted({operator.index(i) for i in ids})
-    for start in range(0, len(distinct), size):
-        yield distinct[start : start + size]
-
-
 def _plain_date(moment: date) -> date:
     """A ``datetime`` is a ``date`` to Python; to a database its clock time would count."""
     return date(moment.year, moment.month, moment.day)
-
-
-def _finite_or_none(price: float) -> float | None:
-    return price if np.isfinite(price) else None

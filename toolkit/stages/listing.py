@@ -5,16 +5,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import cast
+from typing import Annotated, TypedDict
 
 import numpy as np
+import pydantic
+from pydantic import Field, PlainSerializer, PlainValidator
 
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS
 from toolkit.data.tables import Predictions
-from toolkit.errors import ArgumentError
 from toolkit.results.columns import CustomerColumns, ProductDemand
 from toolkit.results.pair import FailedPair
-from toolkit.stages.arguments import check_share, check_whole, parse_date
+from toolkit.stages.arguments import check_share, check_whole
+from toolkit.validation import has_to_be, parse
 
 logger = logging.getLogger(__name__)
 
@@ -37,17 +39,51 @@ type Chooser = Callable[[int], Thresholds]
 """The thresholds of a product, by its id."""
 
 
+def _of_a_product(own: object) -> Thresholds:
+    if isinstance(own, Thresholds):
+        return own
+    if not isinstance(own, list) or len(own) != 2:
+        raise ValueError("not both of them")
+    return Thresholds(*own)
+
+
+type OwnThresholds = Annotated[
+    Thresholds,
+    PlainValidator(_of_a_product),
+    PlainSerializer(lambda own: (own.min_orders, own.min_confidence)),
+    has_to_be("a list of min_orders, from 1 up, and min_confidence, from 0 to 1"),
+]
+"""A product's own: JSON has both in a list."""
+
+
+class _Overall(TypedDict):
+    min_orders: Annotated[int, Field(ge=1)]
+    min_confidence: Annotated[float, Field(ge=0, le=1)]
+
+
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
+class _Attached:
+    """A choice as JSON, of which other fields are not read."""
+
+    overall: _Overall
+    by_product: Mapping[int, OwnThresholds]
+    known_before: date | None = None
+    evidence: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ProductThresholds:
     """Thresholds chosen from evidence: ``by_product`` holds those that are not ``overall``.
 
     ``known_before``: what they were chosen from was known before this date; None where nothing
-    was looked at. At earlier as-of dates they would tell the future.
+    was looked at. At earlier as-of dates they would tell the future. ``evidence``: the key of the
+    backtest that they were chosen from.
     """
 
     overall: Thresholds = Thresholds()
     by_product: Mapping[int, Thresholds] = field(default_factory=dict)
     known_before: date | None = None
+    evidence: str | None = None
 
     def of(self, product_id: int) -> Thresholds:
         """The thresholds of a product."""
@@ -60,29 +96,12 @@ class ProductThresholds:
     @classmethod
     def from_dict(cls, content: Mapping[str, object]) -> "ProductThresholds":
         """What ``toolkit thresholds`` chose: ``overall`` {min_orders, min_confidence},
-        ``by_product`` {"7": [min_orders, min_confidence]}, ``known_before`` as text; other fields
-        are not read. Raises ``ArgumentError`` for anything else.
+        ``by_product`` {"7": [min_orders, min_confidence]}, ``known_before`` and ``evidence`` as
+        text; other fields are not read. Raises ``ArgumentError`` that lists all that is wrong.
         """
-        try:
-            overall = cast("Mapping[str, float]", content["overall"])
-            own = cast("Mapping[str, Sequence[float]]", content["by_product"])
-            known_before = cast("str | None", content.get("known_before"))
-            return cls(
-                _thresholds(overall["min_orders"], overall["min_confidence"]),
-                {int(product): _thresholds(*pair) for product, pair in own.items()},
-                None if known_before is None else parse_date(known_before),
-            )
-        except ArgumentError:
-            raise
-        except (AttributeError, KeyError, TypeError, ValueError) as exc:
-            raise ArgumentError(
-                "thresholds need overall with min_orders and min_confidence, and by_product with "
-                f"both of each product, got {dict(content)!r:.200}"
-            ) from exc
-
-
-def _thresholds(min_orders: float, min_confidence: float) -> Thresholds:
-    return Thresholds(cast("int", min_orders), min_confidence)
+        read = parse(_Attached, content, "the choice of thresholds")
+        overall = Thresholds(**read.overall)
+        return cls(overall, read.by_product, read.known_before, read.evidence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,10 @@ class PatternAnalyzer:
         A pair fails when one of its quantities is no number, or larger than any order is.
         """
         bad_events = ~(events.quantity <= MAX_QUANTITY)  # NaN is bad, too
-        days = self._customer_days(events) if self.customer_days else None
+        days = None
+        if self.customer_days:
+            customers = np.unique(events.customer_id).tolist()
+            days = self.source.customer_days(events.as_of_date, customers)
         patterns = Patterns.of(events, days)
         if not bad_events.any():
             return patterns, ()
@@ -42,10 +45,6 @@ class PatternAnalyzer:
         healthy = np.ones(len(patterns), dtype=bool)
         healthy[bad_pairs] = False
         return patterns.select(healthy), failed
-
-    def _customer_days(self, events: OrderEvents) -> CustomerDays:
-        customers = np.unique(events.customer_id).tolist()
-        return self.source.customer_days(events.as_of_date, customers)
 
     def analyze_customer_product(
         self, customer_id: int, product_id: int, as_of_date: str | date

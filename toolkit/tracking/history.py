@@ -340,7 +340,7 @@ def _unlike(entries: Sequence[Entry], champion: int | None) -> Iterator[str]:
 
 def _runs(store: Store) -> list[Run]:
     experiment = store.client.get_experiment_by_name(EXPERIMENT)
-    return [] if experiment is None else list(search(store, experiment.experiment_id, ""))
+    return [] if experiment is None else search(store, experiment.experiment_id, "")
 
 
 def _head(store: Store) -> _Head:

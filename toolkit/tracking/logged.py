@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.entities import Run
+from mlflow.utils import get_results_from_paginated_fn
 
 from toolkit.tracking.runs import (
     BACKTEST_TAG,
@@ -97,7 +98,7 @@ def artifact_of(store: Store, backtest: StoredBacktest, name: str) -> Iterator[P
 def _stored_backtest(
     store: Store, experiments: Sequence[str], key: str
 ) -> Iterator[StoredBacktest]:
-    runs = list(search(store, experiments, f"tags.`{BACKTEST_TAG}` = '{key}'"))
+    runs = search(store, experiments, f"tags.`{BACKTEST_TAG}` = '{key}'")
     parent = next((run for run in runs if run.data.tags.get(KEY_TAG) == key), None)
     if parent is not None and _is_complete(parent):
         yield StoredBacktest(
@@ -136,11 +137,8 @@ def _tried(children: Iterable[Run]) -> tuple[Backtested, ...]:
 
 
 def _experiments(store: Store) -> list[str]:
-    found: list[str] = []
-    token = None
-    while True:
-        page = store.client.search_experiments(max_results=RUNS_PER_CALL, page_token=token)
-        found += [str(experiment.experiment_id) for experiment in page]
-        token = page.token
-        if not token:
-            return found
+    found = get_results_from_paginated_fn(
+        lambda most, token: store.client.search_experiments(max_results=most, page_token=token),
+        RUNS_PER_CALL,
+    )
+    return [str(experiment.experiment_id) for experiment in found]

@@ -142,7 +142,7 @@ def _registered(
 
 def _run(store: Store, experiment_id: str, name: str, tags: Mapping[str, str]) -> Run:
     """The run of a fit; there already if an earlier call was cut short."""
-    found = list(search(store, experiment_id, f"tags.`{KEY_TAG}` = '{name}'"))
+    found = search(store, experiment_id, f"tags.`{KEY_TAG}` = '{name}'")
     if found:
         return min(found, key=lambda run: (run.info.start_time, run.info.run_id))
     own = {**tags, KEY_TAG: name, "mlflow.source.name": "toolkit register"}

@@ -15,12 +15,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pydantic
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils import get_results_from_paginated_fn
 
 from toolkit.card import Card, Grid, Shown
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.model import FittedModel, find_model
+from toolkit.results.fit import headed
 from toolkit.results.metadata import RegisteredVersion
 from toolkit.stages.listing import ProductThresholds
 from toolkit.tracking.store import (
@@ -32,6 +35,7 @@ from toolkit.tracking.store import (
     resolved,
     sqlite_file,
 )
+from toolkit.validation import parse
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +53,14 @@ SHORT = 5_000
 """So many characters of thresholds are shown beside the version itself."""
 
 _PER_PAGE = 1000
+
+
+@pydantic.dataclasses.dataclass(frozen=True, slots=True)
+class _AttachedFile:
+    """What a version's tag says of its thresholds: a file among the artefacts of its run."""
+
+    file: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +129,7 @@ class ModelVersionRef(Shown):
         }
         return Card(
             title=str(self),
-            warnings=[f"NOT CONVERGED: {warning}" for warning in self.warnings],
+            warnings=[headed(warning) for warning in self.warnings],
             grids=[Grid("", ("", ""), list(facts.items()))],
         )
 
@@ -130,16 +142,12 @@ def versions(store: Store) -> list[ModelVersionRef]:
     """All registered versions, oldest first; none where nothing was registered."""
     with store.errors():
         named = aliases(store)
-        found: list[ModelVersion] = []
-        token = None
-        while True:
-            page = store.client.search_model_versions(
-                f"name = '{REGISTERED_MODEL}'", max_results=_PER_PAGE, page_token=token
-            )
-            found += page
-            token = page.token
-            if not token:
-                break
+        found = get_results_from_paginated_fn(
+            lambda most, token: store.client.search_model_versions(
+                f"name = '{REGISTERED_MODEL}'", most, page_token=token
+            ),
+            _PER_PAGE,
+        )
     return sorted((_ref(version, named) for version in found), key=lambda ref: ref.number)
 
 
@@ -203,7 +211,7 @@ def load_for_engine(store: Store | str | None, reference: str) -> VersionInUse |
         return None
     ref = find(opened, reference)
     if ref.warnings:
-        logger.warning("%s has not converged: %s", ref, "; ".join(ref.warnings))
+        logger.warning("%s", headed(f"{ref}: {'; '.join(ref.warnings)}"))
     fitted_as_of = None if ref.as_of_date is None else date.fromisoformat(ref.as_of_date)
     return VersionInUse(
         model=load_registered(opened, ref),
@@ -312,12 +320,17 @@ def thresholds_of(store: Store, ref: ModelVersionRef) -> dict[str, Any] | None:
     """
     if THRESHOLDS_TAG not in ref.tags:
         return None
-    tag = json.loads(ref.tags[THRESHOLDS_TAG])
+    try:
+        tag = parse(_AttachedFile, json.loads(ref.tags[THRESHOLDS_TAG]), "what is said of them")
+    except ValueError as exc:
+        raise TrackingError(
+            f"{ref} has thresholds that cannot be found{_anew(ref)}: {exc}"
+        ) from exc
     with store.errors(), tempfile.TemporaryDirectory() as folder:
         target = None if store.file else folder
-        path = store.artifacts(_run_uri(store, ref)).download_artifacts(tag["file"], target)
+        path = store.artifacts(_run_uri(store, ref)).download_artifacts(tag.file, target)
         content = Path(path).read_bytes()
-    if hashlib.sha256(content).hexdigest() != tag["sha256"]:
+    if hashlib.sha256(content).hexdigest() != tag.sha256:
         raise TrackingError(f"{path} does not hold the thresholds attached to {ref}")
     thresholds: dict[str, Any] = json.loads(content)
     return thresholds
@@ -332,7 +345,11 @@ def product_thresholds_of(store: Store, ref: ModelVersionRef) -> ProductThreshol
     try:
         return None if content is None else ProductThresholds.from_dict(content)
     except ArgumentError as exc:
-        raise TrackingError(f"{ref} has thresholds that cannot be used: {exc}") from exc
+        raise TrackingError(f"{ref} has thresholds that cannot be used{_anew(ref)}: {exc}") from exc
+
+
+def _anew(ref: ModelVersionRef) -> str:
+    return f" (`toolkit thresholds RUN --attach {ref.fit}` attaches others)"
 
 
 def _ref(version: ModelVersion, named: Mapping[str, int]) -> ModelVersionRef:

@@ -10,13 +10,14 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import batched
 from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
+from mlflow.utils import get_results_from_paginated_fn
 from mlflow.utils.time import get_current_time_millis
 
 from toolkit.errors import TrackingError
@@ -192,16 +193,14 @@ class _Logger:
             self._store.client.set_tag(run.info.run_id, CONTENT_TAG, digest)
         return True
 
-    def run_of(self, content: _Content) -> Run:
-        """The run with the key of ``content``, made if there is none."""
+    def reopened(self, content: _Content) -> Run:
+        """The run of ``content``, made if there is none, which is not complete until all of it is
+        logged, again too.
+        """
         if content.key not in self._known:
             with self._store.alone():
                 self._known[content.key] = self._current(content)
-        return self._known[content.key]
-
-    def reopened(self, content: _Content) -> Run:
-        """The run of ``content``, which is not complete until all of it is logged, again too."""
-        run = self.run_of(content)
+        run = self._known[content.key]
         if CONTENT_TAG in run.data.tags and not _complete(run, content.digest()):
             with self._store.alone():
                 self._store.client.set_tag(run.info.run_id, CONTENT_TAG, BEING_LOGGED)
@@ -310,16 +309,16 @@ def log_values(
         store.client.log_batch(run_id, tags=marks_of_a_call)
 
 
-def search(store: Store, experiment: str | Sequence[str], where: str) -> Iterator[Run]:
+def search(store: Store, experiment: str | Sequence[str], where: str) -> list[Run]:
     """All active runs of experiments (one id or several) that fit MLflow's condition ``where``."""
     ids = [experiment] if isinstance(experiment, str) else list(experiment)
-    token = None
-    while True:
-        page = store.client.search_runs(ids, where, max_results=RUNS_PER_CALL, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+    found: list[Run] = get_results_from_paginated_fn(
+        lambda most, token: store.client.search_runs(
+            ids, where, max_results=most, page_token=token
+        ),
+        RUNS_PER_CALL,
+    )
+    return found
 
 
 def allowed_name(name: str) -> str:

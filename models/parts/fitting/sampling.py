@@ -18,10 +18,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from toolkit.model import MOST_DRAWS, FitSettings, Progress, ignore
+from toolkit.results.fit import MAX_R_HAT, MIN_E_BFMI, MIN_ESS
 
-MAX_R_HAT = 1.01
-MIN_ESS = 400.0
-MIN_E_BFMI = 0.3
 CHECKED_DRAWS = (200, 300, 400, 500, 600, 800, 1000, 1250, 1500)
 """After so many draws of each chain sampling ends if it has converged, after ``MOST_DRAWS`` anyway.
 

@@ -23,7 +23,7 @@ from scipy.special import log_expit
 
 from models.parts.rhythm.activity import COLUMNS, Activity, BaseRates, activity
 from models.parts.rhythm.season import Season
-from models.parts.trees import Text, answer, grow
+from models.parts.trees import TreeText, answer, grow
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Patterns
 
 WEEKS = 4
@@ -41,16 +41,7 @@ BOOSTED_OFFSETS = (0, 28, 56)
 ROWS = 60_000
 """Rows that trees grow from, at most: pairs of products drawn at random."""
 ROUNDS = 150
-SETTINGS: Mapping[str, Any] = {
-    "objective": "binary",
-    "learning_rate": 0.05,
-    "num_leaves": 31,
-    "min_data_in_leaf": 100,
-    "feature_fraction": 0.5,
-    "bagging_fraction": 0.7,
-    "bagging_freq": 1,
-    "max_bin": 127,
-}
+SETTINGS: Mapping[str, Any] = {"objective": "binary", "feature_fraction": 0.5}
 LEAST = -30.0
 """The column is no lower: trees that have seen no order say anything."""
 
@@ -73,9 +64,9 @@ class ForwardChain:
     base: BaseRates
     seed: int
     _landmarks: dict[int, _Landmark] = field(default_factory=dict)
-    _trees: dict[int, Text] = field(default_factory=dict)
+    _trees: dict[int, TreeText] = field(default_factory=dict)
 
-    def trees(self, back: int) -> Text:
+    def trees(self, back: int) -> TreeText:
         """Those for a day so many days before the as-of date, which needs a landmark."""
         if back not in self._trees:
             days = [back + WINDOW_DAYS + STEP_DAYS * i for i in range(LANDMARKS)]
@@ -114,7 +105,7 @@ class ForwardChain:
         return _Landmark(_features(known), ordered.astype(float), log_season)
 
 
-def with_boosted(known: Activity, trees: Text, season: Season, as_of_date: date) -> Activity:
+def with_boosted(known: Activity, trees: TreeText, season: Season, as_of_date: date) -> Activity:
     """``known`` on the date, with the column that the trees make of it as its last one."""
     log_season = _log_season(season, as_of_date)
     logit = answer(trees, _features(known), raw=True) + log_season

@@ -6,7 +6,7 @@ all pairs of a product come together with all the days of their customers.
 
 import numpy as np
 
-from toolkit.data.tables import CustomerDays, Floats, Ints, Patterns, sum_from
+from toolkit.data.tables import CustomerDays, Floats, Ints, Patterns, ratio_of, sum_from
 from toolkit.errors import ModelError
 
 WINDOWS = (7, 14, 28, 56, 84, 168, 364)
@@ -41,11 +41,11 @@ def _own(patterns: Patterns) -> FeatureColumns:
         "age": -events.day[first].astype(float),
         "open_interval": patterns.open_interval,
         "mean_interval": patterns.mean_interval,
-        "geometric_interval": np.exp(_ratio(patterns.interval_log_sum, counted - 1)),
+        "geometric_interval": np.exp(ratio_of(patterns.interval_log_sum, counted - 1)),
         "cv": patterns.cv,
         "last_interval": interval[last],
         "interval_before": before_last,
-        "weekly_intervals": _ratio(sum_from(weekly, first), counted - 1),
+        "weekly_intervals": ratio_of(sum_from(weekly, first), counted - 1),
         "mean_quantity": patterns.total_quantity / counted,
         "last_quantity": events.quantity[last],
         "last_weekday": (events.day[last] % 7).astype(float),
@@ -138,9 +138,3 @@ def _days_after(days: CustomerDays, row: Ints, start: Ints, day: Floats | Ints) 
     key = owner * past + days.day + past  # ascending, as the rows are
     end = np.searchsorted(key, row * past + past, side="left")
     return (end - np.searchsorted(key, row * past + day + past, side="right")).astype(float)
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    out = np.full(len(numerator), np.nan)
-    np.divide(numerator, denominator, out=out, where=denominator > 0)
-    return out

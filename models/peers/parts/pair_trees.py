@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
-from models.parts.trees import Text, answer, grow
+from models.parts.trees import TreeText, answer, grow
+from models.peers.parts.learned import some_of
 from models.peers.parts.pair_features import pair_features
 from models.peers.parts.waiting import Wait
-from toolkit.data.tables import COUNTS, DAYS_PER_WEEK, REACH_DAYS, Floats, Patterns
+from toolkit.data.tables import COUNTS, DAYS_PER_WEEK, REACH_DAYS, Floats, Patterns, by_week
 
 MARK_DAYS = (84, 112, 140)
 """Pairs are looked at from so many days before the as-of date; the next 12 weeks are known."""
@@ -20,15 +21,7 @@ ROWS = 150_000
 COUNT_ROUNDS, ROUNDS = 300, 150
 MOST = 1.0 - 1e-6
 RARE = 1e-9
-SETTINGS: Mapping[str, Any] = {
-    "learning_rate": 0.05,
-    "num_leaves": 31,
-    "min_data_in_leaf": 100,
-    "feature_fraction": 0.5,
-    "bagging_fraction": 0.7,
-    "bagging_freq": 1,
-    "max_bin": 127,
-}
+SETTINGS: Mapping[str, Any] = {"feature_fraction": 0.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +37,7 @@ class HistoryRows:
         parts = [_at_mark(patterns, days) for days in MARK_DAYS]
         columns = np.concatenate([part.columns for part in parts])
         orders = np.concatenate([part.orders for part in parts])
-        if len(columns) <= most:
-            return cls(columns, orders)
-        kept = np.sort(np.random.default_rng(seed).choice(len(columns), most, replace=False))
+        kept = some_of(len(columns), most, seed)
         return cls(columns[kept], orders[kept])
 
 
@@ -55,13 +46,8 @@ def _at_mark(patterns: Patterns, days: int) -> HistoryRows:
     events, first = patterns.events, patterns.event_offset[:-1]
     known = events.day[first] < -days  # the pairs of the earlier table, in its order
     pair = np.repeat(np.arange(len(patterns)), patterns.order_count)
-    week = (events.day + days) // DAYS_PER_WEEK
-    inside = (week >= 0) & (week < HORIZON_WEEKS)
-    cell = pair[inside] * HORIZON_WEEKS + week[inside]
-    orders = np.bincount(cell, minlength=len(patterns) * HORIZON_WEEKS).astype(float)
-    return HistoryRows(
-        columns_of(patterns.earlier(days)), orders.reshape(len(patterns), HORIZON_WEEKS)[known]
-    )
+    orders = by_week(pair, events.day + days, np.ones(len(events)), len(patterns), HORIZON_WEEKS)
+    return HistoryRows(columns_of(patterns.earlier(days)), orders[known])
 
 
 def columns_of(patterns: Patterns) -> Floats:
@@ -69,7 +55,7 @@ def columns_of(patterns: Patterns) -> Floats:
     return np.column_stack(list(pair_features(patterns).values()))
 
 
-def train(rows: HistoryRows, seed: int) -> dict[str, Text]:
+def train(rows: HistoryRows, seed: int) -> dict[str, TreeText]:
     """Trees for the count of twelve weeks, and for an order by each of ``BY_WEEKS``."""
     counts = rows.orders.sum(axis=1)
     poisson = dict(SETTINGS) | {"objective": "poisson"}
@@ -89,7 +75,7 @@ class Answers:
     p_by: Floats  # [pairs, BY_WEEKS], ascending
 
     @classmethod
-    def of(cls, trees: Mapping[str, Text], columns: Floats) -> "Answers":
+    def of(cls, trees: Mapping[str, TreeText], columns: Floats) -> "Answers":
         """P(order by week 4) and, unless it is below that, the count stand as they are.
 
         Earlier probabilities are not above that of week 4, later ones not below it nor above the

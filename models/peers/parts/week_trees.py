@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.parts.trees import Text, answer, grow
+from models.parts.trees import TreeText, answer, grow
 from models.peers.parts.weekly_demand import WeeklyDemand
 from toolkit.data.tables import DAYS_PER_WEEK, QUANTILES, Floats, Ints, Patterns
 
@@ -25,15 +25,7 @@ ROWS = 120_000
 WEIGHT_POWER = 0.75
 """Rows weigh by that power of their scale: 1 is the loss of the quantities, 0 that of shares."""
 ROUNDS = 150
-SETTINGS: Mapping[str, Any] = {
-    "learning_rate": 0.05,
-    "num_leaves": 31,
-    "min_data_in_leaf": 100,
-    "feature_fraction": 0.6,
-    "bagging_fraction": 0.7,
-    "bagging_freq": 1,
-    "max_bin": 127,
-}
+SETTINGS: Mapping[str, Any] = {"feature_fraction": 0.6}
 YEAR_DAYS = 365.2425
 
 
@@ -157,7 +149,7 @@ def _mean(weeks: Floats) -> Floats:
     return mean
 
 
-def train(training: Training, seed: int) -> dict[str, Text]:
+def train(training: Training, seed: int) -> dict[str, TreeText]:
     """Trees for the mean (Tweedie) and for each of QUANTILES."""
     columns = training.rows.columns
     weight = training.rows.scale**WEIGHT_POWER
@@ -170,7 +162,7 @@ def train(training: Training, seed: int) -> dict[str, Text]:
 
 
 def forecast(
-    trees: Mapping[str, Text], past: WeeklyDemand, as_of_date: date, weeks: int
+    trees: Mapping[str, TreeText], past: WeeklyDemand, as_of_date: date, weeks: int
 ) -> tuple[Floats, Floats]:
     """Means [products, weeks] and quantiles [products, weeks, QUANTILES] of the quantities.
 

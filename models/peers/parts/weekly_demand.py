@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns, by_week
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,11 @@ class WeeklyDemand:
         back = (-1 - events.day) // DAYS_PER_WEEK
         oldest = np.zeros(len(product_id), dtype=np.int64)
         np.maximum.at(oldest, product, back)
-        seen = back < weeks
-        cell = product[seen] * weeks + weeks - 1 - back[seen]
-        size = len(product_id) * weeks
-        quantity = np.bincount(cell, events.quantity[seen], size).astype(float)
-        orders = np.bincount(cell, minlength=size).astype(float)
-        shape = len(product_id), weeks
-        return cls(product_id, quantity.reshape(shape), orders.reshape(shape), oldest + 1)
+        quantity, orders = (
+            by_week(product, events.day + DAYS_PER_WEEK * weeks, amount, len(product_id), weeks)
+            for amount in (events.quantity, np.ones(len(events)))
+        )
+        return cls(product_id, quantity, orders, oldest + 1)
 
     def series(self, product: int) -> Floats:
         """Quantities of one product (its row) from the week of its first order on."""

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from backtests.compare import words
+from backtests.compare import comparison
 from backtests.compare.comparison import Comparison, Difference, Leader
 from backtests.report import curves, figures, palette, products, tables
 from backtests.report.frontiers import Frontier
@@ -149,14 +149,14 @@ def test_sentences_say_first_what_is_beyond_noise():
         Leader("", title="z", best="b", level_with=()),
         Leader("", title="w", best="a", level_with=()),
     ]
-    assert list(words.verdicts(leaders, ("a", "b", "c"))) == [
+    assert list(comparison.verdicts(leaders, ("a", "b", "c"))) == [
         ("a", "beats every other version beyond noise on y and w."),
         ("a", "is ahead on x, but level with b."),
         ("b", "beats every other version beyond noise on z."),
     ]
-    assert next(words.verdicts(leaders[2:3], ("a", "b")))[1].startswith("beats a beyond")
-    assert words.few("abcdefg") == ["a", "b", "c", "d", "3 others"]
-    assert words.few("abcde") == "abcde"
+    assert next(comparison.verdicts(leaders[2:3], ("a", "b")))[1].startswith("beats a beyond")
+    assert comparison.few("abcdefg") == ["a", "b", "c", "d", "3 others"]
+    assert comparison.few("abcde") == "abcde"
 
 
 def _numbers(held):

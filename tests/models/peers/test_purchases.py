@@ -174,7 +174,7 @@ def test_the_fit_finds_the_population_again(seeded):
                 break
         histories[1, customer] = [(d, 1.0) for d in days]
     fitted = bg_nbd.MODEL.fit(patterns_of(histories), seed=seeded(1), settings=FitSettings())
-    found = fitted.population
+    found = BetaGeo(*fitted.arrays["parameters"])
     # over seeds 3.0 and 3.5 % off
     assert np.isclose(found.r / found.alpha, 0.2, rtol=0.17)
     assert np.isclose(found.a / (found.a + found.b), 0.2, rtol=0.19)

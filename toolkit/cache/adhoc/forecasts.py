@@ -6,9 +6,9 @@ other's forecast. "Nothing to forecast" is a value, too.
 
 While a release is current, the plain keys of its as-of date are the release's alone: what callers
 compute themselves then goes to a key of its own, decided in the server at the moment of writing,
-whatever was current when the computation began. That takes a client with ``eval`` whose user may
-use it on the keys of ``toolkit.cache.names``; for one without, a value is simply set. A product
-that was invalidated since its forecast was read or made is a miss.
+whatever was current when the computation began. That takes a client with ``register_script``
+whose user may run scripts on the keys of ``toolkit.cache.names``; for one without, a value is
+simply set. A product that was invalidated since its forecast was read or made is a miss.
 
 A cache that is down, slow or full of rubbish costs one warning per call and at most 50 ms for
 reading and writing together, never the forecast. See ``toolkit.cache.lane`` for how.
@@ -16,14 +16,13 @@ reading and writing together, never the forecast. See ``toolkit.cache.lane`` for
 
 import logging
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import CoroutineType
 from typing import Protocol, cast, runtime_checkable
 
 from toolkit.cache.envelope import (
-    FIELD_TYPES,
     FORMAT,
     Envelope,
     Fields,
@@ -41,18 +40,6 @@ from toolkit.cache.scripts import STORE
 from toolkit.cache.spec import MAX_TTL_S
 from toolkit.cache.ttl import AD_HOC_TTL_S, jittered_ms
 
-__all__ = [
-    "FIELD_TYPES",
-    "FORMAT",
-    "MAX_TTL_S",
-    "CacheClient",
-    "Fields",
-    "ForecastCache",
-    "ForecastKey",
-    "Hit",
-    "Miss",
-]
-
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 0.04
@@ -68,11 +55,9 @@ class RedisLike(Protocol):
 
     def get(self, name: str, /) -> object:
         """The value at ``name``, as bytes or text; None if there is none."""
-        ...
 
     def set(self, name: str, value: bytes, /, *, ex: int) -> object:
         """Store ``value`` for ``ex`` seconds."""
-        ...
 
 
 class SetexOnly(Protocol):
@@ -80,11 +65,9 @@ class SetexOnly(Protocol):
 
     def get(self, name: str, /) -> object:
         """The value at ``name``, as bytes or text; None if there is none."""
-        ...
 
     def setex(self, name: str, seconds: int, value: bytes, /) -> object:
         """Store ``value`` for so many seconds."""
-        ...
 
 
 @runtime_checkable
@@ -93,16 +76,14 @@ class ManyGetter(Protocol):
 
     def mget(self, names: list[str], /) -> object:
         """The values, in order; None for keys that are not there."""
-        ...
 
 
 @runtime_checkable
 class Scripted(Protocol):
     """A client that can run Lua in the server."""
 
-    def eval(self, script: str, numkeys: int, /, *keys_and_args: str | bytes | int) -> object:
-        """What ``script`` returns."""
-        ...
+    def register_script(self, script: str, /) -> Callable[..., object]:
+        """What runs ``script``, given its keys and arguments, and returns its answer."""
 
 
 type CacheClient = RedisLike | SetexOnly
@@ -337,7 +318,7 @@ def _store(client: CacheClient, key: ForecastKey, value: bytes, ttl_s: int, coun
         as_of = key.as_of_date.isoformat()
         try:
             times = (1000 * ttl_s, jittered_ms(ttl_s))
-            return _reply(client.eval(STORE, 4, *names, value, *times, as_of, count))
+            return _reply(client.register_script(STORE)(names, (value, *times, as_of, count)))
         except Exception as error:
             if not _not_allowed(error):
                 raise

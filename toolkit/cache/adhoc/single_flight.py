@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from toolkit.cache.adhoc.forecasts import Fields, ForecastCache, ForecastKey, Hit, Miss, Scripted
+from toolkit.cache.adhoc.forecasts import ForecastCache, ForecastKey, Hit, Miss, Scripted
+from toolkit.cache.envelope import Fields
 from toolkit.cache.flights import Flights
 from toolkit.cache.lane import Answer, Failure
 from toolkit.cache.lease import new_token, renewed
@@ -139,7 +140,7 @@ class _Lock:
         return replace(found, patience_s=answer.patience_s)
 
     def _ask(self) -> object:
-        answer = self._eval(LOCK, self._token, int(1000 * LOCK_S))
+        answer = self._run(LOCK, self._token, int(1000 * LOCK_S))
         if self._given_up:  # it came too late: nobody holds what others would wait for
             self._give_back()
         return answer
@@ -154,18 +155,18 @@ class _Lock:
             yield
 
     def _renew(self) -> object:
-        work = partial(self._eval, RENEW, self._token, int(1000 * LOCK_S))
+        work = partial(self._run, RENEW, self._token, int(1000 * LOCK_S))
         answer = self._cache.lane.run(work, self._cache.patience_s)
         return answer.value if isinstance(answer, Answer) else 1
 
     def _give_back(self) -> None:
         """Even where the lane is closed by now: others wait for this, and nobody for its thread."""
-        self._eval(RELEASE, self._token)
+        self._run(RELEASE, self._token)
 
-    def _eval(self, script: str, *arguments: str | int) -> object:
+    def _run(self, script: str, *arguments: str | int) -> object:
         client = self._cache.client
         assert isinstance(client, Scripted)
-        return client.eval(script, 1, self._name, *arguments)
+        return client.register_script(script)([self._name], arguments)
 
 
 def _stale(cache: ForecastCache, key: ForecastKey, error: SourceError) -> Fields | None:

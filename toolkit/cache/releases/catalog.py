@@ -82,7 +82,11 @@ class Releases:
         ``Staging.done``. What is not published when the block ends stays staged for 7 days.
         """
         with export_lock(self._database, lock_s) as token:
-            release_id = (self._resumable(spec) if resume else None) or self._new(spec)
+            release_id = self._resumable(spec) if resume else None
+            if release_id is None:
+                with self._database.translated():
+                    number = self._database.client.incr(RELEASE_COUNT)
+                release_id = f"{number}-{spec.as_of_date.isoformat()}"
             self._claim(release_id, spec, token)
             yield Staging(self._database, spec, release_id, token)
 
@@ -186,11 +190,6 @@ class Releases:
         except (ValueError, TypeError, KeyError) as error:
             raise CacheError(f"the hash {STAGED} does not hold what it should") from error
         return next((release_id for release_id, key in keys.items() if key == spec.key), None)
-
-    def _new(self, spec: ReleaseSpec) -> str:
-        with self._database.translated():
-            number = self._database.client.incr(RELEASE_COUNT)
-        return f"{number}-{spec.as_of_date.isoformat()}"
 
     def _claim(self, release_id: str, spec: ReleaseSpec, token: str) -> None:
         """Write the release into the books, and drop from its index what is not there."""

@@ -6,7 +6,6 @@ What the rows hold is checked where they are copied to: ``checks.check_database`
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -23,12 +22,10 @@ from toolkit.sources.sqlserver.catalog import (
     Index,
     type_problem,
 )
-from toolkit.sources.sqlserver.dialect import SqlServerDialect, is_renewed, whole_result
+from toolkit.sources.sqlserver.copy import Server
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 
 OLDEST = (13, "2016")
-
-type TableRows = list[tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +62,14 @@ def check_server(
 
     Raises ``SourceError`` only if the server cannot be read at all.
     """
-    dialect = SqlServerDialect(names, patience, is_renewed(connection))
-    return _Check(connection, names, dialect).report()
+    return _Check(Server(connection, names, patience), names).report()
 
 
 class _Check:
     """The questions, asked one after the other."""
 
-    def __init__(self, connection: Connection, names: Names, dialect: SqlServerDialect) -> None:
-        self._connection, self._names, self._dialect = connection, names, dialect
+    def __init__(self, server: Server, names: Names) -> None:
+        self._server, self._names = server, names
         self._fatal: list[Finding] = []
         self._notices: list[Finding] = []
 
@@ -98,7 +94,7 @@ class _Check:
         return names.shown + (f".{names.column(column)}" if column else "")
 
     def _version(self) -> str:
-        ((version,),) = self._ask("the server's version", VERSION)
+        ((version,),) = self._server.ask("the server's version", VERSION)
         if int(str(version).partition(".")[0]) < OLDEST[0]:
             rule = f"is version {version}; {OLDEST[1]} ({OLDEST[0]}.0) or newer is needed"
             self._fatal.append(Finding("SQL Server", rule, 0))
@@ -108,7 +104,7 @@ class _Check:
         """Type and scale of every column, by schema, table and column in lower case."""
         tables = [self._names[table].table for table in TABLES]
         found = {}
-        for schema, table, column, type_, scale in self._ask(
+        for schema, table, column, type_, scale in self._server.ask(
             "the columns", COLUMNS, {"tables": tables}
         ):
             key = (str(schema).lower(), str(table).lower(), str(column).lower())
@@ -137,7 +133,7 @@ class _Check:
         """Rows of a table; None, and a finding, if they may not be read."""
         sql = f"SELECT COUNT_BIG(*) AS Lines FROM {self._names[table].quoted}"
         try:
-            ((rows,),) = self._ask(f"table {self._shown(table)}", sql)
+            ((rows,),) = self._server.ask(f"table {self._shown(table)}", sql)
         except SourceError as exc:
             if exc.transient:
                 raise
@@ -148,13 +144,14 @@ class _Check:
     def _last_date(self) -> date | None:
         names = self._names["OrderItem"]
         sql = f"SELECT MAX({quoted(names.column('Created'))}) AS Latest FROM {names.quoted}"
-        ((latest,),) = self._ask("the latest order line", sql)
-        return latest.date() if isinstance(latest, datetime) else _date_or_none(latest)
+        ((latest,),) = self._server.ask("the latest order line", sql)
+        day = latest.date() if isinstance(latest, datetime) else latest
+        return day if isinstance(day, date) else None
 
     def _indexes(self, usable: Sequence[str]) -> None:
         tables = [self._names[table].table for table in TABLES]
         try:
-            found = self._ask("the indexes", INDEXES, {"tables": tables})
+            found = self._server.ask("the indexes", INDEXES, {"tables": tables})
         except SourceError as exc:
             if exc.transient:
                 raise
@@ -173,7 +170,7 @@ class _Check:
 
     def _snapshot(self) -> None:
         try:
-            rows = self._ask("the database's settings", SNAPSHOT)
+            rows = self._server.ask("the database's settings", SNAPSHOT)
         except SourceError as exc:
             if exc.transient:
                 raise
@@ -181,24 +178,3 @@ class _Check:
         if rows and not rows[0][0]:
             rule = "is off: reading waits for whoever writes, and the other way round"
             self._notices.append(Finding("READ_COMMITTED_SNAPSHOT", rule, 0))
-
-    def _ask(
-        self, subject: str, sql: str, lists: Mapping[str, list[str]] | None = None
-    ) -> TableRows:
-        statement, bound = self._dialect.bind(sql, lists or {})
-
-        def read() -> TableRows:
-            with closing(self._connection.cursor()) as cursor:
-                cursor.execute(statement, bound)
-                rows: TableRows = []
-                with whole_result(cursor) as counted:
-                    while portion := cursor.fetchmany(self._dialect.rows_per_fetch):
-                        rows += [tuple(row) for row in portion]
-                    counted(len(rows))
-                return rows
-
-        return self._dialect.run(subject, read)
-
-
-def _date_or_none(value: object) -> date | None:
-    return value if isinstance(value, date) else None

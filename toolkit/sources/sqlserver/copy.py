@@ -47,7 +47,9 @@ _ARROW = {
     "VARCHAR": pa.string(),
 }
 
-type Values = Mapping[str, date | int]
+type Values = Mapping[str, date | int | list[str]]
+
+NO_VALUES: Values = {}
 
 
 class Server:
@@ -73,20 +75,19 @@ class Server:
                     yield rows
                 counted(total)
 
-    def ask(self, subject: str, sql: str, values: Values) -> list[Row]:
+    def ask(self, subject: str, sql: str, values: Values = NO_VALUES) -> list[tuple[object, ...]]:
         """All rows of a small result."""
         return self.run(
-            subject, lambda: [row for rows in self.portions(sql, values) for row in rows]
+            subject, lambda: [tuple(row) for rows in self.portions(sql, values) for row in rows]
         )
 
     def months(self, table: str, only: str, values: Values) -> Months:
         """What it holds of each month, as far as a condition is met."""
-        rows = self.ask(f"months of {table}", months_query(table, only), values)
-        return months_of(table, [tuple(row) for row in rows])
+        return months_of(table, self.ask(f"months of {table}", months_query(table, only), values))
 
     def today(self) -> date:
         """The day that the server's clock shows."""
-        ((day,),) = self.ask("the server's date", "SELECT CAST(CURRENT_TIMESTAMP AS DATE) AS D", {})
+        ((day,),) = self.ask("the server's date", "SELECT CAST(CURRENT_TIMESTAMP AS DATE) AS D")
         return date.fromisoformat(str(day))
 
 
@@ -170,7 +171,7 @@ class Copying:
             elif not theirs[first].agrees(ours.get(first)):
                 self._month(table, month, theirs[first], known_id)
         self.tally.months_compared[table] = len(theirs)
-        ((count,),) = self.server.ask(f"table {table}", count_query(table, WITHOUT_DATE), {})
+        ((count,),) = self.server.ask(f"table {table}", count_query(table, WITHOUT_DATE))
         self.tally.rows_without_date[table] = int(str(count))
 
     def orders_ahead(self) -> None:
