@@ -79,6 +79,8 @@ COORDINATES = {
     "of": ("day", "visit", "newcomers"),
 }
 """What the columns of the coefficients are called, in a posterior's file."""
+NEXT_LEVEL = "next_level"
+"""Of the window that is to be forecast: no data tell of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,12 @@ class RhythmVersion:
     ) -> "FittedRhythm":
         """Sample the population posterior from about ``settings.pairs`` pairs in windows."""
         with kept_code():
+            from models.parts.fitting.densities import power_scaling
             from models.parts.fitting.laplace import approximate
-            from models.parts.fitting.sampling import draw_prior, sample
+            from models.parts.fitting.sampling import draw_prior, sample, without_inner
             from models.parts.rhythm.checks import predictive_checks
             from models.parts.rhythm.model import ROUND, build_model
+            from models.parts.rhythm.pointwise import densities
             from models.parts.rhythm.windows import WindowData, windows_of
 
         if not np.any(patterns.interval_count > 0) or not windows_of(patterns):
@@ -118,11 +122,12 @@ class RhythmVersion:
         base = base_rates(patterns, season)
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed)
         model = build_model(data, prior_given)
-        posterior, statistics, diagnostics = (
-            approximate(model, ROUND, settings, seed)
+        sampled, statistics, diagnostics = (
+            approximate(model, ROUND, settings, seed, with_inner=True)
             if settings.method == "laplace"
-            else sample(model, settings, seed, progress, TUNE)
+            else sample(model, settings, seed, progress, TUNE, with_inner=True)
         )
+        posterior = without_inner(sampled)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         constants = {
             **season.arrays,
@@ -131,12 +136,14 @@ class RhythmVersion:
         prior = draw_prior(model, PRIOR_DRAWS, seed)
         made = predictive_checks(data, prior, drawn, np.random.default_rng(seed), prior_given.level)
         inference = Inference.of(
-            posterior, statistics, prior, made, constants, DIMENSIONS, COORDINATES
-        )
+            posterior, statistics, prior, made, constants, DIMENSIONS, COORDINATES,
+            densities(model, data, prior_given, sampled, settings.cores),
+        )  # fmt: skip
         arrays, rows = inference.arrays, len(data.elapsed)
         card = sampled_card(
-            self, arrays, patterns, rows, seed, settings, diagnostics, made.checks()
-        )
+            self, arrays, patterns, rows, seed, settings, diagnostics, made.checks(),
+            power_scaling(inference, [str(name) for name in posterior if name != NEXT_LEVEL]),
+        )  # fmt: skip
         return FittedRhythm.of(card, inference)
 
     def load(self, folder: Path) -> "FittedRhythm":
