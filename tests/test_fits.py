@@ -187,6 +187,34 @@ def test_saved_again_it_is_the_same(copied, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_priors_of_rhythm_are_compared_on_the_same_products_in_windows(place, tmp_path):
+    asked = ("fit", "rhythm", "--db", "orders.duckdb", "--as-of", AS_OF, "--method", "laplace")
+    trees, cards = [], []
+    for given in ((), ("--prior", "rate_slopes=0.01", "--prior", "rate_constant=2,0.1")):
+        done = run(*asked, *given, "--fits", tmp_path, "--json", cwd=place)
+        assert done.returncode == 0, done.stderr
+        shown = json.loads(done.stdout)
+        trees.append(az.from_netcdf(Path(shown["folder"]) / "posterior.nc"))
+        cards.append(FitCard.read(Path(shown["folder"])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that some k̂ are high
+        found = az.compare(dict(zip(("wide", "tight"), trees, strict=True)), var_name="orders")
+        assert np.isfinite(az.loo(trees[0], var_name="orders").elpd)
+    assert found.index.tolist() == ["wide", "tight"]
+    assert found["elpd_diff"]["tight"] < -4 * found["dse"]["tight"]
+    table = az.psense_summary(trees[0])
+    assert {"rate[own_rate]", "product_shock", "arrival[constant]"} <= set(table.index)
+    wide, tight = (card.sensitivity for card in cards)
+    assert len(wide.parameters) == len(table) - 1  # but for the level that is to be forecast
+    of_rate = [
+        {one.parameter for one in found.in_conflict if one.parameter.startswith("rate[")}
+        for found in (wide, tight)
+    ]
+    assert "rate[own_rate]" in of_rate[1] - of_rate[0]
+    assert len(of_rate[0]) < len(of_rate[1])
+
+
+@pytest.mark.slow
 def test_a_fit_is_diagnosed_in_the_terminal_and_as_a_page(place, fitted, tmp_path):
     page = tmp_path / "fit.html"
     done = run("diagnose", "pooled_gamma", "--out", page, cwd=place)

@@ -123,7 +123,7 @@ def diagnose(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show whether a fit's chains have converged, and which parameters are the worst."""
+    """Show whether a fit's chains have converged, and which parameters hang on the prior."""
     from toolkit.cli.display import print_json, print_plain, show_card
     from toolkit.diagnosis import Diagnosis
     from toolkit.fits import fit_folder
