@@ -42,7 +42,7 @@ def complete(*words: str, cwd) -> list[str]:
     [
         (("re",), ["read", "register", "report"]),
         (("fit", "ly"), []),
-        (("fit", "rh"), ["rhythm"]),
+        (("fit", "rh"), ["rhythm", "rhythm_boosted"]),
         (("predict", "po"), ["pooled_gamma"]),
         (("register", "la"), ["lapse_gamma", "last_26_weeks"]),
         (("forecast", "1", "--model", "pa"), ["pair_conjugate", "pareto_nbd"]),

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
+import warnings
 from pathlib import Path
 
 import arviz as az
@@ -19,6 +21,7 @@ from tests.processes import error_of, namespace, start
 from tests.sources.helpers import write_folder
 from toolkit.errors import ModelError
 from toolkit.fits import load_fit
+from toolkit.results.fit import FitCard
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 QUICK = ["--draws", "60", "--tune", "60", "--chains", "2"]
@@ -148,6 +151,23 @@ def test_arviz_opens_what_was_saved(place, fitted):
     az.plot_prior_posterior(tree, var_names=["shape"], backend="none")
 
 
+def test_arviz_judges_what_was_saved(place, fitted):
+    """A hundred and twenty draws are few: what is tested is that each is one line."""
+    saved = place / json.loads(fitted.stdout)["folder"] / "posterior.nc"
+    shown = json.loads(fitted.stdout)["sensitivity"]["parameters"]
+    table = az.psense_summary(az.from_netcdf(saved), var_names=["~customer", "~product"])
+    assert table.index.tolist() == [each["parameter"] for each in shown]
+    assert table["prior"].tolist() == pytest.approx([e["prior"] for e in shown], abs=6e-4)
+    assert table["likelihood"].tolist() == pytest.approx([e["likelihood"] for e in shown], abs=6e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that some k̂ are high
+        found = az.loo(az.from_netcdf(saved), var_name="orders")
+        table = az.compare({n: az.from_netcdf(saved) for n in ("one", "two")}, var_name="orders")
+    assert found.n_data_points == min(1000, json.loads(fitted.stdout)["pairs"])
+    assert np.isfinite(found.elpd)
+    assert table["elpd_diff"].tolist() == [0.0, 0.0]
+
+
 def test_saved_again_it_is_the_same(copied, tmp_path):
     again = tmp_path / "again"
     again.mkdir()
@@ -167,16 +187,47 @@ def test_saved_again_it_is_the_same(copied, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_priors_of_rhythm_are_compared_on_the_same_products_in_windows(place, tmp_path):
+    asked = ("fit", "rhythm", "--db", "orders.duckdb", "--as-of", AS_OF, "--method", "laplace")
+    trees, cards = [], []
+    for given in ((), ("--prior", "rate_slopes=0.01", "--prior", "rate_constant=2,0.1")):
+        done = run(*asked, *given, "--fits", tmp_path, "--json", cwd=place)
+        assert done.returncode == 0, done.stderr
+        shown = json.loads(done.stdout)
+        trees.append(az.from_netcdf(Path(shown["folder"]) / "posterior.nc"))
+        cards.append(FitCard.read(Path(shown["folder"])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that some k̂ are high
+        found = az.compare(dict(zip(("wide", "tight"), trees, strict=True)), var_name="orders")
+        assert np.isfinite(az.loo(trees[0], var_name="orders").elpd)
+    assert found.index.tolist() == ["wide", "tight"]
+    assert found["elpd_diff"]["tight"] < -4 * found["dse"]["tight"]
+    table = az.psense_summary(trees[0])
+    assert {"rate[own_rate]", "product_shock", "arrival[constant]"} <= set(table.index)
+    wide, tight = (card.sensitivity for card in cards)
+    assert len(wide.parameters) == len(table) - 1  # but for the level that is to be forecast
+    of_rate = [
+        {one.parameter for one in found.in_conflict if one.parameter.startswith("rate[")}
+        for found in (wide, tight)
+    ]
+    assert "rate[own_rate]" in of_rate[1] - of_rate[0]
+    assert len(of_rate[0]) < len(of_rate[1])
+
+
+@pytest.mark.slow
 def test_a_fit_is_diagnosed_in_the_terminal_and_as_a_page(place, fitted, tmp_path):
     page = tmp_path / "fit.html"
     done = run("diagnose", "pooled_gamma", "--out", page, cwd=place)
     assert done.returncode == 0, done.stderr
     assert "NOT CONVERGED: bulk ESS of " in done.stdout
     assert "R-hat" in done.stdout
+    assert re.search(r"sensitive to the prior \d+ of 11 parameters", done.stdout)
+    assert "sensitive to the prior" in page.read_text()
     assert page.read_text().count("data:image/png;base64,") == 4
     shown = json.loads(run("diagnose", "pooled_gamma", "--json", cwd=place).stdout)
     worst = min(each["ess_bulk"] for each in shown["parameters"].values())
     assert worst == pytest.approx(shown["diagnostics"]["ess_bulk"], rel=1e-6)
+    assert len(shown["sensitivity"]["parameters"]) == 11
     assert "has not been fitted" in error_of(run("diagnose", "lapse_gamma", cwd=place))
 
 
@@ -189,8 +240,9 @@ def test_a_posterior_of_the_former_format_says_how_to_make_it_anew(copied, tmp_p
 @pytest.mark.slow
 def test_a_prior_is_given_and_written_down(place, tmp_path):
     given = ("--prior", "shape=0,0.01", "--prior", "customer_scale=0.001")
-    asked = ("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", AS_OF, *QUICK, "--json")
-    done = run(*asked, *given, "--fits", tmp_path, cwd=place)
+    asked = ("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", AS_OF, "--json")
+    enough = ("--draws", "400", "--tune", "100", "--chains", "2")  # for what the card says of it
+    done = run(*asked, *enough, *given, "--fits", tmp_path, cwd=place)
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
     assert shown["settings"]["prior"] == {"shape": [0.0, 0.01], "customer_scale": [0.001]}
@@ -198,6 +250,10 @@ def test_a_prior_is_given_and_written_down(place, tmp_path):
     assert abs(np.log(tree["prior"]["shape"].to_numpy())).max() < 0.1
     assert abs(np.log(tree["posterior"]["shape"].to_numpy())).max() < 0.1
     assert tree["posterior"]["customer_scale"].to_numpy().max() < 0.1
+    card = FitCard.read(Path(shown["folder"]))
+    flagged = [each.parameter for each in card.sensitivity.to_prior]
+    assert {"shape", "customer_scale"} <= set(flagged)
+    assert "customer_scale" in card.to_card().text()
 
 
 def test_every_wrong_prior_is_named(place, tmp_path):

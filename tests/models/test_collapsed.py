@@ -10,6 +10,7 @@ from models.parts.kernels.collapsed import (
     CollapsedParameters,
     PairRows,
     collapsed_likelihood,
+    pair_likelihoods,
 )
 
 KS = np.array([1, 2, 4, 8, 16, 32])
@@ -86,6 +87,20 @@ def test_equals_numerical_integration(history, lapse):
     rows, zero = rows_of([history]), np.zeros(1, dtype=np.int64)
     found = collapsed_likelihood(rows, (zero, zero), parameters_of(rows, lapse))
     assert found.value == pytest.approx(integrated(*history, lapse=lapse), rel=1e-8)
+
+
+@pytest.mark.parametrize("lapse", [False, True])
+def test_values_of_pairs_are_those_of_each_alone_and_sum_to_the_whole(lapse, seeded):
+    rng = np.random.default_rng(seeded(8))
+    rows = many_rows(rng, BLOCK + 17)
+    index = rng.integers(0, 5, len(rows.count_row)), rng.integers(0, 7, len(rows.count_row))
+    at = parameters_of(rows, lapse, 5, 7, rng)
+    found = pair_likelihoods(rows, index, at)
+    for pair in (0, 7, BLOCK - 1, BLOCK, BLOCK + 16):
+        one = np.array([pair])
+        alone = collapsed_likelihood(rows.select(one), (index[0][one], index[1][one]), at)
+        assert found[pair] == pytest.approx(alone.value, rel=1e-12)
+    assert found.sum() == pytest.approx(collapsed_likelihood(rows, index, at).value, rel=1e-12)
 
 
 def many_rows(rng, count):

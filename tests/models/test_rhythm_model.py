@@ -14,7 +14,6 @@ from models.parts.rhythm.activity import BLOCKS, COLUMNS, RATE, column
 from models.parts.rhythm.checks import order_weeks
 from models.parts.rhythm.coordinates import (
     LEAST_SCALE,
-    Columns,
     Coordinates,
     Globals,
     falls,
@@ -140,7 +139,7 @@ def test_the_prior_is_the_one_of_the_card_whatever_the_coordinates(data, seeded)
 
 
 def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
-    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    columns = data.columns()
     found = find_mode(data, columns)
     mode, root = found.mode, found.root
     coordinates = Coordinates(Globals.prior(WINDOWS), mode, root, columns)
@@ -163,7 +162,7 @@ def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
 
 def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
     """There dθ/dξ is the root of the covariance at the mode: the bends are shears about it."""
-    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    columns = data.columns()
     found = find_mode(data, columns)
     mode, root = found.mode, found.root
     coordinates = Coordinates(Globals.prior(WINDOWS), mode, root, columns)
@@ -179,7 +178,7 @@ def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
 @pytest.mark.slow
 def test_the_density_is_one_whatever_the_coordinates(data):
     """In those of the mode and those of the prior, at the same θ, shocks and scale."""
-    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    columns = data.columns()
     arrow, prior = find_mode(data, columns), Globals.prior(WINDOWS)
     plain = Arrow.of_prior(prior, len(arrow.information))
     rng, value = np.random.default_rng(8), pt.dvector()
@@ -215,7 +214,7 @@ def with_products_that_nobody_orders(data):
 def test_at_the_mode_the_density_falls_in_all_directions_as_the_gaussian_says(data, change):
     """θ and shocks in deviations of the mode's covariance: gradient 0, and curvature 1."""
     data = change(data)
-    columns = {block: Columns.of(data.values, block) for block in BLOCKS}
+    columns = data.columns()
     arrow, density = find_mode(data, columns), Density(data, columns)
     z0 = arrow.shocks(arrow.mode, arrow.scale, 0.0, np.dot)[0]
     rng, far = np.random.default_rng(9), 0.1

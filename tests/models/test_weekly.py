@@ -11,6 +11,7 @@ from models.parts.kernels.weekly import (
     NODE,
     NODE_WEIGHT,
     Layout,
+    group_likelihoods,
     weekly_likelihood,
 )
 
@@ -100,6 +101,48 @@ def test_is_the_formula_row_by_row(seeded):
     found = [evaluate(alone(rows, i))[0] for i in range(ROWS)]
     assert found == pytest.approx(expected, rel=1e-8, abs=1e-10)
     assert evaluate(rows)[0] == pytest.approx(np.sum(expected), rel=1e-9)
+
+
+def by_group(rows, shock):
+    """The values of the groups at each of the shocks, [groups, values]; a group is a row."""
+    value = np.empty_like(shock)
+    group_likelihoods(
+        *layout_of(rows), np.ones(len(PREDICTORS)), np.zeros(1), shock, rows["log_sigma"],
+        rows["kappa"], value,
+    )  # fmt: skip
+    return value
+
+
+def test_values_of_groups_are_the_formula_and_sum_to_the_whole(seeded):
+    rows = some_rows(seed=seeded(0))
+    alone = by_group(rows, np.zeros((ROWS, 1)))[:, 0]
+    assert alone == pytest.approx([written_out(rows, i) for i in range(ROWS)], rel=1e-8, abs=1e-10)
+    assert alone.sum() == pytest.approx(evaluate(rows)[0], rel=1e-9)
+
+
+def test_values_of_groups_are_those_of_rows_moved_by_each_shock(seeded):
+    """All but the row whose hazard is held within its limits."""
+    rows, rng = some_rows(seed=seeded(0)), np.random.default_rng(seeded(1))
+    shock = rng.normal(0.0, 0.5, (ROWS, 4))
+    found, within = by_group(rows, shock), rows["eta"] < MAX_LOG_HAZARD
+    for v in range(4):
+        moved = rows | {"eta": rows["eta"] + shock[:, v]}
+        expected = np.array([written_out(moved, i) for i in range(ROWS)])
+        assert found[within, v] == pytest.approx(expected[within], rel=1e-8, abs=1e-10)
+
+
+def test_rows_of_one_group_add_up(seeded):
+    """Whatever block they stand in, and however many lanes of it are filled."""
+    rows, group = some_rows(seed=seeded(0)), np.arange(ROWS) % 7
+    outcomes, known = layout_of(rows)
+    known = known._replace(group=group[known.group])
+    value = np.empty((7, 1))
+    group_likelihoods(
+        outcomes, known, np.ones(len(PREDICTORS)), np.zeros(1), np.zeros((7, 1)),
+        rows["log_sigma"], rows["kappa"], value,
+    )  # fmt: skip
+    each = by_group(rows, np.zeros((ROWS, 1)))[:, 0]
+    assert value[:, 0] == pytest.approx(np.bincount(group, each), rel=1e-9)
 
 
 @pytest.mark.parametrize("name", PREDICTORS)

@@ -123,16 +123,18 @@ def diagnose(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show whether a fit's chains have converged, and which parameters are the worst."""
+    """Show whether a fit's chains have converged, and which parameters hang on the prior."""
     from toolkit.cli.display import print_json, print_plain, show_card
     from toolkit.diagnosis import Diagnosis
     from toolkit.fits import fit_folder
+    from toolkit.validation import plain
 
     found = Diagnosis.of(fit_folder(model, fits))
     if as_json:
         parameters = found.summary.to_dict(orient="index")
-        diagnostics = dict(found.fit.diagnostics)
-        print_json({"diagnostics": diagnostics, "parameters": parameters})
+        fit = plain(found.fit)
+        shown = {name: fit[name] for name in ("diagnostics", "sensitivity")}
+        print_json({**shown, "parameters": parameters})
     else:
         show_card(found.to_card())
     if out is not None:

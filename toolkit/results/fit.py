@@ -28,6 +28,9 @@ _DIAGNOSTICS = {
     "k_hat": ("k-hat of Laplace's method", ".2f"),
     "seconds": ("seconds", ",.0f"),
 }
+SENSITIVE = 0.05
+"""The threshold of the paper and of ArviZ."""
+_SENSITIVITY_HEADS = ("parameter", "prior", "likelihood", "diagnosis")
 _CHECK_HEADS = ("statistic", "observed", "prior, 90 %", "posterior, 90 %", "p-value")
 
 
@@ -51,11 +54,54 @@ class PredictiveCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorSensitivity:
+    """How far a parameter's posterior moves if the prior, or the likelihood, is scaled by a power.
+
+    None where it cannot move.
+    """
+
+    parameter: str
+    prior: Number
+    likelihood: Number
+
+
+@dataclass(frozen=True, slots=True)
+class PowerScaling:
+    """Sensitivity of parameters to prior and likelihood, at least 0.
+
+    Kallioinen, Paananen, Bürkner & Vehtari 2024, doi:10.1007/s11222-023-10366-5. A parameter is
+    sensitive from 0.05 on, or from what chance alone gives with so many draws, if that is more.
+
+    >>> found = PowerScaling((PriorSensitivity("shape", 0.3, 0.2),), 0.03, 0.06)
+    >>> [each.parameter for each in found.in_conflict]
+    ['shape']
+    """
+
+    parameters: tuple[PriorSensitivity, ...] = ()
+    by_chance_prior: Number = None
+    by_chance_likelihood: Number = None
+
+    @property
+    def to_prior(self) -> tuple[PriorSensitivity, ...]:
+        """The parameters to which the prior matters, most of all the first."""
+        least = max(SENSITIVE, self.by_chance_prior or 0.0)
+        found = [one for one in self.parameters if (one.prior or 0.0) >= least]
+        return tuple(sorted(found, key=lambda one: -(one.prior or 0.0)))
+
+    @property
+    def in_conflict(self) -> tuple[PriorSensitivity, ...]:
+        """Those of them to which the data matter, too: both may say different things."""
+        least = max(SENSITIVE, self.by_chance_likelihood or 0.0)
+        return tuple(one for one in self.to_prior if (one.likelihood or 0.0) >= least)
+
+
+@dataclass(frozen=True, slots=True)
 class FitCard(Shown):
     """A fit's own description, ``card.json`` beside its posterior.
 
     ``diagnostics`` are the sampler's, by name (``r_hat``, ``r_hat_worst`` …), ``warnings`` what
-    they say against the fit.
+    they say against the fit. ``sensitivity`` has all parameters but the effects of customers and
+    products.
     """
 
     model: str = ""
@@ -72,6 +118,7 @@ class FitCard(Shown):
         validation_alias=AliasChoices("warnings", "complaints"),  # its former name
     )
     checks: tuple[PredictiveCheck, ...] = field(default=(), repr=False)
+    sensitivity: PowerScaling = field(default_factory=PowerScaling, repr=False)
 
     @classmethod
     def read(cls, folder: Path) -> "FitCard | None":
@@ -98,9 +145,9 @@ class FitCard(Shown):
         return Card(
             title=f"{self.model}@{self.version}",
             subtitle=f"fitted to {self.pairs or 0:,} pairs as of {self.as_of_date}{how}",
-            figures=_figures(self.diagnostics),
+            figures=[*_figures(self.diagnostics), *_sensitive(self.sensitivity)],
             warnings=[headed(warning) for warning in self.warnings],
-            grids=_checks(self.checks),
+            grids=[*_checks(self.checks), *_sensitivities(self.sensitivity)],
         )
 
 
@@ -146,6 +193,33 @@ def _checks(checks: Sequence[PredictiveCheck]) -> list[Grid]:
     ]
     title = "Prior and posterior predictive checks"
     return [Grid(title, _CHECK_HEADS, rows, frozenset(_CHECK_HEADS[1:]))] if rows else []
+
+
+def _sensitive(found: PowerScaling) -> list[Figure]:
+    """How many parameters are sensitive to the prior, and how many in conflict with it."""
+    if not found.parameters:
+        return []
+    value = f"{len(found.to_prior)} of {len(found.parameters)} parameters"
+    conflicts = f"{len(found.in_conflict)} possibly in conflict with the data"
+    return [Figure("sensitive to the prior", value, conflicts)]
+
+
+def _sensitivities(found: PowerScaling) -> list[Grid]:
+    """Those that are sensitive to the prior, the most sensitive first."""
+    conflicts = {one.parameter for one in found.in_conflict}
+    rows = [
+        (
+            one.parameter,
+            number(one.prior, ".2f"),
+            number(one.likelihood, ".2f"),
+            "prior-data conflict?" if one.parameter in conflicts else "strong prior, weak data?",
+        )
+        for one in found.to_prior
+    ]
+    chance = (number(one, ".2f") for one in (found.by_chance_prior, found.by_chance_likelihood))
+    title = f"Sensitive to the prior, by power scaling (chance alone: {' and '.join(chance)})"
+    numbers = frozenset(_SENSITIVITY_HEADS[1:3])
+    return [Grid(title, _SENSITIVITY_HEADS, rows, numbers)] if rows else []
 
 
 def number(value: object, form: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.tables import Patterns
 from toolkit.model import FitSettings
-from toolkit.results.fit import FitCard, PredictiveCheck
+from toolkit.results.fit import FitCard, PowerScaling, PredictiveCheck
 
 if TYPE_CHECKING:
     from models.parts.fitting.laplace import LaplaceDiagnostics
@@ -44,6 +44,7 @@ def sampled_card(
     settings: FitSettings,
     diagnostics: "Diagnostics | LaplaceDiagnostics",
     checks: tuple[PredictiveCheck, ...],
+    sensitivity: PowerScaling,
 ) -> FitCard:
     """The card of a fit of ``model`` to ``rows`` of ``patterns``, which gave ``arrays``."""
     return FitCard(
@@ -62,6 +63,7 @@ def sampled_card(
         diagnostics=asdict(diagnostics),
         warnings=tuple(diagnostics.warnings()),
         checks=checks,
+        sensitivity=sensitivity,
     )
 
 

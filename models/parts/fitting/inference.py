@@ -57,10 +57,12 @@ class Inference:
         constants: Mapping[str, NDArray[Any]],
         dimensions: Mapping[str, str],
         coordinates: Mapping[str, Sequence[object] | NDArray[Any]],
+        densities: Mapping[str, Group],
     ) -> "Inference":
         """From draws of the posterior, [chain, draw, …], and of the prior, [draw, …].
 
-        ``dimensions`` names the one dimension of each parameter or constant that has one.
+        ``dimensions`` names the one dimension of each parameter or constant that has one;
+        ``densities`` are those of the posterior's draws, see ``densities.py``.
         """
 
         def named(name: str, array: NDArray[Any], first: tuple[str, ...]) -> Variable:
@@ -86,6 +88,10 @@ class Inference:
                     STATISTICS.get(str(name), str(name)): (DRAWS, array.to_numpy()[:, step])
                     for name, array in statistics.items()
                     if array.dims == DRAWS and array.dtype.kind in "fiub"
+                },
+                **{
+                    group: {name: (d, array[:, step]) for name, (d, array) in of_group.items()}
+                    for group, of_group in densities.items()
                 },
                 "prior": before,
                 **replications.groups(),

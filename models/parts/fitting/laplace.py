@@ -47,9 +47,17 @@ class LaplaceDiagnostics:
 
 
 def approximate(
-    model: pm.Model, round_variables: Collection[str], settings: FitSettings, seed: int
+    model: pm.Model,
+    round_variables: Collection[str],
+    settings: FitSettings,
+    seed: int,
+    *,
+    with_inner: bool = False,
 ) -> tuple[xr.Dataset, xr.Dataset, LaplaceDiagnostics]:
-    """Draws of the Gaussian, [1, draw, …]; ``round_variables`` have posteriors near N(0, 1)."""
+    """Draws of the Gaussian, [1, draw, …]; ``round_variables`` have posteriors near N(0, 1).
+
+    ``with_inner``: what is sampled for something else only comes with the rest.
+    """
     started, draws = perf_counter(), settings.draws or DRAWS
     values, start = model.value_vars, model.initial_point()
     size = {v.name: int(np.size(start[v.name])) for v in values}
@@ -83,8 +91,11 @@ def approximate(
     ratios = [density(x[i])[0] + 0.5 * float(normal[i] @ normal[i]) for i in some]
     exact = np.ptp(ratios) < EXACT  # then there is no tail to be fitted
     k_hat = 0.0 if exact else float(array_stats.psislw(-np.array(ratios))[1])  # of −log ratios
+    wanted = [
+        v for v in model.free_RVs + model.deterministics if with_inner or not is_inner(v.name)
+    ]
     return (
-        _posterior(model, values, [np.split(row, ends) for row in x], start),
+        _posterior(model, wanted, values, [np.split(row, ends) for row in x], start),
         xr.Dataset(),
         LaplaceDiagnostics(k_hat, draws, perf_counter() - started),
     )
@@ -105,10 +116,13 @@ def _root(density: Callable[[Floats], tuple[float, Floats]], at: Floats, index: 
 
 
 def _posterior(
-    model: pm.Model, values: list[Any], rows: list[list[Floats]], start: dict[str, Any]
+    model: pm.Model,
+    wanted: list[Any],
+    values: list[Any],
+    rows: list[list[Floats]],
+    start: dict[str, Any],
 ) -> xr.Dataset:
     """The parameters at each row of unconstrained values, [1, draw, …]."""
-    wanted = [v for v in model.free_RVs + model.deterministics if not is_inner(v.name)]
     found = model.compile_fn(
         model.replace_rvs_by_values(wanted), inputs=values, mode="FAST_COMPILE", point_fn=False,
         on_unused_input="ignore",

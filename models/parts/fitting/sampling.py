@@ -81,14 +81,17 @@ def sample(
     seed: int,
     progress: Progress = ignore,
     tune: int = TUNE,
+    *,
+    with_inner: bool = False,
 ) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
     """Draws from the posterior of ``model``'s parameters and the sampler's, [chain, draw, …].
 
     So many of each chain as the settings say, or as convergence asks for; then all chains run at a
     time, for it is them together that converge. ``tune``: steps before the first draw, if the
-    settings do not say.
+    settings do not say. ``with_inner``: what is sampled for something else only comes with the
+    rest, and counts for convergence no more than without.
     """
-    started = perf_counter()
+    started, shown = perf_counter(), _all if with_inner else without_inner
     with _lasting_ctrl_c(), pytensor.config.change_flags(numba__fastmath=False):
         compiled = nutpie.compile_pymc_model(model)  # sums keep their order, whatever is inlined
     tune = settings.tune or tune
@@ -114,13 +117,14 @@ def sample(
             found = _diagnose(posterior, statistics, perf_counter() - started)
             if found.mixed:
                 sampler.cancel()
-                return posterior, statistics, found
+                return shown(posterior), statistics, found
             watch.said = f"R-hat {found.r_hat:.3f}"
         posterior, statistics = _drawn(sampler.wait(), watch.most)
     except BaseException:
         sampler.cancel()
         raise
-    return posterior, statistics, _diagnose(posterior, statistics, perf_counter() - started)
+    found = _diagnose(posterior, statistics, perf_counter() - started)
+    return shown(posterior), statistics, found
 
 
 class _Watch:
@@ -154,11 +158,10 @@ class _Watch:
 
 
 def _drawn(trace: Any, draws: int) -> tuple[xr.Dataset, xr.Dataset]:
-    """The first so many draws of each chain, of what is not sampled for something else only."""
+    """The first so many draws of each chain."""
+    posterior, statistics = (trace[name].to_dataset() for name in ("posterior", "sample_stats"))
     first = slice(0, draws)
-    posterior = trace["posterior"].to_dataset().isel(draw=first)
-    kept = [name for name in posterior.data_vars if not is_inner(str(name))]
-    return posterior[kept], trace["sample_stats"].to_dataset().isel(draw=first)
+    return posterior.isel(draw=first), statistics.isel(draw=first)
 
 
 def draw_prior(model: pm.Model, draws: int, seed: int) -> dict[str, NDArray[Any]]:
@@ -195,7 +198,17 @@ def is_inner(name: str) -> bool:
     return INNER in name
 
 
+def without_inner(posterior: xr.Dataset) -> xr.Dataset:
+    """All but what is sampled only to make something else of it."""
+    return posterior[[name for name in posterior.data_vars if not is_inner(str(name))]]
+
+
+def _all(posterior: xr.Dataset) -> xr.Dataset:
+    return posterior
+
+
 def _diagnose(posterior: xr.Dataset, stats: xr.Dataset, seconds: float) -> Diagnostics:
+    posterior = without_inner(posterior)
     with np.errstate(invalid="ignore", divide="ignore"):  # a single group's effect is always 0
         r_hat, r_hat_worst = _worst(az.rhat(posterior), np.nanargmax)
         bulk, bulk_worst = _worst(az.ess(posterior, method="bulk"), np.nanargmin)

@@ -40,6 +40,8 @@ DIMENSIONS = {
     "product_id": "product_effect",
 }
 """What the dimensions of parameters are called, in a posterior's file."""
+EFFECTS = ("customer", "product", "tilt")
+"""Of each customer or product; their scales are parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,10 @@ class GammaVersion:
                 "fit rhythm by it"
             )
         with kept_code():
-            from models.parts.fitting.sampling import draw_prior, sample
+            from models.parts.fitting.densities import power_scaling
+            from models.parts.fitting.sampling import draw_prior, sample, without_inner
             from models.parts.gamma.model import FitData, build_model
+            from models.parts.gamma.pointwise import densities
 
         used = choose_pairs(patterns, settings.pairs, seed)
         data = FitData.of(patterns, used, REGULARITIES)
@@ -83,7 +87,8 @@ class GammaVersion:
             GammaPrior(), settings.prior, self.name, () if self.lapse else OF_LAPSES
         )
         model = build_model(data, prior_given, lapse=self.lapse)
-        posterior, statistics, diagnostics = sample(model, settings, seed, progress)
+        sampled, statistics, diagnostics = sample(model, settings, seed, progress, with_inner=True)
+        posterior = without_inner(sampled)
         ids = {"customer_id": data.customer_id, "product_id": data.product_id}
         prior = draw_prior(model, PRIOR_DRAWS, seed)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
@@ -97,10 +102,13 @@ class GammaVersion:
             posterior, statistics, prior, made, ids, DIMENSIONS,
             {"customer_effect": data.customer_id, "product_effect": data.product_id,
              "multiple_of_shape": REGULARITIES},
+            densities(model, data, sampled, statistics),
         )  # fmt: skip
         card = sampled_card(
-            self, inference.arrays, patterns, len(used), seed, settings, diagnostics, made.checks()
-        )
+            self, inference.arrays, patterns, len(used), seed, settings, diagnostics,
+            made.checks(),
+            power_scaling(inference, [str(n) for n in posterior if n not in EFFECTS]),
+        )  # fmt: skip
         return FittedGamma.of(card, inference)
 
     def load(self, folder: Path) -> "FittedGamma":

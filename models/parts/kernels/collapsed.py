@@ -75,7 +75,7 @@ class PairRows(NamedTuple):
         constant = m[:, None] * (k * np.log(k) - gammaln(k)) + (k - 1) * L[:, None]
         return cls(count.astype(np.int64), S, T, constant, counts, k)
 
-    def select(self, pairs: slice) -> "PairRows":
+    def select(self, pairs: slice | Ints) -> "PairRows":
         """The rows of some pairs."""
         return self._replace(
             count_row=self.count_row[pairs],
@@ -111,6 +111,40 @@ class Gradient(NamedTuple):
     log_weight: Floats  # [products or 1, regularities]
     log_kept: Floats  # [counts]
     lapse: Floats  # [counts]
+
+
+@side_by_side
+def _densities(
+    start: int, n: int, rows: PairRows, index: tuple[Ints, Ints], at: CollapsedParameters,
+    c: tuple[Floats, Floats], lane: Floats, own: Floats, value: float,
+) -> float:  # fmt: skip
+    """w f and w f I of n pairs from ``start`` on; their log ``kept`` are added to ``value``.
+
+    ``c``: its factors by customer and by product.
+    """
+    row_customer, row_product = index
+    ks, shared = rows.regularities, len(at.log_weight) == 1
+    for i in range(n):
+        r = start + i
+        h = rows.count_row[r]
+        p = 0 if shared else row_product[r]
+        lane[C + i] = c[0][row_customer[r]] * c[1][row_product[r]]
+        lane[LOG_C + i] = at.customer[row_customer[r]] + at.product[row_product[r]]
+        lane[COUNT + i], lane[SUM + i] = rows.counts[h], rows.interval_sum[r]
+        lane[OPEN + i], lane[LAPSED + i] = rows.survived[r], at.lapse[h]
+        value += at.log_kept[h]
+        for j in range(len(ks)):
+            known = rows.constant[r, j] + at.log_gamma[h, j]
+            own[j, DEAD + i] = known + at.log_weight[p, j]
+    lane[TOP : TOP + BLOCK] = -np.inf
+    lane[SCALE:] = 0.0
+    for j in range(len(ks)):
+        condition(n, ks[j], lane, own[j])
+        sum_terms(n, ks[j], own[j])
+        log_densities(n, lane, own[j])
+    for j in range(len(ks)):
+        densities(n, lane, own[j])
+    return value
 
 
 @side_by_side
@@ -160,26 +194,8 @@ def collapsed_likelihood(
     shared = len(at.log_weight) == 1
     for start in range(0, len(rows.survived), BLOCK):
         n = min(BLOCK, len(rows.survived) - start)
-        for i in range(n):
-            r = start + i
-            h = rows.count_row[r]
-            p = 0 if shared else row_product[r]
-            lane[C + i] = c_customer[row_customer[r]] * c_product[row_product[r]]
-            lane[LOG_C + i] = at.customer[row_customer[r]] + at.product[row_product[r]]
-            lane[COUNT + i], lane[SUM + i] = rows.counts[h], rows.interval_sum[r]
-            lane[OPEN + i], lane[LAPSED + i] = rows.survived[r], at.lapse[h]
-            value += at.log_kept[h]
-            for j in range(len(ks)):
-                known = rows.constant[r, j] + at.log_gamma[h, j]
-                own[j, DEAD + i] = known + at.log_weight[p, j]
-        lane[TOP : TOP + BLOCK] = -np.inf
-        lane[SCALE:] = 0.0
-        for j in range(len(ks)):
-            condition(n, ks[j], lane, own[j])
-            sum_terms(n, ks[j], own[j])
-            log_densities(n, lane, own[j])
-        for j in range(len(ks)):
-            densities(n, lane, own[j])
+        c = c_customer, c_product
+        value = _densities(start, n, rows, index, at, c, lane, own, value)
         value += _finish(n, lane)
         for j in range(len(ks)):
             _derivatives(n, ks[j], lane, own[j])
@@ -198,3 +214,19 @@ def collapsed_likelihood(
     return Gradient(
         value, by_shape, by_customer, by_product, by_gamma, by_weight, by_kept, by_lapse
     )
+
+
+@side_by_side
+def pair_likelihoods(rows: PairRows, index: tuple[Ints, Ints], at: CollapsedParameters) -> Floats:
+    """Log likelihood of each of ``rows``, [pairs]; ``index`` as above."""
+    c = np.exp(at.customer), np.exp(at.product)
+    lane, own = np.zeros(LANE_NUMBERS), np.zeros((len(rows.regularities), OWN_NUMBERS))
+    lane[SHAPE : SHAPE + BLOCK] = at.shape
+    value = np.empty(len(rows.survived))
+    for start in range(0, len(value), BLOCK):
+        n = min(BLOCK, len(value) - start)
+        _densities(start, n, rows, index, at, c, lane, own, 0.0)
+        for i in range(n):
+            kept = at.log_kept[rows.count_row[start + i]]
+            value[start + i] = log(lane[SCALE + i]) + lane[TOP + i] + kept
+    return value

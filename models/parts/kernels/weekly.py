@@ -135,10 +135,12 @@ FADE, KEEP, DEPTH, AGE, PACE, QUIET, HELD, TAU, MOMENT, ALIVE, TOTAL, VALUE, BY_
     range(2 * BY, 2 * BY + 14 * LANES, LANES)
 )
 _WEEK, _NODE = HORIZON_WEEKS * LANES, NODES * LANES
-HAZARD, DIPPED, AGED, SLOPE, MET = range(BY_KAPPA + LANES, BY_KAPPA + LANES + 5 * _WEEK, _WEEK)
-RATE, CHANCE, BY_RATE = range(MET + _WEEK, MET + _WEEK + 3 * _NODE, _NODE)
+HAZARD, DIPPED, AGED, SLOPE = range(BY_KAPPA + LANES, BY_KAPPA + LANES + 4 * _WEEK, _WEEK)
+RATE, CHANCE, BY_RATE = range(SLOPE + _WEEK, SLOPE + _WEEK + 3 * _NODE, _NODE)
 PART = BY_RATE + _NODE
 WORK_NUMBERS = PART + HORIZON_WEEKS * _NODE
+MET, THERE, EXPECTED, SOME, SHARE = FADE, KEEP, DEPTH, AGE, PACE
+"""Of one order week; what the weeks' clock was is no longer needed then."""
 
 
 @side_by_side
@@ -217,19 +219,25 @@ def _without_order(order_weeks: Floats, work: Floats) -> None:
 def _with_orders(most: int, order_week: Weeks, order_weeks: Floats, work: Floats) -> None:
     """Times Π (1 − exp(−λ_k h_w)), of ``most`` order weeks at most."""
     for o in range(most):
-        met = MET + o * LANES
         for i in range(LANES):
-            work[met + i] = work[HAZARD + order_week[o, i] * LANES + i]
+            work[MET + i] = work[HAZARD + order_week[o, i] * LANES + i]
+            work[THERE + i] = 1.0 if order_weeks[i] > o else 0.0
         for k in range(NODES):
             at, part = k * LANES, PART + (o * NODES + k) * LANES
             for i in range(LANES):
-                x = work[RATE + at + i] * work[met + i]
+                work[EXPECTED + i] = work[RATE + at + i] * work[MET + i]
+            for i in range(LANES):
+                x, there = work[EXPECTED + i], work[THERE + i] > 0.0
                 none = exp(-x)
                 some = x * (1.0 - x * (0.5 - x / 6.0)) if x < LINEAR else 1.0 - none
-                there = order_weeks[i] > o
-                work[CHANCE + at + i] *= some if there else 1.0
-                work[part + i] = x * none / some if there else 0.0
-                work[BY_RATE + at + i] += work[part + i]
+                work[SOME + i] = some if there else 1.0
+                work[SHARE + i] = x * none / some if there else 0.0
+            for i in range(LANES):
+                work[CHANCE + at + i] *= work[SOME + i]
+            for i in range(LANES):
+                work[BY_RATE + at + i] += work[SHARE + i]
+            for i in range(LANES):
+                work[part + i] = work[SHARE + i]
 
 
 @side_by_side
@@ -273,16 +281,17 @@ def _by_hazards(
         for i in range(LANES):
             work[SLOPE + at + i] = work[QUIET + i] * work[HAZARD + at + i]
     for o in range(most):
-        by = MET + o * LANES
         for i in range(LANES):
-            work[by + i] = 0.0
+            work[MET + i] = 0.0
         for k in range(NODES):
             at, part = k * LANES, PART + (o * NODES + k) * LANES
             for i in range(LANES):
-                work[by + i] += work[CHANCE + at + i] * work[part + i]
+                work[SHARE + i] = work[part + i]
+            for i in range(LANES):
+                work[MET + i] += work[CHANCE + at + i] * work[SHARE + i]
         for i in range(LANES):
             if order_weeks[i] > o:
-                work[SLOPE + order_week[o, i] * LANES + i] = work[by + i]
+                work[SLOPE + order_week[o, i] * LANES + i] = work[MET + i]
 
 
 @side_by_side
@@ -368,3 +377,56 @@ def weekly_likelihood(
         for i in range(count):
             by_shock[rows.group[b, i]] += work[BY_ETA + i]
     return value, by_sigma, by_kappa
+
+
+@side_by_side
+def _scale_hazards(weeks: int, work: Floats) -> None:
+    """h of every week, and their sum where there is no order, kept in BY_ETA, times exp(AGE)."""
+    for i in range(LANES):
+        work[AGE + i] = exp(work[AGE + i])
+    for w in range(weeks):
+        at = HAZARD + w * LANES
+        for i in range(LANES):
+            work[at + i] *= work[AGE + i]
+    for i in range(LANES):
+        work[BY_ETA + i] *= work[AGE + i]
+        work[QUIET + i] = work[BY_ETA + i]
+
+
+@side_by_side
+def group_likelihoods(
+    done: Outcomes, rows: Rows, slopes: Floats, level: Floats, shock: Floats, log_sigma: float,
+    kappa: float, value: Floats,
+) -> None:  # fmt: skip
+    """Fills in the log likelihood of each group's rows at several values of its shock.
+
+    ``shock`` and ``value`` are [groups, values]; the rest as ``weekly_likelihood`` takes it.
+    log h is held within its limits at the first of the values.
+    """
+    work = np.zeros(WORK_NUMBERS)
+    inverse_sigma = np.exp(-log_sigma)
+    value[:] = 0.0
+    for b in range(len(rows.filled)):
+        window, group = rows.window[b], rows.group[b]
+        order_week, order_weeks = done.order_week[b], done.order_weeks[b]
+        _predictors(rows.design[b], rows.of_predictor, slopes, work)
+        most = 0
+        for i in range(LANES):
+            work[ETA + i] += level[window] + shock[group[i], 0]
+            work[PACE + i] = rows.clock[b, i] * inverse_sigma
+            work[AGE + i] = (rows.elapsed[b, i] + 0.5) * work[PACE + i]
+            most = max(most, int(order_weeks[i]))
+        _hazards(done.ordered[b], rows.log_season[window], kappa, work)
+        _kinds(work)
+        for i in range(LANES):
+            work[BY_ETA + i] = work[QUIET + i]  # no derivative is taken
+        for v in range(shock.shape[1]):
+            if v > 0:
+                for i in range(LANES):
+                    work[AGE + i] = shock[group[i], v] - shock[group[i], v - 1]
+                _scale_hazards(rows.log_season.shape[1], work)
+            _without_order(order_weeks, work)
+            _with_orders(most, order_week, order_weeks, work)
+            _sum_out(order_weeks, done.extra[b], work)
+            for i in range(rows.filled[b]):
+                value[group[i], v] += work[VALUE + i]

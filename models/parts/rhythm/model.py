@@ -7,7 +7,7 @@ import pytensor.tensor as pt
 
 from models.parts.kernels.weekly import Outcomes, Rows
 from models.parts.rhythm.activity import BLOCKS
-from models.parts.rhythm.coordinates import Columns, Coordinates, Globals
+from models.parts.rhythm.coordinates import Coordinates, Globals
 from models.parts.rhythm.mode import Arrow, find_mode
 from models.parts.rhythm.newcomers_model import newcomers_model
 from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
@@ -28,7 +28,7 @@ def build_model(
     ``outcomes`` of other windows of the same rows.
     """
     of_theta = Globals.prior(len(data.log_season), prior, data.blocks)
-    columns = {block: Columns.of(data.values, block, data.blocks) for block in BLOCKS}
+    columns = data.columns()
     if swappable_data:
         arrow = Arrow.of_prior(of_theta, int(data.product_window.max()) + 1)
     else:

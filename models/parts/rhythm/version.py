@@ -68,6 +68,8 @@ COORDINATES = {
 """What the columns of the coefficients are called, in a posterior's file."""
 TREES = "trees"
 """Of the boosted column, among what a fit saves."""
+NEXT_LEVEL = "next_level"
+"""Of the window that is to be forecast: no data tell of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,12 @@ class RhythmVersion:
     ) -> "FittedRhythm":
         """Sample the population posterior from about ``settings.pairs`` pairs in windows."""
         with kept_code():
+            from models.parts.fitting.densities import power_scaling
             from models.parts.fitting.laplace import approximate
-            from models.parts.fitting.sampling import draw_prior, sample
+            from models.parts.fitting.sampling import draw_prior, sample, without_inner
             from models.parts.rhythm.checks import predictive_checks
             from models.parts.rhythm.model import ROUND, build_model
+            from models.parts.rhythm.pointwise import densities
             from models.parts.rhythm.windows import KNOWN_DAYS, WindowData, Windows
 
         known_days = BOOSTED_KNOWN_DAYS if self.boosted else KNOWN_DAYS
@@ -112,11 +116,12 @@ class RhythmVersion:
         chain = ForwardChain(patterns, season, base, seed) if self.boosted else None
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed, chain=chain)
         model = build_model(data, prior_given)
-        posterior, statistics, diagnostics = (
-            approximate(model, ROUND, settings, seed)
+        sampled, statistics, diagnostics = (
+            approximate(model, ROUND, settings, seed, with_inner=True)
             if settings.method == "laplace"
-            else sample(model, settings, seed, progress, TUNE)
+            else sample(model, settings, seed, progress, TUNE, with_inner=True)
         )
+        posterior = without_inner(sampled)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         constants = {
             **season.arrays,
@@ -127,12 +132,14 @@ class RhythmVersion:
         prior = draw_prior(model, PRIOR_DRAWS, seed)
         made = predictive_checks(data, prior, drawn, np.random.default_rng(seed), prior_given.level)
         inference = Inference.of(
-            posterior, statistics, prior, made, constants, DIMENSIONS, COORDINATES | of_blocks
-        )
+            posterior, statistics, prior, made, constants, DIMENSIONS, COORDINATES | of_blocks,
+            densities(model, data, prior_given, sampled, settings.cores),
+        )  # fmt: skip
         arrays, rows = inference.arrays, len(data.elapsed)
         card = sampled_card(
-            self, arrays, patterns, rows, seed, settings, diagnostics, made.checks()
-        )
+            self, arrays, patterns, rows, seed, settings, diagnostics, made.checks(),
+            power_scaling(inference, [str(name) for name in posterior if name != NEXT_LEVEL]),
+        )  # fmt: skip
         return FittedRhythm.of(card, inference)
 
     def load(self, folder: Path) -> "FittedRhythm":

@@ -79,6 +79,10 @@ class WindowData:
     newcomers: Newcomers
     blocks: Blocks = field(default_factory=lambda: BLOCKS)
 
+    def columns(self) -> dict[str, Columns]:
+        """The columns of each block."""
+        return {block: Columns.of(self.values, block, self.blocks) for block in self.blocks}
+
     def layout(self) -> Layout:
         """Where each row stands in what ``weekly_likelihood`` takes."""
         return Layout.of(self.window, self.ordered.sum(axis=1))

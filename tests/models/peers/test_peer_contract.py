@@ -211,16 +211,16 @@ def test_a_history_without_anything_to_learn_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("library", "name"),
+    ("library", "name", "extra"),
     [
-        ("lightgbm", "lightgbm_pairs"),
-        ("statsforecast.models", "tsb"),
-        ("pymc_marketing.clv", "bg_nbd"),
+        ("lightgbm", "lightgbm_pairs", "fit"),
+        ("statsforecast.models", "tsb", "peers"),
+        ("pymc_marketing.clv", "bg_nbd", "peers"),
     ],
 )
-def test_a_missing_library_says_what_to_install(library, name, patterns, monkeypatch):
+def test_a_missing_library_says_what_to_install(library, name, extra, patterns, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ModelError, match=r"pip install 'interorder-toolkit\[peers\]'"):
+    with pytest.raises(ModelError, match=rf"pip install 'interorder-toolkit\[{extra}\]'"):
         predict(find_model(name).fit(patterns, seed=1), patterns)
 
 
