@@ -112,11 +112,11 @@ def test_predictions_follow_the_column(fitted, patterns):
 
 
 def test_a_history_too_short_for_a_window_is_refused():
-    days = WINDOW_DAYS + BOOSTED_KNOWN_DAYS
+    days = 2 * WINDOW_DAYS + BOOSTED_KNOWN_DAYS
     histories = {(1, c): [(-days + 1, 1.0), (-40 - c, 1.0), (-3, 1.0)] for c in range(5)}
     patterns = patterns_of(histories)
-    assert not Windows(patterns, BOOSTED_KNOWN_DAYS).count()
-    with pytest.raises(ModelError, match="after 140 days of history"):
+    assert Windows(patterns, BOOSTED_KNOWN_DAYS).count() == 1
+    with pytest.raises(ModelError, match=r"needs repeat orders and 308 days of history"):
         MODEL.fit(patterns, seed=1)
 
 

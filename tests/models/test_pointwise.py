@@ -107,7 +107,7 @@ def test_priors_are_those_of_the_card_in_their_own_space(data, model, rhythm_dra
         assert found[..., 0] == pytest.approx(constant, rel=1e-6)
         slopes = stats.norm(0.0, getattr(prior, f"{block}_slopes")).logpdf(own[..., 1:])
         falling = stats.norm(*prior.falling_slopes).logpdf(own[..., 1:])
-        expected = np.where(falls(block), falling, slopes)
+        expected = np.where(falls(block, BLOCKS[block]), falling, slopes)
         assert found[..., 1:] == pytest.approx(expected, rel=1e-6)
     scale = posterior["product_shock"].to_numpy()
     middle, sd = prior.product_shock

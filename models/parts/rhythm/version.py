@@ -99,14 +99,16 @@ class RhythmVersion:
             from models.parts.rhythm.checks import predictive_checks
             from models.parts.rhythm.model import ROUND, build_model
             from models.parts.rhythm.pointwise import densities
-            from models.parts.rhythm.windows import KNOWN_DAYS, WindowData, Windows
+            from models.parts.rhythm.windows import KNOWN_DAYS, WINDOW_DAYS, WindowData, Windows
 
-        known_days = BOOSTED_KNOWN_DAYS if self.boosted else KNOWN_DAYS
-        if not np.any(patterns.interval_count > 0) or not Windows(patterns, known_days).count():
+        known_days, fewest = (BOOSTED_KNOWN_DAYS, 2) if self.boosted else (KNOWN_DAYS, 1)
+        windows = Windows(patterns, known_days).count()
+        if not np.any(patterns.interval_count > 0) or windows < fewest:
             raise ModelError(
-                f"{self.name} learns from what pairs did in windows of {HORIZON_WEEKS} weeks after "
-                f"{known_days} days of history, and there is none with a repeat order before "
-                f"{patterns.as_of_date}: nothing to fit; pair_conjugate forecasts without a fit"
+                f"{self.name} learns from what pairs did in windows of {HORIZON_WEEKS} weeks: it "
+                f"needs repeat orders and {known_days + fewest * WINDOW_DAYS} days of history, "
+                f"and before {patterns.as_of_date} there is nothing to fit; pair_conjugate "
+                "forecasts without a fit"
             )
         prior_given = with_given(
             DEFAULT_PRIOR, settings.prior, self.name, () if self.boosted else OF_BOOSTED
