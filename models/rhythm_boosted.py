@@ -20,7 +20,7 @@ When it is wrong
 
 Parameters and priors
     Those of ``rhythm``, and the slope of the column as it is ~ N(1, ½²). Trees: 150 of 31 leaves,
-    learning rate 0.05, from 60,000 rows at three landmarks four weeks apart, the last twelve weeks
+    learning rate 0.05, from 120,000 rows at three landmarks four weeks apart, the last twelve weeks
     before the window.
 
 How it is fitted

@@ -38,7 +38,7 @@ BOOSTED_KNOWN_DAYS = LANDMARK_DAYS + WINDOW_DAYS
 """A window needs so many: one landmark lies before it."""
 BOOSTED_OFFSETS = (0, 28, 56)
 """Fewer than without trees, which have to be grown for each day on which windows begin."""
-ROWS = 60_000
+ROWS = 120_000
 """Rows that trees grow from, at most: pairs of products drawn at random."""
 ROUNDS = 150
 SETTINGS: Mapping[str, Any] = {"objective": "binary", "feature_fraction": 0.5}
