@@ -15,7 +15,8 @@ import numpy as np
 import xarray as xr
 
 from models.parts.fitting.sampling import Diagnostics, sample
-from models.parts.gamma.model import FitData, build_model
+from models.parts.gamma.data import FitData
+from models.parts.gamma.model import build_model
 from models.parts.gamma.version import REGULARITIES, choose_pairs
 from models.parts.rhythm.version import ROWS
 from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, peak_until_the_end, seconds

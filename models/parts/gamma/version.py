@@ -31,6 +31,8 @@ from toolkit.model import (
 from toolkit.results.fit import FitCard
 
 REGULARITIES = np.array([1, 2, 4, 8, 16])
+TUNE = 150
+"""Steps before the first draw: the coordinates leave little to be learned."""
 DIMENSIONS = {
     "customer": "customer_effect",
     "product": "product_effect",
@@ -75,17 +77,20 @@ class GammaVersion:
             )
         with kept_code():
             from models.parts.fitting.sampling import draw_prior, sample
-            from models.parts.gamma.model import FitData, build_model
+            from models.parts.gamma.data import FitData
+            from models.parts.gamma.model import build_model, build_round_model
 
         used = choose_pairs(patterns, settings.pairs, seed)
         data = FitData.of(patterns, used, REGULARITIES)
         prior_given = with_given(
             GammaPrior(), settings.prior, self.name, () if self.lapse else OF_LAPSES
         )
-        model = build_model(data, prior_given, lapse=self.lapse)
-        posterior, statistics, diagnostics = sample(model, settings, seed, progress)
+        model = build_round_model(data, prior_given, lapse=self.lapse)
+        posterior, statistics, diagnostics = sample(
+            model, settings, seed, progress, TUNE, near_normal=True
+        )
         ids = {"customer_id": data.customer_id, "product_id": data.product_id}
-        prior = draw_prior(model, PRIOR_DRAWS, seed)
+        prior = draw_prior(build_model(data, prior_given, lapse=self.lapse), PRIOR_DRAWS, seed)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         made = predictive_checks(
             patterns.select(np.isin(np.arange(len(patterns)), used)),
