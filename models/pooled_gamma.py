@@ -24,7 +24,8 @@ Parameters (durations in days) and priors
 
 How it is fitted
     Rates and regularities integrate out (``models/parts/kernels/collapsed.py``);
-    NUTS samples the rest.
+    NUTS samples the rest, in coordinates about the middle of the posterior in which it is nearly
+    N(0, 1) (``models/parts/gamma/mode.py``), by trajectories that are exact for N(0, 1).
 
 Sources
     Gelman et al., Bayesian Data Analysis (3rd ed. 2013), chapter 5, for the hierarchy;

@@ -15,7 +15,8 @@ import numpy as np
 import xarray as xr
 
 from models.parts.fitting.sampling import Diagnostics, sample
-from models.parts.gamma.model import FitData, build_model
+from models.parts.gamma.data import FitData
+from models.parts.gamma.model import build_round_model
 from models.parts.gamma.version import REGULARITIES, choose_pairs
 from models.parts.rhythm.version import ROWS
 from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, peak_until_the_end, seconds
@@ -104,7 +105,9 @@ def _twice_the_rows(
 def _beside_plain_model(patterns: Patterns) -> Iterator[Figure]:
     """Seconds per effective draw of both, and how far their posterior means lie apart."""
     data = FitData.of(patterns, choose_pairs(patterns, COMPARED_PAIRS, 1), REGULARITIES)
-    ours, _, ours_health = sample(build_model(data, lapse=False), COMPARED_SETTINGS, 1)
+    ours, _, ours_health = sample(
+        build_round_model(data, lapse=False), COMPARED_SETTINGS, 1, near_normal=True
+    )
     theirs, _, theirs_health = sample(uncollapsed(data), COMPARED_SETTINGS, 2)
     costs = [
         health.seconds / _least_ess(posterior)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.parts.gamma.model import FitData
+from models.parts.gamma.data import FitData
 from models.parts.kernels.collapsed import PairRows
 
 KS = np.array([1, 2, 4, 8, 16, 32])

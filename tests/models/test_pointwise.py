@@ -19,7 +19,8 @@ from models.parts.fitting.densities import (
     power_scaling,
 )
 from models.parts.fitting.inference import Inference
-from models.parts.gamma.model import build_model as build_gamma
+from models.parts.gamma.model import build_model as build_plain_gamma
+from models.parts.gamma.model import build_round_model as build_gamma
 from models.parts.gamma.pointwise import densities as densities_of_gamma
 from models.parts.kernels.collapsed import CollapsedParameters, collapsed_likelihood
 from models.parts.rhythm.activity import BLOCKS
@@ -189,7 +190,9 @@ def test_of_the_gamma_versions_pairs_and_others_are_all_that_is_not_prior(truth,
     data, _ = simulate(truth, 12, 8, 60, 500, np.random.default_rng(3))
     model = build_gamma(data, lapse=lapse)
     posterior, statistics = draws_near_start(model, np.random.default_rng(4))
-    groups = densities_of_gamma(model, data, posterior, statistics)
+    groups = densities_of_gamma(
+        model, build_plain_gamma(data, lapse=lapse), data, posterior, statistics
+    )
     orders, others = (groups["log_likelihood"][name][1] for name in (POINTWISE, OTHERS))
     assert groups["log_likelihood"][POINTWISE][0] == ("chain", "draw", "pair")
     node = model["pairs"].owner

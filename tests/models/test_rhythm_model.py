@@ -272,5 +272,5 @@ def test_a_history_too_short_for_a_window_is_refused():
     with pytest.raises(ModelError, match=r"windows of 12 weeks.*nothing to fit"):
         MODEL.fit(patterns_of(short), seed=1)
     once = {(1, c): [(-400 - c, 1.0)] for c in range(5)}
-    with pytest.raises(ModelError, match=r"repeat order before 2024-01-01: nothing to fit"):
+    with pytest.raises(ModelError, match=r"before 2024-01-01 there is nothing to fit"):
         MODEL.fit(patterns_of(once), seed=1)

@@ -7,7 +7,7 @@ import pytest
 from models.parts.fitting.laplace import approximate
 from models.parts.fitting.sampling import CHECKED_DRAWS, sample
 from models.pooled_gamma import MODEL as POOLED
-from tests.chance import assert_near, error_of_mean, error_of_sd
+from tests.chance import assert_near, batch_means, error_of_mean, error_of_sd
 from tests.models.helpers import patterns_of
 from toolkit.errors import ModelError
 from toolkit.model import MOST_DRAWS, FitSettings
@@ -49,6 +49,21 @@ def test_sampling_ends_where_it_has_converged_and_no_draw_hangs_on_that():
     assert told
     assert all(done <= total == 4 * (150 + MOST_DRAWS) for done, total, _ in told)
     assert all("divergent" in said for *_, said in told)
+
+
+def test_trajectories_exact_for_a_normal_find_any_posterior(seeded):
+    """Far from N(0, 1), too: only steps are then shorter."""
+    settings = FitSettings(draws=1000, chains=2, cores=2)
+    posterior, _, found = sample(
+        known_posterior(0.9), settings, seeded(1), tune=200, near_normal=True
+    )
+    assert found.divergences == 0
+    mean = posterior["mean"].to_numpy()
+    assert_near(mean.mean(), 2.0, error_of_mean(batch_means(mean)), 3)
+    assert_near(mean.std(), 0.5, 0.5 / np.sqrt(found.ess_tail), 3)
+    z = posterior["z"].to_numpy().reshape(-1, 2)
+    error = (1 - 0.9**2) / np.sqrt(found.ess_bulk)
+    assert_near(np.corrcoef(z.T)[0, 1], 0.9, error, 3)
 
 
 def test_what_never_converges_ends_at_the_limit():

@@ -4,7 +4,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from models.parts.gamma.model import FitData, build_model
+from models.parts.gamma.data import FitData
+from models.parts.gamma.model import build_model
 
 
 def uncollapsed(data: FitData) -> pm.Model:

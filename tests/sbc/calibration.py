@@ -10,6 +10,8 @@ import numpy as np
 import nutpie
 import pymc as pm
 
+from models.parts.fitting.held import packed
+
 RANKED_DRAWS = 99
 """L: a rank is one of 0 … L, so that ten bins hold ten ranks each."""
 ENOUGH_ESS = 2 * RANKED_DRAWS
@@ -29,6 +31,12 @@ class Subject(Protocol):
     name: str
     model: pm.Model
     """The model of a design without histories; its data can be exchanged."""
+    sampled: pm.Model
+    """The same in the coordinates in which it is sampled; its data can be exchanged, too."""
+    given: Sequence[str]
+    """Variables of both that say all of the data's distribution."""
+    settings: Mapping[str, Any]
+    """Of nutpie."""
     effects: Sequence[str]
     """Variables with an entry for each customer, product, …: some of the entries are ranked."""
     in_full: Sequence[str]
@@ -38,10 +46,13 @@ class Subject(Protocol):
         """Data from one draw of all the model's variables from its prior."""
 
     def columns(self, data: Any) -> dict[str, np.ndarray]:
-        """The data as the model's ``pm.Data``."""
+        """The data that the model holds, by name."""
+
+    def sampled_columns(self, data: Any) -> dict[str, np.ndarray]:
+        """The data as the sampled model's."""
 
     def restate(self, truth: Values, data: Any) -> Values:
-        """The free variables as the model means them once it has seen the data."""
+        """The variables as the model means them once it has seen the data."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +73,9 @@ class Calibration:
     def __init__(self, subject: Subject):
         self.subject = subject
         model = subject.model
-        self.free = [variable.name for variable in model.free_RVs]
         self._evaluate = model.compile_fn(
             [*_ranked(subject).values(), _log_likelihood(model)],
-            inputs=model.free_RVs,
+            inputs=[model[name] for name in subject.given],
             point_fn=False,
             mode="FAST_COMPILE",
             on_unused_input="ignore",
@@ -74,7 +84,7 @@ class Calibration:
     @cached_property
     def posterior(self) -> Any:
         """The model compiled for NUTS."""
-        return nutpie.compile_pymc_model(self.subject.model)
+        return nutpie.compile_pymc_model(self.subject.sampled)
 
     def truths(self, count: int, seed: int) -> list[Values]:
         """``count`` draws of all variables from the prior."""
@@ -90,17 +100,17 @@ class Calibration:
 
     def _replicate(self, number: int, truth: Values, rng: np.random.Generator) -> Replication:
         data = self.subject.simulate(truth, rng)
-        columns = self.subject.columns(data)
+        columns = packed(self.subject.sampled_columns(data))
         known = self.known(truth, data)
         sampler, seed = self.posterior.with_data(**columns), int(rng.integers(2**31))
         draws, restarts = FEWEST_DRAWS, 0
         while True:
             trace = nutpie.sample(
                 sampler, draws=draws, tune=TUNE, chains=1, cores=1, seed=seed,
-                progress_bar=False, save_warmup=False,
+                progress_bar=False, save_warmup=False, **self.subject.settings,
             )  # fmt: skip
             posterior = trace["posterior"].to_dataset()
-            if is_stuck(posterior[self.free]):
+            if is_stuck(posterior[self.subject.given]):
                 seed, restarts = int(rng.integers(2**31)), restarts + 1
                 if restarts > MOST_RESTARTS:
                     raise RuntimeError(f"replication {number}: every chain is stuck")
@@ -120,18 +130,19 @@ class Calibration:
     def known(self, truth: Values, data: Any) -> dict[str, float]:
         """What is ranked, at the truth that ``data`` come from; the model keeps the data."""
         with self.subject.model:
-            pm.set_data(self.subject.columns(data))
+            pm.set_data(packed(self.subject.columns(data)))
         return self._quantities(self.subject.restate(truth, data))
 
     def _spaced(self, posterior: Any) -> list[Values]:
-        """The free variables of evenly spaced draws."""
+        """The given variables of evenly spaced draws."""
         draws = posterior.sizes["draw"]
         index = ((np.arange(RANKED_DRAWS) + 0.5) * draws / RANKED_DRAWS).astype(int)
-        values = [posterior[name].to_numpy()[0, index] for name in self.free]
-        return [dict(zip(self.free, each, strict=True)) for each in zip(*values, strict=True)]
+        given = self.subject.given
+        values = [posterior[name].to_numpy()[0, index] for name in given]
+        return [dict(zip(given, each, strict=True)) for each in zip(*values, strict=True)]
 
     def _quantities(self, values: Values) -> dict[str, float]:
-        *parameters, log_likelihood = self._evaluate(*(values[name] for name in self.free))
+        *parameters, log_likelihood = self._evaluate(*(values[name] for name in self.subject.given))
         found = {}
         for name, value in zip(_ranked(self.subject), parameters, strict=True):
             if np.ndim(value) == 0:
@@ -164,6 +175,6 @@ def _ranked(subject: Subject) -> dict[str, Any]:
 
 
 def _log_likelihood(model: pm.Model) -> Any:
-    """Of all the data, as a function of the free variables."""
+    """Of all the data, as a function of the given variables."""
     observed = [pm.logp(v, model.rvs_to_values[v]).sum() for v in model.observed_RVs]
     return sum([*model.potentials, *observed])

@@ -2,8 +2,12 @@
 
 import numpy as np
 
-from models.parts.gamma.model import PRIOR_PAIRS, PRIOR_TILT_PAIRS, FitData, build_model
+from models.parts.gamma.data import FitData
+from models.parts.gamma.density import Density
+from models.parts.gamma.mode import find_coordinates
+from models.parts.gamma.model import build_model, build_round_model, round_columns
 from models.parts.gamma.population import doublings
+from models.parts.gamma.prior import GammaPrior
 from models.parts.gamma.version import REGULARITIES
 from models.parts.kernels.collapsed import PairRows
 
@@ -13,10 +17,12 @@ CHUNK = 100_000
 class GammaSubject:
     """A design of ``pairs`` pairs of customers and products with first orders spread over time.
 
-    The model has its prior with all pairs' histories empty, when every pair tells as much.
+    The model has its prior with all pairs' histories empty, when every pair tells as much. It is
+    sampled as a fit does it: in coordinates that are found for each replication's data.
     """
 
     in_full = ()
+    settings = {"exact_normal_trajectory": True}  # noqa: RUF012
 
     def __init__(self, name, *, lapse, customers=30, products=8, pairs=150, days=500):
         rng = np.random.default_rng(20240101)
@@ -30,6 +36,9 @@ class GammaSubject:
         nothing = np.zeros(pairs)
         self.empty = self._fit_data((nothing, nothing, nothing, self.exposure), np.zeros(products))
         self.model = build_model(self.empty, lapse=lapse, swappable_data=True)
+        self.sampled = build_round_model(self.empty, lapse=lapse)
+        named = [variable.name for variable in self.model.free_RVs]
+        self.given = [*(n for n in named if not n.endswith("_raw")), *self.effects]
 
     def simulate(self, truth, rng):
         weights = np.tile(np.log(truth["regularity"]), (self.shape[1], 1))
@@ -69,21 +78,21 @@ class GammaSubject:
     def columns(self, data):
         return data.columns(lapse=self.lapse)
 
+    def sampled_columns(self, data):
+        coordinates = find_coordinates(Density(data, GammaPrior(), self.lapse))
+        return round_columns(data, coordinates, lapse=self.lapse)
+
     def restate(self, truth, data):
         """The same intervals as deviations from means that weigh by what the data tell."""
         columns, found = self.columns(data), dict(truth)
         for name in self.effects:
-            information = columns[f"{name}_information"]
-            mean = np.average(truth[name], weights=information)
+            mean = np.average(truth[name], weights=columns[f"{name}_information"])
             if name == "tilt":
                 weight = found["regularity"] * np.exp(mean * doublings(REGULARITIES))
                 found["regularity"] = weight / weight.sum()
             else:
                 found["log_typical"] = found["log_typical"] + mean
-            prior = PRIOR_TILT_PAIRS if name == "tilt" else PRIOR_PAIRS
-            centred = information / (information + prior)
-            scale = truth[f"{name}_scale"]
-            found[f"{name}_raw"] = (truth[name] - mean) / scale ** (1.0 - centred)
+            found[name] = truth[name] - mean
         return found
 
 

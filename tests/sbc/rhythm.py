@@ -44,7 +44,9 @@ class RhythmSubject:
             ),
         )
         self.layout = self.design.layout()
-        self.model = build_model(self.design, swappable_data=True)
+        self.model = self.sampled = build_model(self.design, swappable_data=True)
+        self.given = [variable.name for variable in self.model.free_RVs]
+        self.settings = {}
 
     def shock(self, truth):
         """Of each row: its window's level, and its product's shock in it."""
@@ -64,9 +66,10 @@ class RhythmSubject:
         return replace(self.design, ordered=ordered, extra=extra, newcomers=arrivals)
 
     def columns(self, data):
-        outcomes = data.outcomes(self.layout)._asdict()
-        seen = {f"data_{name}": outcome for name, outcome in outcomes.items()}
-        return seen | {"arrived_orders": data.newcomers.arrived}
+        return data.arrays(self.layout, self.design.columns())
+
+    def sampled_columns(self, data):
+        return self.columns(data)
 
     def restate(self, truth, data):
         """No coordinate of the prior hangs on the data."""

@@ -1,87 +1,41 @@
 """The PyMC model behind ``pooled_gamma`` and ``lapse_gamma``. Only fitting imports this.
 
-Effects of customers and products are N(0, scale²), taken as deviations from their mean, each
-weighing what its pairs tell: the mean belongs to the typical interval. A customer with many pairs
-mixes best when its effect itself is sampled, one with few when the standardised effect is; in
-between, effect = scale^(1 − w) · raw with raw ~ N(0, scale^(2 w)), w = n / (n + 4) for what n
-pairs tell (Papaspiliopoulos, Roberts & Sköld 2007, doi:10.1214/088342307000000014).
+It is written twice, and a test holds that both are one density. ``build_model`` is the model as one
+reads it: priors by name, effects of customers and products N(0, scale²), taken as deviations from
+their mean, each weighing what its pairs tell: the mean belongs to the typical interval. From it the
+prior is drawn. ``build_round_model`` has the same parameters as functions of coordinates in which
+the posterior is nearly N(0, 1) (``mode.py``): that is what NUTS samples.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 
+from models.parts.fitting.held import held
 from models.parts.gamma.arrivals_model import arrivals_model
 from models.parts.gamma.collapsed_op import log_likelihood
+from models.parts.gamma.data import SHAPED_COLUMNS, FitData
+from models.parts.gamma.density import SHAPE, TYPICAL, WEIGHTS, Density
+from models.parts.gamma.mode import Coordinates, find_coordinates
 from models.parts.gamma.population import doublings
 from models.parts.gamma.prior import GammaPrior
-from models.parts.kernels.collapsed import PairRows
-from models.parts.kernels.renewal import survived_days
-from models.parts.pair.arrivals import arrivals
-from toolkit.data.tables import Floats, Ints, Patterns
+from toolkit.data.tables import Ints
 
-PRIOR_PAIRS = 4.0
-"""So many pairs tell as much of a customer's or product's effect as the others do."""
-PRIOR_TILT_PAIRS = 20.0
-"""The same for a product's regularity, which a pair tells less of."""
-
-SHAPED_COLUMNS = tuple(name for name in PairRows._fields if name != "regularities")
-"""Columns of the rows that the data alone decide."""
+ROUND = ("theta_raw", "scale_raw", "customer_raw", "product_raw")
+"""What is sampled in coordinates in which its posterior is near N(0, 1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class FitData:
-    """What the model is fitted to: rows of pairs, their customers and products, arrivals."""
+class Shared(NamedTuple):
+    """Symbolic parameters of the pairs, effects as drawn."""
 
-    rows: PairRows
-    customer: Ints  # [pairs], row of its customer
-    product: Ints  # [pairs], row of its product
-    customer_id: Ints  # [customers], ascending
-    product_id: Ints  # [products], ascending
-    arrived: Floats  # first orders, of each product counted
-    arrival_days: Floats  # days in which they were counted
-
-    @classmethod
-    def of(cls, patterns: Patterns, used: Ints, regularities: Ints) -> "FitData":
-        """The pairs ``used`` of ``patterns``, rows in ascending order, and all arrivals."""
-        customer_id, customer = np.unique(patterns.customer_id[used], return_inverse=True)
-        product_id, product = np.unique(patterns.product_id[used], return_inverse=True)
-        statistics = (
-            patterns.interval_count[used].astype(float),
-            patterns.interval_sum[used],
-            patterns.interval_log_sum[used],
-            survived_days(patterns.open_interval[used]),
-        )
-        arrived, days = arrivals(patterns)
-        rows = PairRows.of(statistics, regularities)
-        return cls(rows, customer, product, customer_id, product_id, arrived, days)
-
-    @property
-    def count(self) -> Floats:
-        """m of each pair, [pairs]."""
-        return self.rows.counts[self.rows.count_row]
-
-    def columns(self, *, lapse: bool) -> dict[str, NDArray[Any]]:
-        """All that the model takes from the data, by the names of its ``pm.Data``."""
-        information: Floats = (self.count + 0.5) / (self.count + 1.5)
-        columns: dict[str, NDArray[Any]] = {
-            f"row_{name}": getattr(self.rows, name) for name in SHAPED_COLUMNS
-        }
-        if lapse:
-            has_intervals: Floats = np.where(self.count > 1, 1.0, 1e-6)
-            columns["tilt_information"] = np.bincount(self.product, has_intervals)
-        return columns | {
-            "row_customer": self.customer,
-            "row_product": self.product,
-            "customer_information": np.bincount(self.customer, information),
-            "product_information": np.bincount(self.product, information),
-            "arrived_orders": self.arrived,
-            "arrived_days": self.arrival_days,
-        }
+    shape: Any
+    typical: Any  # μ₀: log typical interval where no effect is
+    customer: Any  # [customers]
+    product: Any  # [products]
+    log_weight: Any  # [products or 1, regularities], but for a constant
+    lapse: tuple[Any, Any] | None = None  # mean and concentration
 
 
 def build_model(
@@ -101,51 +55,197 @@ def build_model(
     with pm.Model() as model:
         columns: dict[str, Any] = data.columns(lapse=lapse)
         if swappable_data:
-            columns = {name: pm.Data(name, column) for name, column in columns.items()}
-        rows = data.rows._replace(**{name: columns[f"row_{name}"] for name in SHAPED_COLUMNS})
-        m: Any = rows.counts
+            columns = held(columns)
         shape = pm.LogNormal("shape", *p.shape)
         log_typical = pm.Normal("log_typical", *p.log_typical)
-        known = {of: columns[f"{of}_information"] for of in ("customer", "product")}
-        customer = _effects("customer", known["customer"], customers, PRIOR_PAIRS, p.customer_scale)
-        product = _effects("product", known["product"], products, PRIOR_PAIRS, p.product_scale)
+        customer = _effects("customer", columns, customers, p.customer_scale)
+        product = _effects("product", columns, products, p.product_scale)
         weight = pm.Dirichlet("regularity", np.ones(len(k)))
-        log_weight = pt.log(weight)[None, :]
-        log_kept = left = pt.zeros_like(m)
+        log_weight, lapses = pt.log(weight)[None, :], None
         if lapse:
-            tilt = _effects(
-                "tilt", columns["tilt_information"], products, PRIOR_TILT_PAIRS, p.tilt_scale
-            )
+            tilt = _effects("tilt", columns, products, p.tilt_scale)
             log_weight = log_weight + tilt[:, None] * doublings(k)
-            log_weight = pt.special.log_softmax(log_weight, axis=1)
-            log_kept, left = _lapse(m, p)
-        log_gamma = pt.gammaln(shape + k * m[:, None]) - pt.gammaln(shape)
-        log_c = product + log_typical + pt.log(shape)
-        pm.Potential(
-            "pairs",
-            log_likelihood(
-                rows,
-                (columns["row_customer"], columns["row_product"]),
-                *(shape, customer, log_c, log_gamma, log_weight, log_kept, left),
-            ),
-        )
+            lapses = (
+                pm.Beta("lapse", *p.lapse),
+                pm.LogNormal("lapse_concentration", *p.lapse_concentration),
+            )
+        _pairs(data, columns, Shared(shape, log_typical, customer, product, log_weight, lapses))
         arrivals_model(columns["arrived_orders"], columns["arrived_days"], p)
     return model
 
 
-def _effects(name: str, information: Any, groups: int, prior_pairs: float, scale: float) -> Any:
-    """Deviations of groups, whose ``information`` is in events, and their scale, a HalfNormal."""
-    centred = information / (information + prior_pairs)
+def build_round_model(
+    data: FitData,
+    prior: GammaPrior | None = None,
+    *,
+    lapse: bool,
+    coordinates: Coordinates | None = None,
+) -> pm.Model:
+    """The same model in coordinates about its mode, which is found unless they are given.
+
+    It can be given the columns and coordinates of other data as ``round_columns`` has them.
+    """
+    p, k = prior or GammaPrior(), data.rows.regularities
+    density = Density(data, p, lapse)
+    coordinates = coordinates or find_coordinates(density)
+    with pm.Model() as model:
+        columns = held(round_columns(data, coordinates, lapse=lapse))
+        at = Coordinates(*(columns[f"at_{name}"] for name in Coordinates._fields))
+        theta = at.theta + pt.dot(at.root, pm.Normal("theta_raw", 0.0, 1.0, shape=density.size))
+        scales = pt.exp(
+            at.log_scale
+            + at.log_scale_sd * pm.Normal("scale_raw", 0.0, 1.0, shape=1 + density.parts)
+        )
+        customer = _customers(at, theta, scales[0], len(data.customer_id))
+        moved = theta, customer - at.customer
+        index = columns["row_customer"], columns["row_product"]
+        product = _products(at, moved, scales[1:], index, len(data.product_id), density.parts)
+        v = theta[WEIGHTS : density.lapses]
+        v = pt.concatenate([v, [-pt.sum(v)]])
+        log_weight = v[None, :]
+        if lapse:
+            log_weight = log_weight + product[1][:, None] * doublings(k)
+        shared = Shared(
+            pt.exp(theta[SHAPE]), theta[TYPICAL], customer, product[0], log_weight,
+            (pt.sigmoid(theta[density.lapses]), pt.exp(theta[-1])) if lapse else None,
+        )  # fmt: skip
+        _reported(shared, columns, scales, v, product, p, k)
+        _pairs(data, columns, shared)
+        arrivals_model(columns["arrived_orders"], columns["arrived_days"], p)
+    return model
+
+
+def round_columns(data: FitData, at: Coordinates, *, lapse: bool) -> dict[str, Any]:
+    """All that the round model takes from the data, by name."""
+    coordinates = {f"at_{name}": np.asarray(value) for name, value in at._asdict().items()}
+    return data.columns(lapse=lapse) | coordinates
+
+
+def _customers(at: Coordinates, theta: Any, scale: Any, customers: int) -> Any:
+    """Effects of customers, see ``mode.py``; the potential takes the density of z for theirs."""
+    z = pm.Normal("customer_raw", 0.0, 1.0, shape=customers)
+    precision = at.customer_known + scale**-2.0
+    each = precision**-0.5
+    pull = at.customer_pull - pt.dot(at.customer_theta, theta - at.theta)
+
+    def stretched(x: Any) -> Any:
+        return x + pt.dot(at.long, at.stretch * pt.dot(at.long.T, x))
+
+    effect = each * stretched(stretched(each * pull) + z)
+    log_density = -0.5 * (effect / scale) ** 2 - pt.log(scale)
+    pm.Potential("customers", pt.sum(log_density - 0.5 * pt.log(precision) + 0.5 * z**2))
+    return effect
+
+
+def _products(
+    at: Coordinates, moved: tuple[Any, Any], scales: Any, index: tuple[Ints, Ints], products: int,
+    parts: int,
+) -> list[Any]:  # fmt: skip
+    """Effects of products by part, [products] each; ``moved``: θ, and customers from the mode."""
+    theta, customer = moved
+    row_customer, row_product = index
+    z = pm.Normal("product_raw", 0.0, 1.0, shape=(parts, products))
+    pull = []
+    for part in range(parts):
+        by_pair = at.pair_customer[part] * customer[row_customer]
+        by_customers = pt.inc_subtensor(pt.zeros(products)[row_product], by_pair)
+        by_theta = pt.dot(at.product_theta[part], theta - at.theta)
+        pull.append(at.product_pull[part] - by_theta - by_customers)
+    root = pt.sqrt(at.product_known[0, 0] + scales[0] ** -2.0)
+    along, log_root = pull[0] / root + z[0], pt.log(root)
+    if parts == 1:
+        effects = [along / root]
+    else:
+        beside = at.product_known[0, 1] / root
+        last = pt.sqrt(at.product_known[1, 1] + scales[1] ** -2.0 - beside**2)
+        tilt = ((pull[1] - beside * (pull[0] / root)) / last + z[1]) / last
+        effects = [(along - beside * tilt) / root, tilt]
+        log_root = log_root + pt.log(last)
+    log_density = sum(
+        -0.5 * (effects[part] / scales[part]) ** 2 - pt.log(scales[part]) for part in range(parts)
+    )
+    pm.Potential("products", pt.sum(log_density - log_root) + 0.5 * pt.sum(z**2))
+    return effects
+
+
+def _reported(
+    shared: Shared, columns: dict[str, Any], scales: Any, v: Any, product: list[Any], p: GammaPrior,
+    k: Ints,
+) -> None:  # fmt: skip
+    """The parameters by name, and the density of their priors for that of the coordinates.
+
+    A parameter's density is taken of its logarithm or logit: of what is linear in coordinates.
+    """
+    customer, customer_mean = _deviations(shared.customer, columns["customer_information"])
+    effect, product_mean = _deviations(product[0], columns["product_information"])
+    log_typical = shared.typical + customer_mean + product_mean
+    found = {
+        "shape": (pm.LogNormal.dist(*p.shape), shared.shape, pt.log(shared.shape)),
+        "log_typical": (pm.Normal.dist(*p.log_typical), log_typical, 0.0),
+    }
+    named = [("customer", p.customer_scale), ("product", p.product_scale), ("tilt", p.tilt_scale)]
+    for part, (name, scale) in enumerate(named[: 1 + len(product)]):
+        found[f"{name}_scale"] = (pm.HalfNormal.dist(scale), scales[part], pt.log(scales[part]))
+    pm.Deterministic("customer", customer)
+    pm.Deterministic("product", effect)
+    if shared.lapse is not None:
+        tilt, tilt_mean = _deviations(product[1], columns["tilt_information"])
+        pm.Deterministic("tilt", tilt)
+        v = v + tilt_mean * doublings(k)
+        lapse, concentration = shared.lapse
+        found["lapse"] = (pm.Beta.dist(*p.lapse), lapse, pt.log(lapse) + pt.log1p(-lapse))
+        found["lapse_concentration"] = (
+            pm.LogNormal.dist(*p.lapse_concentration), concentration, pt.log(concentration)
+        )  # fmt: skip
+    regularity = pt.special.softmax(v)
+    found["regularity"] = (
+        pm.Dirichlet.dist(np.ones(len(k))), regularity, pt.sum(pt.special.log_softmax(v))
+    )  # fmt: skip
+    for name, (_, value, _) in found.items():
+        pm.Deterministic(name, value)
+    pm.Potential("priors", sum(pm.logp(of, value) + by for of, value, by in found.values()))
+    raw = (pm.modelcontext(None)[name] for name in ("theta_raw", "scale_raw"))
+    pm.Potential("coordinates", 0.5 * sum(pt.sum(x**2) for x in raw))
+
+
+def _deviations(effect: Any, information: Any) -> tuple[Any, Any]:
+    """Of effects from their mean, and the mean."""
+    mean = pt.dot(information / information.sum(), effect)
+    return effect - mean, mean
+
+
+def _pairs(data: FitData, columns: dict[str, Any], shared: Shared) -> None:
+    """The log likelihood of all pairs."""
+    k = data.rows.regularities
+    rows = data.rows._replace(**{name: columns[f"row_{name}"] for name in SHAPED_COLUMNS})
+    m: Any = rows.counts
+    log_kept = left = pt.zeros_like(m)
+    log_weight = shared.log_weight
+    if shared.lapse is not None:
+        log_kept, left = _lapse(m, *shared.lapse)
+    log_gamma = pt.gammaln(shared.shape + k * m[:, None]) - pt.gammaln(shared.shape)
+    parameters = (
+        shared.shape,
+        shared.customer,
+        shared.product + shared.typical + pt.log(shared.shape),
+        log_gamma,
+        pt.special.log_softmax(log_weight, axis=1),
+        log_kept,
+        left,
+    )
+    index = columns["row_customer"], columns["row_product"]
+    pm.Potential("pairs", log_likelihood(rows, index, *parameters))
+
+
+def _effects(name: str, columns: dict[str, Any], groups: int, scale: float) -> Any:
+    """Deviations of groups from their mean, and their scale, a HalfNormal."""
     sigma = pm.HalfNormal(f"{name}_scale", scale)
-    raw = pm.Normal(f"{name}_raw", 0.0, sigma**centred, shape=groups)
-    effect = raw * sigma ** (1.0 - centred)
-    return pm.Deterministic(name, effect - pt.dot(information / information.sum(), effect))
+    raw = pm.Normal(f"{name}_raw", 0.0, 1.0, shape=groups)
+    return pm.Deterministic(name, _deviations(sigma * raw, columns[f"{name}_information"])[0])
 
 
-def _lapse(m: Any, prior: GammaPrior) -> tuple[Any, Any]:
+def _lapse(m: Any, mean: Any, concentration: Any) -> tuple[Any, Any]:
     """log P(not lapsed after each of m orders) and P(lapsed after the next), [counts]."""
-    mean = pm.Beta("lapse", *prior.lapse)
-    concentration = pm.LogNormal("lapse_concentration", *prior.lapse_concentration)
     alpha, beta = mean * concentration, (1.0 - mean) * concentration
     log_kept = (
         pt.gammaln(beta + m)

@@ -22,16 +22,19 @@ from models.parts.fitting.densities import (
 )
 from models.parts.fitting.inference import DRAWS, Group
 from models.parts.fitting.sampling import is_inner
-from models.parts.gamma.model import FitData
+from models.parts.gamma.data import FitData
 from models.parts.kernels.collapsed import CollapsedParameters, pair_likelihoods
 
 UNIT = "pair"
 
 
 def densities(
-    model: pm.Model, data: FitData, posterior: xr.Dataset, statistics: xr.Dataset
+    model: pm.Model, plain: pm.Model, data: FitData, posterior: xr.Dataset, statistics: xr.Dataset
 ) -> dict[str, Group]:
-    """The groups ``log_prior`` and ``log_likelihood`` of draws with all that was sampled."""
+    """The groups ``log_prior`` and ``log_likelihood`` of draws with all that was sampled.
+
+    ``model``: as it is sampled; ``plain``: as it is written, with its priors.
+    """
     free = [variable.name for variable in model.free_RVs]
     units = chosen_units(len(data.customer))
     rows, index = data.rows.select(units), (data.customer[units], data.product[units])
@@ -43,10 +46,10 @@ def densities(
         total[draw] = whole[draw] - beside
         at = CollapsedParameters(shape.item(), *parameters)
         pointwise[draw] = pair_likelihoods(rows, index, at)
-    top = [name for name in free if not is_inner(name)]
+    top = [one.name for one in plain.free_RVs if not is_inner(one.name)]
     return {
         "log_prior": in_single_precision(
-            {name: (DRAWS, values) for name, values in log_priors(model, top, posterior).items()}
+            {name: (DRAWS, values) for name, values in log_priors(plain, top, posterior).items()}
         ),
         "log_likelihood": log_likelihood(pointwise, total, UNIT),
     }

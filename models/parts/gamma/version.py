@@ -31,6 +31,8 @@ from toolkit.model import (
 from toolkit.results.fit import FitCard
 
 REGULARITIES = np.array([1, 2, 4, 8, 16])
+TUNE = 150
+"""Steps before the first draw: the coordinates leave little to be learned."""
 DIMENSIONS = {
     "customer": "customer_effect",
     "product": "product_effect",
@@ -78,7 +80,8 @@ class GammaVersion:
         with kept_code():
             from models.parts.fitting.densities import power_scaling
             from models.parts.fitting.sampling import draw_prior, sample, without_inner
-            from models.parts.gamma.model import FitData, build_model
+            from models.parts.gamma.data import FitData
+            from models.parts.gamma.model import build_model, build_round_model
             from models.parts.gamma.pointwise import densities
 
         used = choose_pairs(patterns, settings.pairs, seed)
@@ -86,11 +89,14 @@ class GammaVersion:
         prior_given = with_given(
             GammaPrior(), settings.prior, self.name, () if self.lapse else OF_LAPSES
         )
-        model = build_model(data, prior_given, lapse=self.lapse)
-        sampled, statistics, diagnostics = sample(model, settings, seed, progress, with_inner=True)
+        model = build_round_model(data, prior_given, lapse=self.lapse)
+        sampled, statistics, diagnostics = sample(
+            model, settings, seed, progress, TUNE, with_inner=True, near_normal=True
+        )
         posterior = without_inner(sampled)
         ids = {"customer_id": data.customer_id, "product_id": data.product_id}
-        prior = draw_prior(model, PRIOR_DRAWS, seed)
+        plain = build_model(data, prior_given, lapse=self.lapse)
+        prior = draw_prior(plain, PRIOR_DRAWS, seed)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         made = predictive_checks(
             patterns.select(np.isin(np.arange(len(patterns)), used)),
@@ -102,7 +108,7 @@ class GammaVersion:
             posterior, statistics, prior, made, ids, DIMENSIONS,
             {"customer_effect": data.customer_id, "product_effect": data.product_id,
              "multiple_of_shape": REGULARITIES},
-            densities(model, data, sampled, statistics),
+            densities(model, plain, data, sampled, statistics),
         )  # fmt: skip
         card = sampled_card(
             self, inference.arrays, patterns, len(used), seed, settings, diagnostics,

@@ -5,6 +5,7 @@ from typing import Any
 import pymc as pm
 import pytensor.tensor as pt
 
+from models.parts.fitting.held import held
 from models.parts.kernels.weekly import Outcomes, Rows
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.coordinates import Coordinates, Globals
@@ -25,7 +26,7 @@ def build_model(
 
     θ and the shocks are sampled in coordinates in which their posterior is nearly round.
     ``swappable_data``: in those of their prior instead, and the model can then be given the
-    ``outcomes`` of other windows of the same rows.
+    ``arrays`` of other outcomes of the same rows.
     """
     of_theta = Globals.prior(len(data.log_season), prior, data.blocks)
     columns = data.columns()
@@ -35,11 +36,9 @@ def build_model(
         arrow = find_mode(data, columns, prior)
     layout = data.layout()
     with pm.Model() as model:
-        done, rows = (
-            Outcomes(*_held(data.outcomes(layout))),
-            Rows(*_held(data.rows(layout, columns))),
-        )
-        arrived = pm.Data("arrived_orders", data.newcomers.arrived)
+        known = held(data.arrays(layout, columns))
+        done = Outcomes(*(known[name] for name in Outcomes._fields))
+        rows = Rows(*(known[name] for name in Rows._fields))
         theta = pm.Normal(
             "theta_raw", of_theta.mean, of_theta.sd, shape=len(of_theta.mean), initval=arrow.mode,
             default_transform=Coordinates(of_theta, arrow.mode, arrow.root, columns),
@@ -55,13 +54,8 @@ def build_model(
         )  # fmt: skip
         pm.Potential("weeks", log_likelihood(done, rows, *parameters))
         pm.Normal("next_level", 0.0, prior.level)  # of the window that is to be forecast
-        newcomers_model(arrived, data.newcomers, prior, swappable_data=swappable_data)
+        newcomers_model(known["arrived"], data.newcomers, prior, swappable_data=swappable_data)
     return model
-
-
-def _held(arrays: Outcomes | Rows) -> list[Any]:
-    """Data, not constants: machine code then is the same for all of them."""
-    return [pm.Data(f"data_{name}", array) for name, array in arrays._asdict().items()]
 
 
 def _shocks(theta: Any, arrow: Arrow, prior: RhythmPrior) -> Any:

@@ -100,6 +100,11 @@ class WindowData:
             self.log_season,
         )  # fmt: skip
 
+    def arrays(self, layout: Layout, columns: dict[str, Columns]) -> dict[str, NDArray[Any]]:
+        """All that the likelihood takes, by name."""
+        done, rows = self.outcomes(layout), self.rows(layout, columns)
+        return {**done._asdict(), **rows._asdict(), "arrived": self.newcomers.arrived}
+
     @classmethod
     def of(
         cls,
