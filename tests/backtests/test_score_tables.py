@@ -7,7 +7,7 @@ from backtests.scores.actuals import Actuals
 from backtests.scores.calibration import randomized_pit_draws
 from backtests.scores.history import FirstDays, KnownHistory
 from backtests.scores.tables import (
-    Outcomes,
+    Reality,
     compare_pairs,
     compare_products,
     covered,
@@ -106,7 +106,7 @@ def compared(known, weeks=4, horizon=4, change=lambda said: said):
         rng.integers(0, 9, (2, 4)).astype(float)[:, :weeks],
     )
     history = KnownHistory.of(known, FirstDays.of(known.events))
-    truth = Outcomes(happened, history, rng.random(3), rng.random((2, weeks)))
+    truth = Reality(happened, history, rng.random(3), rng.random((2, weeks)))
     return said, truth, *(make(said, truth) for make in (compare_pairs, compare_products))
 
 
