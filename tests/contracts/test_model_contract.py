@@ -36,8 +36,8 @@ def histories(seed=0):
 @pytest.fixture(
     scope="module",
     params=[
-        # compiling takes long; other fast tests fit pooled_gamma and rhythm_boosted
-        pytest.param(name, marks=[] if name in ("pair_conjugate", "rhythm") else [pytest.mark.slow])
+        # fits take long, and other fast tests make them
+        pytest.param(name, marks=[] if name == "pair_conjugate" else [pytest.mark.slow])
         for name in NAMES
     ],
 )
