@@ -10,10 +10,10 @@ from models.parts.kernels.weekly import (
     MAX_LOG_HAZARD,
     NODE,
     NODE_WEIGHT,
-    Layout,
     group_likelihoods,
     weekly_likelihood,
 )
+from models.parts.kernels.weekly_rows import Layout
 
 ROWS, WEEKS = 150, 12
 PREDICTORS = ("eta", "log_dip", "log_tau", "logit_alive", "log_extra")

@@ -6,7 +6,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from models.parts.fitting.held import held
-from models.parts.kernels.weekly import Outcomes, Rows
+from models.parts.kernels.weekly_rows import Outcomes, Rows
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.coordinates import Coordinates, Globals
 from models.parts.rhythm.mode import Arrow, find_mode

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from models.parts.fitting.likelihood_op import LikelihoodOp, run_compiled
-from models.parts.kernels.weekly import Outcomes, Rows, weekly_likelihood
+from models.parts.kernels.weekly import weekly_likelihood
+from models.parts.kernels.weekly_rows import Outcomes, Rows
 
 
 def _value_and_gradient(

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.parts.kernels.weekly import HORIZON_WEEKS, Layout, Outcomes, Rows
+from models.parts.kernels.weekly import HORIZON_WEEKS
+from models.parts.kernels.weekly_rows import Layout, Outcomes, Rows
 from models.parts.rhythm.activity import (
     BLOCKS,
     BOOSTED_BLOCKS,
