@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.parts.gamma.density import TYPICAL, Density, Point
+from models.parts.gamma.density import TYPICAL, GammaDensity, Point
 from models.parts.gamma.gaussian import Curvature, Gaussian
 from models.parts.gamma.mode import find_coordinates, find_mode
 from models.parts.gamma.model import ROUND, build_model, build_round_model
@@ -30,7 +30,7 @@ class Case:
         truth = Truth(**TRUTH | LAPSES if lapse else TRUTH)
         self.lapse = lapse
         self.data, _ = simulate(truth, customers, products, pairs, 700, np.random.default_rng(31))
-        self.density = Density(self.data, GammaPrior(), lapse)
+        self.density = GammaDensity(self.data, GammaPrior(), lapse)
         self.coordinates = find_coordinates(self.density)
 
     def point(self, rng):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.parts.gamma.data import FitData
-from models.parts.gamma.density import Density
+from models.parts.gamma.density import GammaDensity
 from models.parts.gamma.mode import find_coordinates
 from models.parts.gamma.model import build_model, build_round_model, round_columns
 from models.parts.gamma.population import doublings
@@ -79,7 +79,7 @@ class GammaSubject:
         return data.columns(lapse=self.lapse)
 
     def sampled_columns(self, data):
-        coordinates = find_coordinates(Density(data, GammaPrior(), self.lapse))
+        coordinates = find_coordinates(GammaDensity(data, GammaPrior(), self.lapse))
         return round_columns(data, coordinates, lapse=self.lapse)
 
     def restate(self, truth, data):

@@ -43,7 +43,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Density:
+class GammaDensity:
     """The log density of a ``Point`` given the effects' ``scales``, without constants."""
 
     data: FitData

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from models.parts.gamma.data import FitData
-from models.parts.gamma.density import TYPICAL, Density, Point
+from models.parts.gamma.density import TYPICAL, GammaDensity, Point
 from toolkit.data.tables import Floats
 
 DIFFERENCE = 1e-4
@@ -33,7 +33,7 @@ class Curvature:
     pair: Floats  # M's entries, [parts, pairs]
 
     @classmethod
-    def of(cls, density: Density, at: Point, *, convex: bool = False) -> Self:
+    def of(cls, density: GammaDensity, at: Point, *, convex: bool = False) -> Self:
         """By differences of the gradient; ``convex``: pairs that curve upwards taken for flat."""
         products, parts = at.product.shape[1], density.parts
         by_theta = [
@@ -201,14 +201,14 @@ def no_effects(at: Point) -> tuple[Floats, Floats]:
     return np.zeros_like(at.customer), np.zeros_like(at.product)
 
 
-def _difference(density: Density, at: Point, direction: Point) -> Point:
+def _difference(density: GammaDensity, at: Point, direction: Point) -> Point:
     """Minus the change of the gradient in a direction, at scales of 1."""
     ones = np.ones(1 + density.parts)
     up, down = (density.gradient(at.along(direction, d), ones) for d in (DIFFERENCE, -DIFFERENCE))
     return Point(*((d - u) / (2 * DIFFERENCE) for u, d in zip(up, down, strict=True)))
 
 
-def _difference_of_pairs(density: Density, at: Point) -> Floats:
+def _difference_of_pairs(density: GammaDensity, at: Point) -> Floats:
     """Minus the change of each pair's slopes as μ₀ moves, [parts, pairs]: M's entries."""
     unit = np.zeros(density.size)
     unit[TYPICAL] = DIFFERENCE

@@ -39,7 +39,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from models.parts.gamma.density import SHAPE, TYPICAL, Density, Point
+from models.parts.gamma.density import SHAPE, TYPICAL, GammaDensity, Point
 from models.parts.gamma.gaussian import Curvature, Gaussian, inverse_root, no_effects
 from toolkit.data.tables import Floats
 
@@ -62,7 +62,7 @@ WIDEST_LOG_SCALE = 1.0
 """Where data hardly tell a scale, steps of its log are in this unit."""
 
 
-class Coordinates(NamedTuple):
+class GammaCoordinates(NamedTuple):
     """The mode and the Gaussian there: what the coordinates that are sampled are made of."""
 
     theta: Floats  # θ̂, [θ]
@@ -81,11 +81,11 @@ class Coordinates(NamedTuple):
     pair_customer: Floats  # M's entries, [parts, pairs]
 
 
-def find_coordinates(density: Density) -> Coordinates:
+def find_coordinates(density: GammaDensity) -> GammaCoordinates:
     """About the mean of the Gaussian that is nearest to the posterior."""
     gaussian, at = _middle(density, *find_mode(density))
     curvature = gaussian.curvature
-    return Coordinates(
+    return GammaCoordinates(
         theta=at.theta,
         root=gaussian.root,
         log_scale=np.log(gaussian.scales),
@@ -103,7 +103,7 @@ def find_coordinates(density: Density) -> Coordinates:
     )
 
 
-def find_mode(density: Density) -> tuple[Point, Floats]:
+def find_mode(density: GammaDensity) -> tuple[Point, Floats]:
     """Newton's steps, each of them uphill, and steps of the scales between them."""
     at, scales, near = _start(density), np.full(1 + density.parts, FIRST_SCALE), False
     for _ in range(NEWTON_STEPS):
@@ -124,7 +124,7 @@ def find_mode(density: Density) -> tuple[Point, Floats]:
     return at, scales
 
 
-def _middle(density: Density, at: Point, scales: Floats) -> tuple[Gaussian, Point]:
+def _middle(density: GammaDensity, at: Point, scales: Floats) -> tuple[Gaussian, Point]:
     """From the mode to where the slope is 0 on average over the Gaussian, by Newton's steps."""
     rng = np.random.default_rng(len(at.customer))
     normals = [at.normal(rng) for _ in range(SLOPES)]
@@ -146,7 +146,7 @@ def _middle(density: Density, at: Point, scales: Floats) -> tuple[Gaussian, Poin
     return gaussian, at
 
 
-def _start(density: Density) -> Point:
+def _start(density: GammaDensity) -> Point:
     """No effects, and θ where it is likeliest without."""
     data, prior = density.data, density.prior
     theta = np.zeros(density.size)
@@ -167,7 +167,7 @@ def _start(density: Density) -> Point:
 
 
 def _uphill(
-    density: Density, at: Point, step: Point, scales: Floats, halvings: int
+    density: GammaDensity, at: Point, step: Point, scales: Floats, halvings: int
 ) -> Point | None:
     """The step, or the first half, quarter, … of it that leads uphill; None if none does."""
     before = density(at, scales)
@@ -193,7 +193,7 @@ def _mean(points: list[Point]) -> Point:
 
 
 def _best_scales(
-    gaussian: Gaussian, at: Point, slope: Point, density: Density
+    gaussian: Gaussian, at: Point, slope: Point, density: GammaDensity
 ) -> tuple[Floats, Floats]:
     """Where each log scale's marginal density is highest given the others, and its deviation."""
     pull = gaussian.pulls(at, slope)

@@ -17,8 +17,8 @@ from models.parts.fitting.held import held
 from models.parts.gamma.arrivals_model import arrivals_model
 from models.parts.gamma.collapsed_op import log_likelihood
 from models.parts.gamma.data import SHAPED_COLUMNS, FitData
-from models.parts.gamma.density import SHAPE, TYPICAL, WEIGHTS, Density
-from models.parts.gamma.mode import Coordinates, find_coordinates
+from models.parts.gamma.density import SHAPE, TYPICAL, WEIGHTS, GammaDensity
+from models.parts.gamma.mode import GammaCoordinates, find_coordinates
 from models.parts.gamma.population import doublings
 from models.parts.gamma.prior import GammaPrior
 from toolkit.data.tables import Ints
@@ -79,18 +79,18 @@ def build_round_model(
     prior: GammaPrior | None = None,
     *,
     lapse: bool,
-    coordinates: Coordinates | None = None,
+    coordinates: GammaCoordinates | None = None,
 ) -> pm.Model:
     """The same model in coordinates about its mode, which is found unless they are given.
 
     It can be given the columns and coordinates of other data as ``round_columns`` has them.
     """
     p, k = prior or GammaPrior(), data.rows.regularities
-    density = Density(data, p, lapse)
+    density = GammaDensity(data, p, lapse)
     coordinates = coordinates or find_coordinates(density)
     with pm.Model() as model:
         columns = held(round_columns(data, coordinates, lapse=lapse))
-        at = Coordinates(*(columns[f"at_{name}"] for name in Coordinates._fields))
+        at = GammaCoordinates(*(columns[f"at_{name}"] for name in GammaCoordinates._fields))
         theta = at.theta + pt.dot(at.root, pm.Normal("theta_raw", 0.0, 1.0, shape=density.size))
         scales = pt.exp(
             at.log_scale
@@ -115,13 +115,13 @@ def build_round_model(
     return model
 
 
-def round_columns(data: FitData, at: Coordinates, *, lapse: bool) -> dict[str, Any]:
+def round_columns(data: FitData, at: GammaCoordinates, *, lapse: bool) -> dict[str, Any]:
     """All that the round model takes from the data, by name."""
     coordinates = {f"at_{name}": np.asarray(value) for name, value in at._asdict().items()}
     return data.columns(lapse=lapse) | coordinates
 
 
-def _customers(at: Coordinates, theta: Any, scale: Any, customers: int) -> Any:
+def _customers(at: GammaCoordinates, theta: Any, scale: Any, customers: int) -> Any:
     """Effects of customers, see ``mode.py``; the potential takes the density of z for theirs."""
     z = pm.Normal("customer_raw", 0.0, 1.0, shape=customers)
     precision = at.customer_known + scale**-2.0
@@ -138,8 +138,8 @@ def _customers(at: Coordinates, theta: Any, scale: Any, customers: int) -> Any:
 
 
 def _products(
-    at: Coordinates, moved: tuple[Any, Any], scales: Any, index: tuple[Ints, Ints], products: int,
-    parts: int,
+    at: GammaCoordinates, moved: tuple[Any, Any], scales: Any, index: tuple[Ints, Ints],
+    products: int, parts: int,
 ) -> list[Any]:  # fmt: skip
     """Effects of products by part, [products] each; ``moved``: θ, and customers from the mode."""
     theta, customer = moved
