@@ -71,6 +71,11 @@ def need(module: str, who: str, error: type[ToolkitError] = ToolkitError) -> Mod
         return import_module(module)
     except ImportError as exc:
         raise error(_missing(who, package, exc)) from exc
+    except OSError as exc:  # a library of the system that it needs
+        raise error(
+            f"{who} needs the package {package}, which is installed and cannot be loaded ({exc}): "
+            "install the system library that it names (for libgomp.so.1, `apt install libgomp1`)"
+        ) from exc
 
 
 def missing(exc: ModuleNotFoundError, who: str = "this") -> str | None:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from models.parts.fitting.card import sampled_card
@@ -34,7 +35,13 @@ from models.parts.rhythm.activity import (
     activity,
     column,
 )
-from models.parts.rhythm.boosting import BOOSTED_KNOWN_DAYS, ForwardChain, with_boosted
+from models.parts.rhythm.boosting import (
+    BOOSTED_KNOWN_DAYS,
+    BOOSTED_OFFSETS,
+    ForwardChain,
+    Trees,
+    with_boosted,
+)
 from models.parts.rhythm.newcomers import NEWCOMERS, base_rates, newcomer_columns
 from models.parts.rhythm.prior import DEFAULT_PRIOR, OF_BOOSTED
 from models.parts.rhythm.season import Season
@@ -66,7 +73,7 @@ COORDINATES = {
     "of": ("day", "visit", "newcomers"),
 }
 """What the columns of the coefficients are called, in a posterior's file."""
-TREES = "trees"
+TREES, BASE = "trees", "trees_base"
 """Of the boosted column, among what a fit saves."""
 NEXT_LEVEL = "next_level"
 """Of the window that is to be forecast: no data tell of it."""
@@ -101,14 +108,16 @@ class RhythmVersion:
             from models.parts.rhythm.pointwise import densities
             from models.parts.rhythm.windows import KNOWN_DAYS, WINDOW_DAYS, WindowData, Windows
 
-        known_days, fewest = (BOOSTED_KNOWN_DAYS, 2) if self.boosted else (KNOWN_DAYS, 1)
-        windows = Windows(patterns, known_days).count()
+        known_days, fewest, latest = KNOWN_DAYS, 1, 0
+        if self.boosted:
+            known_days, fewest, latest = BOOSTED_KNOWN_DAYS, 2, max(BOOSTED_OFFSETS)
+        windows = Windows(patterns, known_days).count(latest)
         if not np.any(patterns.interval_count > 0) or windows < fewest:
             raise ModelError(
                 f"{self.name} learns from what pairs did in windows of {HORIZON_WEEKS} weeks: it "
-                f"needs repeat orders and {known_days + fewest * WINDOW_DAYS} days of history, "
-                f"and before {patterns.as_of_date} there is nothing to fit; pair_conjugate "
-                "forecasts without a fit"
+                f"needs repeat orders and {known_days + fewest * WINDOW_DAYS + latest} days of "
+                f"history, and before {patterns.as_of_date} there is nothing to fit; "
+                "pair_conjugate forecasts without a fit"
             )
         prior_given = with_given(
             DEFAULT_PRIOR, settings.prior, self.name, () if self.boosted else OF_BOOSTED
@@ -117,6 +126,8 @@ class RhythmVersion:
         base = base_rates(patterns, season)
         chain = ForwardChain(patterns, season, base, seed) if self.boosted else None
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed, chain=chain)
+        trees = chain.trees(0) if chain else None
+        del chain  # and all that its trees have seen
         model = build_model(data, prior_given)
         sampled, statistics, diagnostics = (
             approximate(model, ROUND, settings, seed, with_inner=True)
@@ -125,10 +136,10 @@ class RhythmVersion:
         )
         posterior = without_inner(sampled)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
-        constants = {
+        constants: dict[str, NDArray[Any]] = {
             **season.arrays,
             "base_rates": np.array([base.per_day, base.per_visit, base.newcomers]),
-            **({TREES: chain.trees(0)} if chain else {}),
+            **({TREES: trees.text, BASE: trees.base} if trees else {}),
         }
         of_blocks = {f"{b}_column": ("constant", *names) for b, names in data.blocks.items()}
         prior = draw_prior(model, PRIOR_DRAWS, seed)
@@ -194,7 +205,8 @@ class FittedRhythm(Fit):
         known, blocks = activity(patterns, self.season, self.base), BLOCKS
         if TREES in self.arrays:
             blocks = BOOSTED_BLOCKS
-            known = with_boosted(known, self.arrays[TREES], self.season, patterns.as_of_date)
+            trees = Trees(self.arrays[TREES], self.arrays[BASE])
+            known = with_boosted(known, trees, self.season, patterns.as_of_date)
         places = _places(blocks)
         season = self.season.week_levels(patterns.as_of_date, REACH_WEEKS)
         ahead = np.append(0.0, np.cumsum(season))
