@@ -84,10 +84,11 @@ def approximate(
         root = _root(density, middle, others)
         middle[others] += root @ (root.T @ density(middle)[1][others])
     rng = np.random.default_rng(seed)
-    normal = rng.standard_normal((draws, len(middle)))
+    made = max(draws, RATIOS)
+    normal = rng.standard_normal((made, len(middle)))
     x = normal.copy()
     x[:, others] = middle[others] + normal[:, others] @ root.T
-    some = np.arange(min(RATIOS, draws)) * draws // min(RATIOS, draws)
+    some = np.arange(RATIOS) * made // RATIOS
     ratios = [density(x[i])[0] + 0.5 * float(normal[i] @ normal[i]) for i in some]
     exact = np.ptp(ratios) < EXACT  # then there is no tail to be fitted
     k_hat = 0.0 if exact else float(array_stats.psislw(-np.array(ratios))[1])  # of −log ratios
@@ -95,7 +96,7 @@ def approximate(
         v for v in model.free_RVs + model.deterministics if with_inner or not is_inner(v.name)
     ]
     return (
-        _posterior(model, wanted, values, [np.split(row, ends) for row in x], start),
+        _posterior(model, wanted, values, [np.split(row, ends) for row in x[:draws]], start),
         xr.Dataset(),
         LaplaceDiagnostics(k_hat, draws, perf_counter() - started),
     )
