@@ -28,7 +28,7 @@ def histories(seed=0):
     for product in (3, 5, 8):
         for customer in rng.choice(20, 12, replace=False):
             count = rng.integers(1, 15)
-            days = np.sort(rng.choice(np.arange(-330, 0), count, replace=False))
+            days = np.sort(rng.choice(np.arange(-450, 0), count, replace=False))
             found[product, int(customer)] = [(int(d), float(rng.integers(1, 9))) for d in days]
     return found
 

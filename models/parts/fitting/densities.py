@@ -30,9 +30,6 @@ from toolkit.results.fit import PowerScaling, PriorSensitivity
 
 POINTWISE, OTHERS = "orders", "others"
 MOST_UNITS = 1000
-ROUNDED = 16384.0
-"""Pointwise densities are held in steps of one over it, and so compress to half their size. Coarser
-ones would have ties, of which no tail can be fitted: a unit of one row may vary by .002 only."""
 CHANCE = 0.95
 """So many of parameters that neither prior nor likelihood moves have a lower sensitivity."""
 
@@ -46,10 +43,10 @@ def chosen_units(count: int) -> Ints:
 
 def log_likelihood(pointwise: Floats, total: Floats, unit: str) -> Group:
     """The group, from some units' densities [chain, draw, units] and those of all data."""
-    rounded = np.round(pointwise * ROUNDED) / ROUNDED
+    held = pointwise.astype(np.float32)  # rounded further, a pair that says little would have ties
     return {
-        POINTWISE: ((*DRAWS, unit), rounded.astype(np.float32)),
-        OTHERS: (DRAWS, total - rounded.sum(axis=2)),
+        POINTWISE: ((*DRAWS, unit), held),
+        OTHERS: (DRAWS, total - held.sum(axis=2, dtype=float)),
     }
 
 
