@@ -360,7 +360,7 @@ def wait_for(process, text: bytes) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "shown", [b"Compiling and sampling", b"/401200"], ids=["compiling", "sampling"]
+    "shown", [b"Compiling and sampling", b"/400600"], ids=["compiling", "sampling"]
 )
 def test_an_interrupted_fit_leaves_nothing(place, tmp_path, heeded_ctrl_c, shown):
     with subprocess.Popen(
