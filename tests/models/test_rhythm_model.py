@@ -106,7 +106,7 @@ def test_known_coefficients_are_recovered(seeded):
     assert diagnostics.divergences <= MOST_DIVERGENCES
     for block in TRUTH:
         truth = coefficients(block)
-        free = ~(np.append(False, falls(block)) & (truth == 0.0))
+        free = ~(np.append(False, falls(block, BLOCKS[block])) & (truth == 0.0))
         near_truth(posterior[block].to_numpy()[..., free], truth[free])
     near_truth(posterior["decline"].to_numpy(), DECLINE)
     near_truth(posterior["arrival"].to_numpy(), ARRIVAL)
