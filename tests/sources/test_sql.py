@@ -1,6 +1,7 @@
 """What the dialects do differently, and how one is chosen."""
 
 import logging
+import tracemalloc
 from datetime import timedelta
 from decimal import Decimal
 
@@ -85,6 +86,18 @@ def test_long_lists_are_cut_into_several_statements():
     assert len(connection.queries) == 3
     assert list(source.products(AS_OF, [7, 1, 2])) == [1, 2, 7]
     assert connection.open_cursors == 0
+
+
+def test_few_ids_take_no_room_for_many():
+    source = as_source(database(LINES))
+    source.order_events(AS_OF, [1])
+    tracemalloc.start()
+    try:
+        source.order_events(AS_OF, [1])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 def test_long_lists_of_customers_are_cut_too():
