@@ -25,4 +25,4 @@ Sources
 
 from models.parts.gamma.version import GammaVersion
 
-MODEL = GammaVersion("lapse_gamma", "1", __doc__ or "", lapse=True)
+MODEL = GammaVersion("lapse_gamma", "2", __doc__ or "", lapse=True)

@@ -5,8 +5,8 @@ What it assumes
     and k its regularity (1: memoryless, 32: clockwork). A pair's rate is λ ~ Gamma(a, a μ), its
     regularity one of ``REGULARITIES``, both with the fixed priors below. Pairs share nothing.
     The open interval counts as evidence: the next order is later than that.
-    Order sizes follow a Pólya urn (Blackwell & MacQueen 1973) over the pair's own past sizes
-    with ``urn_weight`` further balls drawn from the product's sizes.
+    Order sizes follow a Pólya urn (Blackwell & MacQueen 1973) over the pair's own past sizes, each
+    weighing less the older it is, with ``urn_weight`` further balls drawn from the product's sizes.
     Customers new to the product arrive at a Gamma-Poisson rate and then order like any pair.
 
 When it is right
@@ -21,7 +21,8 @@ Parameters (fixed, weakly informative; durations in days)
     rate_shape a = ½, typical_interval μ = 90: the shape of Jeffreys' prior for a rate, around one
     order a quarter; 8 pairs in 10 between 33 days and 15 years. 2 a has to be a whole number.
     regularity weights: each doubling of k is half as likely as the one before.
-    urn_weight = 2: one's own sizes outweigh the product's from the third order on.
+    urn_weight = ½: one's own last size outweighs the product's, in the first half year.
+    A size loses half its weight in 180 days.
     arrival shape 0.5, rate 91: half a new customer per product and quarter, known very vaguely.
 
 How it predicts
@@ -65,7 +66,7 @@ from toolkit.model import (
 )
 
 NAME = "pair_conjugate"
-FORMULAS = "1"
+FORMULAS = "2"
 PARAMETERS_FILE = "parameters.json"
 REGULARITIES = (1, 2, 4, 8, 16, 32)
 

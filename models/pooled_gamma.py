@@ -20,7 +20,7 @@ Parameters (durations in days) and priors
     log_typical ~ N(log 60, 1.5²); customer_scale, product_scale ~ HalfNormal(1).
     regularity ~ Dirichlet(1, …, 1). arrival_shape ~ LogNormal(0, 1), arrival_days ~
     LogNormal(log 60, 2): days from one new customer of a product to the next.
-    urn_weight = 2, fixed.
+    urn_weight = ½, and a size loses half its weight in 180 days: fixed.
 
 How it is fitted
     Rates and regularities integrate out (``models/parts/kernels/collapsed.py``);
@@ -35,4 +35,4 @@ Sources
 
 from models.parts.gamma.version import GammaVersion
 
-MODEL = GammaVersion("pooled_gamma", "1", __doc__ or "", lapse=False)
+MODEL = GammaVersion("pooled_gamma", "2", __doc__ or "", lapse=False)

@@ -77,15 +77,17 @@ def test_quantities_are_sizes_of_the_orders(predicted):
 
 
 def test_urn_has_the_exact_expectation_and_adds_the_spread_of_an_exchangeable_sequence(seeded):
-    """Own sizes 1 and 9, nothing else of the product: one draw has mean 5, variance 16."""
-    patterns = patterns_of({(1, 1): [(-14, 1.0), (-7, 9.0)]})
+    """Own sizes 1 and 9, the latter twice as heavy, nothing else of the product."""
+    patterns = patterns_of({(1, 1): [(-187, 1.0), (-7, 9.0)]})
+    heaviest = 0.5 ** (7 / 180)
+    balls, variance = 1.5 * heaviest + 0.5, (1 + 2 * 81) / 3 - (19 / 3) ** 2
     result = PURE.predict(patterns, weeks=1, draws=400_000, streams=Streams(seeded(1)))
     orders, quantity = result.products.orders[0, 0], result.products.quantity[0, 0]
     one, two = quantity[orders == 1], quantity[orders == 2]
-    assert_near(one.mean(), 5.0, error_of_mean(one), 3)
-    assert_near(one.std(), 4.0, error_of_mean(one), 3)  # of 1s and 9s, the sd itself varies less
-    # an urn of n + w = 4 balls: Var(x1 + x2) = 2 · 16 + 2 Cov, Cov = 16 / (4 + 1)
-    assert_near(two.std(), np.sqrt(2 * 16 + 2 * 16 / 5), error_of_sd(two), 3)
+    assert_near(one.mean(), 19 / 3, error_of_mean(one), 3)
+    assert_near(one.std(), np.sqrt(variance), error_of_sd(one), 3)
+    # Var(x1 + x2) = 2 V + 2 Cov, Cov = V / (balls + 1)
+    assert_near(two.std(), np.sqrt(2 * variance * (1 + 1 / (balls + 1))), error_of_sd(two), 3)
 
 
 def test_base_sizes_weigh_customers_not_orders():
@@ -93,7 +95,10 @@ def test_base_sizes_weigh_customers_not_orders():
     patterns = patterns_of({(1, 1): daily, (1, 2): [(-30, 101.0)]})
     result = PURE.predict(patterns, weeks=12, draws=10, streams=Streams(1))
     size = result.pairs.expected_quantity.sum(axis=1) / result.pairs.expected_orders.sum(axis=1)
-    assert size == pytest.approx([(50 + 2 * 51) / 52, (101 + 2 * 51) / 3])
+    first, second = (0.5 ** (np.arange(1, 51) / 180)).sum(), 0.5 ** (30 / 180)
+    assert size == pytest.approx(
+        [(first + 51 / 2) / (first + 1 / 2), (101 * second + 51 / 2) / (second + 1 / 2)]
+    )
 
 
 def test_quantiles_and_confidence_are_those_of_the_daily_distribution():

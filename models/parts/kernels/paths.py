@@ -90,7 +90,7 @@ def _component_on(u: float, day: int, weights: Floats, later: Floats) -> int:
 
 @compiled
 def _follow(
-    rng: Any, draw: int, day: int, A: float, B: float, k: int, urn: Urn, own: Floats,
+    rng: Any, draw: int, day: int, A: float, B: float, k: int, urn: Urn, pair: int,
     drawn: Floats, out: ProductResults, later: Floats,
 ) -> int:  # fmt: skip
     """Place an order on ``day`` and all that follow it within the horizon; rate Gamma(A, B).
@@ -102,7 +102,7 @@ def _follow(
     n_drawn = 0
     while day < horizon:
         week = day // DAYS_PER_WEEK
-        size = draw_size(rng, urn, own, drawn, n_drawn)
+        size = draw_size(rng, urn, pair, drawn, n_drawn)
         out.orders[draw, week] += 1.0
         out.quantity[draw, week] += size
         if n_drawn > 0:
@@ -135,7 +135,6 @@ def simulate_pairs(
         for day in range(horizon):  # rounding must not make it fall
             reached = max(reached, 1.0 - later[:, day].sum())
             pair_cdf[day] = reached
-        own = urn.sizes[urn.offset[i] : urn.offset[i + 1]]
         for d in range(len(out.orders)):
             u = rng.random()
             if u < pair_cdf[-1]:
@@ -143,7 +142,7 @@ def simulate_pairs(
                 before = pair_cdf[day - 1] if day > 0 else 0.0
                 c = _component_on(u - before, day, pair_weights, later)
                 placed = _follow(
-                    rng, d, day, A[c] + k[c], B[c] + k[c] * (open_days + day), k[c], urn, own,
+                    rng, d, day, A[c] + k[c], B[c] + k[c] * (open_days + day), k[c], urn, i,
                     drawn, out, pair_later,
                 )  # fmt: skip
                 out.order_counts[i, min(placed, out.order_counts.shape[1] - 1)] += 1.0
@@ -159,13 +158,13 @@ def simulate_new_pairs(
     """
     draws, weeks = out.orders.shape
     horizon = DAYS_PER_WEEK * weeks
-    drawn, nobody, ignored = np.empty(horizon), np.empty(0), np.empty(weeks)
+    drawn, ignored = np.empty(horizon), np.empty(weeks)
     shape, rate = new.arrival_shape[product], new.arrival_rate[product]
     cdf = np.cumsum(new.weights)
     for d in range(draws):
         for _ in range(rng.poisson(rng.standard_gamma(shape) / rate * horizon)):
             c = min(np.searchsorted(cdf, rng.random(), side="right"), len(new.k) - 1)
             _follow(
-                rng, d, int(rng.random() * horizon), new.A, new.B[c], new.k[c], urn, nobody,
+                rng, d, int(rng.random() * horizon), new.A, new.B[c], new.k[c], urn, -1,
                 drawn, out, ignored,
             )  # fmt: skip

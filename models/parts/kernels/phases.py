@@ -237,7 +237,7 @@ def confidence(state: Floats, first: float, day: float, expected_interval: float
 @side_by_side
 def follow(
     rng: Any, draw: int, day: float, rate: float, k: int, alpha: float, beta: float, urn: Urn,
-    own: Floats, drawn: Floats, out: ProductResults, later: Floats,
+    pair: int, drawn: Floats, out: ProductResults, later: Floats,
 ) -> int:  # fmt: skip
     """Place an order on ``day`` and all that follow it within the horizon; returns how many.
 
@@ -247,7 +247,7 @@ def follow(
     n_drawn = 0
     while day < horizon:
         week = int(day) // DAYS_PER_WEEK
-        size = draw_size(rng, urn, own, drawn, n_drawn)
+        size = draw_size(rng, urn, pair, drawn, n_drawn)
         out.orders[draw, week] += 1.0
         out.quantity[draw, week] += size
         if n_drawn > 0:
@@ -291,12 +291,11 @@ def predict_pairs(
         summary[0], summary[1] = state[:, P_ALIVE].mean(), state[:, P_OPEN].mean()
         summary[2] = interval
         summary[3] = confidence(state, first, quantiles[len(levels) // 2], interval)
-        sizes_of_pair = urn.sizes[urn.offset[p] : urn.offset[p + 1]]
         for d in range(draws):
             if rng.random() < state[d, P_ALIVE]:
                 placed = follow(
                     rng, d, max(0.0, np.ceil(state[d, REST] - first)), state[d, RATE],
-                    int(state[d, REGULARITY]), alpha[d], beta[d] + m + 1.0, urn, sizes_of_pair,
+                    int(state[d, REGULARITY]), alpha[d], beta[d] + m + 1.0, urn, p,
                     drawn, out, out.later_orders[p],
                 )  # fmt: skip
                 if placed > 0:
@@ -313,7 +312,7 @@ def predict_new_pairs(
     """
     draws, weeks = out.orders.shape
     horizon, ks, weight = DAYS_PER_WEEK * weeks, shared.regularities, new.weight
-    drawn, nobody, ignored = np.empty(horizon), np.empty(0), np.empty(weeks)
+    drawn, ignored = np.empty(horizon), np.empty(weeks)
     for d in range(draws):
         per_day = draw_gamma(rng, new.shape[d] + new.arrived) / (new.rate[d] + new.days)
         for _ in range(rng.poisson(per_day * horizon)):
@@ -325,5 +324,5 @@ def predict_new_pairs(
             rate = draw_gamma(rng, shared.shape[d]) / c
             follow(
                 rng, d, np.floor(rng.random() * horizon), rate, ks[j], shared.alpha[d],
-                shared.beta[d], urn, nobody, drawn, out, ignored,
+                shared.beta[d], urn, -1, drawn, out, ignored,
             )  # fmt: skip

@@ -270,13 +270,13 @@ def _orders_in_week(rng: Any, extra: float) -> int:
 @side_by_side
 def follow(
     rng: Any, d: int, week: int, frailty: float, state: Floats, pace: Floats, dips: Floats,
-    urn: Urn, own: Floats, drawn: Floats, orders: Floats, quantity: Floats, later: Floats,
+    urn: Urn, pair: int, drawn: Floats, orders: Floats, quantity: Floats, later: Floats,
 ) -> int:  # fmt: skip
     """Place an order in ``week`` and all that follow it within the horizon; returns how many."""
     weeks, n_drawn = orders.shape[1], 0
     while week < weeks:
         for _ in range(_orders_in_week(rng, state[EXTRA, d])):
-            size = draw_size(rng, urn, own, drawn, n_drawn)
+            size = draw_size(rng, urn, pair, drawn, n_drawn)
             orders[d, week] += 1.0
             quantity[d, week] += size
             if n_drawn > 0:
@@ -327,7 +327,6 @@ def predict_pairs(
         for week in range(weeks):
             _spread_over_days(weekday, week, p_by_week[p, week] - before, by_day)
             before = p_by_week[p, week]
-        own = urn.sizes[urn.offset[p] : urn.offset[p + 1]]
         for d in range(draws):
             threshold = -np.log(1.0 - uniform[1, d]) / state[FRAILTY, d]
             beyond = threshold >= passed[weeks - 1, d]
@@ -339,7 +338,7 @@ def predict_pairs(
                 while threshold >= passed[week, d]:
                     week += 1
                 placed = follow(
-                    rng, d, week, state[FRAILTY, d], state, pace, dips, urn, own, drawn,
+                    rng, d, week, state[FRAILTY, d], state, pace, dips, urn, p, drawn,
                     out.orders, out.quantity, out.later_orders[p],
                 )  # fmt: skip
                 out.order_counts[p, min(placed, out.order_counts.shape[1] - 1)] += 1.0
@@ -365,7 +364,7 @@ def predict_new_pairs(
     c = shared.coefficients
     state = np.empty((STATE_COLUMNS, draws))
     drawn, dips = np.empty(7 * weeks), np.empty((weeks, draws))
-    nobody, ignored = np.empty(0), np.empty(weeks)
+    ignored = np.empty(weeks)
     row_states(rows.values[product], rows.clock[product], 0.0, shared, state)
     dips_after(state, dips)
     for d in range(draws):
@@ -379,6 +378,6 @@ def predict_new_pairs(
                 frailty = frailty_at(rng.random(), d, state, shared)
                 until = weeks if rng.random() < state[ALIVE, d] else week + 1
                 follow(
-                    rng, d, week, frailty, state, shared.pace, dips, urn, nobody, drawn,
+                    rng, d, week, frailty, state, shared.pace, dips, urn, -1, drawn,
                     out.orders[:, :until], out.quantity[:, :until], ignored,
                 )  # fmt: skip
