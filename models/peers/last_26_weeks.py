@@ -23,9 +23,9 @@ Sources
 
 import numpy as np
 
+from models.parts.weekly_demand import WeeklyDemand
 from models.peers.parts.rule import FixedRule
 from models.peers.parts.tables import no_pairs, spread
-from models.peers.parts.weekly_demand import WeeklyDemand
 from toolkit.data.tables import Patterns, Predictions, ProductDraws
 from toolkit.model import Streams
 

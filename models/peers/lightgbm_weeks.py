@@ -29,17 +29,21 @@ Sources
 
 import numpy as np
 
+from models.parts import week_trees
 from models.parts.fitting.card import Arrays
-from models.peers.parts import week_trees
+from models.parts.week_trees import MEAN, ROWS, SEEN_WEEKS, Training, train
+from models.parts.weekly_demand import WeeklyDemand
 from models.peers.parts.learned import LearnedRule
 from models.peers.parts.tables import at_levels, no_pairs, quantities_only, spread
-from models.peers.parts.week_trees import ROWS, SEEN_WEEKS, Training, train
-from models.peers.parts.weekly_demand import WeeklyDemand
-from toolkit.data.tables import Floats, Patterns, Predictions
+from toolkit.data.tables import QUANTILES, Floats, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import Streams
 
 NAME = "lightgbm_weeks"
+OBJECTIVES = {
+    "mean": MEAN,
+    **{f"quantile_{level}": {"objective": "quantile", "alpha": level} for level in QUANTILES},
+}
 
 
 def learn(patterns: Patterns, most: int | None, seed: int) -> tuple[Arrays, int]:
@@ -50,7 +54,7 @@ def learn(patterns: Patterns, most: int | None, seed: int) -> tuple[Arrays, int]
             f"{NAME} learns from products that were known for some weeks, and before "
             f"{patterns.as_of_date} there is none with demand since: nothing to fit"
         )
-    return train(training, seed), len(training.label)
+    return train(training, seed, OBJECTIVES), len(training.label)
 
 
 def forecast(
@@ -58,9 +62,10 @@ def forecast(
 ) -> Predictions:
     """Predict every product's weekly quantities."""
     past = WeeklyDemand.of(patterns, SEEN_WEEKS)
-    mean, quantiles = week_trees.forecast(arrays, past, patterns.as_of_date, weeks)
+    trees = [arrays[name] for name in OBJECTIVES]
+    mean, *quantiles = week_trees.forecast(trees, past, patterns.as_of_date, weeks)
     levels = spread(past.product_id, weeks, draws, streams)
-    drawn = at_levels(quantiles, levels)
+    drawn = at_levels(np.sort(np.stack(quantiles, axis=-1), axis=-1), levels)
     drawn[drawn < half_an_order(past)[:, None, None]] = 0.0
     products = quantities_only(past.product_id, drawn, mean)
     return Predictions(patterns, weeks, no_pairs(len(patterns), weeks), products)

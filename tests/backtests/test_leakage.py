@@ -126,7 +126,8 @@ def test_what_happened_does_differ(order_file, future, tmp_path):
     assert not one.pairs.next_day.equals(other.pairs.next_day)
 
 
-FITTED = {"lapse_gamma", "pooled_gamma", "rhythm"}
+FITTED = {"lapse_gamma", "pooled_gamma", "rhythm", "rhythm_boosted"}
+"""Fits take minutes; `ensemble` does all that `rhythm` and `rhythm_boosted` do."""
 
 
 @pytest.mark.parametrize(

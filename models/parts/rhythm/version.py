@@ -43,6 +43,7 @@ from models.parts.rhythm.boosting import (
     with_boosted,
 )
 from models.parts.rhythm.newcomers import NEWCOMERS, base_rates, newcomer_columns
+from models.parts.rhythm.pooling import grow_week_trees, pooled
 from models.parts.rhythm.prior import DEFAULT_PRIOR, OF_BOOSTED
 from models.parts.rhythm.season import Season
 from toolkit.data.tables import QUANTILES, Patterns, Predictions
@@ -75,18 +76,24 @@ COORDINATES = {
 """What the columns of the coefficients are called, in a posterior's file."""
 TREES, BASE = "trees", "trees_base"
 """Of the boosted column, among what a fit saves."""
+WEEK_TREES = "week_trees"
+"""Of the product-weeks that units are pooled with."""
 NEXT_LEVEL = "next_level"
 """Of the window that is to be forecast: no data tell of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RhythmVersion:
-    """The model before its fit; ``boosted``: the rate has a column by trees."""
+    """The model before its fit.
+
+    ``boosted``: the rate has a column by trees; ``pooled``: units are pooled with trees on weeks.
+    """
 
     name: str
     formulas: str
     description: str = field(repr=False)
     boosted: bool = False
+    pooled: bool = False
     reads_customer_days: ClassVar[bool] = True
     granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
 
@@ -140,6 +147,7 @@ class RhythmVersion:
             **season.arrays,
             "base_rates": np.array([base.per_day, base.per_visit, base.newcomers]),
             **({TREES: trees.text, BASE: trees.base} if trees else {}),
+            **({WEEK_TREES: grow_week_trees(patterns, seed)} if self.pooled else {}),
         }
         of_blocks = {f"{b}_column": ("constant", *names) for b, names in data.blocks.items()}
         prior = draw_prior(model, PRIOR_DRAWS, seed)
@@ -225,7 +233,12 @@ class FittedRhythm(Fit):
             predict_new_pairs(rng, new, j, arrivals, shared, urn, out)
             results.settle_new_pairs(j)
             predict_pairs(rng, known.select(part), shared, urn, levels, out)
-        return results.predictions(patterns, URN_WEIGHT)
+        predictions = results.predictions(patterns, URN_WEIGHT)
+        return (
+            pooled(predictions, self.arrays[WEEK_TREES])
+            if WEEK_TREES in self.arrays
+            else predictions
+        )
 
 
 def _places(blocks: Blocks) -> Places:

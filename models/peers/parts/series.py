@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from models.parts.weekly_demand import WeeklyDemand
 from models.peers.parts.tables import at_levels, no_pairs, quantities_only, spread
-from models.peers.parts.weekly_demand import WeeklyDemand
 from toolkit.data.tables import QUANTILES, Floats, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.installed import need

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from models.parts.weekly_demand import WeeklyDemand
 from models.peers import hiatus, last_26_weeks, mean_interval
 from models.peers.parts.tables import at_levels, spread
 from models.peers.parts.waiting import Wait, knots
-from models.peers.parts.weekly_demand import WeeklyDemand
 from tests.models.helpers import patterns_of
 from toolkit.data.tables import QUANTILES, REACH_DAYS
 from toolkit.errors import ModelError

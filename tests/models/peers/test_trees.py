@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from models.parts.trees import answer, grow
+from models.parts.week_trees import SEEN_WEEKS, Training, rows_of
+from models.parts.weekly_demand import WeeklyDemand
 from models.peers import lightgbm_pairs, lightgbm_weeks
 from models.peers.parts.pair_features import pair_features
 from models.peers.parts.pair_trees import (
@@ -16,8 +18,6 @@ from models.peers.parts.pair_trees import (
     counts_of,
     spread_of_counts,
 )
-from models.peers.parts.week_trees import SEEN_WEEKS, Training, rows_of
-from models.peers.parts.weekly_demand import WeeklyDemand
 from tests.models.helpers import analyzed, patterns_of, split_at
 from toolkit.data.tables import COUNTS
 from toolkit.model import FitSettings, Streams

@@ -1,6 +1,6 @@
-"""``lightgbm_weeks``: rows of products, weeks and distances, and the trees grown from them."""
+"""Boosted trees on product-weeks: rows of products, weeks and distances, and what they expect."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from models.parts.trees import TreeText, answer, grow
-from models.peers.parts.weekly_demand import WeeklyDemand
-from toolkit.data.tables import DAYS_PER_WEEK, QUANTILES, Floats, Ints, Patterns
+from models.parts.weekly_demand import WeeklyDemand
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
 
 HORIZON_WEEKS = 12
 SEEN_WEEKS = 65
@@ -26,6 +26,8 @@ WEIGHT_POWER = 0.75
 """Rows weigh by that power of their scale: 1 is the loss of the quantities, 0 that of shares."""
 ROUNDS = 150
 SETTINGS: Mapping[str, Any] = {"feature_fraction": 0.6}
+MEAN: Mapping[str, Any] = {"objective": "tweedie", "tweedie_variance_power": 1.3}
+"""The objective of trees for the mean."""
 YEAR_DAYS = 365.2425
 
 
@@ -149,22 +151,20 @@ def _mean(weeks: Floats) -> Floats:
     return mean
 
 
-def train(training: Training, seed: int) -> dict[str, TreeText]:
-    """Trees for the mean (Tweedie) and for each of QUANTILES."""
+def train(training: Training, seed: int, objectives: Mapping[str, Any]) -> dict[str, TreeText]:
+    """Trees for each of the ``objectives``, by name."""
     columns = training.rows.columns
     weight = training.rows.scale**WEIGHT_POWER
-    tweedie = dict(SETTINGS) | {"objective": "tweedie", "tweedie_variance_power": 1.3}
-    trees = {"mean": grow(columns, training.label, tweedie, ROUNDS, seed, weight)}
-    for level in QUANTILES:
-        quantile = dict(SETTINGS) | {"objective": "quantile", "alpha": level}
-        trees[f"quantile_{level}"] = grow(columns, training.label, quantile, ROUNDS, seed, weight)
-    return trees
+    return {
+        name: grow(columns, training.label, {**SETTINGS, **objective}, ROUNDS, seed, weight)
+        for name, objective in objectives.items()
+    }
 
 
 def forecast(
-    trees: Mapping[str, TreeText], past: WeeklyDemand, as_of_date: date, weeks: int
-) -> tuple[Floats, Floats]:
-    """Means [products, weeks] and quantiles [products, weeks, QUANTILES] of the quantities.
+    trees: Sequence[TreeText], past: WeeklyDemand, as_of_date: date, weeks: int
+) -> list[Floats]:
+    """What each of the ``trees`` says of the quantities, [products, weeks].
 
     Weeks beyond the twelfth are like the twelfth.
     """
@@ -172,9 +172,7 @@ def forecast(
     product = np.repeat(np.arange(products), weeks)
     distance = np.tile(np.minimum(np.arange(1, weeks + 1), HORIZON_WEEKS), products)
     rows = rows_of(past, 0, as_of_date, product, distance)
-    mean, *quantiles = (
-        np.maximum(answer(trees[name], rows.columns), 0.0) * rows.scale
-        for name in ("mean", *(f"quantile_{level}" for level in QUANTILES))
-    )
-    ascending = np.sort(np.stack(quantiles, axis=1), axis=1)
-    return mean.reshape(products, weeks), ascending.reshape(products, weeks, len(QUANTILES))
+    return [
+        (np.maximum(answer(one, rows.columns), 0.0) * rows.scale).reshape(products, weeks)
+        for one in trees
+    ]

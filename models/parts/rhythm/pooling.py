@@ -1,0 +1,69 @@
+"""Units by product and week: paths of pairs, pooled with what trees on product-weeks expect.
+
+The trees see a product as one series and know best how it bends with the weeks; the paths know who
+stands behind it, and how sure one can be. The pool is the geometric mean of both expectations,
+
+    log E = ½ log E_paths + ½ log E_trees,
+
+and every path's units in that week, each customer's among them, are moved by the one factor
+E / E_paths: draws stay coherent from the pair to the total, and who orders when is left as it is.
+Equal weights: those learned on one earlier date forecast worse than equal ones (docs/accuracy.md).
+
+Source: Bates & Granger (1969), doi:10.1057/jors.1969.103, for pooling; Genest & Zidek (1986),
+doi:10.1214/ss/1177013825, for the logarithmic pool.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from models.parts.trees import TreeText
+from models.parts.week_trees import FEWEST_WEEKS, MEAN, ROWS, SEEN_WEEKS, Training, forecast, train
+from models.parts.weekly_demand import WeeklyDemand
+from toolkit.data.tables import Floats, Patterns, Predictions
+
+WEIGHT = 0.5
+"""Of the trees, in the mean of logs."""
+WIDEST = 10.0
+"""Where expectations are further apart than so many times, they are taken to be so far apart."""
+
+
+def grow_week_trees(patterns: Patterns, seed: int) -> TreeText:
+    """Trees for the mean of a product's week, or none where no week tells of any demand."""
+    training = Training.of(patterns, ROWS, seed)
+    if not training.label.any():
+        return np.zeros(0, dtype=np.uint8)
+    return train(training, seed, {"mean": MEAN})["mean"]
+
+
+def pooled(own: Predictions, trees: TreeText) -> Predictions:
+    """The predictions with their units moved halfway, in logs, to what the trees expect.
+
+    Products that were known for less than six weeks are left as they are: the trees saw none such.
+    """
+    if not len(trees) or not len(own.patterns):
+        return own
+    past = WeeklyDemand.of(own.patterns, SEEN_WEEKS)
+    (expected,) = forecast([trees], past, own.patterns.as_of_date, own.weeks)
+    known = past.weeks_known >= FEWEST_WEEKS
+    factor = _factor(own.products.expected_quantity, np.where(known[:, None], expected, 0.0))
+    pairs, products = own.pairs, own.products
+    of_pair = np.repeat(factor, np.diff(own.patterns.product_offsets()[1]), axis=0)
+    return replace(
+        own,
+        pairs=replace(pairs, expected_quantity=pairs.expected_quantity * of_pair),
+        products=replace(
+            products,
+            quantity=products.quantity * factor[..., None].astype(np.float32),
+            expected_quantity=products.expected_quantity * factor,
+            known_expected_quantity=products.known_expected_quantity * factor,
+        ),
+    )
+
+
+def _factor(paths: Floats, trees: Floats) -> Floats:
+    """What moves the paths' units, [products, weeks]; 1 where one of both expects nothing."""
+    both = (paths > 0) & (trees > 0)
+    ratio = np.divide(trees, paths, out=np.ones_like(paths), where=both)
+    factor: Floats = np.clip(ratio, 1.0 / WIDEST, WIDEST) ** WEIGHT
+    return factor

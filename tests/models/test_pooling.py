@@ -1,0 +1,106 @@
+"""Units pooled with trees on weeks: the mean of logs, draw by draw, and nothing else moves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.parts.rhythm.pooling import WIDEST, grow_week_trees, pooled
+from models.parts.week_trees import FEWEST_WEEKS, SEEN_WEEKS, forecast
+from models.parts.weekly_demand import WeeklyDemand
+from tests.models.helpers import analyzed, patterns_of, split_at
+from toolkit.model import Streams, find_model
+from toolkit.sources.generator import Truth, generate_orders
+
+PATHS = find_model("pair_conjugate")
+PAIRS_UNTOUCHED = ("p_alive", "confidence", "p_order_by_week", "expected_orders", "order_count_p")
+
+
+@pytest.fixture(scope="module")
+def patterns():
+    orders = generate_orders(Truth(customers=60, products=15, pairs=400, days=500), seed=4)
+    return analyzed(split_at(orders, 480)[0])
+
+
+@pytest.fixture(scope="module")
+def own(patterns):
+    return PATHS.predict(patterns, weeks=14, draws=50, streams=Streams(2))
+
+
+@pytest.fixture(scope="module")
+def trees(patterns):
+    return grow_week_trees(patterns, seed=1)
+
+
+def expected_by(trees, patterns, weeks=14):
+    past = WeeklyDemand.of(patterns, SEEN_WEEKS)
+    return forecast([trees], past, patterns.as_of_date, weeks)[0]
+
+
+def test_expected_units_are_the_geometric_mean(own, trees, patterns):
+    found = pooled(own, trees).products.expected_quantity
+    by_trees = expected_by(trees, patterns)
+    assert (by_trees > 0).all()
+    ratio = by_trees / own.products.expected_quantity
+    assert ratio.max() < WIDEST
+    assert ratio.min() > 1 / WIDEST
+    assert np.abs(np.log(ratio)).max() > 0.1
+    np.testing.assert_allclose(found, np.sqrt(own.products.expected_quantity * by_trees))
+
+
+def test_draws_customers_and_products_move_by_one_factor_and_still_add_up(own, trees, patterns):
+    found = pooled(own, trees)
+    factor = found.products.expected_quantity / own.products.expected_quantity
+    np.testing.assert_allclose(
+        found.products.quantity, own.products.quantity * factor[..., None], rtol=1e-6
+    )
+    known = patterns.sum_by_product(found.pairs.expected_quantity)
+    np.testing.assert_allclose(found.products.known_expected_quantity, known)
+
+
+def test_who_orders_when_is_left_as_it_is(own, trees):
+    found = pooled(own, trees)
+    for name in PAIRS_UNTOUCHED:
+        assert np.array_equal(getattr(found.pairs, name), getattr(own.pairs, name), equal_nan=True)
+    assert np.array_equal(found.products.orders, own.products.orders)
+    assert np.array_equal(found.products.expected_orders, own.products.expected_orders)
+
+
+def test_expectations_far_apart_count_as_ten_times_apart(own, trees):
+    little = replace(
+        own, products=replace(own.products, expected_quantity=own.products.expected_quantity / 1e6)
+    )
+    found = pooled(little, trees).products.expected_quantity
+    np.testing.assert_allclose(found, little.products.expected_quantity * np.sqrt(WIDEST))
+
+
+def test_products_that_are_new_and_weeks_without_any_expectation_are_left_as_they_are(trees):
+    days = [-7 * FEWEST_WEEKS + 7, -7 * FEWEST_WEEKS]
+    patterns = patterns_of({(p, 1): [(day, 4.0), (-3, 2.0)] for p, day in enumerate(days)})
+    own = PATHS.predict(patterns, weeks=3, draws=20, streams=Streams(1))
+    factor = pooled(own, trees).products.expected_quantity / own.products.expected_quantity
+    assert (factor[0] == 1.0).all()
+    assert (factor[1] != 1.0).all()
+    nothing = replace(
+        own,
+        products=replace(
+            own.products, expected_quantity=np.zeros_like(own.products.expected_quantity)
+        ),
+    )
+    assert np.array_equal(pooled(nothing, trees).products.quantity, own.products.quantity)
+
+
+def test_where_no_week_tells_of_demand_nothing_is_grown_nor_pooled(own):
+    short = patterns_of({(1, 1): [(-5, 2.0), (-2, 1.0)]})
+    trees = grow_week_trees(short, seed=1)
+    assert len(trees) == 0
+    assert pooled(own, trees) is own
+    nobody = own.patterns.select(np.zeros(len(own.patterns), dtype=bool))
+    empty = PATHS.predict(nobody, weeks=3, draws=5, streams=Streams(1))
+    assert pooled(empty, np.ones(1, dtype=np.uint8)) is empty
+
+
+def test_one_product_by_itself_is_pooled_as_among_all(own, trees, patterns):
+    one = patterns.select(patterns.product_id == own.products.product_id[3])
+    alone = pooled(PATHS.predict(one, weeks=14, draws=50, streams=Streams(2)), trees)
+    assert np.array_equal(alone.products.quantity[0], pooled(own, trees).products.quantity[3])
