@@ -139,7 +139,7 @@ class RhythmVersion:
         sampled, statistics, diagnostics = (
             approximate(model, ROUND, settings, seed, with_inner=True)
             if settings.method == "laplace"
-            else sample(model, settings, seed, progress, TUNE, with_inner=True)
+            else sample(model, settings, seed, progress, TUNE, with_inner=True, near_normal=True)
         )
         posterior = without_inner(sampled)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
