@@ -19,8 +19,8 @@ from toolkit.tracking.history import (
     append,
     history,
 )
+from toolkit.tracking.promotion import set_alias
 from toolkit.tracking.registration import register_fit
-from toolkit.tracking.registry import set_alias
 from toolkit.tracking.runs import search
 
 PROMOTED = Event(

@@ -14,9 +14,9 @@ from toolkit.errors import ArgumentError, ModelError, TrackingError
 from toolkit.model import find_model
 from toolkit.stages.prediction import CustomerPredictor
 from toolkit.tracking.history import CheckRecord, history
-from toolkit.tracking.promotion import PromotionRefusedError, promote, roll_back
+from toolkit.tracking.promotion import PromotionRefusedError, promote, roll_back, set_alias
 from toolkit.tracking.registration import register_fit
-from toolkit.tracking.registry import FIT_TAG, REGISTERED_MODEL, aliases, set_alias
+from toolkit.tracking.registry import FIT_TAG, REGISTERED_MODEL, aliases
 from toolkit.tracking.store import open_store
 
 

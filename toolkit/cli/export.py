@@ -204,7 +204,7 @@ def _engine(
     from toolkit.errors import TrackingError
     from toolkit.model import DEFAULT_MODEL
     from toolkit.tracking.history import champions
-    from toolkit.tracking.registry import open_if_there
+    from toolkit.tracking.loading import open_if_there
     from toolkit.tracking.store import masked
 
     if version == DEFAULT_MODEL:

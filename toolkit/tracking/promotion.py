@@ -12,6 +12,7 @@ from toolkit.card import Card, Grid, Shown, Strong
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.model import check_granularities, find_model
 from toolkit.tracking.history import Action, CheckRecord, Entry, Event, append_alone, history
+from toolkit.tracking.loading import load_in_use
 from toolkit.tracking.registry import (
     CHAMPION,
     PREVIOUS,
@@ -205,6 +206,17 @@ def roll_back(
     return _move(store, champion, target, event, None)
 
 
+def set_alias(store: Store, alias: str, reference: str) -> ModelVersionRef:
+    """Let ``alias`` name the version meant by ``reference``, whatever it named before.
+
+    Nothing moves if an engine could not use the version: raises as ``load_in_use`` does.
+    """
+    ref = find(store, reference)
+    load_in_use(store, ref)
+    move_aliases(store, {alias: ref.number}, expected={})
+    return find(store, str(ref.number))
+
+
 def _move(
     store: Store,
     champion: ModelVersionRef | None,
@@ -212,6 +224,7 @@ def _move(
     event: Event,
     verdict: Verdict | None,
 ) -> Promotion:
+    load_in_use(store, target)  # what an engine could not use becomes no champion
     seen = None if champion is None else champion.number
     moves: dict[str, int | None] = {} if seen is None else {PREVIOUS: seen}
     entries: list[Entry] = []
