@@ -1,6 +1,7 @@
 """``toolkit export``: what it prints, its exit codes, and its run in MLflow."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -90,6 +91,18 @@ def test_what_goes_wrong_is_one_sentence(call, more, redis, code, said):
     assert said in err
     assert "Traceback" not in err
     assert "secret" not in err
+
+
+def test_an_earlier_date_than_readers_have_needs_its_option(call, client):
+    """`--as-of` is given twice here, and the last one counts."""
+    later = str(AS_OF + timedelta(1))
+    assert call("--as-of", later)[0] == 0
+    code, out, err = call()
+    assert (code, out) == (2, "")
+    assert err.endswith(f"later than {AS_OF}: leave --as-of out, or allow it with --earlier\n")
+    assert str(Releases(client).current().as_of_date) == later
+    assert call("--earlier")[0] == 0
+    assert Releases(client).current().as_of_date == AS_OF
 
 
 def test_both_kinds_of_orders_or_none_are_refused(call):
