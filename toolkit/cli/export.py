@@ -245,7 +245,8 @@ def _run(
 def _note(version: int, report: "ExportReport", store: str | None) -> None:
     """Tell the history which release the champion's forecasts went out with."""
     from toolkit.errors import TrackingError
-    from toolkit.tracking.history import Event, append
+    from toolkit.tracking.entries import Event
+    from toolkit.tracking.history import append
     from toolkit.tracking.store import open_store
 
     event = Event("release", version, str(report.details["model"]), release=report.release)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.utils import get_results_from_paginated_fn
 
@@ -172,13 +172,23 @@ def package_uri(store: Store, ref: ModelVersionRef) -> str:
 def aliases(store: Store) -> dict[str, int]:
     """Which version each alias names; none where nothing was registered."""
     with store.errors():
-        try:
-            model = store.client.get_registered_model(REGISTERED_MODEL)
-        except MlflowException as exc:
-            if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return {}
-    return {alias: int(number) for alias, number in model.aliases.items()}
+        model = _model(store)
+    return {} if model is None else {alias: int(n) for alias, n in model.aliases.items()}
+
+
+def registered_tags(store: Store) -> dict[str, str]:
+    """The tags of the registered model itself; none where nothing was registered."""
+    model = _model(store)
+    return {} if model is None else dict(model.tags)
+
+
+def _model(store: Store) -> RegisteredModel | None:
+    try:
+        return store.client.get_registered_model(REGISTERED_MODEL)
+    except MlflowException as exc:
+        if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def make_registered_model(store: Store) -> None:
