@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from backtests.evidence.gate import Gate
+from tests.cache.conftest import until
 from tests.conftest import AS_OF
 from tests.export.test_job import plain
 from tests.tracking.fits import rhythm_fit
@@ -130,6 +131,20 @@ def test_an_export_after_a_promotion_that_was_killed_is_of_the_version_promoted(
     assert Releases(client).current().details["registered_version"] == 2
     assert aliases(store) == {"champion": 2, "previous": 1}
     assert history(store).problems == ()
+
+
+def test_reading_what_has_expired_fails_and_says_why(
+    call, client, cache_server, capsys, monkeypatch
+):
+    assert call("--ttl", "1")[0] == 0
+    assert until(lambda: not client.keys("forecast:product:*"))
+    argv = ["toolkit", "read", "2", "--redis", cache_server.url]
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (1, "")
+    assert err.startswith("Error: the forecast of product 2 has expired: release 1-")
 
 
 def test_an_earlier_date_than_readers_have_needs_its_option(call, client):

@@ -131,8 +131,7 @@ class _Run:
     def publish(self, staging: Staging) -> Release:
         """Verify what is staged, and make it current."""
         with self.in_redis():
-            staging.verify(frozenset(self.errors))
-            return staging.publish()
+            return staging.publish(frozenset(self.errors))
 
     def clean(self, releases: Releases) -> None:
         """Delete old releases; that this fails takes nothing from the new one."""

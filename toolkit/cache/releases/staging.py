@@ -14,14 +14,13 @@ from toolkit.cache.names import (
     index_key,
     value_prefix,
 )
+from toolkit.cache.releases.plain import make_current
 from toolkit.cache.releases.steps import (
     KEEP_MS,
     LOST,
     MOVED,
     PORTION,
     entries,
-    flip,
-    load,
     some,
     texts,
     wrong_values,
@@ -52,7 +51,6 @@ class Staging:
         self._expected = frozenset(spec.product_ids)
         self._done = self._staged()
         self._base = spec.base if spec.carried else None
-        self._verified = False
 
     @property
     def done(self) -> Mapping[int, str]:
@@ -80,7 +78,7 @@ class Staging:
                 value = self._encoded(product_id, forecast, given(product_id))
                 arguments += [product_id, value, _entry(value, forecast)]
             self._refuse_if(self._database.run(PUT, [EXPORT_LOCK, self._index], arguments) != 1)
-            self._note({i: _status_of(forecast) for i, forecast in portion})
+            self._done.update({i: _status_of(forecast) for i, forecast in portion})
 
     def carry_over(self) -> None:
         """Stage what the base says of the products to be carried over, within the server.
@@ -112,14 +110,21 @@ class Staging:
                 f"release {self.release_id} is not whole and is not published (did the server"
                 f" run out of memory?): {some('product', wrong) if wrong else 'it is empty'}"
             )
-        self._verified = True
 
-    def publish(self) -> Release:
-        """Make it the current release, in one step; ``verify`` first, if that was not done."""
-        if not self._verified:
-            self.verify()
-        flip(self._database, self.release_id, len(self._done), self._token, self._base or "")
-        return load(self._database, self.release_id)
+    def publish(self, missing_allowed: frozenset[int] = frozenset()) -> Release:
+        """Verify it, make it the current release in one step, and let the plain keys follow.
+
+        ``missing_allowed`` as ``verify`` takes it.
+        """
+        self.verify(missing_allowed)
+        return make_current(
+            self._database,
+            self.release_id,
+            len(self._done),
+            self.spec.ttl_s,
+            self._token,
+            self._base or "",
+        )
 
     def _carry(self, portion: Sequence[int]) -> None:
         keys = [EXPORT_LOCK, self._index, POINTER]
@@ -131,7 +136,6 @@ class Staging:
         self._refuse_if(word == "lock")
         if word == "moved":
             raise CacheError(MOVED.format(base=base, now=rest[0]))
-        self._verified = False
 
     def _staged(self) -> dict[int, str]:
         found = entries(self._database, self.release_id)
@@ -143,10 +147,6 @@ class Staging:
             return encode(product_id, forecast, given, nothing, self.release_id)
         except UnusableError as flaw:
             raise CacheError(f"the forecast of product {product_id} {flaw}") from None
-
-    def _note(self, statuses: Mapping[int, str]) -> None:
-        self._done.update(statuses)
-        self._verified = False
 
     def _demand_expected(self, product_ids: Iterable[int]) -> None:
         strange = sorted(set(product_ids) - self._expected)
