@@ -31,6 +31,14 @@ from toolkit.errors import CacheError
 
 SAMPLE = 20
 
+SURPLUS, BESIDE = 1.25, 400
+"""A value takes up to a quarter more than its length, and so many bytes for its name and entry."""
+
+RESERVE = 0.02
+"""The share of a server's memory that staging leaves free, beside two portions."""
+
+MB = 1_000_000
+
 SUCCESS = "success"
 NO_PREDICTIONS = "no_predictions"
 
@@ -51,6 +59,7 @@ class Staging:
         self._expected = frozenset(spec.product_ids)
         self._done = self._staged()
         self._base = spec.base if spec.carried else None
+        self._measured, self._counted = 0.0, 0
 
     @property
     def done(self) -> Mapping[int, str]:
@@ -74,9 +83,12 @@ class Staging:
         given = computed_with or (lambda product_id: self.spec.computed_with)
         for portion in batched(forecasts.items(), PORTION):
             arguments: list[Argument] = [self._token, value_prefix(self.release_id), KEEP_MS]
+            sizes = []
             for product_id, forecast in portion:
                 value = self._encoded(product_id, forecast, given(product_id))
                 arguments += [product_id, value, _entry(value, forecast)]
+                sizes.append(len(value))
+            self._demand_room(sizes)
             self._refuse_if(self._database.run(PUT, [EXPORT_LOCK, self._index], arguments) != 1)
             self._done.update({i: _status_of(forecast) for i, forecast in portion})
 
@@ -88,7 +100,9 @@ class Staging:
         afterwards. ``CacheError`` if the base is not the current release.
         """
         missing = sorted(set(self.spec.carried) - self._done.keys())
+        base = entries(self._database, self._base) if self._base and missing else {}
         for portion in batched(missing, PORTION):
+            self._demand_room([_size(base.get(i, "")) for i in portion])
             self._carry(portion)
         self._done = self._staged()
 
@@ -155,6 +169,28 @@ class Staging:
                 f"the release was not to have {some('product', [str(i) for i in strange])}"
             )
 
+    def _demand_room(self, sizes: Sequence[int]) -> None:
+        """``CacheError`` unless the server has room for a portion, and all that is still to come:
+        as much for each as for those that were measured, this portion's included.
+        """
+        self._measured += sum(SURPLUS * size + BESIDE for size in sizes)
+        self._counted += len(sizes)
+        room = self._database.room()
+        if room is None:
+            return
+        left = len(self._expected - self._done.keys())
+        needed = left * self._measured / self._counted
+        reserve = RESERVE * room.limit + 2 * PORTION * self._measured / self._counted
+        if needed + reserve > room.left:
+            more = needed + reserve - room.left
+            raise CacheError(
+                f"{self._database.where} has not enough memory left for {left:,} products more:"
+                f" they need {needed / MB:,.0f} MB, and of its maxmemory of"
+                f" {room.limit / MB:,.0f} MB {max(0, room.left) / MB:,.0f} MB are left"
+                f" ({room.policy}); raise it by {more / MB:,.0f} MB, or keep fewer releases"
+                " (--keep); what was current still is"
+            )
+
     def _refuse_if(self, lost: bool) -> None:
         if lost:
             raise CacheError(LOST)
@@ -177,6 +213,12 @@ class Staging:
 def _entry(value: bytes, forecast: Fields | None) -> str:
     """What the index holds of a value."""
     return f"{hashlib.sha1(value).hexdigest()}:{len(value)}:{_status_of(forecast)}"
+
+
+def _size(entry: str) -> int:
+    """The length of the value that an entry of an index is of."""
+    length = entry.split(":")[1:2]
+    return int(length[0]) if length else 0
 
 
 def _status_of(forecast: Fields | None) -> str:
