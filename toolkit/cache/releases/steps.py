@@ -27,8 +27,8 @@ from toolkit.errors import CacheError
 KEEP_MS = 1000 * HISTORY_TTL_S
 """How long a staged or a replaced release stays."""
 
-PORTION = 50
-"""Values that one script deals with: some 1 MB, some 3 ms in which the server does no more."""
+PORTION = 20
+"""Values that one script deals with: some 0.5 MB, 2 ms at most in which the server does no more."""
 
 SCANNED = 500
 """Entries of an index that are read at once."""
