@@ -279,6 +279,19 @@ def test_since_needs_a_release_that_reaches_it_and_was_made_alike(engine, databa
         export(stricter, client, since=AS_OF, **later)
 
 
+def test_room_is_asked_for_before_anything_is_computed(engine, failing, client):
+    first = export(engine, client)
+    failing.broken, failing.error = frozenset(range(1, 13)), AssertionError("it was computed")
+    used = client.info("memory")["used_memory"]
+    client.config_set("maxmemory", used + 100_000)
+    try:
+        with pytest.raises(CacheError, match="not enough memory left for 12 products more: they"):
+            export(failing, client, as_of_date=AS_OF + timedelta(1))
+    finally:
+        client.config_set("maxmemory", 0)
+    assert {plain(client, i)["release"] for i in range(1, 13)} == {first.release}
+
+
 def test_dates_only_move_forward_unless_told(engine, client):
     later = export(engine, client, as_of_date=AS_OF + timedelta(1))
     sentence = rf"{later.release}, as of {AS_OF + timedelta(1)}, which is later than {AS_OF}: leave"

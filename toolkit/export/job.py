@@ -57,6 +57,7 @@ def export_release(
     with releases.stage(spec, lock_s=LOCK_S) as staging:
         with run.in_redis():  # another export may have ended since
             refuse_to_go_back(releases.current(), settings)
+            staging.ask_for_room()
         run.carry_over(staging)
         run.compute(staging)
         refusal = run.refusal(len(spec.product_ids))

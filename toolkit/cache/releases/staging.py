@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import batched
+from statistics import fmean
 
 from toolkit.cache.database import Argument, Database
 from toolkit.cache.envelope import Fields, UnusableError, dated, decode, encode
@@ -21,6 +22,7 @@ from toolkit.cache.releases.steps import (
     MOVED,
     PORTION,
     entries,
+    pointer,
     some,
     texts,
     wrong_values,
@@ -68,6 +70,13 @@ class Staging:
         """
         return dict(self._done)
 
+    def ask_for_room(self) -> None:
+        """``CacheError`` if the server has none for values as long as the current release's."""
+        current = pointer(self._database)
+        index = {} if current is None else entries(self._database, current)
+        if index:
+            self._demand_room(fmean(_taken(_size(entry)) for entry in index.values()))
+
     def put(
         self,
         forecasts: Mapping[int, Fields | None],
@@ -88,7 +97,7 @@ class Staging:
                 value = self._encoded(product_id, forecast, given(product_id))
                 arguments += [product_id, value, _entry(value, forecast)]
                 sizes.append(len(value))
-            self._demand_room(sizes)
+            self._demand_room(self._average(sizes))
             self._refuse_if(self._database.run(PUT, [EXPORT_LOCK, self._index], arguments) != 1)
             self._done.update({i: _status_of(forecast) for i, forecast in portion})
 
@@ -102,7 +111,7 @@ class Staging:
         missing = sorted(set(self.spec.carried) - self._done.keys())
         base = entries(self._database, self._base) if self._base and missing else {}
         for portion in batched(missing, PORTION):
-            self._demand_room([_size(base.get(i, "")) for i in portion])
+            self._demand_room(self._average([_size(base.get(i, "")) for i in portion]))
             self._carry(portion)
         self._done = self._staged()
 
@@ -169,18 +178,19 @@ class Staging:
                 f"the release was not to have {some('product', [str(i) for i in strange])}"
             )
 
-    def _demand_room(self, sizes: Sequence[int]) -> None:
-        """``CacheError`` unless the server has room for a portion, and all that is still to come:
-        as much for each as for those that were measured, this portion's included.
-        """
-        self._measured += sum(SURPLUS * size + BESIDE for size in sizes)
+    def _average(self, sizes: Sequence[int]) -> float:
+        """What a value takes of the server's memory: the mean of all so far, and of these."""
+        self._measured += sum(map(_taken, sizes))
         self._counted += len(sizes)
+        return self._measured / self._counted
+
+    def _demand_room(self, average: float) -> None:
+        """``CacheError`` unless the server has room for all that is still to come."""
         room = self._database.room()
         if room is None:
             return
         left = len(self._expected - self._done.keys())
-        needed = left * self._measured / self._counted
-        reserve = RESERVE * room.limit + 2 * PORTION * self._measured / self._counted
+        needed, reserve = left * average, RESERVE * room.limit + 2 * PORTION * average
         if needed + reserve > room.left:
             more = needed + reserve - room.left
             raise CacheError(
@@ -213,6 +223,10 @@ class Staging:
 def _entry(value: bytes, forecast: Fields | None) -> str:
     """What the index holds of a value."""
     return f"{hashlib.sha1(value).hexdigest()}:{len(value)}:{_status_of(forecast)}"
+
+
+def _taken(size: int) -> float:
+    return SURPLUS * size + BESIDE
 
 
 def _size(entry: str) -> int:
