@@ -91,7 +91,7 @@ class ForecastEngine:
         version that is not there or a store that does not answer, ``ModelError`` for a version
         that the installed models cannot use.
         """
-        from toolkit.tracking.registry import load_for_engine
+        from toolkit.tracking.loading import load_for_engine
 
         found = load_for_engine(store, alias)
         return cls(

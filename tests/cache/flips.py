@@ -94,19 +94,21 @@ class Watch:
             self.note(one.release, one.forecast.model_metadata["mark"], before, after)
 
     def plain(self) -> None:
-        """Plain keys, as a consumer that knows nothing of the toolkit reads them."""
+        """Plain keys, as a consumer that knows nothing of the toolkit reads them: each value says
+        of which release it is, and is what that release says.
+        """
         self.calls += 1
-        pointer = json.loads(self.client.get("forecast:current"))
-        names = [f"forecast:product:{i}:{pointer['as_of_date']}" for i in self.ids[:5]]
-        values = [json.loads(value) for value in self.client.mget(names) if value is not None]
-        after = self.current()
-        if len({value["release"] for value in values}) > 1:
-            self.wrong.append(f"a mixture: {[value['release'] for value in values]}")
-        if not values and pointer["release"] == after:
-            self.wrong.append(f"nothing of {pointer['release']}")
-        for value in values:
-            mark = value["model_metadata"]["mark"]
-            self.note(value["release"], mark, pointer["release"], after)
+        values = [v for v in self.client.mget(self.plain_names()[:5]) if v is not None]
+        for value in map(json.loads, values):
+            release, mark = value["release"], value["model_metadata"]["mark"]
+            self.values += 1
+            if self.marks.setdefault(release, mark) != mark:
+                self.wrong.append(f"{release} has two contents")
+
+    def plain_names(self) -> list[str]:
+        """The plain keys of the current release."""
+        as_of = json.loads(self.client.get("forecast:current"))["as_of_date"]
+        return [f"forecast:product:{i}:{as_of}" for i in self.ids]
 
     def note(self, release, mark, before, after) -> None:
         """Its content is always the same, and it was current between two looks."""

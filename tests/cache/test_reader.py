@@ -13,7 +13,7 @@ from datetime import timedelta
 import pytest
 import redis
 
-from tests.cache.conftest import DAY, PATIENT_S, product
+from tests.cache.conftest import DAY, PATIENT_S, product, spec, until
 from tests.cache.servers import pid_of, something_else, stopped
 from toolkit.cache import memory as memory_module
 from toolkit.cache.reader import ForecastReader, Origin, ReadCounts
@@ -52,13 +52,10 @@ def test_what_the_release_does_not_serve_is_none(publish, reader):
     assert reader.counts == ReadCounts(missing=1)
 
 
-def test_nothing_to_forecast_is_an_answer(server, publish, reader):
-    publish()
-    key = f"forecast:product:3:{DAY}"
-    release = Releases(server.client()).current().release_id
-    nothing = {"release": release, "product_id": 3, "no_forecast": True, "format": 1,
-               "computed_with": {}, "as_of_date": str(DAY)}  # fmt: skip
-    server.client().set(key, json.dumps(nothing))
+def test_nothing_to_forecast_is_an_answer(server, reader):
+    with Releases(server.client()).stage(spec(ids=[3])) as staging:
+        staging.put({3: None})
+        staging.publish()
     assert reader.read(3).forecast is None
     assert reader.read(3).origin is Origin.MEMORY
 
@@ -98,20 +95,75 @@ def test_what_was_invalidated_is_not_served(server, publish):
     assert reader.read(3) is not None
 
 
-def test_a_value_of_no_release_or_of_garbage_is_a_miss_and_said(server, publish, reader, caplog):
+@pytest.mark.parametrize("damage", ["garbage", "77-x", "format", "of another product", "a digit"])
+def test_a_value_that_is_not_what_was_published_is_an_error(server, publish, reader, damage):
+    release = publish().release_id
+    client, name = server.client(), f"forecast:product:1:{DAY}"
+    value = client.get(name)
+    damaged = {
+        "garbage": b"garbage",
+        "77-x": value.replace(release.encode(), b"77-x"),
+        "format": json.dumps(json.loads(value) | {"format": 2}),
+        "of another product": client.get(f"forecast:product:2:{DAY}"),
+        "a digit": value.replace(b"7", b"8", 1),
+    }
+    client.set(name, damaged[damage])
+    sentence = f"product 1 is not what release {release} was published with"
+    with pytest.raises(CacheError, match=sentence):
+        reader.read(1)
+    assert reader.read(2) is not None
+    assert reader.counts == ReadCounts(redis=1, errors=1)
+
+
+def test_what_has_expired_is_an_error_that_says_since_when(server, publish, reader):
+    release = publish(ttl_s=1)
+    assert until(lambda: not server.client().exists(f"forecast:product:1:{DAY}"))
+    sentence = f"product 1 has expired: release {release.release_id} was to last until 20"
+    with pytest.raises(CacheError, match=f"{sentence}.*no export has been published since"):
+        reader.read(1)
+    assert reader.read(99) is None  # it never was served
+
+
+def test_what_the_server_dropped_is_an_error(own_server, publish):
+    """For want of memory: by itself, as another client's values come in."""
+    client = own_server.client()
+    reader = ForecastReader(client, patience_s=PATIENT_S, local_s=0)
+    publish(client=client, ids=range(1, 51))
+    client.config_set("maxmemory-policy", "volatile-lru")
+    client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000)
+    for number in range(20):
+        client.set(f"another's {number}", b"x" * 50_000)
+    client.config_set("maxmemory", 0)
+    told = []
+    for product_id in range(1, 51):
+        try:
+            assert reader.read(product_id).forecast is not None
+        except CacheError as error:
+            told.append(str(error))
+    assert told
+    assert all("is missing, though release 1-" in sentence for sentence in told)
+
+
+@pytest.mark.parametrize("what", ["value", "index"])
+def test_memory_stands_in_for_what_was_lost(server, publish, what, caplog):
+    reader = ForecastReader(server.client(), patience_s=PATIENT_S, local_s=0)
+    release = publish().release_id
+    reader.read(1)
+    plain = f"forecast:product:1:{DAY}"
+    server.client().delete(plain if what == "value" else f"forecast:release:{release}:index")
+    assert (reader.read(1).stale, reader.read(1).origin) == (True, Origin.MEMORY)
+    assert "Memory stands in" in caplog.text
+    server.client().delete(f"forecast:product:2:{DAY}")
+    with pytest.raises(CacheError, match="product 2 is missing, though release 1-"):
+        reader.read_many([2, 1])
+
+
+def test_who_computes_is_asked_for_what_was_lost(server, publish, forecast):
+    made = ProductForecast.from_dict(product(forecast, 1, DAY, "mine"))
+    reader = ForecastReader(server.client(), patience_s=PATIENT_S, compute=lambda i: made)
     publish()
-    client = server.client()
-    client.set(f"forecast:product:1:{DAY}", b"garbage")
-    whole = json.loads(client.get(f"forecast:product:2:{DAY}"))
-    client.set(f"forecast:product:2:{DAY}", json.dumps(whole | {"release": "77-x"}))
-    client.set(f"forecast:product:3:{DAY}", json.dumps(whole | {"format": 2}))
-    client.set(f"forecast:product:4:{DAY}", json.dumps(whole))
-    assert [reader.read(i) for i in (1, 2, 3, 4)] == [None] * 4
-    assert "product 1 is not JSON" in caplog.text
-    assert "product 2 is of release 77-x, not 1-" in caplog.text
-    assert "product 3 has format 2, newer than the 1" in caplog.text
-    assert "product 4 is of product 2" in caplog.text
-    assert reader.counts == ReadCounts(missing=4, errors=4)
+    server.client().delete(f"forecast:product:1:{DAY}")
+    assert reader.read(1).origin is Origin.COMPUTED
 
 
 def test_the_caller_computes_what_is_not_there(publish, server, forecast):

@@ -3,8 +3,9 @@
 import pytest
 import redis
 
-from tests.cache.conftest import DAY, put, spec
+from tests.cache.conftest import DAY, PATIENT_S, put, spec
 from tests.cache.servers import something_else, valkey_at
+from toolkit.cache.reader import ForecastReader
 from toolkit.cache.releases.catalog import Releases
 from toolkit.errors import CacheError
 
@@ -55,7 +56,10 @@ def test_a_cluster_is_refused(tmp_path):
         Releases(client)
 
 
-FULL = r"no memory left \(maxmemory\)|is not whole and|the server had no memory left for it"
+FULL = (
+    r"not enough memory left for|no memory left \(maxmemory\)|is not whole and"
+    "|the server had no memory left for it"
+)
 
 
 def fill_and_publish(staging, forecast):
@@ -88,3 +92,55 @@ def test_a_full_server_publishes_nothing_and_keeps_what_was_current(
         assert len(client.keys(f"forecast:product:*:{DAY}")) == 50
     else:  # the server may have dropped anything, but nothing wrong is served in its place
         assert current is None or current.computed_with["mark"] == "a"
+
+
+@pytest.mark.parametrize("policy", ["noeviction", "volatile-lru", "volatile-ttl", "allkeys-lru"])
+@pytest.mark.parametrize("carried", [False, True], ids=["computed", "carried over"])
+def test_staging_stops_before_the_current_release_is_evicted(
+    own_server, forecast, publish, policy, carried
+):
+    """400 products of some 20 KB, as many as the current release has, into half of the room."""
+    client, ids = own_server.client(), range(1, 401)
+    base = publish(ids=ids, mark="a", client=client).release_id
+    used = client.info("memory")["used_memory"]
+    size = used - client.info("memory")["used_memory_startup"]
+    client.config_set("maxmemory-policy", policy)
+    client.config_set("maxmemory", used + size // 2)
+    client.config_resetstat()
+    more = {"carried": ids, "base": base} if carried else {}
+    sentence = r"not enough memory left for 400 products more: they need .* MB, and of its maxm"
+    with Releases(client).stage(spec("b", ids, **more)) as staging:
+        with pytest.raises(CacheError, match=sentence):
+            staging.carry_over() if carried else put(staging, forecast)
+        assert staging.done == {}
+    assert client.info("stats")["evicted_keys"] == 0
+    assert len(ForecastReader(client, patience_s=PATIENT_S).read_many(ids)) == 400
+
+
+def test_staging_stops_while_there_is_room_if_others_fill_the_server(own_server, forecast, publish):
+    client, ids = own_server.client(), range(1, 401)
+    publish(ids=ids, mark="a", client=client)
+    used = client.info("memory")["used_memory"]
+    client.config_set("maxmemory-policy", "volatile-lru")
+    client.config_set("maxmemory", 4 * used)
+    client.config_resetstat()
+    with Releases(client).stage(spec("b", ids)) as staging:
+        put(staging, forecast, range(1, 201))
+        for number in range(22 * used // 1_000_000):
+            client.set(f"another's {number}", b"x" * 100_000)
+        with pytest.raises(CacheError, match="memory left for 200 products more"):
+            put(staging, forecast, range(201, 401))
+    assert client.info("stats")["evicted_keys"] == 0
+    assert len(ForecastReader(client, patience_s=PATIENT_S).read_many(ids)) == 400
+
+
+def test_where_there_is_room_it_is_used(own_server, forecast, publish):
+    """Twice what the release takes is enough, and nothing is evicted."""
+    client, ids = own_server.client(), range(1, 401)
+    publish(ids=ids, mark="a", client=client)
+    client.config_set("maxmemory-policy", "volatile-lru")
+    used = client.info("memory")["used_memory"]
+    client.config_set("maxmemory", int(2.5 * used))
+    client.config_resetstat()
+    publish(ids=ids, mark="b", client=client)
+    assert client.info("stats")["evicted_keys"] == 0

@@ -16,8 +16,9 @@ from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.results.forecast import ProductForecast
 from toolkit.stages.listing import ProductThresholds, Thresholds
+from toolkit.tracking.promotion import set_alias
 from toolkit.tracking.registration import register_fit
-from toolkit.tracking.registry import attach_thresholds, set_alias
+from toolkit.tracking.registry import attach_thresholds
 from toolkit.tracking.store import open_store
 
 CHOICE = {

@@ -1,22 +1,29 @@
 """``toolkit export``: what it prints, its exit codes, and its run in MLflow."""
 
 import json
+import signal
+import subprocess
+import sys
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from backtests.evidence.gate import Gate
+from tests.cache.conftest import until
 from tests.conftest import AS_OF
 from tests.export.test_job import plain
+from tests.tracking.fits import rhythm_fit
 from toolkit.cache.releases.catalog import Releases
 from toolkit.cli.app import main
 from toolkit.export.log import EXPERIMENT
 from toolkit.model import find_model
 from toolkit.sources.generator import load_orders
+from toolkit.tracking.history import history
 from toolkit.tracking.promotion import promote
 from toolkit.tracking.registration import register_fit
-from toolkit.tracking.registry import REGISTERED_MODEL
+from toolkit.tracking.registry import REGISTERED_MODEL, aliases
 from toolkit.tracking.store import open_store
 
 
@@ -90,6 +97,66 @@ def test_what_goes_wrong_is_one_sentence(call, more, redis, code, said):
     assert said in err
     assert "Traceback" not in err
     assert "secret" not in err
+
+
+CUT = """
+import os, signal, sys
+from backtests.evidence.gate import Gate
+from toolkit.tracking.promotion import promote
+from toolkit.tracking.store import open_store
+store = open_store()
+moved = store.client.set_registered_model_alias
+
+def deadly(name, alias, number):
+    if alias == "champion":
+        os.kill(os.getpid(), signal.SIGKILL)
+    moved(name, alias, number)
+
+store.client.set_registered_model_alias = deadly
+promote(store, "2", Gate(), force=True, reason="to be cut short")
+"""
+
+
+def test_an_export_after_a_promotion_that_was_killed_is_of_the_version_promoted(call, client):
+    store = open_store("sqlite:///mlflow.db")
+    register_fit(store, find_model("pair_conjugate"))
+    register_fit(store, rhythm_fit())
+    promote(store, "1", Gate(), force=True, reason="to have one")
+    killed = subprocess.run([sys.executable, "-c", CUT], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert aliases(store)["champion"] == 1
+    code, out, err = call()
+    assert code == 0, err
+    assert f"by {rhythm_fit().name}@{rhythm_fit().version}" in out
+    assert Releases(client).current().details["registered_version"] == 2
+    assert aliases(store) == {"champion": 2, "previous": 1}
+    assert history(store).problems == ()
+
+
+def test_reading_what_has_expired_fails_and_says_why(
+    call, client, cache_server, capsys, monkeypatch
+):
+    assert call("--ttl", "1")[0] == 0
+    assert until(lambda: not client.keys("forecast:product:*"))
+    argv = ["toolkit", "read", "2", "--redis", cache_server.url]
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (1, "")
+    assert err.startswith("Error: the forecast of product 2 has expired: release 1-")
+
+
+def test_an_earlier_date_than_readers_have_needs_its_option(call, client):
+    """`--as-of` is given twice here, and the last one counts."""
+    later = str(AS_OF + timedelta(1))
+    assert call("--as-of", later)[0] == 0
+    code, out, err = call()
+    assert (code, out) == (2, "")
+    assert err.endswith(f"later than {AS_OF}: leave --as-of out, or allow it with --earlier\n")
+    assert str(Releases(client).current().as_of_date) == later
+    assert call("--earlier")[0] == 0
+    assert Releases(client).current().as_of_date == AS_OF
 
 
 def test_both_kinds_of_orders_or_none_are_refused(call):

@@ -211,7 +211,8 @@ def test_last_is_since_the_current_release_and_all_where_nothing_can_be_kept(
     assert report.carried == 12 - len(touched)
     other = ForecastEngine(database, seed=1, clock=lambda: NOON)
     assert export(other, client, since=LAST, **later).carried == 0
-    assert export(other, client, since=LAST, as_of_date=AS_OF).carried == 0  # no word of the future
+    back = export(other, client, since=LAST, as_of_date=AS_OF, earlier=True)
+    assert back.carried == 0  # no word of the future
 
 
 def test_what_has_expired_is_computed(engine, client):
@@ -263,7 +264,7 @@ def test_since_needs_a_release_that_reaches_it_and_was_made_alike(engine, databa
     with pytest.raises(ArgumentError, match="there is no release yet to keep forecasts from"):
         export(engine, client, since=AS_OF, **later)
     first = export(engine, client)
-    early = {"as_of_date": AS_OF - timedelta(1), "since": AS_OF - timedelta(9)}
+    early = {"as_of_date": AS_OF - timedelta(1), "since": AS_OF - timedelta(9), "earlier": True}
     with pytest.raises(
         ArgumentError, match=rf"{first.release} knows what came after {AS_OF - timedelta(1)}"
     ):
@@ -276,6 +277,46 @@ def test_since_needs_a_release_that_reaches_it_and_was_made_alike(engine, databa
     stricter = ForecastEngine(database, thresholds=ProductThresholds(Thresholds(3, 0.3)))
     with pytest.raises(ArgumentError, match="was made with another thresholds_sha256"):
         export(stricter, client, since=AS_OF, **later)
+
+
+def test_room_is_asked_for_before_anything_is_computed(engine, failing, client):
+    first = export(engine, client)
+    failing.broken, failing.error = frozenset(range(1, 13)), AssertionError("it was computed")
+    used = client.info("memory")["used_memory"]
+    client.config_set("maxmemory", used + 100_000)
+    try:
+        with pytest.raises(CacheError, match="not enough memory left for 12 products more: they"):
+            export(failing, client, as_of_date=AS_OF + timedelta(1))
+    finally:
+        client.config_set("maxmemory", 0)
+    assert {plain(client, i)["release"] for i in range(1, 13)} == {first.release}
+
+
+def test_dates_only_move_forward_unless_told(engine, client):
+    later = export(engine, client, as_of_date=AS_OF + timedelta(1))
+    sentence = rf"{later.release}, as of {AS_OF + timedelta(1)}, which is later than {AS_OF}: leave"
+    with pytest.raises(ArgumentError, match=sentence):
+        export(engine, client)
+    assert Releases(client).current().release_id == later.release
+    assert export(engine, client, as_of_date=AS_OF + timedelta(1)).published  # the same is no step
+    back = export(engine, client, earlier=True)
+    assert plain(client, 2)["release"] == back.release
+    assert export(engine, client, as_of_date=AS_OF + timedelta(2)).published
+
+
+def test_an_export_that_waited_for_a_later_one_publishes_nothing(engine, client, monkeypatch):
+    planned = job.make_plan
+
+    def slowly(*arguments):
+        plan = planned(*arguments)
+        monkeypatch.setattr(job, "make_plan", planned)
+        export(engine, client, as_of_date=AS_OF + timedelta(1))
+        return plan
+
+    monkeypatch.setattr(job, "make_plan", slowly)
+    with pytest.raises(ArgumentError, match="allow it with --earlier"):
+        export(engine, client)
+    assert Releases(client).current().as_of_date == AS_OF + timedelta(1)
 
 
 def test_named_products_alone_would_take_the_others_from_readers(engine, client):

@@ -9,18 +9,17 @@ import pytest
 from tests.tracking.conftest import finished
 from tests.tracking.fits import rhythm_fit
 from toolkit.errors import TrackingError
+from toolkit.tracking.entries import CheckRecord, Event
 from toolkit.tracking.history import (
     ENTRY_TAG,
     EXPERIMENT,
     HASH_TAG,
     HEAD_TAG,
-    CheckRecord,
-    Event,
     append,
     history,
 )
+from toolkit.tracking.promotion import set_alias
 from toolkit.tracking.registration import register_fit
-from toolkit.tracking.registry import set_alias
 from toolkit.tracking.runs import search
 
 PROMOTED = Event(

@@ -9,15 +9,19 @@ import pytest
 from backtests.evidence.gate import Gate
 from tests.tracking.conftest import finished
 from tests.tracking.evidence import comparison, log
+from tests.tracking.test_promotion_commands import toolkit as toolkit_fixture
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, ModelError, TrackingError
 from toolkit.model import find_model
 from toolkit.stages.prediction import CustomerPredictor
-from toolkit.tracking.history import CheckRecord, history
-from toolkit.tracking.promotion import PromotionRefusedError, promote, roll_back
+from toolkit.tracking.entries import CheckRecord
+from toolkit.tracking.history import history
+from toolkit.tracking.promotion import PromotionRefusedError, promote, roll_back, set_alias, settle
 from toolkit.tracking.registration import register_fit
-from toolkit.tracking.registry import FIT_TAG, REGISTERED_MODEL, aliases, set_alias
+from toolkit.tracking.registry import FIT_TAG, REGISTERED_MODEL, aliases
 from toolkit.tracking.store import open_store
+
+toolkit = toolkit_fixture
 
 
 @pytest.fixture
@@ -165,42 +169,126 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(store, script)
 
 
 KILL = """
-import json
+import json, os, shutil
+from pathlib import Path
+from toolkit.cli.app import main
 from toolkit.tracking.history import history
+from toolkit.tracking.promotion import settle
 from toolkit.tracking.registry import aliases
 from tests.tracking.processes import killed_writing
 
+WORK = {"promote": lambda store: promote(store, "2", Gate()), "rollback": roll_back}
+
 def told(store):
     found = history(store)
-    now = [aliases(store), found.entries[-1].event.to_version, found.problems]
-    print(json.dumps(now), flush=True)
+    last = found.entries[-1].event
+    said = aliases(store), last.action, last.to_version, found.problems
+    print(json.dumps(["state", *said]), flush=True)
 
-ended, tries = None, 2  # the second time what the first has left is sealed
-while ended != 0:
-    ended = killed_writing(tries // 2, lambda store: promote(store, "2", Gate()))
-    tries += 1
-    print(ended, flush=True)
+def after_kill(kind, number):
+    folder = Path(f"{kind}-{number}")
+    shutil.copytree(kind, folder)
+    os.chdir(folder)
+    ended = killed_writing(number, WORK[kind])
     killed_writing(0, told)
+    resettled = killed_writing(1 + number % 4, settle)  # the repair is killed, too, mostly
+    killed_writing(0, settle)
+    killed_writing(0, told)
+    print(json.dumps(["killed", ended, resettled]), flush=True)
+    os.chdir("..")
+    return ended
+
+for kind in WORK:
+    number = 1
+    while after_kill(kind, number):
+        number += 1
 """
 
 
 @pytest.mark.slow
-def test_a_promotion_that_was_killed_is_told_and_set_right(store, script):
-    """Before each of its writes: the champion is the old one or the new one; history knows."""
+def test_a_move_that_was_killed_is_completed_by_the_next_command(promotable, tmp_path, script):
+    """Before each of its writes, and the repair before each of its own."""
+    for kind in ("promote", "rollback"):
+        shutil.copytree(promotable, tmp_path / kind)
+        store = open_store(f"sqlite:///{tmp_path / kind / 'mlflow.db'}")
+        promote(store, "1", Gate())
+        if kind == "rollback":
+            promote(store, "2", Gate())
+    out, err = script(PROMOTE + KILL).communicate(timeout=500)
+    said = [json.loads(line) for line in out.splitlines()]
+    assert len(said) % 3 == 0, err
+    found = list(zip(said[::3], said[1::3], said[2::3], strict=True))
+    codes = [ended for _, _, (_, ended, _) in found]
+    assert codes.count(0) == 2
+    assert set(codes) == {0, -signal.SIGKILL}
+    print(f"{len(codes) - 2} kills")
+    halfway = [before for (_, *before), _, _ in found if before[3]]
+    assert len(halfway) >= 6  # what did not fit before the repair
+    for _, (_, named, action, last, problems), _ in found:
+        assert problems == []
+        assert named["champion"] == last
+        assert (
+            named
+            == {
+                ("promote", 1): {"champion": 1},
+                ("promote", 2): {"champion": 2, "previous": 1},
+                ("rollback", 1): {"champion": 1, "previous": 2},
+            }[action, last]
+        )
+
+
+@pytest.fixture
+def cut_short(store, script):
+    """A promotion of 2 that was killed before ``champion`` moved, ``previous`` has by then."""
     promote(store, "1", Gate())
-    out, err = script(PROMOTE + KILL).communicate(timeout=240)
-    codes = [int(line) for line in out.splitlines()[::2]]
-    states = [json.loads(line) for line in out.splitlines()[1::2]]
-    assert codes == [-signal.SIGKILL] * (len(codes) - 1) + [0], err
-    assert states[-1] == [{"champion": 2, "previous": 1}, 2, []]
-    halfway = [named for named, _, _ in states[:-1]]
-    assert all(named in ({"champion": 1}, {"champion": 1, "previous": 1}) for named in halfway)
-    assert halfway[0] != halfway[-1]  # killed before anything, and between both moves
-    for _, last, problems in states[:-1]:
-        assert bool(problems) is (last == 2)  # an entry that nothing came of
-    noticed = {notice for entry in history(store).entries for notice in entry.noticed}
-    assert any(text.startswith("version 1 is the champion, though entry 2") for text in noticed)
-    assert roll_back(store).version.number == 1
+    script(PROMOTE + CUT).communicate(timeout=240)
+    assert aliases(store) == {"champion": 1, "previous": 1}
+    assert history(store).entries[-1].event.to_version == 2
+    return store
+
+
+CUT = """
+import os, signal
+from toolkit.tracking import registry
+from toolkit.tracking.store import open_store
+store = open_store()
+moved = store.client.set_registered_model_alias
+
+def deadly(name, alias, number):
+    if alias == "champion":
+        os.kill(os.getpid(), signal.SIGKILL)
+    moved(name, alias, number)
+
+store.client.set_registered_model_alias = deadly
+promote(store, "2", Gate())
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "champion"),
+    [
+        (("history",), 2),
+        (("promote", "2"), 2),
+        (("promote", "3"), 3),
+        (("rollback",), 1),
+        (("register", "pair_conjugate", "--alias", "challenger"), 2),
+    ],
+)
+def test_each_command_repairs_what_a_kill_left(toolkit, cut_short, command, champion):
+    code, _, err = toolkit(*command)
+    assert code == 0, err
+    assert aliases(cut_short)["champion"] == champion
+    assert history(cut_short).problems == ()
+
+
+def test_a_champion_moved_by_other_means_since_stays(cut_short, caplog):
+    cut_short.client.set_registered_model_alias("inter-order", "champion", "3")
+    assert settle(cut_short) is None
+    assert aliases(cut_short)["champion"] == 3
+    assert "version 3 is the champion, though entry 2" in history(cut_short).problems[0]
+    cut_short.client.set_registered_model_alias("inter-order", "champion", "1")
+    assert settle(cut_short) is None  # it was announced once
+    assert aliases(cut_short)["champion"] == 1
 
 
 def test_after_a_kill_the_champion_is_not_its_own_predecessor(store):

@@ -12,8 +12,8 @@ from toolkit.cache.releases.catalog import Releases, ReleaseSpec
 from toolkit.cache.server import embedded_server
 from toolkit.cli.app import main
 from toolkit.tracking.history import EXPERIMENT, history
-from toolkit.tracking.promotion import promote
-from toolkit.tracking.registry import aliases, set_alias
+from toolkit.tracking.promotion import promote, set_alias
+from toolkit.tracking.registry import aliases
 from toolkit.tracking.store import open_store
 
 FORCED = ("--force", "--reason", "the [old] one is late")

@@ -12,14 +12,14 @@ from tests.tracking.fits import WARNING, rhythm_fit
 from toolkit.errors import ModelError, TrackingError
 from toolkit.fits import save_fit
 from toolkit.model import find_model
+from toolkit.tracking.loading import load_registered
+from toolkit.tracking.promotion import set_alias
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import (
     aliases,
     attach_thresholds,
     find,
-    load_registered,
     move_aliases,
-    set_alias,
     thresholds_of,
     versions,
 )

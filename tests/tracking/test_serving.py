@@ -15,8 +15,8 @@ from toolkit.stages.discovery import discover
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.predict_tables import write_predictions
 from toolkit.stages.prediction import CustomerPredictor
+from toolkit.tracking.promotion import set_alias
 from toolkit.tracking.registration import register_fit
-from toolkit.tracking.registry import set_alias
 from toolkit.tracking.serving import predict_table
 
 PARAMS = {"as_of_date": AS_OF.isoformat(), "weeks": 5, "draws": 40, "seed": 3}

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import redis
 
@@ -11,6 +12,15 @@ from toolkit.errors import CacheError
 type Argument = str | bytes | int
 
 _SECRET = re.compile(r"(?<=:)[^:@/\s]+(?=@)")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The memory that a server may use, what is left of it, in bytes, and what it does then."""
+
+    limit: int
+    left: int
+    policy: str
 
 
 class Database:
@@ -44,6 +54,23 @@ class Database:
                 f"{self.where} runs in cluster mode, where no release can be made current in one"
                 " step: a single server is needed, with or without replicas"
             )
+
+    def room(self) -> Room | None:
+        """What is left of the memory that the server may use; None if it has no limit, or does not
+        say.
+        """
+        try:
+            found = self.client.info("memory")
+        except redis.ResponseError:  # the user may not ask; writing will show
+            return None
+        except redis.RedisError as error:
+            raise self.failure(error) from error
+        assert isinstance(found, dict)
+        limit = int(found.get("maxmemory", 0))
+        if not limit:
+            return None
+        used = int(found["used_memory"]) - int(found.get("mem_not_counted_for_evict", 0))
+        return Room(limit, limit - used, str(found.get("maxmemory_policy", "")))
 
     def run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> object:
         """What ``script`` returns."""

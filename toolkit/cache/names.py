@@ -3,7 +3,7 @@
 ``forecast:product:{id}:{as_of}``          a forecast, for any consumer: the *plain* key
 ``forecast:product:{id}:{as_of}:{digest}`` one that a release must not be mixed with
 ``forecast:invalidated:{id}``              how often the product was invalidated
-``forecast:current``                       the pointer: which release the plain keys are
+``forecast:current``                       the pointer: which release is current
 ``forecast:release:{release}…``            a release that is staged or kept, and its index
 """
 
@@ -23,6 +23,9 @@ REGISTRY = "forecast:releases"
 
 STAGED = "forecast:staged"
 """A hash of the releases that were not: their spec's digest and the lock they were made under."""
+
+BEHIND = "forecast:behind"
+"""A set of the releases for which the plain keys have not followed the pointer yet."""
 
 EXPORT_LOCK = "forecast:export-lock"
 

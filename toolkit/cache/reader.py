@@ -10,6 +10,7 @@ from memory stand in, and say how old they are.
         print(reading.forecast.summary["total_predicted_quantity"], reading.age_s)
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -17,19 +18,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
-from typing import cast
+from typing import Any, cast
 from weakref import WeakSet
 
 import redis
 
+from toolkit.cache.database import text
 from toolkit.cache.envelope import UnusableError, decode
 from toolkit.cache.flights import Flights
 from toolkit.cache.lane import Failure, lane_of
 from toolkit.cache.memory import Kept, Memory, in_words, kept_now
-from toolkit.cache.names import POINTER
+from toolkit.cache.names import POINTER, index_key, value_prefix
+from toolkit.cache.spec import INVALIDATED
 from toolkit.cache.urls import client_of
 from toolkit.errors import CacheError
 from toolkit.results.forecast import ProductForecast
@@ -84,12 +87,17 @@ class ReadCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Pointer:
-    """The release that was current at a moment; a server that was emptied has another epoch."""
+    """The release that was current at a moment; a server that was emptied has another epoch.
+
+    ``products``: so many it has to have; ``expires_at``: when its values begin to expire, as ISO.
+    """
 
     release: str
     as_of: str
     epoch: str
     flip: int
+    products: int
+    expires_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,15 @@ class _Found:
     release: str
     generated_at: datetime | None
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Of a product: its values, wherever one lies, the release's entry, the size of its index."""
+
+    values: Sequence[str | bytes]
+    entry: str | bytes | None
+    index_size: int
 
 
 class ForecastReader:
@@ -148,8 +165,8 @@ class ForecastReader:
     def read(self, product_id: int) -> Reading | None:
         """The forecast of a product; None if the current release does not serve it.
 
-        ``CacheError`` if the server does not answer, memory has nothing young enough, and nobody
-        computes.
+        ``CacheError`` if the server does not answer, or has lost what the release serves (it has
+        expired, say), memory has nothing young enough, and nobody computes.
         """
         kept = self._memory.get(product_id)
         now = time.monotonic()
@@ -166,7 +183,7 @@ class ForecastReader:
         """
         ids = list(dict.fromkeys(product_ids))
         try:
-            found = self._fetch(ids)
+            found, lost = self._fetch(ids)
         except CacheError as error:
             return self._without_server(ids, error)
         self._count(Origin.REDIS, len(found))
@@ -175,58 +192,61 @@ class ForecastReader:
             i: _reading(kept_now(one, one.generated_at), now, Origin.REDIS)
             for i, one in found.items()
         }
-        return readings | self._computed([i for i in ids if i not in found])
+        if lost:
+            readings |= self._without_server(list(lost), CacheError("; ".join(lost.values())))
+        return readings | self._computed([i for i in ids if i not in found and i not in lost])
 
-    def _fetch(self, ids: Sequence[int]) -> dict[int, _Found]:
-        """What the current release says of the products.
+    def _fetch(self, ids: Sequence[int]) -> tuple[dict[int, _Found], dict[int, str]]:
+        """What the current release says of the products, and why not of those it should serve.
 
-        The pointer and the values come together, so they are of one moment. The as-of date is
-        that of the last time, mostly; if not, they are asked for once more.
+        The pointer and the values come together, so they are of one moment. The release is that
+        of the last time, mostly; if not, they are asked for once more.
         """
-        as_of = None if self._newest is None else self._newest.as_of
+        guess = self._newest
         for _ in range(ATTEMPTS):
-            pointer, values = self._ask(ids, as_of)
-            as_of, asked = pointer.as_of, as_of
-            if as_of != asked:
+            pointer, answers = self._ask(ids, guess)
+            guess, asked = pointer, guess
+            if asked is None or asked.release != pointer.release:
                 continue
-            pairs = zip(ids, values, strict=True)
-            unpacked = {i: self._unpacked(i, value, pointer.release) for i, value in pairs}
-            found = {i: one for i, one in unpacked.items() if one is not None}
+            found: dict[int, _Found] = {}
+            lost: dict[int, str] = {}
+            for product_id, answer in answers.items():
+                try:
+                    one = _unpacked(product_id, answer, pointer)
+                except UnusableError as flaw:
+                    lost[product_id] = f"the forecast of product {product_id} {flaw}"
+                else:
+                    found |= {} if one is None else {product_id: one}
             newest = self._notice(pointer, found)
             if newest == pointer:
-                return found
-            as_of = newest.as_of
+                return found, lost
+            guess = newest
         raise CacheError(
             f"the cache shows release {pointer.release}, which is not the newest that was seen"
         )
 
-    def _ask(self, ids: Sequence[int], as_of: str | None) -> tuple[_Pointer, Sequence[object]]:
-        names = [POINTER] if as_of is None else [POINTER, *_names(ids, as_of)]
-        patience_s = self._patience_s + PATIENCE_PER_VALUE_S * len(names)
-        outcome = self._lane.run(lambda: self._client.mget(names), patience_s)
+    def _ask(
+        self, ids: Sequence[int], guess: _Pointer | None
+    ) -> tuple[_Pointer, dict[int, _Answer]]:
+        """The pointer, and what there is of the products in the release that it is, by a guess."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.mget([POINTER, *([] if guess is None else _names(ids, guess))])
+        if guess is not None and ids:
+            pipeline.hmget(index_key(guess.release), list(map(str, ids)))
+            pipeline.hlen(index_key(guess.release))
+        patience_s = self._patience_s + PATIENCE_PER_VALUE_S * (1 + len(ids))
+        outcome = self._lane.run(pipeline.execute, patience_s)
         if isinstance(outcome, Failure):
             raise CacheError(f"the cache failed: {outcome.reason}")
-        first, *values = cast("list[object]", outcome.value)
-        return _pointer(first), values
-
-    def _unpacked(self, product_id: int, value: object, release: str) -> _Found | None:
-        """The forecast in a value; None, and a warning, if it is not of this release."""
-        if value is None:
-            return None
-        try:
-            envelope = decode(value)
-            if envelope.product_id != product_id:
-                raise UnusableError(f"is of product {envelope.product_id}")
-            if envelope.release != release:
-                raise UnusableError(f"is of release {envelope.release}, not {release}")
-            fields = envelope.forecast
-            forecast = None if fields is None else ProductForecast.from_dict(fields)
-        except ValueError as flaw:
-            logger.warning("The forecast of product %d %s", product_id, flaw)
-            self._count("errors")
-            return None
-        size = GROWTH * len(cast("bytes", value))
-        return _Found(forecast, release, envelope.generated_at, size)
+        (first, *values), *of_index = cast("list[Any]", outcome.value)
+        if not of_index:
+            return _pointer(first), {}
+        places = zip(values[: len(ids)], values[len(ids) :], strict=True)
+        entries, size = of_index
+        return _pointer(first), {
+            i: _Answer([value for value in held if value is not None], entry, size)
+            for i, held, entry in zip(ids, places, entries, strict=True)
+        }
 
     def _notice(self, pointer: _Pointer, found: Mapping[int, _Found]) -> _Pointer:
         """Keep what was found; another release than before makes all else forgotten.
@@ -295,8 +315,53 @@ def _reading(kept: Kept[_Found], now: float, origin: Origin, stale: bool = False
     return Reading(found.forecast, found.release, kept.age_at(now), stale, origin)
 
 
-def _names(ids: Sequence[int], as_of: str) -> list[str]:
-    return [f"forecast:product:{product_id}:{as_of}" for product_id in ids]
+def _names(ids: Sequence[int], pointer: _Pointer) -> list[str]:
+    """Where a release's values are: under names of its own, or, later, under the plain keys."""
+    own = value_prefix(pointer.release)
+    return [f"{own}{i}" for i in ids] + [f"forecast:product:{i}:{pointer.as_of}" for i in ids]
+
+
+def _unpacked(product_id: int, answer: _Answer, pointer: _Pointer) -> _Found | None:
+    """The forecast; None where the release serves none, ``UnusableError`` if it is lost."""
+    if answer.entry is None and answer.index_size >= pointer.products:
+        return None
+    entry = text(answer.entry or "")
+    if entry == INVALIDATED:
+        return None
+    for value in answer.values:
+        content = value.encode() if isinstance(value, str) else value
+        if entry.rpartition(":")[0] == f"{hashlib.sha1(content).hexdigest()}:{len(content)}":
+            return _decoded(product_id, content, pointer.release)
+    if answer.values:
+        raise UnusableError(f"is not what release {pointer.release} was published with")
+    raise UnusableError(_why_missing(pointer))
+
+
+def _why_missing(pointer: _Pointer) -> str:
+    """Whether its time is over or not, the remedy is another export."""
+    if pointer.expires_at and datetime.now(UTC).isoformat() >= pointer.expires_at:
+        return (
+            f"has expired: release {pointer.release} was to last until {pointer.expires_at[:16]}"
+            " (UTC), and no export has been published since"
+        )
+    return (
+        f"is missing, though release {pointer.release} serves it: the server has dropped it (for"
+        " want of memory?); `toolkit export` makes a new release"
+    )
+
+
+def _decoded(product_id: int, content: bytes, release: str) -> _Found:
+    envelope = decode(content)
+    if envelope.product_id != product_id:
+        raise UnusableError(f"is of product {envelope.product_id}")
+    if envelope.release != release:
+        raise UnusableError(f"is of release {envelope.release}, not {release}")
+    fields = envelope.forecast
+    try:
+        forecast = None if fields is None else ProductForecast.from_dict(fields)
+    except ValueError as flaw:
+        raise UnusableError(f"is no forecast: {flaw}") from flaw
+    return _Found(forecast, release, envelope.generated_at, GROWTH * len(content))
 
 
 def _pointer(value: object) -> _Pointer:
@@ -304,6 +369,8 @@ def _pointer(value: object) -> _Pointer:
         raise CacheError("the cache holds no release: `toolkit export` makes one")
     try:
         said = json.loads(cast("bytes", value))
-        return _Pointer(said["release"], said["as_of_date"], said["epoch"], int(said["flip"]))
+        place = said["release"], said["as_of_date"], said["epoch"], int(said["flip"])
+        products, expires_at = int(said.get("products", 0)), str(said.get("expires_at", ""))
+        return _Pointer(*place, products, expires_at)
     except (ValueError, TypeError, KeyError) as error:
         raise CacheError(f"the value at {POINTER} is no pointer to a release") from error

@@ -2,7 +2,7 @@
 
 Names of keys are made in the scripts from ids, so they need a single server. Everything that may
 fail stands before the first write: a script that fails half way leaves what it wrote. A script
-that renames first may set small keys even where memory is full.
+whose first write takes no memory may set small keys even where memory is full.
 """
 
 _CURRENT = """
@@ -11,6 +11,25 @@ local function current(key)
   return text and cjson.decode(text) or {}
 end
 """
+
+_VALUES = """
+local function holder(plain)
+  local head = redis.pcall('GETRANGE', plain, 0, 80)
+  return type(head) == 'string' and string.match(head, '^{"release":"([^"]*)"') or nil
+end
+local function put_back(plain, id, release, keep)
+  local own = 'forecast:release:' .. release
+  local entry = redis.call('HGET', own .. ':index', id)
+  if not entry or entry == 'invalidated' then redis.call('UNLINK', plain) return end
+  redis.call('RENAME', plain, own .. ':product:' .. id)
+  redis.call('PEXPIRE', own .. ':product:' .. id, keep)
+end
+local function whole(value, entry)
+  return value and entry
+    and string.match(entry, '^[^:]*:[^:]*') == redis.sha1hex(value) .. ':' .. #value
+end
+"""
+"""Which release a value under a plain key is of; its way back; whether it is what was written."""
 
 RENEW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -55,18 +74,19 @@ return 1
 
 CARRY_OVER = (
     _CURRENT
+    + _VALUES
     + """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lock'} end
 local from = current(KEYS[3])
 if from.release ~= ARGV[5] then return {'moved', tostring(from.release)} end
-local index = 'forecast:release:' .. from.release .. ':index'
+local own = 'forecast:release:' .. from.release
 for i = 6, #ARGV do
   local id = ARGV[i]
-  local value = redis.call('GET', 'forecast:product:' .. id .. ':' .. from.as_of_date)
-  local entry = redis.call('HGET', index, id)
-  local rest = value and string.match(value, '^{"release":"[^"]*"(.*)$')
-  if rest and entry and entry ~= 'invalidated' then
-    value = '{"release":"' .. ARGV[4] .. '"' .. rest
+  local value = redis.call('GET', own .. ':product:' .. id)
+    or redis.call('GET', 'forecast:product:' .. id .. ':' .. from.as_of_date)
+  local entry = redis.call('HGET', own .. ':index', id)
+  if whole(value, entry) then
+    value = '{"release":"' .. ARGV[4] .. '"' .. string.match(value, '^{"release":"[^"]*"(.*)$')
     local status = string.match(entry, '[^:]*$')
     redis.call('SET', ARGV[2] .. id, value, 'PX', ARGV[3])
     redis.call('HSET', KEYS[2], id, redis.sha1hex(value) .. ':' .. #value .. ':' .. status)
@@ -79,26 +99,28 @@ return {'done'}
 """Stage the current release's values under another release's name.
 
 KEYS lock, index, pointer; ARGV token, prefix, ms, release, the current release, then ids. Returns
-a word; what is not there is left out.
+a word; what is not there, or not what was written, is left out.
 """
 
-VERIFY = """
+VERIFY = (
+    _VALUES
+    + """
 local wrong = {}
-for i = 3, #ARGV do
+for i = 2, #ARGV do
   local entry = redis.call('HGET', KEYS[1], ARGV[i])
   if entry ~= 'invalidated' then
-    local value = redis.call('GET', ARGV[1] .. ARGV[i] .. ARGV[2])
+    local value = redis.call('GET', ARGV[1] .. ARGV[i])
     if not value then
       wrong[#wrong + 1] = ARGV[i] .. ' is missing'
-    elseif not entry or string.match(entry, '^[^:]*:[^:]*') ~= redis.sha1hex(value) .. ':' .. #value
-    then
+    elseif not whole(value, entry) then
       wrong[#wrong + 1] = ARGV[i] .. ' is not what was written'
     end
   end
 end
 return wrong
 """
-"""What is missing or not what its index says: KEYS index; ARGV before the id, after it, ids."""
+)
+"""What is missing or not what its index says: KEYS index; ARGV before the id, ids."""
 
 FLIP = (
     _CURRENT
@@ -110,53 +132,28 @@ local old = current(KEYS[2])
 if old.release == rid then return {'current', tostring(old.flip)} end
 if base ~= '' and old.release ~= base then return {'moved', tostring(old.release)} end
 local meta = 'forecast:release:' .. rid
-local as_of, ttl = unpack(redis.call('HMGET', meta, 'as_of_date', 'ttl_ms'))
+local as_of = redis.call('HGET', meta, 'as_of_date')
 if not as_of then return {'gone'} end
+local count = redis.call('HLEN', meta .. ':index')
+if count ~= tonumber(ARGV[8]) then return {'count', tostring(count)} end
 redis.call('GET', KEYS[3])
 redis.call('ZCARD', KEYS[4])
 redis.call('HLEN', KEYS[5])
 redis.call('GET', KEYS[6])
-local staged = meta .. ':product:'
-local entries = redis.call('HGETALL', meta .. ':index')
-if #entries ~= 2 * tonumber(ARGV[8]) then return {'count', tostring(#entries / 2)} end
-local ids, served, missing = {}, {}, {'missing'}
-for i = 1, #entries, 2 do
-  if entries[i + 1] ~= 'invalidated' then
-    ids[#ids + 1] = entries[i]
-    served[entries[i]] = true
-    if redis.call('EXISTS', staged .. entries[i]) == 0 then missing[#missing + 1] = entries[i] end
-  end
-end
-if #missing > 1 then return missing end
+redis.call('SCARD', KEYS[7])
+redis.call('PERSIST', meta)
+redis.call('PERSIST', meta .. ':index')
 if old.release then
   local retired = 'forecast:release:' .. old.release
-  local keep = retired .. ':product:'
-  for _, id in ipairs(redis.call('HKEYS', retired .. ':index')) do
-    local plain = 'forecast:product:' .. id .. ':' .. old.as_of_date
-    if redis.call('EXISTS', plain) == 1 then
-      redis.call('RENAME', plain, keep .. id)
-      redis.call('PEXPIRE', keep .. id, ARGV[4])
-    end
-  end
   redis.call('PEXPIRE', retired, ARGV[4])
   redis.call('PEXPIRE', retired .. ':index', ARGV[4])
+  redis.call('SADD', KEYS[7], old.release)
 end
-for _, id in ipairs(cjson.decode(redis.call('HGET', meta, 'product_ids'))) do
-  local name = string.format('%.0f', id)
-  if not served[name] then
-    redis.call('UNLINK', 'forecast:product:' .. name .. ':' .. as_of)
-  end
-end
-local jitter = math.floor(ttl * ARGV[5])
-for _, id in ipairs(ids) do
-  local plain = 'forecast:product:' .. id .. ':' .. as_of
-  redis.call('RENAME', staged .. id, plain)
-  redis.call('PEXPIRE', plain, ttl - math.floor(jitter * math.random()))
-end
+redis.call('SADD', KEYS[7], rid)
 local flip = redis.call('INCR', KEYS[3])
-redis.call('SET', KEYS[6], ARGV[6], 'NX')
+redis.call('SET', KEYS[6], ARGV[5], 'NX')
 redis.call('SET', KEYS[2], cjson.encode({format = 1, release = rid, as_of_date = as_of, flip = flip,
-  epoch = redis.call('GET', KEYS[6])}))
+  epoch = redis.call('GET', KEYS[6]), products = count, expires_at = ARGV[6]}))
 redis.call('ZADD', KEYS[4], flip, rid)
 if old.release then redis.call('ZADD', KEYS[4], flip - 0.5, old.release) end
 redis.call('HSET', meta, 'flip', flip)
@@ -164,46 +161,111 @@ if token ~= '' then
   redis.call('HDEL', KEYS[5], rid)
   redis.call('HSET', meta, 'replaced', old.release or '', 'published_at', ARGV[7])
 end
-redis.call('PERSIST', meta)
-redis.call('PERSIST', meta .. ':index')
 return {'flipped', tostring(flip)}
 """
 )
-"""Make a release the current one.
+"""Make a release the current one: the pointer moves, no value does.
 
-KEYS lock, pointer, flip count, registry, staged, epoch; ARGV release, token (empty: a release
-that was published before), the release it was carried over from (empty: none), ms that the old
-one is kept, jitter, a new epoch's name, the time, how many products its index has. Returns a word;
-nothing was changed unless it is ``flipped``. The pointer and what is said of the current release
-have no time to live: a server that drops keys which have one, for want of memory, drops forecasts.
+KEYS lock, pointer, flip count, registry, staged, epoch, behind; ARGV release, token (empty: a
+release that was published before), the release it was carried over from (empty: none), ms that the
+old one is kept, a new epoch's name, when its values begin to expire, the time, how many products
+its index has. Returns a word; nothing was changed unless it is ``flipped``. The pointer and what is
+said of the current release have no time to live: a server that drops keys which have one, for want
+of memory, drops forecasts.
 """
+
+PLAIN = (
+    _CURRENT
+    + _VALUES
+    + """
+local now = current(KEYS[1])
+if now.release ~= ARGV[1] or now.flip ~= tonumber(ARGV[2]) then return {'moved'} end
+local own, wrong = 'forecast:release:' .. ARGV[1], {'done'}
+for i = 6, #ARGV do
+  local id = ARGV[i]
+  local plain, value = 'forecast:product:' .. id .. ':' .. now.as_of_date, nil
+  local entry = redis.call('HGET', own .. ':index', id)
+  local of = holder(plain)
+  if of ~= now.release then
+    if of then put_back(plain, id, of, ARGV[5]) else redis.call('UNLINK', plain) end
+    value = redis.call('GET', own .. ':product:' .. id)
+    if value and whole(value, entry) then
+      redis.call('RENAME', own .. ':product:' .. id, plain)
+      redis.call('PEXPIRE', plain, ARGV[3] - math.floor(ARGV[3] * ARGV[4] * math.random()))
+    elseif entry and entry ~= 'invalidated' then
+      wrong[#wrong + 1] = id
+    end
+  end
+end
+return wrong
+"""
+)
+"""Let plain keys hold the current release's values, and those of others go back to their own.
+
+KEYS pointer; ARGV release, flip, ms that values stay, jitter, ms that another release is kept, ids.
+Returns ``moved``, if another release is current, or ``done`` and the ids of what is missing or not
+what was written.
+"""
+
+RETIRE = (
+    _CURRENT
+    + _VALUES
+    + """
+if current(KEYS[1]).flip ~= tonumber(ARGV[2]) then return {'moved'} end
+for i = 5, #ARGV do
+  local plain = 'forecast:product:' .. ARGV[i] .. ':' .. ARGV[3]
+  if holder(plain) == ARGV[1] then put_back(plain, ARGV[i], ARGV[1], ARGV[4]) end
+end
+return {'done'}
+"""
+)
+"""Take values of a release that is not current from plain keys: KEYS pointer; ARGV release, flip,
+its as-of date, ms that it is kept, ids. Returns a word."""
+
+SETTLED = (
+    _CURRENT
+    + """
+if current(KEYS[1]).flip ~= tonumber(ARGV[2]) then return {'moved'} end
+redis.call('SREM', KEYS[2], ARGV[1])
+return {'done'}
+"""
+)
+"""The plain keys have followed for a release: KEYS pointer, behind; ARGV release, flip."""
 
 INVALIDATE = (
     _CURRENT
+    + _VALUES
     + """
 local now = current(KEYS[1])
 local releases = redis.call('ZRANGE', KEYS[2], 0, -1)
 for _, rid in ipairs(redis.call('HKEYS', KEYS[3])) do releases[#releases + 1] = rid end
+local dates = {}
+for _, rid in ipairs(redis.call('SMEMBERS', KEYS[4])) do
+  dates[rid] = redis.call('HGET', 'forecast:release:' .. rid, 'as_of_date')
+end
+if now.release then dates[now.release] = now.as_of_date end
 local unserved = 0
 for i = 2, #ARGV do
   local id = ARGV[i]
   redis.call('INCR', 'forecast:invalidated:' .. id)
   redis.call('PEXPIRE', 'forecast:invalidated:' .. id, ARGV[1])
-  if now.release then
-    unserved = unserved + redis.call('UNLINK', 'forecast:product:' .. id .. ':' .. now.as_of_date)
-  end
   for _, rid in ipairs(releases) do
-    local index = 'forecast:release:' .. rid .. ':index'
-    if redis.call('HEXISTS', index, id) == 1 then
-      redis.call('HSET', index, id, 'invalidated')
-      redis.call('UNLINK', 'forecast:release:' .. rid .. ':product:' .. id)
+    local own, gone = 'forecast:release:' .. rid, 0
+    if redis.call('HEXISTS', own .. ':index', id) == 1 then
+      redis.call('HSET', own .. ':index', id, 'invalidated')
+      gone = redis.call('UNLINK', own .. ':product:' .. id)
     end
+    local plain = dates[rid] and 'forecast:product:' .. id .. ':' .. dates[rid]
+    if plain and (rid == now.release or holder(plain) == rid) then
+      gone = gone + redis.call('UNLINK', plain)
+    end
+    if rid == now.release and gone > 0 then unserved = unserved + 1 end
   end
 end
 return unserved
 """
 )
-"""Stop serving products: KEYS pointer, registry, staged; ARGV ms to remember it, ids."""
+"""Stop serving products: KEYS pointer, registry, staged, behind; ARGV ms to remember it, ids."""
 
 FORGET = (
     _CURRENT

@@ -64,6 +64,9 @@ AllowErrors = Annotated[
 ]
 Keep = Annotated[int, typer.Option(help="So many earlier releases stay for a rollback.")]
 Shrink = Annotated[bool, typer.Option("--shrink", help="Serve fewer products than now.")]
+Earlier = Annotated[
+    bool, typer.Option("--earlier", help="Publish as of an earlier date than readers have now.")
+]
 Log = Annotated[bool, typer.Option(help="Log the export to MLflow.")]
 
 
@@ -89,6 +92,7 @@ def export(
     allow_errors: AllowErrors = 0.0,
     keep: Keep = 2,
     shrink: Shrink = False,
+    earlier: Earlier = False,
     store: StoreUri = None,
     log: Log = True,
     as_json: Json = False,
@@ -117,6 +121,7 @@ def export(
             allowed_errors=allow_errors,
             keep=keep,
             shrink=shrink,
+            earlier=earlier,
             by_hand=version == DEFAULT_MODEL,
         )
         engine = _engine(orders.source, version, weeks, draws, seed, store)
@@ -204,16 +209,19 @@ def _engine(
     from toolkit.errors import TrackingError
     from toolkit.model import DEFAULT_MODEL
     from toolkit.tracking.history import champions
-    from toolkit.tracking.registry import open_if_there
+    from toolkit.tracking.loading import open_if_there
+    from toolkit.tracking.promotion import settle
     from toolkit.tracking.store import masked
 
     if version == DEFAULT_MODEL:
         return ForecastEngine(source, weeks, draws=draws, seed=seed)
+    opened = open_if_there(store)
+    if opened is not None:
+        settle(opened)
     engine = ForecastEngine.from_registry(
         source, version, weeks, store=store, draws=draws, seed=seed
     )
-    opened = None if engine.registered is not None else open_if_there(store)
-    former = () if opened is None else champions(opened)
+    former = () if opened is None or engine.registered is not None else champions(opened)
     if opened is not None and former:
         raise TrackingError(
             f"{masked(opened.uri)} names no champion, though its history made version "
@@ -237,7 +245,8 @@ def _run(
 def _note(version: int, report: "ExportReport", store: str | None) -> None:
     """Tell the history which release the champion's forecasts went out with."""
     from toolkit.errors import TrackingError
-    from toolkit.tracking.history import Event, append
+    from toolkit.tracking.entries import Event
+    from toolkit.tracking.history import append
     from toolkit.tracking.store import open_store
 
     event = Event("release", version, str(report.details["model"]), release=report.release)

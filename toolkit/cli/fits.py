@@ -185,8 +185,8 @@ def register_version(
 ) -> None:
     """Register a fit as a version of the model inter-order; does nothing if it already is one."""
     from toolkit.fits import load_fit
+    from toolkit.tracking.promotion import set_alias
     from toolkit.tracking.registration import register_fit
-    from toolkit.tracking.registry import set_alias
     from toolkit.tracking.store import open_store
     from toolkit.validation import plain
 

@@ -68,9 +68,11 @@ def show(store: StoreUri = None, brief: Brief = False, as_json: Json = False) ->
     not the version that the last one made it.
     """
     from toolkit.tracking.history import history
+    from toolkit.tracking.promotion import settle
     from toolkit.tracking.store import masked, open_store
 
     opened = open_store(store)
+    settle(opened)
     found = history(opened)
     _show_history(found, masked(opened.uri), as_json, brief)
     for problem in found.problems:
@@ -128,7 +130,8 @@ def _activate(store: "Store", releases: "Releases", done: "Promotion") -> "Relea
     That of a current one of the champion is left as it is. ``CacheError`` if none can be.
     """
     from toolkit.errors import CacheError
-    from toolkit.tracking.history import Event, append
+    from toolkit.tracking.entries import Event
+    from toolkit.tracking.history import append
 
     number, moved = done.version.number, f"{done.version} is the champion; "
     current = releases.current()

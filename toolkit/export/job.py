@@ -20,7 +20,7 @@ from toolkit.cache.releases.catalog import LOCK_S, Release, Releases, ReleaseSpe
 from toolkit.cache.releases.staging import SUCCESS
 from toolkit.engine import ForecastEngine
 from toolkit.errors import CacheError, PredictionError, SourceError
-from toolkit.export.plan import ExportSettings, make_plan
+from toolkit.export.plan import ExportSettings, make_plan, refuse_to_go_back
 from toolkit.export.report import ExportReport, ProductStatus, Status
 from toolkit.results.forecast import ProductForecast
 
@@ -55,6 +55,9 @@ def export_release(
         current = releases.current()
     spec = make_plan(engine, current, settings)
     with releases.stage(spec, lock_s=LOCK_S) as staging:
+        with run.in_redis():  # another export may have ended since
+            refuse_to_go_back(releases.current(), settings)
+            staging.ask_for_room()
         run.carry_over(staging)
         run.compute(staging)
         refusal = run.refusal(len(spec.product_ids))
@@ -129,8 +132,7 @@ class _Run:
     def publish(self, staging: Staging) -> Release:
         """Verify what is staged, and make it current."""
         with self.in_redis():
-            staging.verify(frozenset(self.errors))
-            return staging.publish()
+            return staging.publish(frozenset(self.errors))
 
     def clean(self, releases: Releases) -> None:
         """Delete old releases; that this fails takes nothing from the new one."""

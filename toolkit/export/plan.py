@@ -32,8 +32,9 @@ class ExportSettings:
     all products if nothing of it can be kept. ``ttl_s``: seconds that the forecasts stay.
     ``allowed_errors``: the share of the products, 0 to 1, that may be missing from the release
     because they failed. ``keep``: so many releases before this one stay for a rollback.
-    ``shrink``: the release may serve fewer products than the current one. ``by_hand``: an engine
-    without a registered version may follow a release of one.
+    ``shrink``: the release may serve fewer products than the current one. ``earlier``: it may be
+    as of an earlier date than the current one. ``by_hand``: an engine without a registered version
+    may follow a release of one.
     """
 
     as_of_date: date
@@ -43,6 +44,7 @@ class ExportSettings:
     allowed_errors: float = 0.0
     keep: int = 2
     shrink: bool = False
+    earlier: bool = False
     by_hand: bool = False
 
     def __post_init__(self) -> None:
@@ -64,11 +66,13 @@ def make_plan(
     """The release to make: products, with what they are computed, what is kept of ``current``.
 
     Raises ``ArgumentError`` for products that do not exist, for a ``since`` that ``current`` does
-    not reach, and for a release that would serve less than ``current`` without ``shrink``;
-    ``PredictionError`` if nothing was ordered before the date, or if the engine has no registered
-    version while ``current`` is of one, unless that is done ``by_hand``.
+    not reach, and for a release that would serve less than ``current`` without ``shrink``, or go
+    back behind its date without ``earlier``; ``PredictionError`` if nothing was ordered before the
+    date, or if the engine has no registered version while ``current`` is of one, unless that is
+    done ``by_hand``.
     """
     _refuse_to_lose_the_champion(engine, current, settings)
+    refuse_to_go_back(current, settings)
     as_of, asked = settings.as_of_date, settings.product_ids
     events = engine.source.order_events(as_of, None if asked is None else sorted(set(asked)))
     ids = sorted(np.unique(events.product_id).tolist())
@@ -111,6 +115,15 @@ def _refuse_to_lose_the_champion(
             f"readers have forecasts by the registered version {number}, and the store has no "
             "champion: is it the right one, in the right folder (--store)? `--version "
             f"{engine.predictor.model.name}` publishes this model by hand; nothing was published"
+        )
+
+
+def refuse_to_go_back(current: Release | None, settings: ExportSettings) -> None:
+    """``ArgumentError`` where readers would get forecasts as of an earlier date than now."""
+    if current is not None and current.as_of_date > settings.as_of_date and not settings.earlier:
+        raise ArgumentError(
+            f"readers have release {current.release_id}, as of {current.as_of_date}, which is later"
+            f" than {settings.as_of_date}: leave --as-of out, or allow it with --earlier"
         )
 
 

@@ -5,7 +5,7 @@ it; the registered model's tag ``history.head`` says which is the last. So an en
 changed, taken out or put in does not fit any more, and ``history`` says which.
 
 An entry is written before the aliases move. A kill in between leaves an entry whose version did
-not become the champion: ``history`` says that, too, and so does the next entry, for good.
+not become the champion: ``history`` says that, too, until ``promotion.settle`` completes the move.
 """
 
 import getpass
@@ -14,22 +14,27 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import batched
-from typing import Literal
 
-import pydantic
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from toolkit.card import Card, Grid, Shown
 from toolkit.errors import TrackingError
-from toolkit.tracking.registry import CHAMPION, REGISTERED_MODEL, aliases, make_registered_model
+from toolkit.tracking.entries import MOVES, Entry, Event, minute, named
+from toolkit.tracking.registry import (
+    CHAMPION,
+    REGISTERED_MODEL,
+    aliases,
+    make_registered_model,
+    registered_tags,
+)
 from toolkit.tracking.runs import search
 from toolkit.tracking.store import Store
-from toolkit.validation import CLOSED, parse
+from toolkit.validation import parse
 
 logger = logging.getLogger(__name__)
 
@@ -38,90 +43,6 @@ HEAD_TAG = "history.head"
 ENTRY_TAG, SEQUENCE_TAG, HASH_TAG = "history.entry", "history.sequence", "history.hash"
 TAG_LENGTH = 4000
 """Of an entry's text, so much goes into one tag: MLflow takes 5,000 characters everywhere."""
-
-type Action = Literal["promote", "force", "rollback", "release"]
-
-MOVES: tuple[Action, ...] = ("promote", "force", "rollback")
-"""The actions that make a version the champion."""
-
-ABBREVIATED = 12
-"""So many characters of a run's id are shown."""
-
-
-@pydantic.dataclasses.dataclass(frozen=True, slots=True, config=CLOSED)
-class CheckRecord:
-    """A demand of the gate's: what it found, and what it allows."""
-
-    name: str
-    found: str
-    allowed: str
-    passed: bool
-
-
-@pydantic.dataclasses.dataclass(frozen=True, slots=True, config=CLOSED)
-class Event:
-    """What happened: from which version to which, by number and fit, None where there is none.
-
-    ``evidence`` is the MLflow run of the backtest, ``checks`` what the gate found, ``release`` the
-    id of the release in Redis.
-    """
-
-    action: Action
-    to_version: int | None
-    to_fit: str | None
-    from_version: int | None = None
-    from_fit: str | None = None
-    why: str | None = None
-    evidence: str | None = None
-    checks: tuple[CheckRecord, ...] = ()
-    release: str | None = None
-
-
-@pydantic.dataclasses.dataclass(frozen=True, slots=True, config=CLOSED)
-class Entry:
-    """An event, as it was written: its place, by whom (login@host), when (ISO, UTC).
-
-    ``noticed`` is what did not fit when it was written. ``hash`` is the SHA-256 of all of it and
-    of ``previous``, the hash of the entry before.
-    """
-
-    sequence: int
-    event: Event
-    who: str
-    when: str
-    noticed: tuple[str, ...]
-    previous: str
-    hash: str
-
-    def to_dict(self) -> dict[str, object]:
-        """Entry and event in one, for JSON."""
-        content = asdict(self)
-        event: dict[str, object] = content.pop("event")
-        return {**content, **event}
-
-    def __str__(self) -> str:
-        """The entry in one line."""
-        event = self.event
-        to_version = _named(event.to_version, event.to_fit)
-        return (
-            f"{self.sequence}  {_minute(self.when)}  {event.action:<9} {to_version:<26} "
-            f"{'; '.join(self.reasons())}"
-        )
-
-    def reasons(self) -> Iterator[str]:
-        """Why, in spite of what, on what evidence, with what effect, and what did not fit."""
-        event = self.event
-        if event.why:
-            yield event.why
-        failed = [check.name for check in event.checks if not check.passed]
-        if failed:
-            yield f"in spite of: {', '.join(failed)}"
-        if event.evidence:
-            yield f"evidence: run {event.evidence[:ABBREVIATED]}"
-        if event.release:
-            yield f"release {event.release}"
-        for notice in self.noticed:
-            yield f"NOTICED: {notice}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +63,7 @@ class History(Shown):
         rows = [
             (
                 f"{entry.sequence}",
-                f"{entry.event.action}\n{_minute(entry.when)}\n{entry.who}",
+                f"{entry.event.action}\n{minute(entry.when)}\n{entry.who}",
                 "\n".join(filter(None, _moved(entry.event))),
                 "\n".join(entry.reasons()),
             )
@@ -201,19 +122,38 @@ def append(store: Store, event: Event) -> Entry:
         return append_alone(store, event)
 
 
-def append_alone(store: Store, event: Event) -> Entry:
-    """As ``append``, for a caller that holds the store alone."""
+def append_alone(
+    store: Store, event: Event, announce: Callable[[int], None] = lambda sequence: None
+) -> Entry:
+    """As ``append``, for a caller that holds the store alone.
+
+    ``announce`` is called with the entry's place before it is written.
+    """
     read = _read(store)
     noticed = (*read.problems, *_unlike(read.entries, aliases(store).get(CHAMPION)))
     for problem in noticed:
         logger.warning("History: %s", problem)
-    head = read.head
-    if read.unsealed is not None:
-        head = _Head(read.unsealed.sequence, read.unsealed.hash)
-        _seal(store, head)
+    head = _sealed(store, read)
+    announce(head.sequence + 1)
     entry = _write(store, event, head, noticed)
     _seal(store, _Head(entry.sequence, entry.hash))
     return entry
+
+
+def last_move(store: Store) -> Entry | None:
+    """The last entry that made a version the champion, sealed; for a caller that is alone."""
+    read = _read(store)
+    _sealed(store, read)
+    return _last_move(read.entries)
+
+
+def _sealed(store: Store, read: _Read) -> _Head:
+    """The head, moved on if whoever wrote the last entry was killed before it was."""
+    if read.unsealed is None:
+        return read.head
+    head = _Head(read.unsealed.sequence, read.unsealed.hash)
+    _seal(store, head)
+    return head
 
 
 def _write(store: Store, event: Event, head: _Head, noticed: tuple[str, ...]) -> Entry:
@@ -325,7 +265,7 @@ def _missing(first: int, last: int) -> str:
 
 def _unlike(entries: Sequence[Entry], champion: int | None) -> Iterator[str]:
     """Where the champion is not the version that the last entry made it."""
-    last = next((e for e in reversed(entries) if e.event.action in MOVES), None)
+    last = _last_move(entries)
     if champion == (last and last.event.to_version):
         return
     is_champion = "no version is" if champion is None else f"version {champion} is"
@@ -338,19 +278,17 @@ def _unlike(entries: Sequence[Entry], champion: int | None) -> Iterator[str]:
     )
 
 
+def _last_move(entries: Sequence[Entry]) -> Entry | None:
+    return next((e for e in reversed(entries) if e.event.action in MOVES), None)
+
+
 def _runs(store: Store) -> list[Run]:
     experiment = store.client.get_experiment_by_name(EXPERIMENT)
     return [] if experiment is None else search(store, experiment.experiment_id, "")
 
 
 def _head(store: Store) -> _Head:
-    try:
-        tags = store.client.get_registered_model(REGISTERED_MODEL).tags
-    except MlflowException as exc:
-        if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return _Head()
-    sequence, _, of_last = tags.get(HEAD_TAG, "").partition(" ")
+    sequence, _, of_last = registered_tags(store).get(HEAD_TAG, "").partition(" ")
     return _Head(int(sequence), of_last) if sequence.isdecimal() else _Head()
 
 
@@ -382,12 +320,4 @@ def _who() -> str:
 
 def _moved(event: Event) -> tuple[str, str]:
     """From which version to which."""
-    return _named(event.from_version, event.from_fit), _named(event.to_version, event.to_fit)
-
-
-def _named(number: int | None, fit: str | None) -> str:
-    return " ".join(filter(None, [None if number is None else str(number), fit]))
-
-
-def _minute(when: str) -> str:
-    return when[:16].replace("T", " ")
+    return named(event.from_version, event.from_fit), named(event.to_version, event.to_fit)

@@ -1,26 +1,38 @@
 """Making a version the champion, and taking that back: asked, written down, then done.
 
-In this order: the gate is asked, the history gets its entry, ``previous`` moves, then ``champion``.
-A kill in between leaves the old champion; ``toolkit history`` tells, and the next call sets right.
+In this order: the gate is asked, the version loaded, the move announced (a tag of the registered
+model), the history gets its entry, ``previous`` moves, then ``champion``, and the tag goes. A kill
+in between leaves the old champion and the tag; the next command completes the move: ``settle``.
 The gate is the caller's; ``backtests.Gate`` judges by backtests.
 """
 
+import logging
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from toolkit.card import Card, Grid, Shown, Strong
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.model import check_granularities, find_model
-from toolkit.tracking.history import Action, CheckRecord, Entry, Event, append_alone, history
+from toolkit.tracking.entries import Action, CheckRecord, Entry, Event
+from toolkit.tracking.history import append_alone, history, last_move
+from toolkit.tracking.loading import load_in_use
 from toolkit.tracking.registry import (
     CHAMPION,
     PREVIOUS,
+    REGISTERED_MODEL,
     ModelVersionRef,
     aliases,
     find,
     move_aliases,
+    registered_tags,
 )
 from toolkit.tracking.store import Store
+
+logger = logging.getLogger(__name__)
+
+MOVE_TAG = "history.move"
+"""A tag of the registered model: the entry whose move of the aliases is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +171,13 @@ def promote(
     The old one becomes ``previous``. With ``force``, which needs a ``reason``, whatever the gate
     says; the history tells. Nothing is done with what is the champion already. Nothing has moved
     when it raises: ``PromotionRefusedError`` where the gate refuses, ``TrackingError`` if the
-    version is not there, or somebody else moved the champion in the meantime, ``ModelError`` if
-    its model is not installed, or cannot make forecasts.
+    version or its files are not there, or somebody else moved the champion in the meantime,
+    ``ModelError`` if its model is not installed, cannot make forecasts, or its files are damaged.
     """
     reason = (reason or "").strip() or None
     if force and reason is None:
         raise ArgumentError("to force a promotion needs a reason: --reason TEXT")
+    settle(store)
     candidate, champion = find(store, reference), _named(store, CHAMPION)
     if champion is not None and champion.number == candidate.number:
         return Promotion(champion, champion, None)
@@ -190,8 +203,9 @@ def roll_back(
 
     The one it replaces becomes ``previous``; the gate is not asked. ``release`` is for the
     history. Nothing is done with what is the champion already. Raises ``TrackingError`` if there
-    is no previous champion, or ``to`` never was one.
+    is no previous champion, ``to`` never was one, or it cannot be loaded.
     """
+    settle(store)
     champion = _named(store, CHAMPION)
     if champion is None:
         raise TrackingError(
@@ -205,6 +219,18 @@ def roll_back(
     return _move(store, champion, target, event, None)
 
 
+def set_alias(store: Store, alias: str, reference: str) -> ModelVersionRef:
+    """Let ``alias`` name the version meant by ``reference``, whatever it named before.
+
+    Nothing moves if an engine could not use the version: raises as ``load_in_use`` does.
+    """
+    settle(store)
+    ref = find(store, reference)
+    load_in_use(store, ref)
+    move_aliases(store, {alias: ref.number}, expected={})
+    return find(store, str(ref.number))
+
+
 def _move(
     store: Store,
     champion: ModelVersionRef | None,
@@ -212,16 +238,58 @@ def _move(
     event: Event,
     verdict: Verdict | None,
 ) -> Promotion:
+    load_in_use(store, target)  # what an engine could not use becomes no champion
     seen = None if champion is None else champion.number
-    moves: dict[str, int | None] = {} if seen is None else {PREVIOUS: seen}
     entries: list[Entry] = []
     move_aliases(
         store,
-        {**moves, CHAMPION: target.number},
+        _moves(event),
         expected={CHAMPION: seen},
-        before=lambda: entries.append(append_alone(store, event)),
+        before=lambda: entries.append(append_alone(store, event, partial(_announce, store))),
     )
+    with store.errors():
+        store.client.delete_registered_model_tag(REGISTERED_MODEL, MOVE_TAG)
     return Promotion(find(store, str(target.number)), champion, entries[0], verdict)
+
+
+def settle(store: Store) -> Entry | None:
+    """Complete the promotion or rollback that was cut short, as its entry says; the entry.
+
+    None if none was, or if somebody else has moved the champion since. A store without an
+    unfinished move is only read.
+    """
+    with store.errors():
+        if _announced(store) is None:
+            return None
+        with store.alone():  # whoever is at it has done by then
+            place, entry = _announced(store), last_move(store)
+            if place is None:
+                return None
+            champion = aliases(store).get(CHAMPION)
+            if entry and entry.sequence == place and champion == entry.event.from_version:
+                for alias, number in _moves(entry.event).items():
+                    store.client.set_registered_model_alias(REGISTERED_MODEL, alias, str(number))
+                logger.warning("Entry %d of the history was cut short; it is done now", place)
+            else:
+                entry = None
+            store.client.delete_registered_model_tag(REGISTERED_MODEL, MOVE_TAG)
+    return entry
+
+
+def _announce(store: Store, sequence: int) -> None:
+    store.client.set_registered_model_tag(REGISTERED_MODEL, MOVE_TAG, str(sequence))
+
+
+def _announced(store: Store) -> int | None:
+    """The place of the entry whose move was begun, and not ended."""
+    place = registered_tags(store).get(MOVE_TAG, "")
+    return int(place) if place.isdecimal() else None
+
+
+def _moves(event: Event) -> dict[str, int | None]:
+    """Which aliases name what after a promotion or rollback, that of the champion last."""
+    before = {} if event.from_version is None else {PREVIOUS: event.from_version}
+    return {**before, CHAMPION: event.to_version}
 
 
 def _event(action: Action, champion: ModelVersionRef | None, target: ModelVersionRef) -> Event:

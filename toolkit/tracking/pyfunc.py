@@ -4,7 +4,7 @@ import warnings
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
-    from mlflow.pyfunc import save_model
+    from mlflow.pyfunc import load_model, save_model
     from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-__all__ = ["PythonModel", "PythonModelContext", "save_model"]
+__all__ = ["PythonModel", "PythonModelContext", "load_model", "save_model"]

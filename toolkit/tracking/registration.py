@@ -1,6 +1,7 @@
 """Making a fit a version of the registered model ``inter-order``: data and three lines of code."""
 
 import json
+import logging
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -10,23 +11,27 @@ from pathlib import Path
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from toolkit.errors import ModelError
+from toolkit.errors import ModelError, TrackingError
 from toolkit.installed import DISTRIBUTION
 from toolkit.model import FittedModel, check_granularities, find_model
 from toolkit.results.fit import FitCard
-from toolkit.tracking.pyfunc import save_model
+from toolkit.tracking.loading import load_registered
+from toolkit.tracking.pyfunc import load_model, save_model
 from toolkit.tracking.registry import (
     FIT_TAG,
     REGISTERED_MODEL,
     ModelVersionRef,
     find,
     make_registered_model,
+    package_uri,
     versions,
 )
 from toolkit.tracking.runs import KEY_TAG, Scalar, log_values, search
 from toolkit.tracking.serving import FIT, MODEL, SIGNATURE
 from toolkit.tracking.store import Store
 from toolkit.validation import plain
+
+logger = logging.getLogger(__name__)
 
 PACKAGE = "model"
 """The folder of a fit's run that holds what MLflow loads."""
@@ -41,9 +46,10 @@ def register_fit(
 ) -> ModelVersionRef:
     """The version of ``inter-order`` that ``fit``, or the one saved in a folder, is.
 
-    Made if there is none; the same fit is registered once, whoever else does it at the time, and
-    a kill in the middle leaves nothing in the way of the next call. A fit with warnings is
-    registered as not converged. ``data`` is the fingerprint of the data it was fitted to, if known.
+    Made if there is none; where its files are damaged, they are written anew. The same fit is
+    registered once, whoever else does it at the time, and a kill in the middle leaves nothing in
+    the way of the next call. A fit with warnings is registered as not converged. ``data`` is the
+    fingerprint of the data it was fitted to, if known.
     Raises ``TrackingError`` where the store does not take it, ``ModelError`` for a folder that
     holds no fit, and a model that cannot make forecasts.
     """
@@ -61,6 +67,10 @@ def register_fit(
             if number is None:
                 package = _package(fitted, saved, Path(scratch) / PACKAGE)
                 number = _registered(store, name, card, tags, package)
+            elif (damage := _damage(store, ref := find(store, str(number)))) is not None:
+                logger.warning("Its files are written anew: %s", damage)
+                package = _package(fitted, saved, Path(scratch) / PACKAGE)
+                store.artifacts(package_uri(store, ref)).log_artifacts(str(package))
         _add_tags(store, number, tags)
     return find(store, str(number))
 
@@ -138,6 +148,22 @@ def _registered(
     if number is None:
         raise MlflowException(f"{name} was registered, and is not there")
     return number
+
+
+def _damage(store: Store, ref: ModelVersionRef) -> str | None:
+    """Why neither an engine nor MLflow could load the version; None if both can."""
+    try:
+        load_registered(store, ref)
+    except (ModelError, TrackingError) as exc:
+        return str(exc)
+    with tempfile.TemporaryDirectory() as folder:
+        target = None if store.file else folder
+        path = store.artifacts(package_uri(store, ref)).download_artifacts("", target)
+        try:
+            load_model(path)
+        except Exception as exc:  # whatever the broken file leads to
+            return f"{ref} cannot be loaded by MLflow: {exc}"
+    return None
 
 
 def _run(store: Store, experiment_id: str, name: str, tags: Mapping[str, str]) -> Run:

@@ -7,33 +7,24 @@ A version of it is a fit, of whatever model. What is named ``NAME@VERSION`` on t
 import hashlib
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pydantic
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.utils import get_results_from_paginated_fn
 
 from toolkit.card import Card, Grid, Shown
 from toolkit.errors import ArgumentError, TrackingError
-from toolkit.model import FittedModel, find_model
 from toolkit.results.fit import headed
-from toolkit.results.metadata import RegisteredVersion
 from toolkit.stages.listing import ProductThresholds
 from toolkit.tracking.store import (
-    DEFAULT_URI,
-    URI_VARIABLE,
     Store,
     masked,
-    open_store,
-    resolved,
-    sqlite_file,
 )
 from toolkit.validation import parse
 
@@ -45,9 +36,6 @@ FIT_TAG = "fit"
 THRESHOLDS_TAG = "thresholds"
 _FORMER = "complaints"
 """The tag that versions registered earlier hold their warnings in."""
-
-FIT_FOLDER = "artifacts/fit"
-"""Where a version's artefacts hold what ``FittedModel.save`` wrote."""
 
 SHORT = 5_000
 """So many characters of thresholds are shown beside the version itself."""
@@ -61,15 +49,6 @@ class _AttachedFile:
 
     file: str
     sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class VersionInUse:
-    """A registered version as an engine takes it."""
-
-    model: FittedModel
-    thresholds: ProductThresholds
-    registered: RegisteredVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +142,7 @@ def find(store: Store, reference: str) -> ModelVersionRef:
             f"{masked(store.uri)} holds no version of {REGISTERED_MODEL}: "
             "`toolkit register NAME` registers a fit"
         )
-    name = _name(reference)
+    name = name_of(reference)
     matching = [
         ref
         for ref in known
@@ -178,71 +157,38 @@ def find(store: Store, reference: str) -> ModelVersionRef:
     return matching[-1]
 
 
-def _name(reference: str) -> str:
+def name_of(reference: str) -> str:
     """What is meant, without the registered model's own name before it."""
     return reference.removeprefix(f"{REGISTERED_MODEL}@").removeprefix("@")
 
 
-def load_registered(store: Store, reference: str | ModelVersionRef) -> FittedModel:
-    """The fitted model behind a reference, as ``find`` takes it.
-
-    Raises ``TrackingError`` if it is not there, or its files are not; ``ModelError`` if the
-    installed models cannot use them.
-    """
-    ref = find(store, reference) if isinstance(reference, str) else reference
-    with tempfile.TemporaryDirectory() as folder:
-        with store.errors():
-            uri = store.client.get_model_version_download_uri(REGISTERED_MODEL, str(ref.number))
-            # A local store's files are read where they are.
-            target = None if store.file else folder
-            path = store.artifacts(uri).download_artifacts(FIT_FOLDER, target)
-        return find_model(ref.model).load(Path(path))
-
-
-def load_for_engine(store: Store | str | None, reference: str) -> VersionInUse | None:
-    """The version meant by ``reference``, as ``find`` takes it; None if no champion was promoted.
-
-    A store that is not there is not made. Thresholds are the defaults where none are attached.
-    Raises as ``load_registered`` does, and ``TrackingError`` for thresholds that are none.
-    """
-    champion = _name(reference) == CHAMPION
-    opened = store if isinstance(store, Store) else open_if_there(store, champion)
-    if opened is None or (champion and CHAMPION not in aliases(opened)):
-        return None
-    ref = find(opened, reference)
-    if ref.warnings:
-        logger.warning("%s", headed(f"{ref}: {'; '.join(ref.warnings)}"))
-    fitted_as_of = None if ref.as_of_date is None else date.fromisoformat(ref.as_of_date)
-    return VersionInUse(
-        model=load_registered(opened, ref),
-        thresholds=product_thresholds_of(opened, ref) or ProductThresholds(),
-        registered=RegisteredVersion(
-            ref.number, ref.run_id, ref.tags.get("data.sha256"), fitted_as_of
-        ),
-    )
-
-
-def open_if_there(uri: str | None, champion: bool = True) -> Store | None:
-    """The store; of one whose file is missing None for the champion, else ``TrackingError``."""
-    address = resolved(uri or os.environ.get(URI_VARIABLE) or DEFAULT_URI)
-    file = sqlite_file(address)
-    if file is None or file.exists():
-        return open_store(address)
-    if champion:
-        return None
-    raise TrackingError(f"there is no tracking store {masked(address)}: nothing is registered")
+def package_uri(store: Store, ref: ModelVersionRef) -> str:
+    """Where a version's artefacts lie."""
+    with store.errors():
+        number = str(ref.number)
+        return str(store.client.get_model_version_download_uri(REGISTERED_MODEL, number))
 
 
 def aliases(store: Store) -> dict[str, int]:
     """Which version each alias names; none where nothing was registered."""
     with store.errors():
-        try:
-            model = store.client.get_registered_model(REGISTERED_MODEL)
-        except MlflowException as exc:
-            if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return {}
-    return {alias: int(number) for alias, number in model.aliases.items()}
+        model = _model(store)
+    return {} if model is None else {alias: int(n) for alias, n in model.aliases.items()}
+
+
+def registered_tags(store: Store) -> dict[str, str]:
+    """The tags of the registered model itself; none where nothing was registered."""
+    model = _model(store)
+    return {} if model is None else dict(model.tags)
+
+
+def _model(store: Store) -> RegisteredModel | None:
+    try:
+        return store.client.get_registered_model(REGISTERED_MODEL)
+    except MlflowException as exc:
+        if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def make_registered_model(store: Store) -> None:
@@ -254,13 +200,6 @@ def make_registered_model(store: Store) -> None:
     except MlflowException as exc:
         if exc.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def set_alias(store: Store, alias: str, reference: str) -> ModelVersionRef:
-    """Let ``alias`` name the version meant by ``reference``, whatever it named before."""
-    ref = find(store, reference)
-    move_aliases(store, {alias: ref.number}, expected={})
-    return find(store, str(ref.number))
 
 
 def move_aliases(
@@ -304,9 +243,10 @@ def attach_thresholds(
     tag: dict[str, Any] = {"file": name, "sha256": digest}
     if len(text) <= SHORT:
         tag["thresholds"] = thresholds
+    uri = _run_uri(store, ref)
     with store.errors(), tempfile.TemporaryDirectory() as folder:
         (Path(folder) / name).write_text(text, encoding="utf-8")
-        store.artifacts(_run_uri(store, ref)).log_artifact(str(Path(folder) / name))
+        store.artifacts(uri).log_artifact(str(Path(folder) / name))
         store.client.set_model_version_tag(
             REGISTERED_MODEL, str(ref.number), THRESHOLDS_TAG, json.dumps(tag, ensure_ascii=False)
         )
@@ -326,12 +266,18 @@ def thresholds_of(store: Store, ref: ModelVersionRef) -> dict[str, Any] | None:
         raise TrackingError(
             f"{ref} has thresholds that cannot be found{_anew(ref)}: {exc}"
         ) from exc
-    with store.errors(), tempfile.TemporaryDirectory() as folder:
-        target = None if store.file else folder
-        path = store.artifacts(_run_uri(store, ref)).download_artifacts(tag.file, target)
-        content = Path(path).read_bytes()
+    uri = _run_uri(store, ref)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with store.errors():
+                target = None if store.file else folder
+                path = store.artifacts(uri).download_artifacts(tag.file, target)
+                content = Path(path).read_bytes()
+        except TrackingError as exc:
+            said = f"{ref} has thresholds that cannot be found{_anew(ref)}: {exc}"
+            raise TrackingError(said, unavailable=exc.unavailable) from exc
     if hashlib.sha256(content).hexdigest() != tag.sha256:
-        raise TrackingError(f"{path} does not hold the thresholds attached to {ref}")
+        raise TrackingError(f"{path} does not hold the thresholds attached to {ref}{_anew(ref)}")
     thresholds: dict[str, Any] = json.loads(content)
     return thresholds
 
@@ -364,7 +310,8 @@ def _described(ref: ModelVersionRef) -> str:
 
 
 def _run_uri(store: Store, ref: ModelVersionRef) -> str:
-    return str(store.client.get_run(ref.run_id).info.artifact_uri)
+    with store.errors():
+        return str(store.client.get_run(ref.run_id).info.artifact_uri)
 
 
 def _demand(now: Mapping[str, int], wanted: Mapping[str, int | None]) -> None:

@@ -1,9 +1,9 @@
 """Releases in Redis: staged under names of their own, made current in one step, kept, cleaned.
 
-One database serves one current release. Its values lie under the plain keys that any consumer
-reads with GET; all others, staged or replaced, lie under names that begin with their id. Renaming
-moves no data: a release of 3,000 products becomes current in some 30 ms, in which the server
-does nothing else, so that nobody sees a mixture.
+One database serves one current release, the one that the pointer names; moving it takes as long
+for 100,000 products as for one. ``ForecastReader`` follows the pointer. The plain keys, which any
+consumer reads with GET, follow in small steps afterwards; each value there names its release. All
+others, staged or replaced, lie under names that begin with their id.
 
     with Releases(client).stage(spec) as staging:
         staging.put({i: forecast for i in missing(staging.done)})
@@ -25,6 +25,7 @@ import redis
 from toolkit.cache.database import Argument, Database, pairs, text
 from toolkit.cache.lease import export_lock
 from toolkit.cache.names import (
+    BEHIND,
     EXPORT_LOCK,
     POINTER,
     REGISTRY,
@@ -34,13 +35,13 @@ from toolkit.cache.names import (
     meta_key,
     value_prefix,
 )
+from toolkit.cache.releases.plain import follow, make_current
 from toolkit.cache.releases.staging import Staging
 from toolkit.cache.releases.steps import (
     KEEP_MS,
     LOST,
     entries,
     find,
-    flip,
     load,
     pointer,
     some,
@@ -82,6 +83,7 @@ class Releases:
         ``Staging.done``. What is not published when the block ends stays staged for 7 days.
         """
         with export_lock(self._database, lock_s) as token:
+            follow(self._database)  # as an export that was killed has left them
             release_id = self._resumable(spec) if resume else None
             if release_id is None:
                 with self._database.translated():
@@ -109,6 +111,7 @@ class Releases:
         It needs no export lock: an export that runs meanwhile will replace it. ``CacheError`` if
         it is not kept, or if values have expired or were dropped; nothing changes then.
         """
+        follow(self._database)
         if release_id != pointer(self._database):
             release = self._kept(release_id)
             wrong = wrong_values(self._database, release_id, release.product_ids)
@@ -117,7 +120,8 @@ class Releases:
                     f"release {release_id} cannot be made current again, as values have expired"
                     f" or were dropped: {some('product', wrong)}"
                 )
-            flip(self._database, release_id, len(entries(self._database, release_id)))
+            values = len(entries(self._database, release_id))
+            return make_current(self._database, release_id, values, release.ttl_s)
         return load(self._database, release_id)
 
     def roll_back(self) -> Release:
@@ -141,6 +145,7 @@ class Releases:
         """
         if type(keep) is not int or keep < 0:
             raise ArgumentError(f"keep has to be a whole number of at least 0, got {keep!r}")
+        follow(self._database)
         current = pointer(self._database)
         old = [release for release in self._published() if release != current][keep:]
         with self._database.translated():
@@ -157,13 +162,13 @@ class Releases:
         """Stop serving these products' forecasts, of whatever release or date.
 
         The next cached call computes anew; forecasts of a release come back with the next one
-        that is published, not by a rollback. Returns how many plain keys of the current release
+        that is published, not by a rollback. Returns how many products of the current release
         went.
         """
         ids = list(dict.fromkeys(product_ids))
         if any(type(i) is not int for i in ids):
             raise ArgumentError(f"product ids have to be whole numbers, got {ids[:5]!r}")
-        gone, keys = 0, [POINTER, REGISTRY, STAGED]
+        gone, keys = 0, [POINTER, REGISTRY, STAGED, BEHIND]
         for portion in batched(ids, UNLINKED_AT_ONCE):
             reply = self._database.run(INVALIDATE, keys, [REMEMBERED_MS, *portion])
             gone += int(str(reply))

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import batched
+from statistics import fmean
 
 from toolkit.cache.database import Argument, Database
 from toolkit.cache.envelope import Fields, UnusableError, dated, decode, encode
@@ -14,14 +15,14 @@ from toolkit.cache.names import (
     index_key,
     value_prefix,
 )
+from toolkit.cache.releases.plain import make_current
 from toolkit.cache.releases.steps import (
     KEEP_MS,
     LOST,
     MOVED,
     PORTION,
     entries,
-    flip,
-    load,
+    pointer,
     some,
     texts,
     wrong_values,
@@ -31,6 +32,14 @@ from toolkit.cache.spec import Release, ReleaseSpec
 from toolkit.errors import CacheError
 
 SAMPLE = 20
+
+SURPLUS, BESIDE = 1.25, 400
+"""A value takes up to a quarter more than its length, and so many bytes for its name and entry."""
+
+RESERVE = 0.02
+"""The share of a server's memory that staging leaves free, beside two portions."""
+
+MB = 1_000_000
 
 SUCCESS = "success"
 NO_PREDICTIONS = "no_predictions"
@@ -52,7 +61,7 @@ class Staging:
         self._expected = frozenset(spec.product_ids)
         self._done = self._staged()
         self._base = spec.base if spec.carried else None
-        self._verified = False
+        self._measured, self._counted = 0.0, 0
 
     @property
     def done(self) -> Mapping[int, str]:
@@ -60,6 +69,13 @@ class Staging:
         ``no_predictions``.
         """
         return dict(self._done)
+
+    def ask_for_room(self) -> None:
+        """``CacheError`` if the server has none for values as long as the current release's."""
+        current = pointer(self._database)
+        index = {} if current is None else entries(self._database, current)
+        if index:
+            self._demand_room(fmean(_taken(_size(entry)) for entry in index.values()))
 
     def put(
         self,
@@ -76,11 +92,14 @@ class Staging:
         given = computed_with or (lambda product_id: self.spec.computed_with)
         for portion in batched(forecasts.items(), PORTION):
             arguments: list[Argument] = [self._token, value_prefix(self.release_id), KEEP_MS]
+            sizes = []
             for product_id, forecast in portion:
                 value = self._encoded(product_id, forecast, given(product_id))
                 arguments += [product_id, value, _entry(value, forecast)]
+                sizes.append(len(value))
+            self._demand_room(self._average(sizes))
             self._refuse_if(self._database.run(PUT, [EXPORT_LOCK, self._index], arguments) != 1)
-            self._note({i: _status_of(forecast) for i, forecast in portion})
+            self._done.update({i: _status_of(forecast) for i, forecast in portion})
 
     def carry_over(self) -> None:
         """Stage what the base says of the products to be carried over, within the server.
@@ -90,7 +109,9 @@ class Staging:
         afterwards. ``CacheError`` if the base is not the current release.
         """
         missing = sorted(set(self.spec.carried) - self._done.keys())
+        base = entries(self._database, self._base) if self._base and missing else {}
         for portion in batched(missing, PORTION):
+            self._demand_room(self._average([_size(base.get(i, "")) for i in portion]))
             self._carry(portion)
         self._done = self._staged()
 
@@ -112,14 +133,21 @@ class Staging:
                 f"release {self.release_id} is not whole and is not published (did the server"
                 f" run out of memory?): {some('product', wrong) if wrong else 'it is empty'}"
             )
-        self._verified = True
 
-    def publish(self) -> Release:
-        """Make it the current release, in one step; ``verify`` first, if that was not done."""
-        if not self._verified:
-            self.verify()
-        flip(self._database, self.release_id, len(self._done), self._token, self._base or "")
-        return load(self._database, self.release_id)
+    def publish(self, missing_allowed: frozenset[int] = frozenset()) -> Release:
+        """Verify it, make it the current release in one step, and let the plain keys follow.
+
+        ``missing_allowed`` as ``verify`` takes it.
+        """
+        self.verify(missing_allowed)
+        return make_current(
+            self._database,
+            self.release_id,
+            len(self._done),
+            self.spec.ttl_s,
+            self._token,
+            self._base or "",
+        )
 
     def _carry(self, portion: Sequence[int]) -> None:
         keys = [EXPORT_LOCK, self._index, POINTER]
@@ -131,7 +159,6 @@ class Staging:
         self._refuse_if(word == "lock")
         if word == "moved":
             raise CacheError(MOVED.format(base=base, now=rest[0]))
-        self._verified = False
 
     def _staged(self) -> dict[int, str]:
         found = entries(self._database, self.release_id)
@@ -144,15 +171,34 @@ class Staging:
         except UnusableError as flaw:
             raise CacheError(f"the forecast of product {product_id} {flaw}") from None
 
-    def _note(self, statuses: Mapping[int, str]) -> None:
-        self._done.update(statuses)
-        self._verified = False
-
     def _demand_expected(self, product_ids: Iterable[int]) -> None:
         strange = sorted(set(product_ids) - self._expected)
         if strange:
             raise CacheError(
                 f"the release was not to have {some('product', [str(i) for i in strange])}"
+            )
+
+    def _average(self, sizes: Sequence[int]) -> float:
+        """What a value takes of the server's memory: the mean of all so far, and of these."""
+        self._measured += sum(map(_taken, sizes))
+        self._counted += len(sizes)
+        return self._measured / self._counted
+
+    def _demand_room(self, average: float) -> None:
+        """``CacheError`` unless the server has room for all that is still to come."""
+        room = self._database.room()
+        if room is None:
+            return
+        left = len(self._expected - self._done.keys())
+        needed, reserve = left * average, RESERVE * room.limit + 2 * PORTION * average
+        if needed + reserve > room.left:
+            more = needed + reserve - room.left
+            raise CacheError(
+                f"{self._database.where} has not enough memory left for {left:,} products more:"
+                f" they need {needed / MB:,.0f} MB, and of its maxmemory of"
+                f" {room.limit / MB:,.0f} MB {max(0, room.left) / MB:,.0f} MB are left"
+                f" ({room.policy}); raise it by {more / MB:,.0f} MB, or keep fewer releases"
+                " (--keep); what was current still is"
             )
 
     def _refuse_if(self, lost: bool) -> None:
@@ -177,6 +223,16 @@ class Staging:
 def _entry(value: bytes, forecast: Fields | None) -> str:
     """What the index holds of a value."""
     return f"{hashlib.sha1(value).hexdigest()}:{len(value)}:{_status_of(forecast)}"
+
+
+def _taken(size: int) -> float:
+    return SURPLUS * size + BESIDE
+
+
+def _size(entry: str) -> int:
+    """The length of the value that an entry of an index is of."""
+    length = entry.split(":")[1:2]
+    return int(length[0]) if length else 0
 
 
 def _status_of(forecast: Fields | None) -> str:

@@ -3,11 +3,12 @@
 import json
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import batched
 
 from toolkit.cache.database import Argument, Database, pairs, text
 from toolkit.cache.names import (
+    BEHIND,
     EPOCH,
     EXPORT_LOCK,
     FLIP_COUNT,
@@ -26,8 +27,11 @@ from toolkit.errors import CacheError
 KEEP_MS = 1000 * HISTORY_TTL_S
 """How long a staged or a replaced release stays."""
 
-PORTION = 100
-"""Values that one script deals with: some 2 MB, some 10 ms in which the server does no more."""
+PORTION = 20
+"""Values that one script deals with: some 0.5 MB, 2 ms at most in which the server does no more."""
+
+SCANNED = 500
+"""Entries of an index that are read at once."""
 
 SHOWN = 5
 
@@ -41,23 +45,27 @@ MOVED = (
 )
 
 
-def flip(database: Database, release_id: str, values: int, token: str = "", base: str = "") -> None:
+def flip(
+    database: Database, release_id: str, values: int, ttl_s: int, token: str = "", base: str = ""
+) -> None:
     """The one step that makes a release current, or a ``CacheError`` and nothing changed.
 
-    ``values``: how many it has to have. With the ``token`` of the export lock the release is
-    published; without, it has to be one that was. ``base``: only if this release is current.
+    ``values``: how many it has to have; they stay for ``ttl_s`` seconds, less jitter. With the
+    ``token`` of the export lock the release is published; without, it has to be one that was.
+    ``base``: only if this release is current.
     """
-    keys = [EXPORT_LOCK, POINTER, FLIP_COUNT, REGISTRY, STAGED, EPOCH]
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    arguments: list[Argument] = [release_id, token, base, KEEP_MS, str(JITTER), uuid.uuid4().hex]
-    word, *rest = texts(database.run(FLIP, keys, [*arguments, now, values]))
+    keys = [EXPORT_LOCK, POINTER, FLIP_COUNT, REGISTRY, STAGED, EPOCH, BEHIND]
+    now = datetime.now(UTC)
+    until = now + timedelta(seconds=ttl_s * (1 - JITTER))
+    times = [moment.isoformat(timespec="milliseconds") for moment in (until, now)]
+    arguments: list[Argument] = [release_id, token, base, KEEP_MS, uuid.uuid4().hex]
+    word, *rest = texts(database.run(FLIP, keys, [*arguments, *times, values]))
     if word in {"flipped", "current"}:
         return
     sentences = {
         "lock": LOST,
         "gone": f"release {release_id} is not kept",
         "moved": MOVED.format(base=base, now="".join(rest)),
-        "missing": f"release {release_id} has lost {some('product', rest)}",
         "count": f"release {release_id} has {''.join(rest)} values in place of {values}",
     }
     raise CacheError(f"{sentences[word]}; what was current still is")
@@ -67,7 +75,7 @@ def wrong_values(database: Database, release_id: str, product_ids: Sequence[int]
     """Of a release that is not current: ``7 is missing``, ``8 is not what was written``."""
     wrong: list[str] = []
     for portion in batched(product_ids, PORTION):
-        arguments: list[Argument] = [value_prefix(release_id), "", *portion]
+        arguments: list[Argument] = [value_prefix(release_id), *portion]
         wrong += texts(database.run(VERIFY, [index_key(release_id)], arguments))
     return wrong
 
@@ -85,8 +93,8 @@ def pointer(database: Database) -> str | None:
 def entries(database: Database, release_id: str) -> dict[int, str]:
     """The index of a release."""
     with database.translated():
-        found = pairs(database.client.hgetall(index_key(release_id)))
-    return {int(product_id): entry for product_id, entry in found.items()}
+        found = database.client.hscan_iter(index_key(release_id), count=SCANNED)
+        return {int(text(product_id)): text(entry) for product_id, entry in found}
 
 
 def find(database: Database, release_id: str) -> Release | None:
