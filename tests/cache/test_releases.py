@@ -86,6 +86,8 @@ def test_the_time_to_live_is_shortened_by_a_tenth_at_most(client, releases, publ
     # uniform from 900 to 1,000 s: none of 100 in a fifth of it has a chance of 2e-10
     assert 900_000 - took_ms <= min(left) < 920_000
     assert 980_000 - took_ms < max(left) <= 1_000_000
+    # and no script draws the numbers of the one before it: steps of 20 would fill 20 of 200 cells
+    assert len({round(ms / 500) for ms in left}) > 40
 
 
 def test_what_was_staged_before_a_kill_is_gone_on_with(client, releases, forecast):
