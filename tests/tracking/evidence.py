@@ -6,6 +6,7 @@ from pathlib import Path
 
 from backtests.compare.comparison import Comparison, Difference
 from tests.tracking.fits import rhythm_fit
+from toolkit.model import find_model
 from toolkit.tracking.runs import (
     Artifact,
     LoggedBacktest,
@@ -18,7 +19,7 @@ from toolkit.validation import write
 
 DAYS = (date(2019, 4, 1), date(2019, 7, 1))
 RHYTHM = rhythm_fit().version
-CONJUGATE = "1-98891a0e"
+CONJUGATE = find_model("pair_conjugate").version
 GOOD = {"product_week/coverage_80": 0.79, "product_week/pit_ks": 0.012, "pair/log_loss": 0.34}
 BETTER = (-0.05, -0.02)
 """The interval of a difference that no noise explains."""
