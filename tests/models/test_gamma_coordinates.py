@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.interpolate import BSpline
 
+from models.parts.gamma.bends import KNOTS, REACH, STEP
 from models.parts.gamma.density import TYPICAL, GammaDensity, Point
 from models.parts.gamma.gaussian import Curvature, Gaussian
 from models.parts.gamma.mode import find_coordinates, find_mode
@@ -76,10 +78,23 @@ def parameters(case, raw):
         pull = at.product_pull[:, j] - at.product_theta[:, j] @ (theta - at.theta)
         of = data.product == j
         pull -= at.pair_customer[:, of] @ (customer - at.customer)[data.customer[of]]
-        L = np.linalg.cholesky(D)
-        z = raw["product_raw"][:, j]
-        product[:, j] = np.linalg.solve(L.T, np.linalg.solve(L, pull) + z)
+        L = np.linalg.cholesky(D[::-1, ::-1])[::-1, ::-1]  # from above: effect before tilt
+        u = bent(at.product_bend[:, j], raw["product_raw"][:, j])[0]
+        product[:, j] = np.linalg.solve(L.T, np.linalg.solve(L, pull) + u)
     return np.concatenate([theta, log_scale, customer, product.ravel()])
+
+
+def bent(bend, z):
+    """u of a product at z, and the log of the slopes, by SciPy's splines."""
+    knots = KNOTS[0] + STEP * np.arange(-2, len(KNOTS) + 2)
+    inside = np.clip(z[0], -REACH, REACH)
+    T, *given = (BSpline(knots, coefficients, 3) for coefficients in bend)
+    slope = float(T.derivative()(inside))
+    u, log_slope = [float(T(inside)) + (z[0] - inside) * slope], np.log(slope)
+    if given:
+        mean, log_sd = (float(each(inside)) for each in given)
+        u, log_slope = [*u, mean + np.exp(log_sd) * z[1]], log_slope + log_sd
+    return np.array(u), log_slope
 
 
 def plain_point(case, flat, model):
@@ -118,6 +133,7 @@ def log_jacobian(case, raw):
     for j in range(len(case.data.product_id)):
         D = at.product_known[:, :, j] + np.diag(scales[1:] ** -2.0)
         found -= 0.5 * np.linalg.slogdet(D)[1]
+        found += bent(at.product_bend[:, j], raw["product_raw"][:, j])[1]
     return found
 
 

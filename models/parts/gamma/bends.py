@@ -1,0 +1,115 @@
+"""How far the effects of single products are from Gaussian. Only fitting uses them.
+
+Most are near it, but a product that nobody orders any more may be one that lapsed, or one that is
+slow: its effect has two modes, which NUTS crosses now and then, and the regularity that goes with
+it differs between them. With u the product's effects as the Gaussian has them standardised, effect
+before tilt, and z what is sampled,
+
+    u_effect = T(z_effect),   u_tilt = m(z_effect) + s(z_effect) z_tilt
+
+T takes quantiles of N(0, 1) to those of the effect, m and s are mean and deviation of u_tilt given
+the effect: all from the product's own density on a grid, where θ, scales and customers are in the
+middle of the posterior. They are cubic B-splines whose coefficients are the values at the knots, so
+that T rises; beyond the knots T is straight.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.special import ndtri
+
+from models.parts.gamma.density import GammaDensity, Point
+from models.parts.gamma.gaussian import Gaussian
+from toolkit.data.tables import Floats
+
+REACH, STEP = 6.0, 0.5
+"""z of the last knots, but for one more on both sides; and from one knot to the next."""
+KNOTS = np.arange(-REACH - STEP, REACH + 1.5 * STEP, STEP)
+LEAST_SLOPE = 0.02
+"""T rises by so much per unit of z at least."""
+EFFECTS = 4.0 * np.sinh(np.linspace(-2.0, 2.0, 33))
+TILTS = 3.0 * np.sinh(np.linspace(-1.6, 1.6, 13))
+"""The grid, in deviations of the Gaussian: dense about its middle."""
+FINER = 10
+"""Points to an interval of the grid, for the quantiles."""
+FEWEST = 1e-300
+
+
+def find_bends(density: GammaDensity, at: Point, gaussian: Gaussian) -> Floats:
+    """Coefficients of T, and where there are tilts of m and log s, [1 or 3, products, knots]."""
+    root = roots(gaussian.curvature.product, gaussian.scales[1:], density.parts)
+    tilts = TILTS if density.parts == 2 else np.zeros(1)
+    of_grid = np.array([
+        [
+            density.of_products(
+                at._replace(product=at.product + _unstandardised(root, u, v)), gaussian.scales
+            )
+            for v in tilts
+        ]
+        for u in EFFECTS
+    ])  # [effects, tilts, products]
+    weight = np.exp(of_grid - of_grid.max(axis=(0, 1)))
+    weight *= (np.gradient(tilts) if len(tilts) > 1 else np.ones(1))[:, None]
+    marginal = np.maximum(weight.sum(axis=1), FEWEST)
+    quantiles = _quantiles(np.log(marginal))
+    if density.parts == 1:
+        return quantiles[None]
+    mean = np.einsum("v,uvp->up", tilts, weight) / marginal
+    off = (tilts[:, None] - mean[:, None]) ** 2
+    sd = np.sqrt(np.maximum((weight * off).sum(axis=1) / marginal, LEAST_SLOPE))
+    given = [_looked_up(each, quantiles) for each in (mean, np.log(sd))]
+    return np.array([quantiles, *given])
+
+
+def roots(known: Any, scales: Any, parts: int) -> tuple[Any, ...]:
+    """(r,) or (r, b, l) of D = H_p + 1 / scales² per product: D = [[r² + b², b l], [b l, l²]].
+
+    ``known``: H_p, [parts, parts, products].
+    """
+    first = known[0, 0] + scales[0] ** -2.0
+    if parts == 1:
+        return (first**0.5,)
+    last = (known[1, 1] + scales[1] ** -2.0) ** 0.5
+    beside = known[0, 1] / last
+    return (first - beside**2) ** 0.5, beside, last
+
+
+def _unstandardised(root: tuple[Floats, ...], u: float, v: float) -> Floats:
+    """Deviations of effects at u and v, [parts, products]."""
+    effect = u / root[0]
+    return np.array([effect] if len(root) == 1 else [effect, (v - root[1] * effect) / root[2]])
+
+
+def _quantiles(log_density: Floats) -> Floats:
+    """At the knots, of densities on the grid of effects, [effects, products]."""
+    index = np.arange(len(EFFECTS))
+    fine = np.linspace(0.0, index[-1], FINER * index[-1] + 1)
+    u = CubicSpline(index, EFFECTS)(fine)
+    density = np.exp(CubicSpline(index, log_density)(fine) + np.log(np.gradient(u))[:, None])
+    between = (density[1:] + density[:-1]) / 2
+    below = np.cumsum(between, axis=0)[:-1]
+    above = np.cumsum(between[::-1], axis=0)[::-1][1:]
+    whole = below + above
+    z = np.where(below < above, ndtri(below / whole), -ndtri(above / whole))
+    found = np.array([_extended(KNOTS, of, u[1:-1]) for of in z.T])
+    least = LEAST_SLOPE * STEP * np.arange(len(KNOTS))
+    rising: Floats = np.maximum.accumulate(found - least, axis=1) + least
+    return rising
+
+
+def _extended(x: Floats, at: Floats, values: Floats) -> Floats:
+    """Linear between ``at``, which ascend, and straight on outside."""
+    known = np.abs(at) < REACH
+    at, values = at[known], values[known]
+    found = np.interp(x, at, values)
+    for end, inner in ((0, 1), (-1, -2)):
+        slope = (values[end] - values[inner]) / (at[end] - at[inner])
+        outside = x < at[0] if end == 0 else x > at[-1]
+        found[outside] = values[end] + slope * (x[outside] - at[end])
+    return found
+
+
+def _looked_up(values: Floats, at: Floats) -> Floats:
+    """Of ``values`` on the grid of effects, [effects, products], at u [products, knots]."""
+    return np.array([np.interp(u, EFFECTS, of) for u, of in zip(at, values.T, strict=True)])
