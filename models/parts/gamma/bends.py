@@ -23,7 +23,7 @@ from models.parts.gamma.density import GammaDensity, Point
 from models.parts.gamma.gaussian import Gaussian
 from toolkit.data.tables import Floats
 
-REACH, STEP = 6.0, 0.5
+REACH, STEP = 6.0, 0.25
 """z of the last knots, but for one more on both sides; and from one knot to the next."""
 KNOTS = np.arange(-REACH - STEP, REACH + 1.5 * STEP, STEP)
 LEAST_SLOPE = 0.02
@@ -33,33 +33,36 @@ TILTS = 3.0 * np.sinh(np.linspace(-1.6, 1.6, 13))
 """The grid, in deviations of the Gaussian: dense about its middle."""
 FINER = 10
 """Points to an interval of the grid, for the quantiles."""
-FEWEST = 1e-300
+SMALLEST = 1e-300
 
 
 def find_bends(density: GammaDensity, at: Point, gaussian: Gaussian) -> Floats:
     """Coefficients of T, and where there are tilts of m and log s, [1 or 3, products, knots]."""
-    root = roots(gaussian.curvature.product, gaussian.scales[1:], density.parts)
     tilts = TILTS if density.parts == 2 else np.zeros(1)
-    of_grid = np.array([
-        [
-            density.of_products(
-                at._replace(product=at.product + _unstandardised(root, u, v)), gaussian.scales
-            )
-            for v in tilts
-        ]
-        for u in EFFECTS
-    ])  # [effects, tilts, products]
-    weight = np.exp(of_grid - of_grid.max(axis=(0, 1)))
-    weight *= (np.gradient(tilts) if len(tilts) > 1 else np.ones(1))[:, None]
-    marginal = np.maximum(weight.sum(axis=1), FEWEST)
+    on_grid = _on_grid(density, at, gaussian, tilts)
+    weight = np.exp(on_grid - on_grid.max(axis=(0, 1)))
+    if density.parts == 2:
+        weight *= np.gradient(tilts)[:, None]
+    marginal = np.maximum(weight.sum(axis=1), SMALLEST)
     quantiles = _quantiles(np.log(marginal))
     if density.parts == 1:
         return quantiles[None]
     mean = np.einsum("v,uvp->up", tilts, weight) / marginal
-    off = (tilts[:, None] - mean[:, None]) ** 2
-    sd = np.sqrt(np.maximum((weight * off).sum(axis=1) / marginal, LEAST_SLOPE))
-    given = [_looked_up(each, quantiles) for each in (mean, np.log(sd))]
-    return np.array([quantiles, *given])
+    square = np.einsum("v,uvp->up", tilts**2, weight) / marginal
+    log_sd = 0.5 * np.log(np.maximum(square - mean**2, LEAST_SLOPE))
+    return np.array([quantiles, _looked_up(mean, quantiles), _looked_up(log_sd, quantiles)])
+
+
+def _on_grid(density: GammaDensity, at: Point, gaussian: Gaussian, tilts: Floats) -> Floats:
+    """Log densities of products' effects, [effects, tilts, products]."""
+    root = roots(gaussian.curvature.product, gaussian.scales[1:], density.parts)
+
+    def there(u: float, v: float) -> Floats:
+        effect = u / root[0]
+        off = [effect] if density.parts == 1 else [effect, (v - root[1] * effect) / root[2]]
+        return density.of_products(at._replace(product=at.product + off), gaussian.scales)
+
+    return np.array([[there(u, v) for v in tilts] for u in EFFECTS])
 
 
 def roots(known: Any, scales: Any, parts: int) -> tuple[Any, ...]:
@@ -73,12 +76,6 @@ def roots(known: Any, scales: Any, parts: int) -> tuple[Any, ...]:
     last = (known[1, 1] + scales[1] ** -2.0) ** 0.5
     beside = known[0, 1] / last
     return (first - beside**2) ** 0.5, beside, last
-
-
-def _unstandardised(root: tuple[Floats, ...], u: float, v: float) -> Floats:
-    """Deviations of effects at u and v, [parts, products]."""
-    effect = u / root[0]
-    return np.array([effect] if len(root) == 1 else [effect, (v - root[1] * effect) / root[2]])
 
 
 def _quantiles(log_density: Floats) -> Floats:
