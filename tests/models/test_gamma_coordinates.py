@@ -88,13 +88,12 @@ def bent(bend, z):
     """u of a product at z, and the log of the slopes, by SciPy's splines."""
     knots = KNOTS[0] + STEP * np.arange(-2, len(KNOTS) + 2)
     inside = np.clip(z[0], -REACH, REACH)
-    T, *given = (BSpline(knots, coefficients, 3) for coefficients in bend)
+    if len(bend) == 0:
+        return z, 0.0
+    T, mean, log_sd = (BSpline(knots, coefficients, 3) for coefficients in bend)
     slope = float(T.derivative()(inside))
-    u, log_slope = [float(T(inside)) + (z[0] - inside) * slope], np.log(slope)
-    if given:
-        mean, log_sd = (float(each(inside)) for each in given)
-        u, log_slope = [*u, mean + np.exp(log_sd) * z[1]], log_slope + log_sd
-    return np.array(u), log_slope
+    u = float(T(inside)) + (z[0] - inside) * slope, mean(inside) + np.exp(log_sd(inside)) * z[1]
+    return np.array(u), np.log(slope) + log_sd(inside)
 
 
 def plain_point(case, flat, model):

@@ -1,9 +1,9 @@
 """How far the effects of single products are from Gaussian. Only fitting uses them.
 
-Most are near it, but a product that nobody orders any more may be one that lapsed, or one that is
-slow: its effect has two modes, which NUTS crosses now and then, and the regularity that goes with
-it differs between them. With u the product's effects as the Gaussian has them standardised, effect
-before tilt, and z what is sampled,
+With lapses, most are near it, but a product that nobody orders any more may be one whose pairs all
+lapsed, or one that is slow: its effect has two modes, which NUTS crosses now and then, and the
+regularity that goes with it differs between them. With u the product's effects as the Gaussian has
+them standardised, effect before tilt, and z what is sampled,
 
     u_effect = T(z_effect),   u_tilt = m(z_effect) + s(z_effect) z_tilt
 
@@ -33,49 +33,43 @@ TILTS = 3.0 * np.sinh(np.linspace(-1.6, 1.6, 13))
 """The grid, in deviations of the Gaussian: dense about its middle."""
 FINER = 10
 """Points to an interval of the grid, for the quantiles."""
-SMALLEST = 1e-300
+LEAST_VARIANCE, SMALLEST = 1e-4, 1e-300
 
 
 def find_bends(density: GammaDensity, at: Point, gaussian: Gaussian) -> Floats:
-    """Coefficients of T, and where there are tilts of m and log s, [1 or 3, products, knots]."""
-    tilts = TILTS if density.parts == 2 else np.zeros(1)
-    on_grid = _on_grid(density, at, gaussian, tilts)
-    weight = np.exp(on_grid - on_grid.max(axis=(0, 1)))
-    if density.parts == 2:
-        weight *= np.gradient(tilts)[:, None]
+    """Coefficients of T, m and log s, [3, products, knots]; without tilts [0, products, knots]."""
+    if not density.lapse:
+        return np.empty((0, at.product.shape[1], len(KNOTS)))
+    on_grid = _on_grid(density, at, gaussian)
+    weight = np.exp(on_grid - on_grid.max(axis=(0, 1))) * np.gradient(TILTS)[:, None]
     marginal = np.maximum(weight.sum(axis=1), SMALLEST)
+    mean = np.einsum("v,uvp->up", TILTS, weight) / marginal
+    square = np.einsum("v,uvp->up", TILTS**2, weight) / marginal
+    log_sd = 0.5 * np.log(np.maximum(square - mean**2, LEAST_VARIANCE))
     quantiles = _quantiles(np.log(marginal))
-    if density.parts == 1:
-        return quantiles[None]
-    mean = np.einsum("v,uvp->up", tilts, weight) / marginal
-    square = np.einsum("v,uvp->up", tilts**2, weight) / marginal
-    log_sd = 0.5 * np.log(np.maximum(square - mean**2, LEAST_SLOPE))
     return np.array([quantiles, _looked_up(mean, quantiles), _looked_up(log_sd, quantiles)])
 
 
-def _on_grid(density: GammaDensity, at: Point, gaussian: Gaussian, tilts: Floats) -> Floats:
-    """Log densities of products' effects, [effects, tilts, products]."""
-    root = roots(gaussian.curvature.product, gaussian.scales[1:], density.parts)
+def roots(known: Any, scales: Any) -> tuple[Any, Any, Any]:
+    """(r, b, l) of D = H_p + 1 / scales² per product: D = [[r² + b², b l], [b l, l²]].
 
-    def there(u: float, v: float) -> Floats:
-        effect = u / root[0]
-        off = [effect] if density.parts == 1 else [effect, (v - root[1] * effect) / root[2]]
-        return density.of_products(at._replace(product=at.product + off), gaussian.scales)
-
-    return np.array([[there(u, v) for v in tilts] for u in EFFECTS])
-
-
-def roots(known: Any, scales: Any, parts: int) -> tuple[Any, ...]:
-    """(r,) or (r, b, l) of D = H_p + 1 / scales² per product: D = [[r² + b², b l], [b l, l²]].
-
-    ``known``: H_p, [parts, parts, products].
+    ``known``: H_p, [2, 2, products].
     """
-    first = known[0, 0] + scales[0] ** -2.0
-    if parts == 1:
-        return (first**0.5,)
     last = (known[1, 1] + scales[1] ** -2.0) ** 0.5
     beside = known[0, 1] / last
-    return (first - beside**2) ** 0.5, beside, last
+    return (known[0, 0] + scales[0] ** -2.0 - beside**2) ** 0.5, beside, last
+
+
+def _on_grid(density: GammaDensity, at: Point, gaussian: Gaussian) -> Floats:
+    """Log densities of products' effects, [effects, tilts, products]."""
+    first, beside, last = roots(gaussian.curvature.product, gaussian.scales[1:])
+
+    def there(u: float, v: float) -> Floats:
+        effect = u / first
+        off = np.array([effect, (v - beside * effect) / last])
+        return density.of_products(at._replace(product=at.product + off), gaussian.scales)
+
+    return np.array([[there(u, v) for v in TILTS] for u in EFFECTS])
 
 
 def _quantiles(log_density: Floats) -> Floats:

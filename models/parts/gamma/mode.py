@@ -19,11 +19,11 @@ Given θ and any scales, effects are then Gaussian, customers given θ, products
     e_c = E^−½ K (K E^−½ (a_c − X' (θ − θ̂)) + z_c)
     e_p = L⁻ᵀ (L⁻¹ (a_p − Cᵀ (θ − θ̂) − Mᵀ (e_c − ê_c)) + u_p),   D = L Lᵀ
 
-with E and D at those scales, a the pulls that lead to the mode, u_p made of z_p as ``bends.py`` has
-it (L is triangular from below: effect before tilt), and z near N(0, 1) whatever θ and
-the scales are, be much known of a group or nothing: no funnel (the partial centring of
-Papaspiliopoulos, Roberts & Sköld 2007, doi:10.1214/088342307000000014, with the share that is right
-for each scale; crossed effects as in Papaspiliopoulos, Roberts & Zanella 2020,
+with E and D at those scales, a the pulls that lead to the mode, u_p = z_p, or with lapses what
+``bends.py`` makes of it (L is an upper triangle there: effect before tilt), and z near N(0, 1)
+whatever θ and the scales are, be much known of a group or nothing: no funnel (the partial centring
+of Papaspiliopoulos, Roberts & Sköld 2007, doi:10.1214/088342307000000014, with the share that is
+right for each scale; crossed effects as in Papaspiliopoulos, Roberts & Zanella 2020,
 doi:10.1093/biomet/asz058).
 
 A scale is chosen where the Gaussian's marginal density of its log is highest, in small steps.
@@ -81,7 +81,7 @@ class GammaCoordinates(NamedTuple):
     product_known: Floats  # H_p, [parts, parts, products]
     product_theta: Floats  # Cᵀ, [parts, products, θ]
     pair_customer: Floats  # M's entries, [parts, pairs]
-    product_bend: Floats  # coefficients of T, m and log s, [1 or 3, products, knots]
+    product_bend: Floats  # of T, m and log s, [3 or none, products, knots]
 
 
 def find_coordinates(density: GammaDensity) -> GammaCoordinates:

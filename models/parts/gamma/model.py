@@ -152,16 +152,15 @@ def _products(
         by_customers = pt.inc_subtensor(pt.zeros(products)[row_product], by_pair)
         by_theta = pt.dot(at.product_theta[part], theta - at.theta)
         pull.append(at.product_pull[part] - by_theta - by_customers)
-    root = roots(at.product_known, scales, parts)
-    u, log_slope = _bent(at.product_bend, z, parts)
     if parts == 1:
-        effects = [(pull[0] / root[0] + u[0]) / root[0]]
+        root = pt.sqrt(at.product_known[0, 0] + scales[0] ** -2.0)
+        effects, log_slope = [(pull[0] / root + z[0]) / root], -pt.log(root)
     else:
-        first, beside, last = root
-        effect = ((pull[0] - beside * (pull[1] / last)) / first + u[0]) / first
-        effects = [effect, (pull[1] / last + u[1] - beside * effect) / last]
-        log_slope = log_slope - pt.log(last)
-    log_slope = log_slope - pt.log(root[0])
+        first, beside, last = roots(at.product_known, scales)
+        (u, v), log_slope = _bent(at.product_bend, z)
+        effect = ((pull[0] - beside * (pull[1] / last)) / first + u) / first
+        effects = [effect, (pull[1] / last + v - beside * effect) / last]
+        log_slope = log_slope - pt.log(first) - pt.log(last)
     log_density = sum(
         -0.5 * (effects[part] / scales[part]) ** 2 - pt.log(scales[part]) for part in range(parts)
     )
@@ -169,27 +168,24 @@ def _products(
     return effects
 
 
-def _bent(bend: Any, z: Any, parts: int) -> tuple[list[Any], Any]:
-    """u of each part at z, and the log of their slopes together, see ``bends.py``."""
+def _bent(bend: Any, z: Any) -> tuple[tuple[Any, Any], Any]:
+    """u of effects and tilts at z, and the log of their slopes together, see ``bends.py``."""
     inside = pt.clip((z[0] + REACH) / STEP, 0.0, 2.0 * REACH / STEP - 1e-9)
     low = pt.floor(inside)
     t, beyond = inside - low, z[0] - (inside * STEP - REACH)
     first = pt.arange(z.shape[1]) * len(KNOTS) + pt.cast(low, "int64")
-
-    def spline(coefficients: Any, shares: tuple[Any, ...]) -> Any:
-        flat = coefficients.ravel()
-        return sum(share * flat[first + i] for i, share in enumerate(shares))
-
     shares = (
         (1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (1 + 3 * t * (1 + t - t**2)) / 6, t**3 / 6
     )  # fmt: skip
-    rises = -((1 - t) ** 2) / 2, (3 * t - 4) * t / 2, (1 + 2 * t - 3 * t**2) / 2, t**2 / 2
-    slope = spline(bend[0], rises) / STEP
-    u, log_slope = [spline(bend[0], shares) + beyond * slope], pt.log(slope)
-    if parts == 1:
-        return u, log_slope
-    log_sd = spline(bend[2], shares)
-    return [*u, spline(bend[1], shares) + pt.exp(log_sd) * z[1]], log_slope + log_sd
+    slopes = -((1 - t) ** 2) / 2, (3 * t - 4) * t / 2, (1 + 2 * t - 3 * t**2) / 2, t**2 / 2
+
+    def spline(which: int, shares: tuple[Any, ...]) -> Any:
+        coefficients = bend[which].ravel()
+        return sum(share * coefficients[first + i] for i, share in enumerate(shares))
+
+    slope, log_sd = spline(0, slopes) / STEP, spline(2, shares)
+    u = spline(0, shares) + beyond * slope
+    return (u, spline(1, shares) + pt.exp(log_sd) * z[1]), pt.log(slope) + log_sd
 
 
 def _reported(
