@@ -108,8 +108,8 @@ class GammaDensity:
         """Log density of each product's effects given all else, [products]; means left free."""
         index = self.data.customer, self.data.product
         pairs = pair_likelihoods(self.data.rows, index, self._parameters(at))
-        found: Floats = np.bincount(index[1], pairs, at.product.shape[1])
-        return found - 0.5 * ((at.product / scales[1:, None]) ** 2).sum(axis=0)
+        spread: Floats = ((at.product / scales[1:, None]) ** 2).sum(axis=0)
+        return np.bincount(index[1], pairs, at.product.shape[1]) - 0.5 * spread
 
     def pair_slopes(self, at: Point) -> Floats:
         """Of each pair by its log typical interval, and its product's tilt, [parts, pairs]."""
