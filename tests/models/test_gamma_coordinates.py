@@ -79,21 +79,25 @@ def parameters(case, raw):
         of = data.product == j
         pull -= at.pair_customer[:, of] @ (customer - at.customer)[data.customer[of]]
         L = np.linalg.cholesky(D[::-1, ::-1])[::-1, ::-1]  # from above: effect before tilt
-        u = bent(at.product_bend[:, j], raw["product_raw"][:, j])[0]
+        u = bent(at, j, raw["product_raw"][:, j])[0]
         product[:, j] = np.linalg.solve(L.T, np.linalg.solve(L, pull) + u)
     return np.concatenate([theta, log_scale, customer, product.ravel()])
 
 
-def bent(bend, z):
-    """u of a product at z, and the log of the slopes, by SciPy's splines."""
+def bent(at, j, z):
+    """u of product j at z, and the log of the slopes, by SciPy's splines."""
+    bend = at.product_bend[:, j]
     knots = KNOTS[0] + STEP * np.arange(-2, len(KNOTS) + 2)
     inside = np.clip(z[0], -REACH, REACH)
     if len(bend) == 0:
         return z, 0.0
     T, mean, log_sd = (BSpline(knots, coefficients, 3) for coefficients in bend)
     slope = float(T.derivative()(inside))
-    u = float(T(inside)) + (z[0] - inside) * slope, mean(inside) + np.exp(log_sd(inside)) * z[1]
-    return np.array(u), np.log(slope) + log_sd(inside)
+    c, sd = at.tilt_skew[j], np.exp(log_sd(inside))
+    middle, scale = np.exp(c**2 / 2), np.sign(c) * np.sqrt(np.exp(c**2) - 1.0)
+    w = (np.exp(c * z[1]) - middle) / (scale * middle)
+    u = float(T(inside)) + (z[0] - inside) * slope, mean(inside) + sd * w
+    return np.array(u), np.log(slope * sd * c * np.exp(c * z[1]) / (scale * middle))
 
 
 def plain_point(case, flat, model):
@@ -132,7 +136,7 @@ def log_jacobian(case, raw):
     for j in range(len(case.data.product_id)):
         D = at.product_known[:, :, j] + np.diag(scales[1:] ** -2.0)
         found -= 0.5 * np.linalg.slogdet(D)[1]
-        found += bent(at.product_bend[:, j], raw["product_raw"][:, j])[1]
+        found += bent(at, j, raw["product_raw"][:, j])[1]
     return found
 
 

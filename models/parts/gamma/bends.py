@@ -5,12 +5,14 @@ lapsed, or one that is slow: its effect has two modes, which NUTS crosses now an
 regularity that goes with it differs between them. With u the product's effects as the Gaussian has
 them standardised, effect before tilt, and z what is sampled,
 
-    u_effect = T(z_effect),   u_tilt = m(z_effect) + s(z_effect) z_tilt
+    u_effect = T(z_effect),   u_tilt = m(z_effect) + s(z_effect) W(z_tilt)
 
 T takes quantiles of N(0, 1) to those of the effect, m and s are mean and deviation of u_tilt given
 the effect: all from the product's own density on a grid, where θ, scales and customers are in the
 middle of the posterior. They are cubic B-splines whose coefficients are the values at the knots, so
-that T rises; beyond the knots T is straight.
+that T rises; beyond the knots T is straight. W has mean 0, deviation 1 and the skewness of u_tilt:
+
+    W(z) = (exp(c z) − exp(c² / 2)) / (d exp(c² / 2)),   d = sign(c) √(exp(c²) − 1)
 """
 
 from typing import Any
@@ -33,21 +35,32 @@ TILTS = 3.0 * np.sinh(np.linspace(-1.6, 1.6, 13))
 """The grid, in deviations of the Gaussian: dense about its middle."""
 FINER = 10
 """Points to an interval of the grid, for the quantiles."""
+MOST_SKEWNESS, LEAST_SKEW = 0.6, 1e-3
 LEAST_VARIANCE, SMALLEST = 1e-4, 1e-300
 
 
-def find_bends(density: GammaDensity, at: Point, gaussian: Gaussian) -> Floats:
-    """Coefficients of T, m and log s, [3, products, knots]; without tilts [0, products, knots]."""
+def find_bends(density: GammaDensity, at: Point, gaussian: Gaussian) -> tuple[Floats, Floats]:
+    """Coefficients of T, m and log s, [3, products, knots], and c, [products]; empty without tilts."""
     if not density.lapse:
-        return np.empty((0, at.product.shape[1], len(KNOTS)))
+        return np.empty((0, at.product.shape[1], len(KNOTS))), np.empty(0)
     on_grid = _on_grid(density, at, gaussian)
     weight = np.exp(on_grid - on_grid.max(axis=(0, 1))) * np.gradient(TILTS)[:, None]
     marginal = np.maximum(weight.sum(axis=1), SMALLEST)
     mean = np.einsum("v,uvp->up", TILTS, weight) / marginal
-    square = np.einsum("v,uvp->up", TILTS**2, weight) / marginal
-    log_sd = 0.5 * np.log(np.maximum(square - mean**2, LEAST_VARIANCE))
+    square, cube = (np.einsum("v,uvp->up", TILTS**n, weight) / marginal for n in (2, 3))
+    variance = np.maximum(square - mean**2, LEAST_VARIANCE)
+    skewness = (cube - 3 * mean * variance - mean**3) / variance**1.5
     quantiles = _quantiles(np.log(marginal))
-    return np.array([quantiles, _looked_up(mean, quantiles), _looked_up(log_sd, quantiles)])
+    splines = [_looked_up(each, quantiles) for each in (mean, 0.5 * np.log(variance))]
+    chance = marginal * np.gradient(EFFECTS)[:, None]
+    return np.array([quantiles, *splines]), _skew((chance * skewness).sum(0) / chance.sum(0))
+
+
+def _skew(skewness: Floats) -> Floats:
+    """c of W: to a thousandth as skewed up to ½; never 0, where W has no value."""
+    c = np.clip(skewness, -MOST_SKEWNESS, MOST_SKEWNESS) / 3.0
+    found: Floats = np.where(np.abs(c) < LEAST_SKEW, LEAST_SKEW, c)
+    return found
 
 
 def roots(known: Any, scales: Any) -> tuple[Any, Any, Any]:

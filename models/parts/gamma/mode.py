@@ -82,12 +82,14 @@ class GammaCoordinates(NamedTuple):
     product_theta: Floats  # Cᵀ, [parts, products, θ]
     pair_customer: Floats  # M's entries, [parts, pairs]
     product_bend: Floats  # of T, m and log s, [3 or none, products, knots]
+    tilt_skew: Floats  # c, [products or none]
 
 
 def find_coordinates(density: GammaDensity) -> GammaCoordinates:
     """About the mean of the Gaussian that is nearest to the posterior."""
     gaussian, at = _middle(density, *find_mode(density))
     curvature = gaussian.curvature
+    bend, skew = find_bends(density, at, gaussian)
     return GammaCoordinates(
         theta=at.theta,
         root=gaussian.root,
@@ -103,7 +105,8 @@ def find_coordinates(density: GammaDensity) -> GammaCoordinates:
         product_known=curvature.product,
         product_theta=curvature.product_theta,
         pair_customer=curvature.pair,
-        product_bend=find_bends(density, at, gaussian),
+        product_bend=bend,
+        tilt_skew=skew,
     )
 
 

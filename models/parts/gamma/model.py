@@ -157,7 +157,7 @@ def _products(
         effects, log_slope = [(pull[0] / root + z[0]) / root], -pt.log(root)
     else:
         first, beside, last = roots(at.product_known, scales)
-        (u, v), log_slope = _bent(at.product_bend, z)
+        (u, v), log_slope = _bent(at.product_bend, at.tilt_skew, z)
         effect = ((pull[0] - beside * (pull[1] / last)) / first + u) / first
         effects = [effect, (pull[1] / last + v - beside * effect) / last]
         log_slope = log_slope - pt.log(first) - pt.log(last)
@@ -168,7 +168,7 @@ def _products(
     return effects
 
 
-def _bent(bend: Any, z: Any) -> tuple[tuple[Any, Any], Any]:
+def _bent(bend: Any, c: Any, z: Any) -> tuple[tuple[Any, Any], Any]:
     """u of effects and tilts at z, and the log of their slopes together, see ``bends.py``."""
     inside = pt.clip((z[0] + REACH) / STEP, 0.0, 2.0 * REACH / STEP - 1e-9)
     low = pt.floor(inside)
@@ -185,7 +185,10 @@ def _bent(bend: Any, z: Any) -> tuple[tuple[Any, Any], Any]:
 
     slope, log_sd = spline(0, slopes) / STEP, spline(2, shares)
     u = spline(0, shares) + beyond * slope
-    return (u, spline(1, shares) + pt.exp(log_sd) * z[1]), pt.log(slope) + log_sd
+    scale = pt.sgn(c) * pt.sqrt(pt.expm1(c**2))
+    w = pt.expm1(c * z[1] - c**2 / 2) / scale
+    log_slope = pt.log(slope) + log_sd + pt.log(c / scale) + c * z[1] - c**2 / 2
+    return (u, spline(1, shares) + pt.exp(log_sd) * w), log_slope
 
 
 def _reported(
