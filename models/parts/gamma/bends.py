@@ -40,7 +40,7 @@ LEAST_VARIANCE, SMALLEST = 1e-4, 1e-300
 
 
 def find_bends(density: GammaDensity, at: Point, gaussian: Gaussian) -> tuple[Floats, Floats]:
-    """Coefficients of T, m and log s, [3, products, knots], and c, [products]; empty without tilts."""
+    """Coefficients of T, m and log s, [3, products, knots], and c, [products]; or none of each."""
     if not density.lapse:
         return np.empty((0, at.product.shape[1], len(KNOTS))), np.empty(0)
     on_grid = _on_grid(density, at, gaussian)
@@ -57,7 +57,7 @@ def find_bends(density: GammaDensity, at: Point, gaussian: Gaussian) -> tuple[Fl
 
 
 def _skew(skewness: Floats) -> Floats:
-    """c of W: to a thousandth as skewed up to ½; never 0, where W has no value."""
+    """c of W, which is skewed by about 3 c; never 0, where W has no value."""
     c = np.clip(skewness, -MOST_SKEWNESS, MOST_SKEWNESS) / 3.0
     found: Floats = np.where(np.abs(c) < LEAST_SKEW, LEAST_SKEW, c)
     return found

@@ -185,7 +185,7 @@ def _bent(bend: Any, c: Any, z: Any) -> tuple[tuple[Any, Any], Any]:
 
     slope, log_sd = spline(0, slopes) / STEP, spline(2, shares)
     u = spline(0, shares) + beyond * slope
-    scale = pt.sgn(c) * pt.sqrt(pt.expm1(c**2))
+    scale = pt.sign(c) * pt.sqrt(pt.expm1(c**2))
     w = pt.expm1(c * z[1] - c**2 / 2) / scale
     log_slope = pt.log(slope) + log_sd + pt.log(c / scale) + c * z[1] - c**2 / 2
     return (u, spline(1, shares) + pt.exp(log_sd) * w), log_slope
