@@ -32,7 +32,7 @@ MAX_DEPTH = 8
 """Trees double up to so many times. Converged chains need half of it; one that has just begun, with
 steps far too small, would otherwise spend minutes on a few of them."""
 QUARTER_TURN: dict[str, Any] = {"maxdepth": 2, "target_accept": 0.6}
-"""Three steps of some .6 each: from where N(0, 1) turns, a draw is 1 to 3 steps on, most often 2."""
+"""Three steps of some .6 in all: a draw is one, two or three of them on, most often two."""
 INNER = "_raw"
 """Ends the names of what is sampled only to make something else of it."""
 
@@ -95,8 +95,9 @@ def sample(
     settings do not say. ``with_inner``: what is sampled for something else only comes with the
     rest, and counts for convergence no more than without. ``near_normal``: all that is sampled has
     a posterior near N(0, 1), and trajectories are exact for that but for what it leaves (Shahbaba,
-    Lan, Johnson & Neal 2014, doi:10.1007/s11222-012-9373-1): half as many gradients. ``quarter_turn``: they are so near that
-    steps can be long; three of them lead where a draw and its square hang least on the last.
+    Lan, Johnson & Neal 2014, doi:10.1007/s11222-012-9373-1): half as many gradients.
+    ``quarter_turn``: it is so near that steps can be long; three of them are about where neither a
+    draw nor its square hangs on the last.
     """
     started, shown = perf_counter(), _all if with_inner else without_inner
     with _lasting_ctrl_c(), pytensor.config.change_flags(numba__fastmath=False):
