@@ -50,7 +50,7 @@ def find_bends(density: GammaDensity, at: Point, gaussian: Gaussian) -> tuple[Fl
     square, cube = (np.einsum("v,uvp->up", TILTS**n, weight) / marginal for n in (2, 3))
     variance = np.maximum(square - mean**2, LEAST_VARIANCE)
     skewness = (cube - 3 * mean * variance - mean**3) / variance**1.5
-    quantiles = _quantiles(np.log(marginal))
+    quantiles = quantiles_at_knots(np.log(marginal))
     splines = [_looked_up(each, quantiles) for each in (mean, 0.5 * np.log(variance))]
     chance = marginal * np.gradient(EFFECTS)[:, None]
     return np.array([quantiles, *splines]), _skew((chance * skewness).sum(0) / chance.sum(0))
@@ -85,7 +85,7 @@ def _on_grid(density: GammaDensity, at: Point, gaussian: Gaussian) -> Floats:
     return np.array([[there(u, v) for v in TILTS] for u in EFFECTS])
 
 
-def _quantiles(log_density: Floats) -> Floats:
+def quantiles_at_knots(log_density: Floats) -> Floats:
     """At the knots, of densities on the grid of effects, [effects, products]."""
     index = np.arange(len(EFFECTS))
     fine = np.linspace(0.0, index[-1], FINER * index[-1] + 1)
