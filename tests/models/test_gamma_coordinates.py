@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.interpolate import BSpline
 
+from models.parts.gamma.bends import KNOTS, REACH, STEP
 from models.parts.gamma.density import TYPICAL, GammaDensity, Point
 from models.parts.gamma.gaussian import Curvature, Gaussian
 from models.parts.gamma.mode import find_coordinates, find_mode
@@ -76,10 +78,26 @@ def parameters(case, raw):
         pull = at.product_pull[:, j] - at.product_theta[:, j] @ (theta - at.theta)
         of = data.product == j
         pull -= at.pair_customer[:, of] @ (customer - at.customer)[data.customer[of]]
-        L = np.linalg.cholesky(D)
-        z = raw["product_raw"][:, j]
-        product[:, j] = np.linalg.solve(L.T, np.linalg.solve(L, pull) + z)
+        L = np.linalg.cholesky(D[::-1, ::-1])[::-1, ::-1]  # from above: effect before tilt
+        u = bent(at, j, raw["product_raw"][:, j])[0]
+        product[:, j] = np.linalg.solve(L.T, np.linalg.solve(L, pull) + u)
     return np.concatenate([theta, log_scale, customer, product.ravel()])
+
+
+def bent(at, j, z):
+    """u of product j at z, and the log of the slopes, by SciPy's splines."""
+    bend = at.product_bend[:, j]
+    knots = KNOTS[0] + STEP * np.arange(-2, len(KNOTS) + 2)
+    inside = np.clip(z[0], -REACH, REACH)
+    if len(bend) == 0:
+        return z, 0.0
+    T, mean, log_sd = (BSpline(knots, coefficients, 3) for coefficients in bend)
+    slope = float(T.derivative()(inside))
+    c, sd = at.tilt_skew[j], np.exp(log_sd(inside))
+    middle, scale = np.exp(c**2 / 2), np.sign(c) * np.sqrt(np.exp(c**2) - 1.0)
+    w = (np.exp(c * z[1]) - middle) / (scale * middle)
+    u = float(T(inside)) + (z[0] - inside) * slope, mean(inside) + sd * w
+    return np.array(u), np.log(slope * sd * c * np.exp(c * z[1]) / (scale * middle))
 
 
 def plain_point(case, flat, model):
@@ -118,6 +136,7 @@ def log_jacobian(case, raw):
     for j in range(len(case.data.product_id)):
         D = at.product_known[:, :, j] + np.diag(scales[1:] ** -2.0)
         found -= 0.5 * np.linalg.slogdet(D)[1]
+        found += bent(at, j, raw["product_raw"][:, j])[1]
     return found
 
 

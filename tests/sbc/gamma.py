@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from models.parts.fitting.sampling import QUARTER_TURN
 from models.parts.gamma.data import FitData
 from models.parts.gamma.density import GammaDensity
 from models.parts.gamma.mode import find_coordinates
@@ -22,12 +23,12 @@ class GammaSubject:
     """
 
     in_full = ()
-    settings = {"exact_normal_trajectory": True}  # noqa: RUF012
 
     def __init__(self, name, *, lapse, customers=30, products=8, pairs=150, days=500):
         rng = np.random.default_rng(20240101)
         cells = np.sort(rng.choice(customers * products, pairs, replace=False))
         self.name, self.lapse = name, lapse
+        self.settings = {"exact_normal_trajectory": True} | (QUARTER_TURN if lapse else {})
         self.effects = ("customer", "product", "tilt") if lapse else ("customer", "product")
         self.product, self.customer = np.divmod(cells, customers)
         self.exposure = rng.uniform(1, days, pairs)

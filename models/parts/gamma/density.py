@@ -19,7 +19,12 @@ from scipy.special import digamma, expit, gammaln, log_expit, log_softmax
 from models.parts.gamma.data import FitData
 from models.parts.gamma.population import doublings
 from models.parts.gamma.prior import GammaPrior
-from models.parts.kernels.collapsed import CollapsedParameters, Gradient, collapsed_likelihood
+from models.parts.kernels.collapsed import (
+    CollapsedParameters,
+    Gradient,
+    collapsed_likelihood,
+    pair_likelihoods,
+)
 from toolkit.data.tables import Floats, Ints
 
 SHAPE, TYPICAL, WEIGHTS = 0, 1, 2
@@ -99,6 +104,13 @@ class GammaDensity:
         )
         return Point(by_theta + self._by_theta(at, by), customer, np.array(product))
 
+    def of_products(self, at: Point, scales: Floats) -> Floats:
+        """Log density of each product's effects given all else, [products]; means left free."""
+        index = self.data.customer, self.data.product
+        pairs = pair_likelihoods(self.data.rows, index, self._parameters(at))
+        spread: Floats = ((at.product / scales[1:, None]) ** 2).sum(axis=0)
+        return np.bincount(index[1], pairs, at.product.shape[1]) - 0.5 * spread
+
     def pair_slopes(self, at: Point) -> Floats:
         """Of each pair by its log typical interval, and its product's tilt, [parts, pairs]."""
         data, every = self.data, np.arange(len(self.data.customer))
@@ -145,6 +157,10 @@ class GammaDensity:
 
     def _pairs(self, at: Point, index: tuple[Ints, Ints]) -> Gradient:
         """The kernel's log likelihood and derivatives."""
+        return collapsed_likelihood(self.data.rows, index, self._parameters(at))
+
+    def _parameters(self, at: Point) -> CollapsedParameters:
+        """What the kernel takes."""
         rows, a = self.data.rows, np.exp(at.theta[SHAPE])
         m = rows.counts
         log_kept, left = np.zeros((2, len(m)))
@@ -155,7 +171,7 @@ class GammaDensity:
                 - gammaln(alpha + beta + m) + gammaln(alpha + beta)
             )  # fmt: skip
             left = alpha / (alpha + beta + m)
-        parameters = CollapsedParameters(
+        return CollapsedParameters(
             shape=float(a),
             customer=np.ascontiguousarray(at.customer),
             product=at.product[0] + (at.theta[TYPICAL] + at.theta[SHAPE]),
@@ -164,7 +180,6 @@ class GammaDensity:
             log_kept=log_kept,
             lapse=left,
         )
-        return collapsed_likelihood(rows, index, parameters)
 
     def _lapse(self, theta: Floats) -> tuple[float, float]:
         mean, concentration = expit(theta[self.lapses]), np.exp(theta[self.lapses + 1])

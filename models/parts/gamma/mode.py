@@ -17,12 +17,13 @@ smallest eigenvalues λ and vectors U of E^−½ B E^−½,
 Given θ and any scales, effects are then Gaussian, customers given θ, products given both:
 
     e_c = E^−½ K (K E^−½ (a_c − X' (θ − θ̂)) + z_c)
-    e_p = L⁻ᵀ (L⁻¹ (a_p − Cᵀ (θ − θ̂) − Mᵀ (e_c − ê_c)) + z_p),   D = L Lᵀ
+    e_p = L⁻ᵀ (L⁻¹ (a_p − Cᵀ (θ − θ̂) − Mᵀ (e_c − ê_c)) + u_p),   D = L Lᵀ
 
-with E and D at those scales, a the pulls that lead to the mode, and z near N(0, 1) whatever θ and
-the scales are, be much known of a group or nothing: no funnel (the partial centring of
-Papaspiliopoulos, Roberts & Sköld 2007, doi:10.1214/088342307000000014, with the share that is right
-for each scale; crossed effects as in Papaspiliopoulos, Roberts & Zanella 2020,
+with E and D at those scales, a the pulls that lead to the mode, u_p = z_p, or with lapses what
+``bends.py`` makes of it (L is an upper triangle there: effect before tilt), and z near N(0, 1)
+whatever θ and the scales are, be much known of a group or nothing: no funnel (the partial centring
+of Papaspiliopoulos, Roberts & Sköld 2007, doi:10.1214/088342307000000014, with the share that is
+right for each scale; crossed effects as in Papaspiliopoulos, Roberts & Zanella 2020,
 doi:10.1093/biomet/asz058).
 
 A scale is chosen where the Gaussian's marginal density of its log is highest, in small steps.
@@ -39,6 +40,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from models.parts.gamma.bends import find_bends
 from models.parts.gamma.density import SHAPE, TYPICAL, GammaDensity, Point
 from models.parts.gamma.gaussian import Curvature, Gaussian, inverse_root, no_effects
 from toolkit.data.tables import Floats
@@ -79,12 +81,15 @@ class GammaCoordinates(NamedTuple):
     product_known: Floats  # H_p, [parts, parts, products]
     product_theta: Floats  # Cᵀ, [parts, products, θ]
     pair_customer: Floats  # M's entries, [parts, pairs]
+    product_bend: Floats  # of T, m and log s, [3 or none, products, knots]
+    tilt_skew: Floats  # c, [products or none]
 
 
 def find_coordinates(density: GammaDensity) -> GammaCoordinates:
     """About the mean of the Gaussian that is nearest to the posterior."""
     gaussian, at = _middle(density, *find_mode(density))
     curvature = gaussian.curvature
+    bend, skew = find_bends(density, at, gaussian)
     return GammaCoordinates(
         theta=at.theta,
         root=gaussian.root,
@@ -100,6 +105,8 @@ def find_coordinates(density: GammaDensity) -> GammaCoordinates:
         product_known=curvature.product,
         product_theta=curvature.product_theta,
         pair_customer=curvature.pair,
+        product_bend=bend,
+        tilt_skew=skew,
     )
 
 

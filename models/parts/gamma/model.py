@@ -15,6 +15,7 @@ import pytensor.tensor as pt
 
 from models.parts.fitting.held import held
 from models.parts.gamma.arrivals_model import arrivals_model
+from models.parts.gamma.bends import KNOTS, REACH, STEP, roots
 from models.parts.gamma.collapsed_op import log_likelihood
 from models.parts.gamma.data import SHAPED_COLUMNS, FitData
 from models.parts.gamma.density import SHAPE, TYPICAL, WEIGHTS, GammaDensity
@@ -151,21 +152,43 @@ def _products(
         by_customers = pt.inc_subtensor(pt.zeros(products)[row_product], by_pair)
         by_theta = pt.dot(at.product_theta[part], theta - at.theta)
         pull.append(at.product_pull[part] - by_theta - by_customers)
-    root = pt.sqrt(at.product_known[0, 0] + scales[0] ** -2.0)
-    along, log_root = pull[0] / root + z[0], pt.log(root)
     if parts == 1:
-        effects = [along / root]
+        root = pt.sqrt(at.product_known[0, 0] + scales[0] ** -2.0)
+        effects, log_slope = [(pull[0] / root + z[0]) / root], -pt.log(root)
     else:
-        beside = at.product_known[0, 1] / root
-        last = pt.sqrt(at.product_known[1, 1] + scales[1] ** -2.0 - beside**2)
-        tilt = ((pull[1] - beside * (pull[0] / root)) / last + z[1]) / last
-        effects = [(along - beside * tilt) / root, tilt]
-        log_root = log_root + pt.log(last)
+        first, beside, last = roots(at.product_known, scales)
+        (u, v), log_slope = _bent(at.product_bend, at.tilt_skew, z)
+        effect = ((pull[0] - beside * (pull[1] / last)) / first + u) / first
+        effects = [effect, (pull[1] / last + v - beside * effect) / last]
+        log_slope = log_slope - pt.log(first) - pt.log(last)
     log_density = sum(
         -0.5 * (effects[part] / scales[part]) ** 2 - pt.log(scales[part]) for part in range(parts)
     )
-    pm.Potential("products", pt.sum(log_density - log_root) + 0.5 * pt.sum(z**2))
+    pm.Potential("products", pt.sum(log_density + log_slope) + 0.5 * pt.sum(z**2))
     return effects
+
+
+def _bent(bend: Any, c: Any, z: Any) -> tuple[tuple[Any, Any], Any]:
+    """u of effects and tilts at z, and the log of their slopes together, see ``bends.py``."""
+    inside = pt.clip((z[0] + REACH) / STEP, 0.0, 2.0 * REACH / STEP - 1e-9)
+    low = pt.floor(inside)
+    t, beyond = inside - low, z[0] - (inside * STEP - REACH)
+    first = pt.arange(z.shape[1]) * len(KNOTS) + pt.cast(low, "int64")
+    shares = (
+        (1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (1 + 3 * t * (1 + t - t**2)) / 6, t**3 / 6
+    )  # fmt: skip
+    slopes = -((1 - t) ** 2) / 2, (3 * t - 4) * t / 2, (1 + 2 * t - 3 * t**2) / 2, t**2 / 2
+
+    def spline(which: int, shares: tuple[Any, ...]) -> Any:
+        coefficients = bend[which].ravel()
+        return sum(share * coefficients[first + i] for i, share in enumerate(shares))
+
+    slope, log_sd = spline(0, slopes) / STEP, spline(2, shares)
+    u = spline(0, shares) + beyond * slope
+    scale = pt.sign(c) * pt.sqrt(pt.expm1(c**2))
+    w = pt.expm1(c * z[1] - c**2 / 2) / scale
+    log_slope = pt.log(slope) + log_sd + pt.log(c / scale) + c * z[1] - c**2 / 2
+    return (u, spline(1, shares) + pt.exp(log_sd) * w), log_slope
 
 
 def _reported(

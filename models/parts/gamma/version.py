@@ -91,8 +91,9 @@ class GammaVersion:
         )
         model = build_round_model(data, prior_given, lapse=self.lapse)
         sampled, statistics, diagnostics = sample(
-            model, settings, seed, progress, TUNE, with_inner=True, near_normal=True
-        )
+            model, settings, seed, progress, TUNE, with_inner=True, near_normal=True,
+            quarter_turn=self.lapse,
+        )  # fmt: skip
         posterior = without_inner(sampled)
         ids = {"customer_id": data.customer_id, "product_id": data.product_id}
         plain = build_model(data, prior_given, lapse=self.lapse)
