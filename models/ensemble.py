@@ -14,7 +14,8 @@ When it is right
 When it is wrong
     Where ``rhythm_boosted`` is, in who and when. The factor is one number: how unsure the trees are
     is not in the intervals, and where both are wrong, so is their mean. Products known for less
-    than six weeks are not pooled.
+    than six weeks are not pooled. A fit knows quantities in the unit that it was fitted to: in
+    another one it has to be made anew.
 
 Parameters and priors
     Those of ``rhythm_boosted``. Trees on weeks: 150 of 31 leaves, learning rate 0.05, Tweedie loss

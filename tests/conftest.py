@@ -24,6 +24,7 @@ LONGEST_FIRST = (
     "test_fits.py",
     "test_leakage.py",
     "test_no_access.py",
+    "test_promotion.py",
 )
 
 

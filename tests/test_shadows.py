@@ -58,6 +58,7 @@ def backtest(command, place, database):
     assert "1 of 1 tasks scored" in done.stdout
 
 
+@pytest.mark.slow
 def test_folders_that_are_no_packages_hide_nothing(place, database):
     plant(place, OURS, packages=False)
     backtest(MODULE, place, database)

@@ -94,7 +94,14 @@ def test_a_full_server_publishes_nothing_and_keeps_what_was_current(
         assert current is None or current.computed_with["mark"] == "a"
 
 
-@pytest.mark.parametrize("policy", ["noeviction", "volatile-lru", "volatile-ttl", "allkeys-lru"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "volatile-lru",
+        "allkeys-lru",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("noeviction", "volatile-ttl")),
+    ],
+)
 @pytest.mark.parametrize("carried", [False, True], ids=["computed", "carried over"])
 def test_staging_stops_before_the_current_release_is_evicted(
     own_server, forecast, publish, policy, carried

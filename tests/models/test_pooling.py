@@ -100,6 +100,15 @@ def test_where_no_week_tells_of_demand_nothing_is_grown_nor_pooled(own):
     assert pooled(empty, np.ones(1, dtype=np.uint8)) is empty
 
 
+def test_trees_that_are_grown_anew_in_another_unit_say_about_the_same(own, trees, patterns):
+    events = replace(patterns.events, quantity=10 * patterns.events.quantity)
+    tenfold = analyzed(events)
+    ten = PATHS.predict(tenfold, weeks=14, draws=50, streams=Streams(2))
+    found = pooled(ten, grow_week_trees(tenfold, seed=1)).products.expected_quantity
+    expected = 10 * pooled(own, trees).products.expected_quantity
+    np.testing.assert_allclose(found, expected, rtol=0.05)  # rows weigh otherwise
+
+
 def test_one_product_by_itself_is_pooled_as_among_all(own, trees, patterns):
     one = patterns.select(patterns.product_id == own.products.product_id[3])
     alone = pooled(PATHS.predict(one, weeks=14, draws=50, streams=Streams(2)), trees)

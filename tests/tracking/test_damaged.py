@@ -73,25 +73,26 @@ def _change_the_card(store: Store, number: int) -> None:
 
 
 FIT = [_cut, _lose_the_card, _lose_all, _swap, _change_the_card]
-MOVES: dict[str, tuple[int, Callable[[Store], object]]] = {
-    "promote": (3, lambda store: promote(store, "3", Gate())),
-    "force": (3, lambda store: promote(store, "3", Gate(), force=True, reason="now")),
-    "rollback": (1, roll_back),
-    "rollback to": (1, lambda store: roll_back(store, to="1")),
-    "alias": (3, lambda store: set_alias(store, "champion", "3")),
-}
+MOVES: list[tuple[int, Callable[[Store], object]]] = [
+    (3, lambda store: promote(store, "3", Gate())),
+    (3, lambda store: promote(store, "3", Gate(), force=True, reason="now")),
+    (1, roll_back),
+    (1, lambda store: roll_back(store, to="1")),
+    (3, lambda store: set_alias(store, "champion", "3")),
+]
 
 
-@pytest.mark.parametrize("move", MOVES)
 @pytest.mark.parametrize("damage", FIT)
-def test_no_alias_moves_to_a_version_that_cannot_be_loaded(store, damage, move):
-    number, work = MOVES[move]
-    damage(store, number)
+def test_no_alias_moves_to_a_version_that_cannot_be_loaded(store, damage):
+    damage(store, 1)
+    damage(store, 3)
     before = history(store)
-    with pytest.raises(ToolkitError, match=rf"inter-order version {number} .*toolkit register rhy"):
-        work(store)
-    assert aliases(store) == {"champion": 2, "previous": 1}
-    assert history(store) == before
+    for number, move in MOVES:
+        said = rf"inter-order version {number} .*toolkit register rhy"
+        with pytest.raises(ToolkitError, match=said):
+            move(store)
+        assert aliases(store) == {"champion": 2, "previous": 1}
+        assert history(store) == before
 
 
 @pytest.mark.parametrize("damage", [*FIT, _flip_a_bit])
