@@ -127,8 +127,8 @@ def test_what_happened_does_differ(order_file, future, tmp_path):
     assert not one.pairs.next_day.equals(other.pairs.next_day)
 
 
-FITTED = {"lapse_gamma", "pooled_gamma", "rhythm", "rhythm_boosted"}
-"""They are sampled; `ensemble`, by Laplace's method here, looks at all that the last two do."""
+FITTED = {"bg_nbd", "lapse_gamma", "pareto_nbd", "pooled_gamma", "rhythm", "rhythm_boosted"}
+"""Fits that take longest; `ensemble`, by Laplace's method, looks at all that the last two do."""
 
 
 @pytest.mark.parametrize(

@@ -18,5 +18,5 @@ def rhythm(orders) -> FittedModel:
         source = as_source(conn)
         events = source.order_events(AS_OF)
         patterns, _ = PatternAnalyzer(source, customer_days=True).analyze(events)
-    settings = FitSettings(draws=50, tune=300, chains=2, pairs=300)
+    settings = FitSettings(method="laplace", draws=100, pairs=300)
     return find_model("rhythm").fit(patterns, seed=1, settings=settings)

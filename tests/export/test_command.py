@@ -117,6 +117,7 @@ promote(store, "2", Gate(), force=True, reason="to be cut short")
 """
 
 
+@pytest.mark.slow
 def test_an_export_after_a_promotion_that_was_killed_is_of_the_version_promoted(call, client):
     store = open_store("sqlite:///mlflow.db")
     register_fit(store, find_model("pair_conjugate"))

@@ -402,7 +402,7 @@ def _export_and_die(url, orders, after):
         export_release(engine, client, SETTINGS, die)
 
 
-@pytest.mark.parametrize("after", [4, 8, 12])
+@pytest.mark.parametrize("after", [4, *(pytest.param(n, marks=pytest.mark.slow) for n in (8, 12))])
 def test_a_killed_export_takes_nothing_and_is_gone_on_with(
     orders, engine, database, client, cache_server, after, monkeypatch
 ):

@@ -268,10 +268,15 @@ promote(store, "2", Gate())
     ("command", "champion"),
     [
         (("history",), 2),
-        (("promote", "2"), 2),
-        (("promote", "3"), 3),
         (("rollback",), 1),
-        (("register", "pair_conjugate", "--alias", "challenger"), 2),
+        *(
+            pytest.param(command, champion, marks=pytest.mark.slow)
+            for command, champion in (
+                (("promote", "2"), 2),
+                (("promote", "3"), 3),
+                (("register", "pair_conjugate", "--alias", "challenger"), 2),
+            )
+        ),
     ],
 )
 def test_each_command_repairs_what_a_kill_left(toolkit, cut_short, command, champion):

@@ -8,6 +8,7 @@ from backtests.report.page import MOST_BYTES
 from tests.backtests.report.conftest import ERROR, HOSTILE, HOSTILE_END, LABEL, WARNING
 
 DRAWN = "html[data-drawn=yes]"
+pytestmark = pytest.mark.slow  # Chromium takes seconds to start
 PATIENCE = 120_000  # milliseconds: the machine may be busy
 
 
