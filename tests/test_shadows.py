@@ -69,7 +69,7 @@ def test_folders_that_are_no_packages_hide_nothing(place, database):
     "command",
     [
         pytest.param(TOOLKIT, marks=pytest.mark.slow),
-        MODULE,
+        pytest.param(MODULE, marks=pytest.mark.slow),
         pytest.param(CODE, marks=pytest.mark.slow),
     ],
     ids=["script", "module", "code"],
