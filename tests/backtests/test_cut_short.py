@@ -18,6 +18,9 @@ from tests.conftest import AS_OF
 from toolkit.errors import ToolkitError
 
 
+WHOLE = "tasks/*/*/[0-9]*/task.json"  # one of ``.part-…`` is not
+
+
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_and_ends_the_same(order_file, tmp_path):
     """SIGKILL, to the parent alone: its workers end by themselves and leave nothing half done."""
@@ -28,14 +31,14 @@ def test_a_run_that_is_killed_goes_on_and_ends_the_same(order_file, tmp_path):
     )
     command = [TOOLKIT, "backtest", file, "--db", order_file, "--jobs", "2", "--runs", runs]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        while not list(runs.glob("*/tasks/*/*/*/task.json")):
+        while not list(runs.glob(f"*/{WHOLE}")):
             assert process.poll() is None
             time.sleep(0.005)
         workers = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         assert psutil.wait_procs(workers, timeout=120)[1] == []
     (folder,) = runs.iterdir()
-    finished = len(list(folder.glob("tasks/*/*/*/task.json")))
+    finished = len(list(folder.glob(WHOLE)))
     half = folder / "tasks" / str(AS_OF) / "pair_conjugate" / ".part-left"
     half.mkdir(parents=True)
     (half / "task.json").write_text("{")
@@ -102,7 +105,7 @@ def test_a_script_without_a_guard_is_told_so_at_once(order_file, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert 'below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
-    assert not list(tmp_path.glob("runs/*/tasks/*/*/*/task.json"))
+    assert not list(tmp_path.glob(f"runs/*/{WHOLE}"))
 
 
 def test_only_one_process_works_in_a_folder(tmp_path):
