@@ -17,7 +17,6 @@ from tests.backtests.conftest import EARLIER, TOOLKIT, backtest, of_the_run, tab
 from tests.conftest import AS_OF
 from toolkit.errors import ToolkitError
 
-
 WHOLE = "tasks/*/*/[0-9]*/task.json"  # one of ``.part-…`` is not
 
 

@@ -14,12 +14,13 @@ import duckdb
 import numpy as np
 import xarray as xr
 
-from models.parts.fitting.sampling import Diagnostics, sample
+from models.parts.fitting.sampling import ANY, Diagnostics, sample
 from models.parts.gamma.data import FitData
-from models.parts.gamma.model import build_round_model
+from models.parts.gamma.posterior import GammaPosterior
 from models.parts.gamma.version import REGULARITIES, choose_pairs
 from models.parts.rhythm.version import ROWS
 from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, peak_until_the_end, seconds
+from tests.models.graphs import OfModel
 from tests.models.uncollapsed import uncollapsed
 from toolkit.data.tables import Patterns
 from toolkit.fits import load_fit
@@ -105,10 +106,10 @@ def _twice_the_rows(
 def _beside_plain_model(patterns: Patterns) -> Iterator[Figure]:
     """Seconds per effective draw of both, and how far their posterior means lie apart."""
     data = FitData.of(patterns, choose_pairs(patterns, COMPARED_PAIRS, 1), REGULARITIES)
-    ours, _, ours_health = sample(
-        build_round_model(data, lapse=False), COMPARED_SETTINGS, 1, near_normal=True
+    ours, _, ours_health = sample(GammaPosterior(data, lapse=False), COMPARED_SETTINGS, 1)
+    theirs, _, theirs_health = sample(
+        OfModel(uncollapsed(data)), COMPARED_SETTINGS, 2, trajectories=ANY
     )
-    theirs, _, theirs_health = sample(uncollapsed(data), COMPARED_SETTINGS, 2)
     costs = [
         health.seconds / _least_ess(posterior)
         for posterior, health in ((ours, ours_health), (theirs, theirs_health))

@@ -27,11 +27,11 @@ class Small(GammaSubject):
         super().__init__("pooled_gamma", lapse=False, customers=10, products=5, pairs=40)
         self.forgetful = False
 
-    def columns(self, data):
-        return super().columns(self.seen(data))
+    def posterior(self, data):
+        return super().posterior(self.seen(data))
 
-    def sampled_columns(self, data):
-        return super().sampled_columns(self.seen(data))
+    def log_likelihood(self, values, data):
+        return super().log_likelihood(values, self.seen(data))
 
     def seen(self, data):
         if not self.forgetful:
@@ -65,7 +65,7 @@ def test_a_likelihood_that_forgets_the_open_interval_is_found_out(calibration, m
 
 
 def slow_log_likelihood(truth, data, lapse):
-    """Of pairs by the tested sum over regularities, of arrivals by SciPy's distribution."""
+    """Of pairs by the tested sum over regularities, and of arrivals by SciPy's distribution."""
     rows = data.rows
     m, k = rows.counts, rows.regularities
     log_weight = np.log(truth["regularity"])[None, :]
@@ -84,7 +84,7 @@ def slow_log_likelihood(truth, data, lapse):
         *(log_weight, log_kept, left),
     )
     pairs = collapsed_likelihood(rows, (data.customer, data.product), at)
-    return pairs.value + slow_arrivals(truth, data.arrived, data.arrival_days)
+    return pairs.value, slow_arrivals(truth, data.arrived, data.arrival_days)
 
 
 def slow_arrivals(truth, arrived, days):
@@ -99,10 +99,11 @@ def test_a_restated_truth_says_the_same_of_the_data(name, seeded):
     calibration = Calibration(subject)
     for number, truth in enumerate(calibration.truths(3, seed=seeded(1))):
         data = subject.simulate(truth, np.random.default_rng(seeded(number)))
-        known, columns = calibration.known(truth, data), subject.columns(data)
-        by_hand = slow_log_likelihood(truth, data, subject.lapse)
+        known = calibration.known(truth, data)
+        by_hand = sum(slow_log_likelihood(truth, data, subject.lapse))
         assert known["log likelihood"] == pytest.approx(by_hand)
-        mean = np.average(truth["customer"], weights=columns["customer_information"])
+        assert subject.log_likelihood(truth, data) == pytest.approx(by_hand)
+        mean = np.average(truth["customer"], weights=data.information(lapse=False)["customer"])
         assert known["customer[0]"] == pytest.approx(truth["customer"][0] - mean)
         assert known["customer[0]"] != pytest.approx(truth["customer"][0], rel=1e-3)
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from models.lapse_gamma import MODEL as LAPSE
-from models.parts.fitting.sampling import sample
-from models.parts.gamma.model import build_round_model
+from models.parts.fitting.sampling import ANY, sample
+from models.parts.gamma.posterior import GammaPosterior
 from models.pooled_gamma import MODEL as POOLED
 from tests.chance import assert_chains_agree, assert_near
+from tests.models.graphs import OfModel
 from tests.models.helpers import patterns_of
 from tests.models.simulate import KS, Truth, simulate
 from tests.models.uncollapsed import uncollapsed
@@ -56,8 +57,7 @@ def estimates(posterior, names):
 def test_known_parameters_are_recovered(truth, lapse, seeded):
     rng = np.random.default_rng(seeded(11))
     data, effects = simulate(truth, 40, 60, 1400, 700, rng)
-    model = build_round_model(data, lapse=lapse)
-    posterior, _, diagnostics = sample(model, SETTINGS, seeded(3), near_normal=True)
+    posterior, _, diagnostics = sample(GammaPosterior(data, lapse=lapse), SETTINGS, seeded(3))
     assert diagnostics.divergences <= MOST_DIVERGENCES
     names = ["shape", "arrival_shape", "arrival_days", "customer_scale", "product_scale"]
     names += ["lapse", "lapse_concentration", "tilt_scale"] * lapse
@@ -79,8 +79,10 @@ def test_known_parameters_are_recovered(truth, lapse, seeded):
 def test_agrees_with_the_model_whose_rates_are_sampled(seeded):
     """Means and second moments; the slower one makes 170 effective draws of its scales."""
     data, _ = simulate(TRUTH, 12, 15, 150, 500, np.random.default_rng(seeded(12)))
-    ours, *_ = sample(build_round_model(data, lapse=False), AGREE, seeded(5), near_normal=True)
-    theirs, *_ = sample(uncollapsed(data), replace(AGREE, draws=1500), seeded(6))
+    ours, *_ = sample(GammaPosterior(data, lapse=False), AGREE, seeded(5))
+    theirs, *_ = sample(
+        OfModel(uncollapsed(data)), replace(AGREE, draws=1500), seeded(6), trajectories=ANY
+    )
     for name in ("shape", "log_typical", "customer_scale", "product_scale", "regularity"):
         one, other = (np.asarray(posterior[name]) for posterior in (ours, theirs))
         middle = other.mean(axis=(0, 1))

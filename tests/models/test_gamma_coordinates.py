@@ -8,9 +8,12 @@ from models.parts.gamma.bends import KNOTS, REACH, STEP
 from models.parts.gamma.density import TYPICAL, GammaDensity, Point
 from models.parts.gamma.gaussian import Curvature, Gaussian
 from models.parts.gamma.mode import find_coordinates, find_mode
-from models.parts.gamma.model import ROUND, build_model, build_round_model
+from models.parts.gamma.model import build_model
 from models.parts.gamma.population import doublings
+from models.parts.gamma.posterior import GammaPosterior
 from models.parts.gamma.prior import GammaPrior
+from tests.models.gamma_graph import ROUND, build_round_model
+from tests.models.graphs import OfModel
 from tests.models.simulate import KS, Truth, simulate
 
 TRUTH = {
@@ -158,17 +161,72 @@ def test_the_jacobian_is_that_of_differences(case):
 def test_the_density_is_one_whatever_the_coordinates(case):
     """Round coordinates: the plain model's density, times the Jacobian, but for a constant."""
     plain = build_model(case.data, lapse=case.lapse)
-    rounded = build_round_model(case.data, lapse=case.lapse, coordinates=case.coordinates)
     of_plain = plain.compile_logp(mode="FAST_COMPILE")
-    of_round = rounded.compile_logp(mode="FAST_COMPILE")
+    rounded = GammaPosterior(case.data, lapse=case.lapse, coordinates=case.coordinates)
     rng, apart = np.random.default_rng(4), []
     for _ in range(3):
         raw = case.raw(rng)
         values, by_values = plain_point(case, parameters(case, raw), plain)
-        arrivals = {name: value for name, value in values.items() if name.startswith("arrival")}
+        arrivals = [values[f"{name}_log__"] for name in ("arrival_shape", "arrival_days")]
+        x = np.concatenate([*(raw[name].ravel() for name in ROUND), arrivals])
         in_plain = float(of_plain(values)) + by_values + log_jacobian(case, raw)
-        apart.append(float(of_round(raw | arrivals)) - in_plain)
+        apart.append(rounded(x)[0] - in_plain)
     assert apart == pytest.approx([apart[0]] * 3, abs=1e-10 * abs(in_plain))
+
+
+@pytest.fixture(scope="module")
+def graph(case):
+    return OfModel(
+        build_round_model(case.data, lapse=case.lapse, coordinates=case.coordinates),
+        ROUND, mode="FAST_COMPILE",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sampled(case):
+    return GammaPosterior(case.data, lapse=case.lapse, coordinates=case.coordinates)
+
+
+def far_and_near(sampled, rng):
+    """Points about the middle, and some beyond the knots of the bends."""
+    spreads = (0.3, 1.0, 1.0, 1.5, 4.0, 4.0)
+    return [sampled.start + spread * rng.standard_normal(len(sampled.start)) for spread in spreads]
+
+
+def test_what_is_sampled_is_the_density_of_the_graph_and_its_gradient(sampled, graph):
+    points = far_and_near(sampled, np.random.default_rng(11))
+    ours, theirs = ([density(x) for x in points] for density in (sampled, graph))
+    apart = [one[0] - other[0] for one, other in zip(ours, theirs, strict=True)]
+    assert apart == pytest.approx([apart[0]] * len(points), abs=1e-10 * abs(ours[0][0]))
+    for (_, slope), (_, by_graph) in zip(ours, theirs, strict=True):
+        assert slope == pytest.approx(by_graph, rel=1e-9, abs=1e-9)
+
+
+def test_the_values_are_those_of_the_graph(sampled, graph):
+    for x in far_and_near(sampled, np.random.default_rng(12)):
+        values, by_graph = sampled.values(x), graph.values(x)
+        assert {"x_raw"} | by_graph.keys() == {*values, *ROUND}
+        for name in by_graph.keys() - set(ROUND):
+            assert values[name].shape == by_graph[name].shape
+            assert values[name].dtype == float
+            assert values[name] == pytest.approx(by_graph[name], rel=1e-10, abs=1e-12), name
+        assert np.array_equal(values["x_raw"], x)
+        assert not np.shares_memory(values["x_raw"], x)
+
+
+def test_it_begins_where_the_graph_does(sampled, graph):
+    assert sampled.start == pytest.approx(graph.start, abs=1e-6)
+    assert np.array_equal(sampled.is_round, graph.is_round)
+
+
+@pytest.mark.parametrize("x", [np.nan, np.inf, 1e4, -1e4, 1e200])
+def test_numbers_too_large_for_it_raise_nothing(sampled, x):
+    for i in range(len(sampled.start)):
+        point = sampled.start.copy()
+        point[i] = x
+        value, slope = sampled(point)
+        assert isinstance(value, float)
+        assert slope.shape == point.shape
 
 
 def test_the_slope_of_the_density_is_that_of_differences(case):

@@ -12,7 +12,7 @@ from models.parts.rhythm.newcomers import (
     base_rates,
     newcomer_columns,
 )
-from models.parts.rhythm.newcomers_model import _mode_of
+from models.parts.rhythm.posterior import mode_of_newcomers
 from models.parts.rhythm.season import Season
 from tests.chance import z_limit
 from tests.models.helpers import AS_OF, patterns_of, some_season
@@ -118,7 +118,7 @@ def test_coordinates_start_where_the_truth_is(seeded):
     assert mean[0] == 0.0
     expected = np.exp(design @ truth + log_days)
     arrived = rng.poisson(expected * rng.gamma(1.0, 1.0, len(expected))).astype(float)
-    mode, root = _mode_of(design, Newcomers(arrived, values, log_days))
+    mode, root = mode_of_newcomers(design, Newcomers(arrived, values, log_days))
     assert np.abs(np.linalg.solve(root, mode - truth)).max() < z_limit(len(truth))
     nobody = Newcomers(np.zeros(1), np.zeros((1, len(NEWCOMERS))), np.full(1, -20.0))
-    assert _mode_of(nobody.design()[0], nobody)[0] == pytest.approx(PRIOR_MEAN, abs=1e-6)
+    assert mode_of_newcomers(nobody.design()[0], nobody)[0] == pytest.approx(PRIOR_MEAN, abs=1e-6)

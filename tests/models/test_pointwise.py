@@ -18,17 +18,18 @@ from models.parts.fitting.densities import (
     power_scaling,
 )
 from models.parts.fitting.inference import Inference
+from models.parts.fitting.laplace import dataset
 from models.parts.gamma.model import build_model as build_plain_gamma
-from models.parts.gamma.model import build_round_model as build_gamma
 from models.parts.gamma.pointwise import densities as densities_of_gamma
-from models.parts.kernels.collapsed import CollapsedParameters, collapsed_likelihood
+from models.parts.gamma.posterior import GammaPosterior
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.coordinates import Globals, falls
-from models.parts.rhythm.mode import Density
 from models.parts.rhythm.model import build_model
 from models.parts.rhythm.pointwise import Integral, densities, of_newcomers
+from models.parts.rhythm.posterior import RhythmPosterior
 from models.parts.rhythm.prior import DEFAULT_PRIOR
 from tests.models.simulate import simulate
+from tests.models.test_calibration import slow_log_likelihood
 from tests.models.test_fit import TRUTH, WITH_LAPSE
 from tests.models.test_rhythm_model import WINDOWS, simulated
 from toolkit.results.fit import PowerScaling, PriorSensitivity
@@ -47,8 +48,16 @@ def model(data):
 
 
 @pytest.fixture(scope="module")
-def rhythm_draws(model):
-    return draws_near_start(model, np.random.default_rng(2))
+def rhythm(data):
+    return RhythmPosterior(data)
+
+
+@pytest.fixture(scope="module")
+def rhythm_draws(rhythm):
+    """What the fit says at points near its start, [1, draw, …]."""
+    rng = np.random.default_rng(2)
+    points = [rhythm.start + 0.3 * rng.standard_normal(len(rhythm.start)) for _ in range(DRAWS)]
+    return dataset([rhythm.values(x) for x in points])
 
 
 def draws_near_start(model, rng):
@@ -73,6 +82,19 @@ def draws_near_start(model, rng):
     return posterior, xr.Dataset({"logp": (("chain", "draw"), logp)})
 
 
+def near_start_of(density, rng):
+    """Values at points of the sampler's space, [1, draw, …], and the densities."""
+    points = [density.start + 0.3 * rng.standard_normal(len(density.start)) for _ in range(DRAWS)]
+    drawn = [density.values(x) for x in points]
+    arrays = {name: np.array([each[name] for each in drawn])[None] for name in drawn[0]}
+    posterior = xr.Dataset({
+        name: (("chain", "draw", *(f"{name}_{i}" for i in range(array.ndim - 2))), array)
+        for name, array in arrays.items()
+    })  # fmt: skip
+    logp = np.array([[density(x)[0] for x in points]])
+    return posterior, xr.Dataset({"logp": (("chain", "draw"), logp)})
+
+
 def test_all_units_are_held_or_the_same_sample_of_them():
     assert chosen_units(7).tolist() == list(range(7))
     some = chosen_units(5 * MOST_UNITS)
@@ -93,10 +115,10 @@ def test_the_likelihood_is_whole_however_it_is_rounded():
     assert whole == pytest.approx(total, abs=1e-9)
 
 
-def test_priors_are_those_of_the_card_in_their_own_space(data, model, rhythm_draws):
+def test_priors_are_those_of_the_card_in_their_own_space(data, model, rhythm, rhythm_draws):
     """Slopes that can only fall by their log; scales as they are; no coordinates, no Jacobian."""
-    posterior, _ = rhythm_draws
-    group = densities(model, data, DEFAULT_PRIOR, posterior, threads=2)["log_prior"]
+    posterior = rhythm_draws
+    group = densities(model, rhythm.density, data.newcomers, posterior, threads=2)["log_prior"]
     prior, at = DEFAULT_PRIOR, Globals.prior(WINDOWS)
     theta = posterior["theta_raw"].to_numpy()
     for block in BLOCKS:
@@ -121,31 +143,26 @@ def test_priors_are_those_of_the_card_in_their_own_space(data, model, rhythm_dra
 
 
 def test_priors_are_what_pymc_has_for_the_free_variables(model, rhythm_draws):
-    posterior, _ = rhythm_draws
+    posterior = rhythm_draws
     names = ["theta_raw", "product_shock", "arrival_raw", "arrival_shape"]
     found = log_priors(model, names, posterior)
-    of_all = model.compile_fn(
-        model.logp([model[name] for name in names], jacobian=False, sum=True),
-        inputs=model.value_vars, mode="FAST_COMPILE", point_fn=False, on_unused_input="ignore",
-    )  # fmt: skip
-    unconstrain = model.compile_fn(
-        [
-            v if (t := model.rvs_to_transforms[v]) is None else t.forward(v, *v.owner.inputs)
-            for v in model.free_RVs
-        ],
-        inputs=model.free_RVs, mode="FAST_COMPILE", point_fn=False,
-    )  # fmt: skip
+    of_all = model.compile_logp(
+        [model[name] for name in names], jacobian=False, mode="FAST_COMPILE"
+    )
     for draw in range(DRAWS):
-        values = [posterior[v.name].to_numpy()[0, draw] for v in model.free_RVs]
+        point = model.initial_point()
+        for name in names:
+            log = f"{name}_log__" in point
+            value = posterior[name].to_numpy()[0, draw]
+            point[f"{name}_log__" if log else name] = np.log(value) if log else value
         total = sum(each[0, draw].sum() for each in found.values())
-        assert total == pytest.approx(float(of_all(*unconstrain(*values))), rel=1e-6)
+        assert total == pytest.approx(float(of_all(point)), rel=1e-6)
 
 
-def test_the_shock_is_integrated_out(data, rhythm_draws):
+def test_the_shock_is_integrated_out(rhythm, rhythm_draws):
     """Against a fine grid of shocks, at which the likelihood is that of the whole fit."""
-    posterior, _ = rhythm_draws
-    columns = data.columns()
-    density = Density(data, columns)
+    posterior = rhythm_draws
+    density = rhythm.density
     integral = Integral.at_mean(density, posterior)
     grid = np.linspace(-8.0, 8.0, 241)
     for draw in range(DRAWS):
@@ -164,11 +181,10 @@ def test_the_shock_is_integrated_out(data, rhythm_draws):
         assert integral(theta, scale) == pytest.approx(expected, abs=0.01)
 
 
-def test_units_and_others_are_the_orders_and_the_new_customers(data, model, rhythm_draws):
-    posterior, _ = rhythm_draws
-    group = densities(model, data, DEFAULT_PRIOR, posterior, threads=2)["log_likelihood"]
-    columns = data.columns()
-    integral = Integral.at_mean(Density(data, columns), posterior)
+def test_units_and_others_are_the_orders_and_the_new_customers(data, model, rhythm, rhythm_draws):
+    posterior = rhythm_draws
+    group = densities(model, rhythm.density, data.newcomers, posterior, threads=2)["log_likelihood"]
+    integral = Integral.at_mean(rhythm.density, posterior)
     rows = data.newcomers
     arrival, shape = posterior["arrival"].to_numpy()[0], posterior["arrival_shape"].to_numpy()[0]
     assert group[POINTWISE][0] == ("chain", "draw", "product_window")
@@ -187,25 +203,16 @@ def test_units_and_others_are_the_orders_and_the_new_customers(data, model, rhyt
 @pytest.mark.parametrize(("truth", "lapse"), [(TRUTH, False), (WITH_LAPSE, True)])
 def test_of_the_gamma_versions_pairs_and_others_are_all_that_is_not_prior(truth, lapse):
     data, _ = simulate(truth, 12, 8, 60, 500, np.random.default_rng(3))
-    model = build_gamma(data, lapse=lapse)
-    posterior, statistics = draws_near_start(model, np.random.default_rng(4))
+    density = GammaPosterior(data, lapse=lapse)
+    posterior, statistics = near_start_of(density, np.random.default_rng(4))
     groups = densities_of_gamma(
-        model, build_plain_gamma(data, lapse=lapse), data, posterior, statistics
+        density, build_plain_gamma(data, lapse=lapse), posterior, statistics
     )
     orders, others = (groups["log_likelihood"][name][1] for name in (POINTWISE, OTHERS))
     assert groups["log_likelihood"][POINTWISE][0] == ("chain", "draw", "pair")
-    node = model["pairs"].owner
-    parameters = model.compile_fn(
-        node.inputs[node.op.data_inputs :], inputs=model.free_RVs, mode="FAST_COMPILE",
-        point_fn=False, on_unused_input="ignore",
-    )  # fmt: skip
     for draw in range(DRAWS):
         values = {name: array.to_numpy()[0, draw] for name, array in posterior.items()}
-        at = parameters(*(values[v.name] for v in model.free_RVs))
-        at = CollapsedParameters(at[0].item(), *at[1:])
-        pairs = collapsed_likelihood(data.rows, (data.customer, data.product), at).value
-        n, mean = values["arrival_shape"], data.arrival_days / values["arrival_days"]
-        arrived = stats.nbinom.logpmf(data.arrived, n, n / (n + mean)).sum()
+        pairs, arrived = slow_log_likelihood(values, data, lapse)
         assert orders[0, draw].sum() == pytest.approx(pairs, abs=0.01)
         whole = orders[0, draw].astype(float).sum() + others[0, draw]
         assert whole == pytest.approx(pairs + arrived, rel=1e-6)

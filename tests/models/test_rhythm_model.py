@@ -7,6 +7,7 @@ import numpy as np
 import pytensor.tensor as pt
 import pytest
 from pytensor import function
+from pytensor.graph.replace import graph_replace
 
 from models.parts.fitting.sampling import draw_prior, sample
 from models.parts.kernels.weekly import HORIZON_WEEKS
@@ -14,13 +15,13 @@ from models.parts.rhythm.activity import BLOCKS, COLUMNS, RATE, column
 from models.parts.rhythm.checks import order_weeks
 from models.parts.rhythm.coordinates import (
     LEAST_SCALE,
-    Coordinates,
     Globals,
     falls,
 )
-from models.parts.rhythm.mode import Arrow, Density, find_mode
+from models.parts.rhythm.mode import Density, find_mode
 from models.parts.rhythm.model import build_model
 from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
+from models.parts.rhythm.posterior import RhythmPosterior
 from models.parts.rhythm.prior import DEFAULT_PRIOR
 from models.parts.rhythm.windows import WindowData
 from models.rhythm import MODEL
@@ -98,7 +99,7 @@ def near_truth(drawn, truth):
 def test_known_coefficients_are_recovered(seeded):
     data = simulated(np.random.default_rng(seeded(5)))
     settings = FitSettings(draws=300, tune=300, chains=2, cores=2)
-    posterior, _, diagnostics = sample(build_model(data), settings, seeded(2), near_normal=True)
+    posterior, _, diagnostics = sample(RhythmPosterior(data), settings, seeded(2))
     assert diagnostics.divergences <= MOST_DIVERGENCES
     for block in TRUTH:
         truth = coefficients(block)
@@ -134,67 +135,97 @@ def test_the_prior_is_the_one_of_the_card_whatever_the_coordinates(data, seeded)
         near(found.std(axis=0), prior.sd[at], error_of_sd(found, axis=0))
 
 
-def test_coordinates_lead_back_and_have_the_jacobian_they_say(data):
-    columns = data.columns()
-    found = find_mode(data, columns)
-    mode, root = found.mode, found.root
-    coordinates = Coordinates(Globals.prior(WINDOWS), mode, root, columns)
-    x = pt.dvector()
-    theta_at = function([x], coordinates.backward(x), mode="FAST_COMPILE")
-    back = function([x], coordinates.forward(x), mode="FAST_COMPILE")
-    assert theta_at(np.zeros(len(mode))) == pytest.approx(mode)
-    log_jacobian = function([x], coordinates.log_jac_det(x), mode="FAST_COMPILE")
+@pytest.fixture(scope="module")
+def posterior(data) -> RhythmPosterior:
+    return RhythmPosterior(data)
+
+
+def test_coordinates_have_the_jacobian_and_the_slopes_they_say(posterior):
+    coordinates, mode = posterior.coordinates, posterior.arrow.mode
+    assert coordinates.theta(np.zeros(len(mode)))[0] == pytest.approx(mode)
     rng, step = np.random.default_rng(6), 1e-5
+    found = []
     for _ in range(3):
         xi = 3.0 * rng.standard_normal(len(mode))
-        assert back(theta_at(xi)) == pytest.approx(xi)
-        jacobian = [
-            (theta_at(xi + shift) - theta_at(xi - shift)) / (2 * step)
+        jacobian = np.array([
+            (coordinates.theta(xi + shift)[0] - coordinates.theta(xi - shift)[0]) / (2 * step)
             for shift in step * np.eye(len(mode))
-        ]
-        log_determinant = np.linalg.slogdet(np.array(jacobian))[1]
-        assert log_jacobian(xi) == pytest.approx(log_determinant, abs=1e-4)
+        ])  # fmt: skip
+        _, log_jacobian, back = coordinates.theta(xi)
+        found.append(log_jacobian - np.linalg.slogdet(jacobian)[1])
+        by_theta = rng.standard_normal(len(mode))
+        by_xi = back(by_theta) - back(np.zeros(len(mode)))
+        assert by_xi == pytest.approx(jacobian @ by_theta, rel=1e-6, abs=1e-6)
+    assert found == pytest.approx([found[0]] * 3, abs=1e-4)
 
 
-def test_at_the_mode_coordinates_are_those_of_its_covariance(data):
+def test_at_the_mode_coordinates_are_those_of_its_covariance(posterior):
     """There dθ/dξ is the root of the covariance at the mode: the bends are shears about it."""
-    columns = data.columns()
-    found = find_mode(data, columns)
-    mode, root = found.mode, found.root
-    coordinates = Coordinates(Globals.prior(WINDOWS), mode, root, columns)
-    x = pt.dvector()
-    theta_at = function([x], coordinates.backward(x), mode="FAST_COMPILE")
-    step = 1e-5
-    by_xi = np.array([
-        (theta_at(shift) - theta_at(-shift)) / (2 * step) for shift in step * np.eye(len(mode))
-    ])  # fmt: skip
+    theta_at, root, step = posterior.coordinates.theta, posterior.arrow.root, 1e-5
+    shifts = step * np.eye(len(root))
+    by_xi = np.array([(theta_at(d)[0] - theta_at(-d)[0]) / (2 * step) for d in shifts])
     assert pytest.approx(root, abs=1e-5 * np.abs(root).max()) == by_xi.T
 
 
-@pytest.mark.slow
-def test_the_density_is_one_whatever_the_coordinates(data):
-    """In those of the mode and those of the prior, at the same θ, shocks and scale."""
-    columns = data.columns()
-    arrow, prior = find_mode(data, columns), Globals.prior(WINDOWS)
-    plain = Arrow.of_prior(prior, len(arrow.information))
-    rng, value = np.random.default_rng(8), pt.dvector()
-    theta = arrow.mode + 0.5 * arrow.root @ rng.standard_normal(len(arrow.mode))
-    scale, z = 0.37, rng.standard_normal(len(arrow.information))
-    shock, precision = arrow.shocks(theta, scale, z, np.dot)
-    found = []
-    for of, swappable_data, of_z in ((arrow, False, z), (plain, True, shock / scale)):
-        coordinates = Coordinates(Globals.prior(WINDOWS), of.mode, of.root, columns)
-        model = build_model(data, swappable_data=swappable_data)
-        start = model.initial_point()
-        start["theta_raw_coordinates__"] = coordinates.forward(value).eval({value: theta})
-        start |= {"shock_raw": of_z, "product_shock_log__": np.log(scale)}
-        terms = [model[name] for name in ("theta_raw", "product_shock", "shock_raw")]
-        log_density = model.compile_logp(
-            [*terms, *model.potentials], jacobian=False, mode="FAST_COMPILE"
-        )
-        found.append(float(log_density(start)))
-    by_shock = 0.5 * np.log(precision * scale**2).sum()
-    assert found[0] + by_shock == pytest.approx(found[1], rel=1e-10)
+SHOWN = (*BLOCKS, "arrival", "log_dip_length", "decline")
+
+
+def density_in_pymc(posterior, data):
+    """log p, its gradient, and ``SHOWN``: the model's density, times the Jacobian, as graphs."""
+    model, x = build_model(data), pt.dvector()
+    c, arrow, start = posterior.coordinates, posterior.arrow, [0, *posterior.ends]
+    xi, log_scale, z, level, log_shape, of_beta = (
+        x[a:b] for a, b in zip(start, [*posterior.ends, len(posterior.start)], strict=True)
+    )
+    y = c.centre + pt.dot(c.root, xi)
+    soft = pt.softplus(y[c.falling])
+    by_y = pt.sum(-pt.softplus(-y[c.falling]) - pt.log(soft))
+    theta = pt.set_subtensor(y[c.falling], pt.log(soft))
+
+    def slopes(theta):
+        return pt.where(c.columns.falls, -pt.exp(theta[c.alive]), theta[c.alive])
+
+    theta = pt.inc_subtensor(theta[c.alive.start], pt.dot(c.by_slope, slopes(theta)))
+    log_p = -pt.softplus(-pt.dot(c.design, slopes(theta)))
+    depth = pt.exp(pt.dot(c.dips.design, theta[c.dip]) - c.dips.passed * pt.exp(-theta[c.length]))
+    by_rate = pt.dot(c.dips.regression, depth) - pt.dot(c.regression, log_p)
+    theta = pt.inc_subtensor(theta[c.rate], by_rate)
+    scale = pt.exp(log_scale[0])
+    precision = arrow.information + scale**-2.0
+    pull = arrow.pull - pt.dot(theta - arrow.mode, arrow.cross)
+    shock = pull / precision + z / pt.sqrt(precision)
+    at = {
+        "theta_raw": theta,
+        "product_shock_log__": log_scale[0],
+        "shock_raw": shock / scale,
+        "next_level": level[0],
+        "arrival_shape_log__": log_shape[0],
+        "arrival_raw": posterior.beta + pt.dot(posterior.beta_root, of_beta),
+    }
+    replaced = {value: at[value.name] for value in model.value_vars}
+    log_density = graph_replace(model.logp(), replaced, strict=False) + by_y
+    log_density -= pt.sum(0.5 * pt.log(precision) + pt.log(scale))
+    deterministics = [model[name] for name in SHOWN]
+    shown = graph_replace(model.replace_rvs_by_values(deterministics), replaced, strict=False)
+    outputs = [log_density, pt.grad(log_density, x), *shown]
+    return function([x], outputs, mode="FAST_COMPILE", on_unused_input="ignore")
+
+
+def test_the_density_that_is_sampled_is_that_of_the_pymc_model(posterior, data):
+    """Value and gradient, and the parameters that are saved."""
+    in_pymc, rng, apart = density_in_pymc(posterior, data), np.random.default_rng(8), []
+    for scale in (0.5, 1.0, 2.0):
+        x = posterior.start + scale * rng.standard_normal(len(posterior.start))
+        value, slope = posterior(x)
+        expected, by_graph, *shown = in_pymc(x)
+        apart.append(value - float(expected))
+        assert slope == pytest.approx(by_graph, rel=1e-9, abs=1e-9 * np.abs(by_graph).max())
+        values = posterior.values(x)
+        for name, array in zip(
+            [*BLOCKS, "arrival", "log_dip_length", "decline"], shown, strict=True
+        ):
+            assert values[name] == pytest.approx(array, rel=1e-10, abs=1e-12)
+    assert apart == pytest.approx([apart[0]] * 3, abs=1e-10 * abs(value))
 
 
 def with_products_that_nobody_orders(data):
@@ -210,46 +241,24 @@ def with_products_that_nobody_orders(data):
 def test_at_the_mode_the_density_falls_in_all_directions_as_the_gaussian_says(data, change):
     """θ and shocks in deviations of the mode's covariance: gradient 0, and curvature 1."""
     data = change(data)
-    columns = data.columns()
-    arrow, density = find_mode(data, columns), Density(data, columns)
-    z0 = arrow.shocks(arrow.mode, arrow.scale, 0.0, np.dot)[0]
+    density = Density(data, data.columns())
+    arrow = find_mode(density)
     rng, far = np.random.default_rng(9), 0.1
 
     def log_density(theta, z):
-        shock, _ = arrow.shocks(theta, arrow.scale, z, np.dot)
+        shock = arrow.shocks(theta, arrow.scale, z).shock
         return density(theta, shock)[0] - 0.5 * ((shock / arrow.scale) ** 2).sum()
 
-    none = np.zeros(len(z0))
+    none = np.zeros(density.groups)
     top = log_density(arrow.mode, none)
     for _ in range(20):
-        xi, z = rng.standard_normal(len(arrow.mode)), rng.standard_normal(len(z0))
+        xi, z = rng.standard_normal(len(arrow.mode)), rng.standard_normal(density.groups)
         up, down = (
             log_density(arrow.mode + sign * far * arrow.root @ xi, sign * far * z)
             for sign in (1, -1)
         )
         assert abs(up - down) / (2 * far) < 0.05 * np.sqrt(len(xi) + len(z))
         assert (2 * top - up - down) / far**2 == pytest.approx(xi @ xi + z @ z, rel=0.05)
-
-
-@pytest.mark.slow
-def test_the_gradient_is_that_of_differences(data):
-    model = build_model(data)
-    logp, dlogp = model.compile_logp(), model.compile_dlogp()
-    rng = np.random.default_rng(3)
-    point = {
-        name: value + 0.1 * rng.standard_normal(np.shape(value))
-        for name, value in model.initial_point().items()
-    }
-    order = [v.name for v in model.value_vars]
-    gradient, start = dlogp(point), 0
-    for name in order:
-        size = np.size(point[name])
-        direction = rng.standard_normal(np.shape(point[name]))
-        step = 1e-5
-        up, down = (logp(point | {name: point[name] + sign * step * direction}) for sign in (1, -1))
-        expected = float(gradient[start : start + size] @ np.ravel(direction))
-        assert (up - down) / (2 * step) == pytest.approx(expected, rel=1e-4, abs=1e-2), name
-        start += size
 
 
 def test_a_column_that_hardly_varies_gets_no_huge_slope(data):

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import arviz as az
 import numpy as np
 import nutpie
 import pymc as pm
+import xarray as xr
 
-from models.parts.fitting.held import packed
+from models.parts.fitting.posterior import Posterior
+from models.parts.fitting.sampling import Trajectories, for_nutpie, is_inner
 
 RANKED_DRAWS = 99
 """L: a rank is one of 0 … L, so that ten bins hold ten ranks each."""
@@ -30,13 +31,9 @@ class Subject(Protocol):
 
     name: str
     model: pm.Model
-    """The model of a design without histories; its data can be exchanged."""
-    sampled: pm.Model
-    """The same in the coordinates in which it is sampled; its data can be exchanged, too."""
-    given: Sequence[str]
-    """Variables of both that say all of the data's distribution."""
-    settings: Mapping[str, Any]
-    """Of nutpie."""
+    """Of a design without histories: truths are drawn from its prior."""
+    trajectories: Trajectories
+    """As a fit of the version has them."""
     effects: Sequence[str]
     """Variables with an entry for each customer, product, …: some of the entries are ranked."""
     in_full: Sequence[str]
@@ -45,11 +42,11 @@ class Subject(Protocol):
     def simulate(self, truth: Values, rng: np.random.Generator) -> Any:
         """Data from one draw of all the model's variables from its prior."""
 
-    def columns(self, data: Any) -> dict[str, np.ndarray]:
-        """The data that the model holds, by name."""
+    def posterior(self, data: Any) -> Posterior:
+        """What a fit to the data draws from; its values have all that is ranked."""
 
-    def sampled_columns(self, data: Any) -> dict[str, np.ndarray]:
-        """The data as the sampled model's."""
+    def log_likelihood(self, values: Values, data: Any) -> float:
+        """Of all the data, at the posterior's values or a restated truth."""
 
     def restate(self, truth: Values, data: Any) -> Values:
         """The variables as the model means them once it has seen the data."""
@@ -68,23 +65,10 @@ class Replication:
 
 
 class Calibration:
-    """A version's model, compiled once, and what is ranked of it."""
+    """Of one version."""
 
     def __init__(self, subject: Subject):
         self.subject = subject
-        model = subject.model
-        self._evaluate = model.compile_fn(
-            [*_ranked(subject).values(), _log_likelihood(model)],
-            inputs=[model[name] for name in subject.given],
-            point_fn=False,
-            mode="FAST_COMPILE",
-            on_unused_input="ignore",
-        )
-
-    @cached_property
-    def posterior(self) -> Any:
-        """The model compiled for NUTS."""
-        return nutpie.compile_pymc_model(self.subject.sampled)
 
     def truths(self, count: int, seed: int) -> list[Values]:
         """``count`` draws of all variables from the prior."""
@@ -100,27 +84,25 @@ class Calibration:
 
     def _replicate(self, number: int, truth: Values, rng: np.random.Generator) -> Replication:
         data = self.subject.simulate(truth, rng)
-        columns = packed(self.subject.sampled_columns(data))
-        known = self.known(truth, data)
-        sampler, seed = self.posterior.with_data(**columns), int(rng.integers(2**31))
-        draws, restarts = FEWEST_DRAWS, 0
+        known, density = self.known(truth, data), self.subject.posterior(data)
+        draws, restarts, seed = FEWEST_DRAWS, 0, int(rng.integers(2**31))
         while True:
             trace = nutpie.sample(
-                sampler, draws=draws, tune=TUNE, chains=1, cores=1, seed=seed,
-                progress_bar=False, save_warmup=False, **self.subject.settings,
+                for_nutpie(density), draws=draws, tune=TUNE, chains=1, cores=1, seed=seed,
+                progress_bar=False, save_warmup=False, **self.subject.trajectories,
             )  # fmt: skip
             posterior = trace["posterior"].to_dataset()
-            if is_stuck(posterior[self.subject.given]):
+            if is_stuck(posterior):
                 seed, restarts = int(rng.integers(2**31)), restarts + 1
                 if restarts > MOST_RESTARTS:
                     raise RuntimeError(f"replication {number}: every chain is stuck")
                 continue
-            ess = az.ess(posterior[list(_ranked(self.subject))])
+            ess = az.ess(posterior[_ranked(self.subject)])
             least = min(float(np.min(values)) for values in ess.values())
             if least >= ENOUGH_ESS or draws >= MOST_DRAWS:
                 break
             draws *= 4
-        quantities = [self._quantities(values) for values in self._spaced(posterior)]
+        quantities = [self._quantities(values, data) for values in _spaced(posterior)]
         ranks = {
             name: sum(one[name] < value for one in quantities) for name, value in known.items()
         }
@@ -128,29 +110,27 @@ class Calibration:
         return Replication(number, ranks, draws, least, diverged, restarts)
 
     def known(self, truth: Values, data: Any) -> dict[str, float]:
-        """What is ranked, at the truth that ``data`` come from; the model keeps the data."""
-        with self.subject.model:
-            pm.set_data(packed(self.subject.columns(data)))
-        return self._quantities(self.subject.restate(truth, data))
+        """What is ranked, at the truth that ``data`` come from."""
+        return self._quantities(self.subject.restate(truth, data), data)
 
-    def _spaced(self, posterior: Any) -> list[Values]:
-        """The given variables of evenly spaced draws."""
-        draws = posterior.sizes["draw"]
-        index = ((np.arange(RANKED_DRAWS) + 0.5) * draws / RANKED_DRAWS).astype(int)
-        given = self.subject.given
-        values = [posterior[name].to_numpy()[0, index] for name in given]
-        return [dict(zip(given, each, strict=True)) for each in zip(*values, strict=True)]
-
-    def _quantities(self, values: Values) -> dict[str, float]:
-        *parameters, log_likelihood = self._evaluate(*(values[name] for name in self.subject.given))
+    def _quantities(self, values: Values, data: Any) -> dict[str, float]:
         found = {}
-        for name, value in zip(_ranked(self.subject), parameters, strict=True):
+        for name in _ranked(self.subject):
+            value = np.asarray(values[name])
             if np.ndim(value) == 0:
                 found[name] = float(value)
                 continue
             few = RANKED_EFFECTS if name in self.subject.effects else len(value)
             found |= {f"{name}[{i}]": float(value[i]) for i in range(few)}
-        return found | {"log likelihood": float(log_likelihood)}
+        return found | {"log likelihood": self.subject.log_likelihood(values, data)}
+
+
+def _spaced(posterior: xr.Dataset) -> list[Values]:
+    """Evenly spaced draws."""
+    draws = posterior.sizes["draw"]
+    index = ((np.arange(RANKED_DRAWS) + 0.5) * draws / RANKED_DRAWS).astype(int)
+    drawn = {str(name): values.to_numpy()[0, index] for name, values in posterior.items()}
+    return [dict(zip(drawn, each, strict=True)) for each in zip(*drawn.values(), strict=True)]
 
 
 def is_stuck(posterior: Any) -> bool:
@@ -167,14 +147,7 @@ def is_stuck(posterior: Any) -> bool:
     return False
 
 
-def _ranked(subject: Subject) -> dict[str, Any]:
+def _ranked(subject: Subject) -> list[str]:
     """The variables that are ranked: effects in full, and all that is not made into effects."""
-    model = subject.model
-    names = [v.name for v in model.free_RVs if not v.name.endswith("_raw")]
-    return {name: model[name] for name in [*names, *subject.effects, *subject.in_full]}
-
-
-def _log_likelihood(model: pm.Model) -> Any:
-    """Of all the data, as a function of the given variables."""
-    observed = [pm.logp(v, model.rvs_to_values[v]).sum() for v in model.observed_RVs]
-    return sum([*model.potentials, *observed])
+    free = [v.name for v in subject.model.free_RVs if not is_inner(v.name)]
+    return [*free, *subject.effects, *subject.in_full]

@@ -1,16 +1,18 @@
 """``pooled_gamma`` and ``lapse_gamma``: histories in continuous time from draws of their prior."""
 
 import numpy as np
+from scipy.special import logit
 
-from models.parts.fitting.sampling import QUARTER_TURN
+from models.parts.fitting.posterior import Counts, negative_binomial
+from models.parts.fitting.sampling import NEAR_NORMAL, QUARTER_TURN
 from models.parts.gamma.data import FitData
-from models.parts.gamma.density import GammaDensity
-from models.parts.gamma.mode import find_coordinates
-from models.parts.gamma.model import build_model, build_round_model, round_columns
+from models.parts.gamma.density import GammaDensity, Point
+from models.parts.gamma.model import build_model
 from models.parts.gamma.population import doublings
+from models.parts.gamma.posterior import GammaPosterior
 from models.parts.gamma.prior import GammaPrior
 from models.parts.gamma.version import REGULARITIES
-from models.parts.kernels.collapsed import PairRows
+from models.parts.kernels.collapsed import PairRows, collapsed_likelihood
 
 CHUNK = 100_000
 
@@ -28,7 +30,7 @@ class GammaSubject:
         rng = np.random.default_rng(20240101)
         cells = np.sort(rng.choice(customers * products, pairs, replace=False))
         self.name, self.lapse = name, lapse
-        self.settings = {"exact_normal_trajectory": True} | (QUARTER_TURN if lapse else {})
+        self.trajectories = QUARTER_TURN if lapse else NEAR_NORMAL
         self.effects = ("customer", "product", "tilt") if lapse else ("customer", "product")
         self.product, self.customer = np.divmod(cells, customers)
         self.exposure = rng.uniform(1, days, pairs)
@@ -36,10 +38,7 @@ class GammaSubject:
         self.arrival_days = rng.uniform(30, 180, products)
         nothing = np.zeros(pairs)
         self.empty = self._fit_data((nothing, nothing, nothing, self.exposure), np.zeros(products))
-        self.model = build_model(self.empty, lapse=lapse, swappable_data=True)
-        self.sampled = build_round_model(self.empty, lapse=lapse)
-        named = [variable.name for variable in self.model.free_RVs]
-        self.given = [*(n for n in named if not n.endswith("_raw")), *self.effects]
+        self.model = build_model(self.empty, lapse=lapse)
 
     def simulate(self, truth, rng):
         weights = np.tile(np.log(truth["regularity"]), (self.shape[1], 1))
@@ -68,26 +67,39 @@ class GammaSubject:
 
     def _fit_data(self, statistics, arrived):
         rows = PairRows.of(tuple(statistics), REGULARITIES)
-        counts = np.zeros(len(self.exposure))  # as many as there could be: shapes stay the same
-        counts[: len(rows.counts)] = rows.counts
         customer_id, product_id = (np.arange(count) for count in self.shape)
         return FitData(
-            rows._replace(counts=counts), self.customer, self.product, customer_id, product_id,
-            arrived, self.arrival_days,
-        )  # fmt: skip
+            rows, self.customer, self.product, customer_id, product_id, arrived, self.arrival_days
+        )
 
-    def columns(self, data):
-        return data.columns(lapse=self.lapse)
+    def posterior(self, data):
+        return GammaPosterior(data, lapse=self.lapse)
 
-    def sampled_columns(self, data):
-        coordinates = find_coordinates(GammaDensity(data, GammaPrior(), self.lapse))
-        return round_columns(data, coordinates, lapse=self.lapse)
+    def log_likelihood(self, values, data):
+        """Of pairs and first orders, at values of ``given``."""
+        log_weight = np.log(values["regularity"])
+        theta = [np.log(values["shape"]), values["log_typical"]]
+        theta += list(log_weight[:-1] - log_weight.mean())
+        effects = [values["product"]]
+        if self.lapse:
+            theta += [logit(values["lapse"]), np.log(values["lapse_concentration"])]
+            effects.append(values["tilt"])
+        at = Point(np.array(theta), values["customer"], np.array(effects))
+        to = GammaDensity(data, GammaPrior(), self.lapse).parameters(at)
+        pairs = collapsed_likelihood(data.rows, (data.customer, data.product), to).value
+        log_mean = np.log(data.arrival_days / values["arrival_days"])
+        return (
+            pairs
+            + negative_binomial(Counts.of(data.arrived), log_mean, np.log(values["arrival_shape"]))[
+                0
+            ]
+        )
 
     def restate(self, truth, data):
         """The same intervals as deviations from means that weigh by what the data tell."""
-        columns, found = self.columns(data), dict(truth)
+        known, found = data.information(lapse=self.lapse), dict(truth)
         for name in self.effects:
-            mean = np.average(truth[name], weights=columns[f"{name}_information"])
+            mean = np.average(truth[name], weights=known[name])
             if name == "tilt":
                 weight = found["regularity"] * np.exp(mean * doublings(REGULARITIES))
                 found["regularity"] = weight / weight.sum()

@@ -8,16 +8,26 @@ from models.parts.kernels.weekly import HORIZON_WEEKS
 from models.parts.rhythm.activity import BLOCKS, COLUMNS
 from models.parts.rhythm.checks import order_weeks
 from models.parts.rhythm.coordinates import Globals
+from models.parts.rhythm.mode import Density
 from models.parts.rhythm.model import build_model
 from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
+from models.parts.rhythm.pointwise import of_newcomers
+from models.parts.rhythm.posterior import SHORT_STEPS, RhythmPosterior
 from models.parts.rhythm.windows import WindowData
 
 
-class RhythmSubject:
-    """A design of ``rows`` pairs in windows; what was known of each beforehand is fixed.
+class WithShocks(RhythmPosterior):
+    """What is sampled, with the shocks, over their deviation, among its values."""
 
-    The model is sampled in the coordinates of its prior, in which data can be exchanged.
-    """
+    def values(self, x):
+        found, (xi, log_scale, z, *_) = super().values(x), np.split(x, self.ends)
+        scale = np.exp(log_scale[0])
+        shock = self.arrow.shocks(self.coordinates.theta(xi)[0], scale, z).shock
+        return found | {"shock_raw": shock / scale}
+
+
+class RhythmSubject:
+    """A design of ``rows`` pairs in windows; what was known of each beforehand is fixed."""
 
     name = "rhythm"
     effects = ()
@@ -43,10 +53,7 @@ class RhythmSubject:
                 log_days=rng.uniform(3.0, 5.0, self.groups),
             ),
         )
-        self.layout = self.design.layout()
-        self.model = self.sampled = build_model(self.design, swappable_data=True)
-        self.given = [variable.name for variable in self.model.free_RVs]
-        self.settings = {}
+        self.model, self.trajectories = build_model(self.design), SHORT_STEPS
 
     def shock(self, truth):
         """Of each row: its window's level, and its product's shock in it."""
@@ -65,12 +72,17 @@ class RhythmSubject:
         arrivals = replace(newcomers, arrived=arrived)
         return replace(self.design, ordered=ordered, extra=extra, newcomers=arrivals)
 
-    def columns(self, data):
-        return data.arrays(self.layout, self.design.columns())
+    def posterior(self, data):
+        return WithShocks(data)
 
-    def sampled_columns(self, data):
-        return self.columns(data)
+    def log_likelihood(self, values, data):
+        density, of = Density(data, data.columns()), self.prior
+        shock = values["product_shock"] * values["shock_raw"]
+        off = (values["theta_raw"] - of.mean) / of.sd
+        weeks = density(values["theta_raw"], shock)[0] + 0.5 * float(off @ off)
+        arrival, shape = values["arrival"][None], np.atleast_1d(values["arrival_shape"])
+        return weeks + float(of_newcomers(data.newcomers, arrival, shape)[0])
 
     def restate(self, truth, data):
-        """No coordinate of the prior hangs on the data."""
+        """Nothing that is ranked hangs on the data."""
         return truth

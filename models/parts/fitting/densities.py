@@ -12,8 +12,7 @@ of both. In it ``POINTWISE`` holds units that are exchangeable given the paramet
 all the rest of the data, so that the sum is that of all.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import arviz as az
 import numpy as np
@@ -22,7 +21,6 @@ import pytensor
 import xarray as xr
 from arviz_base import xarray_sel_iter
 from arviz_base.labels import BaseLabeller
-from numpy.typing import NDArray
 
 from models.parts.fitting.inference import DRAWS, Group, Inference
 from toolkit.data.tables import Floats, Ints
@@ -60,29 +58,6 @@ def log_priors(model: pm.Model, names: Sequence[str], posterior: xr.Dataset) -> 
     graphs = [pm.logp(model[name], posterior[name].to_numpy()) for name in names]
     found = pytensor.function([], graphs, mode="FAST_COMPILE")()
     return dict(zip(names, map(np.asarray, found), strict=True))
-
-
-def besides(model: pm.Model, potential: str) -> Callable[..., list[NDArray[Any]]]:
-    """Of the values of all free variables: the log density but for the data, and parameters.
-
-    The density is the sampler's, with the Jacobian of its coordinates: what is left of it is the
-    log likelihood of all data. The parameters are those that the operation behind ``potential``
-    takes (``likelihood_op.py``).
-    """
-    terms = [one for one in model.potentials if one.name != potential]
-    for variable in model.free_RVs:
-        terms.append(pm.logp(variable, variable).sum())
-        transform = model.rvs_to_transforms[variable]
-        if transform is not None:
-            inputs = variable.owner.inputs
-            value = transform.forward(variable, *inputs)
-            terms.append(transform.log_jac_det(value, *inputs).sum())
-    node = model[potential].owner
-    found: Callable[..., list[NDArray[Any]]] = model.compile_fn(
-        [sum(terms), *node.inputs[node.op.data_inputs :]], inputs=model.free_RVs,
-        mode="FAST_COMPILE", point_fn=False, on_unused_input="ignore",
-    )  # fmt: skip
-    return found
 
 
 def power_scaling(inference: Inference, parameters: Sequence[str]) -> PowerScaling:

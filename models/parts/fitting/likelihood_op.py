@@ -1,4 +1,4 @@
-"""A compiled log likelihood with its gradient as an operation that NUTS can run.
+"""A compiled log likelihood with its gradient as an operation in PyMC's graphs.
 
 Only fitting imports this; it pulls in PyTensor.
 """
@@ -11,16 +11,12 @@ import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
-from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
-
-from models.parts.kernels.vector import SOURCES
 
 
 class LikelihoodOp(Op):
     """Inputs: data, then parameters; outputs: the log likelihood, then its derivatives.
 
-    A subclass names the function, which takes and returns arrays, and is registered by
-    ``run_compiled``.
+    A subclass names the function, which takes and returns arrays.
     """
 
     __props__ = ()
@@ -34,7 +30,7 @@ class LikelihoodOp(Op):
         return Apply(self, variables, [pt.dscalar(), *(x.type() for x in parameters)])
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
-        """In Python, where nothing compiles the graph."""
+        """Run the function."""
         results = type(self).value_and_gradient(*inputs)
         for storage, result in zip(output_storage, results, strict=True):
             storage[0] = np.asarray(result)
@@ -53,15 +49,3 @@ class LikelihoodOp(Op):
         """The gradient, times what the value is worth."""
         data = [DisconnectedType()() for _ in range(self.data_inputs)]
         return data + [cotangents[0] * by for by in outputs[1:]]
-
-
-def run_compiled(op_type: type[LikelihoodOp]) -> type[LikelihoodOp]:
-    """Registers the function of ``op_type`` for graphs that Numba compiles."""
-
-    def compiled(
-        op: LikelihoodOp, node: Apply | None = None, **kwargs: Any
-    ) -> tuple[Callable[..., Any], int]:
-        return numba_njit(op_type.value_and_gradient), SOURCES
-
-    register_funcify_default_op_cache_key(op_type)(compiled)
-    return op_type

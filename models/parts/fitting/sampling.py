@@ -1,24 +1,26 @@
 """NUTS by nutpie, and whether what it drew can be trusted. Only fitting imports this."""
 
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from types import FrameType
 from typing import Any
 
 import arviz as az
 import numpy as np
 import nutpie
 import pymc as pm
-import pytensor
 import xarray as xr
 from numpy.typing import NDArray
+from nutpie.compiled_pyfunc import from_pyfunc
 
+from models.parts.fitting.posterior import LogDensity, Posterior
+from toolkit.data.tables import Floats
 from toolkit.model import MOST_DRAWS, FitSettings, Progress, ignore
 from toolkit.results.fit import MAX_R_HAT, MIN_E_BFMI, MIN_ESS
+
+type Trajectories = Mapping[str, Any]
+"""Settings of nutpie that say how long they are."""
 
 CHECKED_DRAWS = (200, 300, 400, 500, 600, 800, 1000, 1250, 1500)
 """After so many draws of each chain sampling ends if it has converged, after ``MOST_DRAWS`` anyway.
@@ -28,11 +30,16 @@ What is drawn hangs on none of it: a chain is the same, however long it is to go
 TUNE = 300
 PROGRESS_MILLISECONDS = 200
 WAKE_SECONDS = 0.5
-MAX_DEPTH = 8
+ANY: Trajectories = {"maxdepth": 8}
 """Trees double up to so many times. Converged chains need half of it; one that has just begun, with
 steps far too small, would otherwise spend minutes on a few of them."""
-QUARTER_TURN: dict[str, Any] = {"maxdepth": 2, "target_accept": 0.6}
-"""Three steps of some .6 in all: a draw is one, two or three of them on, most often two."""
+NEAR_NORMAL: Trajectories = {**ANY, "exact_normal_trajectory": True}
+"""They are exact for N(0, 1) but for what the posterior leaves of it (Shahbaba, Lan, Johnson & Neal
+2014, doi:10.1007/s11222-012-9373-1): half as many gradients. Far from N(0, 1) a chain may settle on
+steps that are too long and hardly move, as R-hat and effective sizes then tell."""
+QUARTER_TURN: Trajectories = {**NEAR_NORMAL, "maxdepth": 2, "target_accept": 0.6}
+"""So near that steps can be long: three steps of some .6 in all, after which neither a draw nor its
+square hangs on the last."""
 INNER = "_raw"
 """Ends the names of what is sampled only to make something else of it."""
 
@@ -78,62 +85,71 @@ class Diagnostics:
 
 
 def sample(
-    model: pm.Model,
+    posterior: Posterior,
     settings: FitSettings,
     seed: int,
     progress: Progress = ignore,
     tune: int = TUNE,
-    *,
-    with_inner: bool = False,
-    near_normal: bool = False,
-    quarter_turn: bool = False,
+    trajectories: Trajectories = NEAR_NORMAL,
 ) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
-    """Draws from the posterior of ``model``'s parameters and the sampler's, [chain, draw, …].
+    """Draws of the ``posterior``'s values and the sampler's statistics, [chain, draw, …].
 
     So many of each chain as the settings say, or as convergence asks for; then all chains run at a
     time, for it is them together that converge. ``tune``: steps before the first draw, if the
-    settings do not say. ``with_inner``: what is sampled for something else only comes with the
-    rest, and counts for convergence no more than without. ``near_normal``: all that is sampled has
-    a posterior near N(0, 1), and trajectories are exact for that but for what it leaves (Shahbaba,
-    Lan, Johnson & Neal 2014, doi:10.1007/s11222-012-9373-1): half as many gradients.
-    ``quarter_turn``: it is so near that steps can be long; three of them are about where neither a
-    draw nor its square hangs on the last.
+    settings do not say. What is sampled for something else only comes with the rest, and counts
+    for convergence no more than without. ``trajectories``: what nutpie is told of them.
     """
-    started, shown = perf_counter(), _all if with_inner else without_inner
-    with _lasting_ctrl_c(), pytensor.config.change_flags(numba__fastmath=False):
-        compiled = nutpie.compile_pymc_model(model)  # sums keep their order, whatever is inlined
+    started = perf_counter()
     tune = settings.tune or tune
     watch = _Watch(settings.draws or MOST_DRAWS, tune, progress)
     sampler = nutpie.sample(
-        compiled,
+        for_nutpie(posterior, watch.guarded(posterior)),
         draws=watch.most,
         tune=tune,
         chains=settings.chains,
         cores=settings.cores if settings.draws else settings.chains,
         seed=seed,
-        **(QUARTER_TURN if quarter_turn else {"maxdepth": MAX_DEPTH}),
         save_warmup=False,
         progress_bar=False,
         progress_callback=watch.tell,
         progress_rate=PROGRESS_MILLISECONDS,
-        exact_normal_trajectory=near_normal,
+        **trajectories,
         blocking=False,  # or a Ctrl-C would return the draws made so far, as if all were there
     )
     try:
         for draws in () if settings.draws else CHECKED_DRAWS:
             watch.wait_for(draws)
-            posterior, statistics = _drawn(sampler.inspect(), draws)
-            found = _diagnose(posterior, statistics, perf_counter() - started)
+            drawn, statistics = _drawn(sampler.inspect(), draws)
+            found = _diagnose(drawn, statistics, perf_counter() - started)
             if found.mixed:
                 sampler.cancel()
-                return shown(posterior), statistics, found
+                return drawn, statistics, found
             watch.said = f"R-hat {found.r_hat:.3f}"
-        posterior, statistics = _drawn(sampler.wait(), watch.most)
+        drawn, statistics = _drawn(sampler.wait(), watch.most)
+        watch.check()
     except BaseException:
         sampler.cancel()
+        watch.check()
         raise
-    found = _diagnose(posterior, statistics, perf_counter() - started)
-    return shown(posterior), statistics, found
+    found = _diagnose(drawn, statistics, perf_counter() - started)
+    return drawn, statistics, found
+
+
+def for_nutpie(posterior: Posterior, density: LogDensity | None = None) -> Any:
+    """The ``posterior`` as nutpie takes it; a chain begins within 1 of its start everywhere."""
+    values = {n: np.asarray(v) for n, v in posterior.values(posterior.start).items()}
+    size = len(posterior.start)
+    return from_pyfunc(
+        size,
+        lambda: density or posterior,
+        lambda *_: posterior.values,
+        [value.dtype for value in values.values()],
+        [value.shape for value in values.values()],
+        list(values),
+        make_initial_point_fn=lambda seed: (
+            posterior.start + np.random.default_rng(seed).uniform(-1.0, 1.0, size)
+        ),
+    )
 
 
 class _Watch:
@@ -142,6 +158,7 @@ class _Watch:
     def __init__(self, most: int, tune: int, progress: Progress) -> None:
         self.most, self.tune, self.progress = most, tune, progress
         self.said = ""
+        self.fault: BaseException | None = None
         self.reached = threading.Condition()
         self.finished = 0
 
@@ -159,10 +176,31 @@ class _Watch:
             self.finished = min(c.finished_draws for c in chains) - self.tune
             self.reached.notify_all()
 
+    def guarded(self, posterior: Posterior) -> LogDensity:
+        """The ``posterior``'s density, NaN where it fails: what it raised is raised by ``check``.
+
+        In the sampler's own threads it would be a crash.
+        """
+
+        def density(x: Floats) -> tuple[float, Floats]:
+            try:
+                return posterior(x)
+            except BaseException as fault:
+                self.fault = self.fault or fault
+                return np.nan, np.full(len(x), np.nan)
+
+        return density
+
+    def check(self) -> None:
+        """Raise what the density has raised, if it has."""
+        if self.fault is not None:
+            raise self.fault
+
     def wait_for(self, draws: int) -> None:
         """Until each chain has made so many."""
         with self.reached:
             while self.finished < draws:
+                self.check()
                 self.reached.wait(WAKE_SECONDS)  # in pieces, that a Ctrl-C gets through
 
 
@@ -180,28 +218,6 @@ def draw_prior(model: pm.Model, draws: int, seed: int) -> dict[str, NDArray[Any]
     return {v.name: np.asarray(value) for v, value in zip(drawn, values, strict=True)}
 
 
-@contextmanager
-def _lasting_ctrl_c() -> Iterator[None]:
-    """A Ctrl-C waits for the end: raised inside the compiler it is lost, or a crash."""
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        yield
-        return
-    seen = False
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        nonlocal seen
-        seen = True
-
-    previous = signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-        if seen:
-            raise KeyboardInterrupt
-
-
 def is_inner(name: str) -> bool:
     """Whether a variable is sampled only to make something else of it."""
     return INNER in name
@@ -210,10 +226,6 @@ def is_inner(name: str) -> bool:
 def without_inner(posterior: xr.Dataset) -> xr.Dataset:
     """All but what is sampled only to make something else of it."""
     return posterior[[name for name in posterior.data_vars if not is_inner(str(name))]]
-
-
-def _all(posterior: xr.Dataset) -> xr.Dataset:
-    return posterior
 
 
 def _diagnose(posterior: xr.Dataset, stats: xr.Dataset, seconds: float) -> Diagnostics:

@@ -15,6 +15,7 @@ that T rises; beyond the knots T is straight. W has mean 0, deviation 1 and the 
     W(z) = (exp(c z) − exp(c² / 2)) / (d exp(c² / 2)),   d = sign(c) √(exp(c²) − 1)
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,10 @@ TILTS = 3.0 * np.sinh(np.linspace(-1.6, 1.6, 13))
 """The grid, in deviations of the Gaussian: dense about its middle."""
 FINER = 10
 """Points to an interval of the grid, for the quantiles."""
+_PIECES = np.array([[1, -3, 3, -1], [4, 0, -6, 3], [1, 3, 3, -3], [0, 0, 0, 1]]) / 6
+_BY_T = np.diag([1.0, 2.0, 3.0], -1) / STEP
+BASIS = np.array([_PIECES, _PIECES @ _BY_T, _PIECES @ _BY_T @ _BY_T])
+"""Of the B-splines that are not 0 between two knots, [derivative, spline, power of the share]."""
 MOST_SKEWNESS, LEAST_SKEW = 0.6, 1e-3
 LEAST_VARIANCE, SMALLEST = 1e-4, 1e-300
 
@@ -71,6 +76,49 @@ def roots(known: Any, scales: Any) -> tuple[Any, Any, Any]:
     last = (known[1, 1] + scales[1] ** -2.0) ** 0.5
     beside = known[0, 1] / last
     return (known[0, 0] + scales[0] ** -2.0 - beside**2) ** 0.5, beside, last
+
+
+class Bends:
+    """u of effects and tilts as a function of z, both [2, products]."""
+
+    def __init__(self, coefficients: Floats, skew: Floats) -> None:
+        """As ``find_bends`` has them."""
+        _, products, knots = coefficients.shape
+        self._coefficients = coefficients.reshape(len(coefficients), -1)
+        self._first = np.arange(products) * knots + np.arange(BASIS.shape[1])[:, None]
+        self._skew = skew
+        self._scale = np.sign(skew) * np.sqrt(np.expm1(skew**2))
+        self._log_scale = float(np.log(skew / self._scale).sum())
+
+    def __call__(self, z: Floats) -> tuple[Floats, float, Callable[[Floats], Floats]]:
+        """u, the sum of the logs of its slopes, and what makes slopes by z of slopes by u."""
+        (effect, slope, curve), (mean, mean_slope, _), (log_sd, log_sd_slope, _) = self._splines(
+            z[0]
+        )
+        log_rise = self._skew * z[1] - self._skew**2 / 2
+        off, sd = np.expm1(log_rise) / self._scale, np.exp(log_sd)
+        log_slope = (np.log(slope) + log_sd + log_rise).sum() + self._log_scale
+
+        def back(by: Floats) -> Floats:
+            """Of the sum of the logs, too."""
+            by_first = by[0] * slope + by[1] * (mean_slope + sd * log_sd_slope * off)
+            by_last = by[1] * sd * self._skew * (off + 1.0 / self._scale)
+            return np.array([by_first + curve / slope + log_sd_slope, by_last + self._skew])
+
+        return np.array([effect, mean + sd * off]), float(log_slope), back
+
+    def _splines(self, z: Floats) -> Floats:
+        """T, m and log s with their first and second derivatives at z, [3, 3, products]."""
+        inside = np.clip((z + REACH) / STEP, 0.0, 2.0 * REACH / STEP - 1e-9)
+        low = inside.astype(np.int64)
+        t, beyond, within = inside - low, z - (inside * STEP - REACH), np.abs(z) < REACH
+        basis = np.einsum("dik,kp->dip", BASIS, np.array([np.ones(len(t)), t, t**2, t**3]))
+        coefficients = self._coefficients.take(self._first + low, axis=1)
+        found = np.einsum("sip,dip->sdp", coefficients, basis)
+        found[0, 0] += beyond * found[0, 1]
+        found[0, 2] *= within
+        found[1:, 1] *= within
+        return found
 
 
 def _on_grid(density: GammaDensity, at: Point, gaussian: Gaussian) -> Floats:

@@ -1,4 +1,4 @@
-"""The collapsed likelihood as an operation that PyMC's graphs can hold and NUTS can run.
+"""The collapsed likelihood as an operation that PyMC's graphs can hold.
 
 Only fitting imports this; it pulls in PyTensor.
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.parts.fitting.likelihood_op import LikelihoodOp, run_compiled
+from models.parts.fitting.likelihood_op import LikelihoodOp
 from models.parts.kernels.collapsed import CollapsedParameters, PairRows, collapsed_likelihood
 from toolkit.data.tables import Floats, Ints
 
@@ -30,7 +30,6 @@ def _value_and_gradient(
     )  # fmt: skip
 
 
-@run_compiled
 class _Collapsed(LikelihoodOp):
     """Inputs: rows of customers and products, columns of the rows, then the parameters."""
 

@@ -1,18 +1,13 @@
 """What the gamma versions are fitted to."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.parts.kernels.collapsed import PairRows
 from models.parts.kernels.renewal import survived_days
 from models.parts.pair.arrivals import arrivals
 from toolkit.data.tables import Floats, Ints, Patterns
-
-SHAPED_COLUMNS = tuple(name for name in PairRows._fields if name != "regularities")
-"""Columns of the rows that the data alone decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +42,13 @@ class FitData:
         """m of each pair, [pairs]."""
         return self.rows.counts[self.rows.count_row]
 
-    def columns(self, *, lapse: bool) -> dict[str, NDArray[Any]]:
-        """All that the model takes from the data, by name."""
+    def information(self, *, lapse: bool) -> dict[str, Floats]:
+        """How much is known of each customer, product and, with ``lapse``, tilt, by name."""
         information: Floats = (self.count + 0.5) / (self.count + 1.5)
-        columns: dict[str, NDArray[Any]] = {
-            f"row_{name}": getattr(self.rows, name) for name in SHAPED_COLUMNS
-        }
-        if lapse:
-            has_intervals: Floats = np.where(self.count > 1, 1.0, 1e-6)
-            columns["tilt_information"] = np.bincount(self.product, has_intervals)
-        return columns | {
-            "row_customer": self.customer,
-            "row_product": self.product,
-            "customer_information": np.bincount(self.customer, information),
-            "product_information": np.bincount(self.product, information),
-            "arrived_orders": self.arrived,
-            "arrived_days": self.arrival_days,
-        }
+        has_intervals: Floats = np.where(self.count > 1, 1.0, 1e-6)
+        customer: Floats = np.bincount(self.customer, information).astype(float)
+        product, tilt = (
+            np.bincount(self.product, known).astype(float) for known in (information, has_intervals)
+        )
+        known = {"customer": customer, "product": product}
+        return known | {"tilt": tilt} if lapse else known

@@ -1,6 +1,7 @@
 """The log density of the gamma versions' population given its scales, and its derivatives.
 
-What the search for the mode climbs (``mode.py``). θ holds what all pairs share, unbounded:
+What the search for the mode climbs (``mode.py``), and most of what is sampled (``posterior.py``).
+θ holds what all pairs share, unbounded:
 
     log a,  μ₀,  y,  and with lapses  logit of the mean lapse, log of its concentration
 
@@ -11,10 +12,11 @@ weights softmax(v), v = (y, −Σ y); its tilt adds tilt · x, x the doublings o
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import digamma, expit, gammaln, log_expit, log_softmax
+from scipy.special import digamma, expit, gammaln, log_expit
 
 from models.parts.gamma.data import FitData
 from models.parts.gamma.population import doublings
@@ -25,7 +27,7 @@ from models.parts.kernels.collapsed import (
     collapsed_likelihood,
     pair_likelihoods,
 )
-from toolkit.data.tables import Floats, Ints
+from toolkit.data.tables import Floats
 
 SHAPE, TYPICAL, WEIGHTS = 0, 1, 2
 """Where log a, μ₀ and the first y stand in θ; lapses come last."""
@@ -47,7 +49,7 @@ class Point(NamedTuple):
         return Point(*(rng.standard_normal(each.shape) for each in self))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GammaDensity:
     """The log density of a ``Point`` given the effects' ``scales``, without constants."""
 
@@ -70,44 +72,69 @@ class GammaDensity:
         """Of θ."""
         return self.lapses + 2 * self.lapse
 
+    @cached_property
+    def shares(self) -> tuple[Floats, ...]:
+        """What each customer's, product's and tilt's effect counts for in their means."""
+        known = self.data.information(lapse=self.lapse)
+        return tuple(each / each.sum() for each in known.values())
+
+    @cached_property
+    def doublings(self) -> Floats:
+        """What a tilt multiplies, [regularities]."""
+        return doublings(self.data.rows.regularities)
+
     def means(self, of: "Point") -> Floats:
         """Of customers, products and tilts, each weighing as much as it is known, [1 + parts]."""
-        return np.array(
-            [w @ e for w, e in zip(self._shares(), (of.customer, *of.product), strict=True)]
-        )
+        effects = of.customer, *of.product
+        return np.array([(w * e).sum() for w, e in zip(self.shares, effects, strict=True)])
 
     def log_prior(self, scales: Floats) -> float:
         """Log density of the logs of ``scales``, [1 + parts]."""
+        return float((np.log(scales) - 0.5 * (scales / self.largest_scales) ** 2).sum())
+
+    @cached_property
+    def largest_scales(self) -> Floats:
+        """Deviations of the scales' HalfNormal priors, [1 + parts]."""
         p = self.prior
-        of = np.array([p.customer_scale, p.product_scale, p.tilt_scale])[: len(scales)]
-        return float((np.log(scales) - 0.5 * (scales / of) ** 2).sum())
+        return np.array([p.customer_scale, p.product_scale, p.tilt_scale])[: 1 + self.parts]
 
     def __call__(self, at: Point, scales: Floats) -> float:
         """Log density of ``at``; ``scales`` of customers, products and tilts, [1 + parts]."""
-        value = self._pairs(at, (self.data.customer, self.data.product)).value
-        spread = sum(
-            float(e @ e) / s**2 for e, s in zip((at.customer, *at.product), scales, strict=True)
-        )
-        return value - 0.5 * spread + self._prior(at.theta, self.means(at))[0]
+        return self.with_gradient(at, scales)[0]
 
     def gradient(self, at: Point, scales: Floats) -> Point:
         """Of the log density."""
-        data = self.data
-        by = self._pairs(at, (data.customer, data.product))
-        _, by_theta, by_means = self._prior(at.theta, self.means(at))
-        own = [by.customer, by.product, *([self._by_tilt(at, by)] if self.lapse else [])]
-        customer, *product = (
-            slope - e / s**2 + by_mean * w
-            for slope, e, s, by_mean, w in zip(
-                own, (at.customer, *at.product), scales, by_means, self._shares(), strict=True
-            )
+        return self.with_gradient(at, scales)[1]
+
+    def with_gradient(self, at: Point, scales: Floats) -> tuple[float, Point]:
+        """Both, for the kernel has them together."""
+        data, to = self.data, self.parameters(at)
+        by = collapsed_likelihood(data.rows, (data.customer, data.product), to)
+        by_logit = _by_logits(to, by)
+        value, slope = self.of_effects(at, scales)
+        slope.product[0] += by.product
+        if self.lapse:
+            slope.product[1] += self._by_tilt(by_logit)
+        theta = slope.theta + self._by_theta(at, by, by_logit)
+        return value + by.value, Point(theta, slope.customer + by.customer, slope.product)
+
+    def of_effects(self, at: Point, scales: Floats) -> tuple[float, Point]:
+        """Log density and gradient but for the pairs: of θ, and of the effects at ``scales``."""
+        value, by_theta, by_means = self._prior(at.theta, self.means(at))
+        effects = at.customer, *at.product
+        value -= 0.5 * sum(
+            float((e * e).sum()) / s**2 for e, s in zip(effects, scales, strict=True)
         )
-        return Point(by_theta + self._by_theta(at, by), customer, np.array(product))
+        customer, *product = (
+            by_mean * w - e / s**2
+            for e, s, by_mean, w in zip(effects, scales, by_means, self.shares, strict=True)
+        )
+        return value, Point(by_theta, customer, np.array(product))
 
     def of_products(self, at: Point, scales: Floats) -> Floats:
         """Log density of each product's effects given all else, [products]; means left free."""
         index = self.data.customer, self.data.product
-        pairs = pair_likelihoods(self.data.rows, index, self._parameters(at))
+        pairs = pair_likelihoods(self.data.rows, index, self.parameters(at))
         spread: Floats = ((at.product / scales[1:, None]) ** 2).sum(axis=0)
         return np.bincount(index[1], pairs, at.product.shape[1]) - 0.5 * spread
 
@@ -115,14 +142,9 @@ class GammaDensity:
         """Of each pair by its log typical interval, and its product's tilt, [parts, pairs]."""
         data, every = self.data, np.arange(len(self.data.customer))
         single = Point(at.theta, at.customer[data.customer], at.product[:, data.product])
-        by = self._pairs(single, (every, every))
-        return np.array([by.customer, *([self._by_tilt(single, by)] if self.lapse else [])])
-
-    def _shares(self) -> list[Floats]:
-        columns = self.data.columns(lapse=self.lapse)
-        names = ("customer", "product", "tilt")[: 1 + self.parts]
-        known = [columns[f"{name}_information"] for name in names]
-        return [each / each.sum() for each in known]
+        to = self.parameters(single)
+        by = collapsed_likelihood(data.rows, (every, every), to)
+        return np.array([by.customer, *([self._by_tilt(_by_logits(to, by))] * self.lapse)])
 
     def _prior(self, theta: Floats, means: Floats) -> tuple[float, Floats, Floats]:
         """Of θ given the means of effects; its derivatives by both."""
@@ -131,8 +153,8 @@ class GammaDensity:
         slope[SHAPE] = -shape / p.shape[1] ** 2
         slope[TYPICAL] = -(typical - p.log_typical[0]) / p.log_typical[1] ** 2
         value = 0.5 * (shape * slope[SHAPE] + (typical - p.log_typical[0]) * slope[TYPICAL])
-        x = doublings(self.data.rows.regularities)
-        log_weight = log_softmax(weights(theta[WEIGHTS : self.lapses]) + sum(means[2:]) * x)
+        x = self.doublings
+        log_weight = log_softmax(weights(theta[WEIGHTS : self.lapses]) + means[2:].sum() * x)
         by_weight = 1.0 - len(x) * np.exp(log_weight)
         slope[WEIGHTS : self.lapses] = by_weight[:-1] - by_weight[-1]
         value += log_weight.sum()
@@ -147,24 +169,14 @@ class GammaDensity:
         by_means = np.array([slope[TYPICAL], slope[TYPICAL], by_weight @ x])
         return float(value), slope, by_means[: len(means)]
 
-    def _log_weight(self, at: Point) -> Floats:
-        """[products or 1, regularities]."""
-        v = weights(at.theta[WEIGHTS : self.lapses])[None, :]
-        if self.lapse:
-            v = v + at.product[1][:, None] * doublings(self.data.rows.regularities)
-        log_weight: Floats = log_softmax(v, axis=1)
-        return log_weight
-
-    def _pairs(self, at: Point, index: tuple[Ints, Ints]) -> Gradient:
-        """The kernel's log likelihood and derivatives."""
-        return collapsed_likelihood(self.data.rows, index, self._parameters(at))
-
-    def _parameters(self, at: Point) -> CollapsedParameters:
+    def parameters(self, at: Point) -> CollapsedParameters:
         """What the kernel takes."""
         rows, a = self.data.rows, np.exp(at.theta[SHAPE])
         m = rows.counts
         log_kept, left = np.zeros((2, len(m)))
+        v = weights(at.theta[WEIGHTS : self.lapses])[:, None]
         if self.lapse:
+            v = v + self.doublings[:, None] * at.product[1]
             alpha, beta = self._lapse(at.theta)
             log_kept = (
                 gammaln(beta + m) - gammaln(beta)
@@ -176,27 +188,23 @@ class GammaDensity:
             customer=np.ascontiguousarray(at.customer),
             product=at.product[0] + (at.theta[TYPICAL] + at.theta[SHAPE]),
             log_gamma=gammaln(a + rows.regularities * m[:, None]) - gammaln(a),
-            log_weight=self._log_weight(at),
+            log_weight=np.ascontiguousarray(log_softmax(v).T),
             log_kept=log_kept,
             lapse=left,
         )
 
-    def _lapse(self, theta: Floats) -> tuple[float, float]:
-        mean, concentration = expit(theta[self.lapses]), np.exp(theta[self.lapses + 1])
-        return float(mean * concentration), float((1.0 - mean) * concentration)
+    def _lapse(self, theta: Floats) -> tuple[np.float64, np.float64]:
+        """Both parameters of the Beta; NumPy's numbers, for which dividing by 0 is no error."""
+        mean = np.float64(expit(theta[self.lapses]))
+        concentration = np.exp(np.float64(theta[self.lapses + 1]))
+        return mean * concentration, (1.0 - mean) * concentration
 
-    def _by_logits(self, at: Point, by: Gradient) -> Floats:
-        """By the logits of the weights, [products or 1, regularities]."""
-        weight = np.exp(self._log_weight(at))
-        found: Floats = by.log_weight - weight * by.log_weight.sum(axis=1, keepdims=True)
+    def _by_tilt(self, by_logit: Floats) -> Floats:
+        """[products or pairs]."""
+        found: Floats = np.einsum("pk,k->p", by_logit, self.doublings)
         return found
 
-    def _by_tilt(self, at: Point, by: Gradient) -> Floats:
-        """[products]."""
-        found: Floats = self._by_logits(at, by) @ doublings(self.data.rows.regularities)
-        return found
-
-    def _by_theta(self, at: Point, by: Gradient) -> Floats:
+    def _by_theta(self, at: Point, by: Gradient, by_logit: Floats) -> Floats:
         """[θ], of the pairs' log likelihood."""
         rows, a = self.data.rows, np.exp(at.theta[SHAPE])
         slope = np.zeros(len(at.theta))
@@ -204,8 +212,8 @@ class GammaDensity:
         of_gamma = digamma(a + rows.regularities * rows.counts[:, None]) - digamma(a)
         slope[SHAPE] = by_c + a * (by.shape + (by.log_gamma * of_gamma).sum())
         slope[TYPICAL] = by_c
-        by_logit = self._by_logits(at, by).sum(axis=0)
-        slope[WEIGHTS : self.lapses] = by_logit[:-1] - by_logit[-1]
+        of_all = by_logit.sum(axis=0)
+        slope[WEIGHTS : self.lapses] = of_all[:-1] - of_all[-1]
         if self.lapse:
             slope[self.lapses :] = self._by_lapse(at.theta, by)
         return slope
@@ -227,3 +235,17 @@ class GammaDensity:
 def weights(y: Floats) -> Floats:
     """v = (y, −Σ y): logits of as many weights as there are y, and one more."""
     return np.append(y, -y.sum())
+
+
+def log_softmax(v: Floats) -> Floats:
+    """Along the first axis; SciPy's takes three times as long for a few numbers."""
+    off = v - v.max(axis=0)
+    found: Floats = off - np.log(np.exp(off).sum(axis=0))
+    return found
+
+
+def _by_logits(to: CollapsedParameters, by: Gradient) -> Floats:
+    """By the logits of the weights, [products or 1, regularities]."""
+    of_all = by.log_weight.sum(axis=1, keepdims=True)
+    found: Floats = by.log_weight - np.exp(to.log_weight) * of_all
+    return found

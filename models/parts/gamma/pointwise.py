@@ -14,7 +14,6 @@ import pymc as pm
 import xarray as xr
 
 from models.parts.fitting.densities import (
-    besides,
     chosen_units,
     in_single_precision,
     log_likelihood,
@@ -22,34 +21,32 @@ from models.parts.fitting.densities import (
 )
 from models.parts.fitting.inference import DRAWS, Group
 from models.parts.fitting.sampling import is_inner
-from models.parts.gamma.data import FitData
-from models.parts.kernels.collapsed import CollapsedParameters, pair_likelihoods
+from models.parts.gamma.posterior import GammaPosterior
+from models.parts.kernels.collapsed import pair_likelihoods
 
 UNIT = "pair"
 
 
 def densities(
-    model: pm.Model, plain: pm.Model, data: FitData, posterior: xr.Dataset, statistics: xr.Dataset
+    posterior: GammaPosterior, plain: pm.Model, sampled: xr.Dataset, statistics: xr.Dataset
 ) -> dict[str, Group]:
-    """The groups ``log_prior`` and ``log_likelihood`` of draws with all that was sampled.
+    """The groups ``log_prior`` and ``log_likelihood`` of draws with all that was ``sampled``.
 
-    ``model``: as it is sampled; ``plain``: as it is written, with its priors.
+    ``plain``: the model as it is written, with its priors.
     """
-    free = [variable.name for variable in model.free_RVs]
+    data = posterior.density.data
     units = chosen_units(len(data.customer))
     rows, index = data.rows.select(units), (data.customer[units], data.product[units])
-    split, whole = besides(model, "pairs"), statistics["logp"].to_numpy()
-    drawn = [posterior[name].to_numpy() for name in free]
+    x, whole = sampled["x_raw"].to_numpy(), statistics["logp"].to_numpy()
     pointwise, total = np.empty((*whole.shape, len(units))), np.empty(whole.shape)
     for draw in np.ndindex(whole.shape):
-        beside, shape, *parameters = split(*(values[draw] for values in drawn))
+        beside, at = posterior.but_for_data(x[draw])
         total[draw] = whole[draw] - beside
-        at = CollapsedParameters(shape.item(), *parameters)
         pointwise[draw] = pair_likelihoods(rows, index, at)
     top = [one.name for one in plain.free_RVs if not is_inner(one.name)]
     return {
         "log_prior": in_single_precision(
-            {name: (DRAWS, values) for name, values in log_priors(plain, top, posterior).items()}
+            {name: (DRAWS, values) for name, values in log_priors(plain, top, sampled).items()}
         ),
         "log_likelihood": log_likelihood(pointwise, total, UNIT),
     }

@@ -79,25 +79,32 @@ class GammaVersion:
             )
         with kept_code():
             from models.parts.fitting.densities import power_scaling
-            from models.parts.fitting.sampling import draw_prior, sample, without_inner
+            from models.parts.fitting.sampling import (
+                NEAR_NORMAL,
+                QUARTER_TURN,
+                draw_prior,
+                sample,
+                without_inner,
+            )
             from models.parts.gamma.data import FitData
-            from models.parts.gamma.model import build_model, build_round_model
+            from models.parts.gamma.model import build_model
             from models.parts.gamma.pointwise import densities
+            from models.parts.gamma.posterior import GammaPosterior
 
         used = choose_pairs(patterns, settings.pairs, seed)
         data = FitData.of(patterns, used, REGULARITIES)
         prior_given = with_given(
             GammaPrior(), settings.prior, self.name, () if self.lapse else OF_LAPSES
         )
-        model = build_round_model(data, prior_given, lapse=self.lapse)
+        plain = build_model(data, prior_given, lapse=self.lapse)
+        with kept_code():
+            prior = draw_prior(plain, PRIOR_DRAWS, seed)
+            density = GammaPosterior(data, prior_given, lapse=self.lapse)
         sampled, statistics, diagnostics = sample(
-            model, settings, seed, progress, TUNE, with_inner=True, near_normal=True,
-            quarter_turn=self.lapse,
-        )  # fmt: skip
+            density, settings, seed, progress, TUNE, QUARTER_TURN if self.lapse else NEAR_NORMAL
+        )
         posterior = without_inner(sampled)
         ids = {"customer_id": data.customer_id, "product_id": data.product_id}
-        plain = build_model(data, prior_given, lapse=self.lapse)
-        prior = draw_prior(plain, PRIOR_DRAWS, seed)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         made = predictive_checks(
             patterns.select(np.isin(np.arange(len(patterns)), used)),
@@ -109,7 +116,7 @@ class GammaVersion:
             posterior, statistics, prior, made, ids, DIMENSIONS,
             {"customer_effect": data.customer_id, "product_effect": data.product_id,
              "multiple_of_shape": REGULARITIES},
-            densities(model, plain, data, sampled, statistics),
+            densities(density, plain, sampled, statistics),
         )  # fmt: skip
         card = sampled_card(
             self, inference.arrays, patterns, len(used), seed, settings, diagnostics,

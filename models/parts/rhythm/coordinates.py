@@ -2,46 +2,48 @@
 
 A sampler moves freely where no direction is much longer than another and none is bent. θ, with the
 levels of the windows at its end, is taken about its posterior mode, in units of its deviations
-there, with three bends taken out:
+there, with four bends taken out:
 
 Pairs with few orders tell only of p · h, how likely they are alive times how often they order if
 so: where log p falls, the rate's coefficients have to rise. They are counted from there,
 
     y_rate = θ_rate + P log p(θ_alive),
 
-P the regression of log p on the rate's columns. And log odds of being alive fall with silence as
-a − s x, known best where pairs fall silent, not at x = 0; with s = exp(θ) this is no straight line
-in θ, but it is one in s:
+P the regression of log p on the rate's columns. The dip after an order takes
+d = exp(dip − weeks / length) off the log of the rate; where orders come all the same the rate makes
+up for it, so that y_rate has P' d taken off, P' the regression of d on the rate's columns over the
+weeks with orders. And log odds of being alive fall with silence as a − s x, known best where pairs
+fall silent, not at x = 0; with s = exp(θ) this is no straight line in θ, but it is one in s:
 
     y_a = a − m · slopes,
 
-m the regression of a on the falling slopes by their covariance at the mode. Both are shears, of
+m the regression of a on the falling slopes by their covariance at the mode. These are shears, of
 Jacobian 1. And s itself would grow without end in a few steps of θ, and take the log odds with it:
 it is counted as
 
     y_s = log(exp(s) − 1),  s = softplus(y_s),
 
 which is θ for small s and s for large. Then y = mode + C ξ, C Cᵀ the covariance at the mode
-(``rhythm_mode.py``).
+(``mode.py``).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pytensor.tensor as pt
 from numpy.typing import NDArray
-from pymc.logprob.transforms import Transform
 from scipy.special import expit, log_expit
 
+from models.parts.fitting.posterior import dot
 from models.parts.rhythm.activity import BLOCKS, BOOSTED, Blocks, column
 from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
-from toolkit.data.tables import Floats
+from toolkit.data.tables import Floats, Ints
 
 FALLING = {"alive": ("customer_silence", "product_silence", "late")}
 """Whoever is silent for longer is not more likely to be alive."""
 LEAST_SCALE = 0.5
 """All columns are logarithms or the like. One that hardly varies here may vary elsewhere."""
+REGRESSED_ORDERS = 2000
 REGRESSED_ROWS = 4000
 """So many rows tell how log p follows the rate's columns."""
 
@@ -129,32 +131,59 @@ class Columns:
         design = np.hstack([np.ones((len(own), 1)), (own - mean) / scale])
         return cls(mean, scale, design, np.append(False, falls(block, names)))
 
-    def slopes(self, theta: Any, exp: Any) -> Any:
+    def slopes(self, theta: Floats) -> Floats:
         """θ with what can only fall as the slope it stands for."""
         if not self.falls.any():
             return theta
-        kept: Floats = (~self.falls).astype(float)
-        return theta * kept - exp(theta * self.falls) * self.falls
+        return np.where(self.falls, -np.exp(theta), theta)
 
     def by_theta(self, slopes: Floats) -> Floats:
         """d slopes / dθ."""
         return np.where(self.falls, slopes, 1.0)
 
-    def as_they_are(self, slopes: Any) -> Any:
-        """The constant and the slopes of the columns as they are."""
-        of_columns = slopes[1:] / self.scale
-        return pt.concatenate([[slopes[0] - pt.dot(self.mean, of_columns)], of_columns])
+    def as_they_are(self, theta: Floats) -> Floats:
+        """The constant and the slopes of the columns as they are, at θ."""
+        constant, *slopes = self.slopes(theta)
+        of_columns = np.array(slopes) / self.scale
+        return np.append(constant - self.mean @ of_columns, of_columns)
 
 
-class Coordinates(Transform):
+class Dips:
+    """How far the dip after an order lowers the log of the rate, where orders came all the same.
+
+    These are the weeks that tell of rates: orders come as often as hazards are high.
+    """
+
+    def __init__(self, columns: dict[str, Columns], row: Ints, passed: Floats) -> None:
+        some = np.random.default_rng(len(row)).permutation(len(row))[:REGRESSED_ORDERS]
+        row, self.passed = row[some], passed[some]
+        self.design = columns["dip"].design[row]
+        rate = columns["rate"].design[row]
+        self.regression = np.linalg.solve(rate.T @ rate + np.eye(rate.shape[1]), rate.T)
+
+    def __call__(self, dip: Floats, log_length: float) -> tuple[Floats, Floats]:
+        """Of each order, and its derivative by the log of the length, [orders]."""
+        speed = np.exp(-log_length)
+        depth: Floats = np.exp(dot(self.design, dip) - self.passed * speed)
+        return depth, depth * self.passed * speed
+
+
+class Coordinates:
     """θ to ξ and back, see above, about a ``mode`` and a ``root`` of the covariance there."""
 
-    name = "coordinates"
-    ndim_supp = 1
-
     def __init__(
-        self, of_theta: Globals, mode: Floats, root: Floats, columns: dict[str, Columns]
+        self,
+        of_theta: Globals,
+        mode: Floats,
+        root: Floats,
+        columns: dict[str, Columns],
+        dips: Dips,
     ) -> None:
+        self.dip, self.length, self.dips = (
+            of_theta.block("dip"),
+            of_theta.at("log_dip_length"),
+            dips,
+        )
         self.rate, self.alive = of_theta.block("rate"), of_theta.block("alive")
         self.columns = columns["alive"]
         rows = len(columns["rate"].design)
@@ -162,11 +191,14 @@ class Coordinates(Transform):
         design, self.design = columns["rate"].design[some], self.columns.design[some]
         ridge = np.eye(design.shape[1])
         self.regression = np.linalg.solve(design.T @ design + ridge, design.T)
-        slopes = self.columns.slopes(mode[self.alive], np.exp)
+        slopes = self.columns.slopes(mode[self.alive])
         logit = self.design @ slopes
         by_alive = expit(-logit)[:, None] * self.design * self.columns.by_theta(slopes)
         shear = np.eye(len(mode))
         shear[self.rate, self.alive] = self.regression @ by_alive
+        depth, by_length = dips(mode[self.dip], mode[self.length])
+        shear[self.rate, self.dip] = -dips.regression @ (depth[:, None] * dips.design)
+        shear[self.rate, self.length] = -dips.regression @ by_length
         root = shear @ root
         falling = np.flatnonzero(self.columns.falls)
         constant, at = self.alive.start, self.alive.start + falling
@@ -176,42 +208,42 @@ class Coordinates(Transform):
         self.by_slope[falling] = by_fall
         shear = np.eye(len(mode))
         shear[constant, at] = -by_fall * steepness
-        self.falling = at
+        self.slope, self.falling = falling, at
         steep = -steepness
         root = shear @ root
         root[at] *= (steep / -np.expm1(-steep))[:, None]
-        self.root, self.inverse = root, np.linalg.inv(root)
+        self.root = root
         self.centre = mode.copy()
-        self.centre[self.rate] += self.regression @ log_expit(logit)
+        self.centre[self.rate] += self.regression @ log_expit(logit) - dips.regression @ depth
         self.centre[constant] -= by_fall @ steepness
         self.centre[at] = np.log(np.expm1(steep))
 
-    def backward(self, value: Any, *inputs: Any) -> Any:
-        """θ at coordinates ξ."""
-        y = self.centre + pt.dot(self.root, value)
-        y = pt.set_subtensor(y[self.falling], pt.log(pt.softplus(y[self.falling])))
-        y = pt.inc_subtensor(y[self.alive.start], self._by_falls(y))
-        return pt.inc_subtensor(y[self.rate], -self._by_alive(y))
+    def theta(self, at: Floats) -> tuple[Floats, float, Callable[[Floats], Floats]]:
+        """θ at coordinates ξ, log |dθ / dξ| but for a constant, and what takes slopes back.
 
-    def forward(self, value: Any, *inputs: Any) -> Any:
-        """ξ of coefficients θ."""
-        y = pt.inc_subtensor(value[self.rate], self._by_alive(value))
-        y = pt.inc_subtensor(y[self.alive.start], -self._by_falls(value))
-        steep = pt.exp(value[self.falling])
-        y = pt.set_subtensor(y[self.falling], pt.log(pt.expm1(steep)))
-        return pt.dot(self.inverse, y - self.centre)
+        That is, the gradient by θ of a log density to the one by ξ of it and of log |dθ / dξ|.
+        """
+        theta = self.centre + dot(self.root, at)
+        y = theta[self.falling]
+        soft, share = np.logaddexp(0.0, y), expit(y)
+        theta[self.falling] = np.log(soft)
+        theta[self.alive.start] -= dot(self.by_slope[self.slope], soft)
+        slopes = self.columns.slopes(theta[self.alive])
+        logit = dot(self.design, slopes)
+        depth, by_length = self.dips(theta[self.dip], theta[self.length])
+        theta[self.rate] -= dot(self.regression, log_expit(logit))
+        theta[self.rate] += dot(self.dips.regression, depth)
 
-    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
-        """log |det C|, and of θ by y_s."""
-        y = self.centre[self.falling] + pt.dot(self.root[self.falling], value)
-        by_y = pt.sum(-pt.softplus(-y) - pt.log(pt.softplus(y)))
-        return by_y + np.linalg.slogdet(self.root)[1]
+        def back(by_theta: Floats) -> Floats:
+            by_y = by_theta.copy()
+            by_logit = -dot(self.regression.T, by_theta[self.rate]) * expit(-logit)
+            by_y[self.alive] += dot(self.design.T, by_logit) * self.columns.by_theta(slopes)
+            by_depth = dot(self.dips.regression.T, by_theta[self.rate])
+            by_y[self.dip] += dot(self.dips.design.T, by_depth * depth)
+            by_y[self.length] += (by_depth * by_length).sum()
+            by_soft = (by_y[self.falling] - 1.0) / soft
+            by_soft -= by_y[self.alive.start] * self.by_slope[self.slope]
+            by_y[self.falling] = by_soft * share + 1.0 - share
+            return dot(self.root.T, by_y)
 
-    def _by_alive(self, theta: Any) -> Any:
-        """P log p, [1 + rate's columns]."""
-        logit = pt.dot(self.design, self.columns.slopes(theta[self.alive], pt.exp))
-        return pt.dot(self.regression, -pt.softplus(-logit))
-
-    def _by_falls(self, theta: Any) -> Any:
-        """m · slopes."""
-        return pt.dot(self.by_slope, self.columns.slopes(theta[self.alive], pt.exp))
+        return theta, float(np.sum(log_expit(y) - np.log(soft))), back

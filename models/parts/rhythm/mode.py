@@ -25,11 +25,12 @@ with b what the rows alone say of a shock; by small steps, since h hangs on wher
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from models.parts.fitting.posterior import dot
 from models.parts.kernels.weekly import weekly_likelihood
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.coordinates import Columns, Globals
@@ -50,6 +51,14 @@ SMALLEST_STEP = 0.05
 DIFFERENCE = 1e-4
 
 
+class Shocks(NamedTuple):
+    """b, [groups]; and its mean and precision D given θ and s."""
+
+    shock: Floats
+    mean: Floats
+    precision: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class Arrow:
     """The mode of θ and of the shocks, and the Gaussian there, see above."""
@@ -61,34 +70,25 @@ class Arrow:
     information: Floats  # h, [groups]
     scale: float  # ŝ
 
-    @classmethod
-    def of_prior(cls, prior: Globals, groups: int) -> "Arrow":
-        """That of no data: any data can then be exchanged for others."""
-        none, size = np.zeros(groups), len(prior.mean)
-        return cls(prior.mean, np.diag(prior.sd), none, np.zeros((size, groups)), none, 1.0)
-
-    def shocks(self, theta: Any, scale: Any, z: Any, dot: Any) -> tuple[Any, Any]:
-        """b at θ, s and z, and its precision D given θ and s; ``dot`` multiplies matrices."""
+    def shocks(self, theta: Floats, scale: float, z: Floats) -> Shocks:
+        """b at θ, s and z."""
         precision = self.information + scale**-2.0
-        pull = self.pull - dot(theta - self.mode, self.cross)
-        return pull / precision + z * precision**-0.5, precision
+        mean = (self.pull - dot(self.cross.T, theta - self.mode)) / precision
+        return Shocks(mean + z * precision**-0.5, mean, precision)
 
 
-def find_mode(
-    data: WindowData, columns: dict[str, Columns], prior: RhythmPrior = DEFAULT_PRIOR
-) -> Arrow:
+def find_mode(density: "Density") -> Arrow:
     """Newton's steps with the arrow's Hessian from the prior's mean, each of them uphill.
 
     Without the shocks there may be no mode worth finding: products of which nobody orders any more
     would then be explained by a P(alive) that falls without end.
     """
-    density = Density(data, columns, prior)
     at = _Point(density.prior.mean, np.zeros(density.groups), SHOCK_SCALE)
     for _ in range(NEWTON_STEPS):
         gaussian = _Gaussian.at(density, at)
         step = gaussian.step(density, at)
         moved = _uphill(density, at, step)
-        best = _best_scale(moved.shock * gaussian.precision, gaussian.information, prior)
+        best = _best_scale(moved.shock * gaussian.precision, gaussian.information, density.shock)
         towards = 0.5 * np.log(best / at.scale)
         scale = at.scale * float(np.exp(np.clip(towards, -SCALE_STEP, SCALE_STEP)))
         small = float(np.abs(np.linalg.solve(gaussian.root, moved.theta - at.theta)).max())
@@ -155,9 +155,9 @@ def _uphill(density: "Density", at: _Point, step: tuple[Floats, Floats]) -> _Poi
     return at
 
 
-def _best_scale(pull: Floats, information: Floats, prior: RhythmPrior) -> float:
+def _best_scale(pull: Floats, information: Floats, prior: tuple[float, float]) -> float:
     """The deviation of the shocks whose marginal density is the highest."""
-    middle, deviation = prior.product_shock
+    middle, deviation = prior
 
     def density(log_scale: float) -> float:
         square = np.exp(2.0 * log_scale)
@@ -189,6 +189,7 @@ class Density:
     ) -> None:
         self.windows, self.groups = len(data.log_season), int(data.product_window.max()) + 1
         self.prior, self.columns = Globals.prior(self.windows, prior, data.blocks), columns
+        self.shock = prior.product_shock
         layout = data.layout()
         self.outcomes, self.rows = data.outcomes(layout), data.rows(layout, columns)
 
@@ -196,7 +197,7 @@ class Density:
         """The density (without the shocks' own), its gradient by θ and by the shocks."""
         prior, columns, coefficients = self.prior, self.columns, self.prior.coefficients
         slopes = np.concatenate([
-            columns[b].slopes(theta[prior.block(b)], np.exp) for b in BLOCKS
+            columns[b].slopes(theta[prior.block(b)]) for b in BLOCKS
         ])  # fmt: skip
         gradient, by_shock = np.empty(len(theta)), np.empty(self.groups)
         by_level, by_slopes = gradient[prior.levels], gradient[coefficients]

@@ -34,8 +34,6 @@ from models.parts.kernels.weekly import group_likelihoods
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.mode import DIFFERENCE, LARGEST_STEP, Density
 from models.parts.rhythm.newcomers import Newcomers
-from models.parts.rhythm.prior import RhythmPrior
-from models.parts.rhythm.windows import WindowData
 from toolkit.data.tables import Floats
 
 NODES = 3
@@ -49,10 +47,10 @@ TOP = ("theta_raw", "product_shock", "arrival_raw", "arrival_shape")
 
 
 def densities(
-    model: pm.Model, data: WindowData, prior: RhythmPrior, posterior: xr.Dataset, threads: int
+    model: pm.Model, density: Density, newcomers: Newcomers, posterior: xr.Dataset, threads: int
 ) -> dict[str, Group]:
     """The groups ``log_prior`` and ``log_likelihood`` of draws with all that was sampled."""
-    integral = Integral.at_mean(Density(data, data.columns(), prior), posterior)
+    integral = Integral.at_mean(density, posterior)
     drawn = [posterior[name].to_numpy() for name in ("theta_raw", "product_shock", "arrival")]
     shape = drawn[1].shape
     theta, scale, arrival = (array.reshape(-1, *array.shape[2:]) for array in drawn)
@@ -65,7 +63,7 @@ def densities(
     with ThreadPoolExecutor(max(1, threads)) as pool:
         by_draw = list(pool.map(of_draw, range(len(theta))))
     pointwise = np.array([some for some, _ in by_draw]).reshape(*shape, len(units))
-    arrived = of_newcomers(data.newcomers, arrival, posterior["arrival_shape"].to_numpy().ravel())
+    arrived = of_newcomers(newcomers, arrival, posterior["arrival_shape"].to_numpy().ravel())
     total = np.array([total for _, total in by_draw]) + arrived
     return {
         "log_prior": _log_prior(model, integral.density, posterior),
@@ -125,7 +123,7 @@ class Integral:
         """At θ and several values of each group's shock, [groups, values]."""
         density, of = self.density, self.density.prior
         slopes = np.concatenate([
-            density.columns[b].slopes(theta[of.block(b)], np.exp) for b in BLOCKS
+            density.columns[b].slopes(theta[of.block(b)]) for b in BLOCKS
         ])  # fmt: skip
         value = np.empty_like(shock)
         group_likelihoods(

@@ -111,8 +111,9 @@ class RhythmVersion:
             from models.parts.fitting.laplace import approximate
             from models.parts.fitting.sampling import draw_prior, sample, without_inner
             from models.parts.rhythm.checks import predictive_checks
-            from models.parts.rhythm.model import ROUND, build_model
+            from models.parts.rhythm.model import build_model
             from models.parts.rhythm.pointwise import densities
+            from models.parts.rhythm.posterior import SHORT_STEPS, RhythmPosterior
             from models.parts.rhythm.windows import KNOWN_DAYS, WINDOW_DAYS, WindowData, Windows
 
         known_days, fewest, latest = KNOWN_DAYS, 1, 0
@@ -136,10 +137,13 @@ class RhythmVersion:
         trees = chain.trees(0) if chain else None
         del chain  # and all that its trees have seen
         model = build_model(data, prior_given)
+        with kept_code():
+            prior = draw_prior(model, PRIOR_DRAWS, seed)
+            density = RhythmPosterior(data, prior_given)
         sampled, statistics, diagnostics = (
-            approximate(model, ROUND, settings, seed, with_inner=True)
+            approximate(density, settings, seed)
             if settings.method == "laplace"
-            else sample(model, settings, seed, progress, TUNE, with_inner=True, near_normal=True)
+            else sample(density, settings, seed, progress, TUNE, SHORT_STEPS)
         )
         posterior = without_inner(sampled)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
@@ -150,11 +154,10 @@ class RhythmVersion:
             **({WEEK_TREES: grow_week_trees(patterns, seed)} if self.pooled else {}),
         }
         of_blocks = {f"{b}_column": ("constant", *names) for b, names in data.blocks.items()}
-        prior = draw_prior(model, PRIOR_DRAWS, seed)
         made = predictive_checks(data, prior, drawn, np.random.default_rng(seed), prior_given.level)
         inference = Inference.of(
             posterior, statistics, prior, made, constants, DIMENSIONS, COORDINATES | of_blocks,
-            densities(model, data, prior_given, sampled, settings.cores),
+            densities(model, density.density, data.newcomers, sampled, settings.cores),
         )  # fmt: skip
         arrays, rows = inference.arrays, len(data.elapsed)
         card = sampled_card(

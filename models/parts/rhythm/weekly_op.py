@@ -1,4 +1,4 @@
-"""The likelihood of order weeks as an operation that PyMC's graphs can hold and NUTS can run.
+"""The likelihood of order weeks as an operation that PyMC's graphs can hold.
 
 Only fitting imports this; it pulls in PyTensor.
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.parts.fitting.likelihood_op import LikelihoodOp, run_compiled
+from models.parts.fitting.likelihood_op import LikelihoodOp
 from models.parts.kernels.weekly import weekly_likelihood
 from models.parts.kernels.weekly_rows import Outcomes, Rows
 
@@ -32,7 +32,6 @@ def _value_and_gradient(
     )  # fmt: skip
 
 
-@run_compiled
 class _Weekly(LikelihoodOp):
     """Inputs: the fields of ``Outcomes`` and of ``Rows``, then the parameters."""
 

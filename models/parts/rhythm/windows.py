@@ -84,6 +84,14 @@ class WindowData:
         """The columns of each block."""
         return {block: Columns.of(self.values, block, self.blocks) for block in self.blocks}
 
+    def order_weeks(self) -> tuple[Ints, Floats]:
+        """The row of each week with orders, and clocked weeks since its last order before it."""
+        since, passed = self.elapsed + 0.5, np.empty(self.ordered.shape)
+        for week, happened in enumerate(self.ordered.T):
+            passed[:, week] = since * self.clock
+            since = np.where(happened, 1.0, since + 1.0)
+        return np.nonzero(self.ordered)[0], passed[self.ordered]
+
     def layout(self) -> Layout:
         """Where each row stands in what ``weekly_likelihood`` takes."""
         return Layout.of(self.window, self.ordered.sum(axis=1))
@@ -100,11 +108,6 @@ class WindowData:
             np.hstack(designs), ends, self.elapsed, self.clock, self.product_window, self.window,
             self.log_season,
         )  # fmt: skip
-
-    def arrays(self, layout: Layout, columns: dict[str, Columns]) -> dict[str, NDArray[Any]]:
-        """All that the likelihood takes, by name."""
-        done, rows = self.outcomes(layout), self.rows(layout, columns)
-        return {**done._asdict(), **rows._asdict(), "arrived": self.newcomers.arrived}
 
     @classmethod
     def of(
