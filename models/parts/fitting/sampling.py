@@ -27,6 +27,8 @@ CHECKED_DRAWS = (200, 300, 400, 500, 600, 800, 1000, 1250, 1500)
 
 What is drawn hangs on none of it: a chain is the same, however long it is to go on.
 """
+MOST_SHARED = 100
+"""A variable of more numbers is one of groups' effects."""
 TUNE = 300
 PROGRESS_MILLISECONDS = 200
 WAKE_SECONDS = 0.5
@@ -120,7 +122,11 @@ def sample(
         for draws in () if settings.draws else CHECKED_DRAWS:
             watch.wait_for(draws)
             drawn, statistics = _drawn(sampler.inspect(), draws)
-            found = _diagnose(drawn, statistics, perf_counter() - started)
+            found = _diagnose(_few(drawn), statistics, perf_counter() - started)
+            if found.mixed:  # thousands of effects take seconds, and many where chains go on beside
+                sampler.pause()
+                found = _diagnose(drawn, statistics, perf_counter() - started)
+                sampler.resume()
             if found.mixed:
                 sampler.cancel()
                 return drawn, statistics, found
@@ -209,6 +215,12 @@ def _drawn(trace: Any, draws: int) -> tuple[xr.Dataset, xr.Dataset]:
     posterior, statistics = (trace[name].to_dataset() for name in ("posterior", "sample_stats"))
     first = slice(0, draws)
     return posterior.isel(draw=first), statistics.isel(draw=first)
+
+
+def _few(drawn: xr.Dataset) -> xr.Dataset:
+    """What all groups share: the variables of few numbers each, or all where none is."""
+    few = [str(name) for name, values in drawn.items() if values[0, 0].size <= MOST_SHARED]
+    return drawn[few] if few else drawn
 
 
 def draw_prior(model: pm.Model, draws: int, seed: int) -> dict[str, NDArray[Any]]:
