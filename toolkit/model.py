@@ -68,7 +68,7 @@ class FitSettings:
     version how many steps it takes and about how many pairs it is fitted to. ``cores``: chains that
     run at a time, all of them where ``draws`` is None. ``prior``: by parameter, what its prior is
     in place of the version's default; one number or two, see its model card. ``method``:
-    ``laplace`` for an approximation, of versions that have one.
+    ``laplace`` for an approximation in seconds.
     """
 
     draws: int | None = None

@@ -14,7 +14,8 @@ import duckdb
 import numpy as np
 import xarray as xr
 
-from models.parts.fitting.sampling import ANY, Diagnostics, sample
+from models.parts.fitting.posterior import ANY
+from models.parts.fitting.sampling import Diagnostics, sample
 from models.parts.gamma.data import FitData
 from models.parts.gamma.posterior import GammaPosterior
 from models.parts.gamma.version import REGULARITIES, choose_pairs
@@ -108,7 +109,7 @@ def _beside_plain_model(patterns: Patterns) -> Iterator[Figure]:
     data = FitData.of(patterns, choose_pairs(patterns, COMPARED_PAIRS, 1), REGULARITIES)
     ours, _, ours_health = sample(GammaPosterior(data, lapse=False), COMPARED_SETTINGS, 1)
     theirs, _, theirs_health = sample(
-        OfModel(uncollapsed(data)), COMPARED_SETTINGS, 2, trajectories=ANY
+        OfModel(uncollapsed(data), trajectories=ANY), COMPARED_SETTINGS, 2
     )
     costs = [
         health.seconds / _least_ess(posterior)

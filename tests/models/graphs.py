@@ -8,6 +8,8 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 
+from models.parts.fitting.posterior import SHORT_STEPS, Trajectories
+
 
 class OfModel:
     """A ``Posterior`` whose density, gradient and values are those of a model.
@@ -17,8 +19,13 @@ class OfModel:
     """
 
     def __init__(
-        self, model: pm.Model, round_variables: Sequence[str] = (), mode: str | None = None
+        self,
+        model: pm.Model,
+        round_variables: Sequence[str] = (),
+        mode: str | None = None,
+        trajectories: Trajectories = SHORT_STEPS,
     ):
+        self.trajectories = trajectories
         variables, start = model.value_vars, model.initial_point()
         begins = [np.asarray(start[v.name], dtype=float) for v in variables]
         self.start = np.concatenate([begin.ravel() for begin in begins])

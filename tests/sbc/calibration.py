@@ -11,7 +11,7 @@ import pymc as pm
 import xarray as xr
 
 from models.parts.fitting.posterior import Posterior
-from models.parts.fitting.sampling import Trajectories, for_nutpie, is_inner
+from models.parts.fitting.sampling import for_nutpie, is_inner
 
 RANKED_DRAWS = 99
 """L: a rank is one of 0 … L, so that ten bins hold ten ranks each."""
@@ -32,8 +32,6 @@ class Subject(Protocol):
     name: str
     model: pm.Model
     """Of a design without histories: truths are drawn from its prior."""
-    trajectories: Trajectories
-    """As a fit of the version has them."""
     effects: Sequence[str]
     """Variables with an entry for each customer, product, …: some of the entries are ranked."""
     in_full: Sequence[str]
@@ -89,7 +87,7 @@ class Calibration:
         while True:
             trace = nutpie.sample(
                 for_nutpie(density), draws=draws, tune=TUNE, chains=1, cores=1, seed=seed,
-                progress_bar=False, save_warmup=False, **self.subject.trajectories,
+                progress_bar=False, save_warmup=False, **density.trajectories,
             )  # fmt: skip
             posterior = trace["posterior"].to_dataset()
             if is_stuck(posterior):

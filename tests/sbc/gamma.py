@@ -4,7 +4,6 @@ import numpy as np
 from scipy.special import logit
 
 from models.parts.fitting.posterior import Counts, negative_binomial
-from models.parts.fitting.sampling import NEAR_NORMAL, QUARTER_TURN
 from models.parts.gamma.data import FitData
 from models.parts.gamma.density import GammaDensity, Point
 from models.parts.gamma.model import build_model
@@ -30,7 +29,6 @@ class GammaSubject:
         rng = np.random.default_rng(20240101)
         cells = np.sort(rng.choice(customers * products, pairs, replace=False))
         self.name, self.lapse = name, lapse
-        self.trajectories = QUARTER_TURN if lapse else NEAR_NORMAL
         self.effects = ("customer", "product", "tilt") if lapse else ("customer", "product")
         self.product, self.customer = np.divmod(cells, customers)
         self.exposure = rng.uniform(1, days, pairs)

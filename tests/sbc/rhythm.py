@@ -12,7 +12,7 @@ from models.parts.rhythm.mode import Density
 from models.parts.rhythm.model import build_model
 from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
 from models.parts.rhythm.pointwise import of_newcomers
-from models.parts.rhythm.posterior import SHORT_STEPS, RhythmPosterior
+from models.parts.rhythm.posterior import RhythmPosterior
 from models.parts.rhythm.windows import WindowData
 
 
@@ -53,7 +53,7 @@ class RhythmSubject:
                 log_days=rng.uniform(3.0, 5.0, self.groups),
             ),
         )
-        self.model, self.trajectories = build_model(self.design), SHORT_STEPS
+        self.model = build_model(self.design)
 
     def shock(self, truth):
         """Of each row: its window's level, and its product's shock in it."""

@@ -24,8 +24,6 @@ DRAWS = 1000
 NEWTON_STEPS = 8
 DIFFERENCE = 1e-3
 EXACT = 1e-6
-RATIOS = 400
-"""Draws whose importance ratio is worked out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class LaplaceDiagnostics:
 def approximate(
     posterior: Posterior, settings: FitSettings, seed: int
 ) -> tuple[xr.Dataset, xr.Dataset, LaplaceDiagnostics]:
-    """Draws of the Gaussian, [1, draw, …]."""
+    """Draws of the Gaussian and the posterior's log density there, [1, draw, …]."""
     started, draws = perf_counter(), settings.draws or DRAWS
     middle = np.where(posterior.is_round, 0.0, posterior.start)
     others = np.flatnonzero(~posterior.is_round)
@@ -55,18 +53,16 @@ def approximate(
     for _ in range(NEWTON_STEPS):
         root = _root(posterior, middle, others)
         middle[others] += root @ (root.T @ posterior(middle)[1][others])
-    rng = np.random.default_rng(seed)
-    made = max(draws, RATIOS)
-    normal = rng.standard_normal((made, len(middle)))
+    normal = np.random.default_rng(seed).standard_normal((draws, len(middle)))
     x = normal.copy()
     x[:, others] = middle[others] + normal[:, others] @ root.T
-    some = np.arange(RATIOS) * made // RATIOS
-    ratios = [posterior(x[i])[0] + 0.5 * float(normal[i] @ normal[i]) for i in some]
-    exact = np.ptp(ratios) < EXACT  # then there is no tail to be fitted
-    k_hat = 0.0 if exact else float(array_stats.psislw(-np.array(ratios))[1])  # of −log ratios
+    density = np.array([posterior(row)[0] for row in x])
+    log_ratios = density + 0.5 * np.square(normal).sum(axis=1)
+    exact = np.ptp(log_ratios) < EXACT  # then there is no tail to be fitted
+    k_hat = 0.0 if exact else float(array_stats.psislw(-log_ratios)[1])
     return (
-        dataset([posterior.values(row) for row in x[:draws]]),
-        xr.Dataset(),
+        dataset([posterior.values(row) for row in x]),
+        xr.Dataset({"logp": (("chain", "draw"), density[None])}),
         LaplaceDiagnostics(k_hat, draws, perf_counter() - started),
     )
 

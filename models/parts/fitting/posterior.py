@@ -5,7 +5,7 @@ graph and gradient takes half a minute to compile; these take none but the kerne
 Tests hold that both are one density.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +16,21 @@ from toolkit.data.tables import Floats, Ints
 
 type LogDensity = Callable[[Floats], tuple[float, Floats]]
 """Of x: a log density but for a constant, and its gradient."""
+type Trajectories = Mapping[str, Any]
+"""Settings of nutpie that say how long they are."""
+
+ANY: Trajectories = {"maxdepth": 8}
+"""Trees double up to so many times. Converged chains need half of it; one that has just begun, with
+steps far too small, would otherwise spend minutes on a few of them."""
+NEAR_NORMAL: Trajectories = {**ANY, "exact_normal_trajectory": True}
+"""They are exact for N(0, 1) but for what the posterior leaves of it (Shahbaba, Lan, Johnson & Neal
+2014, doi:10.1007/s11222-012-9373-1): half as many gradients. Far from N(0, 1) a chain may settle on
+steps that are too long and hardly move, as R-hat and effective sizes then tell."""
+SHORT_STEPS: Trajectories = {**NEAR_NORMAL, "target_accept": 0.9}
+"""For posteriors of some hundred parameters: at nutpie's .8 now and then a transition diverged."""
+QUARTER_TURN: Trajectories = {**NEAR_NORMAL, "maxdepth": 2, "target_accept": 0.6}
+"""So near that steps can be long: three steps of some .6 in all, after which neither a draw nor its
+square hangs on the last."""
 
 
 class Posterior(Protocol):
@@ -27,6 +42,10 @@ class Posterior(Protocol):
     @property
     def start(self) -> Floats:
         """x near which chains begin, [x]."""
+
+    @property
+    def trajectories(self) -> Trajectories:
+        """How chains move."""
 
     @property
     def is_round(self) -> NDArray[np.bool_]:

@@ -1,7 +1,6 @@
 """NUTS by nutpie, and whether what it drew can be trusted. Only fitting imports this."""
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -19,9 +18,6 @@ from toolkit.data.tables import Floats
 from toolkit.model import MOST_DRAWS, FitSettings, Progress, ignore
 from toolkit.results.fit import MAX_R_HAT, MIN_E_BFMI, MIN_ESS
 
-type Trajectories = Mapping[str, Any]
-"""Settings of nutpie that say how long they are."""
-
 CHECKED_DRAWS = (200, 300, 400, 500, 600, 800, 1000, 1250, 1500)
 """After so many draws of each chain sampling ends if it has converged, after ``MOST_DRAWS`` anyway.
 
@@ -32,16 +28,6 @@ MOST_SHARED = 100
 TUNE = 300
 PROGRESS_MILLISECONDS = 200
 WAKE_SECONDS = 0.5
-ANY: Trajectories = {"maxdepth": 8}
-"""Trees double up to so many times. Converged chains need half of it; one that has just begun, with
-steps far too small, would otherwise spend minutes on a few of them."""
-NEAR_NORMAL: Trajectories = {**ANY, "exact_normal_trajectory": True}
-"""They are exact for N(0, 1) but for what the posterior leaves of it (Shahbaba, Lan, Johnson & Neal
-2014, doi:10.1007/s11222-012-9373-1): half as many gradients. Far from N(0, 1) a chain may settle on
-steps that are too long and hardly move, as R-hat and effective sizes then tell."""
-QUARTER_TURN: Trajectories = {**NEAR_NORMAL, "maxdepth": 2, "target_accept": 0.6}
-"""So near that steps can be long: three steps of some .6 in all, after which neither a draw nor its
-square hangs on the last."""
 INNER = "_raw"
 """Ends the names of what is sampled only to make something else of it."""
 
@@ -92,14 +78,13 @@ def sample(
     seed: int,
     progress: Progress = ignore,
     tune: int = TUNE,
-    trajectories: Trajectories = NEAR_NORMAL,
 ) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
     """Draws of the ``posterior``'s values and the sampler's statistics, [chain, draw, …].
 
     So many of each chain as the settings say, or as convergence asks for; then all chains run at a
     time, for it is them together that converge. ``tune``: steps before the first draw, if the
     settings do not say. What is sampled for something else only comes with the rest, and counts
-    for convergence no more than without. ``trajectories``: what nutpie is told of them.
+    for convergence no more than without.
     """
     started = perf_counter()
     tune = settings.tune or tune
@@ -115,7 +100,7 @@ def sample(
         progress_bar=False,
         progress_callback=watch.tell,
         progress_rate=PROGRESS_MILLISECONDS,
-        **trajectories,
+        **posterior.trajectories,
         blocking=False,  # or a Ctrl-C would return the draws made so far, as if all were there
     )
     try:

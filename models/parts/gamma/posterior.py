@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import expit
 
-from models.parts.fitting.posterior import Counts, negative_binomial, normal
+from models.parts.fitting.posterior import (
+    NEAR_NORMAL,
+    QUARTER_TURN,
+    SHORT_STEPS,
+    Counts,
+    Trajectories,
+    negative_binomial,
+    normal,
+)
 from models.parts.gamma.bends import Bends, roots
 from models.parts.gamma.data import FitData
 from models.parts.gamma.density import (
@@ -36,6 +44,10 @@ from toolkit.data.tables import Floats
 
 type _Back = Callable[[Floats], tuple[Floats, ...]]
 """Slopes by what a step was given, from slopes by what it made."""
+
+
+MANY = 2000
+"""Parameters among which steps have to be short as it is, and fewer of them pay."""
 
 
 class _Made(NamedTuple):
@@ -75,6 +87,13 @@ class GammaPosterior:
         """The middle, and the means of the arrivals' priors."""
         mean, sd = self._arrivals
         return np.concatenate([np.zeros(self._cuts[-1]), mean + sd**2 / 2])
+
+    @property
+    def trajectories(self) -> Trajectories:
+        """Of few parameters those that never diverge; of many those that take fewest gradients."""
+        if len(self.start) < MANY:
+            return SHORT_STEPS
+        return QUARTER_TURN if self.density.lapse else NEAR_NORMAL
 
     @property
     def is_round(self) -> NDArray[np.bool_]:

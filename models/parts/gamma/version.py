@@ -72,20 +72,10 @@ class GammaVersion:
                 f"before {patterns.as_of_date}: nothing to fit; "
                 "pair_conjugate forecasts without a fit"
             )
-        if settings.method == "laplace":
-            raise ModelError(
-                f"{self.name} has no approximation by Laplace's method: leave --method out, or "
-                "fit rhythm by it"
-            )
         with kept_code():
             from models.parts.fitting.densities import power_scaling
-            from models.parts.fitting.sampling import (
-                NEAR_NORMAL,
-                QUARTER_TURN,
-                draw_prior,
-                sample,
-                without_inner,
-            )
+            from models.parts.fitting.laplace import approximate
+            from models.parts.fitting.sampling import draw_prior, sample, without_inner
             from models.parts.gamma.data import FitData
             from models.parts.gamma.model import build_model
             from models.parts.gamma.pointwise import densities
@@ -100,8 +90,10 @@ class GammaVersion:
         with kept_code():
             prior = draw_prior(plain, PRIOR_DRAWS, seed)
             density = GammaPosterior(data, prior_given, lapse=self.lapse)
-        sampled, statistics, diagnostics = sample(
-            density, settings, seed, progress, TUNE, QUARTER_TURN if self.lapse else NEAR_NORMAL
+        sampled, statistics, diagnostics = (
+            approximate(density, settings, seed)
+            if settings.method == "laplace"
+            else sample(density, settings, seed, progress, TUNE)
         )
         posterior = without_inner(sampled)
         ids = {"customer_id": data.customer_id, "product_id": data.product_id}

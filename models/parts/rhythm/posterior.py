@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.parts.fitting.posterior import Counts, dot, negative_binomial, normal
-from models.parts.fitting.sampling import NEAR_NORMAL, Trajectories
+from models.parts.fitting.posterior import SHORT_STEPS, Counts, dot, negative_binomial, normal
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.coordinates import Coordinates, Dips
 from models.parts.rhythm.mode import Density, find_mode
@@ -20,8 +19,6 @@ from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
 from models.parts.rhythm.windows import WindowData
 from toolkit.data.tables import Floats
 
-SHORT_STEPS: Trajectories = {**NEAR_NORMAL, "target_accept": 0.9}
-"""A draw costs as many gradients as at nutpie's .8, at which a transition diverged now and then."""
 NEWTON_STEPS = 25
 LARGEST_STEP = 2.0
 SHAPE = 1.0
@@ -30,6 +27,8 @@ SHAPE = 1.0
 
 class RhythmPosterior:
     """A ``Posterior`` of the model that ``build_model`` writes down."""
+
+    trajectories = SHORT_STEPS
 
     def __init__(self, data: WindowData, prior: RhythmPrior = DEFAULT_PRIOR) -> None:
         self.prior, self.columns = prior, data.columns()

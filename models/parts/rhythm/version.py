@@ -113,7 +113,7 @@ class RhythmVersion:
             from models.parts.rhythm.checks import predictive_checks
             from models.parts.rhythm.model import build_model
             from models.parts.rhythm.pointwise import densities
-            from models.parts.rhythm.posterior import SHORT_STEPS, RhythmPosterior
+            from models.parts.rhythm.posterior import RhythmPosterior
             from models.parts.rhythm.windows import KNOWN_DAYS, WINDOW_DAYS, WindowData, Windows
 
         known_days, fewest, latest = KNOWN_DAYS, 1, 0
@@ -143,7 +143,7 @@ class RhythmVersion:
         sampled, statistics, diagnostics = (
             approximate(density, settings, seed)
             if settings.method == "laplace"
-            else sample(density, settings, seed, progress, TUNE, SHORT_STEPS)
+            else sample(density, settings, seed, progress, TUNE)
         )
         posterior = without_inner(sampled)
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
