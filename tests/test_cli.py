@@ -101,7 +101,7 @@ def test_pairs_column_by_column(tables, orders):
     _, pairs = tables
     assert list(pairs.columns) == [
         "customer_id", "product_id", "order_count", "p_alive", "confidence", "next_order_date",
-        *(f"next_order_{q}" for q in QUANTILES), "expected_orders",
+        *(f"next_order_{q}" for q in QUANTILES), "expected_orders", "median_orders",
         *(f"p_order_w{week}" for week in range(1, 13)),
     ]  # fmt: skip
     lines = orders.order_lines

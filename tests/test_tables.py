@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.data.tables import CustomerDays, OrderEvents, Patterns
+from toolkit.data.tables import COUNTS, CustomerDays, OrderEvents, PairPredictions, Patterns
 
 AS_OF = date(2024, 1, 1)
 
@@ -120,3 +120,15 @@ def test_selected_pairs_keep_their_events_and_everybodys_days(keys, products):
     patterns = patterns_of(keys, products=(1, 2, 3, 4))
     selected = patterns.select(np.isin(patterns.product_id, list(products)))
     assert_same(selected, patterns_of(keys, products))
+
+
+def test_median_orders_are_the_fewest_that_are_no_less_likely_than_more():
+    p = np.zeros((5, COUNTS))
+    p[0, [0, 1]] = 0.49, 0.51
+    p[1, [0, 3]] = 0.5, 0.5
+    p[2, [2, COUNTS - 1]] = 0.3, 0.7
+    p[3, [0, 5, 9]] = 0.2, 0.2, 0.2
+    p[4] = np.nan
+    nothing = {one.name: np.zeros(0) for one in fields(PairPredictions)}
+    median = PairPredictions(**nothing | {"order_count_p": p}).median_orders
+    np.testing.assert_array_equal(median, [1, 0, COUNTS - 1, 5, np.nan])

@@ -287,7 +287,10 @@ SCORES: tuple[Score, ...] = (
     ),
     _mean("poisson_loss", PAIR, "Poisson loss of order counts", headline=True),
     _mean("crps_orders", PAIR, "CRPS of order counts", unit="orders", sliced=True),
-    _mean("absolute_error", PAIR, "absolute error of order counts", unit="orders", headline=True),
+    _mean(
+        "absolute_error", PAIR, "absolute error of median order counts", unit="orders",
+        headline=True,
+    ),
     _metric(
         "bias_orders", PAIR, "bias of order counts", ("expected_orders", "orders"), metrics.bias,
         "target", target=0.0, percent=True,

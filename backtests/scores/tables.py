@@ -173,7 +173,7 @@ def _next_order(
 
 
 def _orders(pairs: PairPredictions, actuals: Actuals) -> dict[str, Floats | NDArray[np.int16]]:
-    """Orders over the observed weeks; the CRPS is that of the whole horizon, or NaN."""
+    """Orders over the observed weeks; what counts' chances tell is of the whole horizon, or NaN."""
     expected = pairs.expected_orders[:, : actuals.weeks].sum(axis=1)
     orders = actuals.orders_by_week.sum(axis=1)
     whole = actuals.weeks == pairs.expected_orders.shape[1]
@@ -183,7 +183,7 @@ def _orders(pairs: PairPredictions, actuals: Actuals) -> dict[str, Floats | NDAr
         "orders": orders.astype(np.int16),
         "crps_orders": crps_counts(pairs.order_count_p, orders) if whole else unknown,
         "poisson_loss": poisson_loss(expected, orders),
-        "absolute_error": np.abs(expected - orders),
+        "absolute_error": np.abs(pairs.median_orders - orders) if whole else unknown,
     }
 
 

@@ -113,7 +113,9 @@ class World:
                 "orders": count.astype(np.int16),
                 "crps_orders": metrics.crps_counts(probability, count),
                 "poisson_loss": metrics.poisson_loss(expected, count),
-                "absolute_error": np.abs(expected - count),
+                "absolute_error": np.abs(
+                    (np.cumsum(probability, axis=1) >= 0.5).argmax(axis=1) - count
+                ),
                 "p_order_28d": p,
                 "ordered_28d": ordered,
                 "log_loss": metrics.log_loss(p, ordered),

@@ -19,7 +19,7 @@ from tests.models.helpers import patterns_of
 from tests.models.simulate import KS, Truth, simulate
 from tests.models.uncollapsed import uncollapsed
 from toolkit.errors import ModelError
-from toolkit.model import FitSettings, Streams
+from toolkit.model import FitSettings
 
 SETTINGS = FitSettings(draws=300, tune=300, chains=2, cores=2)
 AGREE = FitSettings(draws=700, tune=500, chains=2, cores=2)
@@ -101,24 +101,3 @@ def test_agrees_with_the_model_whose_rates_are_sampled(seeded):
 def test_no_pair_with_two_orders_is_refused(model):
     with pytest.raises(ModelError, match="no pair has two orders before 2024-01-01: nothing to"):
         model.fit(patterns_of({(1, 1): [(-3, 1.0)], (1, 2): [(-9, 1.0)]}), seed=1)
-
-
-ODD = {
-    "a single pair": {(1, 1): [(-50, 1.0), (-20, 1.0)]},
-    "equal intervals, years, one order": {
-        (p, c): [(-7 * i, 1.0) for i in range(9, 0, -1)] for p in (1, 2) for c in (1, 2)
-    }
-    | {(3, c): [(-9000, 1.0), (-4000 - c, 2.0), (-1, 1.0)] for c in range(4)}
-    | {(4, c): [(-30 - c, 1.0)] for c in range(9)},
-}
-
-
-@pytest.mark.parametrize("name", ODD)
-@pytest.mark.parametrize("method", [pytest.param("nuts", marks=pytest.mark.slow), "laplace"])
-def test_odd_histories_are_fitted(name, method):
-    patterns = patterns_of(ODD[name])
-    settings = FitSettings(draws=50, tune=100, chains=2, method=method)
-    fitted = LAPSE.fit(patterns, seed=1, settings=settings)
-    pairs = fitted.predict(patterns, weeks=4, draws=50, streams=Streams(1)).pairs
-    assert pairs.finite().all()
-    assert fitted.warnings

@@ -250,6 +250,13 @@ class PairPredictions:
         """The pairs in ``rows``, in their order."""
         return PairPredictions(*(getattr(self, field.name)[rows] for field in fields(self)))
 
+    @property
+    def median_orders(self) -> Floats:
+        """Median of a pair's orders over all weeks, at most ``COUNTS`` − 1, [pairs]."""
+        up_to = np.cumsum(self.order_count_p, axis=1)
+        median = np.argmax(up_to >= up_to[:, -1:] / 2.0, axis=1)
+        return np.where(np.isfinite(up_to[:, -1]), median, np.nan)
+
     def finite(self) -> NDArray[np.bool_]:
         """Pairs whose probabilities and expectations are all finite, [pairs]."""
         several = (

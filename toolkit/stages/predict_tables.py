@@ -137,6 +137,7 @@ def pairs_frame(predictions: Predictions, codes: Codes = NO_CODES) -> pd.DataFra
             "next_order_date": _dates(predictions, pairs.next_order_day),
             **{f"next_order_{q}": quantiles[:, i] for i, q in enumerate(QUANTILE_NAMES)},
             "expected_orders": pairs.expected_orders.sum(axis=1),
+            "median_orders": pairs.median_orders,
             **{
                 f"p_order_w{week + 1}": pairs.p_order_by_week[:, week]
                 for week in range(predictions.weeks)

@@ -28,6 +28,8 @@ NEAR_NORMAL: Trajectories = {**ANY, "exact_normal_trajectory": True}
 steps that are too long and hardly move, as R-hat and effective sizes then tell."""
 SHORT_STEPS: Trajectories = {**NEAR_NORMAL, "target_accept": 0.9}
 """For posteriors of some hundred parameters: at nutpie's .8 now and then a transition diverged."""
+SHORTEST_STEPS: Trajectories = {**NEAR_NORMAL, "target_accept": 0.99}
+"""Where few data leave bends that others run into."""
 QUARTER_TURN: Trajectories = {**NEAR_NORMAL, "maxdepth": 2, "target_accept": 0.6}
 """So near that steps can be long: three steps of some .6 in all, after which neither a draw nor its
 square hangs on the last."""

@@ -13,7 +13,12 @@ import xarray as xr
 from numpy.typing import NDArray
 from nutpie.compiled_pyfunc import from_pyfunc
 
-from models.parts.fitting.posterior import LogDensity, Posterior
+from models.parts.fitting.posterior import (
+    SHORTEST_STEPS,
+    LogDensity,
+    Posterior,
+    Trajectories,
+)
 from toolkit.data.tables import Floats
 from toolkit.model import MOST_DRAWS, FitSettings, Progress, ignore
 from toolkit.results.fit import MAX_R_HAT, MIN_E_BFMI, MIN_ESS
@@ -84,9 +89,26 @@ def sample(
     So many of each chain as the settings say, or as convergence asks for; then all chains run at a
     time, for it is them together that converge. ``tune``: steps before the first draw, if the
     settings do not say. What is sampled for something else only comes with the rest, and counts
-    for convergence no more than without.
+    for convergence no more than without. Chains that were to converge, and mixed but diverged, are
+    run anew, by the shortest steps.
     """
     started = perf_counter()
+    drawn = _sample(posterior, posterior.trajectories, settings, seed, progress, tune, started)
+    found = drawn[2]
+    if settings.draws is None and found.mixed and found.divergences:
+        drawn = _sample(posterior, SHORTEST_STEPS, settings, seed, progress, tune, started)
+    return drawn
+
+
+def _sample(
+    posterior: Posterior,
+    trajectories: Trajectories,
+    settings: FitSettings,
+    seed: int,
+    progress: Progress,
+    tune: int,
+    started: float,
+) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
     tune = settings.tune or tune
     watch = _Watch(settings.draws or MOST_DRAWS, tune, progress)
     sampler = nutpie.sample(
@@ -100,7 +122,7 @@ def sample(
         progress_bar=False,
         progress_callback=watch.tell,
         progress_rate=PROGRESS_MILLISECONDS,
-        **posterior.trajectories,
+        **trajectories,
         blocking=False,  # or a Ctrl-C would return the draws made so far, as if all were there
     )
     try:

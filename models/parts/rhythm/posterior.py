@@ -50,7 +50,13 @@ class RhythmPosterior:
         self.is_round[[scale, self.ends[2], log_shape]] = False
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
-        """Log density at x, but for a constant, and its gradient, [x]."""
+        """Log density at x, but for a constant, and its gradient; NaN where x is not finite."""
+        if not np.isfinite(x).all():
+            return np.nan, np.zeros_like(x)
+        with np.errstate(all="ignore"):
+            return self._density(x)
+
+    def _density(self, x: Floats) -> tuple[float, Floats]:
         xi, log_scale, z, level, log_shape, of_beta = np.split(x, self.ends)
         value, by_xi, by_scale, by_z = self._weeks(xi, float(log_scale[0]), z)
         arrived, by_shape, by_beta = self._arrivals(float(log_shape[0]), of_beta)
