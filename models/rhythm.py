@@ -89,4 +89,4 @@ Sources
 
 from models.parts.rhythm.version import RhythmVersion
 
-MODEL = RhythmVersion("rhythm", "5", __doc__ or "")
+MODEL = RhythmVersion("rhythm", "6", __doc__ or "")

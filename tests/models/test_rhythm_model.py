@@ -23,6 +23,7 @@ from models.parts.rhythm.model import build_model
 from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
 from models.parts.rhythm.posterior import RhythmPosterior
 from models.parts.rhythm.prior import DEFAULT_PRIOR
+from models.parts.rhythm.version import in_strata
 from models.parts.rhythm.windows import WindowData
 from models.rhythm import MODEL
 from tests.chance import assert_near, batch_means, error_of_mean, error_of_sd
@@ -279,3 +280,14 @@ def test_a_history_too_short_for_a_window_is_refused():
     once = {(1, c): [(-400 - c, 1.0)] for c in range(5)}
     with pytest.raises(ModelError, match=r"before 2024-01-01 there is nothing to fit"):
         MODEL.fit(patterns_of(once), seed=1)
+
+
+def test_levels_in_strata_keep_their_order_and_add_up_to_the_mean_of_all_draws():
+    draws = np.random.default_rng(1).normal(0.0, 0.1, 1000)
+    some = draws[::5]
+    moved = in_strata(some, draws)
+    np.testing.assert_array_equal(np.argsort(moved), np.argsort(some))
+    stratum = np.searchsorted(np.sort(draws), np.sort(moved), side="right") * len(some) // 1001
+    np.testing.assert_array_equal(stratum, np.arange(len(some)))
+    off = [abs(np.exp(levels).mean() / np.exp(draws).mean() - 1.0) for levels in (moved, some)]
+    assert 10.0 * off[0] < off[1]

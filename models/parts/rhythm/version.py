@@ -46,7 +46,7 @@ from models.parts.rhythm.newcomers import NEWCOMERS, base_rates, newcomer_column
 from models.parts.rhythm.pooling import grow_week_trees, pooled
 from models.parts.rhythm.prior import DEFAULT_PRIOR, OF_BOOSTED
 from models.parts.rhythm.season import Season
-from toolkit.data.tables import QUANTILES, Patterns, Predictions
+from toolkit.data.tables import QUANTILES, Floats, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import (
     DEFAULT_SETTINGS,
@@ -213,6 +213,7 @@ class FittedRhythm(Fit):
             return results.predictions(patterns, URN_WEIGHT)
         index = np.arange(draws) * len(self.draws.decline) // draws
         c = Coefficients(*(np.ascontiguousarray(a[..., index]) for a in self.draws))
+        c = c._replace(next_level=in_strata(c.next_level, self.draws.next_level))
         known, blocks = activity(patterns, self.season, self.base), BLOCKS
         if TREES in self.arrays:
             blocks = BOOSTED_BLOCKS
@@ -242,6 +243,16 @@ class FittedRhythm(Fit):
             if WEEK_TREES in self.arrays
             else predictions
         )
+
+
+def in_strata(some: Floats, draws: Floats) -> Floats:
+    """``some`` of the ``draws``, moved to the middles of as many strata of all, in their order.
+
+    All products share the level of the window: were it drawn at random, so would be their total.
+    """
+    moved = np.empty(len(some))
+    moved[np.argsort(some)] = np.quantile(draws, (np.arange(len(some)) + 0.5) / len(some))
+    return moved
 
 
 def _places(blocks: Blocks) -> Places:
