@@ -121,6 +121,14 @@ def test_laplace_is_exact_where_the_posterior_is_a_gaussian(seeded):
     assert headed(found.warnings()[0]).startswith("APPROXIMATE: by Laplace's method (k-hat ")
 
 
+@pytest.mark.parametrize("draws", [1, 2, 20])
+def test_few_draws_by_laplace_are_judged_as_many_are(draws):
+    density = known_posterior(CORRELATION)
+    few, statistics, found = approximate(density, FitSettings(draws=draws), 1)
+    assert few.sizes["draw"] == statistics.sizes["draw"] == draws
+    assert found.k_hat == approximate(density, FitSettings(draws=400), 1)[2].k_hat
+
+
 def test_laplace_tells_how_far_off_it_is():
     """A variable taken for round whose posterior is three times as wide."""
     with pm.Model() as model:

@@ -24,6 +24,8 @@ DRAWS = 1000
 NEWTON_STEPS = 8
 DIFFERENCE = 1e-3
 EXACT = 1e-6
+FEWEST_RATIOS = 400
+"""Fewer than so many do not tell how heavy their tail is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ def approximate(
     for _ in range(NEWTON_STEPS):
         root = _root(posterior, middle, others)
         middle[others] += root @ (root.T @ posterior(middle)[1][others])
-    normal = np.random.default_rng(seed).standard_normal((draws, len(middle)))
+    made = max(draws, FEWEST_RATIOS)
+    normal = np.random.default_rng(seed).standard_normal((made, len(middle)))
     x = normal.copy()
     x[:, others] = middle[others] + normal[:, others] @ root.T
     density = np.array([posterior(row)[0] for row in x])
@@ -61,8 +64,8 @@ def approximate(
     exact = np.ptp(log_ratios) < EXACT  # then there is no tail to be fitted
     k_hat = 0.0 if exact else float(array_stats.psislw(-log_ratios)[1])
     return (
-        dataset([posterior.values(row) for row in x]),
-        xr.Dataset({"logp": (("chain", "draw"), density[None])}),
+        dataset([posterior.values(row) for row in x[:draws]]),
+        xr.Dataset({"logp": (("chain", "draw"), density[None, :draws])}),
         LaplaceDiagnostics(k_hat, draws, perf_counter() - started),
     )
 

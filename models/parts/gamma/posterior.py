@@ -46,7 +46,7 @@ type _Back = Callable[[Floats], tuple[Floats, ...]]
 """Slopes by what a step was given, from slopes by what it made."""
 
 
-MANY = 2000
+MANY = 3000
 """Parameters among which steps have to be short as it is, and fewer of them pay."""
 
 
@@ -90,7 +90,7 @@ class GammaPosterior:
 
     @property
     def trajectories(self) -> Trajectories:
-        """Of few parameters those that never diverge; of many those that take fewest gradients."""
+        """Of few parameters those that hardly diverge; of many those that take fewest gradients."""
         if len(self.start) < MANY:
             return SHORT_STEPS
         return QUARTER_TURN if self.density.lapse else NEAR_NORMAL
