@@ -11,6 +11,8 @@ from toolkit.errors import ModelError
 from toolkit.model import FitSettings, Streams, find_model
 from toolkit.sources.generator import Truth, generate_orders
 
+pytestmark = pytest.mark.slow
+
 DAYS = 700
 WEEKS = 12
 
@@ -88,7 +90,6 @@ def test_predictions_are_finite_or_a_sentence_says_what_is_missing(odd, name):
     assert np.isfinite(predictions.products.orders).all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("odd", [odd for odd in ODD if (odd, "rhythm") not in REFUSED])
 @pytest.mark.parametrize("name", ["lapse_gamma", "rhythm"])
 def test_chains_converge(odd, name):
