@@ -32,4 +32,4 @@ Sources
 
 from models.parts.rhythm.version import RhythmVersion
 
-MODEL = RhythmVersion("ensemble", "2", __doc__ or "", boosted=True, pooled=True)
+MODEL = RhythmVersion("ensemble", "3", __doc__ or "", boosted=True, pooled=True)

@@ -57,7 +57,8 @@ Parameters and priors
     −LogNormal(log 0.7, ½²).
     Constants at the columns' means: η ~ N(−2.5, 2²) (log orders per week), log δ ~ N(−½, 1),
     log τ ~ N(−0.7, ½²), logit p ~ N(3, 2²), log extra ~ N(−3, 1.5²). log σ ~ N(log ½, ½²) (own
-    intervals), κ ~ N(0, 0.03²) per week. level ~ N(0, 0.1²), fixed: windows do not tell.
+    intervals), κ ~ N(0, 0.03²) per week. level ~ N(0, level_sd²),
+    level_sd ~ LogNormal(log 0.1, ½²).
     product_shock ~ LogNormal(log ¼, ¾²), the deviation of the shocks. Arrivals: the constant,
     where the columns are at their means, ~ N(0, 1), the slope of the rate ~ N(1, ½²), all others
     N(0, ½²): new customers go on coming as they did; shape ~ LogNormal(0, 1).
@@ -89,4 +90,4 @@ Sources
 
 from models.parts.rhythm.version import RhythmVersion
 
-MODEL = RhythmVersion("rhythm", "6", __doc__ or "")
+MODEL = RhythmVersion("rhythm", "7", __doc__ or "")

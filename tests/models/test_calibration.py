@@ -46,7 +46,7 @@ def calibration():
 
 
 def p_of_ranks(calibration, seed):
-    ranks = ranks_by_quantity(list(calibration.run(REPLICATIONS, seed)))
+    ranks = ranks_by_quantity(calibration.run(REPLICATIONS, seed))
     return {name: least_p(values, RANKED_DRAWS) for name, values in ranks.items()}
 
 

@@ -25,7 +25,7 @@ from models.parts.gamma.posterior import GammaPosterior
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.coordinates import Globals, falls
 from models.parts.rhythm.model import build_model
-from models.parts.rhythm.pointwise import Integral, densities, of_newcomers
+from models.parts.rhythm.pointwise import Integral, densities, of_newcomers, whole_theta
 from models.parts.rhythm.posterior import RhythmPosterior
 from models.parts.rhythm.prior import DEFAULT_PRIOR
 from tests.models.simulate import simulate
@@ -120,7 +120,7 @@ def test_priors_are_those_of_the_card_in_their_own_space(data, model, rhythm, rh
     posterior = rhythm_draws
     group = densities(model, rhythm.density, data.newcomers, posterior, threads=2)["log_prior"]
     prior, at = DEFAULT_PRIOR, Globals.prior(WINDOWS)
-    theta = posterior["theta_raw"].to_numpy()
+    theta = whole_theta(posterior)
     for block in BLOCKS:
         own = theta[..., at.block(block)]
         dims, found = group[block]
@@ -131,20 +131,18 @@ def test_priors_are_those_of_the_card_in_their_own_space(data, model, rhythm, rh
         falling = stats.norm(*prior.falling_slopes).logpdf(own[..., 1:])
         expected = np.where(falls(block, BLOCKS[block]), falling, slopes)
         assert found[..., 1:] == pytest.approx(expected, rel=1e-6)
-    scale = posterior["product_shock"].to_numpy()
-    middle, sd = prior.product_shock
-    by_hand = stats.lognorm(sd, scale=np.exp(middle)).logpdf(scale)
-    assert group["product_shock"][1] == pytest.approx(by_hand, rel=1e-6)
+    for name in ("product_shock", "level_sd"):
+        middle, sd = getattr(prior, name)
+        by_hand = stats.lognorm(sd, scale=np.exp(middle)).logpdf(posterior[name].to_numpy())
+        assert group[name][1] == pytest.approx(by_hand, rel=1e-6)
     decline = stats.norm(0.0, prior.decline).logpdf(posterior["decline"].to_numpy())
     assert group["decline"][1] == pytest.approx(decline, rel=1e-6)
-    assert group["levels"][1].shape == (1, DRAWS, WINDOWS)
-    assert "next_level" not in group
-    assert "shock_raw" not in group
+    assert not {"level_raw", "next_level", "shock_raw"} & set(group)
 
 
 def test_priors_are_what_pymc_has_for_the_free_variables(model, rhythm_draws):
     posterior = rhythm_draws
-    names = ["theta_raw", "product_shock", "arrival_raw", "arrival_shape"]
+    names = ["theta_raw", "product_shock", "level_sd", "arrival_raw", "arrival_shape"]
     found = log_priors(model, names, posterior)
     of_all = model.compile_logp(
         [model[name] for name in names], jacobian=False, mode="FAST_COMPILE"
@@ -166,7 +164,7 @@ def test_the_shock_is_integrated_out(rhythm, rhythm_draws):
     integral = Integral.at_mean(density, posterior)
     grid = np.linspace(-8.0, 8.0, 241)
     for draw in range(DRAWS):
-        theta = posterior["theta_raw"].to_numpy()[0, draw]
+        theta = whole_theta(posterior)[0, draw]
         scale = float(posterior["product_shock"][0, draw])
         shock = np.tile(scale * grid, (density.groups, 1))
         given = integral.given(theta, shock)
@@ -189,7 +187,7 @@ def test_units_and_others_are_the_orders_and_the_new_customers(data, model, rhyt
     arrival, shape = posterior["arrival"].to_numpy()[0], posterior["arrival_shape"].to_numpy()[0]
     assert group[POINTWISE][0] == ("chain", "draw", "product_window")
     for draw in range(DRAWS):
-        theta = posterior["theta_raw"].to_numpy()[0, draw]
+        theta = whole_theta(posterior)[0, draw]
         orders = integral(theta, float(posterior["product_shock"][0, draw]))
         assert group[POINTWISE][1][0, draw] == pytest.approx(orders, abs=1e-4)
         mean = np.exp(arrival[draw, 0] + rows.values @ arrival[draw, 1:] + rows.log_days)

@@ -40,7 +40,9 @@ def parameters(**changed):
         block: np.array([changed.pop(block, constant[block]), *np.full(len(columns), 0.1)])
         for block, columns in BLOCKS.items()
     }
-    shock = {"log_dip_length": np.log(0.5), "decline": 0.01, "product_shock": 0.2}
+    shock = {
+        "log_dip_length": np.log(0.5), "decline": 0.01, "product_shock": 0.2, "level_sd": 0.1,
+    }  # fmt: skip
     return draw | {name: np.array(value) for name, value in (shock | changed).items()}
 
 

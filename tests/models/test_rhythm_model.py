@@ -175,7 +175,7 @@ def density_in_pymc(posterior, data):
     """log p, its gradient, and ``SHOWN``: the model's density, times the Jacobian, as graphs."""
     model, x = build_model(data), pt.dvector()
     c, arrow, start = posterior.coordinates, posterior.arrow, [0, *posterior.ends]
-    xi, log_scale, z, level, log_shape, of_beta = (
+    xi, log_scale, z, log_sd, next_level, log_shape, of_beta = (
         x[a:b] for a, b in zip(start, [*posterior.ends, len(posterior.start)], strict=True)
     )
     y = c.centre + pt.dot(c.root, xi)
@@ -191,20 +191,27 @@ def density_in_pymc(posterior, data):
     depth = pt.exp(pt.dot(c.dips.design, theta[c.dip]) - c.dips.passed * pt.exp(-theta[c.length]))
     by_rate = pt.dot(c.dips.regression, depth) - pt.dot(c.regression, log_p)
     theta = pt.inc_subtensor(theta[c.rate], by_rate)
+    of, levels = posterior.density.prior.levels, posterior.levels
+    log_ratio = log_sd[0] - np.log(levels.level_sd)
+    along = pt.exp(levels.share * log_ratio) * pt.dot(levels.vectors.T, theta[of])
+    theta = pt.set_subtensor(theta[of], pt.dot(levels.vectors, along))
     scale = pt.exp(log_scale[0])
     precision = arrow.information + scale**-2.0
     pull = arrow.pull - pt.dot(theta - arrow.mode, arrow.cross)
     shock = pull / precision + z / pt.sqrt(precision)
     at = {
-        "theta_raw": theta,
+        "theta_raw": theta[: of.start],
+        "level_raw": theta[of],
+        "level_sd_log__": log_sd[0],
         "product_shock_log__": log_scale[0],
         "shock_raw": shock / scale,
-        "next_level": level[0],
+        "next_level": next_level[0] * pt.exp(log_sd[0]),
         "arrival_shape_log__": log_shape[0],
         "arrival_raw": posterior.beta + pt.dot(posterior.beta_root, of_beta),
     }
     replaced = {value: at[value.name] for value in model.value_vars}
     log_density = graph_replace(model.logp(), replaced, strict=False) + by_y
+    log_density += np.sum(levels.share) * log_ratio + log_sd[0]
     log_density -= pt.sum(0.5 * pt.log(precision) + pt.log(scale))
     deterministics = [model[name] for name in SHOWN]
     shown = graph_replace(model.replace_rvs_by_values(deterministics), replaced, strict=False)

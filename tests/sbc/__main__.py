@@ -17,7 +17,7 @@ OUT = Path("experiments/sbc")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make sbc")
     parser.add_argument("versions", nargs="*", help="those to calibrate; all if none is given")
-    parser.add_argument("--replications", type=int, default=100)
+    parser.add_argument("--replications", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=20251111)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -29,9 +29,12 @@ def main() -> None:
             console.print(f"{name} has no simulator of its prior: left out")
             continue
         with console.status(f"Calibrating {name} …"):
-            found = calibrate(name, given.replications, given.jobs, given.seed)
+            # Those of an unfinished run, which is gone on with.
+            lines = given.out / f"{name}-{given.replications}-{given.seed}.jsonl"
+            found = calibrate(name, given.replications, given.jobs, given.seed, lines)
         write_ranks(found, given.seed, given.out / f"{name}.json")
         draw_figure(name, found, given.out / f"{name}.png")
+        lines.unlink()
         console.print(table(name, found))
 
 

@@ -1,6 +1,6 @@
 """Replications: draw from the prior, simulate, fit, rank. The same for every version."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,23 +75,25 @@ class Calibration:
         names = [variable.name for variable in drawn]
         return [dict(zip(names, each, strict=True)) for each in zip(*values, strict=True)]
 
-    def run(self, replications: int, seed: int, part: slice = slice(None)) -> Iterator[Replication]:
-        """Those of ``replications`` that lie in ``part``, one after another."""
-        for number, truth in list(enumerate(self.truths(replications, seed)))[part]:
-            yield self._replicate(number, truth, np.random.default_rng((seed, number)))
+    def run(self, replications: int, seed: int) -> list[Replication]:
+        """One after another."""
+        truths = self.truths(replications, seed)
+        return [self.replicate(number, truth, seed) for number, truth in enumerate(truths)]
 
-    def _replicate(self, number: int, truth: Values, rng: np.random.Generator) -> Replication:
+    def replicate(self, number: int, truth: Values, seed: int) -> Replication:
+        """Of the truth with that number, whatever comes before it."""
+        rng = np.random.default_rng((seed, number))
         data = self.subject.simulate(truth, rng)
         known, density = self.known(truth, data), self.subject.posterior(data)
-        draws, restarts, seed = FEWEST_DRAWS, 0, int(rng.integers(2**31))
+        draws, restarts, of_chain = FEWEST_DRAWS, 0, int(rng.integers(2**31))
         while True:
             trace = nutpie.sample(
-                for_nutpie(density), draws=draws, tune=TUNE, chains=1, cores=1, seed=seed,
+                for_nutpie(density), draws=draws, tune=TUNE, chains=1, cores=1, seed=of_chain,
                 progress_bar=False, save_warmup=False, **density.trajectories,
             )  # fmt: skip
             posterior = trace["posterior"].to_dataset()
             if is_stuck(posterior):
-                seed, restarts = int(rng.integers(2**31)), restarts + 1
+                of_chain, restarts = int(rng.integers(2**31)), restarts + 1
                 if restarts > MOST_RESTARTS:
                     raise RuntimeError(f"replication {number}: every chain is stuck")
                 continue

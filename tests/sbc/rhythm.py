@@ -57,9 +57,8 @@ class RhythmSubject:
 
     def shock(self, truth):
         """Of each row: its window's level, and its product's shock in it."""
-        level = truth["theta_raw"][self.prior.levels]
         shock = truth["product_shock"] * truth["shock_raw"]
-        return level[self.design.window] + shock[self.design.product_window]
+        return truth["level_raw"][self.design.window] + shock[self.design.product_window]
 
     def simulate(self, truth, rng):
         shock = self.shock(truth)
@@ -78,8 +77,9 @@ class RhythmSubject:
     def log_likelihood(self, values, data):
         density, of = Density(data, data.columns()), self.prior
         shock = values["product_shock"] * values["shock_raw"]
-        off = (values["theta_raw"] - of.mean) / of.sd
-        weeks = density(values["theta_raw"], shock)[0] + 0.5 * float(off @ off)
+        theta = np.append(values["theta_raw"], values["level_raw"])
+        off = (theta - of.mean) / of.sd
+        weeks = density(theta, shock)[0] + 0.5 * float(off @ off)
         arrival, shape = values["arrival"][None], np.atleast_1d(values["arrival_shape"])
         return weeks + float(of_newcomers(data.newcomers, arrival, shape)[0])
 

@@ -20,7 +20,6 @@ from models.parts.kernels.weekly import (
     NODE_WEIGHT,
 )
 from models.parts.rhythm.activity import COLUMNS, OWN_ORDERS, column
-from models.parts.rhythm.prior import DEFAULT_PRIOR
 from models.parts.rhythm.windows import WindowData
 from toolkit.data.tables import Floats
 
@@ -40,11 +39,10 @@ def predictive_checks(
     prior: Draws,
     posterior: Draws,
     rng: np.random.Generator,
-    level_sd: float = DEFAULT_PRIOR.level,
 ) -> Replications:
     """What the rows of ``data`` did, and what draws of ``prior`` and ``posterior`` make them do."""
     from_prior, from_posterior = (
-        [replicate(data, draw, rng, level_sd) for draw in _spread(draws, count)]
+        [replicate(data, draw, rng) for draw in _spread(draws, count)]
         for draws, count in ((prior, PRIOR_DRAWS), (posterior, POSTERIOR_DRAWS))
     )
     expected = np.mean([_by_product(data, ordered) for ordered, _ in from_posterior], axis=0)
@@ -55,11 +53,9 @@ def predictive_checks(
     )
 
 
-def replicate(
-    data: WindowData, draw: Draws, rng: np.random.Generator, level_sd: float = DEFAULT_PRIOR.level
-) -> Made:
+def replicate(data: WindowData, draw: Draws, rng: np.random.Generator) -> Made:
     """What the rows do under one draw of the parameters."""
-    level = rng.normal(0.0, level_sd, data.window.max() + 1)
+    level = rng.normal(0.0, draw["level_sd"], data.window.max() + 1)
     shock = draw["product_shock"] * rng.standard_normal(data.product_window.max() + 1)
     return order_weeks(data, draw, level[data.window] + shock[data.product_window], rng)
 

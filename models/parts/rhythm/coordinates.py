@@ -58,7 +58,8 @@ class Globals:
     """The coefficients and constants θ, one vector: priors N(mean, sd²), all of them unbounded.
 
     A block of θ is a constant and the slopes of some columns, centred and scaled; a slope that
-    can only fall below zero is −exp(θ). The levels of the windows come last.
+    can only fall below zero is −exp(θ). The levels of the windows come last; their deviation
+    here is the prior's median of it.
     """
 
     names: tuple[str, ...]
@@ -71,7 +72,7 @@ class Globals:
         cls, windows: int, prior: RhythmPrior = DEFAULT_PRIOR, blocks: Blocks = BLOCKS
     ) -> "Globals":
         """The names and priors of all of θ for a fit to so many windows."""
-        names, mean, sd = [], [], []
+        names, mean, sd, level_sd = [], [], [], np.exp(prior.level_sd[0])
         for block, columns in blocks.items():
             falling = falls(block, columns)
             boosted = np.array([name == BOOSTED for name in columns])
@@ -88,7 +89,7 @@ class Globals:
         return cls(
             (*names, "log_dip_length", "decline", *(f"level_{w}" for w in range(windows))),
             np.array([*mean, prior.log_dip_length[0], 0.0, *np.zeros(windows)]),
-            np.array([*sd, prior.log_dip_length[1], prior.decline, *np.full(windows, prior.level)]),
+            np.array([*sd, prior.log_dip_length[1], prior.decline, *np.full(windows, level_sd)]),
             blocks,
         )
 
@@ -166,6 +167,39 @@ class Dips:
         speed = np.exp(-log_length)
         depth: Floats = np.exp(dot(self.design, dip) - self.passed * speed)
         return depth, depth * self.passed * speed
+
+
+class Levels:
+    """θ with levels l whose deviation is σ, from θ with levels t whose deviation is fixed at s.
+
+    Where the data tell nothing of a level it should follow its deviation, lest there is a funnel,
+    and where they tell all, not. The covariance of the levels at the mode is s² V diag(λ) Vᵀ:
+
+        l = V diag(r^λ) Vᵀ t,  r = σ / s.
+    """
+
+    def __init__(self, of_theta: Globals, root: Floats) -> None:
+        self.at, self.level_sd = of_theta.levels, of_theta.sd[of_theta.levels.start]
+        covariance = root[self.at] @ root[self.at].T / self.level_sd**2
+        share, self.vectors = np.linalg.eigh(covariance)
+        self.share = np.clip(share, 0.0, 1.0)
+
+    def __call__(
+        self, theta: Floats, log_sd: float
+    ) -> tuple[Floats, float, Callable[[Floats], tuple[Floats, float]]]:
+        """θ with l, log |dl / dt|, and what takes slopes by it to those by θ with t and log σ."""
+        log_ratio = log_sd - np.log(self.level_sd)
+        scale = np.exp(self.share * log_ratio)
+        along = scale * dot(self.vectors.T, theta[self.at])
+        moved = theta.copy()
+        moved[self.at] = dot(self.vectors, along)
+
+        def back(by_moved: Floats) -> tuple[Floats, float]:
+            by_theta, by_along = by_moved.copy(), dot(self.vectors.T, by_moved[self.at])
+            by_theta[self.at] = dot(self.vectors, scale * by_along)
+            return by_theta, float((self.share * (along * by_along + 1.0)).sum())
+
+        return moved, float(self.share.sum() * log_ratio), back
 
 
 class Coordinates:

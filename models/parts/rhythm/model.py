@@ -22,7 +22,10 @@ def build_model(data: WindowData, prior: RhythmPrior = DEFAULT_PRIOR) -> pm.Mode
     of_theta = Globals.prior(len(data.log_season), prior, data.blocks)
     columns, layout = data.columns(), data.layout()
     with pm.Model() as model:
-        theta = pm.Normal("theta_raw", of_theta.mean, of_theta.sd, shape=len(of_theta.mean))
+        own, windows = slice(0, of_theta.levels.start), len(data.log_season)
+        theta = pm.Normal("theta_raw", of_theta.mean[own], of_theta.sd[own])
+        level_sd = pm.LogNormal("level_sd", *prior.level_sd)
+        level = pm.Normal("level_raw", 0.0, level_sd, shape=windows)
         slopes = {b: _slopes(columns[b], theta[of_theta.block(b)]) for b in BLOCKS}
         for block in BLOCKS:
             pm.Deterministic(block, _as_they_are(columns[block], slopes[block]))
@@ -31,12 +34,12 @@ def build_model(data: WindowData, prior: RhythmPrior = DEFAULT_PRIOR) -> pm.Mode
         scale = pm.LogNormal("product_shock", *prior.product_shock)
         z = pm.Normal("shock_raw", 0.0, 1.0, shape=int(data.product_window.max()) + 1)
         parameters = (
-            pt.concatenate([slopes[b] for b in BLOCKS]), theta[of_theta.levels], scale * z,
+            pt.concatenate([slopes[b] for b in BLOCKS]), level, scale * z,
             length, decline,
         )  # fmt: skip
         outcomes, rows = data.outcomes(layout), data.rows(layout, columns)
         pm.Potential("weeks", log_likelihood(outcomes, rows, *parameters))
-        pm.Normal("next_level", 0.0, prior.level)  # of the window that is to be forecast
+        pm.Normal("next_level", 0.0, level_sd)  # of the window that is to be forecast
         newcomers_model(data.newcomers, prior)
     return model
 

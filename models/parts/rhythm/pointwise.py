@@ -42,8 +42,8 @@ NEWTON_STEPS = 8
 CHUNK = 64
 """New customers are looked at so many draws at a time."""
 UNIT = "product_window"
-TOP = ("theta_raw", "product_shock", "arrival_raw", "arrival_shape")
-"""The variables with a prior of their own, but for ``next_level``, of which no data tell."""
+TOP = ("theta_raw", "product_shock", "level_sd", "arrival_raw", "arrival_shape")
+"""The variables with a prior of their own: levels and shocks have the model's."""
 
 
 def densities(
@@ -51,7 +51,10 @@ def densities(
 ) -> dict[str, Group]:
     """The groups ``log_prior`` and ``log_likelihood`` of draws with all that was sampled."""
     integral = Integral.at_mean(density, posterior)
-    drawn = [posterior[name].to_numpy() for name in ("theta_raw", "product_shock", "arrival")]
+    drawn = [
+        whole_theta(posterior),
+        *(posterior[name].to_numpy() for name in ("product_shock", "arrival")),
+    ]
     shape = drawn[1].shape
     theta, scale, arrival = (array.reshape(-1, *array.shape[2:]) for array in drawn)
     units = chosen_units(len(integral.information))
@@ -71,6 +74,12 @@ def densities(
     }
 
 
+def whole_theta(posterior: xr.Dataset) -> Floats:
+    """Coefficients and levels, [chain, draw, θ]."""
+    parts = (posterior[name].to_numpy() for name in ("theta_raw", "level_raw"))
+    return np.concatenate(list(parts), axis=-1)
+
+
 def _log_prior(model: pm.Model, density: Density, posterior: xr.Dataset) -> Group:
     """Of coefficients of columns in their deviations, of slopes that can only fall of their log."""
     found = log_priors(model, TOP, posterior)
@@ -80,9 +89,8 @@ def _log_prior(model: pm.Model, density: Density, posterior: xr.Dataset) -> Grou
     return in_single_precision({
         **blocks,
         **single,
-        "levels": ((*DRAWS, "window"), theta[..., of.levels]),
         "arrival": ((*DRAWS, "arrival_column"), found["arrival_raw"]),
-        **{name: (DRAWS, found[name]) for name in ("product_shock", "arrival_shape")},
+        **{name: (DRAWS, found[name]) for name in ("product_shock", "level_sd", "arrival_shape")},
     })  # fmt: skip
 
 
@@ -97,8 +105,8 @@ class Integral:
     @classmethod
     def at_mean(cls, density: Density, posterior: xr.Dataset) -> "Integral":
         """With nodes about the modes b̂ of the shocks at the posterior mean of θ and s."""
-        means = [posterior[name].mean(("chain", "draw")) for name in ("theta_raw", "product_shock")]
-        theta, scale = means[0].to_numpy(), float(means[1])
+        theta = whole_theta(posterior).mean(axis=(0, 1))
+        scale = float(posterior["product_shock"].mean())
         shock = information = np.zeros(density.groups)
         for _ in range(NEWTON_STEPS):
             by_shock, down, up = (

@@ -1,8 +1,9 @@
 """The posterior of ``rhythm`` as it is sampled: in coordinates about its mode, with its gradient.
 
 What the parameters are functions of: θ of ξ (``coordinates.py``), the log of the shocks' deviation,
-z of the shocks (``mode.py``), the level of the window that is to be forecast, the log of the shape
-of first orders, and of their coefficients what a Gaussian about their mode makes round.
+z of the shocks (``mode.py``), the log of the deviation of the windows' levels, the level of the
+window that is to be forecast in units of it, the log of the shape of first orders, and of their
+coefficients what a Gaussian about their mode makes round.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.parts.fitting.posterior import SHORT_STEPS, Counts, dot, negative_binomial, normal
 from models.parts.rhythm.activity import BLOCKS
-from models.parts.rhythm.coordinates import Coordinates, Dips
+from models.parts.rhythm.coordinates import Coordinates, Dips, Levels
 from models.parts.rhythm.mode import Density, find_mode
 from models.parts.rhythm.newcomers import PRIOR_MEAN, PRIOR_SD, Newcomers
 from models.parts.rhythm.prior import DEFAULT_PRIOR, RhythmPrior
@@ -38,16 +39,17 @@ class RhythmPosterior:
         self.coordinates = Coordinates(
             self.density.prior, self.arrow.mode, self.arrow.root, self.columns, dips
         )
+        self.levels = Levels(self.density.prior, self.arrow.root)
         self.arrived, self.log_days = Counts.of(data.newcomers.arrived), data.newcomers.log_days
         self.design, self.means = data.newcomers.design()
         self.beta, self.beta_root = mode_of_newcomers(self.design, data.newcomers)
-        self.ends = np.cumsum([len(self.arrow.mode), 1, self.density.groups, 1, 1])
-        scale, log_shape = self.ends[0], self.ends[3]
+        self.ends = np.cumsum([len(self.arrow.mode), 1, self.density.groups, 1, 1, 1])
+        scale, level_sd, log_shape = self.ends[0], self.ends[2], self.ends[4]
         self.start = np.zeros(self.ends[-1] + len(self.beta))
-        self.start[scale] = np.log(self.arrow.scale)
+        self.start[scale], self.start[level_sd] = np.log(self.arrow.scale), prior.level_sd[0]
         self.start[log_shape] = prior.arrival_shape[0] + 0.5 * prior.arrival_shape[1] ** 2
         self.is_round = np.ones(len(self.start), dtype=bool)
-        self.is_round[[scale, self.ends[2], log_shape]] = False
+        self.is_round[[scale, level_sd, log_shape]] = False
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         """Log density at x, but for a constant, and its gradient; NaN where x is not finite."""
@@ -57,52 +59,68 @@ class RhythmPosterior:
             return self._density(x)
 
     def _density(self, x: Floats) -> tuple[float, Floats]:
-        xi, log_scale, z, level, log_shape, of_beta = np.split(x, self.ends)
-        value, by_xi, by_scale, by_z = self._weeks(xi, float(log_scale[0]), z)
+        xi, log_scale, z, log_sd, next_level, log_shape, of_beta = np.split(x, self.ends)
+        value, by_xi, by_scale, by_z, by_sd = self._weeks(
+            xi, float(log_scale[0]), z, float(log_sd[0])
+        )
         arrived, by_shape, by_beta = self._arrivals(float(log_shape[0]), of_beta)
         priors = [
             normal(log_scale, *self.prior.product_shock),
-            normal(level, 0.0, self.prior.level),
+            normal(log_sd, *self.prior.level_sd),
+            normal(next_level, 0.0, 1.0),
             normal(log_shape, *self.prior.arrival_shape),
         ]
-        gradient = np.concatenate(
-            [by_xi, by_scale + priors[0][1], by_z, priors[1][1], by_shape + priors[2][1], by_beta]
-        )
+        of_scale, of_sd, of_level, of_shape = (slope for _, slope in priors)
+        gradient = np.concatenate([
+            by_xi, by_scale + of_scale, by_z, by_sd + of_sd, of_level, by_shape + of_shape, by_beta
+        ])  # fmt: skip
         return value + arrived + sum(prior for prior, _ in priors), gradient
 
     def values(self, x: Floats) -> dict[str, NDArray[Any]]:
         """Coefficients for the columns as they are; inner: θ, and β of first orders."""
-        xi, log_scale, _, level, log_shape, of_beta = np.split(x, self.ends)
-        theta, of = self.coordinates.theta(xi)[0], self.density.prior
+        xi, log_scale, _, log_sd, next_level, log_shape, of_beta = np.split(x, self.ends)
+        of = self.density.prior
+        theta, *_ = self.levels(self.coordinates.theta(xi)[0], float(log_sd[0]))
+        theta, level = np.split(theta, [of.levels.start])
         beta = self.beta + dot(self.beta_root, of_beta)
         found = {b: self.columns[b].as_they_are(theta[of.block(b)]) for b in BLOCKS}
         single = {
             "log_dip_length": theta[of.at("log_dip_length")],
             "decline": theta[of.at("decline")],
             "product_shock": np.exp(log_scale[0]),
-            "next_level": level[0],
+            "level_sd": np.exp(log_sd[0]),
+            "next_level": np.exp(log_sd[0]) * next_level[0],
             "arrival_shape": np.exp(log_shape[0]),
         }
         found |= {name: np.asarray(value) for name, value in single.items()}
         found["arrival"] = np.append(beta[0] - self.means @ beta[1:], beta[1:])
-        return found | {"theta_raw": theta, "arrival_raw": beta}
+        return found | {"theta_raw": theta, "level_raw": level, "arrival_raw": beta}
 
     def _weeks(
-        self, xi: Floats, log_scale: float, z: Floats
-    ) -> tuple[float, Floats, float, Floats]:
-        """Density of order weeks, θ and shocks, the scale's prior left out; its slopes."""
+        self, xi: Floats, log_scale: float, z: Floats, log_sd: float
+    ) -> tuple[float, Floats, float, Floats, float]:
+        """Density of order weeks, θ and shocks, the scales' priors left out; its slopes."""
         theta, log_jacobian, back = self.coordinates.theta(xi)
+        theta, by_deviation, back_to_fixed = self.levels(theta, log_sd)
+        level = theta[self.levels.at]
         scale = np.exp(log_scale)
         shock, mean, precision = self.arrow.shocks(theta, scale, z)
         value, by_theta, by_shock = self.density(theta, shock)
         square = (shock / scale) ** 2
         value += log_jacobian - 0.5 * float((square + np.log(precision)).sum())
         value -= len(z) * log_scale
+        fixed, own = self.levels.level_sd**-2.0, np.exp(-2.0 * log_sd)
+        squares = dot(level, level)
+        value += by_deviation - len(level) * log_sd
+        value += 0.5 * (fixed - own) * squares  # the density's prior of the levels is at ``fixed``
+        by_theta[self.levels.at] += (fixed - own) * level
+        by_sd = own * squares - len(level)
         by_shock = by_shock - shock / scale**2
         by_mean, by_z = by_shock / precision, by_shock * precision**-0.5
         by_precision = -(0.5 + by_shock * mean + 0.5 * by_z * z) / precision
         by_scale = float((square - 1.0 - 2.0 * by_precision / scale**2).sum())
-        return value, back(by_theta - dot(self.arrow.cross, by_mean)), by_scale, by_z
+        by_theta, by_levels = back_to_fixed(by_theta - dot(self.arrow.cross, by_mean))
+        return value, back(by_theta), by_scale, by_z, by_sd + by_levels
 
     def _arrivals(self, log_shape: float, of_beta: Floats) -> tuple[float, float, Floats]:
         """Density of first orders and their coefficients; its slopes."""

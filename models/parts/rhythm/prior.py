@@ -10,9 +10,9 @@ class RhythmPrior:
 
     Constants, where the columns are at their means: Normal, mean and deviation. Slopes of columns
     over one deviation: Normal about 0, its deviation; of what can only fall, the log of the slope:
-    Normal; of the boosted column as it is: Normal. ``level``: how far the level of one window lies
-    from the next, which four windows do not tell. ``product_shock``, ``arrival_shape``: LogNormal;
-    shocks of 0 are ruled out.
+    Normal; of the boosted column as it is: Normal. ``level_sd``, the deviation of the windows'
+    levels, ``product_shock``, that of the products' shocks, and ``arrival_shape``: LogNormal, so
+    that 0 is ruled out.
     """
 
     rate_constant: tuple[float, float] = (-2.5, 2.0)
@@ -29,7 +29,7 @@ class RhythmPrior:
     boosted_slope: tuple[float, float] = (1.0, 0.5)
     log_dip_length: tuple[float, float] = (log(0.5), 0.5)
     decline: float = 0.03
-    level: float = 0.1
+    level_sd: tuple[float, float] = (log(0.1), 0.5)
     product_shock: tuple[float, float] = (log(0.25), 0.75)
     arrival_shape: tuple[float, float] = (0.0, 1.0)
 

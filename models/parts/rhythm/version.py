@@ -78,8 +78,6 @@ TREES, BASE = "trees", "trees_base"
 """Of the boosted column, among what a fit saves."""
 WEEK_TREES = "week_trees"
 """Of the product-weeks that units are pooled with."""
-NEXT_LEVEL = "next_level"
-"""Of the window that is to be forecast: no data tell of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ class RhythmVersion:
             **({WEEK_TREES: grow_week_trees(patterns, seed)} if self.pooled else {}),
         }
         of_blocks = {f"{b}_column": ("constant", *names) for b, names in data.blocks.items()}
-        made = predictive_checks(data, prior, drawn, np.random.default_rng(seed), prior_given.level)
+        made = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
         inference = Inference.of(
             posterior, statistics, prior, made, constants, DIMENSIONS, COORDINATES | of_blocks,
             densities(model, density.density, data.newcomers, sampled, settings.cores),
@@ -162,7 +160,7 @@ class RhythmVersion:
         arrays, rows = inference.arrays, len(data.elapsed)
         card = sampled_card(
             self, arrays, patterns, rows, seed, settings, diagnostics, made.checks(),
-            power_scaling(inference, [str(name) for name in posterior if name != NEXT_LEVEL]),
+            power_scaling(inference, [str(name) for name in posterior]),
         )  # fmt: skip
         return FittedRhythm.of(card, inference)
 
