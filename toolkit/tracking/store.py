@@ -42,7 +42,13 @@ WEB_SETTINGS = {
 }
 
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-_PASSWORD = re.compile(r"(?<=://)([^:@/\s]*):[^@/\s]+@")
+_ADDRESS = re.compile(r"[\w+.-]+://\S+")
+_PASSWORD = re.compile(r"(?<=://)([^:@/]*):.*@", re.DOTALL)
+"""Up to the last @: a password that was not escaped may hold an @, a / or a ?."""
+_TOKEN = re.compile(r"(?<=://)[^:/?#]*@")
+_PARAMETER = re.compile(
+    r"([?&;][^=&]*(?:pass|pwd|secret|token|key|credential|odbc_connect)[^=&]*)=[^&]*", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +150,20 @@ def lock_file(file: Path) -> Path:
 
 
 def masked(uri: str) -> str:
-    """The address without its password.
+    """The address without passwords, tokens and parameters that may hold one.
 
-    >>> masked("postgresql://me:secret@host/mlflow")
-    'postgresql://me:***@host/mlflow'
+    >>> masked("postgresql://me:secret@host/mlflow?sslmode=require&sslpassword=secret")
+    'postgresql://me:***@host/mlflow?sslmode=require&sslpassword=***'
     """
-    return _PASSWORD.sub(r"\1:***@", uri)
+    found = _PASSWORD.sub(r"\1:***@", uri)
+    if found.startswith("http"):
+        found = _TOKEN.sub("***@", found)
+    return _PARAMETER.sub(r"\1=***", found)
+
+
+def without_secrets(text: str, uri: str) -> str:
+    """What somebody else says about the store at ``uri``, each address in it ``masked``."""
+    return _ADDRESS.sub(lambda found: masked(found[0]), text.replace(uri, masked(uri)))
 
 
 @contextmanager
@@ -162,7 +176,7 @@ def translated(uri: str) -> Iterator[None]:
 
 
 def _translation(uri: str, exc: Exception) -> TrackingError:
-    reason = masked(str(exc).strip().split("\n")[0]) or type(exc).__name__
+    reason = without_secrets(str(exc), uri).strip().split("\n")[0] or type(exc).__name__
     if "database is locked" in str(exc):
         return TrackingError(
             f"the tracking store {masked(uri)} is locked by another process", unavailable=True
