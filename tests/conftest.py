@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 from tests.chance import Seeds
+from toolkit.cache.limited_log import LIMITED
 from toolkit.engine import ForecastEngine
 from toolkit.sources.generator import GeneratedOrders, Truth, generate_orders, load_orders
 
@@ -53,6 +54,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "seeded" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.statistical)
+
+
+@pytest.fixture(autouse=True)
+def _no_warning_was_logged_before() -> None:
+    LIMITED.reset()
 
 
 @pytest.fixture(scope="session")

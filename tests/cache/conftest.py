@@ -15,6 +15,7 @@ from toolkit.cache.adhoc.forecasts import (
     ForecastKey,
     Hit,
 )
+from toolkit.cache.limited_log import LIMITED
 from toolkit.cache.releases.catalog import Release, Releases, ReleaseSpec
 from toolkit.cache.server import EmbeddedServer, embedded_server
 
@@ -105,6 +106,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     def look() -> list[str]:
         found = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
         caplog.clear()
+        LIMITED.reset()
         return found
 
     return look

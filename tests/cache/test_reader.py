@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,12 +17,15 @@ import redis
 from tests.cache.conftest import DAY, PATIENT_S, product, spec, until
 from tests.cache.servers import pid_of, something_else, stopped
 from toolkit.cache import memory as memory_module
+from toolkit.cache.limited_log import EVERY_S
 from toolkit.cache.reader import ForecastReader, Origin, ReadCounts
 from toolkit.cache.releases.catalog import Releases
 from toolkit.errors import CacheError
 from toolkit.results.forecast import ProductForecast
 
 LATER = DAY + timedelta(1)
+
+COUNTED = r"\(and ([\d,]+) more since the last such warning\)"
 
 
 @pytest.fixture
@@ -238,6 +242,36 @@ def test_a_pointer_that_is_none_is_told(server, publish, pointer):
     server.client().set("forecast:current", pointer)
     with pytest.raises(CacheError, match="the value at forecast:current is no pointer to a rel"):
         ForecastReader(server.client(), patience_s=PATIENT_S).read(1)
+
+
+def test_an_outage_costs_a_warning_a_second_that_counts_the_others(own_server, publish, caplog):
+    reader = ForecastReader(own_server.client(), patience_s=PATIENT_S, local_s=0)
+    publish(client=own_server.client())
+    reader.read(1)
+    os.kill(pid_of(own_server.client()), signal.SIGKILL)
+    reads, started = 0, time.monotonic()
+    with caplog.at_level(logging.WARNING, logger="toolkit.cache.reader"):
+        while len(caplog.records) < 3:
+            assert reader.read(1).stale
+            reads += 1
+    assert time.monotonic() - started > 2 * EVERY_S
+    said = [record.getMessage() for record in caplog.records]
+    left_out = [int(count.replace(",", "")) for count in re.findall(COUNTED, "\n".join(said))]
+    assert len(left_out) == 2
+    assert reads == 3 + sum(left_out)
+
+
+def test_what_is_no_warning_or_of_another_kind_is_logged_each_time(caplog):
+    logger = logging.getLogger("toolkit.cache.reader")
+    with caplog.at_level(logging.INFO, logger=logger.name):
+        for number in range(3):
+            logger.info("read %d", number)
+            logger.warning(f"kind {number}: %s", "failed")
+            logger.warning("one kind: %d", number)
+    assert [record.getMessage() for record in caplog.records] == [
+        "read 0", "kind 0: failed", "one kind: 0", "read 1", "kind 1: failed", "read 2",
+        "kind 2: failed",
+    ]  # fmt: skip
 
 
 def test_a_wrong_password_is_told_and_not_repeated(own_server, caplog):

@@ -30,6 +30,7 @@ from toolkit.cache.database import text
 from toolkit.cache.envelope import UnusableError, decode
 from toolkit.cache.flights import Flights
 from toolkit.cache.lane import Failure, lane_of
+from toolkit.cache.limited_log import LIMITED
 from toolkit.cache.memory import Kept, Memory, in_words, kept_now
 from toolkit.cache.names import POINTER, index_key, value_prefix
 from toolkit.cache.spec import INVALIDATED
@@ -38,6 +39,7 @@ from toolkit.errors import CacheError
 from toolkit.results.forecast import ProductForecast
 
 logger = logging.getLogger(__name__)
+logger.addFilter(LIMITED)
 
 ATTEMPTS = 3
 MOST_ENTRIES = 1_000_000

@@ -10,8 +10,8 @@ whatever was current when the computation began. That takes a client with ``regi
 whose user may run scripts on the keys of ``toolkit.cache.names``; for one without, a value is
 simply set. A product that was invalidated since its forecast was read or made is a miss.
 
-A cache that is down, slow or full of rubbish costs one warning per call and at most 50 ms for
-reading and writing together, never the forecast. See ``toolkit.cache.lane`` for how.
+A cache that is down, slow or full of rubbish costs at most 50 ms a call for reading and writing
+together and one warning a second, never the forecast. See ``toolkit.cache.lane`` for how.
 """
 
 import logging
@@ -34,6 +34,7 @@ from toolkit.cache.envelope import (
     unpack,
 )
 from toolkit.cache.lane import Failure, lane_of
+from toolkit.cache.limited_log import LIMITED
 from toolkit.cache.memory import Kept, Memory, kept_now
 from toolkit.cache.names import POINTER, ComputedWith, invalidated_key, own_key, plain_key
 from toolkit.cache.scripts import STORE
@@ -41,6 +42,7 @@ from toolkit.cache.spec import MAX_TTL_S
 from toolkit.cache.ttl import AD_HOC_TTL_S, jittered_ms
 
 logger = logging.getLogger(__name__)
+logger.addFilter(LIMITED)
 
 PATIENCE_S = 0.04
 """How long reading and writing a forecast may wait for the server, together."""

@@ -24,11 +24,13 @@ from toolkit.cache.envelope import Fields
 from toolkit.cache.flights import Flights
 from toolkit.cache.lane import Answer, Failure
 from toolkit.cache.lease import new_token, renewed
+from toolkit.cache.limited_log import LIMITED
 from toolkit.cache.memory import in_words
 from toolkit.cache.scripts import LOCK, RELEASE, RENEW
 from toolkit.errors import SourceError
 
 logger = logging.getLogger(__name__)
+logger.addFilter(LIMITED)
 
 LOCK_S = 2.0
 """Whoever computes and shows no sign of life for so long is taken for dead."""
