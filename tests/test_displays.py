@@ -13,6 +13,7 @@ import nbformat
 import numpy as np
 import pytest
 from matplotlib.figure import Figure as Drawn
+from matplotlib.text import Text
 from nbclient import NotebookClient
 from rich.console import Console
 
@@ -80,6 +81,22 @@ def hostile(database, engine) -> ProductForecast:
     for table in ("Product", "Client"):
         database.execute(f"UPDATE dbo.{table} SET Name = ?", [HOSTILE])
     return engine.generate_forecast(1, AS_OF)
+
+
+@pytest.mark.parametrize("name", ["x" * 2_000_000, "a\nb\tc " * 300_000, "\x1b[2J" * 300_000])
+def test_a_name_of_two_million_characters_is_shown_in_a_line(database, engine, name):
+    for table in ("Product", "Client"):
+        database.execute(f"UPDATE dbo.{table} SET Name = ?", [name])
+    forecast = engine.generate_forecast(1, AS_OF)
+    card = forecast.to_card()
+    for shown in (card.html(), card.text(), repr(forecast)):
+        assert len(shown) < 30_000
+        assert "\x1b" not in shown
+    assert max(len(text.get_text()) for text in forecast.plot().findobj(Text)) < 1000
+    first = card.title.split(" (product")[0]
+    assert first.endswith("…")
+    assert "\n" not in first
+    assert forecast.summary["product_name"] == name  # whole, in what is saved
 
 
 @pytest.fixture

@@ -27,6 +27,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 NAME_WIDTH = 34
 """Names in the first column of a table are not broken if they are not longer."""
 
+LONGEST_NAME = 120
+"""Characters of a name that are shown."""
+
 TEXT_WIDTH = 100
 """Columns of a card as plain text."""
 
@@ -175,6 +178,16 @@ def printable(text: str) -> str:
     'Eve\\\\x1b[2J'
     """
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def in_a_line(name: str) -> str:
+    """A name, a code or a reason as displays show it: in one line, and cut where it is too long.
+
+    >>> in_a_line("Eve\\nand Son"), in_a_line("x" * 1000)[-3:]
+    ('Eve\\\\nand Son', 'xx…')
+    """
+    cut = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return printable(cut.replace("\n", "\\n").replace("\t", "\\t"))
 
 
 def counted(number: int, what: str) -> str:

@@ -42,6 +42,18 @@ def test_the_old_databases_log_does_not_reach_the_new_one(folder, target):
         assert conn.execute("SELECT count(*) FROM dbo.Client").fetchone() == (2,)
 
 
+def test_no_progress_bar_among_what_is_printed(folder, target):
+    """DuckDB prints one after two seconds wherever a process has no script: ``python -c``."""
+    import_folder(folder, target)
+    asks = (
+        "import sys; from toolkit.sources.embedded.database import open_database;"
+        "conn = open_database(sys.argv[1]);"
+        "print(conn.execute(\"SELECT current_setting('enable_progress_bar')\").fetchone())"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", asks, str(target)], text=True)
+    assert printed.strip() == "(False,)"
+
+
 def test_replacing_can_be_refused(folder, target):
     import_folder(folder, target)
     with pytest.raises(SourceError, match="exists already"):

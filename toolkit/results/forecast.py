@@ -8,7 +8,17 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, cast
 
-from toolkit.card import SHOWN_ROWS, Card, CardCell, Figure, Grid, Shown, counted, spans
+from toolkit.card import (
+    SHOWN_ROWS,
+    Card,
+    CardCell,
+    Figure,
+    Grid,
+    Shown,
+    counted,
+    in_a_line,
+    spans,
+)
 from toolkit.errors import ArgumentError
 from toolkit.results.columns import ProductColumns
 from toolkit.results.fields import (
@@ -79,15 +89,15 @@ class ProductForecast(Shown):
             raise ArgumentError(
                 f"actual has to be one number for each of {len(bands)} weeks, got {len(actual)}"
             )
-        name, begin = self.summary["product_name"], self.summary["forecast_start_date"]
+        name, begin = in_a_line(self.summary["product_name"]), self.summary["forecast_start_date"]
         days = [date.fromisoformat(week["week_start_date"]) for week in self.weekly_forecasts]
         return plot_weeks(f"{name}: weekly demand as of {begin}", days, bands, actual)
 
     def __repr__(self) -> str:
         """Which product, which weeks and how much; not every week and customer."""
-        summary = self.summary
+        summary, name = self.summary, in_a_line(self.summary["product_name"])
         return (
-            f"<ProductForecast of product {self.product_id} ({summary['product_name']}), "
+            f"<ProductForecast of product {self.product_id} ({name}), "
             f"{summary['forecast_start_date']} to {summary['forecast_end_date']}: "
             f"{summary['demand']['expected_quantity']:,.0f} units expected, "
             f"{counted(summary['unique_customers'], 'customer')} listed>"
@@ -105,7 +115,10 @@ class ProductForecast(Shown):
         """
         summary, made = self.summary, self.model_metadata
         return Card(
-            title=f"{summary['product_name']} (product {product_code or self.product_id})",
+            title=(
+                f"{in_a_line(summary['product_name'])} "
+                f"(product {in_a_line(product_code or str(self.product_id))})"
+            ),
             subtitle=(
                 f"{summary['forecast_start_date']} to {summary['forecast_end_date']}, "
                 f"by {made['model_name']}@{made['model_version']}"
@@ -184,7 +197,7 @@ def _weeks(weeks: Sequence[WeeklyForecast]) -> Grid:
     rows: list[Sequence[CardCell]] = []
     for place, week in enumerate(weeks):
         demand, band = week["demand"], known[place]
-        customers = ", ".join(c["customer_name"] for c in week["expected_customers"][:1])
+        customers = ", ".join(in_a_line(c["customer_name"]) for c in week["expected_customers"][:1])
         rows.append(
             (
                 f"{week['week_number']}",
@@ -207,7 +220,7 @@ def _top_customers(
     rows = [
         (
             *_code(codes, customer["customer_id"]),
-            customer["customer_name"],
+            in_a_line(customer["customer_name"]),
             customer["next_order_date"] or BEYOND,
             f"{customer['total_orders']:,.1f}",
             f"{customer['total_quantity']:,.0f}",
@@ -225,7 +238,7 @@ def _at_risk(
     rows = [
         (
             *_code(codes, customer["customer_id"]),
-            customer["customer_name"],
+            in_a_line(customer["customer_name"]),
             customer["risk_reason"],
             f"{customer['avg_confidence']:.2f}",
         )
@@ -235,7 +248,7 @@ def _at_risk(
 
 
 def _code(codes: Mapping[int, str] | None, customer_id: int) -> tuple[str, ...]:
-    return () if codes is None else (codes.get(customer_id, ""),)
+    return () if codes is None else (in_a_line(codes.get(customer_id, "")),)
 
 
 def _customers(

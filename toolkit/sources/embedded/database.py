@@ -27,6 +27,9 @@ TABLES = {
 
 _MAGIC = b"DUCK"  # bytes 8 to 11 of a database file
 
+NO_PROGRESS_BAR = "SET enable_progress_bar = false"
+"""It would be printed among the JSON of a command, where DuckDB takes the process for a session."""
+
 
 def create_tables(conn: duckdb.DuckDBPyConnection) -> None:
     """Create schema ``dbo`` and its empty tables.
@@ -93,6 +96,7 @@ def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyCo
                 "or with other settings; close that connection first, or use it"
             ) from exc
         raise SourceError(f"{path} could not be opened: {exc}") from exc
+    conn.execute(NO_PROGRESS_BAR)
     missing = missing_columns(conn)
     if missing:
         conn.close()

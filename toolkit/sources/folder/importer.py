@@ -17,6 +17,7 @@ import duckdb
 
 from toolkit.errors import DataError, Finding, SourceError
 from toolkit.sources.embedded.database import (
+    NO_PROGRESS_BAR,
     create_tables,
     fill_tables,
     is_interrupt,
@@ -156,6 +157,7 @@ def _workplace(database: Path) -> Iterator[Path]:
 def _new_database(path: Path) -> duckdb.DuckDBPyConnection:
     conn = duckdb.connect(str(path), config={"temp_directory": str(path.parent / "spilled")})
     conn.execute("SET TimeZone = 'UTC'")
+    conn.execute(NO_PROGRESS_BAR)
     return conn
 
 
