@@ -21,7 +21,7 @@ FOREIGN = (
     exp.Limit, exp.Offset, exp.Qualify, exp.Filter, exp.Array, exp.Interval, exp.Lambda, exp.ILike,
     exp.TryCast, exp.Boolean,
 )  # fmt: skip
-TYPES = {"BIGINT", "DATE", "DATETIME2", "DECIMAL", "DOUBLE", "NVARCHAR"}
+TYPES = {"BIGINT", "DATE", "DATETIME2", "DECIMAL", "DOUBLE", "INT", "NVARCHAR"}
 SETTINGS = (
     r"SET (ANSI_NULLS|ANSI_PADDING|ANSI_WARNINGS|ARITHABORT|CONCAT_NULL_YIELDS_NULL"
     r"|QUOTED_IDENTIFIER) ON|SET TEXTSIZE \d+|SET DATEFORMAT ymd|SET LOCK_TIMEOUT \d+"

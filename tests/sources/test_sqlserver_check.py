@@ -7,6 +7,7 @@ import pytest
 from tests.sources.sales import QUICK, strikes
 from tests.tds.catalog import add_catalog
 from tests.tds.faults import DEADLOCK, DENIED, Drop
+from tests.tds.server import FACTS
 from toolkit.errors import SourceError
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
 from toolkit.sources.sqlserver.catalog import WANTED
@@ -41,6 +42,20 @@ def test_a_server_that_has_everything(sales):
     assert "16.0.1000.6" in str(report)
 
 
+@pytest.mark.parametrize(
+    ("edition", "product"), [(5, "Azure SQL Database"), (8, "Azure SQL Managed Instance")]
+)
+def test_azure_is_new_enough_whatever_version_it_reports(sales, edition, product):
+    add_catalog(sales.duck, ALL_INDEXES)
+    sales.server.facts = {
+        "SERVERPROPERTY('ProductVersion')": "'12.0.2000.8'",
+        "SERVERPROPERTY('EngineEdition')": str(edition),
+    }
+    report = check(sales)
+    assert report.ok
+    assert str(report).startswith(f"{product} 12.0.2000.8; rows: ")
+
+
 def test_missing_indexes_come_with_the_statement_that_makes_them(sales):
     add_catalog(sales.duck, [("OrderItem", "ProductID"), ("Client", "ID")], snapshot=False)
     report = check(sales)
@@ -64,7 +79,7 @@ def test_everything_wrong_is_told_at_once(sales):
         DELETE FROM dbo.ClientAgreement;
     """)
     add_catalog(sales.duck, ALL_INDEXES)
-    sales.server.facts = {"SERVERPROPERTY('ProductVersion')": "'12.0.2000.8'"}
+    sales.server.facts = FACTS | {"SERVERPROPERTY('ProductVersion')": "'12.0.2000.8'"}
     report = check(sales)
     assert not report.ok
     assert [str(finding) for finding in report.fatal] == [

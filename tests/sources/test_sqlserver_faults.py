@@ -120,6 +120,18 @@ def test_what_lasts_fails_at_once(sales, renewed, number, fault):
     assert len(sales.server.seen.queries) == 1
 
 
+@pytest.mark.parametrize("number", [20047, 22001, 40544, 50001])
+def test_the_servers_own_errors_keep_number_and_words(sales, renewed, number):
+    """Whatever their number: the driver's own ones begin at 20000, too."""
+    sales.server.on_batch = lambda sql: Fail(number, "Orders are closed for stocktaking.")
+    with pytest.raises(SourceError) as caught:
+        events(sales, renewed)
+    assert str(caught.value).endswith(f": Orders are closed for stocktaking ({number})")
+    assert caught.value.number == number
+    assert not caught.value.transient
+    assert len(sales.server.seen.queries) == 1
+
+
 def test_what_is_missing_or_denied_is_named(sales):
     with closing(sales.steady()) as connection:
         for statement, named in (

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from toolkit.sources.names import Names, quoted
 
-VERSION = "SELECT CAST(SERVERPROPERTY('ProductVersion') AS NVARCHAR(128)) AS Version"
+VERSION = """
+SELECT CAST(SERVERPROPERTY('ProductVersion') AS NVARCHAR(128)) AS Version,
+       CAST(SERVERPROPERTY('EngineEdition') AS INT) AS Edition"""
 
 SNAPSHOT = """
 SELECT d.is_read_committed_snapshot_on

@@ -26,12 +26,15 @@ from toolkit.sources.sqlserver.copy import Server
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 
 OLDEST = (13, "2016")
+AZURE = {5: "Azure SQL Database", 8: "Azure SQL Managed Instance"}
+"""By edition of the engine; both are up to date, and report version 12 for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
     """What a server holds (rows per table, day of the latest order line) and lacks."""
 
+    product: str
     version: str
     rows: Mapping[str, int]
     last_date: date | None
@@ -48,7 +51,8 @@ class ServerReport:
         counts = ", ".join(f"{table} {rows:,}" for table, rows in self.rows.items())
         return "\n".join(
             [
-                f"SQL Server {self.version}; rows: {counts}; latest order line {self.last_date}",
+                f"{self.product} {self.version}; rows: {counts}; "
+                f"latest order line {self.last_date}",
                 *(f"  - fatal: {finding}" for finding in self.fatal),
                 *(f"  - notice: {finding}" for finding in self.notices),
             ]
@@ -74,7 +78,7 @@ class _Check:
         self._notices: list[Finding] = []
 
     def report(self) -> ServerReport:
-        version = self._version()
+        product, version = self._version()
         found = self._columns()
         usable = [table for table in TABLES if self._has_columns(table, found)]
         rows = {}
@@ -87,18 +91,20 @@ class _Check:
             self._fatal.append(Finding(self._shown("OrderItem"), "there are no order lines", 0))
         self._indexes(usable)
         self._snapshot()
-        return ServerReport(version, rows, last, tuple(self._fatal), tuple(self._notices))
+        return ServerReport(product, version, rows, last, tuple(self._fatal), tuple(self._notices))
 
     def _shown(self, table: str, column: str = "") -> str:
         names = self._names[table]
         return names.shown + (f".{names.column(column)}" if column else "")
 
-    def _version(self) -> str:
-        ((version,),) = self._server.ask("the server's version", VERSION)
-        if int(str(version).partition(".")[0]) < OLDEST[0]:
+    def _version(self) -> tuple[str, str]:
+        """Product and version."""
+        ((version, edition),) = self._server.ask("the server's version", VERSION)
+        product = AZURE.get(int(str(edition)))
+        if product is None and int(str(version).partition(".")[0]) < OLDEST[0]:
             rule = f"is version {version}; {OLDEST[1]} ({OLDEST[0]}.0) or newer is needed"
             self._fatal.append(Finding("SQL Server", rule, 0))
-        return str(version)
+        return product or "SQL Server", str(version)
 
     def _columns(self) -> dict[tuple[str, str, str], tuple[str, int | None]]:
         """Type and scale of every column, by schema, table and column in lower case."""

@@ -3,7 +3,8 @@
 pymssql's numbers are not to be trusted alone. A connection that fails repeats the number of an
 earlier failure, and leaves out the server's words where an earlier error was as severe: only the
 numbers that its library wrote into the text are of this failure. Whether the password or the
-database was wrong it does not always let through. A query's number is its own.
+database was wrong it does not always let through. A query's number is its own: the library's if
+the library wrote it into the text, else the server's, which has errors of such numbers, too.
 """
 
 import logging
@@ -21,7 +22,6 @@ from toolkit.sources.embedded.database import is_interrupt
 logger = logging.getLogger(__name__)
 
 _LIBRARY_TEXT = re.compile(r"DB-Lib error message (\d+), severity (\d+)")
-_FIRST_OF_THE_LIBRARY = 20_000
 _SERVER_SPOKE, _NO_LOGIN, _DEAD = 20018, 20002, 20047
 _DATABASE_SEVERITY = 11  # of "cannot open database"; a refused login has 14
 LOGIN_FAILED, NO_DATABASE, DEADLOCK = 18456, 4060, 1205
@@ -131,8 +131,9 @@ def fault_of(exc: BaseException) -> Fault:
         return Fault(None, "the connection is closed", transient=True, dead=True)
     if number is None:
         return Fault(None, text or type(exc).__name__)
-    if number >= _FIRST_OF_THE_LIBRARY and number not in _PASSING | _PASSING_BUT_DEAD:
-        return _library_fault([int(found[1]) for found in _LIBRARY_TEXT.finditer(text)], number)
+    of_the_library = [int(found[1]) for found in _LIBRARY_TEXT.finditer(text)]
+    if number in of_the_library:
+        return _library_fault(of_the_library, number)
     return _server_fault(number, _LIBRARY_TEXT.split(text)[0].strip())
 
 
@@ -219,4 +220,4 @@ def _server_fault(number: int, words: str) -> Fault:
     if number in _LASTING:
         said = f": {words}" if words and number in _WITH_THE_SERVERS_WORDS else ""
         return Fault(number, _LASTING[number] + said.rstrip("."))
-    return Fault(number, words or "the server reports an error")
+    return Fault(number, words.rstrip(".") or "the server reports an error")
