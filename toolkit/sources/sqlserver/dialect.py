@@ -15,7 +15,7 @@ from toolkit.errors import ArgumentError
 from toolkit.installed import need
 from toolkit.sources.dialects import Cursor, DbApiDialect, Parameters, ResultColumn
 from toolkit.sources.names import PLAIN_NAMES, Names
-from toolkit.sources.sqlserver.faults import PATIENCE, LostRowsError, Patience, persist
+from toolkit.sources.sqlserver.faults import PATIENCE, LostRowsError, Patience, fault_of, persist
 from toolkit.sources.sqlserver.settings import SqlServerSettings
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ def connect(
             lambda: connection.cursor().close(),
             patience,
             headline="cannot connect to {}",
+            judge=fault_of,
         )
         yield connection
 
