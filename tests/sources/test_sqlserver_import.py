@@ -7,9 +7,10 @@ import duckdb
 import pytest
 
 from tests.sources.sales import QUICK, Sales, strikes
+from tests.tds.catalog import add_catalog
 from tests.tds.faults import DEADLOCK, DENIED, Drop, Fail
 from tests.tds.server import TdsServer
-from toolkit.errors import SourceError
+from toolkit.errors import DataError, SourceError
 from toolkit.sources.embedded.checks import check_database
 from toolkit.sources.embedded.database import TABLES, open_database
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
@@ -133,6 +134,30 @@ def test_what_was_changed_is_read_again(sales, target, change):
     assert report.rows_read.get("OrderItem", 0) < report.imported.lines / 2
 
 
+def test_what_check_refuses_is_not_imported(sales, target):
+    """A line of a day that has an offset is of one month by its clock, of another by UTC's."""
+    shift(
+        sales,
+        "ALTER TABLE dbo.OrderItem ALTER Created TYPE TIMESTAMP WITH TIME ZONE;"
+        " ALTER TABLE dbo.Product DROP Name;",
+    )
+    with pytest.raises(DataError) as caught:
+        import_(sales, target)
+    assert str(caught.value).splitlines() == [
+        "sql:1433/Sales breaks 2 rule(s):",
+        "  - dbo.OrderItem.Created: is datetimeoffset, not a date or time without a zone",
+        "  - dbo.Product.Name: is missing",
+    ]
+    assert not list(target.parent.iterdir())
+
+
+def test_a_table_that_may_not_be_read_is_known_before_others_are_copied(sales, target):
+    sales.server.on_batch = lambda sql: DENIED if 'FROM "dbo"."Product"' in sql else None
+    with pytest.raises(DataError, match=r"dbo.Product: .*permission to read is denied"):
+        import_(sales, target)
+    assert not any("OrderItem t" in sql for sql in sales.server.seen.queries)
+
+
 def test_orders_dated_ahead_come_with_their_lines(sales, target):
     """A line may be added before its order is dated."""
     shift(sales, NEW_ORDER.format(day="2021-06-10"))
@@ -165,7 +190,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
-@pytest.mark.parametrize("after", [0, 4, 15])
+@pytest.mark.parametrize("after", [0, 14, 25])
 def test_what_passes_leaves_no_trace(sales, target, fault, after):
     sales.server.on_batch = strikes(fault, times=2, after=after)
     import_(sales, target)
@@ -173,7 +198,7 @@ def test_what_passes_leaves_no_trace(sales, target, fault, after):
 
 
 def test_an_import_that_was_broken_off_is_taken_up_where_it_ended(sales, target):
-    sales.server.on_batch = strikes(DENIED, times=1, after=6)
+    sales.server.on_batch = strikes(DENIED, times=1, after=16)
     with pytest.raises(SourceError, match="229"):
         import_(sales, target)
     assert not target.exists()
@@ -222,7 +247,7 @@ def test_what_does_not_come_from_this_server_is_not_overwritten(sales, target, f
 
 
 def test_two_imports_at_once_are_one_too_many(sales, target):
-    sales.server.on_batch = strikes(DENIED, after=6)
+    sales.server.on_batch = strikes(DENIED, after=16)
     with pytest.raises(SourceError, match="229"):
         import_(sales, target)
     partial = target.with_name(target.name + sqlserver_import.SUFFIX)
@@ -252,6 +277,7 @@ def test_other_names_and_other_types(target):
             INSERT INTO dbo.Product VALUES (3, 'Nuts');
         """)
         names = Names({"Client": TableNames("crm", "Shop", {"ID": "No", "Name": "Title"})})
+        add_catalog(duck)
         with TdsServer({"Sales": duck}, datetime2=True) as server:
             import_(Sales(duck, server), target, names=names)
             assert server.wait_for_sessions(0) == 0

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from toolkit.errors import Finding, SourceError
+from toolkit.errors import DataError, Finding, SourceError
 from toolkit.sources.dialects import Connection
 from toolkit.sources.embedded.database import create_tables, open_database
 from toolkit.sources.folder.importer import (
@@ -29,12 +29,8 @@ from toolkit.sources.folder.importer import (
     translated,
 )
 from toolkit.sources.names import PLAIN_NAMES, Names
-from toolkit.sources.sqlserver.copy import (
-    Copy,
-    Copying,
-    Server,
-    Tally,
-)
+from toolkit.sources.sqlserver.check import check_server
+from toolkit.sources.sqlserver.copy import Copy, Copying, Server, Tally
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 from toolkit.sources.sqlserver.months import AHEAD, DATED
 
@@ -78,11 +74,16 @@ def import_server(
 
     ``server`` says where the orders come from, and is kept with them: those of another are
     refused. ``until``: the day before which lines are copied, by default today, by this clock or
-    the server's, whichever is earlier. Raises ``SourceError`` if the server cannot be read or the
-    database cannot be written; the database is then as it was.
+    the server's, whichever is earlier. Raises ``DataError`` with everything fatal that
+    ``check_server`` finds, and ``SourceError`` if the server cannot be read or the database cannot
+    be written; the database is then as it was.
     """
     started = time.perf_counter()
     _refuse_foreign(database, server)
+    progress("checking")
+    checked = check_server(connection, names, patience)
+    if not checked.ok:
+        raise DataError(server, checked.fatal)
     reading = Server(connection, names, patience)
     until = until or min(reading.today(), datetime.now(UTC).date())
     partial = database.with_name(f"{database.name}{SUFFIX}")
