@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import AS_OF, known_products
 from tests.tds.catalog import add_catalog
-from tests.tds.faults import DENIED
+from tests.tds.faults import DENIED, Stall
 from tests.tds.server import PASSWORD, USER, TdsServer
 from toolkit.engine import ForecastEngine
 from toolkit.sources.sqlserver.settings import read_server
@@ -152,22 +152,49 @@ def test_the_guides_commands_import(environment, database, tmp_path):
     assert lines == database.execute("SELECT count(*) FROM dbo.OrderItem").fetchone()[0] > 0
 
 
-def test_what_the_guide_shows_in_python_runs_and_agrees(environment, database):
-    blocks = shown("python")
-    assert len(blocks) == 2
-    product = known_products(database)[0]
-    code = "\n".join(blocks).replace("770", str(product)).replace("2017-10-02", str(AS_OF))
-    code += "\nassert forecast.summary == pooled.summary\nprint(forecast.summary['demand'])"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
+@pytest.fixture
+def run_guide(environment, database):
+    """What the guide shows in Python, on a product that there is; ``more`` comes after it."""
+
+    def run_guide(more="", **changed):
+        blocks = shown("python")
+        assert len(blocks) == 2
+        product = known_products(database)[0]
+        code = "\n".join([*blocks, more]).replace("770", str(product))
+        for old, new in {"2017-10-02": str(AS_OF), **changed}.items():
+            assert old in code
+            code = code.replace(old, new)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return product, done
+
+    return run_guide
+
+
+def test_what_the_guide_shows_in_python_runs_and_agrees(run_guide, database, server):
+    product, done = run_guide(
+        "assert forecast.summary == pooled.summary\nprint(forecast.summary['demand'])"
     )
     assert done.returncode == 0, done.stderr
+    settings = [batch for batch in server.seen.batches if "SET " in batch]
+    assert len(settings) == len(server.seen.logins) == 2
+    for batch in settings:
+        assert "SET LOCK_TIMEOUT 30000;" in batch
+        assert "SET DEADLOCK_PRIORITY LOW;" in batch
     expected = ForecastEngine(database).generate_forecast(product, AS_OF)
     assert done.stdout.strip() == str(expected.summary["demand"])
+
+
+def test_a_query_of_the_guides_ends_at_its_limit(run_guide, server):
+    server.on_batch = lambda sql: Stall(60)
+    _, done = run_guide(**{'"timeout": 300': '"timeout": 1'})
+    assert done.returncode == 1
+    assert "did not answer in time (20003)" in done.stderr
 
 
 def test_the_guides_file_is_understood(tmp_path):
