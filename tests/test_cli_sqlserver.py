@@ -80,6 +80,27 @@ def test_check_import_and_forecast(run, database):
     assert forecast == expected
 
 
+def test_a_forecast_straight_from_the_server_is_the_files(run, database, environment, tmp_path):
+    environment.pop("TOOLKIT_MSSQL_USER")
+    (tmp_path / "server.toml").write_text(f'[mssql]\nuser = "{USER}"\n')
+    asked = ("forecast", 1, "--mssql", "--config", "server.toml", "--as-of", AS_OF)
+    done = run(*asked, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    expected = ForecastEngine(database).generate_forecast(1, AS_OF).to_dict()
+    for each in (found, expected):
+        del each["model_metadata"]["generated_at"]
+    assert found == expected
+    done = run(*asked, "--plot", "weeks.png")
+    assert done.returncode == 0, done.stderr
+    assert "Demand by week" in done.stdout
+    assert "What was then ordered" not in done.stdout
+    assert (tmp_path / "weeks.png").stat().st_size > 10_000
+    done = run("forecast", 4711, *asked[2:])
+    assert done.returncode == 0, done.stderr
+    assert "nothing to forecast for product 4711" in done.stdout
+
+
 BAD = {
     "a bad password": (["check"], {"TOOLKIT_MSSQL_PASSWORD": "wr0ng"}, "no such database (18456)"),
     "no password": (["check"], {"TOOLKIT_MSSQL_PASSWORD": ""}, "MSSQL_PASSWORD: is missing"),
@@ -116,7 +137,7 @@ def test_a_server_that_is_away_is_no_wrong_call(run):
 
 
 def test_neither_source_is_refused(run):
-    for command in (["check"], ["import", "--db", "o.duckdb"]):
+    for command in (["check"], ["import", "--db", "o.duckdb"], ["forecast", "1"]):
         done = run(*command)
         assert done.returncode == 2
         assert "got neither" in done.stderr
