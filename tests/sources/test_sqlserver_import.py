@@ -134,6 +134,36 @@ def test_what_was_changed_is_read_again(sales, target, change):
     assert report.rows_read.get("OrderItem", 0) < report.imported.lines / 2
 
 
+SWAPS = [
+    ("OrderItem", "ProductID", ""),
+    ("OrderItem", "OrderID", ""),
+    ("OrderItem", "Created", "AND day(a.Created) <> day(b.Created)"),
+    ("OrderItem", "Qty", "AND a.PricePerItem = b.PricePerItem"),
+    ("OrderItem", "PricePerItem", "AND a.Qty = b.Qty"),
+    ("Order", "ClientAgreementID", ""),
+    ("Order", "Created", "AND day(a.Created) <> day(b.Created)"),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "only"), SWAPS)
+def test_what_two_rows_of_a_month_swap_is_read_again(sales, target, table, column, only):
+    """Each sum of the column stays as it was."""
+    import_(sales, target)
+    rule = f"a.ID < b.ID AND a.{column} <> b.{column} {only}"
+    sql = (
+        f'SELECT a.ID, b.ID FROM dbo."{table}" a JOIN dbo."{table}" b ON'
+        f" year(a.Created) = year(b.Created) AND month(a.Created) = month(b.Created) AND {rule}"
+    )
+    one, other = sales.duck.execute(f"{sql} ORDER BY ALL LIMIT 1").fetchone()
+    shift(
+        sales,
+        f'UPDATE dbo."{table}" t SET {column} = o.{column} FROM dbo."{table}" o'
+        f" WHERE t.ID IN ({one}, {other}) AND o.ID = {one + other} - t.ID",
+    )
+    import_(sales, target)
+    assert_copied(sales, target)
+
+
 def test_what_check_refuses_is_not_imported(sales, target):
     """A line of a day that has an offset is of one month by its clock, of another by UTC's."""
     shift(
