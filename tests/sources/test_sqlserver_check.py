@@ -70,6 +70,11 @@ def test_missing_indexes_come_with_the_statement_that_makes_them(sales):
     assert "READ_COMMITTED_SNAPSHOT: is off" in notices
 
 
+def test_no_one_waits_where_snapshots_are_allowed(sales):
+    add_catalog(sales.duck, ALL_INDEXES, snapshot=False, snapshot_isolation=True)
+    assert check(sales).notices == ()
+
+
 def test_everything_wrong_is_told_at_once(sales):
     sales.duck.execute("""
         DROP TABLE dbo.Client;

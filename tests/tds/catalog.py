@@ -20,6 +20,7 @@ def add_catalog(
     conn: duckdb.DuckDBPyConnection,
     indexed: Iterable[tuple[str, str]] = (),
     snapshot: bool = True,
+    snapshot_isolation: bool = False,
     database: str = "Sales",
 ) -> None:
     """Create schema ``sys``. ``indexed`` are pairs of a table and the column its index begins with.
@@ -46,7 +47,8 @@ def add_catalog(
             SELECT object_id, 0 AS index_id, 0 AS column_id, 1 AS key_ordinal FROM sys.objects
             WHERE false;
         CREATE OR REPLACE TABLE sys.databases AS
-            SELECT '{database}' AS name, {snapshot} AS is_read_committed_snapshot_on;
+            SELECT '{database}' AS name, {snapshot} AS is_read_committed_snapshot_on,
+                   {int(snapshot_isolation)} AS snapshot_isolation_state;
     """)
     for pair in indexed:
         conn.execute("INSERT INTO sys.indexed VALUES ($1, $2)", list(pair))

@@ -33,6 +33,7 @@ class Seen:
 
     logins: list[Login] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
+    settings: list[str] = field(default_factory=list)
     open_sessions: int = 0
     most_sessions: int = 0
     open_batches: int = 0

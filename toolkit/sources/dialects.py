@@ -91,7 +91,7 @@ class DbApiDialect:
     differ in what they make of a Python list. It refuses statements with very long lists.
     """
 
-    ids_per_query = 10_000
+    ids_per_query = 2_000
     rows_per_fetch = 20_000
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:

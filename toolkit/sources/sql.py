@@ -47,7 +47,7 @@ class SqlSource:
     """Order data in the tables ``dbo.Client``, ``ClientAgreement``, ``Order``, ``OrderItem``,
     ``Product``, read over a connection that its caller owns; see ``OrderSource``.
 
-    A DB-API connection answers up to 10,000 ids with one query, and more with one per 10,000.
+    A DB-API connection answers up to 2,000 ids with one query, and more with one per 2,000.
     """
 
     def __init__(self, connection: Connection, dialect: Dialect) -> None:

@@ -9,7 +9,7 @@ SELECT CAST(SERVERPROPERTY('ProductVersion') AS NVARCHAR(128)) AS Version,
        CAST(SERVERPROPERTY('EngineEdition') AS INT) AS Edition"""
 
 SNAPSHOT = """
-SELECT d.is_read_committed_snapshot_on
+SELECT d.is_read_committed_snapshot_on, d.snapshot_isolation_state
 FROM sys.databases d
 WHERE d.name = DB_NAME()"""
 

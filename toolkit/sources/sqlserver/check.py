@@ -181,6 +181,6 @@ class _Check:
             if exc.transient:
                 raise
             return
-        if rows and not rows[0][0]:
+        if rows and not any(rows[0]):
             rule = "is off: reading waits for whoever writes, and the other way round"
             self._notices.append(Finding("READ_COMMITTED_SNAPSHOT", rule, 0))

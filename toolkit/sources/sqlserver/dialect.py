@@ -32,6 +32,9 @@ SESSION = (
     "SET TEXTSIZE 2147483647;",
     "SET DATEFORMAT ymd;",
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;",
+    # Where the database keeps versions of rows, readers and writers never wait for each other.
+    "IF (SELECT d.snapshot_isolation_state FROM sys.databases d WHERE d.name = DB_NAME()) = 1"
+    " SET TRANSACTION ISOLATION LEVEL SNAPSHOT;",
     # Where production and a forecast stand in each other's way, the forecast gives way.
     "SET DEADLOCK_PRIORITY LOW;",
     "SET LOCK_TIMEOUT 30000;",
@@ -170,6 +173,7 @@ def _open(settings: SqlServerSettings) -> "pymssql.Connection":
         tds_version=_TDS_VERSION,
         conn_properties=SESSION,
         autocommit=True,
+        read_only=True,
     )
     return cast("pymssql.Connection", raw)
 

@@ -81,6 +81,7 @@ _PASSING = {
     8645: "the query waited too long for memory",
     8651: "the server has no memory left for the query",
     3960: "a row was changed while it was read",
+    3961: "a table was altered while it was read",
     10928: "the server is at its limit",
     10929: "the server is busy",
     40501: "the server is busy",
