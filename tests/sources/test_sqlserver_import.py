@@ -253,7 +253,7 @@ def test_a_database_stays_as_it_was_where_an_import_fails(sales, target):
 
 def test_a_month_that_never_stands_still_is_given_up(sales, target):
     def busy(sql):
-        if "ORDER BY t.ID" in sql and "OrderItem" in sql:
+        if "AS PricePerItem" in sql:
             sales.duck.execute("UPDATE dbo.OrderItem SET Qty = Qty + 1")
 
     sales.server.on_batch = busy

@@ -103,6 +103,11 @@ def _substituted(node: exp.Expression) -> exp.Expression:
             return exp.DataType.build("DECIMAL(19,4)")
         if node.this == exp.DataType.Type.BIT:
             return exp.DataType.build("BOOLEAN")
+    if isinstance(node, exp.Join) and isinstance(node.this, exp.Lateral):
+        # OUTER APPLY is a join without a condition; DuckDB wants one.
+        node.set("side", "LEFT" if node.this.args.get("cross_apply") is False else None)
+        node.set("on", exp.true())
+        node.this.set("cross_apply", None)
     if isinstance(node, exp.National):
         return exp.Literal.string(node.this)
     if isinstance(node, exp.Table) and node.db.lower() == "information_schema":

@@ -50,6 +50,10 @@ class Dialect(Protocol):
     def ids_per_query(self) -> int:
         """The longest list bound in one query; longer ones take several."""
 
+    @property
+    def is_tsql(self) -> bool:
+        """Whether queries are sent in the form that SQL Server prefers."""
+
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
         """The statement and its parameters as the driver takes them."""
 
@@ -64,6 +68,7 @@ class DuckDbDialect:
     """DuckDB: ``$name`` parameters, a list as one parameter, columns straight into NumPy."""
 
     ids_per_query = 10_000_000
+    is_tsql = False
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
         """``x IN (:ids)`` becomes ``list_contains($ids, x)``.
@@ -92,6 +97,7 @@ class DbApiDialect:
     """
 
     ids_per_query = 2_000
+    is_tsql = False
     rows_per_fetch = 20_000
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:

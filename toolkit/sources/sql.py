@@ -111,7 +111,8 @@ class SqlSource:
         return [np.concatenate(column) for column in zip(*portions, strict=True)]
 
     def _read(self, query: Query, parameters: Parameters) -> list[ResultColumn]:
-        sql, bound = self._dialect.bind(query.sql, parameters)
+        form = (self._dialect.is_tsql and query.tsql) or query.sql
+        sql, bound = self._dialect.bind(form, parameters)
 
         def read() -> list[ResultColumn]:
             with closing(self._connection.cursor()) as cursor:

@@ -3,4 +3,3 @@ FROM dbo.OrderItem t
 WHERE t.Created >= CAST('2021-03-01' AS DATE)
   AND t.Created < CAST('2021-03-25' AS DATE)
   AND (t.Created >= CAST('2021-03-20' AS DATE) OR t.ID > 65)
-ORDER BY t.ID

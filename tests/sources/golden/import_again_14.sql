@@ -8,4 +8,3 @@ SELECT YEAR(t.Created) AS OrderYear, MONTH(t.Created) AS OrderMonth,
 FROM dbo."Order" t
 WHERE t.Created < CAST('2021-03-25' AS DATE)
 GROUP BY YEAR(t.Created), MONTH(t.Created)
-ORDER BY YEAR(t.Created), MONTH(t.Created)

@@ -3,4 +3,3 @@ FROM dbo."Order" t
 WHERE t.Created >= CAST('2021-03-01' AS DATE)
   AND t.Created < CAST('2021-03-25' AS DATE)
   AND (t.Created >= CAST('2021-03-20' AS DATE) OR t.ID > 33)
-ORDER BY t.ID

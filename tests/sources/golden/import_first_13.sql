@@ -2,4 +2,3 @@ SELECT CAST(t.ID AS BIGINT) AS ID, CAST(t.OrderID AS BIGINT) AS OrderID, CAST(t.
 FROM dbo.OrderItem t
 WHERE t.Created >= CAST('2021-02-01' AS DATE)
   AND t.Created < CAST('2021-03-01' AS DATE)
-ORDER BY t.ID

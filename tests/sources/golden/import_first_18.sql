@@ -2,4 +2,3 @@ SELECT CAST(t.ID AS BIGINT) AS ID, CAST(t.ClientAgreementID AS BIGINT) AS Client
 FROM dbo."Order" t
 WHERE t.Created >= CAST('2021-02-01' AS DATE)
   AND t.Created < CAST('2021-03-01' AS DATE)
-ORDER BY t.ID

@@ -59,7 +59,7 @@ def type_problem(expected: str, found: str, scale: int | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that a query would use: rows are looked up by its first key, and the rest is read."""
+    """An index that a query would use: rows are found by its first key, and the rest is read."""
 
     table: str
     keys: tuple[str, ...]

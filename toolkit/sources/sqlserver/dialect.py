@@ -51,6 +51,8 @@ class SqlServerDialect(DbApiDialect):
     ``renewed``: whether ``cursor()`` of a connection that died comes from a fresh one.
     """
 
+    is_tsql = True
+
     def __init__(
         self, names: Names = PLAIN_NAMES, patience: Patience = PATIENCE, renewed: bool = False
     ) -> None:

@@ -84,8 +84,7 @@ SELECT YEAR(t.Created) AS OrderYear, MONTH(t.Created) AS OrderMonth,
        {listed}
 FROM {relation(table)} t
 WHERE {only}
-GROUP BY YEAR(t.Created), MONTH(t.Created)
-ORDER BY YEAR(t.Created), MONTH(t.Created)"""
+GROUP BY YEAR(t.Created), MONTH(t.Created)"""
 
 
 def count_query(table: str, only: str) -> str:
@@ -102,8 +101,7 @@ def rows_query(table: str, only: str) -> str:
     return f"""
 SELECT {columns}
 FROM {relation(table)} t
-WHERE {only}
-ORDER BY t.ID"""
+WHERE {only}"""
 
 
 ALL = "1 = 1"
