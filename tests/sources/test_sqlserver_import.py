@@ -10,7 +10,7 @@ from tests.sources.sales import QUICK, Sales, strikes
 from tests.tds.catalog import add_catalog
 from tests.tds.faults import DEADLOCK, DENIED, Drop, Fail
 from tests.tds.server import TdsServer
-from toolkit.errors import DataError, SourceError
+from toolkit.errors import ArgumentError, DataError, SourceError
 from toolkit.sources.embedded.checks import check_database
 from toolkit.sources.embedded.database import TABLES, open_database
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
@@ -21,9 +21,11 @@ from toolkit.sources.sqlserver.importer import import_server
 LATER = date(2022, 6, 1)
 
 
-def import_(sales, target, until=None, names=PLAIN_NAMES, place="sql:1433/Sales"):
+def import_(sales, target, until=None, names=PLAIN_NAMES, place="sql:1433/Sales", months=None):
     with closing(sales.steady()) as connection:
-        return import_server(connection, target, place, names, until=until, patience=QUICK)
+        return import_server(
+            connection, target, place, names, until=until, months=months, patience=QUICK
+        )
 
 
 def rows(conn, table, only="true"):
@@ -186,6 +188,31 @@ def test_a_table_that_may_not_be_read_is_known_before_others_are_copied(sales, t
     with pytest.raises(DataError, match=r"dbo.Product: .*permission to read is denied"):
         import_(sales, target)
     assert not any("OrderItem t" in sql for sql in sales.server.seen.queries)
+
+
+def test_only_the_latest_months_are_compared_where_that_is_asked(sales, target):
+    import_(sales, target, until=date(2021, 9, 15), months=2)  # the first time, all are
+    assert_copied(sales, target, until=date(2021, 9, 15))
+    shift(sales, "UPDATE dbo.OrderItem SET Qty = Qty + 1 WHERE month(Created) IN (3, 8)")
+    sales.server.seen.batches.clear()
+    report = import_(sales, target, until=date(2021, 10, 1), months=2)
+    assert report.months_compared == {"OrderItem": 2, "Order": 2}
+    (asked,) = [sql for sql in sales.server.seen.queries if "ProductIDSum" in sql]
+    assert "t.Created >= CAST('2021-08-01' AS DATE)" in asked
+    with closing(open_database(target)) as copy:
+        for only, equal in (("month(Created) = 3", False), ("month(Created) IN (8, 9)", True)):
+            theirs = rows(sales.duck, "OrderItem", only)
+            assert (rows(copy, "OrderItem", only) == theirs) is equal
+    import_(sales, target, until=date(2021, 10, 1))
+    assert_copied(sales, target, until=date(2021, 10, 1))
+
+
+def test_months_since_the_last_import_are_always_compared(sales, target):
+    import_(sales, target, until=date(2021, 5, 10))
+    import_(sales, target, until=LATER, months=1)
+    assert_copied(sales, target)
+    with pytest.raises(ArgumentError, match="months has to be a whole number of at least 1, got 0"):
+        import_(sales, target, until=LATER, months=0)
 
 
 def test_orders_dated_ahead_come_with_their_lines(sales, target):

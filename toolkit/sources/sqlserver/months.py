@@ -134,6 +134,18 @@ def next_month(first: date) -> date:
     return (first + timedelta(31)).replace(day=1)
 
 
+def compared_from(until: date, months: int, known_until: date) -> date:
+    """The first of so many months before a day, or of those since the copy was last whole.
+
+    >>> compared_from(date(2024, 3, 1), 2, date(2024, 2, 20))
+    datetime.date(2024, 1, 1)
+    """
+    first = until - timedelta(1)
+    for _ in range(months - 1):
+        first = first.replace(day=1) - timedelta(1)
+    return min(first, known_until).replace(day=1)
+
+
 def relation(table: str) -> str:
     """The table as queries write it; ``Order`` is a word of SQL."""
     return f'dbo."{table}"' if table == "Order" else f"dbo.{table}"
