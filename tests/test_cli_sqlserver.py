@@ -204,6 +204,7 @@ def test_what_the_guide_shows_in_python_runs_and_agrees(run_guide, database, ser
     assert done.returncode == 0, done.stderr
     settings = [batch for batch in server.seen.batches if "SET " in batch]
     assert len(settings) == len(server.seen.logins) == 2
+    assert all(login.read_only for login in server.seen.logins)
     for batch in settings:
         assert "SET LOCK_TIMEOUT 30000;" in batch
         assert "SET DEADLOCK_PRIORITY LOW;" in batch

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pymssql
 
 APP_NAME = "interorder-toolkit"
-SESSION = (
+SQL_SERVER_SESSION = (
     "SET ANSI_NULLS ON;",
     "SET ANSI_PADDING ON;",
     "SET ANSI_WARNINGS ON;",
@@ -173,7 +173,7 @@ def _open(settings: SqlServerSettings) -> "pymssql.Connection":
         login_timeout=settings.login_timeout_seconds,
         appname=APP_NAME,
         tds_version=_TDS_VERSION,
-        conn_properties=SESSION,
+        conn_properties=SQL_SERVER_SESSION,
         autocommit=True,
         read_only=True,
     )
