@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import AS_OF, known_products
 from tests.tds.catalog import add_catalog
-from tests.tds.faults import DENIED
+from tests.tds.faults import DENIED, Stall
 from tests.tds.server import PASSWORD, USER, TdsServer
 from toolkit.engine import ForecastEngine
 from toolkit.sources.sqlserver.settings import read_server
@@ -68,7 +68,7 @@ def test_check_import_and_forecast(run, database):
     imported = json.loads(done.stdout)
     lines = database.execute("SELECT count(*) FROM dbo.OrderItem").fetchone()[0]
     assert imported["lines"] == imported["rows_read"]["OrderItem"] == lines
-    done = run("import", "--mssql", "--db", "orders.duckdb")
+    done = run("import", "--mssql", "--db", "orders.duckdb", "--months", "3")
     assert "whose counts and sums are the server's" in done.stdout
     done = run("check", "--db", "orders.duckdb")
     assert done.returncode == 0, done.stdout
@@ -78,6 +78,27 @@ def test_check_import_and_forecast(run, database):
     for each in (forecast, expected):
         del each["model_metadata"]["generated_at"]
     assert forecast == expected
+
+
+def test_a_forecast_straight_from_the_server_is_the_files(run, database, environment, tmp_path):
+    environment.pop("TOOLKIT_MSSQL_USER")
+    (tmp_path / "server.toml").write_text(f'[mssql]\nuser = "{USER}"\n')
+    asked = ("forecast", 1, "--mssql", "--config", "server.toml", "--as-of", AS_OF)
+    done = run(*asked, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    expected = ForecastEngine(database).generate_forecast(1, AS_OF).to_dict()
+    for each in (found, expected):
+        del each["model_metadata"]["generated_at"]
+    assert found == expected
+    done = run(*asked, "--plot", "weeks.png")
+    assert done.returncode == 0, done.stderr
+    assert "Demand by week" in done.stdout
+    assert "What was then ordered" not in done.stdout
+    assert (tmp_path / "weeks.png").stat().st_size > 10_000
+    done = run("forecast", 4711, *asked[2:])
+    assert done.returncode == 0, done.stderr
+    assert "nothing to forecast for product 4711" in done.stdout
 
 
 BAD = {
@@ -107,15 +128,16 @@ def test_what_is_wrong_is_said_without_a_traceback(run, tmp_path, arguments, cha
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow  # it is waited for: 51 s
 def test_a_server_that_is_away_is_no_wrong_call(run):
     done = run("check", "--mssql", TOOLKIT_MSSQL_PORT="1")
     assert done.returncode == 1
-    assert "no server answers at this address (20009), 4 times" in done.stderr
+    assert "no server answers at this address (20009), 5 times in 5" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_neither_source_is_refused(run):
-    for command in (["check"], ["import", "--db", "o.duckdb"]):
+    for command in (["check"], ["import", "--db", "o.duckdb"], ["forecast", "1"]):
         done = run(*command)
         assert done.returncode == 2
         assert "got neither" in done.stderr
@@ -151,22 +173,50 @@ def test_the_guides_commands_import(environment, database, tmp_path):
     assert lines == database.execute("SELECT count(*) FROM dbo.OrderItem").fetchone()[0] > 0
 
 
-def test_what_the_guide_shows_in_python_runs_and_agrees(environment, database):
-    blocks = shown("python")
-    assert len(blocks) == 2
-    product = known_products(database)[0]
-    code = "\n".join(blocks).replace("770", str(product)).replace("2017-10-02", str(AS_OF))
-    code += "\nassert forecast.summary == pooled.summary\nprint(forecast.summary['demand'])"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
+@pytest.fixture
+def run_guide(environment, database):
+    """What the guide shows in Python, on a product that there is; ``more`` comes after it."""
+
+    def run_guide(more="", **changed):
+        blocks = shown("python")
+        assert len(blocks) == 2
+        product = known_products(database)[0]
+        code = "\n".join([*blocks, more]).replace("770", str(product))
+        for old, new in {"2017-10-02": str(AS_OF), **changed}.items():
+            assert old in code
+            code = code.replace(old, new)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return product, done
+
+    return run_guide
+
+
+def test_what_the_guide_shows_in_python_runs_and_agrees(run_guide, database, server):
+    product, done = run_guide(
+        "assert forecast.summary == pooled.summary\nprint(forecast.summary['demand'])"
     )
     assert done.returncode == 0, done.stderr
+    settings = [batch for batch in server.seen.batches if "SET " in batch]
+    assert len(settings) == len(server.seen.logins) == 2
+    assert all(login.read_only for login in server.seen.logins)
+    for batch in settings:
+        assert "SET LOCK_TIMEOUT 30000;" in batch
+        assert "SET DEADLOCK_PRIORITY LOW;" in batch
     expected = ForecastEngine(database).generate_forecast(product, AS_OF)
     assert done.stdout.strip() == str(expected.summary["demand"])
+
+
+def test_a_query_of_the_guides_ends_at_its_limit(run_guide, server):
+    server.on_batch = lambda sql: Stall(60)
+    _, done = run_guide(**{'"timeout": 300': '"timeout": 1'})
+    assert done.returncode == 1
+    assert "did not answer in time (20003)" in done.stderr
 
 
 def test_the_guides_file_is_understood(tmp_path):

@@ -16,9 +16,9 @@ TOOLKIT = """
     ArgumentError CacheError Codes CustomerPrediction CustomerProductPattern DEMO_AS_OF DataError
     ExportSettings FitSettings FittedModel ForecastEngine ForecastReader ModelError ModelVersion
     Patterns PredictionError Predictions ProductForecast PromotionRefusedError QUANTILES
-    SourceError Streams ToolkitError TrackingError Truth attach_thresholds check_database
-    embedded_server export_release find_model generate_orders history import_folder load_fit
-    load_orders open_database open_store promote register_fit roll_back save_fit
+    SQL_SERVER_SESSION SourceError Streams ToolkitError TrackingError Truth attach_thresholds
+    check_database embedded_server export_release find_model generate_orders history import_folder
+    load_fit load_orders open_database open_store promote register_fit roll_back save_fit
     weekly_quantities write_demo_orders
 """
 BACKTESTS = """

@@ -50,6 +50,7 @@ from .sources.folder.importer import import_folder as import_folder
 from .sources.generator import Truth as Truth
 from .sources.generator import generate_orders as generate_orders
 from .sources.generator import load_orders as load_orders
+from .sources.sqlserver.dialect import SQL_SERVER_SESSION as SQL_SERVER_SESSION
 from .tracking.history import history as history
 from .tracking.promotion import PromotionRefusedError as PromotionRefusedError
 from .tracking.promotion import promote as promote

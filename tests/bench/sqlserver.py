@@ -18,6 +18,7 @@ import duckdb
 from tests.bench.figure import Figure, seconds
 from tests.sources.sales import Sales
 from tests.sources.storm import busiest, complaints, storm
+from tests.tds.catalog import add_catalog
 from tests.tds.server import PASSWORD, USER, TdsServer
 from toolkit.sources.embedded.database import TABLES
 from toolkit.sources.sqlserver.dialect import connect
@@ -44,6 +45,7 @@ def _copy(duck: duckdb.DuckDBPyConnection, database: Path) -> None:
     for table in TABLES:
         duck.execute(f'CREATE TABLE dbo."{table}" AS SELECT * FROM original.dbo."{table}"')
     duck.execute("DETACH original")
+    add_catalog(duck)
 
 
 def _count(duck: duckdb.DuckDBPyConnection, table: str) -> int:

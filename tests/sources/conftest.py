@@ -5,6 +5,7 @@ import pytest
 
 from tests.sources.helpers import CUSTOMERS_CSV, ORDER_LINES_CSV, PRODUCTS_CSV
 from tests.sources.sales import Sales
+from tests.tds.catalog import add_catalog
 from tests.tds.server import TdsServer
 from toolkit.sources.generator import Truth, generate_orders, load_orders
 
@@ -34,6 +35,7 @@ def sales(generated_sales):
     """Generated orders on the TDS server; nothing may be left open on it."""
     with duckdb.connect() as conn:
         load_orders(generated_sales, conn)
+        add_catalog(conn)
         with TdsServer({"Sales": conn}, datetime2=True) as server:
             yield Sales(conn, server)
             assert server.wait_for_sessions(0) == 0

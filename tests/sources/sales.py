@@ -11,7 +11,7 @@ from toolkit.sources.sqlserver.dialect import SqlServerConnection
 from toolkit.sources.sqlserver.faults import Patience
 from toolkit.sources.sqlserver.settings import SqlServerSettings
 
-QUICK = Patience(attempts=4, first_pause_seconds=0.01, total_seconds=30)
+QUICK = Patience((0.01, 0.02, 0.04), (0.01, 0.02, 0.04), total_seconds=30)
 LONGEST_QUERY_SECONDS = 3600
 
 

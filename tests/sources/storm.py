@@ -14,11 +14,12 @@ from datetime import UTC, date, datetime
 import duckdb
 import numpy as np
 
-from tests.sources.sales import LONGEST_QUERY_SECONDS, Sales
+from tests.sources.sales import LONGEST_QUERY_SECONDS, QUICK, Sales
 from tests.tds.faults import DEADLOCK, DENIED, LOCK_TIMEOUT, Drop, Fail, Fault, Stall
 from tests.tds.server import TdsServer
 from toolkit.engine import ForecastEngine
 from toolkit.errors import SourceError
+from toolkit.sources.sql import sqlserver_source
 
 THREADS, CONNECTIONS = 4, 3
 QUERY_SECONDS = 4
@@ -100,8 +101,9 @@ def storm(
         def work(portion: Sequence[int]) -> dict[int, bytes] | SourceError:
             try:
                 with closing(pool.connection()) as conn:
+                    source = sqlserver_source(conn, patience=QUICK)
                     return _forecasts(
-                        ForecastEngine(conn, clock=lambda: NOON), list(portion), as_of
+                        ForecastEngine(source, clock=lambda: NOON), list(portion), as_of
                     )
             except SourceError as exc:
                 return exc

@@ -84,7 +84,7 @@ def test_long_lists_are_cut_into_several_statements():
     events = source.order_events(AS_OF, [7, 3, 1, 2, 6, 5])
     assert [row[0] for row in rows_of(events)] == [1, 2, 3, 5, 6, 7]
     assert len(connection.queries) == 3
-    assert list(source.products(AS_OF, [7, 1, 2])) == [1, 2, 7]
+    assert source.products(AS_OF, [7, 1, 2]).keys() == {1, 2, 7}
     assert connection.open_cursors == 0
 
 

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import AS_OF, known_products
 from tests.sources.helpers import PyformatConnection, assert_same_events
 from tests.sources.sales import QUICK, Sales, strikes
+from tests.tds.catalog import add_catalog
 from tests.tds.faults import Drop
 from tests.tds.server import TdsServer
 from toolkit.engine import ForecastEngine
@@ -73,6 +74,35 @@ def test_a_forecast_is_three_queries_counted_at_the_server(served, count):
         served.server.seen.batches.clear()
         ForecastEngine(conn).generate_forecasts(products, AS_OF)
     assert len(served.server.seen.batches) == len(served.server.seen.queries) == 3
+
+
+def test_a_query_lists_two_thousand_ids_at_most(served):
+    products = known_products(served.duck)
+    many = [*products, *range(10_001, 12_001)]
+    with closing(served.connect()) as conn:
+        found = as_source(conn).order_events(AS_OF, many)
+    assert_same_events(found, as_source(served.duck).order_events(AS_OF, products))
+    lists = [re.findall(r"IN \(([\d, ]+)\)", sql)[0] for sql in served.server.seen.queries]
+    assert [len(listed.split(",")) for listed in lists] == [2000, len(products)]
+
+
+def test_the_toolkits_own_connections_say_that_they_only_read(sales):
+    """A listener then leads them to a readable replica."""
+    with connect(sales.settings()):
+        pass
+    with closing(sales.connect()):
+        pass
+    assert [login.read_only for login in sales.server.seen.logins] == [True, False]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_readers_see_a_snapshot_where_the_database_allows_it(sales, allowed):
+    add_catalog(sales.duck, snapshot_isolation=allowed)
+    with connect(sales.settings()):
+        pass
+    levels = [s for s in sales.server.seen.settings if "ISOLATION LEVEL" in s]
+    begin = "SET TRANSACTION ISOLATION LEVEL"
+    assert levels == [f"{begin} READ COMMITTED", f"{begin} SNAPSHOT"][: 1 + allowed]
 
 
 def test_nothing_is_written_and_no_transaction_begun(served):

@@ -5,14 +5,15 @@ from contextlib import closing
 import pytest
 
 from tests.sources.sales import QUICK, strikes
-from tests.tds.catalog import add_catalog
+from tests.tds.catalog import Indexed, add_catalog
 from tests.tds.faults import DEADLOCK, DENIED, Drop
+from tests.tds.server import FACTS
 from toolkit.errors import SourceError
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
 from toolkit.sources.sqlserver.catalog import WANTED
 from toolkit.sources.sqlserver.check import check_server
 
-ALL_INDEXES = [(index.table, index.keys[0]) for index in WANTED]
+ALL_INDEXES = [Indexed(index.table, index.keys, index.included) for index in WANTED]
 
 
 def check(sales, names=PLAIN_NAMES):
@@ -41,18 +42,70 @@ def test_a_server_that_has_everything(sales):
     assert "16.0.1000.6" in str(report)
 
 
+@pytest.mark.parametrize(
+    ("edition", "product"), [(5, "Azure SQL Database"), (8, "Azure SQL Managed Instance")]
+)
+def test_azure_is_new_enough_whatever_version_it_reports(sales, edition, product):
+    add_catalog(sales.duck, ALL_INDEXES)
+    sales.server.facts = {
+        "SERVERPROPERTY('ProductVersion')": "'12.0.2000.8'",
+        "SERVERPROPERTY('EngineEdition')": str(edition),
+    }
+    report = check(sales)
+    assert report.ok
+    assert str(report).startswith(f"{product} 12.0.2000.8; rows: ")
+
+
 def test_missing_indexes_come_with_the_statement_that_makes_them(sales):
-    add_catalog(sales.duck, [("OrderItem", "ProductID"), ("Client", "ID")], snapshot=False)
+    columns = ("Created", "OrderID", "Qty", "PricePerItem")
+    there = [Indexed("OrderItem", ("ProductID",), columns), Indexed("Client", ("ID", "Name"))]
+    add_catalog(sales.duck, there, snapshot=False)
     report = check(sales)
     assert report.ok
     notices = told(report.notices)
     assert len(report.notices) == len(WANTED) - 2 + 1
     assert (
         'CREATE INDEX "IX_OrderItem_OrderID" ON "dbo"."OrderItem" ("OrderID")'
-        ' INCLUDE ("ProductID", "Qty", "Created")'
+        ' INCLUDE ("ProductID", "Qty", "Created") WITH (ONLINE = ON)'
     ) in notices
     assert "OrderItem.ProductID" not in notices
     assert "READ_COMMITTED_SNAPSHOT: is off" in notices
+
+
+def test_an_index_has_to_hold_the_columns_too(sales):
+    """Else the server looks each row up; what orders the table itself holds them all."""
+    lacks = Indexed("OrderItem", ("ProductID", "Created"), ("Qty",))
+    rest = [one for one in ALL_INDEXES if (one.table, one.keys[0]) != ("OrderItem", "ProductID")]
+    add_catalog(sales.duck, [lacks, *rest])
+    (notice,) = check(sales).notices
+    assert str(notice).startswith(
+        "dbo.OrderItem.ProductID: no index begins with it and holds OrderID, PricePerItem, by"
+    )
+    add_catalog(sales.duck, [Indexed("OrderItem", ("ProductID",), clustered=True), *rest])
+    assert check(sales).notices == ()
+
+
+def test_every_index_holds_what_orders_the_table(sales):
+    rest = [
+        one for one in ALL_INDEXES if (one.table, one.keys[0]) != ("ClientAgreement", "ClientID")
+    ]
+    by_id = Indexed("ClientAgreement", ("ID",), clustered=True)
+    add_catalog(sales.duck, [*rest, by_id, Indexed("ClientAgreement", ("ClientID",))])
+    assert check(sales).notices == ()
+
+
+@pytest.mark.parametrize(("edition", "online"), [(2, False), (3, True), (4, False), (5, True)])
+def test_an_index_is_built_online_where_the_edition_can(sales, edition, online):
+    add_catalog(sales.duck)
+    sales.server.facts = FACTS | {"SERVERPROPERTY('EngineEdition')": str(edition)}
+    statements = [n.rule for n in check(sales).notices if "CREATE INDEX" in n.rule]
+    assert statements
+    assert {"ONLINE" in statement for statement in statements} == {online}
+
+
+def test_no_one_waits_where_snapshots_are_allowed(sales):
+    add_catalog(sales.duck, ALL_INDEXES, snapshot=False, snapshot_isolation=True)
+    assert check(sales).notices == ()
 
 
 def test_everything_wrong_is_told_at_once(sales):
@@ -64,7 +117,7 @@ def test_everything_wrong_is_told_at_once(sales):
         DELETE FROM dbo.ClientAgreement;
     """)
     add_catalog(sales.duck, ALL_INDEXES)
-    sales.server.facts = {"SERVERPROPERTY('ProductVersion')": "'12.0.2000.8'"}
+    sales.server.facts = FACTS | {"SERVERPROPERTY('ProductVersion')": "'12.0.2000.8'"}
     report = check(sales)
     assert not report.ok
     assert [str(finding) for finding in report.fatal] == [

@@ -2,8 +2,11 @@
 
 import logging
 import socket
+import subprocess
+import sys
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +18,10 @@ from toolkit.errors import SourceError
 from toolkit.sources.generator import Truth
 from toolkit.sources.sql import as_source, sqlserver_source
 from toolkit.sources.sqlserver.dialect import connect
-from toolkit.sources.sqlserver.faults import Patience
+from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 
 AS_OF = Truth().start_date.replace(month=9)
-AT_ONCE, TWICE = Patience(attempts=1), Patience(attempts=2, first_pause_seconds=0.01)
+AT_ONCE, TWICE = Patience((), ()), Patience((0.01,), (0.01,))
 MANY = Drop(after_bytes=1500)
 
 
@@ -87,9 +90,35 @@ def test_a_session_that_the_server_ended_is_opened_again(sales, renewed, expecte
     assert len(sales.server.seen.logins) == 2
 
 
+@pytest.mark.parametrize(
+    ("fault", "pauses"), [(DEADLOCK, ["0.1", "0.2"]), (Drop(), ["0.3", "0.4", "0.5"])]
+)
+def test_what_is_dead_takes_other_pauses(sales, fault, pauses, caplog):
+    """A deadlock is over at once; a server that starts again takes a while."""
+    sales.server.on_batch = lambda sql: fault
+    patience = Patience((0.1, 0.2), (0.3, 0.4, 0.5))
+    with closing(sales.steady()) as connection, pytest.raises(SourceError):
+        events(sales, connection, patience)
+    assert [said.rpartition("trying again in ")[2] for said in caplog.messages] == [
+        f"{pause} s" for pause in pauses
+    ]
+
+
+def test_the_pauses_are_those_of_the_guide():
+    guide = (Path(__file__).parents[2] / "docs" / "sql_server.md").read_text()
+    said = " ".join(guide.split())
+    for pauses, dead in ((PATIENCE.pauses_seconds, False), (PATIENCE.dead_pauses_seconds, True)):
+        *first, last = [f"{pause:g}" for pause in pauses]
+        assert f"after {', '.join(first)} and {last} s" in said
+        waited = [PATIENCE.pause(attempt, 0, dead) for attempt in range(1, len(pauses) + 2)]
+        assert waited == [*pauses, None]
+    assert f"within {PATIENCE.total_seconds:g} s" in said
+    assert PATIENCE.pause(1, PATIENCE.total_seconds, dead=True) is None
+
+
 def test_nor_longer_than_the_limit(sales):
     sales.server.on_batch = lambda sql: DEADLOCK
-    limited = Patience(attempts=1000, first_pause_seconds=0.05, total_seconds=2)
+    limited = Patience(tuple(0.05 * 2**i for i in range(100)), total_seconds=2)
     begun = time.monotonic()
     with closing(sales.connect()) as connection, pytest.raises(SourceError, match="1205"):
         events(sales, connection, limited)
@@ -117,6 +146,18 @@ def test_what_lasts_fails_at_once(sales, renewed, number, fault):
     assert text.endswith(f"({number})")
     assert "DB-Lib" not in text
     assert "\n" not in text
+    assert len(sales.server.seen.queries) == 1
+
+
+@pytest.mark.parametrize("number", [20047, 22001, 40544, 50001])
+def test_the_servers_own_errors_keep_number_and_words(sales, renewed, number):
+    """Whatever their number: the driver's own ones begin at 20000, too."""
+    sales.server.on_batch = lambda sql: Fail(number, "Orders are closed for stocktaking.")
+    with pytest.raises(SourceError) as caught:
+        events(sales, renewed)
+    assert str(caught.value).endswith(f": Orders are closed for stocktaking ({number})")
+    assert caught.value.number == number
+    assert not caught.value.transient
     assert len(sales.server.seen.queries) == 1
 
 
@@ -234,6 +275,62 @@ def test_a_refused_login_is_not_tried_again(sales):
     ):
         pass
     assert len(sales.server.seen.logins) == 1
+
+
+REFUSALS = {
+    "a password": Fail(18456, "Login failed for user 'reader'.", 14),
+    "a database": Fail(4060, 'Cannot open database "Sales" requested by the login.', 11),
+    "a start": Fail(17187, "SQL Server is not ready to accept new client connections.", 16),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSALS.values(), ids=REFUSALS)
+def test_a_login_that_was_accepted_before_may_pass(sales, renewed, expected, fault):
+    """A database that recovers, or fails over, refuses logins."""
+    assert_same_events(events(sales, renewed), expected)
+    sales.server.on_batch, sales.server.on_login = strikes(Drop()), strikes(fault, times=2)
+    assert_same_events(events(sales, renewed), expected)
+    assert len(sales.server.seen.logins) == 4
+    sales.server.on_batch, sales.server.on_login = strikes(Drop()), lambda login: fault
+    with pytest.raises(SourceError, match=", 4 times") as caught:
+        events(sales, renewed)
+    assert caught.value.transient
+
+
+AWAY = Fail(40613, "Database 'Sales' is not currently available.", 17)
+
+
+@pytest.mark.parametrize("fault", [REFUSALS["a start"], AWAY], ids=["start", "away"])
+def test_a_server_that_starts_is_waited_for(sales, fault):
+    for _ in range(2):  # the second time, the driver leaves out the server's words
+        sales.server.on_login = strikes(fault, times=2)
+        with connect(sales.settings(), QUICK) as connection:
+            assert len(events(sales, connection)) > 0
+
+
+UNKNOWN_HOST = """
+from toolkit.errors import SourceError
+from toolkit.sources.sqlserver.dialect import connect
+from toolkit.sources.sqlserver.faults import Patience
+from toolkit.sources.sqlserver.settings import SqlServerSettings
+
+try:
+    with connect(SqlServerSettings("no.such.host.invalid", "r", "S", "p"), Patience((), (0.01,))):
+        pass
+except SourceError as exc:
+    print(exc.number, exc.transient, exc)
+"""
+
+
+def test_an_unknown_host_is_named_even_where_nothing_failed_before():
+    """The driver says nothing then; so this is a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", UNKNOWN_HOST], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(
+        "20009 True cannot connect to mssql://r:***@no.such.host.invalid:1433/S: "
+        "there is no such host (20009), 2 times"
+    )
 
 
 def test_a_server_that_comes_up_late_is_waited_for(sales):

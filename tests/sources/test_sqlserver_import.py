@@ -7,9 +7,10 @@ import duckdb
 import pytest
 
 from tests.sources.sales import QUICK, Sales, strikes
+from tests.tds.catalog import add_catalog
 from tests.tds.faults import DEADLOCK, DENIED, Drop, Fail
 from tests.tds.server import TdsServer
-from toolkit.errors import SourceError
+from toolkit.errors import ArgumentError, DataError, SourceError
 from toolkit.sources.embedded.checks import check_database
 from toolkit.sources.embedded.database import TABLES, open_database
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
@@ -20,9 +21,11 @@ from toolkit.sources.sqlserver.importer import import_server
 LATER = date(2022, 6, 1)
 
 
-def import_(sales, target, until=None, names=PLAIN_NAMES, place="sql:1433/Sales"):
+def import_(sales, target, until=None, names=PLAIN_NAMES, place="sql:1433/Sales", months=None):
     with closing(sales.steady()) as connection:
-        return import_server(connection, target, place, names, until=until, patience=QUICK)
+        return import_server(
+            connection, target, place, names, until=until, months=months, patience=QUICK
+        )
 
 
 def rows(conn, table, only="true"):
@@ -133,6 +136,85 @@ def test_what_was_changed_is_read_again(sales, target, change):
     assert report.rows_read.get("OrderItem", 0) < report.imported.lines / 2
 
 
+SWAPS = [
+    ("OrderItem", "ProductID", ""),
+    ("OrderItem", "OrderID", ""),
+    ("OrderItem", "Created", "AND day(a.Created) <> day(b.Created)"),
+    ("OrderItem", "Qty", "AND a.PricePerItem = b.PricePerItem"),
+    ("OrderItem", "PricePerItem", "AND a.Qty = b.Qty"),
+    ("Order", "ClientAgreementID", ""),
+    ("Order", "Created", "AND day(a.Created) <> day(b.Created)"),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "only"), SWAPS)
+def test_what_two_rows_of_a_month_swap_is_read_again(sales, target, table, column, only):
+    """Each sum of the column stays as it was."""
+    import_(sales, target)
+    rule = f"a.ID < b.ID AND a.{column} <> b.{column} {only}"
+    sql = (
+        f'SELECT a.ID, b.ID FROM dbo."{table}" a JOIN dbo."{table}" b ON'
+        f" year(a.Created) = year(b.Created) AND month(a.Created) = month(b.Created) AND {rule}"
+    )
+    one, other = sales.duck.execute(f"{sql} ORDER BY ALL LIMIT 1").fetchone()
+    shift(
+        sales,
+        f'UPDATE dbo."{table}" t SET {column} = o.{column} FROM dbo."{table}" o'
+        f" WHERE t.ID IN ({one}, {other}) AND o.ID = {one + other} - t.ID",
+    )
+    import_(sales, target)
+    assert_copied(sales, target)
+
+
+def test_what_check_refuses_is_not_imported(sales, target):
+    """A line of a day that has an offset is of one month by its clock, of another by UTC's."""
+    shift(
+        sales,
+        "ALTER TABLE dbo.OrderItem ALTER Created TYPE TIMESTAMP WITH TIME ZONE;"
+        " ALTER TABLE dbo.Product DROP Name;",
+    )
+    with pytest.raises(DataError) as caught:
+        import_(sales, target)
+    assert str(caught.value).splitlines() == [
+        "sql:1433/Sales breaks 2 rule(s):",
+        "  - dbo.OrderItem.Created: is datetimeoffset, not a date or time without a zone",
+        "  - dbo.Product.Name: is missing",
+    ]
+    assert not list(target.parent.iterdir())
+
+
+def test_a_table_that_may_not_be_read_is_known_before_others_are_copied(sales, target):
+    sales.server.on_batch = lambda sql: DENIED if 'FROM "dbo"."Product"' in sql else None
+    with pytest.raises(DataError, match=r"dbo.Product: .*permission to read is denied"):
+        import_(sales, target)
+    assert not any("OrderItem t" in sql for sql in sales.server.seen.queries)
+
+
+def test_only_the_latest_months_are_compared_where_that_is_asked(sales, target):
+    import_(sales, target, until=date(2021, 9, 15), months=2)  # the first time, all are
+    assert_copied(sales, target, until=date(2021, 9, 15))
+    shift(sales, "UPDATE dbo.OrderItem SET Qty = Qty + 1 WHERE month(Created) IN (3, 8)")
+    sales.server.seen.batches.clear()
+    report = import_(sales, target, until=date(2021, 10, 1), months=2)
+    assert report.months_compared == {"OrderItem": 2, "Order": 2}
+    (asked,) = [sql for sql in sales.server.seen.queries if "ProductIDSum" in sql]
+    assert "t.Created >= CAST('2021-08-01' AS DATE)" in asked
+    with closing(open_database(target)) as copy:
+        for only, equal in (("month(Created) = 3", False), ("month(Created) IN (8, 9)", True)):
+            theirs = rows(sales.duck, "OrderItem", only)
+            assert (rows(copy, "OrderItem", only) == theirs) is equal
+    import_(sales, target, until=date(2021, 10, 1))
+    assert_copied(sales, target, until=date(2021, 10, 1))
+
+
+def test_months_since_the_last_import_are_always_compared(sales, target):
+    import_(sales, target, until=date(2021, 5, 10))
+    import_(sales, target, until=LATER, months=1)
+    assert_copied(sales, target)
+    with pytest.raises(ArgumentError, match="months has to be a whole number of at least 1, got 0"):
+        import_(sales, target, until=LATER, months=0)
+
+
 def test_orders_dated_ahead_come_with_their_lines(sales, target):
     """A line may be added before its order is dated."""
     shift(sales, NEW_ORDER.format(day="2021-06-10"))
@@ -165,7 +247,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
-@pytest.mark.parametrize("after", [0, 4, 15])
+@pytest.mark.parametrize("after", [0, 14, 25])
 def test_what_passes_leaves_no_trace(sales, target, fault, after):
     sales.server.on_batch = strikes(fault, times=2, after=after)
     import_(sales, target)
@@ -173,7 +255,7 @@ def test_what_passes_leaves_no_trace(sales, target, fault, after):
 
 
 def test_an_import_that_was_broken_off_is_taken_up_where_it_ended(sales, target):
-    sales.server.on_batch = strikes(DENIED, times=1, after=6)
+    sales.server.on_batch = strikes(DENIED, times=1, after=16)
     with pytest.raises(SourceError, match="229"):
         import_(sales, target)
     assert not target.exists()
@@ -198,7 +280,7 @@ def test_a_database_stays_as_it_was_where_an_import_fails(sales, target):
 
 def test_a_month_that_never_stands_still_is_given_up(sales, target):
     def busy(sql):
-        if "ORDER BY t.ID" in sql and "OrderItem" in sql:
+        if "AS PricePerItem" in sql:
             sales.duck.execute("UPDATE dbo.OrderItem SET Qty = Qty + 1")
 
     sales.server.on_batch = busy
@@ -222,7 +304,7 @@ def test_what_does_not_come_from_this_server_is_not_overwritten(sales, target, f
 
 
 def test_two_imports_at_once_are_one_too_many(sales, target):
-    sales.server.on_batch = strikes(DENIED, after=6)
+    sales.server.on_batch = strikes(DENIED, after=16)
     with pytest.raises(SourceError, match="229"):
         import_(sales, target)
     partial = target.with_name(target.name + sqlserver_import.SUFFIX)
@@ -252,6 +334,7 @@ def test_other_names_and_other_types(target):
             INSERT INTO dbo.Product VALUES (3, 'Nuts');
         """)
         names = Names({"Client": TableNames("crm", "Shop", {"ID": "No", "Name": "Title"})})
+        add_catalog(duck)
         with TdsServer({"Sales": duck}, datetime2=True) as server:
             import_(Sales(duck, server), target, names=names)
             assert server.wait_for_sessions(0) == 0

@@ -11,7 +11,8 @@ What it cannot show, because DuckDB answers:
 - collation: text compares by its bytes, where SQL Server mostly ignores case and trailing blanks;
 - plans: a query's time says nothing about SQL Server's, indexes are a list that ``catalog`` holds,
   and no limit of the query processor (on long ``IN`` lists, say) is met;
-- ``DATEFORMAT`` and ``SET`` options in general: they are read over;
+- ``DATEFORMAT`` and ``SET`` options in general: they are read over, and noted where the condition
+  before one holds;
 - arithmetic of SQL Server's types: ``datetime`` is rounded to 1/300 s on the wire, as there, but
   compared in microseconds; integer sums do not overflow;
 - permissions, beyond user and password, and what the hook plays.

@@ -1,6 +1,7 @@
 """The few system views that a check of a server asks, made for a DuckDB database."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import duckdb
 
@@ -16,16 +17,24 @@ _TYPES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """An index that a table has; ``clustered``: the table itself lies in its order."""
+
+    table: str
+    keys: tuple[str, ...]
+    included: tuple[str, ...] = ()
+    clustered: bool = False
+
+
 def add_catalog(
     conn: duckdb.DuckDBPyConnection,
-    indexed: Iterable[tuple[str, str]] = (),
+    indexed: Iterable[Indexed] = (),
     snapshot: bool = True,
+    snapshot_isolation: bool = False,
     database: str = "Sales",
 ) -> None:
-    """Create schema ``sys``. ``indexed`` are pairs of a table and the column its index begins with.
-
-    Tables that are made later are not in it; call it again.
-    """
+    """Create schema ``sys``. Tables that are made later are not in it; call it again."""
     cases = " ".join(f"WHEN '{duck}' THEN '{sql}'" for duck, sql in _TYPES.items())
     conn.execute(f"""
         CREATE SCHEMA IF NOT EXISTS sys;
@@ -41,20 +50,29 @@ def add_catalog(
         CREATE OR REPLACE TABLE sys.columns AS
             SELECT table_oid AS object_id, column_index AS column_id, column_name AS name
             FROM duckdb_columns();
-        CREATE OR REPLACE TABLE sys.indexed (table_name VARCHAR, column_name VARCHAR);
-        CREATE OR REPLACE TABLE sys.index_columns AS
-            SELECT object_id, 0 AS index_id, 0 AS column_id, 1 AS key_ordinal FROM sys.objects
-            WHERE false;
+        CREATE OR REPLACE TABLE sys.indexed (
+            index_id INTEGER, type INTEGER, table_name VARCHAR, column_name VARCHAR,
+            key_ordinal INTEGER
+        );
         CREATE OR REPLACE TABLE sys.databases AS
-            SELECT '{database}' AS name, {snapshot} AS is_read_committed_snapshot_on;
+            SELECT '{database}' AS name, {snapshot} AS is_read_committed_snapshot_on,
+                   {int(snapshot_isolation)} AS snapshot_isolation_state;
     """)
-    for pair in indexed:
-        conn.execute("INSERT INTO sys.indexed VALUES ($1, $2)", list(pair))
+    for number, index in enumerate(indexed, start=1):
+        kind = 1 if index.clustered else 2
+        ordinals = {
+            **dict.fromkeys(index.included, 0),
+            **{k: i for i, k in enumerate(index.keys, 1)},
+        }
+        for column, ordinal in ordinals.items():
+            row = [number, kind, index.table, column, ordinal]
+            conn.execute("INSERT INTO sys.indexed VALUES ($1, $2, $3, $4, $5)", row)
     conn.execute("""
-        INSERT INTO sys.index_columns
-            SELECT o.object_id, row_number() OVER (), c.column_id, 1
+        CREATE OR REPLACE TABLE sys.index_columns AS
+            SELECT o.object_id, i.index_id, c.column_id, i.key_ordinal, i.type
             FROM sys.indexed i JOIN sys.objects o ON o.name = i.table_name
             JOIN sys.columns c ON c.object_id = o.object_id AND c.name = i.column_name;
         CREATE OR REPLACE TABLE sys.indexes AS
-            SELECT object_id, index_id, 0 AS is_disabled, 0 AS has_filter FROM sys.index_columns;
+            SELECT DISTINCT object_id, index_id, type, 0 AS is_disabled, 0 AS has_filter
+            FROM sys.index_columns;
     """)

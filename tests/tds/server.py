@@ -18,7 +18,10 @@ from tests.tds.tsql import is_setting, transaction
 from tests.tds.wire import Wire
 
 USER, PASSWORD = "reader", "s3cret!"
-FACTS = {"SERVERPROPERTY('ProductVersion')": "'16.0.1000.6'"}
+FACTS = {
+    "SERVERPROPERTY('ProductVersion')": "'16.0.1000.6'",
+    "SERVERPROPERTY('EngineEdition')": "3",
+}
 
 type BatchHook = Callable[[str], Fault | None]
 type LoginHook = Callable[[Login], Fault | None]
@@ -30,6 +33,7 @@ class Seen:
 
     logins: list[Login] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
+    settings: list[str] = field(default_factory=list)
     open_sessions: int = 0
     most_sessions: int = 0
     open_batches: int = 0

@@ -13,7 +13,15 @@ from tests.tds.columns import TDS_72, column_type
 from tests.tds.faults import Drop, Fail, Fault, Stall
 from tests.tds.rows import encode_rows
 from tests.tds.tokens import SELECT, UPDATE, VERSION, SqlError, SqlErrors, Tokens
-from tests.tds.tsql import counts_rows, is_setting, sql_errors, to_duckdb, transaction
+from tests.tds.tsql import (
+    Setting,
+    counts_rows,
+    is_setting,
+    settings,
+    sql_errors,
+    to_duckdb,
+    transaction,
+)
 from tests.tds.wire import ATTENTION, BATCH, LOGIN7, PRELOGIN, ConnectionOverError, Wire
 
 if TYPE_CHECKING:
@@ -23,6 +31,7 @@ ROWS_AT_ONCE = 20_000
 FATAL_SEVERITY = 20  # from here on, the server ends the connection
 _QUERY = re.compile(r"\s*(SELECT|WITH|VALUES|\()", re.IGNORECASE)
 _NO_ENCRYPTION, _ENCRYPTION = b"\x02", b"\x01"
+_READ_ONLY_INTENT = 0x20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,7 @@ class Login:
     app: str
     tds: int
     packet_bytes: int
+    read_only: bool
 
 
 class Session:
@@ -139,6 +149,7 @@ class Session:
             self._switch(word)
             return self._run(remainder, middle) if remainder.strip() else self._tokens.done()
         if is_setting(sql):
+            self._server.seen.settings += [s.text for s in settings(sql) if self._holds(s)]
             self._counts = counts_rows(sql, self._counts)
             return self._tokens.done()
         rest = b""
@@ -150,6 +161,16 @@ class Session:
             else:
                 rest += self._change(statement, more)
         return rest or self._tokens.done()
+
+    def _holds(self, setting: Setting) -> bool:
+        """Whether a setting's condition does; without a catalog, none does."""
+        if setting.condition is None:
+            return True
+        (query,) = to_duckdb(setting.condition, self._facts())
+        try:
+            return self._duck.execute(query).fetchall() == [(1,)]
+        except duckdb.CatalogException:
+            return False
 
     def _switch(self, word: str) -> None:
         if (word == "BEGIN") != self._in_transaction:
@@ -220,4 +241,6 @@ def read_login(body: bytes) -> Login:
     # Each byte of the password has its halves swapped and every other bit turned.
     clear = bytes(((c ^ 0xA5) << 4 | (c ^ 0xA5) >> 4) & 255 for c in raw(44))
     user, app, database = (raw(at).decode("utf-16-le") for at in (40, 48, 68))
-    return Login(user, clear.decode("utf-16-le"), database, app, tds >> 24, packet_bytes)
+    read_only = bool(body[26] & _READ_ONLY_INTENT)
+    password = clear.decode("utf-16-le")
+    return Login(user, password, database, app, tds >> 24, packet_bytes, read_only)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 import duckdb
@@ -11,7 +12,11 @@ from sqlglot.errors import ParseError
 
 from tests.tds.tokens import SqlError, SqlErrors
 
-_SETTING = re.compile(r"\s*(SET\s+(?!@)|USE\s|PRINT\s|DECLARE\s)", re.IGNORECASE)
+_SETTING = re.compile(
+    r"\s*(?:IF\s*\((?P<condition>SELECT\s.*)\)\s*=\s*1\s+)?"
+    r"(?P<text>(?:SET\s+(?!@)|USE\s|PRINT\s|DECLARE\s).*)",
+    re.IGNORECASE | re.DOTALL,
+)
 _NO_COUNT = re.compile(r"\bSET\s+NOCOUNT\s+(ON|OFF)\b", re.IGNORECASE)
 _TRANSACTION = re.compile(
     r"\s*(?:IF\s+@@TRANCOUNT\s*>\s*0\s+)?(BEGIN|COMMIT|ROLLBACK)\s+TRAN(?:SACTION)?\b[\s;]*",
@@ -26,6 +31,20 @@ _NUMBERS: Mapping[type[duckdb.Error], tuple[int, int]] = {
     duckdb.TransactionException: (3930, 16),
 }
 _OTHER = (50000, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a batch sets; ``condition``: a query that has to answer 1."""
+
+    text: str
+    condition: str | None
+
+
+def settings(sql: str) -> list[Setting]:
+    """What a batch of settings sets, if their conditions hold."""
+    found = [_SETTING.match(part) for part in sql.split(";")]
+    return [Setting(one["text"].strip(), one["condition"]) for one in found if one]
 
 
 def is_setting(sql: str) -> bool:
@@ -84,6 +103,11 @@ def _substituted(node: exp.Expression) -> exp.Expression:
             return exp.DataType.build("DECIMAL(19,4)")
         if node.this == exp.DataType.Type.BIT:
             return exp.DataType.build("BOOLEAN")
+    if isinstance(node, exp.Join) and isinstance(node.this, exp.Lateral):
+        # OUTER APPLY is a join without a condition; DuckDB wants one.
+        node.set("side", "LEFT" if node.this.args.get("cross_apply") is False else None)
+        node.set("on", exp.true())
+        node.this.set("cross_apply", None)
     if isinstance(node, exp.National):
         return exp.Literal.string(node.this)
     if isinstance(node, exp.Table) and node.db.lower() == "information_schema":

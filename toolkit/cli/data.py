@@ -28,6 +28,10 @@ def import_(
     until: Annotated[
         str | None, typer.Option(help="YYYY-MM-DD; from a SQL Server, only lines before it.")
     ] = None,
+    months: Annotated[
+        int | None,
+        typer.Option(help="From a SQL Server, compare so many of the latest months; default all."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read a folder of order lines (Parquet or CSV), or a SQL Server, into the embedded database.
@@ -42,7 +46,7 @@ def import_(
     one_of("FOLDER", folder is not None, mssql)
     report: ImportReport | ServerImportReport
     if folder is None:
-        report = _import_server(db, config, until)
+        report = _import_server(db, config, until, months)
         content = plain(report)
         content = {**content.pop("imported"), **content}
     else:
@@ -77,7 +81,9 @@ def check(
         raise typer.Exit(2)
 
 
-def _import_server(db: Path, config: Path | None, until: str | None) -> "ServerImportReport":
+def _import_server(
+    db: Path, config: Path | None, until: str | None, months: int | None
+) -> "ServerImportReport":
     from toolkit.cli.progress import status
     from toolkit.sources.sqlserver.dialect import connect
     from toolkit.sources.sqlserver.importer import import_server
@@ -88,7 +94,7 @@ def _import_server(db: Path, config: Path | None, until: str | None) -> "ServerI
     day = None if until is None else parse_date(until)
     with status("Importing") as tell, connect(server.settings) as conn:
         place = server.settings.place
-        return import_server(conn, db, place, server.names, until=day, progress=tell)
+        return import_server(conn, db, place, server.names, until=day, months=months, progress=tell)
 
 
 def _check_server(config: Path | None, as_json: bool) -> None:

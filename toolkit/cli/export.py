@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,8 +20,8 @@ from toolkit.cli.options import (
     Seed,
     StoreUri,
     Weeks,
-    one_of,
 )
+from toolkit.cli.orders import orders_of
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from toolkit.export.report import ExportReport
     from toolkit.sources.base import OrderSource
     from toolkit.sources.codes import Codes
-    from toolkit.sources.open import OpenSource
 
 DEFAULT_REDIS = "redis://localhost:6379/0"
 READ_PATIENCE_S = 2.0
@@ -112,7 +110,7 @@ def export(
 
     for name in ("toolkit.engine", "toolkit.stages"):
         logging.getLogger(name).setLevel(logging.ERROR)  # the report counts them
-    with _orders(db, mssql, config) as orders, counting_bar("Forecasting products") as bar:
+    with orders_of(db, mssql, config) as orders, counting_bar("Forecasting products") as bar:
         settings = ExportSettings(
             as_of_date=parse_date(as_of),
             product_ids=[orders.codes.number("product", i) for i in products] if products else None,
@@ -188,17 +186,6 @@ def _cache_url(redis: str | None) -> Iterator[str]:
             raise
         remedy = f"--redis or {REDIS_VARIABLE} says where the cache is, if not at {DEFAULT_REDIS}"
         raise CacheError(f"{exc}; {remedy}") from exc
-
-
-def _orders(
-    db: Path | None, mssql: bool, config: Path | None
-) -> "AbstractContextManager[OpenSource]":
-    """The orders of a file or a server, and the codes of its ids."""
-    from toolkit.sources.open import file_address, open_server, open_source
-    from toolkit.sources.sqlserver.settings import read_server
-
-    one_of("--db", db is not None, mssql)
-    return open_server(read_server(config)) if db is None else open_source(file_address(db))
 
 
 def _engine(

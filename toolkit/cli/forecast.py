@@ -11,14 +11,17 @@ import typer
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOf,
-    Database,
+    Config,
     Fits,
     Json,
+    MaybeDatabase,
+    Mssql,
     Product,
     Weeks,
     complete_model,
     warn_of_fit,
 )
+from toolkit.cli.orders import orders_of
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS, WEEKS
 from toolkit.errors import ArgumentError
 
@@ -33,7 +36,9 @@ def register(app: typer.Typer) -> None:
 
 def forecast(
     product_id: Product,
-    db: Database,
+    db: MaybeDatabase = None,
+    mssql: Mssql = False,
+    config: Config = None,
     as_of: AsOf = None,
     weeks: Weeks = WEEKS,
     min_orders: Annotated[
@@ -58,37 +63,45 @@ def forecast(
 ) -> None:
     """Forecast one product: who orders when, how much, and how sure that is.
 
-    As of a date in the past, it also says what was then ordered.
+    As of a date in the past, it also says what was then ordered, if a file holds the orders.
     """
     from toolkit.cli.display import forecast_json, show_forecast
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
-    from toolkit.sources.codes import Codes
-    from toolkit.sources.embedded.database import open_database, weekly_quantities
     from toolkit.stages.arguments import check_whole
 
     fitted = None if model is None else load_fit(model, fits)
     if fitted is not None:
         warn_of_fit(fitted)
-    with open_database(db) as conn:
-        codes = Codes.of(conn)
+    with orders_of(db, mssql, config) as orders:
+        codes = orders.codes
         number = codes.number("product", product_id)
-        engine = ForecastEngine(conn, weeks, model=fitted)
+        engine = ForecastEngine(orders.source, weeks, model=fitted)
         result = engine.generate_forecast(number, as_of, min_orders, min_confidence)
-        actual = [] if result is None else weekly_quantities(conn, number, result.start_date, weeks)
+    actual = None if db is None or result is None else _ordered(db, result, weeks)
     if plot is not None and result is not None:
         _draw(result, actual, plot)
     if as_json:
         typer.echo(json.dumps(None if result is None else forecast_json(result, codes), indent=2))
     elif result is not None:
         show_forecast(result, codes, check_whole("top", top, 1))
-        _show_outcome(result, actual)
+        if actual is not None:
+            _show_outcome(result, actual)
     else:
         typer.echo(f"There is nothing to forecast for product {product_id}.")
-        _say_why(db, product_id, number, as_of)
+        if db is not None:
+            _say_why(db, product_id, number, as_of)
 
 
-def _draw(result: "ProductForecast", actual: list[float], file: Path) -> None:
+def _ordered(db: Path, result: "ProductForecast", weeks: int) -> list[float]:
+    """Units then ordered, [weeks]; NaN in those that are not over."""
+    from toolkit.sources.embedded.database import open_database, weekly_quantities
+
+    with open_database(db) as conn:
+        return weekly_quantities(conn, result.product_id, result.start_date, weeks)
+
+
+def _draw(result: "ProductForecast", actual: list[float] | None, file: Path) -> None:
     try:
         result.plot(actual).savefig(file, dpi=150)
     except ValueError as exc:  # no such format

@@ -50,6 +50,10 @@ class Dialect(Protocol):
     def ids_per_query(self) -> int:
         """The longest list bound in one query; longer ones take several."""
 
+    @property
+    def is_tsql(self) -> bool:
+        """Whether queries are sent in the form that SQL Server prefers."""
+
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
         """The statement and its parameters as the driver takes them."""
 
@@ -64,6 +68,7 @@ class DuckDbDialect:
     """DuckDB: ``$name`` parameters, a list as one parameter, columns straight into NumPy."""
 
     ids_per_query = 10_000_000
+    is_tsql = False
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
         """``x IN (:ids)`` becomes ``list_contains($ids, x)``.
@@ -91,7 +96,8 @@ class DbApiDialect:
     differ in what they make of a Python list. It refuses statements with very long lists.
     """
 
-    ids_per_query = 10_000
+    ids_per_query = 2_000
+    is_tsql = False
     rows_per_fetch = 20_000
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:

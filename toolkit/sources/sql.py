@@ -47,7 +47,7 @@ class SqlSource:
     """Order data in the tables ``dbo.Client``, ``ClientAgreement``, ``Order``, ``OrderItem``,
     ``Product``, read over a connection that its caller owns; see ``OrderSource``.
 
-    A DB-API connection answers up to 10,000 ids with one query, and more with one per 10,000.
+    A DB-API connection answers up to 2,000 ids with one query, and more with one per 2,000.
     """
 
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
@@ -111,7 +111,8 @@ class SqlSource:
         return [np.concatenate(column) for column in zip(*portions, strict=True)]
 
     def _read(self, query: Query, parameters: Parameters) -> list[ResultColumn]:
-        sql, bound = self._dialect.bind(query.sql, parameters)
+        form = (self._dialect.is_tsql and query.tsql) or query.sql
+        sql, bound = self._dialect.bind(form, parameters)
 
         def read() -> list[ResultColumn]:
             with closing(self._connection.cursor()) as cursor:

@@ -1,3 +1,3 @@
-SELECT d.is_read_committed_snapshot_on
+SELECT d.is_read_committed_snapshot_on, d.snapshot_isolation_state
 FROM sys.databases d
 WHERE d.name = DB_NAME()

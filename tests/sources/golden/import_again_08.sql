@@ -1,4 +1,1 @@
-SELECT CAST(t.ID AS BIGINT) AS ID, CAST(t.ClientID AS BIGINT) AS ClientID
-FROM dbo.ClientAgreement t
-WHERE 1 = 1
-ORDER BY t.ID
+SELECT MAX("Created") AS Latest FROM "dbo"."OrderItem"

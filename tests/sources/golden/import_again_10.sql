@@ -1,4 +1,3 @@
-SELECT CAST(t.ID AS BIGINT) AS ID, t.Name AS Name
-FROM dbo.Product t
-WHERE 1 = 1
-ORDER BY t.ID
+SELECT d.is_read_committed_snapshot_on, d.snapshot_isolation_state
+FROM sys.databases d
+WHERE d.name = DB_NAME()

@@ -1,1 +1,3 @@
-SELECT COUNT(*) AS Lines FROM dbo."Order" t WHERE t.Created IS NULL
+SELECT d.is_read_committed_snapshot_on, d.snapshot_isolation_state
+FROM sys.databases d
+WHERE d.name = DB_NAME()

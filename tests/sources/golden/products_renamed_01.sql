@@ -1,17 +1,14 @@
 SELECT p.ID, p.Name, priced.PricePerItem
 FROM dbo.Product p
-LEFT JOIN (
-    SELECT oi.ProductID, oi.PricePerItem,
-           ROW_NUMBER() OVER (
-               PARTITION BY oi.ProductID ORDER BY oi.Created DESC, oi.ID DESC
-           ) AS Recency
+OUTER APPLY (
+    SELECT TOP (1) oi.PricePerItem
     FROM (SELECT "ID" AS ID, "OrderID" AS OrderID, "ProductID" AS ProductID, "Amount" AS Qty, "PricePerItem" AS PricePerItem, "Added" AS Created FROM "sales"."order lines") oi
     INNER JOIN "sales"."Orders" o ON o.ID = oi.OrderID
     WHERE o.Created < CAST('2021-09-06' AS DATE)
   AND oi.Created < CAST('2021-09-06' AS DATE)
       AND oi.PricePerItem IS NOT NULL
       AND oi.Qty > 0
-      AND oi.ProductID IN (1, 2)
-) priced ON priced.ProductID = p.ID AND priced.Recency = 1
+      AND oi.ProductID = p.ID
+    ORDER BY oi.Created DESC, oi.ID DESC
+) priced
 WHERE p.ID IN (1, 2)
-ORDER BY p.ID

@@ -1,7 +1,7 @@
 """Check of a SQL Server before it is read: everything that is wrong with it at once.
 
 Fatal is what forecasts cannot be made with. What only makes them slow, or wait, is a notice: an
-index that a query would like, with the statement that makes it; readers that wait for writers.
+index that would hold what a query reads, with its statement; readers that wait for writers.
 What the rows hold is checked where they are copied to: ``checks.check_database``.
 """
 
@@ -19,19 +19,23 @@ from toolkit.sources.sqlserver.catalog import (
     SNAPSHOT,
     VERSION,
     WANTED,
-    Index,
+    held_indexes,
     type_problem,
 )
 from toolkit.sources.sqlserver.copy import Server
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 
 OLDEST = (13, "2016")
+AZURE = {5: "Azure SQL Database", 8: "Azure SQL Managed Instance"}
+"""By edition of the engine; both are up to date, and report version 12 for ever."""
+_ONLINE = {3, *AZURE}  # Enterprise, Developer and Evaluation are one edition
 
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
     """What a server holds (rows per table, day of the latest order line) and lacks."""
 
+    product: str
     version: str
     rows: Mapping[str, int]
     last_date: date | None
@@ -48,7 +52,8 @@ class ServerReport:
         counts = ", ".join(f"{table} {rows:,}" for table, rows in self.rows.items())
         return "\n".join(
             [
-                f"SQL Server {self.version}; rows: {counts}; latest order line {self.last_date}",
+                f"{self.product} {self.version}; rows: {counts}; "
+                f"latest order line {self.last_date}",
                 *(f"  - fatal: {finding}" for finding in self.fatal),
                 *(f"  - notice: {finding}" for finding in self.notices),
             ]
@@ -74,7 +79,7 @@ class _Check:
         self._notices: list[Finding] = []
 
     def report(self) -> ServerReport:
-        version = self._version()
+        edition, version = self._version()
         found = self._columns()
         usable = [table for table in TABLES if self._has_columns(table, found)]
         rows = {}
@@ -85,20 +90,22 @@ class _Check:
         last = self._last_date() if rows.get("OrderItem") else None
         if rows.get("OrderItem") == 0:
             self._fatal.append(Finding(self._shown("OrderItem"), "there are no order lines", 0))
-        self._indexes(usable)
+        self._indexes(usable, online=edition in _ONLINE)
         self._snapshot()
-        return ServerReport(version, rows, last, tuple(self._fatal), tuple(self._notices))
+        product = AZURE.get(edition, "SQL Server")
+        return ServerReport(product, version, rows, last, tuple(self._fatal), tuple(self._notices))
 
     def _shown(self, table: str, column: str = "") -> str:
         names = self._names[table]
         return names.shown + (f".{names.column(column)}" if column else "")
 
-    def _version(self) -> str:
-        ((version,),) = self._server.ask("the server's version", VERSION)
-        if int(str(version).partition(".")[0]) < OLDEST[0]:
+    def _version(self) -> tuple[int, str]:
+        """The engine's edition, and the version."""
+        ((version, edition),) = self._server.ask("the server's version", VERSION)
+        if edition not in AZURE and int(str(version).partition(".")[0]) < OLDEST[0]:
             rule = f"is version {version}; {OLDEST[1]} ({OLDEST[0]}.0) or newer is needed"
             self._fatal.append(Finding("SQL Server", rule, 0))
-        return str(version)
+        return int(str(edition)), str(version)
 
     def _columns(self) -> dict[tuple[str, str, str], tuple[str, int | None]]:
         """Type and scale of every column, by schema, table and column in lower case."""
@@ -148,7 +155,7 @@ class _Check:
         day = latest.date() if isinstance(latest, datetime) else latest
         return day if isinstance(day, date) else None
 
-    def _indexes(self, usable: Sequence[str]) -> None:
+    def _indexes(self, usable: Sequence[str], online: bool) -> None:
         tables = [self._names[table].table for table in TABLES]
         try:
             found = self._server.ask("the indexes", INDEXES, {"tables": tables})
@@ -157,16 +164,16 @@ class _Check:
                 raise
             self._notices.append(Finding("indexes", f"could not be looked at: {exc}", 0))
             return
-        first = {tuple(str(part).lower() for part in row) for row in found}
+        held = held_indexes(found)
         for index in WANTED:
-            if index.table in usable and not self._led_by(index, first):
-                rule = f"no index begins with it, {index.purpose}; {index.create(self._names)}"
+            names = self._names[index.table]
+            there = held.get((names.schema.lower(), names.table.lower()), [])
+            lacking = index.lacking(self._names, there)
+            if index.table in usable and lacking != []:
+                holds = f" and holds {', '.join(lacking)}" if lacking else ""
+                create = index.create(self._names, online)
+                rule = f"no index begins with it{holds}, {index.purpose}; {create}"
                 self._notices.append(Finding(self._shown(index.table, index.keys[0]), rule, 0))
-
-    def _led_by(self, index: Index, first: set[tuple[str, ...]]) -> bool:
-        names = self._names[index.table]
-        wanted = (names.schema, names.table, names.column(index.keys[0]))
-        return tuple(part.lower() for part in wanted) in first
 
     def _snapshot(self) -> None:
         try:
@@ -175,6 +182,6 @@ class _Check:
             if exc.transient:
                 raise
             return
-        if rows and not rows[0][0]:
+        if rows and not any(rows[0]):
             rule = "is off: reading waits for whoever writes, and the other way round"
             self._notices.append(Finding("READ_COMMITTED_SNAPSHOT", rule, 0))

@@ -150,19 +150,23 @@ class Copying:
     """A server, a copy, and the day before which lines and orders are copied.
 
     ``known_until``: the day before which the copy was whole when it last was; None: never.
+    ``since``: the first day of the months that are compared; None: all are.
     """
 
     server: Server
     copy: Copy
     until: date
     known_until: date | None
+    since: date | None = None
     tally: Tally = field(default_factory=Tally)
 
     def dated(self, table: str) -> None:
         """Bring a table of lines or orders up to date."""
-        before = {"end_date": self.until}
-        theirs = self.server.months(table, BEFORE, before)
-        ours = self.copy.months(table, BEFORE, before)
+        span, only = {"end_date": self.until}, BEFORE
+        if self.since is not None:
+            span, only = {"first_date": self.since, **span}, MONTH
+        theirs = self.server.months(table, only, span)
+        ours = self.copy.months(table, only, span)
         known_id = self.copy.top_id(table, self.known_until) if self.known_until else None
         for first in sorted(theirs.keys() | ours.keys()):
             month = {"first_date": first, "end_date": min(next_month(first), self.until)}

@@ -15,14 +15,14 @@ from toolkit.errors import ArgumentError
 from toolkit.installed import need
 from toolkit.sources.dialects import Cursor, DbApiDialect, Parameters, ResultColumn
 from toolkit.sources.names import PLAIN_NAMES, Names
-from toolkit.sources.sqlserver.faults import PATIENCE, LostRowsError, Patience, persist
+from toolkit.sources.sqlserver.faults import PATIENCE, LostRowsError, Patience, fault_of, persist
 from toolkit.sources.sqlserver.settings import SqlServerSettings
 
 if TYPE_CHECKING:
     import pymssql
 
 APP_NAME = "interorder-toolkit"
-SESSION = (
+SQL_SERVER_SESSION = (
     "SET ANSI_NULLS ON;",
     "SET ANSI_PADDING ON;",
     "SET ANSI_WARNINGS ON;",
@@ -32,6 +32,9 @@ SESSION = (
     "SET TEXTSIZE 2147483647;",
     "SET DATEFORMAT ymd;",
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;",
+    # Where the database keeps versions of rows, readers and writers never wait for each other.
+    "IF (SELECT d.snapshot_isolation_state FROM sys.databases d WHERE d.name = DB_NAME()) = 1"
+    " SET TRANSACTION ISOLATION LEVEL SNAPSHOT;",
     # Where production and a forecast stand in each other's way, the forecast gives way.
     "SET DEADLOCK_PRIORITY LOW;",
     "SET LOCK_TIMEOUT 30000;",
@@ -47,6 +50,8 @@ class SqlServerDialect(DbApiDialect):
 
     ``renewed``: whether ``cursor()`` of a connection that died comes from a fresh one.
     """
+
+    is_tsql = True
 
     def __init__(
         self, names: Names = PLAIN_NAMES, patience: Patience = PATIENCE, renewed: bool = False
@@ -151,6 +156,7 @@ def connect(
             lambda: connection.cursor().close(),
             patience,
             headline="cannot connect to {}",
+            judge=fault_of,
         )
         yield connection
 
@@ -167,8 +173,9 @@ def _open(settings: SqlServerSettings) -> "pymssql.Connection":
         login_timeout=settings.login_timeout_seconds,
         appname=APP_NAME,
         tds_version=_TDS_VERSION,
-        conn_properties=SESSION,
+        conn_properties=SQL_SERVER_SESSION,
         autocommit=True,
+        read_only=True,
     )
     return cast("pymssql.Connection", raw)
 

@@ -3,14 +3,15 @@
 pymssql's numbers are not to be trusted alone. A connection that fails repeats the number of an
 earlier failure, and leaves out the server's words where an earlier error was as severe: only the
 numbers that its library wrote into the text are of this failure. Whether the password or the
-database was wrong it does not always let through. A query's number is its own.
+database was wrong it does not always let through. A query's number is its own: the library's if
+the library wrote it into the text, else the server's, which has errors of such numbers, too.
 """
 
 import logging
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import duckdb
@@ -21,9 +22,9 @@ from toolkit.sources.embedded.database import is_interrupt
 logger = logging.getLogger(__name__)
 
 _LIBRARY_TEXT = re.compile(r"DB-Lib error message (\d+), severity (\d+)")
-_FIRST_OF_THE_LIBRARY = 20_000
-_SERVER_SPOKE, _NO_LOGIN, _DEAD = 20018, 20002, 20047
-_DATABASE_SEVERITY = 11  # of "cannot open database"; a refused login has 14
+_UNKNOWN_REASON = "failed for an unknown reason"  # the library said nothing: it knew no address
+_SERVER_SPOKE, _NO_LOGIN, _NO_SERVER, _DEAD = 20018, 20002, 20009, 20047
+_DATABASE_SEVERITY, _LOGIN_SEVERITY = 11, 14  # of "cannot open database" and "login failed"
 LOGIN_FAILED, NO_DATABASE, DEADLOCK = 18456, 4060, 1205
 LOST_ROWS = "rows of the result are missing"
 
@@ -49,20 +50,20 @@ class Fault:
 class Patience:
     """How long what may pass is tried again.
 
-    At most ``attempts`` in all, the first pause ``first_pause_seconds`` long and each one twice
-    as long as the one before; none is begun later than ``total_seconds`` after the first.
+    After each pause comes one more attempt; those after a connection that is dead are longer. None
+    is begun later than ``total_seconds`` after the first.
     """
 
-    attempts: int = 4
-    first_pause_seconds: float = 0.2
-    total_seconds: float = 60.0
+    pauses_seconds: tuple[float, ...] = (0.2, 0.4, 0.8)
+    dead_pauses_seconds: tuple[float, ...] = (1.0, 5.0, 15.0, 30.0)
+    total_seconds: float = 120.0
 
-    def pause(self, attempt: int, elapsed_seconds: float) -> float | None:
+    def pause(self, attempt: int, elapsed_seconds: float, dead: bool) -> float | None:
         """Seconds to wait after attempt number ``attempt``; None: no more attempts."""
-        seconds = self.first_pause_seconds * 2.0 ** (attempt - 1)
-        if attempt >= self.attempts or elapsed_seconds + seconds > self.total_seconds:
+        pauses = self.dead_pauses_seconds if dead else self.pauses_seconds
+        if attempt > len(pauses) or elapsed_seconds + pauses[attempt - 1] > self.total_seconds:
             return None
-        return seconds
+        return pauses[attempt - 1]
 
 
 PATIENCE = Patience()
@@ -80,6 +81,7 @@ _PASSING = {
     8645: "the query waited too long for memory",
     8651: "the server has no memory left for the query",
     3960: "a row was changed while it was read",
+    3961: "a table was altered while it was read",
     10928: "the server is at its limit",
     10929: "the server is busy",
     40501: "the server is busy",
@@ -91,6 +93,7 @@ _PASSING_BUT_DEAD = {
     596: "the server ended the session",
     6005: "the server is shutting down",
     17142: "the server is paused",
+    17187: "the server is starting",
     4221: "the replica is not ready",
     40197: "the server is being moved",
     40613: "the database is not available at the moment",
@@ -108,7 +111,7 @@ _LASTING = {
 }
 _LIBRARY = {
     20003: "the server did not answer in time",
-    20009: "no server answers at this address",
+    _NO_SERVER: "no server answers at this address",
     20017: "the connection broke",
     20004: "the connection broke",
     20006: "the connection broke",
@@ -125,15 +128,28 @@ def fault_of(exc: BaseException) -> Fault:
     if isinstance(exc, LostRowsError):
         return Fault(None, LOST_ROWS, transient=True)
     number, text, connecting = _parts(exc)
-    if connecting:
-        return _connect_fault(text)
+    if connecting or _UNKNOWN_REASON in text:
+        return replace(_connect_fault(number, text), dead=True)
     if "Not connected" in text or "Connection is closed" in text:
         return Fault(None, "the connection is closed", transient=True, dead=True)
     if number is None:
         return Fault(None, text or type(exc).__name__)
-    if number >= _FIRST_OF_THE_LIBRARY and number not in _PASSING | _PASSING_BUT_DEAD:
-        return _library_fault([int(found[1]) for found in _LIBRARY_TEXT.finditer(text)], number)
-    return _server_fault(number, _LIBRARY_TEXT.split(text)[0].strip())
+    of_the_library = [int(found[1]) for found in _LIBRARY_TEXT.finditer(text)]
+    if number in of_the_library:
+        return _library_fault(of_the_library, number)
+    return _server_fault(number, _words(text))
+
+
+def reconnect_fault_of(exc: BaseException) -> Fault:
+    """The same, where a login like this one was accepted before: a refusal may pass.
+
+    A server that starts, recovers or fails over does not know its databases and logins yet.
+    """
+    fault = fault_of(exc)
+    if fault.number not in (LOGIN_FAILED, NO_DATABASE):
+        return fault
+    meaning = "the server refuses a login that it accepted before"
+    return Fault(fault.number, meaning, transient=True, dead=True)
 
 
 def persist[T](
@@ -142,11 +158,13 @@ def persist[T](
     patience: Patience = PATIENCE,
     renewed: bool = True,
     headline: str = "{} could not be read",
+    judge: Callable[[BaseException], Fault] = reconnect_fault_of,
 ) -> T:
     """``work()``, again after a failure that may pass; it must begin anew each time.
 
-    ``renewed``: whether work after a dead connection gets a fresh one. Raises ``SourceError``
-    with the number of the last failure; ``headline``, about the subject, begins its message.
+    ``renewed``: whether work after a dead connection gets a fresh one. ``judge`` says what a
+    failure means. Raises ``SourceError`` with the number of the last failure; ``headline``, about
+    the subject, begins its message.
     """
     begun = time.monotonic()
     for attempt in count(1):
@@ -157,9 +175,9 @@ def persist[T](
                 raise KeyboardInterrupt from exc
             if isinstance(exc, ToolkitError | duckdb.Error):
                 raise  # said already, or of the copy that is being written
-            fault = fault_of(exc)
+            fault = judge(exc)
             elapsed = time.monotonic() - begun
-            pause = patience.pause(attempt, elapsed)
+            pause = patience.pause(attempt, elapsed, fault.dead)
             if pause is None or not fault.transient or (fault.dead and not renewed):
                 raise _error(headline.format(subject), fault, attempt, elapsed) from exc
             logger.warning("%s: %s; trying again in %.1f s", subject, fault, pause)
@@ -190,19 +208,34 @@ def _parts(exc: BaseException) -> tuple[int | None, str, bool]:
     return None, str(exc), False
 
 
-def _connect_fault(text: str) -> Fault:
+def _connect_fault(number: int | None, text: str) -> Fault:
     found = [(int(number), int(severity)) for number, severity in _LIBRARY_TEXT.findall(text)]
     refused = [severity for number, severity in found if number == _SERVER_SPOKE]
     if refused:
-        number = NO_DATABASE if _DATABASE_SEVERITY in refused else LOGIN_FAILED
-        return _server_fault(number, "")
+        return _refusal(number, _words(text), refused)
     if not found:
-        return Fault(20009, "there is no such host", transient=True, dead=True)
+        return Fault(_NO_SERVER, "there is no such host", transient=True)
     telling = [number for number, _ in found if number != _DEAD]
     if not telling:
         # What the driver kept of earlier connections left no room; the next failure will tell.
-        return Fault(None, "no connection comes about", transient=True, dead=True)
+        return Fault(None, "no connection comes about", transient=True)
     return _library_fault(telling, _NO_LOGIN)
+
+
+def _refusal(number: int | None, words: str, severities: list[int]) -> Fault:
+    """A login that the server refused: the number is this failure's only where words are."""
+    if _DATABASE_SEVERITY in severities:
+        return _server_fault(NO_DATABASE, "")
+    if words and number is not None:
+        return _server_fault(number, words)
+    if _LOGIN_SEVERITY in severities:
+        return _server_fault(LOGIN_FAILED, "")
+    return Fault(None, "the server accepts no logins at the moment", transient=True)
+
+
+def _words(text: str) -> str:
+    """What the server said, without what the library added."""
+    return _LIBRARY_TEXT.split(text)[0].strip()
 
 
 def _library_fault(numbers: list[int], otherwise: int) -> Fault:
@@ -219,4 +252,4 @@ def _server_fault(number: int, words: str) -> Fault:
     if number in _LASTING:
         said = f": {words}" if words and number in _WITH_THE_SERVERS_WORDS else ""
         return Fault(number, _LASTING[number] + said.rstrip("."))
-    return Fault(number, words or "the server reports an error")
+    return Fault(number, words.rstrip(".") or "the server reports an error")

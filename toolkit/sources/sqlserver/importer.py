@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from toolkit.errors import Finding, SourceError
+from toolkit.errors import ArgumentError, DataError, Finding, SourceError
 from toolkit.sources.dialects import Connection
 from toolkit.sources.embedded.database import create_tables, open_database
 from toolkit.sources.folder.importer import (
@@ -29,14 +29,10 @@ from toolkit.sources.folder.importer import (
     translated,
 )
 from toolkit.sources.names import PLAIN_NAMES, Names
-from toolkit.sources.sqlserver.copy import (
-    Copy,
-    Copying,
-    Server,
-    Tally,
-)
+from toolkit.sources.sqlserver.check import check_server
+from toolkit.sources.sqlserver.copy import Copy, Copying, Server, Tally
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
-from toolkit.sources.sqlserver.months import AHEAD, DATED
+from toolkit.sources.sqlserver.months import AHEAD, DATED, compared_from
 
 SUFFIX = ".importing"
 _SORTED_SHARE = 0.9
@@ -71,6 +67,7 @@ def import_server(
     names: Names = PLAIN_NAMES,
     *,
     until: date | None = None,
+    months: int | None = None,
     progress: ImportProgress = lambda stage: None,
     patience: Patience = PATIENCE,
 ) -> ServerImportReport:
@@ -78,18 +75,27 @@ def import_server(
 
     ``server`` says where the orders come from, and is kept with them: those of another are
     refused. ``until``: the day before which lines are copied, by default today, by this clock or
-    the server's, whichever is earlier. Raises ``SourceError`` if the server cannot be read or the
-    database cannot be written; the database is then as it was.
+    the server's, whichever is earlier. ``months``: so many of the latest are compared, and those
+    since the last import; what changed before waits for an import without it. By default, and the
+    first time, all are. Raises ``DataError`` with everything fatal that ``check_server`` finds,
+    ``ArgumentError`` for fewer months than 1, and ``SourceError`` if the server cannot be read or
+    the database cannot be written; the database is then as it was.
     """
+    if months is not None and months < 1:
+        raise ArgumentError(f"months has to be a whole number of at least 1, got {months}")
     started = time.perf_counter()
     _refuse_foreign(database, server)
+    progress("checking")
+    checked = check_server(connection, names, patience)
+    if not checked.ok:
+        raise DataError(server, checked.fatal)
     reading = Server(connection, names, patience)
     until = until or min(reading.today(), datetime.now(UTC).date())
     partial = database.with_name(f"{database.name}{SUFFIX}")
     with translated(database):
         _prepare(partial, database, server)
         with closing(_opened(partial)) as conn:
-            tally = _copy(reading, Copy(conn), until, progress)
+            tally = _copy(reading, Copy(conn), until, months, progress)
             progress("sorting")
             _finish(conn, until)
             report = report_of(conn, _notices(tally), started)
@@ -98,16 +104,20 @@ def import_server(
     return ServerImportReport(report, until, tally.rows_read, tally.months_compared)
 
 
-def _copy(server: Server, copy: Copy, until: date, progress: ImportProgress) -> Tally:
+def _copy(
+    server: Server, copy: Copy, until: date, months: int | None, progress: ImportProgress
+) -> Tally:
     """Lines before orders before customers, so that what a line refers to is never missing."""
     ((known_until,),) = copy.conn.execute("SELECT until_date FROM import_state").fetchall()
     if known_until is not None and known_until > until:
         raise SourceError(
             f"the database holds orders before {known_until} already; {until} is earlier"
         )
+    since = None
     if known_until is not None:
         copy.delete("Order", AHEAD, {"end_date": known_until})
-    copying = Copying(server, copy, until, known_until)
+        since = None if months is None else compared_from(until, months, known_until)
+    copying = Copying(server, copy, until, known_until, since)
     for table in DATED:
         progress(f"reading {table}")
         copying.dated(table)

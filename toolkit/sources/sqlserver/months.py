@@ -1,7 +1,9 @@
 """Months of orders, told apart by counts and sums: what of a copy is still the original.
 
 The same queries run on SQL Server and on the copy. A row that was added, removed, changed or
-moved to another day shows in at least one of the figures, unless changes cancel in all of them.
+moved to another day shows in at least one of the figures, and so does what two rows swap: ids and
+days are also summed by a weight that is each row's own. What does not show: another time of the
+same day, and amounts whose changes cancel to less than ``_TOLERANCE`` of the sums.
 """
 
 import math
@@ -15,14 +17,23 @@ from toolkit.sources.embedded.database import TABLES
 DATED = {
     "OrderItem": (
         ("ID", "OrderID", "ProductID"),
-        ("Qty", "PricePerItem", "Qty * PricePerItem", "ID % 1009 * Qty"),
+        (
+            "Qty",
+            "PricePerItem",
+            "Qty * PricePerItem",
+            "ID % 1009 * Qty",
+            "ID % 1009 * PricePerItem",
+        ),
     ),
     "Order": (("ID", "ClientAgreementID"), ()),
 }
-"""The tables that are compared by months, and of what they are summed, exactly and as floats.
+"""The tables that are compared by months, their ids, and the amounts that are summed as floats.
 
-The last sum of the lines is there for quantities that two of them swap.
+The last sums of the lines are there for amounts that two of them swap.
 """
+
+_WEIGHT = "CAST(t.ID % 2147483647 AS DECIMAL(10, 0))"
+"""A row's own in a month, and small enough for sums of its products with ids of 64 bits."""
 
 _CASTS = {
     "BIGINT": "CAST({} AS BIGINT)",
@@ -37,7 +48,7 @@ type Months = Mapping[date, "MonthSums"]
 
 @dataclass(frozen=True, slots=True)
 class MonthSums:
-    """Counts and sums of a month; ids and days of the month are summed exactly."""
+    """Counts and sums of a month; ids and days of the month are summed exactly, and by weight."""
 
     rows: int
     exact: tuple[Decimal | None, ...]
@@ -55,11 +66,16 @@ NO_FIGURES = MonthSums(0, (), ())
 
 def months_query(table: str, only: str) -> str:
     """Figures of every month of a table, as far as a condition is met."""
-    exact, floats = DATED[table]
+    ids, floats = DATED[table]
+    whole = {"Day": "DAY(t.Created)", **{c: f"t.{c}" for c in ids}}
     sums = [
         "COUNT(*) AS Lines",
-        "SUM(CAST(DAY(t.Created) AS BIGINT)) AS Days",
-        *(f"SUM(CAST(t.{c} AS DECIMAL(38, 0))) AS {c}Sum" for c in exact),
+        *(f"SUM(CAST({value} AS DECIMAL(38, 0))) AS {c}Sum" for c, value in whole.items()),
+        *(
+            f"SUM({_WEIGHT} * CAST({value} AS DECIMAL(19, 0))) AS {c}Weighed"
+            for c, value in whole.items()
+            if c != "ID"
+        ),
         *(f"SUM({_as_double(f)}) AS Sum{i}" for i, f in enumerate(floats, start=1)),
     ]
     listed = ",\n       ".join(sums)
@@ -68,8 +84,7 @@ SELECT YEAR(t.Created) AS OrderYear, MONTH(t.Created) AS OrderMonth,
        {listed}
 FROM {relation(table)} t
 WHERE {only}
-GROUP BY YEAR(t.Created), MONTH(t.Created)
-ORDER BY YEAR(t.Created), MONTH(t.Created)"""
+GROUP BY YEAR(t.Created), MONTH(t.Created)"""
 
 
 def count_query(table: str, only: str) -> str:
@@ -86,8 +101,7 @@ def rows_query(table: str, only: str) -> str:
     return f"""
 SELECT {columns}
 FROM {relation(table)} t
-WHERE {only}
-ORDER BY t.ID"""
+WHERE {only}"""
 
 
 ALL = "1 = 1"
@@ -100,7 +114,7 @@ WITHOUT_DATE = "t.Created IS NULL"
 
 def months_of(table: str, rows: Sequence[Sequence[object]]) -> dict[date, MonthSums]:
     """The rows of ``months_query`` by the first day of the month."""
-    exact = 1 + len(DATED[table][0])
+    exact = 2 * len(DATED[table][0]) + 1
     return {
         date(int(str(year)), int(str(month)), 1): MonthSums(
             int(str(count)),
@@ -118,6 +132,18 @@ def next_month(first: date) -> date:
     datetime.date(2025, 1, 1)
     """
     return (first + timedelta(31)).replace(day=1)
+
+
+def compared_from(until: date, months: int, known_until: date) -> date:
+    """The first of so many months before a day, or of those since the copy was last whole.
+
+    >>> compared_from(date(2024, 3, 1), 2, date(2024, 2, 20))
+    datetime.date(2024, 1, 1)
+    """
+    first = until - timedelta(1)
+    for _ in range(months - 1):
+        first = first.replace(day=1) - timedelta(1)
+    return min(first, known_until).replace(day=1)
 
 
 def relation(table: str) -> str:

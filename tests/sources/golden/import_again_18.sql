@@ -1,0 +1,3 @@
+SELECT CAST(t.ID AS BIGINT) AS ID, CAST(t.ClientID AS BIGINT) AS ClientID
+FROM dbo.ClientAgreement t
+WHERE 1 = 1
