@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, JsonValue
@@ -101,7 +101,7 @@ class FitCard(Shown):
 
     ``diagnostics`` are the sampler's, by name (``r_hat``, ``r_hat_worst`` …), ``warnings`` what
     they say against the fit. ``sensitivity`` has all parameters but the effects of customers and
-    products.
+    products. ``fitted_at``: when the fit was done, in UTC; None where it was not written down.
     """
 
     model: str = ""
@@ -119,6 +119,7 @@ class FitCard(Shown):
     )
     checks: tuple[PredictiveCheck, ...] = field(default=(), repr=False)
     sensitivity: PowerScaling = field(default_factory=PowerScaling, repr=False)
+    fitted_at: datetime | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, folder: Path) -> "FitCard | None":

@@ -17,7 +17,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ArgumentError, PredictionError
-from toolkit.model import FittedModel, find_model
+from toolkit.model import FittedModel, known_model
 from toolkit.sources.base import OrderSource
 from toolkit.sources.embedded.database import create_tables, fill_tables
 from toolkit.sources.sql import as_source
@@ -66,7 +66,7 @@ class InterOrderModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Read the fit's parameters; ``ModelError`` where the installed models cannot."""
         config: Mapping[str, Any] = context.model_config
-        self.fitted = find_model(config[MODEL]).load(Path(context.artifacts[FIT]))
+        self.fitted = known_model(config[MODEL]).load(Path(context.artifacts[FIT]))
 
     def predict(
         self,
