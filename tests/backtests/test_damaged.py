@@ -143,6 +143,7 @@ def test_a_record_of_a_fit_runs_no_file(learned, order_file, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_a_backtest_in_a_sentence_and_it_is_resumed(order_file, tmp_path):
     (tmp_path / "e.toml").write_text(
         f'name = "full"\ndraws = 50\ndates.list = [{AS_OF}]\n[[versions]]\n'
