@@ -315,7 +315,8 @@ def test_a_posterior_that_is_not_the_cards_is_refused(copied, tmp_path):
     "change",
     [
         {"as_of_date": "2019-01-01"}, {"as_of_date": "zzz"}, {"pairs": "x"}, {"warnings": None},
-        {"warnings": "abc"}, {"diagnostics": None}, {"checks": ["x"]}, {"settings": None},
+        {"warnings": "abc"}, {"fitted_at": "2024-01-02T00:00:00"}, {"diagnostics": None},
+        {"checks": ["x"]}, {"settings": None},
     ],
 )  # fmt: skip
 def test_a_card_that_was_changed_is_refused(copied, tmp_path, change):

@@ -8,6 +8,7 @@ import pytest
 from backtests.cli.scores import keep_comparison
 from backtests.compare.comparison import compare_versions
 from backtests.report.page import write_report
+from backtests.report.population import scalars
 from backtests.run.folder import RunFolder
 from backtests.run.tracked import tracked_backtest
 from backtests.scores.summaries import summarize
@@ -130,6 +131,12 @@ def test_a_damaged_fit_is_made_again(damage, learned, order_file):
     report = backtest(LEARNED, order_file, learned.parent)
     assert not report.failed
     assert tables(learned) == before
+
+
+def test_a_damaged_posterior_is_told_by_the_report(tmp_path):
+    (tmp_path / "posterior.nc").write_bytes(b"no netCDF")
+    with pytest.raises(ArgumentError, match=r"posterior\.nc is damaged: "):
+        scalars(tmp_path / "posterior.nc")
 
 
 def test_a_record_of_a_fit_runs_no_file(learned, order_file, tmp_path):

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, JsonValue
+from pydantic import AliasChoices, AwareDatetime, Field, JsonValue
 from pydantic.dataclasses import dataclass
 
 from toolkit.card import Card, Figure, Grid, Shown
@@ -119,7 +119,7 @@ class FitCard(Shown):
     )
     checks: tuple[PredictiveCheck, ...] = field(default=(), repr=False)
     sensitivity: PowerScaling = field(default_factory=PowerScaling, repr=False)
-    fitted_at: datetime | None = field(default=None, repr=False)
+    fitted_at: AwareDatetime | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, folder: Path) -> "FitCard | None":
