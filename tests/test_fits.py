@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,10 +18,11 @@ import pytest
 import xarray as xr
 
 from tests.conftest import AS_OF
-from tests.processes import error_of, namespace, start
+from tests.processes import error_of, limit_files, namespace, start
 from tests.sources.helpers import write_folder
 from toolkit.errors import ModelError
-from toolkit.fits import load_fit
+from toolkit.fits import fit_folder, load_fit, save_fit
+from toolkit.installed import HOME
 from toolkit.results.fit import FitCard
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
@@ -313,7 +315,8 @@ def test_a_posterior_that_is_not_the_cards_is_refused(copied, tmp_path):
     "change",
     [
         {"as_of_date": "2019-01-01"}, {"as_of_date": "zzz"}, {"pairs": "x"}, {"warnings": None},
-        {"warnings": "abc"}, {"diagnostics": None}, {"checks": ["x"]}, {"settings": None},
+        {"warnings": "abc"}, {"fitted_at": "2024-01-02T00:00:00"}, {"diagnostics": None},
+        {"checks": ["x"]}, {"settings": None},
     ],
 )  # fmt: skip
 def test_a_card_that_was_changed_is_refused(copied, tmp_path, change):
@@ -335,6 +338,94 @@ def test_a_fit_passed_off_as_another_models_is_refused(copied, tmp_path):
     with pytest.raises(ModelError, match="does not hold the posterior"):
         load_fit("lapse_gamma", tmp_path)
     assert "does not hold" in error_of(run("diagnose", "lapse_gamma", "--fits", tmp_path, cwd="."))
+
+
+def test_a_damaged_fit_is_saved_anew(copied, tmp_path):
+    fitted = load_fit("pooled_gamma", tmp_path)
+    (copied / "posterior.nc").write_bytes(b"")
+    assert save_fit(fitted, tmp_path) == copied
+    assert load_fit("pooled_gamma", tmp_path).version == fitted.version
+
+
+def test_the_latest_fit_is_the_last_to_be_made_by_its_own_word(copied, tmp_path):
+    """A copied or restored folder is younger than its fit."""
+    card = json.loads((copied / "card.json").read_text())
+    for name, made in (("1-0", "2024-01-02T00:00:00Z"), ("1-1", None)):
+        other = shutil.copytree(copied, copied.with_name(name))
+        (other / "card.json").write_text(json.dumps(card | {"fitted_at": made}))
+        os.utime(other, (4e9, 4e9))
+    assert fit_folder("pooled_gamma", tmp_path) == copied
+    shutil.rmtree(copied)
+    assert fit_folder("pooled_gamma", tmp_path).name == "1-0"
+
+
+SAVES = """
+import sys
+from pathlib import Path
+from tests.processes import limit_files
+from toolkit.fits import load_fit, save_fit
+fitted = load_fit("pooled_gamma", Path(sys.argv[1]))
+limit_files(0, int(sys.argv[3]))
+try:
+    save_fit(fitted, Path(sys.argv[2]))
+except OSError as exc:
+    print(exc.strerror, exc.filename)
+limit_files(0, -1)
+print(save_fit(fitted, Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("most_bytes", [0, 50_000])
+def test_a_full_disk_leaves_nothing_of_a_fit_and_the_fit_in_memory(copied, tmp_path, most_bytes):
+    """HDF5 would take the process with it."""
+    again = tmp_path / "again"
+    done = start((sys.executable, "-c", SAVES), tmp_path, again, most_bytes, cwd=HOME)
+    target = again / "pooled_gamma" / copied.name
+    assert done.stdout.splitlines() == [f"No space left on device {target}", str(target)]
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+FILLS_THE_DISK = """
+import os
+from dataclasses import dataclass
+from models.pair_conjugate import PairConjugate
+from tests.processes import limit_files
+
+@dataclass(frozen=True)
+class Fills(PairConjugate):
+    name = "fills"
+
+class Version:
+    name, reads_customer_days, granularities = "fills", False, Fills.granularities
+
+    def fit(self, patterns, **settings):
+        limit_files(os.getpid(), 10)
+        return Fills()
+
+    def load(self, folder):
+        return Fills()
+
+MODEL = Version()
+"""
+
+
+def test_a_fit_waits_in_memory_until_there_is_room(place, tmp_path):
+    (tmp_path / "fills.py").write_text(FILLS_THE_DISK)
+    asked = ("fit", f"{tmp_path}/fills.py:MODEL", "--db", "orders.duckdb", "--as-of", str(AS_OF))
+    command = [TOOLKIT, *asked, "--fits", str(tmp_path / "fits")]
+    environment = os.environ | {"PYTHONPATH": str(HOME)}
+    with subprocess.Popen(
+        command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            wait_for(process, b"The fit is kept in memory, and saved once there is room")
+            assert list((tmp_path / "fits" / "fills").iterdir()) == []
+            limit_files(process.pid, resource.RLIM_INFINITY)
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert len(list((tmp_path / "fits" / "fills").iterdir())) == 1
 
 
 def test_what_needs_no_fit_has_none_to_diagnose(place):

@@ -1,5 +1,6 @@
 """A model named by where it is: a file or a module, in this process and in those it starts."""
 
+import json
 import os
 import re
 import subprocess
@@ -12,9 +13,11 @@ from backtests.run.experiment import read_experiment
 from backtests.run.folder import RunFolder
 from backtests.run.harness import run_backtest
 from models.pair_conjugate import MODEL as PAIR_CONJUGATE
+from toolkit.diagnosis import Diagnosis
 from toolkit.errors import ModelError
-from toolkit.model import MODELS_VARIABLE, find_model, model_file
+from toolkit.model import MODELS_VARIABLE, find_model, known_model, model_file
 from toolkit.sources.generator import Truth, generate_orders, load_orders
+from toolkit.tracking.registration import load_saved
 
 OWN = """
 from dataclasses import dataclass
@@ -125,6 +128,20 @@ def test_two_models_of_one_name_are_refused(own, tmp_path):
     with pytest.raises(ModelError, match=r"copy\.py:MODEL is called 'own', as another one in"):
         find_model("copy.py:MODEL")
     assert find_model("own") is find_model("own.py:MODEL")
+
+
+def test_no_file_runs_because_data_name_it(own, tmp_path):
+    own.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    fit = tmp_path / "fit"
+    fit.mkdir()
+    card = {"model": f"{own}:MODEL", "formulas": "1", "version": "1-0"}
+    (fit / "card.json").write_text(json.dumps(card | {"diagnostics": {"r_hat": 1.0}}))
+    for read in (load_saved, Diagnosis.of, lambda folder: known_model(f"{own}:MODEL")):
+        with pytest.raises(ModelError, match="stored data may name no file or module"):
+            read(fit)
+    with pytest.raises(ModelError, match="stored data may name no file or module"):
+        known_model("models.pair_conjugate:MODEL")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_backtest_takes_it_from_its_experiment(own, tmp_path):

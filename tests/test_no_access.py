@@ -121,6 +121,15 @@ def test_the_place_of_a_fit_is_tried_before_minutes_are_spent(place):
     assert error_of(done) == f"Error: {place}/own.toml: Not a directory{NAME_ANOTHER}"
 
 
+def test_the_room_for_a_fit_is_tried_before_minutes_are_spent(place):
+    asked = ("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", "2022-01-03")
+    done = run(*asked, "--fits", "full", cwd=place, most_bytes=1_000_000)
+    room = NAME_ANOTHER.replace("name", "make room there, or name", 1)
+    assert error_of(done) == f"Error: {place}: No space left on device{room}"
+    assert done.returncode == 1
+    assert not (place / "full").exists()
+
+
 def test_a_folder_that_the_system_does_not_let_anybody_make(place):
     done = run("backtest", "own.toml", "--db", "orders.duckdb", "--runs", "/proc/runs", cwd=place)
     assert error_of(done) == f"Error: /proc/runs: No such file or directory{NAME_ANOTHER}"

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 
 from toolkit.card import Card, Grid, Shown
 from toolkit.errors import ModelError
-from toolkit.model import find_model
+from toolkit.model import known_model
 from toolkit.results.fit import FitCard
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Diagnosis(Shown):
         card = FitCard.read(folder)
         if card is None or not card.diagnostics:
             raise ModelError(f"{folder} holds no draws: there is nothing to diagnose")
-        fitted = find_model(card.model).load(folder)  # refuses draws that are not the card's
+        fitted = known_model(card.model).load(folder)  # refuses draws that are not the card's
         if not isinstance(fitted, _Sampled):
             raise ModelError(f"{fitted.name} keeps no draws: there is nothing to diagnose")
         return cls(card, fitted.to_datatree())

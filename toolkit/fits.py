@@ -2,28 +2,39 @@
 
 import errno
 import os
-import shutil
-import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
+from toolkit.disk import check_room, whole_folder
 from toolkit.errors import ModelError
 from toolkit.model import FittedModel, find_model
+from toolkit.results.fit import FitCard
+
+ROOM_BYTES = 16_000_000
+"""So much can be written where a fit is to be saved, before it is begun."""
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def save_fit(fitted: FittedModel, fits: Path) -> Path:
-    """Save ``fitted`` below ``fits`` and return its folder; an equal version stays as it is."""
+    """Save ``fitted`` below ``fits`` and return its folder; an equal version stays as it is,
+    unless it is damaged.
+
+    Raises ``OSError`` where there is no room, or no access; nothing half-made is left.
+    """
     target = fits / fitted.name / fitted.version
-    if target.exists():
+    if _is_saved(fitted, target):
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
-    try:
+    with whole_folder(target) as part:
         fitted.save(part)
-        part.chmod(0o755)
-        part.rename(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return target
+
+
+def _is_saved(fitted: FittedModel, folder: Path) -> bool:
+    try:
+        return folder.exists() and find_model(fitted.name).load(folder).version == fitted.version
+    except Exception:  # a model may raise whatever damaged files lead to
+        return False
 
 
 def check_place(fits: Path) -> None:
@@ -35,10 +46,11 @@ def check_place(fits: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    check_room(folder, ROOM_BYTES)
 
 
 def fit_folder(model: str, fits: Path) -> Path:
-    """The folder of the fit called ``NAME@VERSION``, or of the latest of ``NAME`` to be saved.
+    """The folder of the fit called ``NAME@VERSION``, or of the latest of ``NAME`` to be made.
 
     Raises ``ModelError`` where there is none.
     """
@@ -47,24 +59,27 @@ def fit_folder(model: str, fits: Path) -> Path:
     if isinstance(found, FittedModel):
         raise ModelError(f"{found.name} needs no fit: it has none")
     name = found.name  # of a model named by its file, too
-    saved = sorted(
-        (path for path in (fits / name).glob("[!.]*") if path.is_dir()),
-        key=lambda path: path.stat().st_mtime_ns,
-    )
+    saved = sorted(path for path in (fits / name).glob("[!.]*") if path.is_dir())
     if not saved:
         raise ModelError(f"{name} has not been fitted in {fits}: run `toolkit fit {name}` first")
     chosen = [path for path in saved if path.name == version] if version else saved
     if not chosen:
         known = ", ".join(path.name for path in saved)
         raise ModelError(f"{fits} holds no version {version!r} of {name}; it holds {known}")
-    return chosen[-1]
+    return max(chosen, key=_made)
+
+
+def _made(folder: Path) -> tuple[datetime, int]:
+    """When a fit was made, by its card; of fits whose cards do not say, when it was written."""
+    card = FitCard.read(folder) or FitCard()
+    return card.fitted_at or _LONG_AGO, folder.stat().st_mtime_ns
 
 
 def load_fit(model: str, fits: Path) -> FittedModel:
     """The fitted model called ``NAME`` or ``NAME@VERSION``.
 
     A model that needs no fit is its own; of the fits of any other, the version named, or the
-    latest to be saved. Raises ``ModelError`` where there is none, or it cannot be used.
+    latest to be made. Raises ``ModelError`` where there is none, or it cannot be used.
     """
     name, _, version = model.partition("@")
     found = find_model(name)

@@ -198,6 +198,20 @@ def find_model(name: str) -> ModelVersion:
     raise ModelError(f"unknown model {name!r}; known models: {known}{_hint(name)}")
 
 
+def known_model(name: str) -> ModelVersion:
+    """The model of a name that was found in data: in a fit, a store, a run's folder.
+
+    Raises ``ModelError`` as ``find_model`` does, and for the place of a file or a module: code
+    runs because a person named it, never because data do.
+    """
+    if not _NAME.fullmatch(name):
+        raise ModelError(
+            f"{name!r} is no name of a model: stored data may name no file or module, only a "
+            "command or an experiment may"
+        )
+    return find_model(name)
+
+
 def _hint(name: str) -> str:
     """A hint for whoever named a file, or may have a model in one."""
     if name.endswith(".py"):

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError, ToolkitError
 
 CLOSED = ConfigDict(extra="forbid", validate_default=True)
@@ -107,9 +108,8 @@ def plain(document: object) -> Json:
 
 def write(path: Path, document: object) -> None:
     """Write a document, or plain data, as JSON: whole or not at all."""
-    part = path.with_name(f".part-{path.name}")
-    part.write_bytes(TypeAdapter(type(document)).dump_json(document, indent=2) + b"\n")
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_bytes(TypeAdapter(type(document)).dump_json(document, indent=2) + b"\n")
 
 
 def _mistakes(

@@ -19,7 +19,7 @@ from backtests.report.health import (
 )
 from backtests.report.names import Known, look_up
 from backtests.report.products import Chosen, choose, series, week_tables
-from backtests.run.folder import COMPARISON, SCORES, THRESHOLDS, RunFolder
+from backtests.run.folder import COMPARISON, SCORES, THRESHOLDS, RunFolder, read_scores
 from backtests.run.records import RunDescription
 from backtests.scores.registry import Score
 from backtests.scores.summaries import reliability_tables, summarize
@@ -118,7 +118,7 @@ def _products(
 def _scores(run: RunFolder) -> pd.DataFrame:
     path = run.path / SCORES
     if _is_current(run, path):
-        return pd.read_parquet(path)
+        return read_scores(path)
     return summarize(run, slices=run.experiment.slices)
 
 

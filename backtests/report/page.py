@@ -27,6 +27,7 @@ from backtests.run.folder import REPORT, RunFolder
 from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORE_LEVELS, score_of
 from backtests.scores.summaries import ALL
 from toolkit.data.tables import QUANTILES
+from toolkit.disk import whole_file
 from toolkit.errors import ToolkitError
 from toolkit.validation import plain
 
@@ -65,9 +66,8 @@ def write_report(folder: Path, database: Path | None = None, out: Path | None = 
     if len(content) > MOST_BYTES:
         raise ToolkitError(f"the page has {len(content):,} bytes, over {MOST_BYTES:,}")
     path = out or folder / REPORT
-    part = path.with_name(f".part-{path.name}")
-    part.write_bytes(content)
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_bytes(content)
     problem = data.names_problem
     notices = (f"names and history of products are left out: {problem}",) if problem else ()
     return Written(path, len(content), len(held), notices)

@@ -8,6 +8,8 @@ import xarray as xr
 
 from backtests.report.figures import HEIGHT, plain
 from backtests.report.health import ReportedFit
+from backtests.run.folder import MENDED
+from toolkit.errors import ArgumentError
 from toolkit.validation import Json
 
 POSTERIOR = "posterior.nc"
@@ -50,8 +52,11 @@ def scalars(path: Path) -> xr.Dataset | None:
     """Draws of parameters that are one number each; None if there are none."""
     if not path.exists():
         return None
-    with xr.open_datatree(path, engine="h5netcdf") as stored:
-        posterior = stored["posterior"].to_dataset().load()
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as stored:
+            posterior = stored["posterior"].to_dataset().load()
+    except Exception as exc:  # HDF5 raises whatever the broken byte leads to
+        raise ArgumentError(f"{path} is damaged: {exc}; {MENDED}") from exc
     single = [name for name, array in posterior.data_vars.items() if array.dims == DRAWS]
     return posterior[single[:MOST_PARAMETERS]] if single else None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from backtests.run.experiment import Experiment, VersionSpec
 from backtests.run.records import FitRecord
 from toolkit.data.tables import Patterns
+from toolkit.disk import is_full
 from toolkit.errors import ArgumentError, ModelError
 from toolkit.fits import load_fit, save_fit
 from toolkit.model import FitSettings, FittedModel, Method, ModelVersion, Progress, find_model
@@ -110,13 +111,13 @@ def fit_all(
 ) -> dict[Fitting, FitRecord]:
     """Make the fits that are not there yet; what each became, or why it failed.
 
-    One that failed before is tried again.
+    One that failed before, or is damaged, is made again. ``OSError`` where the disk is full.
     """
     became = {}
     for fitting in sorted(fittings, key=lambda f: f.as_of_date):
         file = fitting.file(fits)
-        record = _recorded(file) if file.exists() else FitRecord()
-        if record.model is None:
+        record = _recorded(fitting, fits)
+        if record is None:
             record = _fit(fitting, database, fits, cores, bar)
             file.parent.mkdir(parents=True, exist_ok=True)
             write(file, record)
@@ -125,9 +126,17 @@ def fit_all(
     return became
 
 
-def _recorded(file: Path) -> FitRecord:
-    remedy = "remove it, and `toolkit backtest` makes the fit anew"
-    return load(FitRecord, file, "the record of a fit", remedy=remedy)
+def _recorded(fitting: Fitting, fits: Path) -> FitRecord | None:
+    """What a fit became, if that can still be used; None if it has to be made."""
+    try:
+        record = load(FitRecord, fitting.file(fits), "the record of a fit")
+        name, _, version = str(record.model).partition("@")
+        if name != fitting.model or not version:  # nothing else is loaded because a file says so
+            return None
+        load_fit(f"{name}@{version}", fits)
+    except Exception:  # a model may raise whatever damaged files lead to
+        return None
+    return record
 
 
 def _fit(fitting: Fitting, database: Path, fits: Path, cores: int, bar: Bar) -> FitRecord:
@@ -144,6 +153,8 @@ def _fit(fitting: Fitting, database: Path, fits: Path, cores: int, bar: Bar) -> 
         save_fit(fitted, fits)
         version = f"{fitted.name}@{fitted.version}"
     except Exception as exc:
+        if is_full(exc):
+            raise
         error = f"the fit failed: {type(exc).__name__}: {exc}"
     seconds = round(time.perf_counter() - started, 3)
     return FitRecord(version, error, seconds, asdict(fitting))

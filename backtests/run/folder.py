@@ -12,23 +12,28 @@
 =====================================  ==================================================
 
 A task's folder appears whole, by one rename; what a killed run leaves half done begins with a dot.
+Its card, ``task.json``, has a digest of each table: one that is missing or damaged is found, never
+left out of what is read.
 """
 
+import hashlib
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from backtests.run.experiment import Experiment
 from backtests.run.records import RunDescription, TaskRecord
 from backtests.scores.history import CLASS_TYPE
+from toolkit.disk import whole_file, whole_folder
 from toolkit.errors import ArgumentError, ToolkitError
 from toolkit.validation import load, write
 
@@ -38,6 +43,7 @@ THRESHOLDS, REPORT = "thresholds.json", "report.html"
 SUMMARIES = (SCORES, COMPARISON, THRESHOLDS, REPORT)
 PAIRS, PRODUCT_WEEKS = "pairs.parquet", "product_weeks.parquet"
 ANEW = "`toolkit backtest` makes the run anew"
+MENDED = "`toolkit backtest`, asked the same again, makes it anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,18 @@ class RunFolder:
         """Where the run's fits are."""
         return self.path / "fits"
 
+    def is_whole(self, as_of: date, label: str, shard: int) -> bool:
+        """Whether a task was done, and all that it wrote is there as it was written."""
+        try:
+            record = self.task(as_of, label, shard)
+            if record is None or record.failed:
+                return False
+            for name in record.digests:
+                _checked_table(self.task_folder(as_of, label, shard) / name, record)
+        except ArgumentError:
+            return False
+        return True
+
     def tasks(self) -> list[TaskRecord]:
         """What every finished task says of itself, by date, version and shard."""
         return [_read_task(folder / TASK) for folder in self.task_folders()]
@@ -128,15 +146,26 @@ class RunFolder:
             known = ", ".join(self.versions)
             raise ArgumentError(f"{self.path} holds no version {version!r}; it holds {known}")
         parts = []
-        for folder in self.task_folders(version, as_of):
-            path = folder / name
-            if path.exists():
-                frame = pd.read_parquet(path, columns=None if columns is None else list(columns))
+        for day, folder in self._whole_tasks(version, as_of):
+            record = _read_task(folder / TASK)
+            if name in record.digests:
+                frame = _read(_checked_table(folder / name, record), columns)
                 if "product_class" in frame:  # Parquet drops classes that do not occur
                     frame = frame.astype({"product_class": CLASS_TYPE})
-                day = folder.parent.parent.name
                 parts.append(frame.assign(as_of_date=pd.Timestamp(day)))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def _whole_tasks(self, version: str, as_of: date | None) -> Iterator[tuple[date, Path]]:
+        """Each task's date and folder; ``ArgumentError`` unless all of a date are there."""
+        for day, shards in zip(self.dates, self.description.shards, strict=True):
+            if as_of in (None, day):
+                folders = self.task_folders(version, day)
+                if len(folders) != shards:
+                    raise ArgumentError(
+                        f"{self.path} is not complete: it holds {len(folders)} of {shards} tasks "
+                        f"of {version} as of {day}; {MENDED}"
+                    )
+                yield from ((day, folder) for folder in folders)
 
 
 def _read_task(path: Path) -> TaskRecord:
@@ -150,8 +179,11 @@ def start_run(path: Path, description: RunDescription) -> RunFolder:
         leftover.unlink()
     for leftover in path.glob("tasks/*/*/.part-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    if not (path / META).exists():
-        write(path / META, description)
+    run = RunFolder(path)
+    with suppress(ArgumentError):  # it is missing or damaged
+        if run.description == description:
+            return run
+    write(path / META, description)
     return RunFolder(path)
 
 
@@ -174,23 +206,41 @@ def only_one(path: Path) -> Iterator[None]:
 
 def write_task(folder: Path, record: TaskRecord, tables: ScoreTables) -> None:
     """Write a task's results; ``folder`` appears complete, in place of what was there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
-    try:
+    digests = {}
+    with whole_folder(folder) as part:
         for name, table in ((PAIRS, tables.pairs), (PRODUCT_WEEKS, tables.product_weeks)):
             if table is not None:
                 table.to_parquet(part / name, index=False, compression="zstd")
-        write(part / TASK, record)
-        part.chmod(0o755)
-        if folder.exists():  # a task that failed before
-            shutil.rmtree(folder)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+                digests[name] = _digest((part / name).read_bytes())
+        write(part / TASK, replace(record, digests=digests))
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table whole or not at all."""
-    part = path.with_name(f".part-{path.name}")
-    table.to_parquet(part, index=False, compression="zstd")
-    part.replace(path)
+    with whole_file(path) as part:
+        table.to_parquet(part, index=False, compression="zstd")
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """The scores in a file; ``ArgumentError`` if it holds none."""
+    try:
+        return _read(path.read_bytes())
+    except (OSError, pa.ArrowException) as exc:
+        raise ArgumentError(f"{path} is damaged: {str(exc).splitlines()[0]}; {MENDED}") from exc
+
+
+def _checked_table(path: Path, record: TaskRecord) -> bytes:
+    """A task's table, which has to be as its card says."""
+    content = path.read_bytes() if path.is_file() else b""
+    if _digest(content) != record.digests[path.name]:
+        state = "is damaged" if content else "is missing"
+        raise ArgumentError(f"{path} {state}; {MENDED}")
+    return content
+
+
+def _read(content: bytes, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    return pd.read_parquet(BytesIO(content), columns=None if columns is None else list(columns))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

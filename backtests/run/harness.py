@@ -94,7 +94,9 @@ def run_backtest(
         run = start_run(path, description)
         chosen = _models(experiment, models | frozen, database, run, jobs, bar)
         tasks = list(plan(experiment, survey, database, run, chosen))
-        waiting = [task for task in tasks if not _is_done(run, task)]
+        waiting = [
+            task for task in tasks if not run.is_whole(task.as_of_date, task.label, task.shard)
+        ]
         if waiting:
             withdraw_summaries(run)
         with bar("Predicting and scoring", len(tasks)) as advance:
@@ -144,7 +146,15 @@ def describe(experiment: Experiment, survey: Survey, database: Path) -> RunDescr
         code_version=code,
         toolkit_version=own_version(),
         seed=experiment.seed,
+        shards=tuple(
+            -(-survey.pairs_before(day, _sample(experiment)) // experiment.pairs_per_shard)
+            for day in experiment.dates.list
+        ),
     )
+
+
+def _sample(experiment: Experiment) -> ProductSample:
+    return ProductSample(experiment.share_of_products, experiment.seed)
 
 
 def plan(
@@ -156,9 +166,8 @@ def plan(
 ) -> Iterator[Task]:
     """All tasks by date, then version, then shard: what a date needs is read once."""
     last, weeks = survey.data.last_date, experiment.horizon_weeks
-    sample = ProductSample(experiment.share_of_products, experiment.seed)
-    for day in run.dates:
-        shards = -(-survey.pairs_before(day, sample) // experiment.pairs_per_shard)
+    sample = _sample(experiment)
+    for day, shards in zip(run.dates, run.description.shards, strict=True):
         for version in experiment.versions:
             fit = chosen[version.label, day]
             for shard in range(shards):
@@ -209,11 +218,6 @@ def _kept(model: FittedModel, run: RunFolder) -> str:
         return model.name
     save_fit(model, run.fits)
     return f"{model.name}@{model.version}"
-
-
-def _is_done(run: RunFolder, task: Task) -> bool:
-    record = run.task(task.as_of_date, task.label, task.shard)
-    return record is not None and not record.failed
 
 
 def _report(

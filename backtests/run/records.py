@@ -18,7 +18,8 @@ type TaskStatus = Literal["done", "failed"]
 class RunDescription:
     """``run.json``: what a run was asked, and on what it rests.
 
-    Of ``database``, only the content counts, not the place.
+    Of ``database``, only the content counts, not the place. ``shards``: how many tasks each version
+    has, by date.
     """
 
     name: str
@@ -29,6 +30,7 @@ class RunDescription:
     code_version: str
     toolkit_version: str
     seed: int
+    shards: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class TaskRecord:
 
     ``version`` is the label of the version, ``model_version`` that of the fit. ``diagnostics``
     and ``warnings`` are the fit's; ``failed_rows`` counts the pairs and products that were left
-    out, ``failures`` are some of them.
+    out, ``failures`` are some of them. ``digests`` are those of its tables, by their files' names.
     """
 
     run: str
@@ -75,6 +77,7 @@ class TaskRecord:
     rows: TaskRows
     failed_rows: int
     failures: tuple[str, ...]
+    digests: Mapping[str, str]
 
     @property
     def failed(self) -> bool:

@@ -116,6 +116,7 @@ def record(outcome: Outcome, scored: Scored, run: Path) -> None:
         ),
         failed_rows=len(scored.failures),
         failures=scored.failures[:SHOWN_FAILURES],
+        digests={},
     )
     folder = RunFolder(run).task_folder(task.as_of_date, task.label, task.shard)
     write_task(folder, made, tables)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from backtests.compare.comparison import kept_comparison, verdicts
 from backtests.run.fitting import Bar
-from backtests.run.folder import COMPARISON, SCORES, TASK, RunFolder
+from backtests.run.folder import COMPARISON, SCORES, TASK, RunFolder, read_scores
 from backtests.run.harness import no_bar
 from backtests.run.records import TaskRecord
 from backtests.scores.summaries import ALL
@@ -155,7 +155,7 @@ def _scores(path: Path) -> dict[tuple[str, date | None], dict[str, float]]:
     """Scores over all rows, by version and date; None stands for all dates."""
     if not path.exists():
         return {}
-    table = pd.read_parquet(path)
+    table = read_scores(path)
     found: dict[tuple[str, date | None], dict[str, float]] = {}
     for row in table[table["slice"] == ALL].to_dict("records"):
         when = row["as_of_date"]

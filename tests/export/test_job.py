@@ -72,6 +72,31 @@ def test_readers_get_what_the_engine_says(engine, database, client):
     assert list(release.product_ids) == ids
 
 
+@pytest.mark.parametrize(
+    "odd",
+    ["PricePerItem = 1e308", "PricePerItem = 'inf'", "Qty = 1e308", "Qty = 'inf'", "Qty = 'nan'"],
+)
+def test_numbers_beyond_all_bounds_cost_their_product_only(engine, database, client, odd):
+    database.execute(f"UPDATE dbo.OrderItem SET {odd} WHERE ProductID = 2")
+    report = export(engine, client, allowed_errors=0.5)
+    assert report.release is not None
+    status = {product.product_id: product.status for product in report.products}
+    assert status.pop(2) is not None
+    assert Status.SUCCESS in status.values()
+    assert Status.ERROR not in status.values()
+
+
+def test_a_price_beyond_all_prices_is_the_error_of_its_product(engine, database, client):
+    database.execute("UPDATE dbo.OrderItem SET PricePerItem = 1e308 WHERE ProductID = 2")
+    report = export(engine, client, allowed_errors=0.5)
+    (error,) = (product.error for product in report.products if product.status is Status.ERROR)
+    assert error == (
+        "PredictionError: product 2 has a price of 1e+308, above 1e+12: `toolkit check` lists such "
+        "prices"
+    )
+    assert export(engine, client, allowed_errors=0.0).release is None
+
+
 def test_the_report_has_a_word_for_every_product(engine, database, client):
     engine.thresholds = ProductThresholds(Thresholds(2, 0.3), {1: Thresholds(50, 1.0)})
     report = export(engine, client)

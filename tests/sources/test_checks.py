@@ -92,6 +92,18 @@ FATAL = {
     "UPDATE dbo.OrderItem SET PricePerItem = 0 WHERE ID = 1": (
         "dbo.OrderItem: PricePerItem is not above 0 (1 row; e.g. ID 1: 0.0)"
     ),
+    "UPDATE dbo.OrderItem SET Created = '9999-12-31' WHERE ID = 2": (
+        "dbo.OrderItem: Created lies after 3000-01-01 (1 row; e.g. ID 2: 9999-12-31 00:00:00)"
+    ),
+    "UPDATE dbo.OrderItem SET Created = 'infinity' WHERE ID = 2": (
+        "dbo.OrderItem: Created lies after 3000-01-01 (1 row; e.g. ID 2: infinity)"
+    ),
+    "UPDATE dbo.OrderItem SET Qty = 1e308 WHERE ID = 1": (
+        "dbo.OrderItem: Qty is beyond 1e+12 (1 row; e.g. ID 1: 1e+308)"
+    ),
+    "UPDATE dbo.OrderItem SET PricePerItem = 1e308 WHERE ID = 1": (
+        "dbo.OrderItem: PricePerItem is beyond 1e+12 (1 row; e.g. ID 1: 1e+308)"
+    ),
     "DELETE FROM dbo.OrderItem": "dbo.OrderItem: there are no order lines",
 }
 

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 
 import duckdb
 import pytest
 
+from tests.processes import TOOLKIT, error_of, start
 from tests.sources.helpers import (
     AS_OF,
     edit,
@@ -131,6 +133,77 @@ def test_ctrl_c_leaves_nothing(folder, target):
         import_folder(folder, target, progress=interrupt)
     assert target.read_bytes() == before
     assert len(list(target.parent.iterdir())) == 2
+
+
+def many_orders(folder):
+    folder.mkdir()
+    write_folder(generate_orders(Truth(customers=60, products=9, pairs=300), seed=1), folder)
+    return folder
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_database(folder, target, tmp_path):
+    import_folder(folder, target)
+    before, listed = target.read_bytes(), sorted(target.parent.iterdir())
+    many = many_orders(tmp_path / "many")
+    done = start(TOOLKIT, "import", many, "--db", target, cwd=tmp_path, most_bytes=100_000)
+    assert error_of(done) == (
+        f"Error: {target} could not be written: no space is left on its disk; make room there, or "
+        "name a file on another one"
+    )
+    assert done.returncode == 1
+    assert target.read_bytes() == before
+    assert sorted(target.parent.iterdir()) == sorted([*listed, many])
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from toolkit.sources.folder.importer import import_folder
+def kill(stage):
+    if stage == "writing the database":
+        os.kill(os.getpid(), signal.SIGKILL)
+import_folder(Path(sys.argv[1]), Path(sys.argv[2]), progress=kill)
+"""
+
+
+def test_what_a_killed_import_left_is_removed_by_the_next(folder, target):
+    command = [sys.executable, "-c", KILLED, str(folder), str(target)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert len(list(target.parent.glob(".orders.duckdb.import-*"))) == 1
+    import_folder(folder, target)
+    assert sorted(path.name for path in target.parent.iterdir()) == ["orders", "orders.duckdb"]
+
+
+def test_an_import_leaves_another_one_at_work_alone(folder, target):
+    def import_as_well(stage):
+        if stage == "writing the database":
+            import_folder(folder, target)
+
+    assert import_folder(folder, target, progress=import_as_well).lines == 4
+    assert sorted(path.name for path in target.parent.iterdir()) == ["orders", "orders.duckdb"]
+
+
+def test_links_and_mode_of_a_database_stay(folder, target):
+    (target.parent / "data").mkdir()
+    real = target.parent / "data" / "real.duckdb"
+    import_folder(folder, real)
+    real.chmod(0o640)
+    target.symlink_to(real)
+    edit(folder, "products", "Nuts", "Nails")
+    import_folder(folder, target)
+    assert target.readlink() == real
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert [path.name for path in real.parent.iterdir()] == ["real.duckdb"]
+    with open_database(real) as conn:
+        assert as_source(conn).products(AS_OF, [1])[1].name == "Nails"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_the_owner_of_a_database_stays(folder, target):
+    import_folder(folder, target)
+    os.chown(target, 12345, 54321)
+    import_folder(folder, target)
+    assert (target.stat().st_uid, target.stat().st_gid) == (12345, 54321)
 
 
 IMPORTS = """

@@ -74,6 +74,22 @@ FAULTS = {
         ("order_lines", ",4,5.5", ",4,inf"),
         "order_lines: unit_price is not finite (1 row; e.g. line 4: inf)",
     ),
+    "quantity too large": (
+        ("order_lines", ",4,5.5", ",-1e308,5.5"),
+        "order_lines: quantity is beyond 1e+12 (1 row; e.g. line 4: -1e308)",
+    ),
+    "price too large": (
+        ("order_lines", ",4,5.5", ",4,1e308"),
+        "order_lines: unit_price is beyond 1e+12 (1 row; e.g. line 4: 1e308)",
+    ),
+    "year 9999": (
+        ("order_lines", "2024-01-05", "9999-12-31"),
+        "order_lines: ordered_at lies outside 1990-01-01 … today (1 row; e.g. line 4: 9999-12-31)",
+    ),
+    "date infinite": (
+        ("order_lines", "2024-01-05", "infinity"),
+        "order_lines: ordered_at lies outside 1990-01-01 … today (1 row; e.g. line 4: infinity)",
+    ),
     "price 0": (
         ("order_lines", ",4,5.5", ",4,0.0"),
         "order_lines: unit_price is not above 0 (1 row; e.g. line 4: 0.0)",

@@ -41,6 +41,7 @@ DESCRIPTION = RunDescription(
     code_version="5b7766656137",
     toolkit_version="0.1.0",
     seed=7,
+    shards=(2, 2),
 )
 
 
@@ -64,6 +65,7 @@ def record(label: str, day: str, shard: int, error: str | None = None) -> TaskRe
         rows=TaskRows(pairs=100 + shard, product_weeks=24),
         failed_rows=shard,
         failures=(),
+        digests={},
     )
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backtests.evidence.gate import Gate
 from tests.tracking.conftest import finished
 from tests.tracking.fits import WARNING, rhythm_fit
 from toolkit.errors import ModelError, TrackingError
 from toolkit.fits import save_fit
 from toolkit.model import find_model
-from toolkit.tracking.loading import load_registered
-from toolkit.tracking.promotion import set_alias
+from toolkit.tracking.loading import load_for_engine, load_registered
+from toolkit.tracking.promotion import promote, set_alias
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import (
     aliases,
@@ -62,6 +63,20 @@ def test_a_model_that_needs_no_fit_has_no_date(shared):
     ref = find(shared, "pair_conjugate")
     assert (ref.number, ref.converged, ref.as_of_date) == (3, True, None)
     assert load_registered(shared, "3") == find_model("pair_conjugate")
+
+
+def test_no_file_runs_because_a_tag_names_it(store, tmp_path):
+    register_fit(store, find_model("pair_conjugate"))
+    (tmp_path / "foreign.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    foreign = f"{tmp_path / 'foreign.py'}:MODEL"
+    with store.errors():
+        store.client.set_model_version_tag("inter-order", "1", "fit", f"{foreign}@1")
+    for load in (load_registered, load_for_engine):
+        with pytest.raises(ModelError, match="stored data may name no file or module"):
+            load(store, "1")
+    with pytest.raises(ModelError, match="stored data may name no file or module"):
+        promote(store, "1", Gate())
+    assert not (tmp_path / "ran").exists()
 
 
 def test_what_is_kept_is_data_and_three_lines_of_code(shared):

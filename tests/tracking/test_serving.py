@@ -1,5 +1,6 @@
 """A registered version predicts from a frame of orders what ``toolkit predict`` writes."""
 
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -145,6 +146,23 @@ def test_columns_that_are_not_what_they_should_be_are_told(lines):
     broken.loc[:2, "order_date"] = pd.NaT
     with pytest.raises(ArgumentError, match="3 rows without order_date and quantities of type"):
         predict_table(model, broken, **PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"quantity": 1e308}, "orders: quantities are beyond 1e+12 (2 rows; e.g. 1e+308, 1e+308)"),
+        ({"quantity": np.inf}, "orders: quantities are beyond 1e+12 (2 rows; e.g. inf, inf)"),
+        (
+            {"order_date": pd.Timestamp("9999-12-31").as_unit("us")},
+            "orders: order dates lie outside 1990-01-01 … 3000-01-01 (2 rows; e.g. 9999-12-31",
+        ),
+    ],
+)
+def test_numbers_and_dates_beyond_all_bounds_are_told(lines, change, sentence):
+    frame = pd.concat([lines, lines.head(2).assign(**change)])
+    with pytest.raises(ArgumentError, match=re.escape(sentence)):
+        predict_table(find_model("pair_conjugate"), frame, **PARAMS)
 
 
 def test_nothing_before_the_date_is_told(lines):

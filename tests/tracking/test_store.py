@@ -3,6 +3,7 @@
 import shutil
 import socket
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tracking.conftest import finished
+from tests.processes import TOOLKIT, error_of, start
+from tests.tracking.conftest import ROOT, finished
 from toolkit.errors import TrackingError
 from toolkit.tracking.store import masked, open_store, without_secrets
 
@@ -99,6 +101,49 @@ def test_a_file_that_is_no_store_is_left_alone(tmp_path):
     with pytest.raises(TrackingError, match="file is not a database"):
         open_store(f"sqlite:///{file}")
     assert file.read_text() == "customer_id,product_id\n" * 100
+
+
+@pytest.mark.slow
+def test_a_store_that_finds_no_room_is_not_left_half_made(tmp_path):
+    asked = ("register", "pair_conjugate", "--store", f"sqlite:///{tmp_path}/mlflow.db")
+    done = start(TOOLKIT, *asked, cwd=tmp_path, most_bytes=300_000)
+    assert error_of(done).startswith("Error: the tracking store sqlite:///")
+    assert done.returncode == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db.lock"]
+    killed = tmp_path / ".part-mlflow.db"
+    killed.mkdir()
+    (killed / "mlflow.db").write_bytes(b"SQLite format 3\0" + bytes(4080))
+    done = start(TOOLKIT, *asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not killed.exists()
+
+
+def test_artefacts_that_find_no_room_are_told(tmp_path, store):
+    with store.errors():
+        run = store.client.create_run(store.experiment_id("e"))
+    large = tmp_path / "large"
+    large.write_bytes(bytes(2_000_000))
+    done = start(
+        (sys.executable, "-c", LOGS), store.uri, run.info.run_id, large, cwd=ROOT, most_bytes=10**6
+    )
+    assert done.stdout == (
+        f"the tracking store {store.uri} cannot be written: no space is left on its disk; make "
+        "room there, or --store or MLFLOW_TRACKING_URI names a store that you can write to\n"
+    ), done.stderr
+
+
+LOGS = """
+import sys
+from toolkit.errors import TrackingError
+from toolkit.tracking.store import open_store
+store = open_store(sys.argv[1])
+try:
+    with store.errors():
+        place = store.client.get_run(sys.argv[2]).info.artifact_uri
+        store.artifacts(place).log_artifact(sys.argv[3])
+except TrackingError as exc:
+    print(exc)
+"""
 
 
 def test_a_deleted_experiment_is_named(store):

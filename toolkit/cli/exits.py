@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from toolkit.disk import FULL
 from toolkit.errors import (
     CacheError,
     PredictionError,
@@ -21,7 +22,6 @@ from toolkit.errors import (
 from toolkit.installed import missing
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
-NO_SPACE = {errno.EDQUOT, errno.ENOSPC}
 NO_ACCESS = {
     errno.EACCES,
     errno.EEXIST,
@@ -41,9 +41,9 @@ def reported_in_a_sentence() -> Iterator[None]:
     except ToolkitError as exc:
         _end(str(exc), FAILED if isinstance(exc, PredictionError) or _unavailable(exc) else WRONG)
     except OSError as exc:
-        if exc.errno not in NO_ACCESS | NO_SPACE:
+        if exc.errno not in NO_ACCESS | FULL:
             raise
-        _end(_no_access(exc), FAILED if exc.errno in NO_SPACE else WRONG)
+        _end(_no_access(exc), FAILED if exc.errno in FULL else WRONG)
     except ModuleNotFoundError as exc:
         said = missing(exc)
         if said is None:
@@ -67,7 +67,8 @@ def _unavailable(exc: ToolkitError) -> bool:
 
 def _no_access(exc: OSError) -> str:
     said = f"{Path(exc.filename).absolute()}: {exc.strerror}" if exc.filename else str(exc)
+    room = "make room there, or " if exc.errno in FULL else ""
     return (
-        f"{said}; name a place that you can write to with the options of the command "
+        f"{said}; {room}name a place that you can write to with the options of the command "
         "(--help lists them), or run it in another folder"
     )

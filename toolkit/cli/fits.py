@@ -1,5 +1,6 @@
 """``toolkit fit``, ``predict`` and ``register``; each imports what it needs when it runs."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from toolkit.sources.codes import Codes
     from toolkit.stages.predict_tables import WrittenTables
     from toolkit.tracking.registry import ModelVersionRef
+
+ROOM_POLL_S = 2.0
+"""How often a fit that waits for room tries again."""
 
 FittedTo = Annotated[
     Path | None, typer.Option("--db", help="What it was fitted to, to keep its fingerprint.")
@@ -74,7 +78,7 @@ def fit(
 ) -> None:
     """Fit a model to what was known at a date, and save it as a version."""
     from toolkit.cli.progress import counting_bar, status
-    from toolkit.fits import check_place, save_fit
+    from toolkit.fits import check_place
     from toolkit.model import FitSettings, FittedModel, find_model
     from toolkit.results.fit import FitCard
     from toolkit.stages.arguments import check_whole
@@ -101,9 +105,31 @@ def fit(
             settings=settings,
             progress=tell,
         )
-    folder = save_fit(fitted, fits)
+    folder = _saved(fitted, fits)
     _show_fit(folder, FitCard.read(folder) or FitCard(), as_json)
     warn_of_fit(fitted)
+
+
+def _saved(fitted: "FittedModel", fits: Path) -> Path:
+    """Its folder; where the disk is full, the fit is kept in memory until there is room."""
+    from toolkit.disk import is_full
+    from toolkit.fits import save_fit
+
+    told = False
+    while True:
+        try:
+            return save_fit(fitted, fits)
+        except OSError as exc:
+            if not is_full(exc):
+                raise
+            if not told:
+                typer.echo(
+                    f"Not saved yet: {exc.filename}: {exc.strerror}. The fit is kept in memory, "
+                    "and saved once there is room; Ctrl-C gives it up",
+                    err=True,
+                )
+            told = True
+        time.sleep(ROOM_POLL_S)
 
 
 def _prior(text: str) -> tuple[str, tuple[float, ...]]:

@@ -35,6 +35,11 @@ REACH_DAYS = 730
 """A next-order date further away than this (two years) is not reported."""
 
 
+MAX_AMOUNT = 1e12
+"""No quantity and no price is larger: sums over customers and draws stay finite, and exact to
+seven digits."""
+
+
 @dataclass(frozen=True, slots=True)
 class OrderEvents:
     """Order events: one row per (product, customer, day), strictly before ``as_of_date``.

@@ -5,7 +5,7 @@ from dataclasses import field
 from datetime import date
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, JsonValue
+from pydantic import AliasChoices, AwareDatetime, Field, JsonValue
 from pydantic.dataclasses import dataclass
 
 from toolkit.card import Card, Figure, Grid, Shown
@@ -101,7 +101,7 @@ class FitCard(Shown):
 
     ``diagnostics`` are the sampler's, by name (``r_hat``, ``r_hat_worst`` …), ``warnings`` what
     they say against the fit. ``sensitivity`` has all parameters but the effects of customers and
-    products.
+    products. ``fitted_at``: when the fit was done, in UTC; None where it was not written down.
     """
 
     model: str = ""
@@ -119,6 +119,7 @@ class FitCard(Shown):
     )
     checks: tuple[PredictiveCheck, ...] = field(default=(), repr=False)
     sensitivity: PowerScaling = field(default_factory=PowerScaling, repr=False)
+    fitted_at: AwareDatetime | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, folder: Path) -> "FitCard | None":

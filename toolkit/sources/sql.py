@@ -186,8 +186,8 @@ def _days_from(as_of_date: date, dates: ResultColumn) -> Ints:
 def _settled(quantity: Floats) -> Floats:
     """Fractions rounded, so that 0.1 + 0.2 - 0.3 is zero in whatever order it was added."""
     finite = np.where(np.isfinite(quantity), quantity, np.nan)
-    whole: NDArray[np.bool_] = finite == np.rint(finite)
-    return np.where(whole, finite, np.round(finite, FRACTION_DIGITS))
+    whole: NDArray[np.bool_] = finite == np.rint(finite)  # as all are that are too large to round
+    return np.where(whole, finite, np.round(np.where(whole, 0.0, finite), FRACTION_DIGITS))
 
 
 def _plain_date(moment: date) -> date:

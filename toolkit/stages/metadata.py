@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from toolkit.data.tables import MAX_AMOUNT
+from toolkit.errors import PredictionError
 from toolkit.sources.base import OrderSource, ProductInfo
 
 DEFAULT_PRICE = 35.0
@@ -27,6 +29,14 @@ def product_metadata(
 
 
 def with_fallbacks(product_id: int, info: ProductInfo) -> NamedProduct:
-    """``Product 123`` for a missing name, 35.0 for a missing price."""
+    """``Product 123`` for a missing name, 35.0 for a missing price.
+
+    Raises ``PredictionError`` for a price beyond all prices: revenues would not be finite.
+    """
     price = DEFAULT_PRICE if info.unit_price is None else info.unit_price
+    if price > MAX_AMOUNT:
+        raise PredictionError(
+            f"product {product_id} has a price of {price:g}, above {MAX_AMOUNT:g}: `toolkit check` "
+            "lists such prices"
+        )
     return NamedProduct(info.name or f"Product {product_id}", price)

@@ -5,14 +5,11 @@ from datetime import date
 
 import numpy as np
 
-from toolkit.data.tables import CustomerDays, OrderEvents, Patterns
+from toolkit.data.tables import MAX_AMOUNT, CustomerDays, OrderEvents, Patterns
 from toolkit.results.pair import CustomerProductPattern, FailedPair
 from toolkit.sources.base import OrderSource
 from toolkit.stages.arguments import parse_date
 from toolkit.stages.discovery import discover
-
-MAX_QUANTITY = 1e12
-"""Sums over customers and draws stay finite and exact to seven digits below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class PatternAnalyzer:
 
         A pair fails when one of its quantities is no number, or larger than any order is.
         """
-        bad_events = ~(events.quantity <= MAX_QUANTITY)  # NaN is bad, too
+        bad_events = ~(events.quantity <= MAX_AMOUNT)  # NaN is bad, too
         days = None
         if self.customer_days:
             customers = np.unique(events.customer_id).tolist()
@@ -77,9 +74,9 @@ def single_pair(pattern: CustomerProductPattern) -> Patterns:
 
 def _failure(patterns: Patterns, row: int) -> FailedPair:
     quantities = patterns.events.quantity[slice(*patterns.event_offset[row : row + 2])]
-    bad = quantities[~(quantities <= MAX_QUANTITY)][0]
+    bad = quantities[~(quantities <= MAX_AMOUNT)][0]
     return FailedPair(
         product_id=int(patterns.product_id[row]),
         customer_id=int(patterns.customer_id[row]),
-        reason=f"quantity is {bad}, not a number up to {MAX_QUANTITY:g}",
+        reason=f"quantity is {bad}, not a number up to {MAX_AMOUNT:g}",
     )

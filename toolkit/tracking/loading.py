@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from toolkit.errors import ModelError, TrackingError
-from toolkit.model import FittedModel, find_model
+from toolkit.model import FittedModel, known_model
 from toolkit.results.fit import headed
 from toolkit.results.metadata import RegisteredVersion
 from toolkit.stages.listing import ProductThresholds
@@ -53,7 +53,7 @@ def load_registered(store: Store, reference: str | ModelVersionRef) -> FittedMod
     not hold it, or the installed models cannot use them.
     """
     ref = find(store, reference) if isinstance(reference, str) else reference
-    model, remedy = find_model(ref.model), _repair(ref)
+    model, remedy = known_model(ref.model), _repair(ref)
     uri = package_uri(store, ref)
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from toolkit.card import Card, Grid, Shown, Strong
 from toolkit.errors import ArgumentError, TrackingError
-from toolkit.model import check_granularities, find_model
+from toolkit.model import check_granularities, known_model
 from toolkit.tracking.entries import Action, CheckRecord, Entry, Event
 from toolkit.tracking.history import append_alone, history, last_move
 from toolkit.tracking.loading import load_in_use
@@ -181,7 +181,7 @@ def promote(
     candidate, champion = find(store, reference), _named(store, CHAMPION)
     if champion is not None and champion.number == candidate.number:
         return Promotion(champion, champion, None)
-    check_granularities(find_model(candidate.model))
+    check_granularities(known_model(candidate.model))
     verdict = gate.judge(store, candidate, champion)
     if not verdict.passed and not force:
         raise PromotionRefusedError(verdict)

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from toolkit.errors import ModelError, TrackingError
 from toolkit.installed import DISTRIBUTION
-from toolkit.model import FittedModel, check_granularities, find_model
+from toolkit.model import FittedModel, check_granularities, known_model
 from toolkit.results.fit import FitCard
 from toolkit.tracking.loading import load_registered
 from toolkit.tracking.pyfunc import load_model, save_model
@@ -83,7 +83,7 @@ def load_saved(folder: Path) -> FittedModel:
         except (OSError, ValueError, RecursionError) as exc:
             raise ModelError(f"{file} cannot be read: {exc}") from exc
         if isinstance(content, dict) and isinstance(content.get("model"), str):
-            return find_model(content["model"]).load(folder)
+            return known_model(content["model"]).load(folder)
     raise ModelError(f"{folder} does not hold a saved fit")
 
 

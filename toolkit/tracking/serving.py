@@ -16,10 +16,12 @@ from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSp
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
+from toolkit.data.tables import MAX_AMOUNT
 from toolkit.errors import ArgumentError, PredictionError
-from toolkit.model import FittedModel, find_model
+from toolkit.model import FittedModel, known_model
 from toolkit.sources.base import OrderSource
 from toolkit.sources.embedded.database import create_tables, fill_tables
+from toolkit.sources.folder.rules import EARLIEST, LATEST, ImportRule, findings
 from toolkit.sources.sql import as_source
 from toolkit.stages.arguments import parse_date
 from toolkit.stages.listing import warn_of
@@ -66,7 +68,7 @@ class InterOrderModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Read the fit's parameters; ``ModelError`` where the installed models cannot."""
         config: Mapping[str, Any] = context.model_config
-        self.fitted = find_model(config[MODEL]).load(Path(context.artifacts[FIT]))
+        self.fitted = known_model(config[MODEL]).load(Path(context.artifacts[FIT]))
 
     def predict(
         self,
@@ -121,6 +123,7 @@ def orders_source(orders: pd.DataFrame) -> Iterator[OrderSource]:
             " product_id, CAST(order_date AS TIMESTAMP) AS ordered_at,"
             " CAST(quantity AS DOUBLE) AS quantity, NULL AS unit_price FROM given"
         )
+        _check_values(conn)
         for name in ("product", "customer"):
             conn.execute(
                 f"CREATE TEMP VIEW {name}s AS SELECT DISTINCT {name}_id, NULL AS name FROM given"
@@ -128,6 +131,19 @@ def orders_source(orders: pd.DataFrame) -> Iterator[OrderSource]:
         create_tables(conn)
         fill_tables(conn, "lines", "products", "customers")
         yield as_source(conn)
+
+
+def _check_values(conn: duckdb.DuckDBPyConnection) -> None:
+    """A quantity may be NaN: its pair is left out, and told."""
+    beyond = f"NOT isnan(quantity) AND abs(quantity) > {MAX_AMOUNT}"
+    outside = f"ordered_at < DATE '{EARLIEST}' OR ordered_at >= DATE '{LATEST}'"
+    rules = [
+        ImportRule(f"quantities are beyond {MAX_AMOUNT:g}", beyond, "quantity"),
+        ImportRule(f"order dates lie outside {EARLIEST} … {LATEST}", outside, "ordered_at"),
+    ]
+    found = findings(conn, "orders", "lines", rules)
+    if found:
+        raise ArgumentError("; ".join(map(str, found)))
 
 
 def _check(orders: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import warnings
@@ -20,9 +21,11 @@ from mlflow import __version__ as mlflow_version
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from toolkit.disk import is_full
 from toolkit.errors import TrackingError
 from toolkit.tracking.artifacts import SQLITE, location
 from toolkit.tracking.locks import ELSEWHERE, file_lock
@@ -41,6 +44,7 @@ WEB_SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
+_SQL_STORE = "mlflow.store.tracking.sqlalchemy_store"
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _ADDRESS = re.compile(r"[\w+.-]+://\S+")
 _PASSWORD = re.compile(r"(?<=://)([^:@/]*):.*@", re.DOTALL)
@@ -121,6 +125,8 @@ def open_store(uri: str | None = None, patience_s: float = PATIENCE_S) -> Store:
             return Store(uri, MlflowClient(uri, uri))
         file.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(lock_file(file), LOCK_PATIENCE_S):
+            if not file.exists():
+                _create(file)
             _wait_until_writable(file, patience_s)
             return Store(uri, MlflowClient(uri, uri))
 
@@ -187,6 +193,12 @@ def _translation(uri: str, exc: Exception) -> TrackingError:
             f"one installed, {mlflow_version}: copy it, then bring it up to date with `mlflow db "
             f"upgrade {masked(uri)}`, or, if it is the newer one, install the MLflow that made it"
         )
+    if is_full(exc):
+        return TrackingError(
+            f"the tracking store {masked(uri)} cannot be written: no space is left on its disk; "
+            f"make room there, or {ELSEWHERE}",
+            unavailable=True,
+        )
     code = getattr(exc, "error_code", "")
     away = code == "TEMPORARILY_UNAVAILABLE" or "API request to " in reason
     unavailable = away or not isinstance(exc, MlflowException)
@@ -208,15 +220,28 @@ def _be_quiet() -> None:
     getLogger("mlflow.store.db.utils").setLevel(CRITICAL)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"The ``noload`` loader strategy", DeprecationWarning)
-        import_module("mlflow.store.tracking.sqlalchemy_store")  # warns when it is imported
+        import_module(_SQL_STORE)  # warns when it is imported
+
+
+def _create(file: Path) -> None:
+    """An empty sqlite store, whole or not at all: MLflow could never use one that is half-made."""
+    part = file.with_name(f".part-{file.name}")
+    shutil.rmtree(part, ignore_errors=True)  # of one that was killed
+    part.mkdir()
+    try:
+        new = part / file.name
+        sql_store = import_module(_SQL_STORE).SqlAlchemyStore
+        sql_store(f"{SQLITE}{new}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+        new.replace(file)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _wait_until_writable(file: Path, patience_s: float) -> None:
     """Nobody else keeps the sqlite store from being written: MLflow would wait for 20 s."""
-    if file.exists():
-        with closing(sqlite3.connect(file, timeout=patience_s, isolation_level=None)) as conn:
-            conn.execute("BEGIN IMMEDIATE")
-            conn.execute("ROLLBACK")
+    with closing(sqlite3.connect(file, timeout=patience_s, isolation_level=None)) as conn:
+        conn.execute("BEGIN IMMEDIATE")
+        conn.execute("ROLLBACK")
 
 
 def _wait_for_answer(uri: str, patience_s: float) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -64,6 +65,7 @@ def sampled_card(
         warnings=tuple(diagnostics.warnings()),
         checks=checks,
         sensitivity=sensitivity,
+        fitted_at=datetime.now(UTC),
     )
 
 

@@ -140,7 +140,9 @@ class Inference:
         return xr.DataTree.from_dict({"/": xr.Dataset(attrs=dict(attributes)), **groups})
 
     def write(self, path: Path, attributes: Mapping[str, str]) -> None:
-        """Write netCDF that ``arviz.from_netcdf`` opens."""
+        """Write netCDF that ``arviz.from_netcdf`` opens; made in memory, as HDF5 takes the process
+        with it where a disk is full.
+        """
         tree = self.to_datatree(attributes)
         encoding = {
             node.path: {
@@ -150,7 +152,7 @@ class Inference:
             }
             for node in tree.subtree
         }
-        tree.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+        path.write_bytes(tree.to_netcdf(engine="h5netcdf", encoding=encoding))
 
 
 def read_inference(path: Path) -> tuple[Inference, dict[str, str]]:

@@ -13,6 +13,7 @@ from models.parts.fitting.figures import MOST_PARAMETERS, scalars
 from models.parts.fitting.inference import FormerFormatError, Inference, read_inference
 from toolkit.card import Card, Grid, Shown
 from toolkit.data.tables import Floats
+from toolkit.disk import whole_file
 from toolkit.errors import ModelError
 from toolkit.results.fit import CARD_FILE, FitCard, interval
 
@@ -104,9 +105,8 @@ def draw_last(draws: NDArray[Any]) -> Floats:
 
 def write_fit(folder: Path, card: FitCard, inference: Inference) -> None:
     """Write both files into ``folder``; the card, without which nothing is read, comes last."""
-    part = folder / f"{POSTERIOR_FILE}.part"
-    inference.write(part, attributes_of(card))
-    part.replace(folder / POSTERIOR_FILE)
+    with whole_file(folder / POSTERIOR_FILE) as part:
+        inference.write(part, attributes_of(card))
     card.write(folder)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -58,6 +59,7 @@ class LearnedRule:
             seed=seed,
             description=self.description,
             settings={"pairs": settings.pairs},
+            fitted_at=datetime.now(UTC),
         )
         return FittedRule(card, dict(arrays), self)
 

@@ -53,7 +53,7 @@ def hostile_run(run, order_file, tmp_path_factory) -> RunFolder:
         conn.execute("UPDATE dbo.Product SET Name = ? || ID || ?", [HOSTILE, HOSTILE_END])
     _move(folder, database)
     first, second = RunFolder(folder).task_folders(LABEL)[:2]
-    _change(first, status="failed", error=ERROR)
+    _change(first, status="failed", error=ERROR, digests={})
     (first / "pairs.parquet").unlink()
     (first / "product_weeks.parquet").unlink()
     _change(second, failed_rows=2, failures=["customer 3 of product 4: gone"])

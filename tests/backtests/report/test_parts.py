@@ -239,6 +239,7 @@ def test_failures_are_counted_by_version_and_error():
         shard=0, shards=1, status="failed", error="boom", seconds=0.0, warnings=(),
         diagnostics={}, observed_weeks=12, horizon_weeks=12, rows=TaskRows(0, 0), failed_rows=0,
         failures=(),
+        digests={},
     )  # fmt: skip
     left = replace(task, status="done", failed_rows=3, failures=("pair 1", "pair 2"))
     found = failures_of([task, replace(task, as_of_date=date(2024, 2, 1)), left])

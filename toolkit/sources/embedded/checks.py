@@ -12,9 +12,10 @@ from datetime import date
 
 import duckdb
 
+from toolkit.data.tables import MAX_AMOUNT
 from toolkit.errors import Finding, SourceError
 from toolkit.sources.embedded.database import TABLES, is_interrupt, missing_columns
-from toolkit.sources.folder.rules import EARLIEST, ImportRule, findings
+from toolkit.sources.folder.rules import EARLIEST, LATEST, ImportRule, beyond, findings
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 
@@ -125,6 +126,8 @@ def _fatal_rules(table: str, usable: Iterable[str]) -> list[ImportRule]:
     if "Created" in TABLES[table]:
         rules.append(_rule("Created", "is null", "IS NULL"))
         rules.append(_rule("Created", f"lies before {EARLIEST}", f"< DATE '{EARLIEST}'"))
+        late = f"CAST(Created AS DATE) >= DATE '{LATEST}'"  # beyond nanoseconds since 1970
+        rules.append(ImportRule(f"Created lies after {LATEST}", late, _example("Created")))
     rules += _unknown_rules(table, usable, fatal=True)
     if table == "OrderItem":
         price = "PricePerItem"
@@ -135,6 +138,10 @@ def _fatal_rules(table: str, usable: Iterable[str]) -> list[ImportRule]:
                 f"{price} is not finite", f"NOT isfinite(CAST({price} AS DOUBLE))", _example(price)
             ),
             _rule(price, "is not above 0", "<= 0"),
+            *(
+                ImportRule(f"{column} is beyond {MAX_AMOUNT:g}", beyond(column), _example(column))
+                for column in ("Qty", price)
+            ),
         ]
     return rules
 
@@ -142,7 +149,9 @@ def _fatal_rules(table: str, usable: Iterable[str]) -> list[ImportRule]:
 def _notice_rules(table: str, usable: Iterable[str]) -> list[ImportRule]:
     rules = _unknown_rules(table, usable, fatal=False)
     if "Created" in TABLES[table]:
-        rules.append(_rule("Created", "lies in the future", ">= current_date + 1"))
+        day = "CAST(Created AS DATE)"
+        future = f"{day} > current_date AND {day} < DATE '{LATEST}'"
+        rules.append(ImportRule("Created lies in the future", future, _example("Created")))
     if table == "OrderItem":
         rules += [
             _rule("Qty", "is negative: netted per customer, product and day", "< 0"),

@@ -4,24 +4,22 @@ Every broken rule is found before anything is written, and all are reported at o
 database is built beside the old one and takes its place in one step, or not at all.
 """
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
 
-from toolkit.errors import DataError, Finding, SourceError
-from toolkit.sources.embedded.database import (
-    NO_PROGRESS_BAR,
-    create_tables,
-    fill_tables,
-    is_interrupt,
-    open_database,
+from toolkit.errors import DataError, Finding
+from toolkit.sources.embedded.database import NO_PROGRESS_BAR, create_tables, fill_tables
+from toolkit.sources.embedded.place import (
+    put_in_place,
+    refuse_to_overwrite,
+    translated,
+    workplace,
 )
 from toolkit.sources.folder.files import (
     LAYOUT,
@@ -95,8 +93,8 @@ def import_folder(
     if not folder.is_dir():
         raise DataError(str(folder), [Finding("folder", "there is no such folder", 0)])
     refuse_to_overwrite(database, replace)
-    with translated(database), _workplace(database) as workplace:
-        new = workplace / "orders.duckdb"
+    with translated(database), workplace(database) as beside:
+        new = beside / "orders.duckdb"
         with closing(_new_database(new)) as conn:
             notices, codes = _stage_checked(conn, folder, progress)
             progress("writing the database")
@@ -109,63 +107,11 @@ def import_folder(
     return report
 
 
-def refuse_to_overwrite(database: Path, replace: bool) -> None:
-    """Raise ``SourceError`` where no order database can be written, or none be replaced."""
-    if "?" in str(database.absolute()):  # DuckDB would put its log beside another name
-        raise SourceError(f"the path of a database must hold no question mark: {database}")
-    if not database.parent.is_dir():
-        raise SourceError(f"there is no folder {database.parent} to write {database.name} to")
-    if not database.exists():
-        return
-    if not replace:
-        raise SourceError(f"{database} exists already")
-    try:
-        open_database(database).close()
-    except SourceError as exc:
-        raise SourceError(f"refused to replace what is there: {exc}") from exc
-
-
-@contextmanager
-def translated(database: Path) -> Iterator[None]:
-    """Turn what happens while a database is written into ``SourceError``."""
-    try:
-        yield
-    except duckdb.Error as exc:
-        raise SourceError(f"{database} could not be written: {exc}") from exc
-    except OSError as exc:
-        raise SourceError(
-            f"{database.absolute()} could not be written: {exc.strerror}; "
-            "name a file in a folder that you can write to"
-        ) from exc
-    except RuntimeError as exc:
-        if is_interrupt(exc):
-            raise KeyboardInterrupt from exc
-        raise
-
-
-@contextmanager
-def _workplace(database: Path) -> Iterator[Path]:
-    """A folder beside the database, on the same file system, for it and what DuckDB spills."""
-    prefix = f".{database.name}.import-"
-    workplace = Path(tempfile.mkdtemp(prefix=prefix, dir=database.parent))
-    try:
-        yield workplace
-    finally:
-        shutil.rmtree(workplace, ignore_errors=True)
-
-
 def _new_database(path: Path) -> duckdb.DuckDBPyConnection:
     conn = duckdb.connect(str(path), config={"temp_directory": str(path.parent / "spilled")})
     conn.execute("SET TimeZone = 'UTC'")
     conn.execute(NO_PROGRESS_BAR)
     return conn
-
-
-def put_in_place(new: Path, database: Path) -> None:
-    """Let a new database take the place of an old one, in one step."""
-    # Lines that an unclean end left in the old database's log must not reach the new one.
-    database.with_name(f"{database.name}.wal").unlink(missing_ok=True)
-    new.replace(database)
 
 
 def _stage_checked(

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import duckdb
 
+from toolkit.data.tables import MAX_AMOUNT
 from toolkit.errors import Finding
 from toolkit.sources.folder.files import EXAMPLES, LAYOUT, MOMENT, Staged, shown
 
 EARLIEST = "1990-01-01"
+LATEST = "3000-01-01"
 TURN_ROUND = (
     "has the year last, so that day and month cannot be told apart: write 2024-01-31, which "
     "pandas.to_datetime(…, dayfirst=True) makes of 31/01/2024"
@@ -25,6 +27,12 @@ class ImportRule:
     broken: str
     example: str
     needs: frozenset[str] = frozenset()
+
+
+def beyond(column: str) -> str:
+    """SQL for a finite number that is larger than any quantity or price, either way."""
+    number = f"CAST({column} AS DOUBLE)"
+    return f"isfinite({number}) AND abs({number}) > {MAX_AMOUNT}"
 
 
 def findings(
@@ -87,9 +95,11 @@ def _value_rules() -> Iterable[ImportRule]:
 
     yield rule("quantity is not finite", "NOT isfinite(quantity)", "quantity")
     yield rule("quantity is 0", "quantity = 0", "quantity")
+    yield rule(f"quantity is beyond {MAX_AMOUNT:g}", beyond("quantity"), "quantity")
     yield rule("unit_price is not finite", "NOT isfinite(unit_price)", "unit_price")
     not_above = "isfinite(unit_price) AND unit_price <= 0"
     yield rule("unit_price is not above 0", not_above, "unit_price")
+    yield rule(f"unit_price is beyond {MAX_AMOUNT:g}", beyond("unit_price"), "unit_price")
     outside = f"ordered_at < DATE '{EARLIEST}' OR ordered_at >= current_date + 1"
     yield rule(f"ordered_at lies outside {EARLIEST} … today", outside, "ordered_at")
     zoneless = (

@@ -8,7 +8,6 @@ of today or earlier can know them.
 """
 
 import shutil
-import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,14 +19,13 @@ import duckdb
 from toolkit.errors import ArgumentError, DataError, Finding, SourceError
 from toolkit.sources.dialects import Connection
 from toolkit.sources.embedded.database import create_tables, open_database
-from toolkit.sources.folder.importer import (
-    ImportProgress,
-    ImportReport,
+from toolkit.sources.embedded.place import (
     put_in_place,
     refuse_to_overwrite,
-    report_of,
     translated,
+    workplace,
 )
+from toolkit.sources.folder.importer import ImportProgress, ImportReport, report_of
 from toolkit.sources.names import PLAIN_NAMES, Names
 from toolkit.sources.sqlserver.check import check_server
 from toolkit.sources.sqlserver.copy import Copy, Copying, Server, Tally
@@ -91,7 +89,8 @@ def import_server(
         raise DataError(server, checked.fatal)
     reading = Server(connection, names, patience)
     until = until or min(reading.today(), datetime.now(UTC).date())
-    partial = database.with_name(f"{database.name}{SUFFIX}")
+    real = database.resolve()  # beside the file itself, where a link leads to it
+    partial = real.with_name(f"{real.name}{SUFFIX}")
     with translated(database):
         _prepare(partial, database, server)
         with closing(_opened(partial)) as conn:
@@ -154,8 +153,8 @@ def _prepare(partial: Path, database: Path, server: str) -> None:
     if partial.exists() and _is_of(partial, server):
         return
     partial.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{database.name}.", dir=partial.parent) as folder:
-        fresh = Path(folder) / "orders.duckdb"
+    with workplace(database) as beside:
+        fresh = beside / "orders.duckdb"
         if database.exists():
             shutil.copyfile(database, fresh)
         else:

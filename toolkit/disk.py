@@ -1,0 +1,84 @@
+"""Files and folders that appear whole or not at all, and disks that are full."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.ENOSPC})
+"""The disk, a quota or a limit of a file's size: no more can be written."""
+
+_SAID = (*map(os.strerror, FULL), "database or disk is full")
+
+
+def is_full(exc: BaseException) -> bool:
+    """Whether no more can be written; libraries quote the system's words in errors of their own.
+
+    >>> is_full(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))), is_full(ValueError("full"))
+    (True, False)
+    """
+    return getattr(exc, "errno", None) in FULL or any(said in str(exc) for said in _SAID)
+
+
+def no_room(path: Path) -> OSError:
+    """The error for a disk without room for ``path``.
+
+    >>> str(no_room(Path("fits")))
+    "[Errno 28] No space left on device: 'fits'"
+    """
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Raise ``OSError`` unless ``size`` bytes can be written into an existing ``folder`` now."""
+    with telling_no_room(folder), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(os.urandom(size))  # no file system can compress it
+
+
+@contextmanager
+def telling_no_room(path: Path) -> Iterator[None]:
+    """A full disk is an ``OSError`` that names ``path``, whichever library met it."""
+    try:
+        yield
+    except Exception as exc:
+        if is_full(exc):
+            raise no_room(path) from exc
+        raise
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write, which takes its place in the end, or is removed.
+
+    Raises ``OSError`` that names ``path`` where there is no room.
+    """
+    part = path.with_name(f".part-{path.name}")
+    try:
+        with telling_no_room(path):
+            yield part
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` to fill, which takes its place in the end, or is removed.
+
+    Raises ``OSError`` that names ``path`` where there is no room.
+    """
+    with telling_no_room(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
+    try:
+        with telling_no_room(path):
+            yield part
+            part.chmod(0o755)
+            if path.exists():
+                shutil.rmtree(path)
+            part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
