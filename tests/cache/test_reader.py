@@ -244,6 +244,7 @@ def test_a_pointer_that_is_none_is_told(server, publish, pointer):
         ForecastReader(server.client(), patience_s=PATIENT_S).read(1)
 
 
+@pytest.mark.slow
 def test_an_outage_costs_a_warning_a_second_that_counts_the_others(own_server, publish, caplog):
     reader = ForecastReader(own_server.client(), patience_s=PATIENT_S, local_s=0)
     publish(client=own_server.client())
