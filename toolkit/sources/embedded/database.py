@@ -1,6 +1,7 @@
 """The embedded database: one DuckDB file with the tables that production has in SQL Server."""
 
 import math
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -26,9 +27,6 @@ TABLES = {
 """The tables of schema ``dbo``, with their columns and types."""
 
 _MAGIC = b"DUCK"  # bytes 8 to 11 of a database file
-
-NO_PROGRESS_BAR = "SET enable_progress_bar = false"
-"""It would be printed among the JSON of a command, where DuckDB takes the process for a session."""
 
 
 def create_tables(conn: duckdb.DuckDBPyConnection) -> None:
@@ -65,6 +63,15 @@ def fill_tables(
     )
 
 
+def hide_progress_bar(conn: duckdb.DuckDBPyConnection) -> None:
+    """DuckDB would print one among the JSON of a command, where it takes the process for a session.
+
+    In a notebook without ipywidgets it has none, and refuses to be told so.
+    """
+    with suppress(duckdb.InvalidInputException):
+        conn.execute("SET enable_progress_bar = false")
+
+
 def is_interrupt(exc: BaseException) -> bool:
     """Whether DuckDB means Ctrl-C: it raises a bare ``RuntimeError`` for ``KeyboardInterrupt``."""
     return type(exc) is RuntimeError and str(exc) == "Query interrupted"
@@ -96,7 +103,7 @@ def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyCo
                 "or with other settings; close that connection first, or use it"
             ) from exc
         raise SourceError(f"{path} could not be opened: {exc}") from exc
-    conn.execute(NO_PROGRESS_BAR)
+    hide_progress_bar(conn)
     missing = missing_columns(conn)
     if missing:
         conn.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from toolkit.errors import DataError, Finding
-from toolkit.sources.embedded.database import NO_PROGRESS_BAR, create_tables, fill_tables
+from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
 from toolkit.sources.embedded.place import (
     put_in_place,
     refuse_to_overwrite,
@@ -110,7 +110,7 @@ def import_folder(
 def _new_database(path: Path) -> duckdb.DuckDBPyConnection:
     conn = duckdb.connect(str(path), config={"temp_directory": str(path.parent / "spilled")})
     conn.execute("SET TimeZone = 'UTC'")
-    conn.execute(NO_PROGRESS_BAR)
+    hide_progress_bar(conn)
     return conn
 
 
