@@ -100,6 +100,16 @@ class Failing:
         return {"x": x.copy()}
 
 
+def test_a_value_may_be_a_number_that_is_no_array(capfd):
+    """In the sampler's own threads that was a crash, after which the fit waited for good."""
+    posterior = Failing(None)
+    posterior.left = 10**6
+    posterior.values = lambda x: {"x": x.copy(), "first": x[0], "whole": 3}
+    found, *_ = sample(posterior, FitSettings(draws=50, chains=2), 1, tune=50)
+    np.testing.assert_array_equal(found["first"], found["x"][..., 0])
+    assert "panicked" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("draws", [None, 100])
 def test_what_a_density_raises_ends_the_fit(draws, capfd):
     fault = MemoryError("no room")

@@ -150,12 +150,16 @@ def _sample(
 
 def for_nutpie(posterior: Posterior, density: LogDensity | None = None) -> Any:
     """The ``posterior`` as nutpie takes it; a chain begins within 1 of its start everywhere."""
-    values = {n: np.asarray(v) for n, v in posterior.values(posterior.start).items()}
-    size = len(posterior.start)
+
+    def arrays(x: Floats) -> dict[str, NDArray[Any]]:
+        """A number that is no array would be a crash in the sampler's own threads."""
+        return {name: np.asarray(value) for name, value in posterior.values(x).items()}
+
+    values, size = arrays(posterior.start), len(posterior.start)
     return from_pyfunc(
         size,
         lambda: density or posterior,
-        lambda *_: posterior.values,
+        lambda *_: arrays,
         [value.dtype for value in values.values()],
         [value.shape for value in values.values()],
         list(values),
