@@ -207,7 +207,7 @@ def test_two_priors_of_rhythm_are_compared_on_the_same_products_in_windows(place
     table = az.psense_summary(trees[0])
     assert {"rate[own_rate]", "product_shock", "arrival[constant]"} <= set(table.index)
     wide, tight = (card.sensitivity for card in cards)
-    assert len(wide.parameters) == len(table) - 1  # but for the level that is to be forecast
+    assert len(wide.parameters) == len(table)
     of_rate = [
         {one.parameter for one in found.in_conflict if one.parameter.startswith("rate[")}
         for found in (wide, tight)
