@@ -152,7 +152,8 @@ class Inference:
             }
             for node in tree.subtree
         }
-        path.write_bytes(tree.to_netcdf(engine="h5netcdf", encoding=encoding))
+        # bytes: Python 3.12 crashes where an error's traceback keeps a view of their buffer
+        path.write_bytes(bytes(tree.to_netcdf(engine="h5netcdf", encoding=encoding)))
 
 
 def read_inference(path: Path) -> tuple[Inference, dict[str, str]]:
