@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 
 from toolkit.card import Card, Grid, Shown
 from toolkit.errors import ModelError
-from toolkit.model import known_model
+from toolkit.model import FittedModel, known_model
 from toolkit.results.fit import FitCard
 
 if TYPE_CHECKING:
@@ -46,6 +46,19 @@ class _Sampled(Protocol):
         """In ArviZ's groups."""
 
 
+def tree_of(fitted: FittedModel) -> "xr.DataTree":
+    """The draws of a fit in ArviZ's groups; ``ModelError`` where it keeps none."""
+    if not isinstance(fitted, _Sampled):
+        raise ModelError(f"{fitted.name} keeps no draws: there is nothing to diagnose")
+    return fitted.to_datatree()
+
+
+def summary_of(tree: "xr.DataTree") -> "pd.DataFrame":
+    """A row per parameter: mean, deviation, R-hat, effective draws, Monte Carlo errors."""
+    summary: pd.DataFrame = az.summary(tree, round_to="none")
+    return summary
+
+
 @dataclass(frozen=True)
 class Diagnosis(Shown):
     """What ArviZ says of a fit's draws; ``tree`` holds them, in ArviZ's groups."""
@@ -60,15 +73,12 @@ class Diagnosis(Shown):
         if card is None or not card.diagnostics:
             raise ModelError(f"{folder} holds no draws: there is nothing to diagnose")
         fitted = known_model(card.model).load(folder)  # refuses draws that are not the card's
-        if not isinstance(fitted, _Sampled):
-            raise ModelError(f"{fitted.name} keeps no draws: there is nothing to diagnose")
-        return cls(card, fitted.to_datatree())
+        return cls(card, tree_of(fitted))
 
     @cached_property
     def summary(self) -> "pd.DataFrame":
         """A row per parameter: mean, deviation, R-hat, effective draws, Monte Carlo error."""
-        summary: pd.DataFrame = az.summary(self.tree, round_to="none")
-        return summary
+        return summary_of(self.tree)
 
     def to_card(self) -> Card:
         """The fit's card, and the parameters with the least effective draws."""

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 
 from backtests.compare.comparison import Difference
+from backtests.evidence.agreement import Agreement, agreement_of
 from backtests.evidence.found import Evidence, find_evidence
 from toolkit.errors import TrackingError
 from toolkit.results.fit import verdict_on
@@ -70,7 +71,7 @@ class Gate:
         """
         evidence = find_evidence(store, candidate)
         checks = [
-            _converged(candidate),
+            _converged(store, candidate),
             _thresholds(store, candidate),
             _backtested(candidate, evidence),
         ]
@@ -101,14 +102,27 @@ def _used(evidence: Evidence | None) -> BacktestUsed | None:
     return BacktestUsed(backtest.run_id, backtest.name, evidence.candidate.label, evidence.exact)
 
 
-def _converged(ref: ModelVersionRef) -> Check:
+def _converged(store: Store, ref: ModelVersionRef) -> Check:
+    if verdict_on(ref.warnings) == "approximate":
+        return _agrees(ref, agreement_of(store, ref))
     warnings = ref.warnings or ("it says nothing of its convergence",)
     more = f" and {len(warnings) - SHOWN} more" if len(warnings) > SHOWN else ""
     found = "yes" if ref.converged else f"no: {'; '.join(warnings[:SHOWN])}{more}"
-    approximate = verdict_on(ref.warnings) == "approximate"
-    how = "by NUTS" if approximate else "again with more draws or tuning"
-    remedy = f"fit it {how}: `toolkit fit {ref.model}`"
+    remedy = f"fit it again with more draws or tuning: `toolkit fit {ref.model}`"
     return Check("converged", found, "no warning", ref.converged, remedy)
+
+
+def _agrees(ref: ModelVersionRef, found: Agreement | None) -> Check:
+    """An approximation is as good as the fit by NUTS that it cannot be told from."""
+    said, allowed = (
+        "no fit by NUTS of the same data is registered",
+        "within Monte Carlo error of one",
+    )
+    if found is not None:
+        said, allowed = str(found), f"at most {found.allowed:.1f}"
+    passed = found is not None and found.agrees
+    remedy = f"fit it by NUTS: `toolkit fit {ref.model}`"
+    return Check("converged", f"{ref.warnings[0]}; {said}", allowed, passed, remedy)
 
 
 def _thresholds(store: Store, ref: ModelVersionRef) -> Check:

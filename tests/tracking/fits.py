@@ -1,6 +1,9 @@
 """Fits that no sampler made, quickly: as good as any to be saved, registered and loaded."""
 
+from dataclasses import replace
 from datetime import date
+
+import numpy as np
 
 import models.rhythm
 from models.parts.fitting.card import digest
@@ -31,4 +34,17 @@ def rhythm_fit(shift: float = 0.0, warnings: tuple[str, ...] = ()) -> FittedRhyt
         warnings=warnings,
         checks=(PredictiveCheck("orders", 0.4, (0.1, 0.9), (0.3, 0.5), 0.4),),
     )
+    return FittedRhythm.of(card, Inference.unsampled(arrays, sampled=True))
+
+
+def spread_fit(seed: int, off: float = 0.0, warnings: tuple[str, ...] = ()) -> FittedRhythm:
+    """``rhythm`` with 400 draws of N(m + ``off``, 1), where ``rhythm_fit`` has m."""
+    like, rng = rhythm_fit(warnings=warnings), np.random.default_rng(seed)
+    arrays = {
+        name: (a[0] + off + rng.standard_normal((400, *a.shape[1:]))).astype(np.float32)
+        if name in ONE
+        else a
+        for name, a in like.arrays.items()
+    }
+    card = replace(like.card, version=digest(like.card.formulas, arrays))
     return FittedRhythm.of(card, Inference.unsampled(arrays, sampled=True))

@@ -22,7 +22,7 @@ from tests.tracking.evidence import (
     difference,
     log,
 )
-from tests.tracking.fits import APPROXIMATE, WARNING, rhythm_fit
+from tests.tracking.fits import APPROXIMATE, WARNING, rhythm_fit, spread_fit
 from toolkit.errors import ArgumentError
 from toolkit.model import find_model
 from toolkit.tracking.registration import register_fit
@@ -89,8 +89,36 @@ def test_an_approximate_fit_is_refused_and_to_be_sampled(store):
     register_fit(store, rhythm_fit(warnings=(APPROXIMATE,)))
     _, checks = judged(store)
     converged = checks["converged"]
-    assert (converged.passed, converged.found) == (False, f"no: {APPROXIMATE}")
+    assert converged.found == f"{APPROXIMATE}; no fit by NUTS of the same data is registered"
+    assert (converged.passed, converged.allowed) == (False, "within Monte Carlo error of one")
     assert converged.remedy == "fit it by NUTS: `toolkit fit rhythm`"
+
+
+@pytest.mark.parametrize(("off", "passes"), [(0.0, True), (0.4, False)])
+def test_an_approximate_fit_that_nuts_agrees_with_passes(store, off, passes):
+    data = {"sha256": "5ab1e"}
+    register_fit(store, spread_fit(1, off, warnings=(APPROXIMATE,)), data=data)
+    sampled = register_fit(store, spread_fit(2), data=data)
+    converged = judged(store)[1]["converged"]
+    assert converged.passed is passes, converged
+    assert converged.found.endswith(f"Monte Carlo errors off {sampled.fit}")
+    assert converged.allowed == "at most 3.9"  # 1 % for two sides of 51 means and deviations
+
+
+@pytest.mark.parametrize(
+    ("other", "data"),
+    [
+        (spread_fit(2), {"sha256": "another"}),
+        (spread_fit(2), {}),
+        (spread_fit(2, warnings=(WARNING,)), {"sha256": "5ab1e"}),
+        (spread_fit(2, warnings=(APPROXIMATE,)), {"sha256": "5ab1e"}),
+    ],
+)
+def test_an_approximate_fit_is_compared_with_no_other(store, other, data):
+    register_fit(store, spread_fit(1, warnings=(APPROXIMATE,)), data={"sha256": "5ab1e"})
+    register_fit(store, other, data=data)
+    found = judged(store)[1]["converged"].found
+    assert found.endswith("no fit by NUTS of the same data is registered")
 
 
 def test_thresholds_that_an_engine_cannot_use_fail(shared, store):
