@@ -7,6 +7,7 @@ opened, closed, committed or configured here, and every cursor is closed, after 
 
 import logging
 import operator
+import re
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import date
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.data.tables import CustomerDays, Floats, Ints, OrderEvents
+from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.dialects import (
     Connection,
@@ -41,6 +43,8 @@ from toolkit.sources.sqlserver.dialect import SqlServerDialect, is_pymssql, is_r
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 
 logger = logging.getLogger(__name__)
+
+_NO_DAY = re.compile(r"Could not convert DATE \((.*)\) to microseconds")
 
 
 class SqlSource:
@@ -90,9 +94,7 @@ class SqlSource:
             PRODUCTS, "product_ids", product_ids, _plain_date(as_of_date)
         )
         rows = zip(ids.tolist(), names.tolist(), prices.tolist(), strict=True)
-        return {
-            i: ProductInfo(name, price if np.isfinite(price) else None) for i, name, price in rows
-        }
+        return {i: ProductInfo(name, None if np.isnan(price) else price) for i, name, price in rows}
 
     def customer_names(self, customer_ids: Sequence[int]) -> dict[int, str]:
         """Names of those of the customers that have one."""
@@ -117,7 +119,13 @@ class SqlSource:
         def read() -> list[ResultColumn]:
             with closing(self._connection.cursor()) as cursor:
                 cursor.execute(sql, bound)
-                return self._dialect.fetch(cursor, query.dtypes)
+                try:
+                    return self._dialect.fetch(cursor, query.dtypes)
+                except duckdb.ConversionException as exc:
+                    found = _NO_DAY.search(str(exc))
+                    if found is None:
+                        raise
+                    raise _before_all_dates(found[1]) from exc
 
         return self._dialect.run(query.subject, read)
 
@@ -178,9 +186,23 @@ def _to_events(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents
 
 
 def _days_from(as_of_date: date, dates: ResultColumn) -> Ints:
-    """Days from the as-of date on, negative before it; ``dates`` [rows] as ``datetime64[D]``."""
+    """Days from the as-of date on, negative before it; ``dates`` [rows] as ``datetime64[D]``.
+
+    Raises ``SourceError`` where one lies before all that Python has, which are 0001-01-01 and later.
+    """
     days: Ints = dates.astype(np.int64) - np.datetime64(as_of_date, "D").astype(np.int64)
+    if len(days) and as_of_date.toordinal() + days.min() < date.min.toordinal():
+        first = dates.min()
+        year = 1 - int(first.astype("datetime64[Y]").astype(np.int64)) - 1970
+        raise _before_all_dates(f"{year:04}-{str(first)[-5:]} (BC)")
     return days
+
+
+def _before_all_dates(found: str) -> SourceError:
+    return SourceError(
+        f"dbo.OrderItem.Created holds {found}, a date before the year 1: `toolkit check` lists such"
+        " lines"
+    )
 
 
 def _settled(quantity: Floats) -> Floats:

@@ -131,7 +131,7 @@ def weekly_quantities(
 ) -> list[float]:
     """Units really ordered from ``start`` on, [weeks]; NaN in a week not over by the last order.
 
-    To be drawn beside a forecast, never to make one.
+    An order of a day to come does not tell that the weeks before it are over. To be drawn beside a forecast, never to make one.
     """
     rows = conn.execute(
         "SELECT date_diff('day', $start, CAST(Created AS DATE)) // 7, sum(Qty) FROM dbo.OrderItem"
@@ -142,7 +142,9 @@ def weekly_quantities(
             "stop": start + timedelta(weeks=weeks),
         },
     ).fetchall()
-    ((last,),) = conn.execute("SELECT CAST(max(Created) AS DATE) FROM dbo.OrderItem").fetchall()
+    ((last,),) = conn.execute(
+        "SELECT CAST(max(Created) AS DATE) FROM dbo.OrderItem WHERE Created < current_date + 1"
+    ).fetchall()
     over = 0 if last is None else observed_weeks(start, last, weeks)
     ordered = dict(rows)
     return [float(ordered.get(week, 0.0)) if week < over else math.nan for week in range(weeks)]
