@@ -17,7 +17,8 @@ from tests.conftest import AS_OF
 from tests.processes import error_of
 from tests.sources.helpers import write_folder
 from toolkit.engine import ForecastEngine
-from toolkit.sources.embedded.database import open_database, weekly_quantities
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.sql import weekly_quantities
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 QUANTILES = ["q05", "q10", "q25", "q50", "q75", "q90", "q95"]

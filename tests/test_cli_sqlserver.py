@@ -15,6 +15,7 @@ from tests.tds.catalog import add_catalog
 from tests.tds.faults import DENIED, Stall
 from tests.tds.server import PASSWORD, USER, TdsServer
 from toolkit.engine import ForecastEngine
+from toolkit.sources.sql import weekly_quantities
 from toolkit.sources.sqlserver.settings import read_server
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
@@ -93,8 +94,11 @@ def test_a_forecast_straight_from_the_server_is_the_files(run, database, environ
     assert found == expected
     done = run(*asked, "--plot", "weeks.png")
     assert done.returncode == 0, done.stderr
-    assert "Demand by week" in done.stdout
-    assert "What was then ordered" not in done.stdout
+    units = sum(weekly_quantities(database, 1, AS_OF, 12))
+    assert f"What was then ordered: {units:,.0f} units in all, " in done.stdout
+    assert run("import", "--db", "o.duckdb", *asked[2:5]).returncode == 0
+    file = run("forecast", 1, "--db", "o.duckdb", "--as-of", AS_OF)
+    assert file.stdout == done.stdout
     assert (tmp_path / "weeks.png").stat().st_size > 10_000
     done = run("forecast", 4711, *asked[2:])
     assert done.returncode == 0, done.stderr

@@ -53,15 +53,23 @@ def telling_no_room(path: Path) -> Iterator[None]:
 def whole_file(path: Path) -> Iterator[Path]:
     """A file beside ``path`` to write, which takes its place in the end, or is removed.
 
-    Raises ``OSError`` that names ``path`` where there is no room.
+    A link goes on leading to the file; what is no file, a device or a pipe, is written itself.
+    Raises ``OSError`` that names ``path`` where there is no room, or no access.
     """
-    part = path.with_name(f".part-{path.name}")
+    real = path.resolve()
+    part = real.with_name(f".part-{real.name}") if real.is_file() or not real.exists() else path
     try:
         with telling_no_room(path):
             yield part
-            part.replace(path)
+            if part != path:
+                part.replace(real)
+    except OSError as exc:
+        if exc.filename == str(part):
+            exc.filename = str(path)
+        raise
     finally:
-        part.unlink(missing_ok=True)
+        if part != path:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager

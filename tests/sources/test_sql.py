@@ -204,7 +204,7 @@ def test_days_that_returns_cancel_are_counted_in_the_log(caplog):
 
 @pytest.mark.parametrize("day", ["0044-03-15 (BC)", "-infinity"])
 def test_a_day_before_the_year_1_is_named_with_its_table(day):
-    """The dates of NumPy go further back than those of Python, and those of DuckDB further still."""
+    """NumPy's dates go further back than Python's, and DuckDB's further still."""
     with database(LINES) as conn:
         conn.execute("UPDATE dbo.OrderItem SET Created = $1::TIMESTAMP WHERE ID = 2", [day])
         said = f"dbo.OrderItem.Created holds {day}, a date before the year 1: `toolkit check`"

@@ -6,11 +6,12 @@ opened, closed, committed or configured here, and every cursor is closed, after 
 """
 
 import logging
+import math
 import operator
 import re
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from itertools import batched
 from typing import cast
 
@@ -18,7 +19,14 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.tables import CustomerDays, Floats, Ints, OrderEvents
+from toolkit.data.tables import (
+    DAYS_PER_WEEK,
+    CustomerDays,
+    Floats,
+    Ints,
+    OrderEvents,
+    observed_weeks,
+)
 from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.dialects import (
@@ -34,8 +42,10 @@ from toolkit.sources.queries import (
     CUSTOMER_DAYS,
     CUSTOMER_NAMES,
     FRACTION_DIGITS,
+    LAST_DAY,
     ORDER_EVENTS,
     ORDER_EVENTS_OF_PRODUCTS,
+    ORDERED,
     PRODUCTS,
     Query,
 )
@@ -100,6 +110,18 @@ class SqlSource:
         """Names of those of the customers that have one."""
         ids, names = self._read_ids(CUSTOMER_NAMES, "customer_ids", customer_ids)
         return dict(zip(ids.tolist(), names.tolist(), strict=True))
+
+    def weekly_quantities(self, product_id: int, start: date, weeks: int) -> list[float]:
+        """As the function of this name."""
+        if start + timedelta(weeks=1) > date.today():
+            return [math.nan] * weeks
+        ((last,),) = self._read(LAST_DAY, {})
+        over = 0 if np.isnat(last) else observed_weeks(start, last.item(), weeks)
+        span = {"start_date": start, "end_date": start + timedelta(weeks=over)}
+        days, quantities = self._read(ORDERED, {**span, "product_ids": [product_id]})
+        week = _days_from(start, days) // DAYS_PER_WEEK
+        ordered = np.bincount(week, quantities.astype(np.float64), over)
+        return [*ordered.tolist(), *[math.nan] * (weeks - over)]
 
     def _read_ids(
         self, query: Query, name: str, ids: Sequence[int], as_of_date: date | None = None
@@ -169,6 +191,20 @@ def as_source(connection: OrderSource | Connection) -> OrderSource:
     )
 
 
+def weekly_quantities(
+    connection: OrderSource | Connection, product_id: int, start: date, weeks: int
+) -> list[float]:
+    """Units really ordered from ``start`` on, [weeks]; NaN in a week not over by the last order.
+
+    An order of today or a day to come does not tell that the weeks before it are over. To be drawn
+    beside a forecast, never to make one.
+    """
+    source = as_source(connection)
+    if not isinstance(source, SqlSource):
+        raise TypeError(f"a database is asked what was ordered, not a {type(source).__name__}")
+    return source.weekly_quantities(product_id, start, weeks)
+
+
 def _to_events(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents:
     product_id, customer_id, order_date, quantity = columns
     events = OrderEvents(
@@ -188,7 +224,7 @@ def _to_events(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents
 def _days_from(as_of_date: date, dates: ResultColumn) -> Ints:
     """Days from the as-of date on, negative before it; ``dates`` [rows] as ``datetime64[D]``.
 
-    Raises ``SourceError`` where one lies before all that Python has, which are 0001-01-01 and later.
+    Raises ``SourceError`` where one lies before the year 1, where those of Python begin.
     """
     days: Ints = dates.astype(np.int64) - np.datetime64(as_of_date, "D").astype(np.int64)
     if len(days) and as_of_date.toordinal() + days.min() < date.min.toordinal():
