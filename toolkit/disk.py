@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.ENOSPC})
 """The disk, a quota or a limit of a file's size: no more can be written."""
@@ -57,7 +58,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises ``OSError`` that names ``path`` where there is no room, or no access.
     """
     real = path.resolve()
-    part = real.with_name(f".part-{real.name}") if real.is_file() or not real.exists() else path
+    part = path
+    if real.is_file() or not real.exists():
+        part = real.with_name(f".part-{token_hex(4)}-{real.name}")  # another may write it, too
     try:
         with telling_no_room(path):
             yield part
@@ -65,7 +68,7 @@ def whole_file(path: Path) -> Iterator[Path]:
                 part.replace(real)
     except OSError as exc:
         if exc.filename == str(part):
-            exc.filename = str(path)
+            exc.filename, exc.filename2 = str(path), None
         raise
     finally:
         if part != path:

@@ -1,5 +1,6 @@
 """Import of a server: equal to the original, again and again, whatever happens in between."""
 
+import shutil
 from contextlib import closing
 from datetime import date, timedelta
 
@@ -357,6 +358,24 @@ def test_two_imports_at_once_are_one_too_many(sales, target):
         pytest.raises(SourceError, match=r"could not be opened|in use"),
     ):
         import_(sales, target)
+
+
+def test_an_import_that_begins_while_another_prepares_leaves_it_alone(sales, target, monkeypatch):
+    """It would have put its own copy under the other's name, half-made, to become the database."""
+    import_(sales, target, until=date(2021, 8, 1))
+    copy, refused = shutil.copyfile, []
+
+    def copied(*paths):
+        monkeypatch.setattr(shutil, "copyfile", copy)
+        with pytest.raises(SourceError, match=r"another import into .* is at work") as caught:
+            import_(sales, target)
+        refused.append(caught.value.transient)
+        return copy(*paths)
+
+    monkeypatch.setattr(shutil, "copyfile", copied)
+    import_(sales, target)
+    assert refused == [True]
+    assert_copied(sales, target)
 
 
 def test_other_names_and_other_types(target):

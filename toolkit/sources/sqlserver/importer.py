@@ -93,8 +93,8 @@ def import_server(
     until = until or min(reading.today(), datetime.now(UTC).date())
     real = database.resolve()  # beside the file itself, where a link leads to it
     partial = real.with_name(f"{real.name}{SUFFIX}")
-    with translated(database):
-        _prepare(partial, database, server)
+    with translated(database), workplace(database, alone=True) as beside:
+        _prepare(partial, database, server, beside)
         with closing(_opened(partial)) as conn:
             tally = _copy(reading, Copy(conn), until, months, progress)
             progress("sorting")
@@ -150,24 +150,22 @@ def _refuse_foreign(database: Path, server: str) -> None:
         raise SourceError(f"{database} holds {holds}, not of {server}: choose another file")
 
 
-def _prepare(partial: Path, database: Path, server: str) -> None:
+def _prepare(partial: Path, database: Path, server: str, beside: Path) -> None:
     """A copy to go on with: one that was broken off, or of the database, or an empty one."""
     if partial.exists() and _is_of(partial, server):
         return
     partial.unlink(missing_ok=True)
-    with workplace(database) as beside:
-        fresh = beside / "orders.duckdb"
-        if database.exists():
-            shutil.copyfile(database, fresh)
-        else:
-            with closing(duckdb.connect(str(fresh))) as conn:
-                create_tables(conn)
-                conn.execute(
-                    "CREATE TABLE import_state"
-                    " (server VARCHAR, until_date DATE, sorted_lines BIGINT)"
-                )
-                conn.execute("INSERT INTO import_state VALUES ($1, NULL, 0)", [server])
-        fresh.replace(partial)
+    fresh = beside / "orders.duckdb"
+    if database.exists():
+        shutil.copyfile(database, fresh)
+    else:
+        with closing(duckdb.connect(str(fresh))) as conn:
+            create_tables(conn)
+            conn.execute(
+                "CREATE TABLE import_state (server VARCHAR, until_date DATE, sorted_lines BIGINT)"
+            )
+            conn.execute("INSERT INTO import_state VALUES ($1, NULL, 0)", [server])
+    fresh.replace(partial)
 
 
 def _is_of(partial: Path, server: str) -> bool:
