@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from tests.conftest import AS_OF, known_products
+from tests.processes import error_of
 from tests.tds.catalog import add_catalog
 from tests.tds.faults import DENIED, Stall
 from tests.tds.server import PASSWORD, USER, TdsServer
@@ -145,6 +146,20 @@ def test_neither_source_is_refused(run):
         done = run(*command)
         assert done.returncode == 2
         assert "got neither" in done.stderr
+
+
+def test_what_only_a_server_heeds_is_refused_without_one(run, tmp_path):
+    """A folder was imported as a whole, whatever ``--until`` said."""
+    for command, idle in (
+        (["import", "folder", "--db", "o.duckdb", "--until", "2021-01-01"], "--until"),
+        (["import", "folder", "--db", "o.duckdb", "--months", "3"], "--months"),
+        (["check", "--db", "o.duckdb", "--config", "server.toml"], "--config"),
+        (["forecast", "1", "--db", "o.duckdb", "--config", "server.toml"], "--config"),
+    ):
+        done = run(*command)
+        assert error_of(done) == f"Error: {idle}: of a SQL Server only, with --mssql"
+        assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_lacks_something_is_exit_code_2(run, server):

@@ -50,6 +50,12 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path):
     with pytest.raises(FileNotFoundError) as caught, whole_file(path) as part:
         part.write_text("")
     assert caught.value.filename == str(path)
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "page.html"
+    with pytest.raises(NotADirectoryError) as wrong, whole_file(path) as part:
+        part.write_text("")
+    assert wrong.value.filename == str(path)
+    (tmp_path / "file").unlink()
     with suppress(OSError), whole_file(tmp_path / "gone") as part:
         pass  # nothing was written
     assert list(tmp_path.iterdir()) == []

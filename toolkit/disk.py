@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -57,7 +57,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     A link goes on leading to the file; what is no file, a device or a pipe, is written itself.
     Raises ``OSError`` that names ``path`` where there is no room, or no access.
     """
-    real = path.resolve()
+    real = Path(os.path.realpath(path))
     part = path
     if real.is_file() or not real.exists():
         part = real.with_name(f".part-{token_hex(4)}-{real.name}")  # another may write it, too
@@ -72,7 +72,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
     finally:
         if part != path:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # there is none, or it could not be made
+                part.unlink()
 
 
 @contextmanager
