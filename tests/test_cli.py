@@ -1,20 +1,24 @@
 """The command line as a process of its own: output, exit codes, tables."""
 
 import json
+import shutil
 import subprocess
 import sys
 from datetime import timedelta
 from math import nan
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.conftest import AS_OF
+from tests.processes import error_of
 from tests.sources.helpers import write_folder
 from toolkit.engine import ForecastEngine
-from toolkit.sources.embedded.database import open_database, weekly_quantities
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.sql import weekly_quantities
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 QUANTILES = ["q05", "q10", "q25", "q50", "q75", "q90", "q95"]
@@ -49,6 +53,61 @@ def test_forecast_shows_weeks_customers_and_risks(place):
     assert done.returncode == 0
     for part in ("Article 1", "Demand by week", "Top customers", "Customers at risk", "2022-08-22"):
         assert part in done.stdout
+
+
+@pytest.fixture
+def dated(place, tmp_path):
+    """``dated(day)``: a copy of the database in which a line of product 2 has that day."""
+
+    def dated(day):
+        copy = shutil.copyfile(place / "orders.duckdb", tmp_path / "orders.duckdb")
+        with duckdb.connect(str(copy)) as conn:
+            one = "(SELECT min(ID) FROM dbo.OrderItem WHERE ProductID = 2)"
+            conn.execute(f"UPDATE dbo.OrderItem SET Created = '{day}' WHERE ID = {one}")
+        return tmp_path
+
+    return dated
+
+
+ASKED = ("--db", "orders.duckdb", "--as-of", AS_OF)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("forecast", 2, *ASKED),
+        ("predict", "pair_conjugate", *ASKED, "--out", "out"),
+        ("fit", "pooled_gamma", *ASKED),
+        ("backtest", "quick", "--db", "orders.duckdb", "--no-log"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_orders_before_the_year_1_end_a_command_in_a_sentence(dated, command):
+    here = dated("0044-03-15 (BC)")
+    done = run(*command, cwd=here)
+    assert "dbo.OrderItem.Created holds 0044-03-15 (BC), a date" in error_of(done)
+    assert "`toolkit check` lists such lines" in error_of(done)
+    assert done.returncode == 2
+    assert {path.name for path in here.iterdir()} <= {"orders.duckdb", "runs", ".mlflow"}
+
+
+@pytest.mark.parametrize("day", ["0044-03-15 (BC)", "20000-01-01"])
+def test_a_check_shows_days_that_python_has_no_date_for(dated, day):
+    done = run("check", "--db", "orders.duckdb", "--json", cwd=dated(day))
+    assert done.returncode == 2
+    assert done.stderr == ""
+    (fatal,) = json.loads(done.stdout)["fatal"]
+    assert day in fatal["examples"][0]
+
+
+@pytest.mark.parametrize("day", ["20000-01-01", "2999-12-31"])
+def test_a_line_of_a_day_to_come_does_not_tell_that_weeks_are_over(place, dated, day):
+    later = AS_OF + timedelta(weeks=4)
+    asked = ("forecast", 1, "--db", "orders.duckdb", "--as-of", later)
+    done = run(*asked, cwd=dated(day))
+    assert done.returncode == 0, done.stderr
+    assert "What was then ordered" in done.stdout
+    assert done.stdout == run(*asked, cwd=place).stdout
 
 
 def test_forecast_as_json_is_the_forecast(place, engine):

@@ -11,10 +11,12 @@ import duckdb
 import pytest
 
 from tests.conftest import AS_OF, known_products
+from tests.processes import error_of
 from tests.tds.catalog import add_catalog
 from tests.tds.faults import DENIED, Stall
 from tests.tds.server import PASSWORD, USER, TdsServer
 from toolkit.engine import ForecastEngine
+from toolkit.sources.sql import weekly_quantities
 from toolkit.sources.sqlserver.settings import read_server
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
@@ -93,8 +95,11 @@ def test_a_forecast_straight_from_the_server_is_the_files(run, database, environ
     assert found == expected
     done = run(*asked, "--plot", "weeks.png")
     assert done.returncode == 0, done.stderr
-    assert "Demand by week" in done.stdout
-    assert "What was then ordered" not in done.stdout
+    units = sum(weekly_quantities(database, 1, AS_OF, 12))
+    assert f"What was then ordered: {units:,.0f} units in all, " in done.stdout
+    assert run("import", "--db", "o.duckdb", *asked[2:5]).returncode == 0
+    file = run("forecast", 1, "--db", "o.duckdb", "--as-of", AS_OF)
+    assert file.stdout == done.stdout
     assert (tmp_path / "weeks.png").stat().st_size > 10_000
     done = run("forecast", 4711, *asked[2:])
     assert done.returncode == 0, done.stderr
@@ -141,6 +146,20 @@ def test_neither_source_is_refused(run):
         done = run(*command)
         assert done.returncode == 2
         assert "got neither" in done.stderr
+
+
+def test_what_only_a_server_heeds_is_refused_without_one(run, tmp_path):
+    """A folder was imported as a whole, whatever ``--until`` said."""
+    for command, idle in (
+        (["import", "folder", "--db", "o.duckdb", "--until", "2021-01-01"], "--until"),
+        (["import", "folder", "--db", "o.duckdb", "--months", "3"], "--months"),
+        (["check", "--db", "o.duckdb", "--config", "server.toml"], "--config"),
+        (["forecast", "1", "--db", "o.duckdb", "--config", "server.toml"], "--config"),
+    ):
+        done = run(*command)
+        assert error_of(done) == f"Error: {idle}: of a SQL Server only, with --mssql"
+        assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_lacks_something_is_exit_code_2(run, server):

@@ -1,7 +1,9 @@
 """Fitting from the command line: what is saved, what is refused, what an interruption leaves."""
 
+import errno
 import json
 import os
+import pty
 import re
 import resource
 import shutil
@@ -9,20 +11,25 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import arviz as az
 import numpy as np
 import pytest
+import typer
 import xarray as xr
 
 from tests.conftest import AS_OF
 from tests.processes import error_of, limit_files, namespace, start
 from tests.sources.helpers import write_folder
+from toolkit.cli import fits as fits_commands
 from toolkit.errors import ModelError
 from toolkit.fits import fit_folder, load_fit, save_fit
 from toolkit.installed import HOME
+from toolkit.model import find_model
 from toolkit.results.fit import FitCard
 
 TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
@@ -426,6 +433,91 @@ def test_a_fit_waits_in_memory_until_there_is_room(place, tmp_path):
             process.kill()
     assert process.returncode == 0
     assert len(list((tmp_path / "fits" / "fills").iterdir())) == 1
+
+
+IMPATIENT = """
+import toolkit.cli.fits as fits
+from toolkit.cli.app import main
+fits.ROOM_PATIENCE_S = fits.ROOM_TOLD_S = 0.5
+fits.ROOM_POLL_S = 0.1
+main()
+"""
+
+
+def test_a_fit_for_which_there_is_no_room_ends_in_a_script(place, tmp_path):
+    """The disk has no room for files of more than 10 bytes: neither has that of temporary files."""
+    (tmp_path / "fills.py").write_text(FILLS_THE_DISK)
+    (tmp_path / "temporary").mkdir()
+    asked = ("fit", f"{tmp_path}/fills.py:MODEL", "--db", "orders.duckdb", "--as-of", AS_OF)
+    command = (sys.executable, "-c", IMPATIENT)
+    known = {"PYTHONPATH": HOME, "TMPDIR": tmp_path / "temporary"}
+    done = start(command, *asked, "--fits", tmp_path / "fits", cwd=place, **known)
+    assert done.returncode == 1
+    assert "The fit is kept in memory, and saved once there is room; after 0.5 s it goes to" in (
+        done.stderr
+    )
+    said = error_of(done)
+    assert re.match(
+        rf"Error: {tmp_path}/fits/fills/[^ ]+: No space left on device for \d s; ", said
+    )
+    assert said.endswith("/temporary does not take it either: No space left on device")
+    assert f"; the fit is lost, for {tmp_path}/" in said
+    assert list((tmp_path / "fits" / "fills").iterdir()) == []
+
+
+def test_a_fit_that_finds_no_room_goes_to_temporary_files(tmp_path, monkeypatch, capsys):
+    full, real = OSError(errno.ENOSPC, "No space left on device", "fits/x"), save_fit
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("ROOM_PATIENCE_S", "ROOM_POLL_S"):
+        monkeypatch.setattr(fits_commands, name, 0.0)
+
+    def save(fitted, folder):
+        if folder == Path("fits"):
+            raise full
+        return real(fitted, folder)
+
+    monkeypatch.setattr("toolkit.fits.save_fit", save)
+    with pytest.raises(typer.Exit):
+        fits_commands._saved(find_model("pair_conjugate"), Path("fits"))
+    (saved,) = tmp_path.glob("fits-*/pair_conjugate/*")
+    said = capsys.readouterr().err
+    assert f"the fit is in {saved}: move it to fits/pair_conjugate, or name --fits" in said
+
+
+def test_a_fit_waits_for_as_long_as_somebody_sits_at_the_terminal(place, tmp_path, heeded_ctrl_c):
+    (tmp_path / "fills.py").write_text(FILLS_THE_DISK)
+    asked = ("fit", f"{tmp_path}/fills.py:MODEL", "--db", "orders.duckdb", "--as-of", str(AS_OF))
+    command = [sys.executable, "-c", IMPATIENT, *asked, "--fits", str(tmp_path / "fits")]
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"PYTHONPATH": str(HOME)}
+    with subprocess.Popen(command, cwd=place, env=environment, stderr=theirs) as process:
+        os.close(theirs)
+        try:
+            shown = b""
+            while shown.count(b"Not saved yet") < 4:  # long after a script would have ended
+                shown += os.read(ours, 4096)
+            process.send_signal(signal.SIGINT)
+            with suppress(OSError):  # it has hung up
+                while os.read(ours, 4096):
+                    pass
+            process.wait(timeout=60)
+        finally:
+            process.kill()
+    os.close(ours)
+    assert b"Ctrl-C gives it up" in b" ".join(shown.split())
+    assert process.returncode == 130
+    assert list((tmp_path / "fits" / "fills").iterdir()) == []
+
+
+def test_a_page_that_finds_no_room_leaves_what_was_there(place, fitted, tmp_path):
+    page = tmp_path / "fit.html"
+    page.write_text("before")
+    asked = ("diagnose", "pooled_gamma", "--out", page)
+    done = start((TOOLKIT,), *asked, cwd=place, most_bytes=10_000)
+    assert error_of(done).startswith(f"Error: {page}: No space left on device; make room there")
+    assert done.returncode == 1
+    assert page.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [page]
 
 
 def test_what_needs_no_fit_has_none_to_diagnose(place):

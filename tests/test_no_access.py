@@ -76,7 +76,7 @@ CASES = {
     "backtest": (("backtest", "{place}/own.toml", "--db", "{place}/orders.duckdb"), 2,
                  "{here}/runs: Permission denied" + NAME_ANOTHER),
     "report": (("report", "{place}/run", "--out", "page.html"), 2,
-               "{here}/.part-page.html: Permission denied" + NAME_ANOTHER),
+               "{here}/page.html: Permission denied" + NAME_ANOTHER),
     "register": (("register", "pair_conjugate"), 1,
                  "{here}/mlflow.db.lock cannot be made: Permission denied; " + STORE),
     "promote": (("promote", "pair_conjugate"), 1,
@@ -101,7 +101,8 @@ def test_a_run_that_cannot_be_written_to(command, place, tmp_path):
     copy.chmod(0o555)
     done = run(command, copy, cwd=tmp_path)
     copy.chmod(0o755)
-    assert error_of(done).startswith(f"Error: {copy}/.part-")
+    assert error_of(done).startswith(f"Error: {copy}/")
+    assert ".part-" not in error_of(done)
     assert error_of(done).endswith(f": Permission denied{NAME_ANOTHER}")
     assert done.returncode == 2
 
@@ -142,6 +143,15 @@ def test_a_disk_that_is_full_is_no_fault_of_the_call(place):
     done = run(*asked, "--plot", "full.png", cwd=place)
     assert "No space left on device" in error_of(done)
     assert done.returncode == 1
+
+
+def test_predictions_that_find_no_room_leave_what_was_there(place, tmp_path):
+    asked = ("predict", "pair_conjugate", "--db", place / "orders.duckdb", "--as-of", "2022-01-03")
+    done = run(*asked, "--out", "out", cwd=tmp_path, most_bytes=3_000)
+    assert error_of(done).startswith(f"Error: {tmp_path}/out/p")
+    assert ": No space left on device; make room there, or name" in error_of(done)
+    assert done.returncode == 1
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.slow

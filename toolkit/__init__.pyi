@@ -45,11 +45,11 @@ from .results.pair import CustomerProductPattern as CustomerProductPattern
 from .sources.codes import Codes as Codes
 from .sources.embedded.checks import check_database as check_database
 from .sources.embedded.database import open_database as open_database
-from .sources.embedded.database import weekly_quantities as weekly_quantities
 from .sources.folder.importer import import_folder as import_folder
 from .sources.generator import Truth as Truth
 from .sources.generator import generate_orders as generate_orders
 from .sources.generator import load_orders as load_orders
+from .sources.sql import weekly_quantities as weekly_quantities
 from .sources.sqlserver.dialect import SQL_SERVER_SESSION as SQL_SERVER_SESSION
 from .tracking.history import history as history
 from .tracking.promotion import PromotionRefusedError as PromotionRefusedError

@@ -5,8 +5,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 
 FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.ENOSPC})
 """The disk, a quota or a limit of a file's size: no more can be written."""
@@ -53,15 +54,26 @@ def telling_no_room(path: Path) -> Iterator[None]:
 def whole_file(path: Path) -> Iterator[Path]:
     """A file beside ``path`` to write, which takes its place in the end, or is removed.
 
-    Raises ``OSError`` that names ``path`` where there is no room.
+    A link goes on leading to the file; what is no file, a device or a pipe, is written itself.
+    Raises ``OSError`` that names ``path`` where there is no room, or no access.
     """
-    part = path.with_name(f".part-{path.name}")
+    real = Path(os.path.realpath(path))
+    part = path
+    if real.is_file() or not real.exists():
+        part = real.with_name(f".part-{token_hex(4)}-{real.name}")  # another may write it, too
     try:
         with telling_no_room(path):
             yield part
-            part.replace(path)
+            if part != path:
+                part.replace(real)
+    except OSError as exc:
+        if exc.filename == str(part):
+            exc.filename, exc.filename2 = str(path), None
+        raise
     finally:
-        part.unlink(missing_ok=True)
+        if part != path:
+            with suppress(OSError):  # there is none, or it could not be made
+                part.unlink()
 
 
 @contextmanager

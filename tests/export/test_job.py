@@ -72,18 +72,36 @@ def test_readers_get_what_the_engine_says(engine, database, client):
     assert list(release.product_ids) == ids
 
 
-@pytest.mark.parametrize(
-    "odd",
-    ["PricePerItem = 1e308", "PricePerItem = 'inf'", "Qty = 1e308", "Qty = 'inf'", "Qty = 'nan'"],
-)
-def test_numbers_beyond_all_bounds_cost_their_product_only(engine, database, client, odd):
+ODD = {
+    "PricePerItem = 1e308": Status.ERROR,
+    "PricePerItem = 'inf'": Status.ERROR,
+    "Qty = 1e308": Status.NO_PREDICTIONS,
+    "Qty = 'inf'": Status.NO_PREDICTIONS,
+    "Qty = 'nan'": Status.NO_PREDICTIONS,
+}
+
+
+@pytest.mark.parametrize(("odd", "expected"), ODD.items(), ids=ODD)
+def test_numbers_beyond_all_bounds_cost_their_product_only(engine, database, client, odd, expected):
     database.execute(f"UPDATE dbo.OrderItem SET {odd} WHERE ProductID = 2")
     report = export(engine, client, allowed_errors=0.5)
     assert report.release is not None
     status = {product.product_id: product.status for product in report.products}
-    assert status.pop(2) is not None
+    assert status.pop(2) is expected
     assert Status.SUCCESS in status.values()
     assert Status.ERROR not in status.values()
+    assert len(status) == len(known_products(database)) - 1
+
+
+def test_an_order_before_the_year_1_is_named_with_its_table(engine, database, client):
+    database.execute(
+        "UPDATE dbo.OrderItem SET Created = '0044-03-15 (BC)' WHERE ID = (SELECT min(ID) FROM"
+        " dbo.OrderItem WHERE ProductID = 2)"
+    )
+    said = r"dbo.OrderItem.Created holds 0044-03-15 \(BC\), a date before the year 1"
+    with pytest.raises(SourceError, match=said):
+        export(engine, client, allowed_errors=0.5)
+    assert Releases(client).current() is None
 
 
 def test_a_price_beyond_all_prices_is_the_error_of_its_product(engine, database, client):

@@ -63,6 +63,7 @@ def _acts(sales: Sales) -> Iterator[tuple[str, Callable[[], object]]]:
             yield f"customer_days_{word}", lambda s=source: s.customer_days(AS_OF, [7, 8])
             yield f"products_{word}", lambda s=source: s.products(AS_OF, [1, 2])
             yield f"customer_names_{word}", lambda s=source: s.customer_names([7, 8])
+            yield f"ordered_{word}", lambda s=source: s.weekly_quantities(1, date(2021, 5, 3), 2)
             yield f"check_{word}", lambda n=names: check_server(conn, n)
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "orders.duckdb"

@@ -13,8 +13,9 @@ QUERIES = [path for path in FILES if not path.stem.startswith("connect")]
 
 # Each known to SQL Server 2016, and most since 2005.
 FUNCTIONS = (
-    exp.And, exp.Cast, exp.Coalesce, exp.Count, exp.CurrentTimestamp, exp.Day, exp.Max,
-    exp.Month, exp.Or, exp.Round, exp.RowNumber, exp.Sum, exp.TsOrDsToDate, exp.Year,
+    exp.Abs, exp.And, exp.Case, exp.Cast, exp.Coalesce, exp.Count, exp.CurrentTimestamp, exp.Day,
+    exp.Exists, exp.Floor, exp.If, exp.Max, exp.Month, exp.Or, exp.Round, exp.RowNumber, exp.Sum,
+    exp.TsOrDsToDate, exp.Year,
 )  # fmt: skip
 NAMED = {"SERVERPROPERTY", "DB_NAME"}
 FOREIGN = (

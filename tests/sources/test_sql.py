@@ -1,6 +1,7 @@
 """What the dialects do differently, and how one is chosen."""
 
 import logging
+import re
 import tracemalloc
 from datetime import timedelta
 from decimal import Decimal
@@ -199,3 +200,20 @@ def test_days_that_returns_cancel_are_counted_in_the_log(caplog):
     with caplog.at_level(logging.DEBUG, logger="toolkit.sources.sql"):
         as_source(conn).order_events(AS_OF)
     assert caplog.messages == ["1 customer days left out: returns cancel their orders"]
+
+
+@pytest.mark.parametrize("day", ["0044-03-15 (BC)", "-infinity"])
+def test_a_day_before_the_year_1_is_named_with_its_table(day):
+    """NumPy's dates go further back than Python's, and DuckDB's further still."""
+    with database(LINES) as conn:
+        conn.execute("UPDATE dbo.OrderItem SET Created = $1::TIMESTAMP WHERE ID = 2", [day])
+        said = f"dbo.OrderItem.Created holds {day}, a date before the year 1: `toolkit check`"
+        source = as_source(conn)
+        for read in (
+            lambda: source.order_events(AS_OF),
+            lambda: source.order_events(AS_OF, [2]),
+            lambda: source.customer_days(AS_OF, [102]),
+        ):
+            with pytest.raises(SourceError, match=re.escape(said)):
+                read()
+        assert len(source.order_events(AS_OF, [1])) == 1

@@ -86,11 +86,11 @@ def test_a_query_lists_two_thousand_ids_at_most(served):
     assert [len(listed.split(",")) for listed in lists] == [2000, len(products)]
 
 
-def test_the_toolkits_own_connections_say_that_they_only_read(sales):
+def test_the_toolkits_own_connections_say_that_they_only_read_unless_told(sales):
     """A listener then leads them to a readable replica."""
     with connect(sales.settings()):
         pass
-    with closing(sales.connect()):
+    with connect(sales.settings(application_intent="ReadWrite")):
         pass
     assert [login.read_only for login in sales.server.seen.logins] == [True, False]
 

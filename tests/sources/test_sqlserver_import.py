@@ -1,5 +1,6 @@
 """Import of a server: equal to the original, again and again, whatever happens in between."""
 
+import shutil
 from contextlib import closing
 from datetime import date, timedelta
 
@@ -105,6 +106,11 @@ def test_only_what_is_new_is_read(sales, target):
 
 CHANGES = {
     "a quantity": "UPDATE dbo.OrderItem SET Qty = Qty + 1 WHERE ID = 50",
+    "a price that becomes known, as 0": "UPDATE dbo.OrderItem SET PricePerItem = 0 WHERE ID = 60",
+    "a price by its last bit": "UPDATE dbo.OrderItem SET PricePerItem = 9.500000000000002"
+    " WHERE ID = 61",
+    "an absurd price that is mended": "UPDATE dbo.OrderItem SET PricePerItem = 5 WHERE ID = 62",
+    "a price beside a large one": "UPDATE dbo.OrderItem SET PricePerItem = 1 WHERE ID = 64",
     "a price that becomes unknown": "UPDATE dbo.OrderItem SET PricePerItem = NULL WHERE ID = 50",
     "two quantities that swap": "UPDATE dbo.OrderItem SET Qty = CASE ID WHEN 50 THEN 7 ELSE 5 END"
     " WHERE ID IN (50, 51)",
@@ -124,6 +130,12 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_was_changed_is_read_again(sales, target, change):
+    shift(
+        sales,
+        "UPDATE dbo.OrderItem SET PricePerItem = CASE ID WHEN 60 THEN NULL WHEN 61 THEN 9.5"
+        " WHEN 62 THEN 1e308 WHEN 63 THEN 9e11 ELSE 2 END WHERE ID BETWEEN 60 AND 64;"
+        " UPDATE dbo.OrderItem SET Created = '2021-07-07' WHERE ID BETWEEN 63 AND 64",
+    )
     import_(sales, target)
     if "IN (50, 51)" in change:
         shift(sales, "UPDATE dbo.OrderItem SET Qty = ID % 2 * 2 + 5 WHERE ID IN (50, 51)")
@@ -229,6 +241,39 @@ def test_orders_dated_ahead_come_with_their_lines(sales, target):
         known = until
 
 
+def test_what_file_imports_refuse_is_told(sales, target):
+    """The server's rows are as they are; ``check`` of the copy says the same."""
+    shift(
+        sales,
+        "UPDATE dbo.OrderItem SET PricePerItem = 1e308 WHERE ID = 5;"
+        " UPDATE dbo.OrderItem SET PricePerItem = -2 WHERE ID = 6;"
+        " UPDATE dbo.OrderItem SET Qty = -2e12 WHERE ID = 7;"
+        " UPDATE dbo.OrderItem SET Created = '1900-01-01' WHERE ID = 8;",
+    )
+    told = [str(notice) for notice in import_(sales, target).imported.notices]
+    assert told == [
+        "dbo.OrderItem: Created lies before 1990-01-01 (1 row; e.g. ID 8: 1900-01-01 00:00:00)",
+        "dbo.OrderItem: PricePerItem is not above 0 (1 row; e.g. ID 6: -2.0)",
+        "dbo.OrderItem: Qty is beyond 1e+12 (1 row; e.g. ID 7: -2000000000000.0)",
+        "dbo.OrderItem: PricePerItem is beyond 1e+12 (1 row; e.g. ID 5: 1e+308)",
+    ]
+    with closing(open_database(target)) as copy:
+        assert [str(finding) for finding in check_database(copy).fatal] == told
+        assert rows(copy, "OrderItem") == rows(sales.duck, "OrderItem")
+    shift(sales, "UPDATE dbo.OrderItem SET PricePerItem = 5 WHERE ID = 5")
+    assert [str(notice) for notice in import_(sales, target).imported.notices] == told[:-1]
+
+
+def test_the_check_before_an_import_counts_no_table(sales, target):
+    import_(sales, target)
+    asked = sales.server.seen.queries
+    assert len([sql for sql in asked if "WHEN EXISTS (SELECT 1 FROM" in sql]) == len(TABLES)
+    assert not any("COUNT_BIG" in sql or "MAX(" in sql for sql in asked)
+    shift(sales, "DELETE FROM dbo.OrderItem")
+    with pytest.raises(DataError, match=r"dbo.OrderItem: there are no order lines"):
+        import_(sales, target)
+
+
 def test_rows_without_a_date_are_left_out_and_told(sales, target):
     shift(sales, "UPDATE dbo.OrderItem SET Created = NULL WHERE ID IN (5, 6)")
     report = import_(sales, target)
@@ -313,6 +358,24 @@ def test_two_imports_at_once_are_one_too_many(sales, target):
         pytest.raises(SourceError, match=r"could not be opened|in use"),
     ):
         import_(sales, target)
+
+
+def test_an_import_that_begins_while_another_prepares_leaves_it_alone(sales, target, monkeypatch):
+    """It would have put its own copy under the other's name, half-made, to become the database."""
+    import_(sales, target, until=date(2021, 8, 1))
+    copy, refused = shutil.copyfile, []
+
+    def copied(*paths):
+        monkeypatch.setattr(shutil, "copyfile", copy)
+        with pytest.raises(SourceError, match=r"another import into .* is at work") as caught:
+            import_(sales, target)
+        refused.append(caught.value.transient)
+        return copy(*paths)
+
+    monkeypatch.setattr(shutil, "copyfile", copied)
+    import_(sales, target)
+    assert refused == [True]
+    assert_copied(sales, target)
 
 
 def test_other_names_and_other_types(target):

@@ -57,10 +57,15 @@ def test_a_file_and_the_password_from_the_environment(write):
 
 
 def test_the_environment_prevails(write):
-    changed = {"TOOLKIT_MSSQL_PORT": "1500", "TOOLKIT_MSSQL_ENCRYPTION": "off"}
+    changed = {
+        "TOOLKIT_MSSQL_PORT": "1500",
+        "TOOLKIT_MSSQL_ENCRYPTION": "off",
+        "TOOLKIT_MSSQL_APPLICATION_INTENT": "ReadWrite",
+    }
     settings = read_server(write(FILE), ENVIRONMENT | changed).settings
     assert settings.place == "sql.example.com:1500/Sales"
     assert (settings.encryption, settings.query_timeout_seconds) == ("off", 60)
+    assert settings.application_intent == "ReadWrite"
 
 
 def test_the_password_is_shown_nowhere():
@@ -96,12 +101,16 @@ WRONG = {
         ],
     ),
     "values out of range": (
-        FILE.replace("14330", "0").replace('"request"', '"yes"').replace("60", "true"),
+        FILE.replace("14330", "0")
+        .replace('"request"', '"yes"')
+        .replace("60", 'true\napplication_intent = "readonly"'),
         ENVIRONMENT,
         [
             "mssql.port: has to be a whole number from 1 to 65,535, got 0",
             "mssql.encryption: has to be one of 'off', 'request', 'require', got 'yes'",
             "mssql.query_timeout_seconds: has to be a whole number from 1 to 86,400, got True",
+            "mssql.application_intent: has to be one of 'ReadOnly', 'ReadWrite', got 'readonly'; "
+            "did you mean 'ReadOnly'?",
         ],
     ),
     "a port that is no number": (

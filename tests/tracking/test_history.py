@@ -3,6 +3,7 @@
 import hashlib
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -71,6 +72,17 @@ def test_an_entry_says_who_when_what_and_why(store):
     assert "@" in found.who
     assert found.when.endswith("+00:00")
     assert history(store).champions == (1,)
+
+
+def test_a_reason_is_shown_in_a_line_and_kept_whole(store):
+    reason = f"Eve\nand {'x' * 5000}"
+    append(store, replace(PROMOTED, why=reason))
+    found = history(store)
+    (entry,) = found.entries
+    for shown in (str(entry), found.to_card().text(), found.to_card().html()):
+        assert "Eve\\nand" in shown
+        assert 60 < shown.count("x") < 200
+    assert entry.to_dict()["why"] == reason
 
 
 def test_entries_follow_each_other(four):

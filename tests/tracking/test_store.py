@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.processes import TOOLKIT, error_of, start
 from tests.tracking.conftest import ROOT, finished
 from toolkit.errors import TrackingError
-from toolkit.tracking.store import masked, open_store, without_secrets
+from toolkit.tracking.store import Store, masked, open_store, without_secrets
 
 OPEN = "from toolkit.tracking.store import open_store; "
 RACE = OPEN + "from tests.tracking.processes import at_once; "
@@ -212,3 +212,22 @@ def test_no_secret_is_shown_whatever_it_holds(shape, before, after):
     assert SECRET not in without_secrets(f"could not reach '{uri}' ({uri})", uri)
     if " " not in uri:
         assert SECRET not in without_secrets(f"could not reach {uri} again", "sqlite:///x.db")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"postgresql://me@corp:{SECRET}@host/mlflow",  # as Azure's servers called their users
+        f"postgresql://corp/me:{SECRET}@host/mlflow",
+        f"HTTPS://{SECRET}@host/mlflow",
+        f"https://host/container?sv=2024&sig={SECRET}",
+        f"https://host/bucket?X-Amz-Signature={SECRET}&X-Amz-Expires=9",
+        f"https://host/#access_token={SECRET}",
+        f"https://host/?authorization={SECRET}",
+    ],
+)
+def test_a_secret_in_a_strange_place_is_masked(uri):
+    assert SECRET not in masked(uri)
+    assert "host" in masked(uri)
+    assert SECRET not in without_secrets(f"could not reach {uri} again", "sqlite:///x.db")
+    assert SECRET not in repr(Store(uri, None))

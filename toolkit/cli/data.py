@@ -43,7 +43,7 @@ def import_(
     from toolkit.sources.folder.importer import import_folder
     from toolkit.validation import plain
 
-    one_of("FOLDER", folder is not None, mssql)
+    one_of("FOLDER", folder is not None, mssql, config=config, until=until, months=months)
     report: ImportReport | ServerImportReport
     if folder is None:
         report = _import_server(db, config, until, months)
@@ -69,7 +69,7 @@ def check(
     from toolkit.sources.embedded.database import open_database
     from toolkit.validation import plain
 
-    one_of("--db", db is not None, mssql)
+    one_of("--db", db is not None, mssql, config=config)
     if db is None:
         _check_server(config, as_json)
         return

@@ -23,6 +23,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.orders import orders_of
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS, WEEKS
+from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -63,11 +64,12 @@ def forecast(
 ) -> None:
     """Forecast one product: who orders when, how much, and how sure that is.
 
-    As of a date in the past, it also says what was then ordered, if a file holds the orders.
+    As of a date in the past, it also says what was then ordered.
     """
     from toolkit.cli.display import forecast_json, show_forecast
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
+    from toolkit.sources.sql import weekly_quantities
     from toolkit.stages.arguments import check_whole
 
     fitted = None if model is None else load_fit(model, fits)
@@ -78,7 +80,9 @@ def forecast(
         number = codes.number("product", product_id)
         engine = ForecastEngine(orders.source, weeks, model=fitted)
         result = engine.generate_forecast(number, as_of, min_orders, min_confidence)
-    actual = None if db is None or result is None else _ordered(db, result, weeks)
+        actual = None
+        if result is not None:
+            actual = weekly_quantities(orders.source, number, result.start_date, weeks)
     if plot is not None and result is not None:
         _draw(result, actual, plot)
     if as_json:
@@ -93,17 +97,10 @@ def forecast(
             _say_why(db, product_id, number, as_of)
 
 
-def _ordered(db: Path, result: "ProductForecast", weeks: int) -> list[float]:
-    """Units then ordered, [weeks]; NaN in those that are not over."""
-    from toolkit.sources.embedded.database import open_database, weekly_quantities
-
-    with open_database(db) as conn:
-        return weekly_quantities(conn, result.product_id, result.start_date, weeks)
-
-
 def _draw(result: "ProductForecast", actual: list[float] | None, file: Path) -> None:
     try:
-        result.plot(actual).savefig(file, dpi=150)
+        with whole_file(file) as part:
+            result.plot(actual).savefig(part, dpi=150)
     except ValueError as exc:  # no such format
         raise ArgumentError(f"cannot draw to {file}: {exc}") from exc
 

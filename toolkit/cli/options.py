@@ -55,11 +55,17 @@ DEFAULT_RUNS = Path("runs")
 REDIS_VARIABLE = "TOOLKIT_REDIS_URL"
 
 
-def one_of(other: str, given: bool, mssql: bool) -> None:
-    """``ArgumentError`` unless just one of two places of orders was given."""
+def one_of(other: str, given: bool, mssql: bool, **of_a_server: object) -> None:
+    """``ArgumentError`` unless just one of two places of orders was given.
+
+    ``of_a_server`` are options that would be ignored without ``--mssql``: they are refused, too.
+    """
     if given == mssql:
         received = "both" if given else "neither"
         raise ArgumentError(f"one of {other} and --mssql has to be given, got {received}")
+    idle = [f"--{name}" for name, value in of_a_server.items() if value is not None]
+    if idle and not mssql:
+        raise ArgumentError(f"{' and '.join(idle)}: of a SQL Server only, with --mssql")
 
 
 def warn_of_fit(fitted: "FittedModel") -> None:

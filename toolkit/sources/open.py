@@ -27,7 +27,9 @@ class OpenSource:
     codes: Codes = NO_CODES
 
 
-QUERY = ("encryption", "login_timeout_seconds", "query_timeout_seconds")
+QUERY = (
+    "encryption", "application_intent", "login_timeout_seconds", "query_timeout_seconds",
+)  # fmt: skip
 """What an address of a SQL Server may say after ``?``."""
 
 type Opener = Callable[[SplitResult], AbstractContextManager[OpenSource]]

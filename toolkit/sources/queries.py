@@ -2,6 +2,7 @@
 
 One has a second form, for SQL Server: there it saves reading all lines of a product.
 
+All but the last two are of what was known before a date; those tell how a forecast turned out.
 Parameters are named ``:name``; a list stands in ``IN (:name)``. A dialect (``sql.py``) puts
 them into the form its driver binds. An order line counts only if both it and its order were
 created before the as-of date: lines are added to old orders, and orders are dated ahead.
@@ -126,3 +127,26 @@ WHERE c.ID IN (:customer_ids) AND c.Name IS NOT NULL""",
     (_IDS, _TEXTS),
 )
 """Names of those of the customers that have one."""
+
+ORDERED = Query(
+    "what was then ordered",
+    """
+SELECT CAST(oi.Created AS DATE) AS OrderDay, SUM(oi.Qty) AS Quantity
+FROM dbo.OrderItem oi
+WHERE oi.ProductID IN (:product_ids)
+  AND oi.Created >= CAST(:start_date AS DATE)
+  AND oi.Created < CAST(:end_date AS DATE)
+GROUP BY CAST(oi.Created AS DATE)""",
+    (_DAYS, _NUMBERS),
+)
+"""Units of products by day, whatever is known of their orders."""
+
+LAST_DAY = Query(
+    "the last day of the orders",
+    """
+SELECT CAST(MAX(oi.Created) AS DATE) AS LastDay
+FROM dbo.OrderItem oi
+WHERE oi.Created < CAST(CURRENT_TIMESTAMP AS DATE)""",
+    (_DAYS,),
+)
+"""The last day before today on which anything was ordered; null if nothing was."""

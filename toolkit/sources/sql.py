@@ -6,10 +6,12 @@ opened, closed, committed or configured here, and every cursor is closed, after 
 """
 
 import logging
+import math
 import operator
+import re
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from itertools import batched
 from typing import cast
 
@@ -17,7 +19,15 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.tables import CustomerDays, Floats, Ints, OrderEvents
+from toolkit.data.tables import (
+    DAYS_PER_WEEK,
+    CustomerDays,
+    Floats,
+    Ints,
+    OrderEvents,
+    observed_weeks,
+)
+from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.dialects import (
     Connection,
@@ -32,8 +42,10 @@ from toolkit.sources.queries import (
     CUSTOMER_DAYS,
     CUSTOMER_NAMES,
     FRACTION_DIGITS,
+    LAST_DAY,
     ORDER_EVENTS,
     ORDER_EVENTS_OF_PRODUCTS,
+    ORDERED,
     PRODUCTS,
     Query,
 )
@@ -41,6 +53,8 @@ from toolkit.sources.sqlserver.dialect import SqlServerDialect, is_pymssql, is_r
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 
 logger = logging.getLogger(__name__)
+
+_NO_DAY = re.compile(r"Could not convert DATE \((.*)\) to microseconds")
 
 
 class SqlSource:
@@ -90,14 +104,24 @@ class SqlSource:
             PRODUCTS, "product_ids", product_ids, _plain_date(as_of_date)
         )
         rows = zip(ids.tolist(), names.tolist(), prices.tolist(), strict=True)
-        return {
-            i: ProductInfo(name, price if np.isfinite(price) else None) for i, name, price in rows
-        }
+        return {i: ProductInfo(name, None if np.isnan(price) else price) for i, name, price in rows}
 
     def customer_names(self, customer_ids: Sequence[int]) -> dict[int, str]:
         """Names of those of the customers that have one."""
         ids, names = self._read_ids(CUSTOMER_NAMES, "customer_ids", customer_ids)
         return dict(zip(ids.tolist(), names.tolist(), strict=True))
+
+    def weekly_quantities(self, product_id: int, start: date, weeks: int) -> list[float]:
+        """As the function of this name."""
+        if start + timedelta(weeks=1) > date.today():
+            return [math.nan] * weeks
+        ((last,),) = self._read(LAST_DAY, {})
+        over = 0 if np.isnat(last) else observed_weeks(start, last.item(), weeks)
+        span = {"start_date": start, "end_date": start + timedelta(weeks=over)}
+        days, quantities = self._read(ORDERED, {**span, "product_ids": [product_id]})
+        week = _days_from(start, days) // DAYS_PER_WEEK
+        ordered = np.bincount(week, quantities.astype(np.float64), over)
+        return [*ordered.tolist(), *[math.nan] * (weeks - over)]
 
     def _read_ids(
         self, query: Query, name: str, ids: Sequence[int], as_of_date: date | None = None
@@ -117,7 +141,13 @@ class SqlSource:
         def read() -> list[ResultColumn]:
             with closing(self._connection.cursor()) as cursor:
                 cursor.execute(sql, bound)
-                return self._dialect.fetch(cursor, query.dtypes)
+                try:
+                    return self._dialect.fetch(cursor, query.dtypes)
+                except duckdb.ConversionException as exc:
+                    found = _NO_DAY.search(str(exc))
+                    if found is None:
+                        raise
+                    raise _before_all_dates(found[1]) from exc
 
         return self._dialect.run(query.subject, read)
 
@@ -161,6 +191,20 @@ def as_source(connection: OrderSource | Connection) -> OrderSource:
     )
 
 
+def weekly_quantities(
+    connection: OrderSource | Connection, product_id: int, start: date, weeks: int
+) -> list[float]:
+    """Units really ordered from ``start`` on, [weeks]; NaN in a week not over by the last order.
+
+    An order of today or a day to come does not tell that the weeks before it are over. To be drawn
+    beside a forecast, never to make one.
+    """
+    source = as_source(connection)
+    if not isinstance(source, SqlSource):
+        raise TypeError(f"a database is asked what was ordered, not a {type(source).__name__}")
+    return source.weekly_quantities(product_id, start, weeks)
+
+
 def _to_events(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents:
     product_id, customer_id, order_date, quantity = columns
     events = OrderEvents(
@@ -178,9 +222,23 @@ def _to_events(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents
 
 
 def _days_from(as_of_date: date, dates: ResultColumn) -> Ints:
-    """Days from the as-of date on, negative before it; ``dates`` [rows] as ``datetime64[D]``."""
+    """Days from the as-of date on, negative before it; ``dates`` [rows] as ``datetime64[D]``.
+
+    Raises ``SourceError`` where one lies before the year 1, where those of Python begin.
+    """
     days: Ints = dates.astype(np.int64) - np.datetime64(as_of_date, "D").astype(np.int64)
+    if len(days) and as_of_date.toordinal() + days.min() < date.min.toordinal():
+        first = dates.min()
+        year = 1 - int(first.astype("datetime64[Y]").astype(np.int64)) - 1970
+        raise _before_all_dates(f"{year:04}-{str(first)[-5:]} (BC)")
     return days
+
+
+def _before_all_dates(found: str) -> SourceError:
+    return SourceError(
+        f"dbo.OrderItem.Created holds {found}, a date before the year 1: `toolkit check` lists such"
+        " lines"
+    )
 
 
 def _settled(quantity: Floats) -> Floats:

@@ -33,7 +33,8 @@ class PatternAnalyzer:
         if self.customer_days:
             customers = np.unique(events.customer_id).tolist()
             days = self.source.customer_days(events.as_of_date, customers)
-        patterns = Patterns.of(events, days)
+        with np.errstate(over="ignore"):  # by what is left out
+            patterns = Patterns.of(events, days)
         if not bad_events.any():
             return patterns, ()
         pair_of_event = np.repeat(np.arange(len(patterns)), patterns.order_count)

@@ -22,6 +22,7 @@ from toolkit.data.tables import (
     Predictions,
     quantiles_of,
 )
+from toolkit.disk import whole_file
 from toolkit.results.pair import FailedPair
 from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.stages.prediction import CustomerPredictor
@@ -56,32 +57,29 @@ def write_predictions(
 
     Works through whole products in chunks, so that the draws in memory stay bounded whatever the
     data, horizon and draws. Both tables are complete before the first takes its place; a run that
-    is cut short while predicting leaves what was there. ``progress`` is told how many pairs are
-    done.
+    is cut short while predicting, or finds no room (``OSError``), leaves what was there.
+    ``progress`` is told how many pairs are done.
     """
     folder.mkdir(parents=True, exist_ok=True)
     targets = folder / PRODUCT_WEEKS, folder / PAIRS
-    parts = [target.with_suffix(".part") for target in targets]
     failed: list[FailedPair] = []
     products = pair_count = 0
     pairs = max(1, NUMBERS_PER_CHUNK // (predictor.weeks * predictor.draws))
-    try:
-        with ExitStack() as stack:
-            writers = [_TableWriter(stack, part) for part in parts]
-            for mask in patterns.split(pairs):
-                chunk = patterns.select(mask)
-                predictions, failures = predictor.predict(chunk)
-                writers[0].write(product_weeks_frame(predictions, codes))
-                writers[1].write(pairs_frame(predictions, codes))
-                products += len(predictions.products.product_id)
-                pair_count += len(predictions.patterns)
-                failed += failures
-                progress(len(chunk))
-        for part, target in zip(parts, targets, strict=True):
-            part.replace(target)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+    with (
+        whole_file(targets[0]) as weeks_part,
+        whole_file(targets[1]) as pairs_part,
+        ExitStack() as stack,
+    ):
+        writers = _TableWriter(stack, weeks_part), _TableWriter(stack, pairs_part)
+        for mask in patterns.split(pairs):
+            chunk = patterns.select(mask)
+            predictions, failures = predictor.predict(chunk)
+            writers[0].write(product_weeks_frame(predictions, codes))
+            writers[1].write(pairs_frame(predictions, codes))
+            products += len(predictions.products.product_id)
+            pair_count += len(predictions.patterns)
+            failed += failures
+            progress(len(chunk))
     return WrittenTables(*targets, products, pair_count, tuple(failed))
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pydantic
 
+from toolkit.card import in_a_line
 from toolkit.validation import CLOSED
 
 type Action = Literal["promote", "force", "rollback", "release"]
@@ -78,10 +79,13 @@ class Entry:
         )
 
     def reasons(self) -> Iterator[str]:
-        """Why, in spite of what, on what evidence, with what effect, and what did not fit."""
+        """Why, in spite of what, on what evidence, with what effect, and what did not fit.
+
+        As displays show it: a reason in one line, and cut where it is too long.
+        """
         event = self.event
         if event.why:
-            yield event.why
+            yield in_a_line(event.why)
         failed = [check.name for check in event.checks if not check.passed]
         if failed:
             yield f"in spite of: {', '.join(failed)}"

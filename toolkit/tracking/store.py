@@ -8,7 +8,7 @@ import sqlite3
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from logging import CRITICAL, WARNING, getLogger
 from pathlib import Path
@@ -47,11 +47,12 @@ WEB_SETTINGS = {
 _SQL_STORE = "mlflow.store.tracking.sqlalchemy_store"
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _ADDRESS = re.compile(r"[\w+.-]+://\S+")
-_PASSWORD = re.compile(r"(?<=://)([^:@/]*):.*@", re.DOTALL)
-"""Up to the last @: a password that was not escaped may hold an @, a / or a ?."""
+_PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
+"""Up to the last @: a name or password that was not escaped may hold an @, a / or a ?."""
 _TOKEN = re.compile(r"(?<=://)[^:/?#]*@")
 _PARAMETER = re.compile(
-    r"([?&;][^=&]*(?:pass|pwd|secret|token|key|credential|odbc_connect)[^=&]*)=[^&]*", re.IGNORECASE
+    r"([?&;#][^=&]*(?:pass|pwd|secret|token|key|credential|sig|auth|odbc_connect)[^=&]*)=[^&]*",
+    re.IGNORECASE,
 )
 
 
@@ -60,7 +61,11 @@ class Store:
     """An open tracking store. ``uri`` names its file, if it has one, by the whole path."""
 
     uri: str
-    client: MlflowClient = field(repr=False)
+    client: MlflowClient
+
+    def __repr__(self) -> str:
+        """The address, as it may be shown."""
+        return f"Store({masked(self.uri)!r})"
 
     @property
     def file(self) -> Path | None:
@@ -162,7 +167,7 @@ def masked(uri: str) -> str:
     'postgresql://me:***@host/mlflow?sslmode=require&sslpassword=***'
     """
     found = _PASSWORD.sub(r"\1:***@", uri)
-    if found.startswith("http"):
+    if found.lower().startswith("http"):
         found = _TOKEN.sub("***@", found)
     return _PARAMETER.sub(r"\1=***", found)
 

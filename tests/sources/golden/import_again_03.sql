@@ -1,1 +1,1 @@
-SELECT COUNT_BIG(*) AS Lines FROM "dbo"."Client"
+SELECT CASE WHEN EXISTS (SELECT 1 FROM "dbo"."Client") THEN 1 ELSE 0 END AS Lines

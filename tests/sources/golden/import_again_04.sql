@@ -1,1 +1,1 @@
-SELECT COUNT_BIG(*) AS Lines FROM "dbo"."ClientAgreement"
+SELECT CASE WHEN EXISTS (SELECT 1 FROM "dbo"."ClientAgreement") THEN 1 ELSE 0 END AS Lines

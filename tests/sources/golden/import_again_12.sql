@@ -1,5 +1,1 @@
-SELECT CAST(t.ID AS BIGINT) AS ID, CAST(t.OrderID AS BIGINT) AS OrderID, CAST(t.ProductID AS BIGINT) AS ProductID, CAST(t.Qty AS DOUBLE PRECISION) AS Qty, CAST(t.PricePerItem AS DOUBLE PRECISION) AS PricePerItem, CAST(t.Created AS DATETIME2) AS Created
-FROM dbo.OrderItem t
-WHERE t.Created >= CAST('2021-03-01' AS DATE)
-  AND t.Created < CAST('2021-03-25' AS DATE)
-  AND (t.Created >= CAST('2021-03-20' AS DATE) OR t.ID > 65)
+SELECT COUNT(*) AS Lines FROM dbo.OrderItem t WHERE t.Created IS NULL

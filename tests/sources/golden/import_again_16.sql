@@ -1,1 +1,3 @@
-SELECT COUNT(*) AS Lines FROM dbo."Order" t WHERE t.Created IS NULL
+SELECT CAST(t.ID AS BIGINT) AS ID, CAST(t.ClientAgreementID AS BIGINT) AS ClientAgreementID, CAST(t.Created AS DATETIME2) AS Created
+FROM dbo."Order" t
+WHERE t.Created >= CAST('2021-03-25' AS DATE)

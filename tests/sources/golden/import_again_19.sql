@@ -1,3 +1,3 @@
 SELECT CAST(t.ID AS BIGINT) AS ID, t.Name AS Name
-FROM dbo.Client t
+FROM dbo.Product t
 WHERE 1 = 1

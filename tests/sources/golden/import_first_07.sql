@@ -1,1 +1,1 @@
-SELECT COUNT_BIG(*) AS Lines FROM "dbo"."Product"
+SELECT CASE WHEN EXISTS (SELECT 1 FROM "dbo"."Product") THEN 1 ELSE 0 END AS Lines

@@ -1,4 +1,1 @@
-SELECT CAST(t.ID AS BIGINT) AS ID, CAST(t.ClientAgreementID AS BIGINT) AS ClientAgreementID, CAST(t.Created AS DATETIME2) AS Created
-FROM dbo."Order" t
-WHERE t.Created >= CAST('2021-03-01' AS DATE)
-  AND t.Created < CAST('2021-03-20' AS DATE)
+SELECT COUNT(*) AS Lines FROM dbo."Order" t WHERE t.Created IS NULL

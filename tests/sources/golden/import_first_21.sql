@@ -1,3 +1,3 @@
-SELECT CAST(t.ID AS BIGINT) AS ID, CAST(t.ClientAgreementID AS BIGINT) AS ClientAgreementID, CAST(t.Created AS DATETIME2) AS Created
-FROM dbo."Order" t
-WHERE t.Created >= CAST('2021-03-20' AS DATE)
+SELECT CAST(t.ID AS BIGINT) AS ID, CAST(t.ClientID AS BIGINT) AS ClientID
+FROM dbo.ClientAgreement t
+WHERE 1 = 1

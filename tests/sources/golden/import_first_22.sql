@@ -1,3 +1,3 @@
-SELECT CAST(t.ID AS BIGINT) AS ID, CAST(t.ClientID AS BIGINT) AS ClientID
-FROM dbo.ClientAgreement t
+SELECT CAST(t.ID AS BIGINT) AS ID, t.Name AS Name
+FROM dbo.Client t
 WHERE 1 = 1

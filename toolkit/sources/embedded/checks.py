@@ -37,11 +37,14 @@ _UNKNOWN = {
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a database holds (rows per table, first and last day of its lines) and breaks."""
+    """What a database holds (rows per table, first and last day of its lines) and breaks.
+
+    A day that Python has no date for, such as one before the year 1, is text.
+    """
 
     rows: Mapping[str, int]
-    first_date: date | None
-    last_date: date | None
+    first_date: date | str | None
+    last_date: date | str | None
     fatal: tuple[Finding, ...]
     notices: tuple[Finding, ...]
 
@@ -187,7 +190,7 @@ def _count(conn: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(conn.execute(f'SELECT count(*) FROM dbo."{table}"').fetchall()[0][0])
 
 
-def _span(conn: duckdb.DuckDBPyConnection) -> tuple[date | None, date | None]:
+def _span(conn: duckdb.DuckDBPyConnection) -> tuple[date | str | None, date | str | None]:
     first, last = conn.execute(
         "SELECT CAST(min(Created) AS DATE), CAST(max(Created) AS DATE) FROM dbo.OrderItem"
     ).fetchall()[0]

@@ -1,13 +1,11 @@
 """The embedded database: one DuckDB file with the tables that production has in SQL Server."""
 
-import math
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
-from toolkit.data.tables import observed_weeks
 from toolkit.errors import SourceError
 
 TABLES = {
@@ -124,28 +122,6 @@ def order_span(conn: duckdb.DuckDBPyConnection, product_id: int) -> tuple[date, 
         [product_id],
     ).fetchall()[0]
     return None if first is None else (first, last, repeats)
-
-
-def weekly_quantities(
-    conn: duckdb.DuckDBPyConnection, product_id: int, start: date, weeks: int
-) -> list[float]:
-    """Units really ordered from ``start`` on, [weeks]; NaN in a week not over by the last order.
-
-    To be drawn beside a forecast, never to make one.
-    """
-    rows = conn.execute(
-        "SELECT date_diff('day', $start, CAST(Created AS DATE)) // 7, sum(Qty) FROM dbo.OrderItem"
-        " WHERE ProductID = $product_id AND Created >= $start AND Created < $stop GROUP BY 1",
-        {
-            "product_id": product_id,
-            "start": start,
-            "stop": start + timedelta(weeks=weeks),
-        },
-    ).fetchall()
-    ((last,),) = conn.execute("SELECT CAST(max(Created) AS DATE) FROM dbo.OrderItem").fetchall()
-    over = 0 if last is None else observed_weeks(start, last, weeks)
-    ordered = dict(rows)
-    return [float(ordered.get(week, 0.0)) if week < over else math.nan for week in range(weeks)]
 
 
 def missing_columns(conn: duckdb.DuckDBPyConnection) -> list[str]:

@@ -70,19 +70,24 @@ def _translation(database: Path, exc: duckdb.Error | OSError) -> SourceError:
 
 
 @contextmanager
-def workplace(database: Path) -> Iterator[Path]:
+def workplace(database: Path, alone: bool = False) -> Iterator[Path]:
     """A folder beside the database, on the same file system, for it and what DuckDB spills.
 
-    Those that killed imports left are removed first.
+    Those that killed imports left are removed first. Where one has to be ``alone``, ``SourceError``
+    while another is at work: of two that begin at once, neither may go on.
     """
     database = database.resolve()
     prefix = f".{database.name}.import-"
-    for left in database.parent.iterdir():
-        if left.name.startswith(prefix):
-            _remove_unless_in_use(left)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=database.parent))
     try:
         with FileLock(folder / _LOCK):
+            for left in database.parent.iterdir():
+                if left.name.startswith(prefix) and left != folder:
+                    _remove_unless_in_use(left)
+                    if alone and left.exists():
+                        raise SourceError(
+                            f"another import into {database} is at work", transient=True
+                        )
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -83,7 +83,7 @@ class Server:
 
     def months(self, table: str, only: str, values: Values) -> Months:
         """What it holds of each month, as far as a condition is met."""
-        return months_of(table, self.ask(f"months of {table}", months_query(table, only), values))
+        return months_of(self.ask(f"months of {table}", months_query(table, only), values))
 
     def today(self) -> date:
         """The day that the server's clock shows."""
@@ -99,7 +99,7 @@ class Copy:
 
     def months(self, table: str, only: str, values: Values) -> Months:
         """What it holds of each month, as far as a condition is met."""
-        return months_of(table, self._execute(months_query(table, only), values).fetchall())
+        return months_of(self._execute(months_query(table, only), values).fetchall())
 
     def delete(self, table: str, only: str, values: Values) -> None:
         """Delete the rows that meet a condition."""
@@ -172,7 +172,7 @@ class Copying:
             month = {"first_date": first, "end_date": min(next_month(first), self.until)}
             if first not in theirs:
                 self.copy.delete(table, MONTH, month)
-            elif not theirs[first].agrees(ours.get(first)):
+            elif theirs[first] != ours.get(first):
                 self._month(table, month, theirs[first], known_id)
         self.tally.months_compared[table] = len(theirs)
         ((count,),) = self.server.ask(f"table {table}", count_query(table, WITHOUT_DATE))
@@ -237,7 +237,7 @@ class Copying:
                     self.copy.delete(table, MONTH, month)
                 self._append(table, only, values)
                 ours = self.copy.months(table, MONTH, month).get(month["first_date"], NO_FIGURES)
-                if not theirs.agrees(ours):
+                if theirs != ours:
                     raise _DisagreesError
         except _DisagreesError:
             return False

@@ -175,7 +175,7 @@ def _open(settings: SqlServerSettings) -> "pymssql.Connection":
         tds_version=_TDS_VERSION,
         conn_properties=SQL_SERVER_SESSION,
         autocommit=True,
-        read_only=True,
+        read_only=settings.application_intent == "ReadOnly",
     )
     return cast("pymssql.Connection", raw)
 

@@ -18,6 +18,7 @@ import duckdb
 
 from toolkit.errors import ArgumentError, DataError, Finding, SourceError
 from toolkit.sources.dialects import Connection
+from toolkit.sources.embedded.checks import check_database
 from toolkit.sources.embedded.database import create_tables, open_database
 from toolkit.sources.embedded.place import (
     put_in_place,
@@ -75,29 +76,30 @@ def import_server(
     refused. ``until``: the day before which lines are copied, by default today, by this clock or
     the server's, whichever is earlier. ``months``: so many of the latest are compared, and those
     since the last import; what changed before waits for an import without it. By default, and the
-    first time, all are. Raises ``DataError`` with everything fatal that ``check_server`` finds,
-    ``ArgumentError`` for fewer months than 1, and ``SourceError`` if the server cannot be read or
-    the database cannot be written; the database is then as it was.
+    first time, all are. What ``check_database`` calls fatal in the copy, such as odd prices, is
+    copied as it is, and among the notices. Raises ``DataError`` with everything fatal that
+    ``check_server`` finds, ``ArgumentError`` for fewer months than 1, and ``SourceError`` if the
+    server cannot be read or the database cannot be written; the database is then as it was.
     """
     if months is not None and months < 1:
         raise ArgumentError(f"months has to be a whole number of at least 1, got {months}")
     started = time.perf_counter()
     _refuse_foreign(database, server)
     progress("checking")
-    checked = check_server(connection, names, patience)
+    checked = check_server(connection, names, patience, counted=False)
     if not checked.ok:
         raise DataError(server, checked.fatal)
     reading = Server(connection, names, patience)
     until = until or min(reading.today(), datetime.now(UTC).date())
     real = database.resolve()  # beside the file itself, where a link leads to it
     partial = real.with_name(f"{real.name}{SUFFIX}")
-    with translated(database):
-        _prepare(partial, database, server)
+    with translated(database), workplace(database, alone=True) as beside:
+        _prepare(partial, database, server, beside)
         with closing(_opened(partial)) as conn:
             tally = _copy(reading, Copy(conn), until, months, progress)
             progress("sorting")
             _finish(conn, until)
-            report = report_of(conn, _notices(tally), started)
+            report = report_of(conn, [*_notices(tally), *check_database(conn).fatal], started)
             conn.execute("CHECKPOINT")
         put_in_place(partial, database)
     return ServerImportReport(report, until, tally.rows_read, tally.months_compared)
@@ -148,24 +150,22 @@ def _refuse_foreign(database: Path, server: str) -> None:
         raise SourceError(f"{database} holds {holds}, not of {server}: choose another file")
 
 
-def _prepare(partial: Path, database: Path, server: str) -> None:
+def _prepare(partial: Path, database: Path, server: str, beside: Path) -> None:
     """A copy to go on with: one that was broken off, or of the database, or an empty one."""
     if partial.exists() and _is_of(partial, server):
         return
     partial.unlink(missing_ok=True)
-    with workplace(database) as beside:
-        fresh = beside / "orders.duckdb"
-        if database.exists():
-            shutil.copyfile(database, fresh)
-        else:
-            with closing(duckdb.connect(str(fresh))) as conn:
-                create_tables(conn)
-                conn.execute(
-                    "CREATE TABLE import_state"
-                    " (server VARCHAR, until_date DATE, sorted_lines BIGINT)"
-                )
-                conn.execute("INSERT INTO import_state VALUES ($1, NULL, 0)", [server])
-        fresh.replace(partial)
+    fresh = beside / "orders.duckdb"
+    if database.exists():
+        shutil.copyfile(database, fresh)
+    else:
+        with closing(duckdb.connect(str(fresh))) as conn:
+            create_tables(conn)
+            conn.execute(
+                "CREATE TABLE import_state (server VARCHAR, until_date DATE, sorted_lines BIGINT)"
+            )
+            conn.execute("INSERT INTO import_state VALUES ($1, NULL, 0)", [server])
+    fresh.replace(partial)
 
 
 def _is_of(partial: Path, server: str) -> bool:

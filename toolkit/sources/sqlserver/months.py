@@ -1,12 +1,13 @@
 """Months of orders, told apart by counts and sums: what of a copy is still the original.
 
 The same queries run on SQL Server and on the copy. A row that was added, removed, changed or
-moved to another day shows in at least one of the figures, and so does what two rows swap: ids and
-days are also summed by a weight that is each row's own. What does not show: another time of the
-same day, and amounts whose changes cancel to less than ``_TOLERANCE`` of the sums.
+moved to another day shows in at least one of the figures, and so does what two rows swap: all that
+is summed is also summed by a weight that is each row's own. The sums are of whole numbers, and so
+exact: of an amount, its whole part and its fraction in parts of 2^52 are summed, bit for bit the
+same wherever floats are IEEE's. What does not show: another time of the same day, and one absurd
+amount (beyond 2^52) in place of another.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,22 +16,10 @@ from decimal import Decimal
 from toolkit.sources.embedded.database import TABLES
 
 DATED = {
-    "OrderItem": (
-        ("ID", "OrderID", "ProductID"),
-        (
-            "Qty",
-            "PricePerItem",
-            "Qty * PricePerItem",
-            "ID % 1009 * Qty",
-            "ID % 1009 * PricePerItem",
-        ),
-    ),
+    "OrderItem": (("ID", "OrderID", "ProductID"), ("Qty", "PricePerItem")),
     "Order": (("ID", "ClientAgreementID"), ()),
 }
-"""The tables that are compared by months, their ids, and the amounts that are summed as floats.
-
-The last sums of the lines are there for amounts that two of them swap.
-"""
+"""The tables that are compared by months, their ids and their amounts."""
 
 _WEIGHT = "CAST(t.ID % 2147483647 AS DECIMAL(10, 0))"
 """A row's own in a month, and small enough for sums of its products with ids of 64 bits."""
@@ -41,33 +30,27 @@ _CASTS = {
     "TIMESTAMP": "CAST({} AS DATETIME2)",
     "VARCHAR": "{}",
 }
-_TOLERANCE = 1e-9
-"""Of sums of floats, which come out differently in another order."""
+_PARTS = "4503599627370496e0"  # 2^52: what a float has behind the point, times this, is whole
 type Months = Mapping[date, "MonthSums"]
 
 
 @dataclass(frozen=True, slots=True)
 class MonthSums:
-    """Counts and sums of a month; ids and days of the month are summed exactly, and by weight."""
+    """Count and sums of a month; equal ones can be of the same rows."""
 
     rows: int
-    exact: tuple[Decimal | None, ...]
-    floats: tuple[float | None, ...]
-
-    def agrees(self, other: "MonthSums | None") -> bool:
-        """Whether both can be of the same rows."""
-        if other is None or (self.rows, self.exact) != (other.rows, other.exact):
-            return False
-        return all(map(_close, self.floats, other.floats))
+    sums: tuple[Decimal | None, ...]
 
 
-NO_FIGURES = MonthSums(0, (), ())
+NO_FIGURES = MonthSums(0, ())
 
 
 def months_query(table: str, only: str) -> str:
     """Figures of every month of a table, as far as a condition is met."""
-    ids, floats = DATED[table]
+    ids, amounts = DATED[table]
     whole = {"Day": "DAY(t.Created)", **{c: f"t.{c}" for c in ids}}
+    for amount in amounts:
+        whole |= _whole_and_parts(amount)
     sums = [
         "COUNT(*) AS Lines",
         *(f"SUM(CAST({value} AS DECIMAL(38, 0))) AS {c}Sum" for c, value in whole.items()),
@@ -76,7 +59,6 @@ def months_query(table: str, only: str) -> str:
             for c, value in whole.items()
             if c != "ID"
         ),
-        *(f"SUM({_as_double(f)}) AS Sum{i}" for i, f in enumerate(floats, start=1)),
     ]
     listed = ",\n       ".join(sums)
     return f"""
@@ -112,14 +94,11 @@ AHEAD = "t.Created >= CAST(:end_date AS DATE)"
 WITHOUT_DATE = "t.Created IS NULL"
 
 
-def months_of(table: str, rows: Sequence[Sequence[object]]) -> dict[date, MonthSums]:
+def months_of(rows: Sequence[Sequence[object]]) -> dict[date, MonthSums]:
     """The rows of ``months_query`` by the first day of the month."""
-    exact = 2 * len(DATED[table][0]) + 1
     return {
         date(int(str(year)), int(str(month)), 1): MonthSums(
-            int(str(count)),
-            tuple(None if v is None else Decimal(str(v)) for v in sums[:exact]),
-            tuple(None if v is None else float(str(v)) for v in sums[exact:]),
+            int(str(count)), tuple(None if v is None else Decimal(str(v)) for v in sums)
         )
         for year, month, count, *sums in rows
     }
@@ -151,11 +130,13 @@ def relation(table: str) -> str:
     return f'dbo."{table}"' if table == "Order" else f"dbo.{table}"
 
 
-def _as_double(product: str) -> str:
-    return " * ".join(f"CAST(t.{factor} AS DOUBLE PRECISION)" for factor in product.split(" * "))
-
-
-def _close(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=1e-6)
+def _whole_and_parts(amount: str) -> dict[str, str]:
+    """What is summed of an amount; of null, and of what is beyond 2^52, a number for each kind."""
+    value = _CASTS["DOUBLE"].format(f"t.{amount}")
+    small = f"WHEN ABS({value}) < {_PARTS}"
+    others = f"WHEN {value} IS NULL THEN 7e15 WHEN {value} < 0 THEN 8e15 ELSE 9e15"
+    parts = f"FLOOR(({value} - FLOOR({value})) * {_PARTS})"
+    return {
+        f"{amount}Whole": f"CAST(CASE {small} THEN FLOOR({value}) {others} END AS BIGINT)",
+        f"{amount}Parts": f"CAST(CASE {small} THEN {parts} ELSE 0e0 END AS BIGINT)",
+    }

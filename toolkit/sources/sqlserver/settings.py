@@ -18,6 +18,7 @@ from toolkit.sources.names import DEFAULT_SCHEMA, PLAIN_NAMES, Names, TableNames
 from toolkit.validation import CLOSED, Json, has_to_be, parse, read_toml, unknown
 
 type Encryption = Literal["off", "request", "require"]
+type Intent = Literal["ReadOnly", "ReadWrite"]
 type Text = Annotated[str, Field(min_length=1)]
 type SqlName = Annotated[str, Field(pattern="^[^%]+$"), has_to_be("a name without %")]
 
@@ -30,8 +31,9 @@ class SqlServerSettings:
     """How to reach a SQL Server.
 
     ``encryption`` is ``off``, ``request`` (if the server has it) or ``require``; the driver does
-    not verify the server's certificate. Time limits are in seconds; the driver applies the
-    query's to every connection of the process, the latest opened deciding.
+    not verify the server's certificate. With the ``application_intent`` ``ReadOnly``, a listener
+    may lead to a replica. Time limits are in seconds; the driver applies the query's to every
+    connection of the process, the latest opened deciding.
     """
 
     host: Text
@@ -42,6 +44,7 @@ class SqlServerSettings:
     encryption: Encryption = "require"
     login_timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 10
     query_timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    application_intent: Intent = "ReadOnly"
 
     @property
     def place(self) -> str:

@@ -1,3 +1,0 @@
-SELECT CAST(t.ID AS BIGINT) AS ID, t.Name AS Name
-FROM dbo.Product t
-WHERE 1 = 1

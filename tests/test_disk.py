@@ -1,0 +1,61 @@
+"""Files that appear whole or not at all, whoever else writes them."""
+
+import os
+from contextlib import suppress
+
+import pytest
+
+from toolkit.disk import whole_file
+
+
+def test_of_two_that_write_a_file_at_once_each_writes_its_own(tmp_path):
+    path = tmp_path / "page.html"
+    with whole_file(path) as one, one.open("w") as open_file:
+        open_file.write("first")
+        open_file.flush()
+        with whole_file(path) as other:
+            other.write_text("second, longer")
+        assert path.read_text() == "second, longer"
+        open_file.write(" half")
+        open_file.flush()
+        assert path.read_text() == "second, longer"
+    assert path.read_text() == "first half"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_goes_on_leading_to_the_file(tmp_path):
+    (tmp_path / "real.txt").write_text("before")
+    link = tmp_path / "link.txt"
+    link.symlink_to("real.txt")
+    with whole_file(link) as part:
+        part.write_text("after")
+    assert link.is_symlink()
+    assert (tmp_path / "real.txt").read_text() == "after"
+
+
+def test_what_is_no_file_is_written_itself(tmp_path):
+    """As ``/dev/stdout`` is: root could put a file in its place."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with whole_file(pipe) as part:
+        part.write_text("page")
+    assert os.read(reader, 10) == b"page"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path):
+    path = tmp_path / "nowhere" / "page.html"
+    with pytest.raises(FileNotFoundError) as caught, whole_file(path) as part:
+        part.write_text("")
+    assert caught.value.filename == str(path)
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "page.html"
+    with pytest.raises(NotADirectoryError) as wrong, whole_file(path) as part:
+        part.write_text("")
+    assert wrong.value.filename == str(path)
+    (tmp_path / "file").unlink()
+    with suppress(OSError), whole_file(tmp_path / "gone") as part:
+        pass  # nothing was written
+    assert list(tmp_path.iterdir()) == []
