@@ -32,9 +32,12 @@ STEP_MS, STEPS = 0.1, 10_000
 
 @dataclass
 class Service:
-    """What a process of many threads saw: ``times`` counts its reads by how long they took."""
+    """What a process of many threads saw: ``times`` counts its reads by how long they took, and
+    ``pauses`` the pauses between them, which are long where the machine is busy with other things.
+    """
 
     times: np.ndarray = field(default_factory=lambda: np.zeros(STEPS, np.int64))
+    pauses: np.ndarray = field(default_factory=lambda: np.zeros(STEPS, np.int64))
     counts: ReadCounts = field(default_factory=ReadCounts)
     errors: list[str] = field(default_factory=list)
     memory_mb: tuple[float, float] = (0.0, 0.0)
@@ -69,17 +72,20 @@ def _serve(url: str, seconds: float, results: "Queue[Service]") -> None:
     lock = threading.Lock()
 
     def work() -> None:
-        mine = np.zeros(STEPS, np.int64)
+        times, pauses = np.zeros((2, STEPS), np.int64)
+        ended = time.perf_counter()
         while not over.wait(PAUSE_S):
             started = time.perf_counter()
+            pauses[_step(started - ended)] += 1
             try:
                 reader.read(random.choice(PRODUCTS))
             except CacheError as error:
                 service.errors.append(str(error))
-            took_ms = 1000 * (time.perf_counter() - started)
-            mine[min(int(took_ms / STEP_MS), STEPS - 1)] += 1
+            ended = time.perf_counter()
+            times[_step(ended - started)] += 1
         with lock:
-            service.times += mine
+            service.times += times
+            service.pauses += pauses
 
     threads = [threading.Thread(target=work) for _ in range(THREADS)]
     for thread in threads:
@@ -95,14 +101,22 @@ def _serve(url: str, seconds: float, results: "Queue[Service]") -> None:
     results.put(service)
 
 
+def _step(seconds: float) -> int:
+    return min(int(1000 * seconds / STEP_MS), STEPS - 1)
+
+
+def _quantile_ms(counts: np.ndarray, share: float) -> float:
+    """At most so long took that share."""
+    return STEP_MS * (1 + int(np.searchsorted(np.cumsum(counts), share * counts.sum())))
+
+
 def _memory_mb() -> float:
     return psutil.Process().memory_info().rss / 1e6
 
 
 def _tally(told: list[Service], seconds: float) -> Tally:
-    times = np.cumsum(sum(one.times for one in told))
-    reads = int(times[-1])
-    p50, p99 = (STEP_MS * (1 + int(np.searchsorted(times, q * reads))) for q in (0.5, 0.99))
+    times, pauses = sum(one.times for one in told), sum(one.pauses for one in told)
+    reads, p99 = int(times.sum()), _quantile_ms(times, 0.99)
     before, after = (max(one.memory_mb[k] for one in told) for k in (0, 1))
     growth = max(one.memory_mb[1] - one.memory_mb[0] for one in told)
     tally = Tally(
@@ -114,7 +128,8 @@ def _tally(told: list[Service], seconds: float) -> Tally:
     if growth > MOST_GROWTH_MB:
         tally.wrong.append(f"a process grew by {growth:.1f} MB")
     tally.figures = [
-        f"median ≤ {p50:.1f} ms, p99 ≤ {p99:.1f} ms",
+        f"median ≤ {_quantile_ms(times, 0.5):.1f} ms, p99 ≤ {p99:.1f} ms",
+        f"a pause of {1000 * PAUSE_S:g} ms: p99 ≤ {_quantile_ms(pauses, 0.99):.1f} ms",
         f"{before:.0f} MB a process at first, {after:.0f} MB at last",
         f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
     ]
