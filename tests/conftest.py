@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import hypothesis
 import pytest
 
+from tests.cache import servers
 from tests.chance import Seeds
+from toolkit.cache import server as cache_server
 from toolkit.cache.limited_log import LIMITED
 from toolkit.engine import ForecastEngine
 from toolkit.sources.generator import GeneratedOrders, Truth, generate_orders, load_orders
@@ -32,10 +35,15 @@ LONGEST_FIRST = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     shift = "statistical tests take other seeds, 1000 N higher; laws are tried on other examples"
     parser.addoption("--shift-seeds", type=int, default=0, metavar="N", help=shift)
+    other = "a Redis in place of the embedded Valkey"
+    parser.addoption("--redis-server", type=Path, metavar="FILE", help=other)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The same examples each time and no limits of time, or load and luck would decide."""
+    if (binary := config.getoption("--redis-server")) is not None:
+        for module in (cache_server, servers):
+            module.get_binary_path = lambda: binary
     hypothesis.settings.register_profile(
         "fixed",
         derandomize=config.getoption("--shift-seeds") == 0,

@@ -134,7 +134,7 @@ def _crowd() -> Iterator[Figure]:
     computed = []
     for _ in range(5):
         with embedded_server() as server:
-            right, computations = crowd(server, key, _forecast(), PATIENCE_S)
+            right, computations = crowd(server, key, any_forecast(), PATIENCE_S)
             assert right == 100
             computed.append(computations)
     name = "computations for 100 misses at once, 4 connected processes, most of 5 times"
@@ -143,7 +143,7 @@ def _crowd() -> Iterator[Figure]:
 
 def _flips() -> Iterator[Figure]:
     """Readers all the while that releases follow each other and their exporters are killed."""
-    forecast = _forecast()
+    forecast = any_forecast()
     with embedded_server() as server:
         watches = [Watch(server.client(), WATCHED) for _ in range(4)]
         with exporter(server, forecast, WATCHED):
@@ -185,9 +185,10 @@ def _reading(watches: list[Watch]) -> Iterator[None]:
             thread.join()
 
 
-def _forecast() -> dict[str, object]:
-    """Some 5 KB of the right shape."""
-    week = {"week_number": 1, "expected_customers": [{"customer_name": "x" * 300}]}
+def any_forecast(kilobytes: int = 5) -> dict[str, object]:
+    """Of the right shape."""
+    name = "x" * (1000 * kilobytes // 12)
+    week = {"week_number": 1, "expected_customers": [{"customer_name": name}]}
     return {
         "product_id": 0,
         "forecast_period_weeks": 12,

@@ -134,6 +134,36 @@ def test_an_export_after_a_promotion_that_was_killed_is_of_the_version_promoted(
     assert history(store).problems == ()
 
 
+CUT_AFTER_THE_FLIP = """
+import os, signal, sys
+from toolkit.cli import app, export
+export._log = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+app.main()
+"""
+
+
+def test_a_release_whose_export_was_killed_before_the_history_knew_it_is_told_by_the_next(
+    call, client, cache_server
+):
+    store = open_store("sqlite:///mlflow.db")
+    register_fit(store, find_model("pair_conjugate"))
+    promote(store, "1", Gate(), force=True, reason="to have one")
+    arguments = ["export", "--db", "orders.duckdb", "--as-of", str(AS_OF)]
+    arguments += ["--redis", cache_server.url]
+    killed = subprocess.run(
+        [sys.executable, "-c", CUT_AFTER_THE_FLIP, *arguments], capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    first = Releases(client).current().release_id
+    assert [entry.event.action for entry in history(store).entries] == ["force"]
+    code, _, err = call()
+    assert code == 0, err
+    told = [entry.event for entry in history(store).entries[1:]]
+    assert [event.release for event in told] == [first, Releases(client).current().release_id]
+    assert told[0].why == "whoever made it current was cut short"
+    assert history(store).problems == ()
+
+
 def test_reading_what_has_expired_fails_and_says_why(
     call, client, cache_server, capsys, monkeypatch
 ):

@@ -12,7 +12,7 @@ from toolkit.cache.releases.catalog import Releases, ReleaseSpec
 from toolkit.cache.server import embedded_server
 from toolkit.cli.app import main
 from toolkit.tracking.history import EXPERIMENT, history
-from toolkit.tracking.promotion import promote, set_alias
+from toolkit.tracking.promotion import promote, roll_back, set_alias
 from toolkit.tracking.registry import aliases
 from toolkit.tracking.store import open_store
 
@@ -208,7 +208,25 @@ def test_a_release_that_is_current_already_stays(toolkit, store, server, release
     promote(store, "2", Gate())  # and never exported
     code, out, _ = toolkit("rollback", "--redis", server.url, "--json")
     assert (code, json.loads(out)["release"]) == (0, current)
-    assert history(store).entries[-1].event.action == "rollback"
+    event = history(store).entries[-1].event
+    assert (event.action, event.release) == ("release", current)  # nobody had told of it
+
+
+def test_a_rollback_that_was_killed_before_the_history_knew_the_release_is_completed(
+    toolkit, store, server, releases
+):
+    promote(store, "1", Gate())
+    first = release(releases, 1, 1)
+    promote(store, "2", Gate())
+    release(releases, 2, 2)
+    roll_back(store)
+    releases.activate(first)
+    for _ in range(2):  # once is enough
+        assert toolkit("rollback", "--to", "1", "--redis", server.url)[0] == 0
+    found = history(store)
+    assert found.problems == ()
+    assert [entry.event.release for entry in found.entries][3:] == [first]
+    assert aliases(store) == {"champion": 1, "previous": 2}
 
 
 def test_where_no_release_is_kept_the_alias_has_moved_and_readers_keep_theirs(

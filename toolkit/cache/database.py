@@ -1,5 +1,6 @@
 """A Redis database for writing releases: checked once, every failure one sentence."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -126,8 +127,22 @@ def _address(client: redis.Redis) -> str:
 
 
 def text(value: object) -> str:
-    """A reply as text, whether the client decodes replies or not."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    """A reply as text, whether the client decodes replies or not.
+
+    Bytes that are no text, which nobody here wrote, become text that is like nothing of ours.
+    """
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def parsed[J](value: object, kind: type[J]) -> J:
+    """A reply as JSON of a kind; ``ValueError`` if it is something else."""
+    try:
+        found = json.loads(text(value))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    if not isinstance(found, kind):
+        raise ValueError(f"it is a JSON {type(found).__name__}")
+    return found
 
 
 def pairs(reply: object) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
-from toolkit.cache.database import Database, text
+from toolkit.cache.database import Database, parsed, text
 from toolkit.cache.names import EXPORT_LOCK
 from toolkit.cache.scripts import LOCK, RELEASE, RENEW
 from toolkit.errors import CacheError
@@ -89,7 +89,7 @@ def _take(database: Database, token: str, lock_s: float) -> None:
 
 def _described(holder: str) -> str:
     try:
-        who = json.loads(holder)
+        who = parsed(holder, dict)
         return f"process {who['pid']} on {who['host']}, since {who['since']}"
     except (ValueError, TypeError, KeyError):
         return f"the lock {EXPORT_LOCK} is held by {holder[:80]!r}"

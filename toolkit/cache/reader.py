@@ -11,7 +11,6 @@ from memory stand in, and say how old they are.
 """
 
 import hashlib
-import json
 import logging
 import os
 import threading
@@ -26,7 +25,7 @@ from weakref import WeakSet
 
 import redis
 
-from toolkit.cache.database import text
+from toolkit.cache.database import parsed, text
 from toolkit.cache.envelope import UnusableError, decode
 from toolkit.cache.flights import Flights
 from toolkit.cache.lane import Failure, lane_of
@@ -370,9 +369,11 @@ def _pointer(value: object) -> _Pointer:
     if value is None:
         raise CacheError("the cache holds no release: `toolkit export` makes one")
     try:
-        said = json.loads(cast("bytes", value))
-        place = said["release"], said["as_of_date"], said["epoch"], int(said["flip"])
+        said = parsed(value, dict)
+        names = said["release"], said["as_of_date"], said["epoch"]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("what has no name")
         products, expires_at = int(said.get("products", 0)), str(said.get("expires_at", ""))
-        return _Pointer(*place, products, expires_at)
-    except (ValueError, TypeError, KeyError) as error:
+        return _Pointer(*names, int(said["flip"]), products, expires_at)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise CacheError(f"the value at {POINTER} is no pointer to a release") from error

@@ -128,6 +128,10 @@ FLIP = (
 local rid, token, base = ARGV[1], ARGV[2], ARGV[3]
 if token ~= '' and redis.call('GET', KEYS[1]) ~= token then return {'lock'} end
 if token == '' and not redis.call('ZSCORE', KEYS[4], rid) then return {'gone'} end
+local flips = redis.call('GET', KEYS[3]) or '0'
+if not string.match(flips, '^%d+$') or #flips > 15 then
+  return redis.error_reply('the key ' .. KEYS[3] .. ' holds no count')
+end
 local old = current(KEYS[2])
 if old.release == rid then return {'current', tostring(old.flip)} end
 if base ~= '' and old.release ~= base then return {'moved', tostring(old.release)} end
@@ -136,7 +140,6 @@ local as_of = redis.call('HGET', meta, 'as_of_date')
 if not as_of then return {'gone'} end
 local count = redis.call('HLEN', meta .. ':index')
 if count ~= tonumber(ARGV[8]) then return {'count', tostring(count)} end
-redis.call('GET', KEYS[3])
 redis.call('ZCARD', KEYS[4])
 redis.call('HLEN', KEYS[5])
 redis.call('GET', KEYS[6])

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from toolkit.cache.database import parsed
 from toolkit.cache.names import ComputedWith, KeyScalar, digest
 from toolkit.cache.ttl import RELEASE_TTL_S
 from toolkit.errors import ArgumentError, CacheError
@@ -113,10 +114,10 @@ def release_of(release_id: str, meta: Mapping[str, str], index: Mapping[int, str
             release_id=release_id,
             as_of_date=date.fromisoformat(meta["as_of_date"]),
             key=meta["key"],
-            computed_with=json.loads(meta["computed_with"]),
+            computed_with=parsed(meta["computed_with"], dict),
             product_ids=served(index),
             ttl_s=int(meta["ttl_ms"]) // 1000,
-            details=json.loads(meta["details"]),
+            details=parsed(meta["details"], dict),
             flip=int(meta.get("flip", 0)),
             published_at=meta.get("published_at", ""),
             replaced=meta.get("replaced") or None,

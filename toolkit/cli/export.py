@@ -25,6 +25,7 @@ from toolkit.cli.orders import orders_of
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
 
 if TYPE_CHECKING:
+    from toolkit.cache.releases.catalog import Release
     from toolkit.engine import ForecastEngine
     from toolkit.export.job import ExportProgress
     from toolkit.export.plan import ExportSettings
@@ -124,7 +125,7 @@ def export(
         )
         engine = _engine(orders.source, version, weeks, draws, seed, store)
         try:
-            report = _run(engine, settings, redis, bar)
+            report = _run(engine, settings, redis, bar, store)
         except ToolkitError as exc:
             if log and not isinstance(exc, ArgumentError):
                 _log(exc, settings, store)
@@ -133,7 +134,7 @@ def export(
     if log:
         _log(report, settings, store)
     if engine.registered is not None and report.published:
-        _note(engine.registered.number, report, store)
+        _note(engine.registered.number, str(report.details["model"]), report.release, store)
     if not report.published:
         raise typer.Exit(1)
 
@@ -220,25 +221,55 @@ def _engine(
 
 
 def _run(
-    engine: "ForecastEngine", settings: "ExportSettings", redis: str | None, bar: "ExportProgress"
+    engine: "ForecastEngine",
+    settings: "ExportSettings",
+    redis: str | None,
+    bar: "ExportProgress",
+    store: str | None,
 ) -> "ExportReport":
+    from toolkit.cache.releases.catalog import Releases
     from toolkit.cache.server import connect
     from toolkit.export.job import export_release
 
     with _cache_url(redis) as url, connect(url) as client:
+        if engine.registered is not None:
+            _note_before(Releases(client).current(), store)
         return export_release(engine, client, settings, bar)
 
 
-def _note(version: int, report: "ExportReport", store: str | None) -> None:
+def _note_before(current: "Release | None", store: str | None) -> None:
+    """The release that readers have, where who made it current was killed before the history was
+    told; one of another store's is left out.
+    """
+    from toolkit.errors import TrackingError
+    from toolkit.tracking.registry import find
+    from toolkit.tracking.store import open_store
+
+    details = {} if current is None else current.details
+    number = details.get("registered_version")
+    if current is None or not isinstance(number, int):
+        return
+    try:
+        ours = find(open_store(store), str(number)).run_id == details.get("mlflow_run_id")
+    except TrackingError:
+        return
+    if ours:
+        why = "whoever made it current was cut short"
+        _note(number, str(details["model"]), current.release_id, store, why)
+
+
+def _note(
+    version: int, fit: str, release: str | None, store: str | None, why: str | None = None
+) -> None:
     """Tell the history which release the champion's forecasts went out with."""
     from toolkit.errors import TrackingError
     from toolkit.tracking.entries import Event
-    from toolkit.tracking.history import append
+    from toolkit.tracking.history import append_release
     from toolkit.tracking.store import open_store
 
-    event = Event("release", version, str(report.details["model"]), release=report.release)
+    event = Event("release", version, fit, why=why, release=release)
     try:
-        append(open_store(store), event)
+        append_release(open_store(store), event)
     except TrackingError as exc:
         typer.echo(f"Not in the history: {exc}", err=True)
 

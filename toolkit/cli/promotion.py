@@ -127,25 +127,25 @@ def _releases(url: str) -> "Iterator[Releases]":
 def _activate(store: "Store", releases: "Releases", done: "Promotion") -> "Release":
     """Make the newest kept release of the champion current, and write it down.
 
-    That of a current one of the champion is left as it is. ``CacheError`` if none can be.
+    That of a current one of the champion is left as it is, and written down if nobody has: who made
+    it current was killed. ``CacheError`` if none can be.
     """
     from toolkit.errors import CacheError
     from toolkit.tracking.entries import Event
-    from toolkit.tracking.history import append
+    from toolkit.tracking.history import append_release
 
     number, moved = done.version.number, f"{done.version} is the champion; "
-    current = releases.current()
-    if current is not None and current.details.get("registered_version") == number:
-        return current
-    kept = [r for r in releases.kept() if r.details.get("registered_version") == number]
-    if not kept:
-        raise CacheError(f"{moved}no release of it is kept: `toolkit export` makes one")
-    try:
-        release = releases.activate(kept[0].release_id)
-    except CacheError as exc:
-        raise CacheError(f"{moved}its release could not be made current: {exc}") from exc
-    why = "made current again by a rollback"
-    append(
+    release, why = releases.current(), "current already when its version was rolled back to"
+    if release is None or release.details.get("registered_version") != number:
+        kept = [r for r in releases.kept() if r.details.get("registered_version") == number]
+        if not kept:
+            raise CacheError(f"{moved}no release of it is kept: `toolkit export` makes one")
+        try:
+            release = releases.activate(kept[0].release_id)
+        except CacheError as exc:
+            raise CacheError(f"{moved}its release could not be made current: {exc}") from exc
+        why = "made current again by a rollback"
+    append_release(
         store,
         Event("release", number, done.version.fit, why=why, release=release.release_id),
     )

@@ -122,6 +122,13 @@ def append(store: Store, event: Event) -> Entry:
         return append_alone(store, event)
 
 
+def append_release(store: Store, event: Event) -> Entry | None:
+    """The same for a release that readers have, unless the last one in the history is that."""
+    with store.errors(), store.alone():
+        told = [entry.event.release for entry in _read(store).entries if entry.event.release]
+        return None if told[-1:] == [event.release] else append_alone(store, event)
+
+
 def append_alone(
     store: Store, event: Event, announce: Callable[[int], None] = lambda sequence: None
 ) -> Entry:

@@ -22,7 +22,7 @@ from itertools import batched
 
 import redis
 
-from toolkit.cache.database import Argument, Database, pairs, text
+from toolkit.cache.database import Argument, Database, pairs, parsed
 from toolkit.cache.lease import export_lock
 from toolkit.cache.names import (
     BEHIND,
@@ -44,6 +44,7 @@ from toolkit.cache.releases.steps import (
     find,
     load,
     pointer,
+    products_of,
     some,
     texts,
     wrong_values,
@@ -191,7 +192,7 @@ class Releases:
         with self._database.translated():
             staged = pairs(self._database.client.hgetall(STAGED))
         try:
-            keys = {release_id: json.loads(noted)["key"] for release_id, noted in staged.items()}
+            keys = {release_id: parsed(noted, dict)["key"] for release_id, noted in staged.items()}
         except (ValueError, TypeError, KeyError) as error:
             raise CacheError(f"the hash {STAGED} does not hold what it should") from error
         return next((release_id for release_id, key in keys.items() if key == spec.key), None)
@@ -212,11 +213,8 @@ class Releases:
                 raise CacheError(LOST)
 
     def _unlink(self, release_id: str) -> None:
-        client = self._database.client
-        with self._database.translated():
-            expected = client.hget(meta_key(release_id), "product_ids")
-        ids = {*json.loads(text(expected or "[]")), *entries(self._database, release_id)}
-        names = [f"{value_prefix(release_id)}{i}" for i in sorted(ids)]
+        client, ids = self._database.client, products_of(self._database, release_id)
+        names = [f"{value_prefix(release_id)}{i}" for i in ids]
         for portion in batched(names, UNLINKED_AT_ONCE):
             with self._database.translated():
                 client.unlink(*portion)

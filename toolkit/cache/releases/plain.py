@@ -5,14 +5,13 @@ key. A step renames, so that it is always in one of the two places; whoever was 
 steps leaves ``forecast:behind``, and the next command on releases goes on.
 """
 
-import json
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import batched
 
 from toolkit.cache.database import Argument, Database, text
-from toolkit.cache.names import BEHIND, POINTER, meta_key
+from toolkit.cache.names import BEHIND, POINTER
 from toolkit.cache.releases.steps import (
     KEEP_MS,
     PORTION,
@@ -21,6 +20,7 @@ from toolkit.cache.releases.steps import (
     flip,
     load,
     pointer,
+    products_of,
     some,
     texts,
 )
@@ -84,9 +84,7 @@ def _fill(database: Database, release: Release) -> list[str]:
     fixed: list[Argument] = [release.release_id, release.flip]
     times: list[Argument] = [1000 * release.ttl_s, str(JITTER), KEEP_MS]
     wrong: list[str] = []
-    with database.translated():
-        expected = database.client.hget(meta_key(release.release_id), "product_ids")
-    for portion in batched(json.loads(text(expected or "[]")), PORTION):
+    for portion in batched(products_of(database, release.release_id), PORTION):
         wrong += _step(database, PLAIN, [*fixed, *times, *portion])
     _step(database, SETTLED, fixed)
     return wrong

@@ -1,12 +1,12 @@
 """What is done with whole releases, each in portions or in one step."""
 
-import json
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import batched
 
-from toolkit.cache.database import Argument, Database, pairs, text
+from toolkit.cache.database import Argument, Database, pairs, parsed, text
 from toolkit.cache.names import (
     BEHIND,
     EPOCH,
@@ -34,6 +34,8 @@ SCANNED = 500
 """Entries of an index that are read at once."""
 
 SHOWN = 5
+
+_PRODUCT = re.compile("-?[0-9]{1,4000}")
 
 LOST = (
     "the lock of this export was lost: it stood still for longer than the lock lasts, or the server"
@@ -85,16 +87,28 @@ def pointer(database: Database) -> str | None:
     with database.translated():
         found = database.client.get(POINTER)
     try:
-        return None if found is None else str(json.loads(text(found))["release"])
+        return None if found is None else str(parsed(found, dict)["release"])
     except (ValueError, TypeError, KeyError) as error:
         raise CacheError(f"{database.where}: the value at {POINTER} is no pointer") from error
 
 
 def entries(database: Database, release_id: str) -> dict[int, str]:
-    """The index of a release."""
+    """The index of a release; what is not of a product there is somebody else's."""
     with database.translated():
-        found = database.client.hscan_iter(index_key(release_id), count=SCANNED)
-        return {int(text(product_id)): text(entry) for product_id, entry in found}
+        scanned = database.client.hscan_iter(index_key(release_id), count=SCANNED)
+        found = [(text(product_id), text(entry)) for product_id, entry in scanned]
+    return {int(i): entry for i, entry in found if _PRODUCT.fullmatch(i)}
+
+
+def products_of(database: Database, release_id: str) -> list[int]:
+    """All that a release was to have, as its hash says, and all that its index names."""
+    with database.translated():
+        said = database.client.hget(meta_key(release_id), "product_ids")
+    try:
+        expected = [i for i in parsed(said or "[]", list) if type(i) is int]
+    except ValueError:
+        expected = []
+    return sorted({*expected, *entries(database, release_id)})
 
 
 def find(database: Database, release_id: str) -> Release | None:
