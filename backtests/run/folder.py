@@ -23,11 +23,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from backtests.run.experiment import Experiment
@@ -239,7 +239,11 @@ def _checked_table(path: Path, record: TaskRecord) -> bytes:
 
 
 def _read(content: bytes, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    return pd.read_parquet(BytesIO(content), columns=None if columns is None else list(columns))
+    """In this thread: Arrow's own, still at work when Python ends, abort the process or hang it."""
+    file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
+    table = file.read(None if columns is None else list(columns), use_threads=False)
+    frame: pd.DataFrame = table.to_pandas(use_threads=False)
+    return frame
 
 
 def _digest(content: bytes) -> str:

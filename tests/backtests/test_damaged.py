@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.backtests.conftest import EARLIER, backtest, experiment, of_the_run, 
 from tests.conftest import AS_OF
 from tests.processes import TOOLKIT, error_of, start
 from toolkit.errors import ArgumentError
+from toolkit.installed import HOME
 
 TASK = f"tasks/{AS_OF}/other/0001"
 
@@ -167,3 +169,22 @@ def test_a_full_disk_ends_a_backtest_in_a_sentence_and_it_is_resumed(order_file,
     assert not list(folder.rglob(".part-*"))
     done = start(TOOLKIT, *asked, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+READS = """
+import os
+import sys
+from pathlib import Path
+import pandas as pd
+from backtests.run.folder import read_scores
+pd.DataFrame({"a": range(100_000), "b": 0.5}).to_parquet(sys.argv[1])
+before = len(os.listdir("/proc/self/task"))
+assert len(read_scores(Path(sys.argv[1]))) == 100_000
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+def test_no_thread_that_reads_a_table_is_left_at_the_end(tmp_path):
+    """Where Arrow's were at work still, one command in a few hundred was aborted when it ended."""
+    done = start((sys.executable, "-c", READS), tmp_path / "table.parquet", cwd=HOME)
+    assert done.stdout == "0\n", done.stderr
