@@ -59,3 +59,17 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path):
     with suppress(OSError), whole_file(tmp_path / "gone") as part:
         pass  # nothing was written
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_writer_left_is_removed_an_hour_later(tmp_path):
+    """Younger parts may be somebody's at work, and other names are none of ours."""
+    kept = {".part-0a1b2c3d-young", ".part-left", ".part-0a1b2c3d", "table.parquet"}
+    for name in kept | {".part-0a1b2c3d-file"}:
+        (tmp_path / name).touch()
+    (tmp_path / ".part-99999999-folder" / "in").mkdir(parents=True)
+    for path in tmp_path.iterdir():
+        if not path.name.endswith("young"):
+            os.utime(path, (0, 0))
+    with whole_file(tmp_path / "table.parquet") as part:
+        part.touch()
+    assert {path.name for path in tmp_path.iterdir()} == kept

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,11 @@ from secrets import token_hex
 
 FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.ENOSPC})
 """The disk, a quota or a limit of a file's size: no more can be written."""
+
+LEFT_S = 3600.0
+"""No part is at work for so long without a change."""
+
+_TOKEN = "[0-9a-f]" * 8
 
 _SAID = (*map(os.strerror, FULL), "database or disk is full")
 
@@ -60,7 +66,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     real = Path(os.path.realpath(path))
     part = path
     if real.is_file() or not real.exists():
-        part = real.with_name(f".part-{token_hex(4)}-{real.name}")  # another may write it, too
+        part = _part_of(real)
     try:
         with telling_no_room(path):
             yield part
@@ -84,7 +90,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     with telling_no_room(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
+        part = _part_of(path)
+        part.mkdir(mode=0o700)
     try:
         with telling_no_room(path):
             yield part
@@ -94,3 +101,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
             part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _part_of(path: Path) -> Path:
+    """Where what is to stand at ``path`` is made; another may make it, too.
+
+    What writers that were killed left there long ago is removed.
+    """
+    with suppress(OSError):  # no folder yet, or somebody else's
+        for left in path.parent.glob(f".part-{_TOKEN}-*"):
+            if time.time() - left.lstat().st_mtime > LEFT_S:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    return path.with_name(f".part-{token_hex(4)}-{path.name}")

@@ -7,6 +7,7 @@ import logging
 import statistics
 import threading
 import time
+import zlib
 from datetime import UTC, date, datetime
 
 import pytest
@@ -14,7 +15,7 @@ import redis
 
 from tests.cache.conftest import PATIENT_S
 from toolkit.cache.adhoc.forecasts import ForecastCache, ForecastKey, Hit, Miss
-from toolkit.cache.envelope import FIELD_TYPES
+from toolkit.cache.envelope import FIELD_TYPES, UnusableError, decode, encode
 
 # On a loaded machine a healthy server may take long; here it is the values that count.
 patient = functools.partial(ForecastCache, patience_s=PATIENT_S)
@@ -42,7 +43,21 @@ def test_a_consumer_of_the_plain_key_finds_the_fields_at_the_top(server, key, fo
     patient(client).write(key, forecast)
     stored = json.loads(client.get(NAME))
     assert {name: stored.pop(name) for name in forecast} == forecast
+    assert stored.pop("crc32") > 0
     assert stored == {"format": 1, "computed_with": key.computed_with}
+
+
+@pytest.mark.parametrize("release", [None, "2-2025-11-11"])
+def test_a_value_of_which_a_byte_was_changed_is_none_or_the_same(key, forecast, release):
+    value = encode(123, forecast, key.computed_with, None, release)
+    assert decode(value) == decode(value.decode())
+    for i in range(0, len(value), 7):
+        for other in (b"1", b"7", b" "):
+            changed = value[:i] + other + value[i + 1 :]
+            try:
+                assert decode(changed).forecast == forecast, value[i - 20 : i + 20]
+            except UnusableError:
+                continue
 
 
 def test_no_forecast_is_cached_too(server, key, warnings):
@@ -52,6 +67,7 @@ def test_no_forecast_is_cached_too(server, key, warnings):
     assert cache.read(key) == Hit(None)
     stored = json.loads(client.get(NAME))
     assert datetime.fromisoformat(stored.pop("generated_at")) <= datetime.now(UTC)
+    assert stored.pop("crc32") > 0
     assert stored == {
         "format": 1,
         "computed_with": key.computed_with,
@@ -98,7 +114,8 @@ def test_products_and_dates_have_keys_of_their_own(server, key, forecast):
 
 
 def stored_with(forecast, key, **changes):
-    return json.dumps({**forecast, "format": 1, "computed_with": key.computed_with, **changes})
+    text = json.dumps({**forecast, "format": 1, "computed_with": key.computed_with, **changes})
+    return f'{text[:-1]},"crc32":{zlib.crc32(text.encode())}}}'
 
 
 def test_a_value_of_another_format_is_a_miss_without_a_warning(server, key, forecast, warnings):
@@ -138,8 +155,8 @@ GARBAGE = {
 def test_garbage_is_a_miss_with_one_warning_and_is_overwritten(
     server, warnings, patient_call, garbage
 ):
-    for decode in (False, True):
-        with redis.Redis(unix_socket_path=str(server.socket), decode_responses=decode) as client:
+    for as_text in (False, True):
+        with redis.Redis(unix_socket_path=str(server.socket), decode_responses=as_text) as client:
             client.set(NAME, garbage)
             assert patient_call(client)[0] == "stored"
             (warning,) = warnings()

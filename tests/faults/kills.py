@@ -1,6 +1,7 @@
 """SIGKILL at any moment of a command, then what a user would do next: nothing lost or silent."""
 
 import json
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from toolkit.tracking.store import Store, open_store
 
 LOCK_S = 2.0
 """How long the next export waits for the lock of one that was killed."""
+
+DAY_S = 24 * 3600.0
 
 EXPERIMENT = f"""
 name = "killed"
@@ -98,10 +101,17 @@ def _kill(work: Work, tally: Tally, whole_s: float, chance: random.Random) -> bo
         return False
     with tally.case(f"after {moment:.2f} s of work"):
         tally.seen[asked(work.look, folder)] += 1
+        _grow_old(folder)
         done = Command(folder, work.then).ended()
         assert done.code == 0, f"the next command ended with {done.code}: {done.said}"
         asked(work.settled, folder)
     return True
+
+
+def _grow_old(folder: Path) -> None:
+    """What lies there has for a day: the next command comes at the next night."""
+    for path in folder.rglob("*"):
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - DAY_S), follow_symlinks=False)
 
 
 def _promote(made: Scene) -> Work:

@@ -17,6 +17,7 @@ from toolkit.tracking.history import (
     HASH_TAG,
     HEAD_TAG,
     append,
+    append_release,
     history,
 )
 from toolkit.tracking.promotion import set_alias
@@ -178,6 +179,17 @@ def test_a_deleted_history_says_how_to_bring_it_back(four):
     assert history(four).problems == ("entries 1 to 4 are missing",)
     with pytest.raises(TrackingError, match=f"mlflow experiments restore -x {experiment}"):
         append(four, release(5))
+
+
+def test_a_release_that_was_told_but_not_sealed_is_sealed_by_the_next_command(four):
+    """As a kill between the two leaves it."""
+    head = f"3 {history(four).entries[2].hash}"
+    four.client.set_registered_model_tag("inter-order", HEAD_TAG, head)
+    assert history(four).problems == (
+        "entry 4 was written by somebody who was killed before it was sealed",
+    )
+    assert append_release(four, release(4)) is None
+    assert (len(history(four).entries), history(four).problems) == (4, ())
 
 
 WRITE = """

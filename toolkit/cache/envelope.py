@@ -3,11 +3,14 @@
 Any consumer finds a forecast's fields at the top. Beside them stand ``format``;
 ``computed_with``, everything but the data that decided the forecast; ``release``, first of all
 and only where the value belongs to one; ``invalidated``, where the product was before; and for
-"nothing to forecast", ``no_forecast`` in place of the fields. ASCII, so that a client that
-decodes replies gives the same text in any encoding.
+"nothing to forecast", ``no_forecast`` in place of the fields. Last of all stands ``crc32``, of the
+value without it and without ``release``, which alone may change: what else was changed is no
+value. ASCII, so that a client that decodes replies gives the same text in any encoding.
 """
 
 import json
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -30,8 +33,10 @@ FIELD_TYPES: Mapping[str, type] = {
 
 _ENVELOPE = frozenset(
     {"format", "computed_with", "no_forecast", "release", "invalidated", "as_of_date"}
-    | {"generated_at"}
+    | {"generated_at", "crc32"}
 )
+_RELEASE = re.compile(rb'^\{"release":"[^"]*",')
+_CHECKSUM = b',"crc32":'
 
 type Fields = dict[str, object]
 
@@ -76,13 +81,14 @@ def encode(
     fields = nothing if forecast is None else forecast_fields(forecast)
     if fields["product_id"] != product_id:
         raise UnusableError(f"is of product {fields['product_id']!r}")
-    first: Fields = {} if release is None else {"release": release}
-    whole = first | fields | {"format": FORMAT, "computed_with": dict(computed_with)}
+    whole = fields | {"format": FORMAT, "computed_with": dict(computed_with)}
     try:
         text = json.dumps(whole | dict(extra or {}), allow_nan=False, separators=(",", ":"))
-        return text.encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise UnusableError(f"is not plain data: {error}") from None
+    value = text.encode("ascii")
+    first = b"{" if release is None else b'{"release":"%b",' % release.encode("ascii")
+    return b"%b%b%b%d}" % (first, value[1:-1], _CHECKSUM, zlib.crc32(value))
 
 
 def parse(value: object) -> Fields:
@@ -105,6 +111,15 @@ def check_newer(fields: Fields) -> None:
         raise NewerFormatError(
             f"has format {found}, newer than the {FORMAT} that this version of the toolkit reads"
         )
+
+
+def check_whole(fields: Fields, value: object) -> None:
+    """``UnusableError`` if ``value``, which is ``fields``, was changed since it was written."""
+    assert isinstance(value, bytes | bytearray | str)  # ``parse`` takes nothing else
+    content = value.encode() if isinstance(value, str) else bytes(value)
+    content = _RELEASE.sub(b"{", content).rpartition(_CHECKSUM)[0] + b"}"
+    if fields.get("crc32") != zlib.crc32(content):
+        raise UnusableError("is not what was written: its checksum differs")
 
 
 def unpack(fields: Fields) -> Envelope:
@@ -136,6 +151,7 @@ def decode(value: object) -> Envelope:
     check_newer(fields)
     if fields.get("format") != FORMAT:
         raise UnusableError(f"has format {fields.get('format')!r}, not {FORMAT}")
+    check_whole(fields, value)
     return unpack(fields)
 
 

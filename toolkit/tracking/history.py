@@ -125,8 +125,12 @@ def append(store: Store, event: Event) -> Entry:
 def append_release(store: Store, event: Event) -> Entry | None:
     """The same for a release that readers have, unless the last one in the history is that."""
     with store.errors(), store.alone():
-        told = [entry.event.release for entry in _read(store).entries if entry.event.release]
-        return None if told[-1:] == [event.release] else append_alone(store, event)
+        read = _read(store)
+        told = [entry.event.release for entry in read.entries if entry.event.release]
+        if told[-1:] != [event.release]:
+            return append_alone(store, event)
+        _sealed(store, read)
+        return None
 
 
 def append_alone(

@@ -28,6 +28,7 @@ from toolkit.cache.envelope import (
     Fields,
     UnusableError,
     check_newer,
+    check_whole,
     dated,
     encode,
     parse,
@@ -289,6 +290,7 @@ def _judged(
         fields = parse(value)
         if (difference := _difference(fields, key)) is not None:
             return _Unfit(difference)
+        check_whole(fields, value)
         found = unpack(fields)
     except UnusableError as flaw:
         return _Unfit(f"the value at {name} {flaw}", told=True)
