@@ -194,7 +194,9 @@ class ForecastReader:
             for i, one in found.items()
         }
         if lost:
-            readings |= self._without_server(list(lost), CacheError("; ".join(lost.values())))
+            first, *others = lost.values()
+            more = f"; and {len(others):,} more" if others else ""
+            readings |= self._without_server(list(lost), CacheError(f"{first}{more}"))
         return readings | self._computed([i for i in ids if i not in found and i not in lost])
 
     def _fetch(self, ids: Sequence[int]) -> tuple[dict[int, _Found], dict[int, str]]:
@@ -333,7 +335,7 @@ def _unpacked(product_id: int, answer: _Answer, pointer: _Pointer) -> _Found | N
         content = value.encode() if isinstance(value, str) else value
         if entry.rpartition(":")[0] == f"{hashlib.sha1(content).hexdigest()}:{len(content)}":
             return _decoded(product_id, content, pointer.release)
-    if answer.values:
+    if answer.values and answer.entry is not None:
         raise UnusableError(f"is not what release {pointer.release} was published with")
     raise UnusableError(_why_missing(pointer))
 
