@@ -18,7 +18,7 @@ from tests.cache.conftest import DAY, PATIENT_S, product, spec, until
 from tests.cache.servers import pid_of, something_else, stopped
 from toolkit.cache import memory as memory_module
 from toolkit.cache.limited_log import EVERY_S
-from toolkit.cache.reader import ForecastReader, Origin, ReadCounts
+from toolkit.cache.reader import AT_ONCE, ForecastReader, Origin, ReadCounts
 from toolkit.cache.releases.catalog import Releases
 from toolkit.errors import CacheError
 from toolkit.results.forecast import ProductForecast
@@ -62,6 +62,28 @@ def test_nothing_to_forecast_is_an_answer(server, reader):
         staging.publish()
     assert reader.read(3).forecast is None
     assert reader.read(3).origin is Origin.MEMORY
+
+
+@pytest.mark.parametrize("asked_before", [1, 2, 3])
+def test_many_are_of_one_release_though_another_comes_in_between(publish, server, asked_before):
+    ids, asked = range(1, 2 * AT_ONCE + 2), [1] * 9
+
+    class Client(redis.Redis):
+        def pipeline(self, *args, **options):
+            if len(asked) == asked_before:
+                publish(ids=ids, mark="b")
+            asked.append(1)
+            return super().pipeline(*args, **options)
+
+    publish(ids=ids, mark="a")
+    client = Client(unix_socket_path=str(server.socket))
+    reader = ForecastReader(client, patience_s=PATIENT_S, local_s=0)
+    assert mark(reader.read_many([1])[1]) == "a"  # so that it knows which release is current
+    asked.clear()
+    found = reader.read_many(ids)
+    assert len(found) == len(ids)
+    assert len(asked) >= 3
+    assert {mark(one) for one in found.values()} == {"a" if asked_before == 3 else "b"}
 
 
 def test_another_release_empties_the_memory(publish, server):

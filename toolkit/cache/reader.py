@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
+from itertools import batched
 from typing import Any, cast
 from weakref import WeakSet
 
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 logger.addFilter(LIMITED)
 
 ATTEMPTS = 3
+AT_ONCE = 100
+"""So many values are asked for at a time."""
 MOST_ENTRIES = 1_000_000
 PATIENCE_S = 0.04
 PATIENCE_PER_VALUE_S = 0.001
@@ -202,12 +205,12 @@ class ForecastReader:
     def _fetch(self, ids: Sequence[int]) -> tuple[dict[int, _Found], dict[int, str]]:
         """What the current release says of the products, and why not of those it should serve.
 
-        The pointer and the values come together, so they are of one moment. The release is that
-        of the last time, mostly; if not, they are asked for once more.
+        The pointer comes with each portion of the values, so that all are of one release: that of
+        the last time, mostly; if not, they are asked for once more.
         """
         guess = self._newest
         for _ in range(ATTEMPTS):
-            pointer, answers = self._ask(ids, guess)
+            pointer, answers = self._ask_in_portions(ids, guess)
             guess, asked = pointer, guess
             if asked is None or asked.release != pointer.release:
                 continue
@@ -227,6 +230,21 @@ class ForecastReader:
         raise CacheError(
             f"the cache shows release {pointer.release}, which is not the newest that was seen"
         )
+
+    def _ask_in_portions(
+        self, ids: Sequence[int], guess: _Pointer | None
+    ) -> tuple[_Pointer, dict[int, _Answer]]:
+        """As ``_ask`` does; nothing is there of the products once another release is current.
+
+        A server without room to spare would drop keys for an answer of many megabytes.
+        """
+        pointer, answers = self._ask(ids[:AT_ONCE], guess)
+        for portion in batched(ids[AT_ONCE:], AT_ONCE):
+            if guess is None or pointer.release != guess.release:
+                return pointer, {}
+            pointer, more = self._ask(portion, guess)
+            answers |= more
+        return pointer, answers
 
     def _ask(
         self, ids: Sequence[int], guess: _Pointer | None
