@@ -437,7 +437,7 @@ def _export_and_die(url, orders, after):
         if done >= after:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    job.BATCH, job.LOCK_S = 4, 0.5
+    job.BATCH, job.LOCK_S = 4, 2.0
     with duckdb.connect() as conn, connect(url) as client:
         load_orders(orders, conn)
         conn.execute(f"DELETE FROM dbo.OrderItem WHERE ID = {after}")  # other data each time
@@ -447,9 +447,8 @@ def _export_and_die(url, orders, after):
 
 @pytest.mark.parametrize("after", [4, *(pytest.param(n, marks=pytest.mark.slow) for n in (8, 12))])
 def test_a_killed_export_takes_nothing_and_is_gone_on_with(
-    orders, engine, database, client, cache_server, after, monkeypatch
+    orders, engine, database, client, cache_server, after
 ):
-    monkeypatch.setattr(job, "LOCK_S", 0.5)
     first = export(engine, client)
     child = multiprocessing.get_context("spawn").Process(
         target=_export_and_die, args=(cache_server.url, orders, after)
