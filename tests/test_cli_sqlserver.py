@@ -118,7 +118,7 @@ BAD = {
     "a file that is not there": (["check", "--config", "no.toml"], {}, "no.toml cannot be read"),
     "two sources": (["import", "folder", "--db", "o.duckdb"], {}, "FOLDER and --mssql"),
     "both": (["check", "--db", "o.duckdb"], {}, "--db and --mssql has to be given, got both"),
-    "a date that is none": (["import", "--db", "o.duckdb", "--until", "soon"], {}, "got 'soon'"),
+    "no date": (["import", "--db", "o.duckdb", "--until", "soon"], {}, "got 'soon'"),
 }  # fmt: skip
 
 

@@ -114,15 +114,12 @@ def _converged(store: Store, ref: ModelVersionRef) -> Check:
 
 def _agrees(ref: ModelVersionRef, found: Agreement | None) -> Check:
     """An approximation is as good as the fit by NUTS that it cannot be told from."""
-    said, allowed = (
-        "no fit by NUTS of the same data is registered",
-        "within Monte Carlo error of one",
-    )
-    if found is not None:
-        said, allowed = str(found), f"at most {found.allowed:.1f}"
-    passed = found is not None and found.agrees
     remedy = f"fit it by NUTS: `toolkit fit {ref.model}`"
-    return Check("converged", f"{ref.warnings[0]}; {said}", allowed, passed, remedy)
+    if found is None:
+        said = f"{ref.warnings[0]}; no fit by NUTS of the same data is registered"
+        return Check("converged", said, "within Monte Carlo error of one", False, remedy)
+    said = f"{ref.warnings[0]}; {found}"
+    return Check("converged", said, f"at most {found.allowed:.1f}", found.agrees, remedy)
 
 
 def _thresholds(store: Store, ref: ModelVersionRef) -> Check:

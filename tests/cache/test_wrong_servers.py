@@ -1,4 +1,4 @@
-"""Servers that take no release, or are full: each is told in one sentence, no password in it."""
+"""Servers that take no release, or are full: each error is one sentence, no password in it."""
 
 import pytest
 import redis

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Tally:
-    """One line of the table. What did not hold is told in ``wrong``, a sentence for each time."""
+    """One line of the table. ``wrong`` lists what did not hold, a sentence for each time."""
 
     fault: str
     caused: int = 0

@@ -29,7 +29,7 @@ def main() -> None:
             console.print(f"{name} has no simulator of its prior: left out")
             continue
         with console.status(f"Calibrating {name} …"):
-            # Those of an unfinished run, which is gone on with.
+            # An unfinished run continues from these.
             lines = given.out / f"{name}-{given.replications}-{given.seed}.jsonl"
             found = calibrate(name, given.replications, given.jobs, given.seed, lines)
         write_ranks(found, given.seed, given.out / f"{name}.json")

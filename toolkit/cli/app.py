@@ -30,7 +30,7 @@ for group in (data, fits, forecast, promotion, export):
 
 
 def main() -> None:
-    """Run a command; what the user got wrong is told in one sentence, without a traceback."""
+    """Run a command; a mistake of the user is one sentence, without a traceback."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     with reported_in_a_sentence():
         leave_out_working_folder()

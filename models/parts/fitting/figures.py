@@ -32,7 +32,7 @@ def population_figure(
     """The posterior of each parameter, [draw, …] in ``arrays``, by ArviZ's ``plot_dist``.
 
     ``parameters``: names in ``arrays``; None: those that are one number each, as far as there is
-    room. Raises ``ArgumentError`` for a name that is none and for too many of them, ``ModelError``
+    room. Raises ``ArgumentError`` for an unknown name and for too many of them, ``ModelError``
     where none was sampled.
     """
     import arviz_plots as azp
