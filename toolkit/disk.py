@@ -104,10 +104,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _part_of(path: Path) -> Path:
-    """Where what is to stand at ``path`` is made; another may make it, too.
-
-    What writers that were killed left there long ago is removed.
-    """
+    """A name beside ``path`` that no other writer has; removes old parts of killed writers."""
     with suppress(OSError):  # no folder yet, or somebody else's
         for left in path.parent.glob(f".part-{_TOKEN}-*"):
             if time.time() - left.lstat().st_mtime > LEFT_S:
