@@ -1,35 +1,44 @@
-"""``ensemble``: ``rhythm_boosted``, its units pooled with trees on the weeks of products.
+"""``ensemble``: ``rhythm_boosted``, pooled with trees on pairs and with trees on product-weeks.
 
 What it assumes
-    Who orders what and when is ``rhythm_boosted``'s. What a product sells in a week is the
-    geometric mean of two expectations, with equal weights: that of its customers' paths, and that
-    of boosted trees which see the product as one series (``models/parts/rhythm/pooling.py``). Every
-    path's units in that week are moved by the one factor between them, so that customers, products
-    and totals still add up draw by draw.
+    Paths of orders are ``rhythm_boosted``'s, with two corrections, both with equal weights. P(the
+    pair orders within four weeks) is the mean, in log odds, of what the paths and what boosted
+    trees on pairs say (``models/parts/rhythm/pair_pooling.py``): all hazards until the pair's next
+    order are moved by the one factor that makes it so. What a product sells in a week is the
+    geometric mean of two expectations: that of these paths, and that of boosted trees which see
+    the product as one series (``models/parts/rhythm/week_pooling.py``). Every path's units in that
+    week are moved by the one factor between them, so that customers, products and totals still
+    add up draw by draw.
 
 When it is right
     Recurring orders with a year of history or more, products whose demand has a shape of its own
     over the weeks: launches, discontinued products, seasons that no customer's rhythm shows.
 
 When it is wrong
-    Where ``rhythm_boosted`` is, in who and when. The factor is one number: how unsure the trees are
-    is not in the intervals, and where both are wrong, so is their mean. Products known for less
-    than six weeks are not pooled. A fit knows quantities in the unit that it was fitted to: in
-    another one it has to be made anew.
+    Where all of them are, in the same direction. The factors are numbers: how unsure the trees are
+    is not in the intervals. Products known for less than six weeks are not pooled. The trees on
+    pairs are of a level that is kept as of the fit: where a fit is used on later days, it may have
+    moved. A fit knows quantities in the unit that it was fitted to: in another one it has to be
+    made anew.
 
 Parameters and priors
-    Those of ``rhythm_boosted``. Trees on weeks: 150 of 31 leaves, learning rate 0.05, Tweedie loss
-    of power 1.3, from at most 120,000 rows, as ``lightgbm_weeks`` grows them for its mean. Weight
-    of the trees: ½, fixed; expectations more than ten times apart are taken to be ten times apart.
+    Those of ``rhythm_boosted``. Trees on pairs see the columns of ``lightgbm_pairs`` as they were
+    28, 56, 84 and 112 days before, and whether the pair ordered in the four weeks from then on: 150
+    of 31 leaves, learning rate 0.05, from at most 150,000 rows; none from fewer than 300, or where
+    all did the same. Their factor is between 0.1 and 10. Trees on weeks, as ``lightgbm_weeks``
+    grows them for its mean: 150 of 31 leaves, learning rate 0.05, Tweedie loss of power 1.3, from
+    at most 120,000 rows; expectations more than ten times apart are taken to be ten times apart.
+    Weight of either: ½, fixed.
 
 How it is fitted
-    As ``rhythm_boosted``; the trees on weeks are grown beside it.
+    As ``rhythm_boosted``; the other trees are grown beside it.
 
 Sources
     Those of ``rhythm_boosted``; Bates & Granger (1969), doi:10.1057/jors.1969.103, and Genest &
-    Zidek (1986), doi:10.1214/ss/1177013825, for pooling.
+    Zidek (1986), doi:10.1214/ss/1177013825, for pooling; Satopää et al. (2014),
+    doi:10.1016/j.ijforecast.2013.09.009, for means of log odds.
 """
 
 from models.parts.rhythm.version import RhythmVersion
 
-MODEL = RhythmVersion("ensemble", "3", __doc__ or "", boosted=True, pooled=True)
+MODEL = RhythmVersion("ensemble", "4", __doc__ or "", boosted=True, pooled=True)

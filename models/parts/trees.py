@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.tables import Floats
+from toolkit.data.tables import Floats, Ints
 from toolkit.errors import ModelError
 from toolkit.installed import need
 
@@ -26,6 +26,10 @@ ALWAYS: Mapping[str, Any] = {
     "force_row_wise": True,
     "num_threads": 1,  # backtests run a process per core
 }
+
+
+FEWEST_ROWS = 300
+"""Fewer are not split by any tree."""
 
 
 def grow(
@@ -55,6 +59,13 @@ def answer(trees: TreeText, columns: Floats, *, raw: bool = False) -> Floats:
         return np.zeros(0)
     booster = _booster(trees.tobytes())
     return np.asarray(booster.predict(columns, raw_score=raw, num_threads=1), dtype=float)
+
+
+def some_of(rows: int, most: int, seed: int) -> Ints:
+    """Places of ``most`` of the rows, drawn at random, ascending; all of them if not more."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 @lru_cache(maxsize=32)

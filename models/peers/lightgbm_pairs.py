@@ -6,7 +6,7 @@ What it assumes
     (so that all twelve weeks are known before it), by pairs that had ordered by then. Columns:
     counts of the pair's, the customer's and the product's orders over 7 to 364 days and over the
     same weeks a year ago, faded counts, intervals, open interval, ratios of these
-    (``models/peers/parts/pair_features.py``).
+    (``models/parts/pair_features.py``).
 
 When it is right
     Who orders within the next weeks, from everything that is known of customer and product; it is
@@ -35,13 +35,12 @@ Sources
 import numpy as np
 
 from models.parts.fitting.card import Arrays
+from models.parts.pair_trees import ROWS, HistoryRows, columns_of
 from models.peers.parts.learned import LearnedRule
 from models.peers.parts.pair_trees import (
     HORIZON_WEEKS,
-    ROWS,
+    MARK_DAYS,
     Answers,
-    HistoryRows,
-    columns_of,
     counts_of,
     spread_of_counts,
     train,
@@ -66,7 +65,7 @@ MEDIAN = QUANTILES.index(0.50)
 
 def learn(patterns: Patterns, most: int | None, seed: int) -> tuple[Arrays, int]:
     """Grow the trees from what pairs did after the earlier dates."""
-    rows = HistoryRows.of(patterns, most or ROWS, seed)
+    rows = HistoryRows.of(patterns, MARK_DAYS, HORIZON_WEEKS, most or ROWS, seed)
     if not rows.orders.any():
         raise ModelError(
             f"{NAME} learns from what pairs did in {HORIZON_WEEKS} weeks after earlier "

@@ -153,7 +153,7 @@ def test_a_fit_is_saved_with_its_trees(fitted, patterns, tmp_path):
 def test_predictions_follow_the_column(fitted, patterns):
     """Trees that were grown from other days make other forecasts; the slope is what it was."""
     other = ForwardChain(patterns, SEASON, BASE, 9).trees(WINDOW_DAYS)
-    swapped = replace(fitted, arrays=fitted.arrays | {"trees": other.text})
+    swapped = replace(fitted, predictor=replace(fitted.predictor, column=other))
     found = [predicted(model, patterns).p_order_by_week for model in (fitted, swapped)]
     assert not np.allclose(*found)
 

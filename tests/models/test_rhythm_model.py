@@ -22,8 +22,8 @@ from models.parts.rhythm.mode import Density, find_mode
 from models.parts.rhythm.model import build_model
 from models.parts.rhythm.newcomers import NEWCOMERS, Newcomers
 from models.parts.rhythm.posterior import RhythmPosterior
+from models.parts.rhythm.prediction import in_strata
 from models.parts.rhythm.prior import DEFAULT_PRIOR
-from models.parts.rhythm.version import in_strata
 from models.parts.rhythm.windows import WindowData
 from models.rhythm import MODEL
 from tests.chance import assert_near, batch_means, error_of_mean, error_of_sd

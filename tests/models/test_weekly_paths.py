@@ -6,17 +6,16 @@ from functools import partial
 import numpy as np
 import pytest
 
-from models.parts.fitting.inference import Inference
 from models.parts.kernels.weekly import NODE, NODE_WEIGHT
-from models.parts.kernels.weekly_paths import FEW_DRAWS
+from models.parts.kernels.weekly_paths import FEW_DRAWS, MOST_SCALED, POOL_WEEKS, Others
+from models.parts.rhythm import prediction
 from models.parts.rhythm.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, activity, column
 from models.parts.rhythm.newcomers import NEWCOMERS
-from models.parts.rhythm.version import FittedRhythm
+from models.parts.rhythm.prediction import Predictor
 from tests.chance import assert_near, error_of_mean, error_of_sd, z_limit
 from tests.models.helpers import patterns_of, some_season
 from toolkit.data.tables import QUANTILES
 from toolkit.model import Streams
-from toolkit.results.fit import FitCard
 
 DRAWS, WEEKS = 20_000, 12
 HISTORIES = {
@@ -25,7 +24,6 @@ HISTORIES = {
     (3, 7): [(-11 - 7 * i, 12.0) for i in range(9, -1, -1)],
     (4, 2): [(-70, 3.0), (-3, 5.0), (-2, 1.0), (-1, 2.0)],
 }
-CARD = FitCard("rhythm", "1", "1-0", "2024-01-01", 0, 0, "", {}, {}, [])
 
 
 def coefficients(names, constant, **slopes):
@@ -65,7 +63,7 @@ def fitted(*draws):
     effects = np.array([0.2, 0.0, 0.1, 0.0, -0.3, 0.0, 0.0, 0.0, 0.4])
     season = replace(some_season(1, 0.2), effects=effects)
     arrays = {**season.arrays, "base_rates": np.array([0.02, 0.3, 0.01])} | population
-    return FittedRhythm.of(CARD, Inference.unsampled(arrays, sampled=True))
+    return Predictor.of(arrays)
 
 
 def slow_paths(model, patterns, row, draw, paths, rng):
@@ -212,6 +210,76 @@ def test_new_customers_come_with_the_season_and_reorder_if_they_stay(patterns, s
     arriving = 7 * np.exp(-1.6) * np.outer(customers, levels.reshape(WEEKS, 7).mean(axis=1))
     assert new[1] == pytest.approx(arriving * (1 + np.exp(-1.5)), rel=0.05)
     assert np.all(new[0].sum(axis=1) > 1.1 * new[1].sum(axis=1))
+
+
+def pooled_with(log_odds, weight, monkeypatch, predict):
+    """What ``predict`` returns where trees say ``log_odds`` [pairs] of every pair."""
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction, "others", lambda patterns, trees: Others(log_odds, weight))
+        return predict()
+
+
+def log_odds_of(pairs):
+    p = pairs.p_order_by_week[:, POOL_WEEKS - 1]
+    return np.log(p / (1 - p))
+
+
+def test_pooled_pairs_have_the_mean_of_the_log_odds(patterns, monkeypatch):
+    def predict(weeks=WEEKS):
+        return fitted(ONE, OTHER).predict(patterns, weeks=weeks, draws=400, streams=Streams(3))
+
+    own, others = predict(), np.array([-1.0, -4.0, 1.5, 0.3])
+    assert np.abs(log_odds_of(own.pairs) - others).max() > 1.0
+    pooled = pooled_with(others, 0.25, monkeypatch, predict)
+    expected = 0.75 * log_odds_of(own.pairs) + 0.25 * others
+    np.testing.assert_allclose(log_odds_of(pooled.pairs), expected, atol=1e-5)
+    shorter = pooled_with(others, 0.25, monkeypatch, lambda: predict(weeks=2))
+    np.testing.assert_allclose(
+        shorter.pairs.p_order_by_week, pooled.pairs.p_order_by_week[:, :2], rtol=1e-12
+    )
+    same = pooled_with(others, 0.0, monkeypatch, predict)
+    assert same.products.quantity.tobytes() == own.products.quantity.tobytes()
+    assert same.pairs.p_order_by_week.tobytes() == own.pairs.p_order_by_week.tobytes()
+
+
+def test_paths_are_pooled_until_the_next_order_and_their_own_from_there_on(
+    patterns, monkeypatch, seeded
+):
+    """Of a pair without frailty, which the week of an order would tell of."""
+    row, draw = 0, shifted(ONE, frailty=-50.0)
+
+    def predict():
+        streams = Streams(seeded(3))
+        return fitted(draw).predict(patterns, weeks=WEEKS, draws=DRAWS, streams=streams)
+
+    own = predict()
+    pooled = pooled_with(np.full(4, 2.0), 0.5, monkeypatch, predict)
+    first, later = [], []
+    for found in (own, pooled):
+        orders = found.products.orders[row]
+        week = np.where(orders.any(axis=0), (orders > 0).argmax(axis=0), WEEKS)
+        first.append(np.bincount(week, minlength=WEEKS + 1)[:WEEKS] / DRAWS)
+        later.append([orders[:, week == w].sum(axis=0) for w in range(WEEKS - 1)])
+    p = np.diff(pooled.pairs.p_order_by_week[row], prepend=0.0)
+    near = partial(assert_near, comparisons=2 * WEEKS)
+    near(first[1], p, np.sqrt(p * (1 - p) / DRAWS), one=1 / DRAWS)
+    assert np.abs(first[1] - first[0]).max() > 0.02
+    means = [np.array([some.mean() for some in of_weeks]) for of_weeks in later]
+    errors = [np.array([error_of_mean(some) for some in of_weeks]) for of_weeks in later]
+    near(means[1], means[0], np.hypot(*errors))
+
+
+def test_what_no_hazard_can_reach_is_come_near_to(patterns, monkeypatch):
+    """A pair that has probably lapsed cannot order as surely as trees may say."""
+    lapsed = fitted(shifted(ONE, alive=-3.0))
+    for log_odds in (-700.0, 30.0):
+        found = pooled_with(
+            np.full(4, log_odds), 0.5, monkeypatch,
+            lambda: lapsed.predict(patterns, weeks=WEEKS, draws=50, streams=Streams(1)),
+        )  # fmt: skip
+        assert found.pairs.finite().all()
+        assert np.all(found.pairs.p_order_by_week[:, -1] <= found.pairs.p_alive + 1e-12)
+    assert MOST_SCALED == 10.0
 
 
 def test_an_open_interval_twice_as_long_is_less_likely():

@@ -34,6 +34,9 @@ NO_DIP = 1e-4
 FEW_DRAWS = 50
 """So many draws tell how long an interval lasts, and when an order beyond the horizon comes."""
 REACH_WEEKS = REACH_DAYS // DAYS_PER_WEEK + 1
+POOL_WEEKS = 4
+"""Pairs are pooled by what happens within so many weeks."""
+POOL_STEPS, MOST_SCALED, LEAST_P = 6, 10.0, 1e-9
 
 # What a row is under each draw: see ``row_states``.
 LEVEL, DEPTH, FADE, KEEP, ALIVE, TAU, MEAN, FRAILTY, EXTRA = range(9)
@@ -77,6 +80,17 @@ class WeeklyDraws(NamedTuple):
     shock: Floats  # [draws]
     pace: Floats  # [REACH_WEEKS, draws], season and decline of each week
     ahead: Floats  # [REACH_WEEKS + 1], seasons summed up
+
+
+class Others(NamedTuple):
+    """What another model says of pairs, to be pooled with."""
+
+    log_odds: Floats  # [pairs], of an order within ``POOL_WEEKS``
+    weight: float  # of them in the pool; 0: there is none
+
+    def select(self, rows: slice) -> "Others":
+        """What it says of some of the pairs."""
+        return Others(self.log_odds[rows], self.weight)
 
 
 class WeeklyArrivals(NamedTuple):
@@ -144,13 +158,14 @@ def next_order_by_week(
 ) -> None:
     """P(next order by the end of each week) [weeks]; ``passed`` [weeks, draws]: hazards summed up.
 
-    ``pace`` [weeks, draws]: season and decline of each week; ``room`` [2, draws].
+    ``pace`` [weeks, draws]: season and decline of each week; ``room`` [2, draws]. ``passed`` may
+    have more weeks than are asked for.
     """
     draws = state.shape[1]
     for d in range(draws):
         room[0, d], room[1, d] = state[FADE, d], 0.0
     reached = 0.0
-    for week in range(len(p_by_week)):
+    for week in range(len(passed)):
         total = 0.0
         for d in range(draws):
             dip = exp(-state[DEPTH, d] * room[0, d])
@@ -159,7 +174,46 @@ def next_order_by_week(
             passed[week, d] = room[1, d]
             total += state[ALIVE, d] * (1.0 - exp(-state[FRAILTY, d] * room[1, d]))
         reached = min(1.0, max(reached, total / draws))  # rounding must not make it fall
+        if week < len(p_by_week):
+            p_by_week[week] = reached
+
+
+@side_by_side
+def pool(log_odds: float, weight: float, state: Floats, passed: Floats, p_by_week: Floats) -> float:
+    """Pool a pair: fills ``p_by_week``, and returns the factor of hazards until its next order.
+
+    P(order within ``POOL_WEEKS``) then has the mean of its own log odds and of ``log_odds``, which
+    have the ``weight``. It is concave in the factor: Newton's steps come up to it from below.
+    """
+    within = passed[POOL_WEEKS - 1]
+    own = min(max(_p_order(1.0, state, within), LEAST_P), 1.0 - LEAST_P)
+    pooled = (1.0 - weight) * np.log(own / (1.0 - own)) + weight * log_odds
+    target = 1.0 / (1.0 + np.exp(-pooled))
+    factor = 1.0
+    for _ in range(POOL_STEPS):
+        p, slope = 0.0, 0.0
+        for d in range(len(within)):
+            hazard = state[FRAILTY, d] * within[d]
+            left = state[ALIVE, d] * exp(-factor * hazard)
+            p += state[ALIVE, d] - left
+            slope += hazard * left
+        step = (target * len(within) - p) / max(slope, LEAST_P)
+        factor = min(max(factor + step, factor / 2.0), 2.0 * factor)
+    factor = min(max(factor, 1.0 / MOST_SCALED), MOST_SCALED)
+    reached = 0.0
+    for week in range(len(p_by_week)):
+        reached = min(1.0, max(reached, _p_order(factor, state, passed[week])))
         p_by_week[week] = reached
+    return factor
+
+
+@side_by_side
+def _p_order(factor: float, state: Floats, passed: Floats) -> float:
+    """P(an order before ``factor`` times the hazards ``passed`` [draws])."""
+    total = 0.0
+    for d in range(len(passed)):
+        total += state[ALIVE, d] * (1.0 - exp(-factor * state[FRAILTY, d] * passed[d]))
+    return total / len(passed)
 
 
 @side_by_side
@@ -296,20 +350,17 @@ def follow(
 
 @side_by_side
 def predict_pairs(
-    rng: Any, rows: Activity, shared: WeeklyDraws, urn: Urn, levels: Floats, out: ProductResults
-) -> None:
+    rng: Any, rows: Activity, others: Others, shared: WeeklyDraws, urn: Urn, levels: Floats,
+    out: ProductResults,
+) -> None:  # fmt: skip
     """Predict one product's pairs: fills in ``out``, and adds their paths to its orders.
 
-    ``rows``: the pairs'; ``levels``: of the quantiles.
+    ``rows`` and ``others``: the pairs'; ``levels``: of the quantiles.
     """
     draws, weeks = out.orders.shape
     p_by_week, pace = out.p_by_week, shared.pace
-    state, passed, room = (
-        np.empty((STATE_COLUMNS, draws)),
-        np.empty((weeks, draws)),
-        np.empty((2, draws)),
-    )
-    drawn, dips = np.empty(7 * weeks), np.empty((weeks, draws))
+    state, passed = np.empty((STATE_COLUMNS, draws)), np.empty((max(weeks, POOL_WEEKS), draws))
+    drawn, dips, room = np.empty(7 * weeks), np.empty((weeks, draws)), np.empty((2, draws))
     strata, uniform = np.arange(draws), np.empty((3, draws))
     by_day, stride = np.empty(REACH_DAYS + 1), max(1, draws // FEW_DRAWS)
     few = (draws + stride - 1) // stride
@@ -322,13 +373,16 @@ def predict_pairs(
         for d in range(draws):
             state[FRAILTY, d] = frailty_at(uniform[0, d], d, state, shared)
         next_order_by_week(state, pace, passed, p_by_week[p], room)
+        factor = 1.0
+        if others.weight > 0.0:
+            factor = pool(others.log_odds[p], others.weight, state, passed, p_by_week[p])
         by_day[:] = 0.0
         before = 0.0
         for week in range(weeks):
             _spread_over_days(weekday, week, p_by_week[p, week] - before, by_day)
             before = p_by_week[p, week]
         for d in range(draws):
-            threshold = -np.log(1.0 - uniform[1, d]) / state[FRAILTY, d]
+            threshold = -np.log(1.0 - uniform[1, d]) / (factor * state[FRAILTY, d])
             beyond = threshold >= passed[weeks - 1, d]
             if beyond and d % stride == 0:
                 week = _week_beyond(threshold, d, weeks, passed, state, shared)

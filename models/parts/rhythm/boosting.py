@@ -24,7 +24,7 @@ from scipy.special import log_expit
 
 from models.parts.rhythm.activity import COLUMNS, Activity, BaseRates, activity
 from models.parts.rhythm.season import Season
-from models.parts.trees import TreeText, answer, grow
+from models.parts.trees import FEWEST_ROWS, TreeText, answer, grow
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Patterns
 
 WEEKS = 4
@@ -43,8 +43,6 @@ ROWS = 120_000
 """Rows that trees grow from, about: pairs of products drawn at random."""
 ROUNDS = 150
 SETTINGS: Mapping[str, Any] = {"objective": "binary", "feature_fraction": 0.5}
-FEWEST_ROWS = 300
-"""Fewer are not split by any tree."""
 
 
 class Trees(NamedTuple):
@@ -93,7 +91,7 @@ class ForwardChain:
 
     def _look_from(self, back: int) -> _Landmark:
         rng = np.random.default_rng([self.seed, back])
-        drawn = _some_products(self.patterns, back, ROWS // LANDMARKS, rng)
+        drawn = some_products(self.patterns, back, ROWS // LANDMARKS, rng)
         earlier = drawn.earlier(back)
         events, first = drawn.events, drawn.events.day[drawn.event_offset[:-1]]
         inside = (events.day >= -back) & (events.day < DAYS_PER_WEEK * WEEKS - back)
@@ -136,7 +134,7 @@ def _log_season(season: Season, as_of_date: date) -> float:
     return float(np.log(season.week_levels(as_of_date, WEEKS).sum()))
 
 
-def _some_products(patterns: Patterns, back: int, pairs: int, rng: np.random.Generator) -> Patterns:
+def some_products(patterns: Patterns, back: int, pairs: int, rng: np.random.Generator) -> Patterns:
     """All pairs of some products, drawn at random until about ``pairs`` were known by then."""
     was_known = patterns.events.day[patterns.event_offset[:-1]] < -back
     size = patterns.sum_by_product(was_known.astype(float))

@@ -6,47 +6,24 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from models.parts.fitting.card import sampled_card
 from models.parts.fitting.checks import PRIOR_DRAWS
 from models.parts.fitting.inference import Inference, thinned
-from models.parts.fitting.posterior_file import Fit, draw_last, read_fit
+from models.parts.fitting.posterior_file import Fit, read_fit
 from models.parts.fitting.prior import with_given
 from models.parts.kernels.compile_caches import kept_code
-from models.parts.kernels.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
-from models.parts.kernels.weekly_paths import (
-    REACH_WEEKS,
-    Coefficients,
-    Places,
-    WeeklyArrivals,
-    WeeklyDraws,
-    predict_new_pairs,
-    predict_pairs,
-)
-from models.parts.pair.results import Results
-from models.parts.pair.sizes import URN_WEIGHT, Urn
-from models.parts.rhythm.activity import (
-    BLOCKS,
-    BOOSTED_BLOCKS,
-    RESTARTED,
-    BaseRates,
-    Blocks,
-    activity,
-    column,
-)
-from models.parts.rhythm.boosting import (
-    BOOSTED_KNOWN_DAYS,
-    BOOSTED_OFFSETS,
-    ForwardChain,
-    Trees,
-    with_boosted,
-)
-from models.parts.rhythm.newcomers import NEWCOMERS, base_rates, newcomer_columns
-from models.parts.rhythm.pooling import grow_week_trees, pooled
+from models.parts.kernels.weekly import HORIZON_WEEKS
+from models.parts.kernels.weekly_paths import POOL_WEEKS
+from models.parts.rhythm.activity import BLOCKS
+from models.parts.rhythm.boosting import BOOSTED_KNOWN_DAYS, BOOSTED_OFFSETS, ForwardChain
+from models.parts.rhythm.newcomers import NEWCOMERS, base_rates
+from models.parts.rhythm.pair_pooling import grow_pair_trees
+from models.parts.rhythm.prediction import BASE, PAIR_BASE, PAIR_TREES, TREES, Predictor
 from models.parts.rhythm.prior import DEFAULT_PRIOR, OF_BOOSTED
 from models.parts.rhythm.season import Season
-from toolkit.data.tables import QUANTILES, Floats, Patterns, Predictions
+from models.parts.rhythm.week_pooling import grow_week_trees, pooled
+from toolkit.data.tables import Floats, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import (
     DEFAULT_SETTINGS,
@@ -74,17 +51,18 @@ COORDINATES = {
     "of": ("day", "visit", "newcomers"),
 }
 """What the columns of the coefficients are called, in a posterior's file."""
-TREES, BASE = "trees", "trees_base"
-"""Of the boosted column, among what a fit saves."""
 WEEK_TREES = "week_trees"
 """Of the product-weeks that units are pooled with."""
+LEVEL_DRAWS = 100
+"""Of each pair, when the level of all is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class RhythmVersion:
     """The model before its fit.
 
-    ``boosted``: the rate has a column by trees; ``pooled``: units are pooled with trees on weeks.
+    ``boosted``: the rate has a column by trees; ``pooled``: pairs and units of product-weeks are
+    pooled with trees of their own.
     """
 
     name: str
@@ -149,8 +127,10 @@ class RhythmVersion:
             **season.arrays,
             "base_rates": np.array([base.per_day, base.per_visit, base.newcomers]),
             **({TREES: trees.text, BASE: trees.base} if trees else {}),
-            **({WEEK_TREES: grow_week_trees(patterns, seed)} if self.pooled else {}),
         }
+        if self.pooled:
+            own = Predictor.of({**drawn, **constants})
+            constants |= _pooled_with(patterns, own, seed)
         of_blocks = {f"{b}_column": ("constant", *names) for b, names in data.blocks.items()}
         made = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
         inference = Inference.of(
@@ -173,9 +153,7 @@ class RhythmVersion:
 class FittedRhythm(Fit):
     """The model with draws of its population posterior."""
 
-    season: Season = field(repr=False)
-    base: BaseRates
-    draws: Coefficients = field(repr=False)
+    predictor: Predictor = field(repr=False)
     reads_customer_days: ClassVar[bool] = True
     granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
 
@@ -183,77 +161,23 @@ class FittedRhythm(Fit):
     def of(cls, card: FitCard, inference: Inference) -> "FittedRhythm":
         """From what is saved."""
         arrays = inference.arrays
-        a = {name: draw_last(array) for name, array in arrays.items()}
-        draws = Coefficients(
-            rate=a["rate"],
-            dip=a["dip"],
-            frailty=a["frailty"],
-            alive=a["alive"],
-            extra=a["extra"],
-            inverse_dip_length=np.exp(-a["log_dip_length"]),
-            decline=a["decline"],
-            next_level=a["next_level"],
-            product_shock=a["product_shock"],
-            arrival=a["arrival"],
-            arrival_shape=a["arrival_shape"],
-        )
-        season, base = Season.from_arrays(a), BaseRates(*a["base_rates"].tolist())
-        return cls(card, arrays, season, base, draws, inference=inference)
+        return cls(card, arrays, Predictor.of(arrays), inference=inference)
 
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
     ) -> Predictions:
         """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
-        ids, offset = patterns.product_offsets()
-        n = len(patterns)
-        results = Results.empty(len(ids), n, draws, weeks)
-        if not n:
-            return results.predictions(patterns, URN_WEIGHT)
-        index = np.arange(draws) * len(self.draws.decline) // draws
-        c = Coefficients(*(np.ascontiguousarray(a[..., index]) for a in self.draws))
-        c = c._replace(next_level=in_strata(c.next_level, self.draws.next_level))
-        known, blocks = activity(patterns, self.season, self.base), BLOCKS
-        if TREES in self.arrays:
-            blocks = BOOSTED_BLOCKS
-            trees = Trees(self.arrays[TREES], self.arrays[BASE])
-            known = with_boosted(known, trees, self.season, patterns.as_of_date)
-        places = _places(blocks)
-        season = self.season.week_levels(patterns.as_of_date, REACH_WEEKS)
-        ahead = np.append(0.0, np.cumsum(season))
-        declined = np.minimum(np.arange(REACH_WEEKS), HORIZON_WEEKS - 1)[:, None] * c.decline
-        pace = season[:, None] * np.exp(-declined)
-        arrival = newcomer_columns(patterns, self.season, self.base.newcomers)
-        new, levels = known.select(slice(n, None)), np.array(QUANTILES)
-        for j, product_id in enumerate(ids):
-            rng = streams.product(int(product_id))
-            strata = (rng.permutation(draws) + rng.random(draws)) / draws
-            shock = c.next_level + c.product_shock * ndtri(strata)
-            shared = WeeklyDraws(c, places, NODE, NODE_WEIGHT, shock, pace, ahead)
-            part = slice(offset[j], offset[j + 1])
-            urn, out = Urn.of(patterns, part, URN_WEIGHT), results.of_product(j, part)
-            arrivals = WeeklyArrivals(arrival[j], season[:weeks])
-            predict_new_pairs(rng, new, j, arrivals, shared, urn, out)
-            results.settle_new_pairs(j)
-            predict_pairs(rng, known.select(part), shared, urn, levels, out)
-        predictions = results.predictions(patterns, URN_WEIGHT)
-        return (
-            pooled(predictions, self.arrays[WEEK_TREES])
-            if WEEK_TREES in self.arrays
-            else predictions
-        )
+        own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
+        return pooled(own, self.arrays[WEEK_TREES]) if WEEK_TREES in self.arrays else own
 
 
-def in_strata(some: Floats, draws: Floats) -> Floats:
-    """``some`` of the ``draws``, moved to the middles of as many strata of all, in their order.
+def _pooled_with(patterns: Patterns, own: Predictor, seed: int) -> dict[str, NDArray[Any]]:
+    """What the versions that pool save besides; ``own``: what they would predict unpooled."""
 
-    All products share the level of the window: were it drawn at random, so would be their total.
-    """
-    moved = np.empty(len(some))
-    moved[np.argsort(some)] = np.quantile(draws, (np.arange(len(some)) + 0.5) / len(some))
-    return moved
+    def p_order(some: Patterns) -> Floats:
+        predicted = own.predict(some, weeks=POOL_WEEKS, draws=LEVEL_DRAWS, streams=Streams(seed))
+        return predicted.pairs.p_order_by_week[:, -1]
 
-
-def _places(blocks: Blocks) -> Places:
-    """Where the columns of each block stand among a row's values."""
-    restarted = np.array([blocks["rate"].index(name) for name in RESTARTED])
-    return Places(**{block: column(names) for block, names in blocks.items()}, restarted=restarted)
+    trees = grow_pair_trees(patterns, p_order, seed)
+    week_trees = grow_week_trees(patterns, seed)
+    return {PAIR_TREES: trees.text, PAIR_BASE: trees.base, WEEK_TREES: week_trees}

@@ -6,11 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from models.parts.fitting.card import Arrays, digest
 from models.parts.fitting.posterior_file import Fit, read_fit
-from toolkit.data.tables import Ints, Patterns, Predictions
+from toolkit.data.tables import Patterns, Predictions
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Granularity, Progress, Streams, ignore
 from toolkit.results.fit import FitCard
 
@@ -90,10 +88,3 @@ class FittedRule(Fit):
     ) -> Predictions:
         """Predict what ``patterns`` hold over ``weeks`` weeks."""
         return self.rule.forecast(self.arrays, patterns, weeks=weeks, draws=draws, streams=streams)
-
-
-def some_of(rows: int, most: int, seed: int) -> Ints:
-    """Places of ``most`` of the rows, drawn at random, ascending; all of them if not more."""
-    if rows <= most:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

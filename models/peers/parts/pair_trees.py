@@ -1,70 +1,30 @@
-"""``lightgbm_pairs``: what is trained, from which rows, and how answers become predictions."""
+"""``lightgbm_pairs``: what is trained, and how answers become predictions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import gammaln
 
+from models.parts.pair_trees import SETTINGS, HistoryRows, grow_by_week
 from models.parts.trees import TreeText, answer, grow
-from models.peers.parts.learned import some_of
-from models.peers.parts.pair_features import pair_features
 from models.peers.parts.waiting import Wait
-from toolkit.data.tables import COUNTS, DAYS_PER_WEEK, REACH_DAYS, Floats, Patterns, by_week
+from toolkit.data.tables import COUNTS, DAYS_PER_WEEK, REACH_DAYS, Floats
 
 MARK_DAYS = (84, 112, 140)
 """Pairs are looked at from so many days before the as-of date; the next 12 weeks are known."""
 HORIZON_WEEKS = 12
 BY_WEEKS = (1, 2, 4, 8, 12)
-ROWS = 150_000
-COUNT_ROUNDS, ROUNDS = 300, 150
+COUNT_ROUNDS = 300
 MOST = 1.0 - 1e-6
 RARE = 1e-9
-SETTINGS: Mapping[str, Any] = {"feature_fraction": 0.5}
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryRows:
-    """Training rows: columns at a mark, orders in each of the twelve weeks from it on."""
-
-    columns: Floats  # [rows, columns]
-    orders: Floats  # [rows, HORIZON_WEEKS]
-
-    @classmethod
-    def of(cls, patterns: Patterns, most: int, seed: int) -> "HistoryRows":
-        """From all marks that the history reaches back to; at most ``most``, drawn at random."""
-        parts = [_at_mark(patterns, days) for days in MARK_DAYS]
-        columns = np.concatenate([part.columns for part in parts])
-        orders = np.concatenate([part.orders for part in parts])
-        kept = some_of(len(columns), most, seed)
-        return cls(columns[kept], orders[kept])
-
-
-def _at_mark(patterns: Patterns, days: int) -> HistoryRows:
-    """Pairs as they were ``days`` days before, and what they did in the twelve weeks after."""
-    events, first = patterns.events, patterns.event_offset[:-1]
-    known = events.day[first] < -days  # the pairs of the earlier table, in its order
-    pair = np.repeat(np.arange(len(patterns)), patterns.order_count)
-    orders = by_week(pair, events.day + days, np.ones(len(events)), len(patterns), HORIZON_WEEKS)
-    return HistoryRows(columns_of(patterns.earlier(days)), orders[known])
-
-
-def columns_of(patterns: Patterns) -> Floats:
-    """The features of every pair, [pairs, columns]."""
-    return np.column_stack(list(pair_features(patterns).values()))
 
 
 def train(rows: HistoryRows, seed: int) -> dict[str, TreeText]:
     """Trees for the count of twelve weeks, and for an order by each of ``BY_WEEKS``."""
-    counts = rows.orders.sum(axis=1)
-    poisson = dict(SETTINGS) | {"objective": "poisson"}
-    binary = dict(SETTINGS) | {"objective": "binary"}
-    trees = {"orders": grow(rows.columns, counts, poisson, COUNT_ROUNDS, seed)}
-    for weeks in BY_WEEKS:
-        ordered = (rows.orders[:, :weeks].sum(axis=1) > 0).astype(float)
-        trees[f"by_week_{weeks}"] = grow(rows.columns, ordered, binary, ROUNDS, seed)
-    return trees
+    counts, poisson = rows.orders.sum(axis=1), {**SETTINGS, "objective": "poisson"}
+    by_week = {f"by_week_{weeks}": grow_by_week(rows, weeks, seed) for weeks in BY_WEEKS}
+    return {"orders": grow(rows.columns, counts, poisson, COUNT_ROUNDS, seed), **by_week}
 
 
 @dataclass(frozen=True, slots=True)

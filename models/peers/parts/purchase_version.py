@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 
 from models.parts.fitting.card import Arrays
-from models.peers.parts.learned import LearnedRule, some_of
+from models.parts.trees import some_of
+from models.peers.parts.learned import LearnedRule
 from models.peers.parts.purchase_fit import distinct
 from models.peers.parts.purchases import BetaGeo, ParetoNBD, Past
 from models.peers.parts.tables import no_products

@@ -5,16 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.parts.pair_features import pair_features
+from models.parts.pair_trees import HistoryRows, columns_of
 from models.parts.trees import answer, grow
 from models.parts.week_trees import SEEN_WEEKS, Training, rows_of
 from models.parts.weekly_demand import WeeklyDemand
 from models.peers import lightgbm_pairs, lightgbm_weeks
-from models.peers.parts.pair_features import pair_features
 from models.peers.parts.pair_trees import (
     MARK_DAYS,
     Answers,
-    HistoryRows,
-    columns_of,
     counts_of,
     spread_of_counts,
 )
@@ -77,7 +76,7 @@ def test_rows_know_what_was_ordered_in_the_weeks_after_the_mark():
             (1, 3): [(-84, 1.0)],  # and new on the first mark itself, which is not before it
         }
     )
-    rows = HistoryRows.of(known, 100, 1)
+    rows = HistoryRows.of(known, MARK_DAYS, 12, 100, 1)
     assert rows.orders.shape == (3, 12)  # one pair, three marks
     assert rows.orders[0].tolist() == [2, 1, *[0] * 9, 1]  # from day −84 on
     assert rows.orders[2].tolist() == [0] * 8 + [2, 1, 0, 0]  # from day −140, to day −57

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.parts.rhythm.pooling import WIDEST, grow_week_trees, pooled
+from models.parts.rhythm.week_pooling import WIDEST, grow_week_trees, pooled
 from models.parts.week_trees import FEWEST_WEEKS, SEEN_WEEKS, forecast
 from models.parts.weekly_demand import WeeklyDemand
 from tests.models.helpers import analyzed, patterns_of, split_at
