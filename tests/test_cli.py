@@ -117,11 +117,12 @@ def test_forecast_as_json_is_the_forecast(place, engine):
     assert found == engine.generate_forecast(1, AS_OF).to_dict()
 
 
-def test_nothing_to_forecast_is_no_failure(place):
+def test_nothing_to_forecast_has_an_exit_code_of_its_own(place):
+    """It is neither a failure, 1, nor a wrong call, 2."""
     done = run("forecast", 4711, "--db", "orders.duckdb", "--as-of", AS_OF, "--json", cwd=place)
-    assert done.returncode == 0
+    assert done.returncode == 3
     assert json.loads(done.stdout) is None
-    assert "No customers found for product 4711" in done.stderr
+    assert done.stderr.startswith("There is nothing to forecast for product 4711: nobody ordered")
 
 
 @pytest.fixture(scope="module")

@@ -178,6 +178,32 @@ def test_reading_what_has_expired_fails_and_says_why(
     assert err.startswith("Error: the forecast of product 2 has expired: release 1-")
 
 
+def test_reading_what_nobody_ordered_ends_with_3(call, cache_server, capsys, monkeypatch):
+    with duckdb.connect("orders.duckdb") as conn:
+        conn.execute("INSERT INTO dbo.Product VALUES (50, 'New')")
+    code, said, _ = call("--products", "2", "--products", "50", "--default-price", "35", "--no-log")
+    assert code == 0
+    assert "2 products as of" in said
+    assert "1 with a forecast, 1 that nobody ordered before, 0 failed" in said
+    release = said.partition("Release ")[2].partition(" ")[0]
+    for more, out_holds in (((), ""), (("--json",), '"forecast": null')):
+        monkeypatch.setattr(
+            "sys.argv", ["toolkit", "read", "50", "--redis", cache_server.url, *more]
+        )
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        assert ended.value.code == 3
+        assert out_holds in out
+        assert f"nothing to forecast for product 50: by release {release}, generated" in err
+
+
+def test_a_default_price_that_is_none_is_refused(call):
+    code, _, err = call("--default-price", "-1")
+    assert code == 2
+    assert "default_price has to be a number above 0, up to 1e+12, got -1.0" in err
+
+
 def test_an_earlier_date_than_readers_have_needs_its_option(call, client):
     """`--as-of` is given twice here, and the last one counts."""
     later = str(AS_OF + timedelta(1))

@@ -1,6 +1,6 @@
 """How a command ends that could not do what it was asked: one sentence, and an exit code.
 
-1 failed, 2 wrong arguments or data, 130 Ctrl-C.
+1 failed, 2 wrong arguments or data, 3 nothing to forecast, 130 Ctrl-C.
 """
 
 import errno
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
@@ -21,7 +22,7 @@ from toolkit.errors import (
 )
 from toolkit.installed import missing
 
-FAILED, WRONG, INTERRUPTED = 1, 2, 130
+FAILED, WRONG, NOTHING, INTERRUPTED = 1, 2, 3, 130
 NO_ACCESS = {
     errno.EACCES,
     errno.EEXIST,
@@ -51,6 +52,12 @@ def reported_in_a_sentence() -> Iterator[None]:
         _end(said, WRONG)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def nothing_to_forecast(sentence: str) -> NoReturn:
+    """End the command: it went well, and there was nothing that it could forecast."""
+    typer.echo(sentence, err=True)
+    raise typer.Exit(NOTHING)
 
 
 def _end(sentence: str, code: int) -> None:

@@ -3,15 +3,18 @@
 import json
 import math
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from toolkit.cli.exits import nothing_to_forecast
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOf,
     Config,
+    DefaultPrice,
     Fits,
     Json,
     MaybeDatabase,
@@ -56,6 +59,7 @@ def forecast(
         ),
     ] = None,
     fits: Fits = DEFAULT_FITS,
+    default_price: DefaultPrice = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the weeks, and what was then ordered, to this file.")
     ] = None,
@@ -64,21 +68,26 @@ def forecast(
 ) -> None:
     """Forecast one product: who orders when, how much, and how sure that is.
 
-    As of a date in the past, it also says what was then ordered.
+    As of a date in the past, it also says what was then ordered. Exit code 3: nobody ordered the
+    product before the date, so that there is nothing to forecast.
     """
+    import logging
+
     from toolkit.cli.display import forecast_json, show_forecast
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
     from toolkit.sources.sql import weekly_quantities
-    from toolkit.stages.arguments import check_whole
+    from toolkit.stages.arguments import check_whole, parse_date
 
+    discovery = logging.getLogger("toolkit.stages.discovery")
+    discovery.setLevel(logging.ERROR)  # that nobody ordered it is said below
     fitted = None if model is None else load_fit(model, fits)
     if fitted is not None:
         warn_of_fit(fitted)
     with orders_of(db, mssql, config) as orders:
         codes = orders.codes
         number = codes.number("product", product_id)
-        engine = ForecastEngine(orders.source, weeks, model=fitted)
+        engine = ForecastEngine(orders.source, weeks, model=fitted, default_price=default_price)
         result = engine.generate_forecast(number, as_of, min_orders, min_confidence)
         actual = None
         if result is not None:
@@ -91,10 +100,8 @@ def forecast(
         show_forecast(result, codes, check_whole("top", top, 1))
         if actual is not None:
             _show_outcome(result, actual)
-    else:
-        typer.echo(f"There is nothing to forecast for product {product_id}.")
-        if db is not None:
-            _say_why(db, product_id, number, as_of)
+    if result is None:
+        nothing_to_forecast(_why_nothing(product_id, parse_date(as_of), db, number))
 
 
 def _draw(result: "ProductForecast", actual: list[float] | None, file: Path) -> None:
@@ -105,23 +112,23 @@ def _draw(result: "ProductForecast", actual: list[float] | None, file: Path) -> 
         raise ArgumentError(f"cannot draw to {file}: {exc}") from exc
 
 
-def _say_why(db: Path, product_id: str, number: int, as_of: str | None) -> None:
-    """On stderr, what was ordered of a product for which there is no forecast, and what to try."""
+def _why_nothing(product_id: str, as_of: date, db: Path | None, number: int) -> str:
+    """Nobody ordered it; where a file can be asked, it says whether anybody did later."""
     from toolkit.sources.embedded.database import open_database, order_span
-    from toolkit.stages.arguments import parse_date
 
+    said = (
+        f"There is nothing to forecast for product {product_id}: nobody ordered it before {as_of}"
+    )
+    if db is None:
+        return f"{said}."
     with open_database(db) as conn:
         found = order_span(conn, number)
     if found is None:
-        said = f"{db} holds no order of product {product_id}."
-    else:
-        first, last, repeats = found
-        said = (
-            f"Its orders are from {first} to {last}, the forecast is as of {parse_date(as_of)}, "
-            f"{repeats:,} customer{'' if repeats == 1 else 's'} ordered it on two days or more: "
-            "try another --as-of, or lower --min-orders and --min-confidence."
-        )
-    typer.echo(said, err=True)
+        return f"{said}, and {db} holds no order of it at all."
+    first, last = found
+    if first < as_of:
+        return f"{said} but for what was returned the same day."
+    return f"{said}; its orders in {db} are from {first} to {last}."
 
 
 def _show_outcome(forecast: "ProductForecast", actual: Sequence[float]) -> None:
