@@ -57,13 +57,17 @@ OTHER = shifted(ONE, rate=0.5, alive=-0.8) | {
 }
 
 
-def fitted(*draws):
-    """The model with these draws of its population."""
+def arrays_of(*draws):
+    """What a fit with these draws of the population saves."""
     population = {name: np.stack([draw[name] for draw in draws]) for name in ONE}
     effects = np.array([0.2, 0.0, 0.1, 0.0, -0.3, 0.0, 0.0, 0.0, 0.4])
     season = replace(some_season(1, 0.2), effects=effects)
-    arrays = {**season.arrays, "base_rates": np.array([0.02, 0.3, 0.01])} | population
-    return Predictor.of(arrays)
+    return {**season.arrays, "base_rates": np.array([0.02, 0.3, 0.01])} | population
+
+
+def fitted(*draws):
+    """The model with these draws of its population."""
+    return Predictor.of(arrays_of(*draws))
 
 
 def slow_paths(model, patterns, row, draw, paths, rng):

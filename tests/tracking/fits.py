@@ -9,7 +9,7 @@ import models.rhythm
 from models.parts.fitting.card import digest
 from models.parts.fitting.inference import Inference
 from models.parts.rhythm.version import FittedRhythm
-from tests.models.test_weekly_paths import ONE, OTHER, fitted
+from tests.models.test_weekly_paths import ONE, OTHER, arrays_of
 from toolkit.results.fit import FitCard, PredictiveCheck
 
 WARNING = "bulk ESS of decline is 41, below 400"
@@ -18,7 +18,7 @@ APPROXIMATE = "approximate, by Laplace's method (k-hat 0.31): for a first look"
 
 def rhythm_fit(shift: float = 0.0, warnings: tuple[str, ...] = ()) -> FittedRhythm:
     """``rhythm`` with two draws of its population; another ``shift`` is another version."""
-    known = fitted(ONE, OTHER).arrays
+    known = arrays_of(ONE, OTHER)
     arrays = known | {"decline": known["decline"] + shift}
     formulas = models.rhythm.MODEL.formulas
     card = FitCard(

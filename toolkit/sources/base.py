@@ -12,7 +12,7 @@ from toolkit.data.tables import CustomerDays, OrderEvents
 class ProductInfo:
     """A product's name, and what a unit of it cost before the as-of date; None where unknown.
 
-    The price is the quantity-weighted median of its recent lines: ``prices.recent_price``.
+    The price is what a unit of its recent lines brought: ``prices.recent_price``.
     """
 
     name: str | None
