@@ -117,9 +117,9 @@ def test_forecast_as_json_is_the_forecast(place, engine):
     assert found == engine.generate_forecast(1, AS_OF).to_dict()
 
 
-def test_nothing_to_forecast_is_no_failure(place):
+def test_nothing_to_forecast_has_an_exit_code_of_its_own(place):
     done = run("forecast", 4711, "--db", "orders.duckdb", "--as-of", AS_OF, "--json", cwd=place)
-    assert done.returncode == 0
+    assert done.returncode == 3
     assert json.loads(done.stdout) is None
     assert "No customers found for product 4711" in done.stderr
 
@@ -229,7 +229,10 @@ BAD = [
     (["forecast", 1, "--db", "orders.duckdb", "--as-of", "6/6/2022"], "got '6/6/2022'"),
     (["forecast", 1, "--db", "orders.duckdb", "--weeks", "-3"], "from 1 to 104, got -3"),
     (["forecast", 1, "--db", "orders.duckdb", "--min-confidence", "2"], "from 0 to 1, got 2.0"),
-    (["forecast", "abc", "--db", "orders.duckdb"], "has to be a whole number, got 'abc'"),
+    (
+        ["forecast", "abc", "--db", "orders.duckdb"],
+        "there is no product 'abc'; the nearest names are 'Article ",
+    ),
     (["import", "nothing", "--db", "new.duckdb"], "there is no such folder"),
     (["predict", "oracle", "--db", "orders.duckdb", "--out", "o"], "unknown model 'oracle'"),
     (["predict", "pair_conjugate@9", "--db", "orders.duckdb", "--out", "o"], "no version '9'"),

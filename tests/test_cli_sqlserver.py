@@ -102,8 +102,12 @@ def test_a_forecast_straight_from_the_server_is_the_files(run, database, environ
     assert file.stdout == done.stdout
     assert (tmp_path / "weeks.png").stat().st_size > 10_000
     done = run("forecast", 4711, *asked[2:])
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, done.stderr
     assert "nothing to forecast for product 4711" in done.stdout
+    asked = ("forecast", *asked[2:], "--customer")
+    by_id = run(*asked, 100_003)
+    assert by_id.returncode == 0, by_id.stderr
+    assert run(*asked, "shop 100003").stdout == by_id.stdout
 
 
 BAD = {

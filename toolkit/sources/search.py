@@ -95,8 +95,9 @@ def _unknown(kind: Kind, text: str, known: Mapping[int, str], codes: Codes) -> A
     said = [f"the nearest names are {', '.join(by_name)}"] if by_name else []
     if nearest := codes.nearest(kind, plain_code(text)):
         said.insert(0, f"the nearest codes are {', '.join(nearest)}")
-    listed = "; ".join(said) or f"this database names no {kind}s, so that an id has to be given"
-    return ArgumentError(f"there is no {kind} {text!r}; {listed}")
+    if not codes.has(kind):
+        said.append("ids in this database are numbers")
+    return ArgumentError(f"there is no {kind} {text!r}; {'; '.join(said)}")
 
 
 def _shown(kind: Kind, number: int, name: str, codes: Codes) -> str:
