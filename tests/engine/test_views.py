@@ -202,7 +202,13 @@ def test_draws_carry_names_dates_and_how_they_were_made(engine):
     assert draws.week_start_date.to_numpy()[1] == np.datetime64(AS_OF + timedelta(7))
     assert draws.attrs["as_of_date"] == str(AS_OF)
     assert draws.attrs["model_name"] == engine.predictor.model.name
+    assert draws.attrs["failed_pairs"] == 0
     assert draws.quantity.dtype == np.float64
+
+
+def test_draws_of_nothing_are_empty(engine):
+    draws = engine.draws([4711], AS_OF)
+    assert dict(draws.sizes) == {"product": 0, "week": 12, "draw": 60}
 
 
 def test_the_cut_into_chunks_changes_no_bit(engine, monkeypatch):
@@ -371,7 +377,26 @@ def test_views_show_themselves(engine):
     portfolio = engine.forecast_portfolio([1, 2, 4711], AS_OF)
     shown = portfolio.to_card().text()
     assert shown.startswith("2 products together: 2022-06-06 to 2022-08-28")
-    for part in ("1 product never ordered before", "Top movers, in units", "Demand by week"):
+    for part in (
+        "1 product never ordered before",
+        "Top movers: units in 12 weeks before",
+        "Demand by week",
+    ):
         assert part in shown
     assert repr(portfolio).startswith("<PortfolioForecast of 2 products, 2022-06-06 to 2022-08-28")
     assert portfolio.plot().axes[0].get_title(loc="left").startswith("2 products: weekly demand")
+
+
+def test_names_are_shown_as_they_are(database):
+    hostile = "<script>x</script>[red]\n" + "n" * 200
+    for table in ("Client", "Product"):
+        database.execute(f"UPDATE dbo.{table} SET Name = ?", [hostile])
+    engine = ForecastEngine(database, clock=lambda: NOON)
+    for result in (
+        engine.forecast_customer(CUSTOMERS[0], AS_OF), engine.forecast_portfolio(None, AS_OF),
+    ):  # fmt: skip
+        card = result.to_card()
+        assert "<script>" not in card.html()
+        assert "[red]" in card.text()
+        assert "n" * 200 not in card.text(width=1000)
+        assert "\n" not in repr(result)

@@ -352,7 +352,7 @@ def _soonest(product: CustomerProduct) -> tuple[bool, str, float, int]:
 def _next_orders(
     products: Sequence[CustomerProduct], top: int | None, codes: Mapping[int, str] | None
 ) -> list[Grid]:
-    heads = ("product", "next order", "90 % by", "orders", "units", "P(alive)", "confidence")
+    heads = ("product", "next order", "90 % by", "orders", "units")
     rows = [
         (
             *code_cells(codes, product["product_id"]),
@@ -361,8 +361,6 @@ def _next_orders(
             product["next_order_quantiles"]["q90"] or BEYOND,
             f"{product['expected_orders']:,.1f}",
             f"{product['expected_quantity']:,.0f}",
-            f"{product['p_alive']:.2f}",
-            f"{product['confidence']:.2f}",
         )
         for product in products
     ]

@@ -399,7 +399,7 @@ def _movers(
     top: int | None,
     codes: Mapping[int, str] | None,
 ) -> list[Grid]:
-    heads = ("product", f"{weeks} weeks before", "expected", "80 % interval", "difference")
+    heads = ("product", "before", "expected", "80 % interval", "difference")
     rows = [
         (
             *code_cells(codes, product["product_id"]),
@@ -412,13 +412,14 @@ def _movers(
         )
         for product in products
     ]
-    return coded("Top movers, in units", heads, rows, heads[1:], top, codes)
+    title = f"Top movers: units in {weeks} weeks before, and expected"
+    return coded(title, heads, rows, heads[1:], top, codes)
 
 
 def _at_risk(
     customers: Sequence[CustomerAtRisk], top: int | None, codes: Mapping[int, str] | None
 ) -> list[Grid]:
-    heads = ("customer", "revenue lost", "units lost", "products", "most of all", "why")
+    heads = ("customer", "revenue lost", "units lost", "products", "most of all")
     rows = [
         (
             *code_cells(codes, customer["customer_id"]),
@@ -426,8 +427,7 @@ def _at_risk(
             money(customer["revenue_lost"]),
             f"{customer['quantity_lost']:,.0f}",
             f"{customer['products_at_risk']:,}",
-            in_a_line(customer["product_name"]),
-            customer["risk_reason"],
+            f"{in_a_line(customer['product_name'])}: {customer['risk_reason']}",
         )
         for customer in customers
     ]

@@ -6,7 +6,7 @@ are drawn again from the same streams, and are those that its quantiles were tak
 
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -22,7 +22,17 @@ from toolkit.views.products import named
 if TYPE_CHECKING:
     import xarray as xr
 
+type _Made = Literal[
+    "as_of_date", "generated_at", "model_name", "model_version", "seed", "registered_version",
+    "mlflow_run_id", "data_sha256", "fitted_as_of_date",
+]  # fmt: skip
+
 DIMENSIONS = ("product", "week", "draw")
+MADE: tuple[_Made, ...] = (
+    "as_of_date", "generated_at", "model_name", "model_version", "seed", "registered_version",
+    "mlflow_run_id", "data_sha256", "fitted_as_of_date",
+)  # fmt: skip
+"""What a dataset's attributes say of how it was made, where it applies."""
 
 
 def draws_of(
@@ -60,9 +70,8 @@ def draws_of(
             ),
         },
         attrs={
-            name: value
-            for name, value in metadata.items()
-            if value is not None and not isinstance(value, bool)
+            "failed_pairs": len(failed),
+            **{name: metadata[name] for name in MADE if metadata[name] is not None},
         },
     )
     return made
