@@ -54,6 +54,8 @@ def draws_of(
     products = concatenated(parts)
     starts = DAYS_PER_WEEK * np.arange(predictor.weeks)
     info = named(analyzer.source, as_of, products.product_id)
+    made_by: dict[str, object] = {n: metadata[n] for n in MADE if metadata[n] is not None}
+    made_by["failed_pairs"] = len(failed)
     made: xr.Dataset = dataset(
         {
             "orders": (DIMENSIONS, products.orders.astype(float)),
@@ -69,9 +71,6 @@ def draws_of(
                 np.datetime64(as_of, "s") + starts.astype("timedelta64[D]"),
             ),
         },
-        attrs={
-            "failed_pairs": len(failed),
-            **{name: metadata[name] for name in MADE if metadata[name] is not None},
-        },
+        attrs=made_by,
     )
     return made
