@@ -145,6 +145,22 @@ def test_a_customer_all_of_whose_pairs_fail_is_an_error(database):
         engine.forecast_customer(4711, AS_OF)
 
 
+def test_failed_pairs_are_counted_where_they_belong(database):
+    engine = ForecastEngine(database, clock=lambda: NOON)
+    first, other = CUSTOMERS[:2]
+    before = engine.forecast_customer(first, AS_OF)
+    product_id = before.products[0]["product_id"]
+    add_line(database, product_id=product_id, customer_id=first, day=-1, quantity=None)
+    view = engine.forecast_customer(first, AS_OF)
+    assert view.summary["product_count"] == before.summary["product_count"] - 1
+    assert view.model_metadata["failed_pairs"] == 1
+    assert "1 pair failed, left out." in view.to_card().text()
+    for customer_id in (other, CUSTOMERS[-1]):
+        assert engine.forecast_customer(customer_id, AS_OF).model_metadata["failed_pairs"] == 0
+    assert engine.forecast_portfolio(None, AS_OF).model_metadata["failed_pairs"] == 1
+    assert engine.draws(None, AS_OF).attrs["failed_pairs"] == 1
+
+
 @pytest.mark.parametrize(("reads_days", "queries"), [(False, 4), (True, 5)])
 def test_a_view_takes_few_queries_whatever_it_holds(database, rhythm, reads_days, queries):
     counted = PyformatConnection(database)
