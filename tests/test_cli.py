@@ -121,7 +121,7 @@ def test_nothing_to_forecast_has_an_exit_code_of_its_own(place):
     done = run("forecast", 4711, "--db", "orders.duckdb", "--as-of", AS_OF, "--json", cwd=place)
     assert done.returncode == 3
     assert json.loads(done.stdout) is None
-    assert "No customers found for product 4711" in done.stderr
+    assert "nothing to forecast for product 4711: nobody ordered it before" in done.stderr
 
 
 @pytest.fixture(scope="module")

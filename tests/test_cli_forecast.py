@@ -79,11 +79,11 @@ def test_some_together(db, ask):
 
 
 def test_several_products_each_by_itself(db, ask):
-    code, shown, _ = ask(2, "article 7", 4711)
+    code, shown, err = ask(2, "article 7", 4711)
     assert code == 0
     assert "Article 2 (product 2)" in shown
     assert "Article 7 (product 7)" in shown
-    assert "There is nothing to forecast for product 4711." in shown
+    assert "There is nothing to forecast for product 4711: nobody" in err
     code, out, _ = ask(2, 4711, "Article 7", "--json")
     second, nothing, seventh = json.loads(out)
     assert (code, nothing) == (0, None)
@@ -92,25 +92,26 @@ def test_several_products_each_by_itself(db, ask):
 
 
 NOTHING = [
-    (("4711",), "There is nothing to forecast for product 4711."),
-    (("4711", "4712"), "There is nothing to forecast for product 4712."),
-    (("4711", "--together"), "There is nothing to forecast for product 4711."),
-    (("--customer", "4711"), "There is nothing to forecast for customer 4711."),
+    (("4711",), "There is nothing to forecast for product 4711: "),
+    (("4711", "4712"), "There is nothing to forecast for product 4712: "),
+    (("4711", "--together"), "There is nothing to forecast for product 4711: "),
+    (("--customer", "4711"), "There is nothing to forecast for customer 4711: "),
 ]
 
 
 @pytest.mark.parametrize(("asked", "said"), NOTHING)
 def test_exit_code_3_where_there_is_nothing_to_forecast(ask, asked, said):
-    code, shown, _ = ask(*asked)
-    assert (code, said in shown) == (3, True)
+    code, shown, err = ask(*asked)
+    assert (code, shown, said in err) == (3, "", True)
     code, out, _ = ask(*asked, "--json")
     assert code == 3
     assert json.loads(out) in (None, [None, None])
 
 
 def test_nothing_at_all_before_the_date(ask):
-    code, shown, _ = ask("--all", as_of="1999-01-01")
-    assert (code, shown) == (3, "There is nothing to forecast for any product.\n")
+    code, _, err = ask("--all", as_of="1999-01-01")
+    assert code == 3
+    assert "There is nothing to forecast for any product: no order before 1999-01-01." in err
 
 
 def test_as_of_last_is_the_day_after_the_last_order(ask, orders):

@@ -166,10 +166,10 @@ def rich_text(shown) -> str:
 
 def test_a_forecast_shows_weeks_customers_and_risks(forecast):
     page = page_of(forecast)
-    demand = forecast.summary["demand"]
-    interval = demand["quantity_quantiles"]
+    summary = forecast.summary
+    interval = summary["quantity_quantiles"]
     for part in (
-        "Article 1", f"{demand['expected_quantity']:,.0f}",
+        "Article 1", f"{summary['expected_quantity']:,.0f}", f"{summary['expected_revenue']:,.0f}",
         f"80 %: {interval['q10']:,.0f} to {interval['q90']:,.0f}",
         *(week["week_start_date"] for week in forecast.weekly_forecasts),
         *(one["customer_name"] for one in forecast.top_customers_by_volume[:10]),
@@ -197,10 +197,9 @@ def test_a_forecast_without_quantiles_is_shown_without_drawings(forecast):
         week | {"demand": week["demand"] | {"quantity_quantiles": None}}
         for week in forecast.weekly_forecasts
     ]
-    demand = forecast.summary["demand"] | {"quantity_quantiles": None}
     bare = replace(
-        forecast, weekly_forecasts=weeks, summary=forecast.summary | {"demand": demand},
-        at_risk_customers=[],
+        forecast, weekly_forecasts=weeks, at_risk_customers=[],
+        summary=forecast.summary | {"quantity_quantiles": None},
     )  # fmt: skip
     page = page_of(bare)
     assert "svg" not in page.opened

@@ -3,6 +3,7 @@
 ``docs/first_hour.md`` tells the same; what it says is said is what these tests look for.
 """
 
+import json
 import os
 import re
 import shutil
@@ -208,21 +209,45 @@ def test_no_repeat_orders(tmp_path):
     assert done.returncode == 0
     shows(done.stdout, "no repeat orders")
     done = run("forecast", 1, *place, "--as-of", AS_OF, cwd=tmp_path)
-    assert done.returncode == 3
-    assert "There is nothing to forecast for product 1." in done.stdout
-    assert "0 customers ordered it on two days or more" in done.stderr
-    assert "lower --min-orders" in done.stderr
+    assert done.returncode == 0
+    assert "customers listed 0 (none passes the thresholds)" in done.stdout
     done = run("fit", "pooled_gamma", *place, "--as-of", AS_OF, cwd=tmp_path)
     assert done.returncode == 2
     assert "pair_conjugate forecasts without a fit" in done.stderr
 
 
-def test_a_date_long_after_the_orders_is_told_with_theirs(tmp_path, database):
-    done = run("forecast", 1, "--db", database, "--as-of", "2031-01-01", cwd=tmp_path)
-    assert "Its orders are from 2024-01-02 to 2024-09-17" in done.stderr
-    assert "try another --as-of" in done.stderr
+def test_what_nobody_ordered_before_the_date_ends_with_3_and_a_sentence(tmp_path, database):
+    nothing = "There is nothing to forecast for product {}: nobody ordered it before {}"
+    early = ("forecast", 1, "--db", database, "--as-of", "2024-01-02")
+    done = run(*early, cwd=tmp_path)
+    said = (
+        f"{nothing.format(1, '2024-01-02')}; its orders in {database} are from 2024-01-02 to 2024-"
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"{said}09-17.\n"
+    shows(done.stderr, "nothing to forecast")
+    as_json = run(*early, "--json", cwd=tmp_path)
+    assert (as_json.returncode, as_json.stdout) == (3, "null\n")
+    assert as_json.stderr == done.stderr
     done = run("forecast", 9, "--db", database, "--as-of", AS_OF, cwd=tmp_path)
-    assert "holds no order of product 9." in done.stderr
+    said = f"{nothing.format(9, AS_OF)}, and {database} holds no order of it at all.\n"
+    assert (done.returncode, done.stderr) == (3, said)
+    returned = write_orders(
+        tmp_path / "returned", quantity=lambda i: 1 - 2 * (i % 2), customer_id=lambda i: 1,
+        product_id=lambda i: 1, ordered_at=lambda i: date(2024, 1, 2) + timedelta(i // 2),
+    )  # fmt: skip
+    import_folder(returned, tmp_path / "returned.duckdb")
+    done = run("forecast", 1, "--db", "returned.duckdb", "--as-of", AS_OF, cwd=tmp_path)
+    said = f"{nothing.format(1, AS_OF)} but for what was returned the same day.\n"
+    assert (done.returncode, done.stderr) == (3, said)
+
+
+def test_a_date_long_after_the_orders_has_a_forecast_of_hardly_any_demand(tmp_path, database):
+    late = ("forecast", 1, "--db", database, "--as-of", "2031-01-01", "--json")
+    done = run(*late, "--default-price", 2, cwd=tmp_path)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["summary"]["unit_price"] == 9.5
+    assert json.loads(done.stdout)["model_metadata"]["default_price"] is None
 
 
 def test_horizon_too_long(tmp_path, database):

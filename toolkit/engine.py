@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from toolkit.cache.adhoc.forecasts import CacheClient, ForecastCache, ForecastKey
 from toolkit.cache.adhoc.single_flight import cached
 from toolkit.cache.envelope import Fields
+from toolkit.cache.names import KeyScalar
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
@@ -21,8 +22,14 @@ from toolkit.sources.sql import as_source
 from toolkit.stages.aggregation import ProductAggregator
 from toolkit.stages.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
 from toolkit.stages.discovery import discover
-from toolkit.stages.listing import Chooser, ProductThresholds, Thresholds, list_customers
-from toolkit.stages.metadata import product_metadata
+from toolkit.stages.listing import (
+    Chooser,
+    ProductListing,
+    ProductThresholds,
+    Thresholds,
+    list_customers,
+)
+from toolkit.stages.metadata import NamedProduct, product_metadata
 from toolkit.stages.names import fill_in_customer_names
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor
@@ -52,7 +59,8 @@ class ForecastEngine:
     ``forecast_weeks`` runs from 1 to 104. ``model`` is a fitted model; by default the one that
     needs no fit. Equal inputs, model and ``seed`` give an equal forecast. ``thresholds`` are those
     of calls that name none, by product; by default 2 orders and 0.3. ``registered`` says where the
-    model is in the registry; ``from_registry`` fills it in.
+    model is in the registry; ``from_registry`` fills it in. ``default_price`` is that of a unit
+    where no line before the date tells one; by default such products have no price and no revenue.
     """
 
     def __init__(
@@ -63,6 +71,7 @@ class ForecastEngine:
         model: FittedModel | None = None,
         thresholds: ProductThresholds | None = None,
         registered: RegisteredVersion | None = None,
+        default_price: float | None = None,
         draws: int = DRAWS,
         seed: int = SEED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -75,7 +84,7 @@ class ForecastEngine:
         self.registered = registered
         self.pattern_analyzer = PatternAnalyzer(self.source, model.reads_customer_days)
         self.predictor = CustomerPredictor(model, self.forecast_weeks, draws, seed)
-        self.aggregator = ProductAggregator(self.forecast_weeks)
+        self.aggregator = ProductAggregator(self.forecast_weeks, default_price)
         self._clock = clock
         logger.info("ForecastEngine initialized for %d weeks", self.forecast_weeks)
 
@@ -87,6 +96,7 @@ class ForecastEngine:
         forecast_weeks: int = WEEKS,
         *,
         store: "Store | str | None" = None,
+        default_price: float | None = None,
         draws: int = DRAWS,
         seed: int = SEED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -108,6 +118,7 @@ class ForecastEngine:
             model=None if found is None else found.model,
             thresholds=None if found is None else found.thresholds,
             registered=None if found is None else found.registered,
+            default_price=default_price,
             draws=draws,
             seed=seed,
             clock=clock,
@@ -123,6 +134,7 @@ class ForecastEngine:
         customers: "pd.DataFrame | None" = None,
         model: FittedModel | None = None,
         thresholds: ProductThresholds | None = None,
+        default_price: float | None = None,
         draws: int = DRAWS,
         seed: int = SEED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -142,6 +154,7 @@ class ForecastEngine:
             forecast_weeks,
             model=model,
             thresholds=thresholds,
+            default_price=default_price,
             draws=draws,
             seed=seed,
             clock=clock,
@@ -156,9 +169,11 @@ class ForecastEngine:
     ) -> ProductForecast | None:
         """The forecast of one product as of a date (YYYY-MM-DD, default today).
 
-        A threshold that is not given is the engine's own. None if no customer is known or none
-        passes them. ArgumentError for arguments out of range; SourceError or PredictionError if
-        the forecast could not be made.
+        Its demand is that of all customers; thresholds only choose whom it lists, perhaps nobody.
+        One that is not given is the engine's own. None if nobody ordered the product before the
+        date (an order that was returned the same day is none). ArgumentError for arguments out of
+        range; SourceError or PredictionError if the forecast could not be made: where every pair
+        of the product failed, say, which is not the same as no demand.
         """
         (forecast,) = self.generate_forecasts(
             [product_id], as_of_date, min_orders, min_confidence
@@ -175,6 +190,7 @@ class ForecastEngine:
         """Forecasts by product id, each as ``generate_forecast`` gives it.
 
         Three queries for every 1,000 products, or four if the model reads customers' order days.
+        A product that fails is no forecast less, but an error: it names the product.
         """
         ids = list(dict.fromkeys(check_ids("product_id", product_ids)))
         as_of = parse_date(as_of_date)
@@ -199,7 +215,14 @@ class ForecastEngine:
         as_of = parse_date(as_of_date)
         chooser = self._chooser(as_of, None, None)
         self._warn_of_the_future(as_of, own_thresholds=True)
-        found = customer_pairs(self.pattern_analyzer, self.predictor, customer_id, as_of, chooser)
+        found = customer_pairs(
+            self.pattern_analyzer,
+            self.predictor,
+            customer_id,
+            as_of,
+            chooser,
+            self.aggregator.default_price,
+        )
         if found is None:
             return None
         pairs, failed = found
@@ -209,7 +232,9 @@ class ForecastEngine:
             pairs,
             as_of,
             self.forecast_weeks,
-            self._metadata(as_of, self.thresholds_at(as_of).overall, len(failed)),
+            self._metadata(
+                as_of, self.thresholds_at(as_of).overall, len(failed), self.aggregator.default_price
+            ),
         )
 
     def forecast_portfolio(
@@ -228,7 +253,14 @@ class ForecastEngine:
         as_of = parse_date(as_of_date)
         chooser = self._chooser(as_of, None, None)
         self._warn_of_the_future(as_of, own_thresholds=True)
-        found = portfolio_of(self.pattern_analyzer, self.predictor, ids, as_of, chooser)
+        found = portfolio_of(
+            self.pattern_analyzer,
+            self.predictor,
+            ids,
+            as_of,
+            chooser,
+            self.aggregator.default_price,
+        )
         if found is None:
             return None
         known = set(found.products.product_id.tolist())
@@ -240,7 +272,12 @@ class ForecastEngine:
             found.customer_count,
             [i for i in ids or () if i not in known | failed],
             as_of,
-            self._metadata(as_of, self.thresholds_at(as_of).overall, len(found.failed)),
+            self._metadata(
+                as_of,
+                self.thresholds_at(as_of).overall,
+                len(found.failed),
+                self.aggregator.default_price,
+            ),
         )
 
     def draws(
@@ -260,7 +297,7 @@ class ForecastEngine:
         )
         as_of = parse_date(as_of_date)
         self._warn_of_the_future(as_of, own_thresholds=False)
-        metadata = self._metadata(as_of, Thresholds(), 0)
+        metadata = self._metadata(as_of, Thresholds(), 0, None)
         return draws_of(self.pattern_analyzer, self.predictor, ids, as_of, metadata)
 
     def generate_forecast_cached(
@@ -301,13 +338,13 @@ class ForecastEngine:
             events = discover(self.source, as_of, ids)
             patterns, broken = self.pattern_analyzer.analyze(events)
             predictions, failed = self.predictor.predict(patterns)
-            products = product_metadata(self.source, as_of, ids)
+            products = product_metadata(self.source, as_of, ids, self.aggregator.default_price)
             forecasts = {
                 listing.product_id: self.aggregator.aggregate(
                     listing,
                     products[listing.product_id],
                     as_of,
-                    self._metadata(as_of, listing.thresholds, listing.failed_pairs),
+                    self._metadata_of(as_of, listing, products[listing.product_id]),
                 )
                 for listing in list_customers(predictions, (*broken, *failed), chooser)
             }
@@ -323,7 +360,7 @@ class ForecastEngine:
         """The engine's thresholds if they were known at the date, else the defaults."""
         return self.thresholds if self.thresholds.usable_at(as_of) else ProductThresholds()
 
-    def computed_with(self, product_id: int, as_of: date) -> dict[str, str | int | float]:
+    def computed_with(self, product_id: int, as_of: date) -> dict[str, KeyScalar]:
         """Everything but the data that decides the forecast of a call that names no threshold."""
         return self._computed_with(self.thresholds_at(as_of).of(product_id))
 
@@ -363,7 +400,13 @@ class ForecastEngine:
                 DEFAULTS.min_confidence,
             )  # fmt: skip
 
-    def _metadata(self, as_of: date, thresholds: Thresholds, failed_pairs: int) -> ModelMetadata:
+    def _metadata(
+        self,
+        as_of: date,
+        thresholds: Thresholds,
+        failed_pairs: int,
+        default_price: float | None,
+    ) -> ModelMetadata:
         """How a forecast is made."""
         return model_metadata(
             as_of,
@@ -374,9 +417,16 @@ class ForecastEngine:
             seed=self.predictor.seed,
             failed_pairs=failed_pairs,
             registered=self.registered,
+            default_price=default_price,
         )
 
-    def _computed_with(self, thresholds: Thresholds) -> dict[str, str | int | float]:
+    def _metadata_of(
+        self, as_of: date, listing: ProductListing, product: NamedProduct
+    ) -> ModelMetadata:
+        price = product.unit_price if product.is_default else None
+        return self._metadata(as_of, listing.thresholds, listing.failed_pairs, price)
+
+    def _computed_with(self, thresholds: Thresholds) -> dict[str, KeyScalar]:
         """Everything but the data that decides a forecast; a cached one has to match it."""
         run = {} if self.registered is None else {"mlflow_run_id": self.registered.run_id}
         return {
@@ -388,6 +438,7 @@ class ForecastEngine:
             "model_version": self.predictor.model.version,
             "draws": self.predictor.draws,
             "seed": self.predictor.seed,
+            "default_price": self.aggregator.default_price,
         }
 
 
@@ -414,6 +465,6 @@ def _log_complete(forecast: ProductForecast) -> None:
     logger.info(
         "Forecast complete for product %d: %.0f units, %.0f orders",
         forecast.product_id,
-        forecast.summary["total_predicted_quantity"],
-        forecast.summary["total_predicted_orders"],
+        forecast.summary["expected_quantity"],
+        forecast.summary["expected_orders"],
     )

@@ -48,7 +48,7 @@ def measure_releases(conn: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[F
     engine = ForecastEngine(conn)
     with embedded_server(2048) as server, server.client() as client:
         report = export_release(engine, client, ExportSettings(as_of))
-        products = [p.product_id for p in report.products if p.total_quantity is not None]
+        products = [p.product_id for p in report.products if p.expected_quantity is not None]
         yield Figure(f"export, {len(report.products):,} products", report.seconds, "s", 60)
         yield Figure("of it for the cache", report.redis_seconds, "s", 2)
         export_release(engine, client, ExportSettings(as_of))
@@ -192,7 +192,7 @@ def any_forecast(kilobytes: int = 5) -> dict[str, object]:
     return {
         "product_id": 0,
         "forecast_period_weeks": 12,
-        "summary": {"total_predicted_quantity": 1.5},
+        "summary": {"expected_quantity": 1.5},
         "weekly_forecasts": [week] * 12,
         "top_customers_by_volume": [],
         "at_risk_customers": [],

@@ -15,7 +15,7 @@ import redis
 
 from tests.cache.conftest import PATIENT_S
 from toolkit.cache.adhoc.forecasts import ForecastCache, ForecastKey, Hit, Miss
-from toolkit.cache.envelope import FIELD_TYPES, UnusableError, decode, encode
+from toolkit.cache.envelope import FIELD_TYPES, FORMAT, UnusableError, decode, encode
 
 # On a loaded machine a healthy server may take long; here it is the values that count.
 patient = functools.partial(ForecastCache, patience_s=PATIENT_S)
@@ -44,7 +44,7 @@ def test_a_consumer_of_the_plain_key_finds_the_fields_at_the_top(server, key, fo
     stored = json.loads(client.get(NAME))
     assert {name: stored.pop(name) for name in forecast} == forecast
     assert stored.pop("crc32") > 0
-    assert stored == {"format": 1, "computed_with": key.computed_with}
+    assert stored == {"format": FORMAT, "computed_with": key.computed_with}
 
 
 @pytest.mark.parametrize("release", [None, "2-2025-11-11"])
@@ -69,7 +69,7 @@ def test_no_forecast_is_cached_too(server, key, warnings):
     assert datetime.fromisoformat(stored.pop("generated_at")) <= datetime.now(UTC)
     assert stored.pop("crc32") > 0
     assert stored == {
-        "format": 1,
+        "format": FORMAT,
         "computed_with": key.computed_with,
         "product_id": 123,
         "no_forecast": True,
@@ -114,13 +114,13 @@ def test_products_and_dates_have_keys_of_their_own(server, key, forecast):
 
 
 def stored_with(forecast, key, **changes):
-    text = json.dumps({**forecast, "format": 1, "computed_with": key.computed_with, **changes})
+    text = json.dumps({**forecast, "format": FORMAT, "computed_with": key.computed_with, **changes})
     return f'{text[:-1]},"crc32":{zlib.crc32(text.encode())}}}'
 
 
 def test_a_value_of_another_format_is_a_miss_without_a_warning(server, key, forecast, warnings):
     client = server.client()
-    for value in (stored_with(forecast, key, format=0), json.dumps(forecast), "{}"):
+    for value in (stored_with(forecast, key, format=FORMAT - 1), json.dumps(forecast), "{}"):
         client.set(NAME, value)
         assert isinstance(patient(client).read(key), Miss)
     assert warnings() == []
@@ -128,11 +128,11 @@ def test_a_value_of_another_format_is_a_miss_without_a_warning(server, key, fore
 
 def test_a_value_of_a_newer_format_is_a_miss_and_said(server, key, forecast, warnings):
     client = server.client()
-    client.set(NAME, stored_with(forecast, key, format=2))
+    client.set(NAME, stored_with(forecast, key, format=FORMAT + 1))
     assert isinstance(patient(client).read(key), Miss)
     (warning,) = warnings()
     assert warning == (
-        f"Cache read error: the value at {NAME} has format 2, newer than the 1 that this version"
+        f"Cache read error: the value at {NAME} has format 3, newer than the 2 that this version"
         " of the toolkit reads"
     )
 
@@ -147,7 +147,7 @@ GARBAGE = {
     "string": b'"{}"',
     "huge number": b"9" * 5000,
     "deep": b"[" * 100_000,
-    "utf-16": '{"format": 1}'.encode("utf-16"),
+    "utf-16": '{"format": 2}'.encode("utf-16"),
 }
 
 

@@ -17,6 +17,7 @@ import redis
 from tests.cache.conftest import DAY, PATIENT_S, product, spec, until
 from tests.cache.servers import pid_of, something_else, stopped
 from toolkit.cache import memory as memory_module
+from toolkit.cache.envelope import FORMAT
 from toolkit.cache.limited_log import EVERY_S
 from toolkit.cache.reader import AT_ONCE, ForecastReader, Origin, ReadCounts
 from toolkit.cache.releases.catalog import Releases
@@ -129,7 +130,7 @@ def test_a_value_that_is_not_what_was_published_is_an_error(server, publish, rea
     damaged = {
         "garbage": b"garbage",
         "77-x": value.replace(release.encode(), b"77-x"),
-        "format": json.dumps(json.loads(value) | {"format": 2}),
+        "format": json.dumps(json.loads(value) | {"format": FORMAT + 1}),
         "of another product": client.get(f"forecast:product:2:{DAY}"),
         "a digit": value.replace(b"7", b"8", 1),
     }

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from statistics import median_low
 
 import duckdb
 import numpy as np
@@ -24,6 +25,7 @@ from toolkit.data.tables import CustomerDays
 from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.generator import Truth, generate_orders, load_orders
+from toolkit.sources.prices import RECENT_DAYS, RECENT_LINES
 from toolkit.sources.sql import all_names, as_source, last_order_day
 
 WIRES = Wires()
@@ -177,10 +179,11 @@ def test_all_names_and_the_last_day(open_source):
     assert last_order_day(open_source(database([]))) is None
 
 
-def test_products_carry_name_and_last_price_before_the_date(open_source):
+def test_products_carry_name_and_recent_price_before_the_date(open_source):
+    """Of the nuts one unit was sold at 4.0, two at 5.0, three at 6.0 and four at 8.0."""
     source = open_source(database(LINES))
     assert source.products(AS_OF, [3, 1, 2, 99]) == {
-        1: ProductInfo("Nuts", 8.0),
+        1: ProductInfo("Nuts", 6.0),
         2: ProductInfo("Bolts", 3.0),
         3: ProductInfo("Nails", None),
     }
@@ -189,7 +192,7 @@ def test_products_carry_name_and_last_price_before_the_date(open_source):
 
 def test_a_product_without_a_name(open_source):
     source = open_source(database(LINES, products={1: None}))
-    assert source.products(AS_OF, [1]) == {1: ProductInfo(None, 8.0)}
+    assert source.products(AS_OF, [1]) == {1: ProductInfo(None, 6.0)}
 
 
 def test_customers_without_a_name_are_left_out(open_source):
@@ -276,15 +279,48 @@ def test_a_clock_time_on_the_as_of_date_lets_nothing_more_in(open_source):
     assert source.products(noon, [1]) == source.products(AS_OF, [1])
 
 
-def test_equal_prices_in_time_are_settled_by_the_line_id(open_source):
-    lines = [Line(1, 101, 1, -9, price=5.0), Line(2, 102, 1, -9, price=7.0)]
-    assert open_source(database(lines)).products(AS_OF, [1])[1].unit_price == 7.0
-    assert open_source(database(lines[::-1])).products(AS_OF, [1])[1].unit_price == 5.0
+def price_of(source, product_id=1):
+    return source.products(AS_OF, [product_id])[product_id].unit_price
 
 
-def test_a_return_sets_no_price(open_source):
-    lines = [Line(1, 101, 1, -9, price=5.0), Line(2, 101, 1, -2, quantity=-1, price=99.0)]
-    assert open_source(database(lines)).products(AS_OF, [1])[1].unit_price == 5.0
+def test_a_price_counts_as_often_as_units_were_sold_at_it(open_source):
+    """One odd receipt sets no price, be it the last, the largest or the smallest of many."""
+    usual = [Line(i, 101, 1, -i, quantity=2, price=5.0) for i in range(2, 6)]
+    for odd in (0.01, 99.0):
+        assert price_of(open_source(database([*usual, Line(9, 101, 1, -1, price=odd)]))) == 5.0
+    bulk = Line(9, 101, 1, -1, quantity=9, price=4.5)
+    assert price_of(open_source(database([*usual, bulk]))) == 4.5
+
+
+def test_of_a_price_only_the_latest_lines_tell(open_source):
+    """So many at most: of those of one instant, the ones with the highest ids."""
+    lines = [Line(1, 101, 1, -9, quantity=1000, price=3.0)]
+    lines += [Line(i, 101, 1, -9, price=float(i)) for i in range(2, 2 + RECENT_LINES)]
+    assert price_of(open_source(database(lines))) == 14.0  # 2 … 26
+    assert price_of(open_source(database(lines[1:] + lines[:1]))) == 3.0
+
+
+def test_an_old_price_is_forgotten_once_there_is_a_new_one(open_source):
+    old = Line(1, 101, 1, -9 - RECENT_DAYS, quantity=1000, price=3.0, hour=23)
+    assert price_of(open_source(database([old]))) == 3.0
+    assert price_of(open_source(database([old, Line(2, 101, 1, -9, price=7.0)]))) == 7.0
+    assert price_of(open_source(database([old, Line(2, 101, 1, -10, price=7.0)]))) == 3.0
+
+
+@pytest.mark.parametrize(
+    "telling", [{"quantity": -50}, {"price": 0.0}, {"price": -1.0}, {"price": None}]
+)
+def test_what_tells_no_price(open_source, telling):
+    """Returns, gifts, and lines without a price; of these alone there is none."""
+    silent = Line(2, 101, 1, -2, **{"quantity": 50, "price": 99.0} | telling)
+    assert price_of(open_source(database([Line(1, 101, 1, -9, price=5.0), silent]))) == 5.0
+    assert price_of(open_source(database([silent]))) is None
+
+
+@pytest.mark.parametrize("nothing", [float("nan"), float("inf"), 1e13])
+def test_a_line_of_no_known_quantity_tells_no_price(open_source, nothing):
+    lines = [Line(1, 101, 1, -9, price=5.0), Line(2, 101, 1, -2, quantity=nothing, price=99.0)]
+    assert price_of(open_source(database(lines))) == 5.0
 
 
 def test_ids_beyond_32_bits(open_source):
@@ -336,7 +372,45 @@ def test_nothing_at_or_after_the_date_is_seen(open_source, lines):
 def test_the_order_of_rows_changes_no_event(open_source, data, lines):
     shuffled = data.draw(st.permutations(lines))
     with database(lines) as one, database(shuffled) as other:
-        assert repr(everything(open_source(one))[:3]) == repr(everything(open_source(other))[:3])
+        assert repr(everything(open_source(one))) == repr(everything(open_source(other)))
+
+
+def slow_price(lines, product_id):
+    """Unit by unit, in quarters: a sum of those is exact."""
+    known = [x for x in lines if x.product_id == product_id and max(x.day, x.added or x.day) < 0]
+    known = [x for x in known if x.added != 0 and x.price and x.quantity and x.quantity > 0]
+    moment_and_id = {id(x): (x.item_created(), i) for i, x in enumerate(lines)}
+    known = sorted(known, key=lambda x: moment_and_id[id(x)])[-RECENT_LINES:]
+    if not known:
+        return None
+    last = known[-1].item_created().date()
+    recent = [x for x in known if (last - x.item_created().date()).days < RECENT_DAYS]
+    return median_low([x.price for x in recent for _ in range(int(4 * x.quantity))])
+
+
+priced_lines = st.builds(
+    Line,
+    order_id=st.integers(1, 8),
+    customer_id=st.sampled_from(sorted(NAMES)),
+    product_id=st.sampled_from([1, 1, 1, 2]),
+    day=st.integers(-2 * RECENT_DAYS, 4),
+    quantity=st.sampled_from([0.25, 0.5, 1.0, 2.5, 7.0, -1.0, None]),
+    price=st.sampled_from([0.1, 1.0, 1.5, 2.0, 3.0, 0.0, None]),
+    added=st.none() | st.integers(-2 * RECENT_DAYS, 4),
+    hour=st.integers(0, 23),
+)
+
+
+@pytest.mark.parametrize("open_source", SOURCES.values(), ids=SOURCES)
+@settings(deadline=None, max_examples=30)
+@given(lines=st.lists(priced_lines, max_size=60).map(consistent))
+def test_prices_agree_with_a_slow_twin(open_source, lines):
+    lines = [replace(line) for line in lines]  # none twice
+    with database(lines) as conn:
+        found = open_source(conn).products(AS_OF, list(PRODUCTS))
+    assert {i: info.unit_price for i, info in found.items()} == {
+        i: slow_price(lines, i) for i in PRODUCTS
+    }
 
 
 @pytest.mark.parametrize("open_source", SOURCES.values(), ids=SOURCES)

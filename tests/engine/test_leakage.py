@@ -166,6 +166,35 @@ def test_rows_before_the_date_do_change_it(conn, model, untouched, change):
         assert forecast_bytes(conn, model) != untouched
 
 
+SHUFFLED = """
+    CREATE TABLE chosen AS FROM dbo.OrderItem WHERE Created {when} $as_of;
+    DELETE FROM dbo.OrderItem WHERE Created {when} $as_of;
+    INSERT INTO dbo.OrderItem
+        SELECT one.ID, one.OrderID, other.ProductID, other.Qty, other.PricePerItem, one.Created
+        FROM (SELECT *, row_number() OVER (ORDER BY ID) AS place FROM chosen) one
+        JOIN (SELECT *, row_number() OVER (ORDER BY hash(ID)) AS place FROM chosen) other
+            USING (place)"""
+CHANGED_LINES = {
+    "re-priced": "UPDATE dbo.OrderItem SET PricePerItem = 3 * ID WHERE Created {when} $as_of",
+    "without prices": "UPDATE dbo.OrderItem SET PricePerItem = NULL WHERE Created {when} $as_of",
+    "shuffled": SHUFFLED,
+}
+
+
+@pytest.mark.parametrize("change", CHANGED_LINES.values(), ids=CHANGED_LINES)
+@pytest.mark.parametrize("when", [">=", "<"])
+def test_prices_of_lines_at_or_after_the_date_change_no_byte(
+    orders, model, untouched, change, when
+):
+    """Those before it do."""
+    with duckdb.connect() as conn:
+        load_orders(orders, conn)
+        for statement in change.format(when=when).split(";"):
+            named = {"as_of": AS_OF} if "$as_of" in statement else {}
+            conn.execute(statement, named)
+        assert (forecast_bytes(conn, model) == untouched) == (when == ">=")
+
+
 @pytest.mark.parametrize("product_id", [1, OTHER_PRODUCT])
 def test_rows_before_the_date_do_change_what_is_fitted_to(conn, untouched_fit, product_id):
     with passing_rows(conn):

@@ -2,8 +2,9 @@
 
 import json
 import logging
-from datetime import date
+from datetime import date, timedelta
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,9 +12,13 @@ import pytest
 from tests.conftest import AS_OF, NOON, add_line, known_products
 from tests.sources.helpers import PyformatConnection
 from toolkit.engine import ForecastEngine
-from toolkit.errors import PredictionError, SourceError
+from toolkit.errors import ArgumentError, PredictionError, SourceError
 from toolkit.model import GRANULARITIES
+from toolkit.results.fields import Demand
 from toolkit.results.forecast import ProductForecast
+from toolkit.sources.generator import Truth, generate_orders, load_orders
+from toolkit.sources.sql import as_source
+from toolkit.stages.aggregation import ProductAggregator
 
 
 def test_forecast_has_the_fields_of_its_contract(engine):
@@ -28,9 +33,15 @@ def test_forecast_has_the_fields_of_its_contract(engine):
         "2022-08-28",
     )
     assert summary["product_name"] == "Article 1"
-    assert summary["total_predicted_revenue"] == pytest.approx(
-        summary["total_predicted_quantity"] * summary["unit_price"]
-    )
+    leading = ["expected_quantity", "expected_orders", "quantity_quantiles", "expected_revenue"]
+    assert list(summary)[:4] == leading
+    for quantity, revenue in (
+        ("expected_quantity", "expected_revenue"),
+        ("listed_quantity", "listed_revenue"),
+    ):
+        assert summary[revenue] == pytest.approx(summary[quantity] * summary["unit_price"])
+    for name in ("quantity", "orders", "revenue"):  # as consumers of the reference know them
+        assert summary[f"total_predicted_{name}"] == summary[f"listed_{name}"]
     first, last = forecast.weekly_forecasts[0], forecast.weekly_forecasts[-1]
     assert (first["week_start_date"], first["week_end_date"]) == ("2022-06-06", "2022-06-12")
     assert last["week_end_date"] == summary["forecast_end_date"]
@@ -44,13 +55,13 @@ def test_weeks_add_up_to_the_horizon(engine):
     forecast = engine.generate_forecast(1, AS_OF)
     weeks, summary = forecast.weekly_forecasts, forecast.summary
     for weekly, total in (
-        ("predicted_quantity", "total_predicted_quantity"),
-        ("predicted_orders", "total_predicted_orders"),
-        ("predicted_revenue", "total_predicted_revenue"),
+        ("predicted_quantity", "listed_quantity"),
+        ("predicted_orders", "listed_orders"),
+        ("predicted_revenue", "listed_revenue"),
     ):
         assert sum(week[weekly] for week in weeks) == pytest.approx(summary[total])
-    for name in ("expected_orders", "expected_quantity", "known_expected_quantity"):
-        assert sum(week["demand"][name] for week in weeks) == pytest.approx(summary["demand"][name])
+    for name in weeks[0]["demand"].keys() - {"quantity_quantiles"}:
+        assert sum(week["demand"][name] for week in weeks) == pytest.approx(summary[name])
 
 
 def test_weekly_draws_sum_to_the_draws_of_the_horizon(engine):
@@ -59,9 +70,17 @@ def test_weekly_draws_sum_to_the_draws_of_the_horizon(engine):
     predictions, _ = engine.predictor.predict(patterns)
     total = predictions.products.quantity[0].sum(axis=0)
     forecast = engine.generate_forecast(1, AS_OF)
-    reported = forecast.summary["demand"]["quantity_quantiles"]
+    reported = forecast.summary["quantity_quantiles"]
     assert reported["q50"] == pytest.approx(np.quantile(total, 0.5, method="weibull"))
     assert reported["q95"] == pytest.approx(np.quantile(total, 0.95, method="weibull"))
+
+
+def demand_of(forecast):
+    """All that a forecast says of everybody: of its weeks, and in total."""
+    return (
+        [week["demand"] for week in forecast.weekly_forecasts],
+        {name: forecast.summary[name] for name in Demand.__annotations__},
+    )
 
 
 def test_thresholds_filter_the_list_and_not_the_demand(engine):
@@ -69,10 +88,10 @@ def test_thresholds_filter_the_list_and_not_the_demand(engine):
     middling = everyone.summary["avg_confidence"]
     few = engine.generate_forecast(1, AS_OF, min_orders=4, min_confidence=middling)
     assert 0 < few.summary["unique_customers"] < everyone.summary["unique_customers"]
-    assert few.summary["demand"] == everyone.summary["demand"]
-    assert few.summary["total_predicted_quantity"] < few.summary["demand"]["expected_quantity"]
-    assert everyone.summary["total_predicted_quantity"] == pytest.approx(
-        everyone.summary["demand"]["known_expected_quantity"]
+    assert demand_of(few) == demand_of(everyone)
+    assert few.summary["listed_quantity"] < few.summary["expected_quantity"]
+    assert everyone.summary["listed_quantity"] == pytest.approx(
+        everyone.summary["known_expected_quantity"]
     )
 
 
@@ -111,9 +130,41 @@ def test_unknown_product_is_none_with_a_warning(engine, caplog):
     assert "No customers found for product 987654" in caplog.text
 
 
-def test_no_customer_that_passes_is_none_with_a_warning(engine, caplog):
-    assert engine.generate_forecast(1, AS_OF, min_orders=1000) is None
-    assert "No predictable customers for product 1" in caplog.text
+def test_demand_is_forecast_though_no_customer_passes(engine, caplog):
+    caplog.set_level(logging.INFO, logger="toolkit")
+    nobody = engine.generate_forecast(1, AS_OF, min_orders=1000)
+    assert demand_of(nobody) == demand_of(engine.generate_forecast(1, AS_OF))
+    assert nobody.summary["expected_quantity"] > 0
+    assert nobody.summary["unique_customers"] == nobody.summary["listed_quantity"] == 0
+    assert nobody.top_customers_by_volume == nobody.at_risk_customers == []
+    assert not any(week["expected_customers"] for week in nobody.weekly_forecasts)
+    assert "No predictable customers for product 1: none is listed" in caplog.text
+    assert "none passes the thresholds" in nobody.to_card().text()
+    assert ProductForecast.from_dict(json.loads(json.dumps(nobody.to_dict()))) == nobody
+
+
+@pytest.mark.parametrize("thresholds", [(), (1, 0.0), (6, 0.9)])
+def test_every_product_ever_ordered_has_a_forecast(thresholds):
+    """Single orders, too, and whatever the lists are to hold."""
+    truth = Truth(customers=60, products=80, pairs=160, days=200)
+    orders = generate_orders(truth, seed=3)
+    as_of = truth.start_date + timedelta(120)
+    with duckdb.connect() as conn:
+        load_orders(orders, conn)
+        ordered = np.unique(as_source(conn).order_events(as_of).product_id).tolist()
+        ids = orders.products.product_id.tolist()
+        found = ForecastEngine(conn).generate_forecasts(ids, as_of, *thresholds)
+    assert [i for i, forecast in found.items() if forecast] == ordered
+    assert 0 < len(ordered) < len(ids)
+    listed = [forecast.summary["unique_customers"] for forecast in found.values() if forecast]
+    assert (0 in listed) == (thresholds != (1, 0.0))
+
+
+def test_an_order_that_was_returned_the_same_day_is_none(engine, database):
+    add_line(database, product_id=777, customer_id=100_001, day=-9, quantity=4.0)
+    assert engine.generate_forecast(777, AS_OF) is not None
+    add_line(database, product_id=777, customer_id=100_001, day=-9, quantity=-4.0)
+    assert engine.generate_forecast(777, AS_OF) is None
 
 
 def test_log_lines_of_a_forecast(engine, caplog):
@@ -136,11 +187,16 @@ def test_ids_may_come_from_any_iterable_and_from_numpy(engine):
 
 
 @pytest.mark.parametrize("quantity", [float("nan"), float("inf"), 1e39])
-def test_a_product_whose_customers_all_failed_says_so(engine, database, caplog, quantity):
-    for day in (-9, -2):
-        add_line(database, product_id=777, customer_id=100_001, day=day, quantity=quantity)
-    assert engine.generate_forecast(777, AS_OF) is None
-    assert "No predictable customers for product 777: all failed" in caplog.text
+def test_a_product_whose_customers_all_failed_is_an_error(engine, database, caplog, quantity):
+    """It was ordered: neither None nor a forecast may say that there is no demand."""
+    for product_id in (777, 778):
+        add_line(database, product_id=product_id, customer_id=100_001, day=-9, quantity=quantity)
+    said = "no pair could be predicted of product 777; product 777, customer 100001: quantity is"
+    with pytest.raises(PredictionError, match=said):
+        engine.generate_forecast(777, AS_OF)
+    with pytest.raises(PredictionError, match="could be predicted of product 777, 778; product 77"):
+        engine.generate_forecasts([1, 778, 777], AS_OF)
+    assert "Left out customer 100001 of product 777: quantity is" in caplog.text
 
 
 def test_before_the_first_order_there_is_nothing(engine):
@@ -313,13 +369,52 @@ def test_stage_objects_work_by_themselves(engine):
     )
     assert forecast.summary["product_name"] == "Article 1"
     assert forecast.summary["unique_customers"] == 1
-    assert forecast.summary["demand"]["quantity_quantiles"] is None
+    assert forecast.summary["quantity_quantiles"] is None
     assert engine.pattern_analyzer.analyze_customer_product(1, 1, AS_OF) is None
     with pytest.raises(ValueError, match="the pattern was taken as of 2022-06-06"):
         engine.predictor.predict_next_order(pattern, date(2022, 6, 7))
 
 
-def test_fallback_names_and_price(engine):
+def test_fallback_name_and_no_price(engine):
     forecast = engine.aggregator.aggregate_forecast(123, [], "2025-11-11")
     assert forecast.summary["product_name"] == "Product 123"
-    assert forecast.summary["unit_price"] == 35.0
+    assert forecast.summary["unit_price"] is None
+    given = ProductAggregator(default_price=35).aggregate_forecast(123, [], "2025-11-11")
+    assert given.summary["unit_price"] == given.model_metadata["default_price"] == 35.0
+
+
+def test_where_no_line_tells_a_price_there_is_no_revenue(engine, database):
+    priced = engine.generate_forecast(1, AS_OF)
+    assert priced.summary["expected_revenue"] > 0
+    database.execute(
+        "UPDATE dbo.OrderItem SET PricePerItem = NULL WHERE ProductID = 1 AND Created < ?", [AS_OF]
+    )
+    found = engine.generate_forecast(1, AS_OF)
+    for name in ("unit_price", "expected_revenue", "listed_revenue", "total_predicted_revenue"):
+        assert found.summary[name] is None
+    for week in found.weekly_forecasts:
+        assert week["predicted_revenue"] is week["demand"]["expected_revenue"] is None
+    assert found.summary["expected_quantity"] == priced.summary["expected_quantity"]
+    assert "revenue – ·" in found.to_card().text()
+    assert ProductForecast.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_a_default_price_is_used_only_where_given_and_only_where_none_is_known(engine, database):
+    """And the forecast says so."""
+    database.execute("UPDATE dbo.OrderItem SET PricePerItem = NULL WHERE ProductID = 1")
+    before = engine.generate_forecasts([1, 2], AS_OF)
+    given = ForecastEngine(database, default_price=12.5, clock=lambda: NOON)
+    found = given.generate_forecasts([1, 2], AS_OF)
+    assert found[2] == before[2]
+    assert found[2].model_metadata["default_price"] is None
+    summary = found[1].summary
+    assert summary["unit_price"] == found[1].model_metadata["default_price"] == 12.5
+    assert summary["expected_revenue"] == 12.5 * summary["expected_quantity"]
+    assert "at the default price, 12.5" in found[1].to_card().text()
+
+
+@pytest.mark.parametrize("price", [0, -1.0, float("nan"), float("inf"), 1e13, True, "35"])
+def test_a_default_price_out_of_range_says_what_is_allowed(database, price):
+    said = r"default_price has to be a number above 0, up to 1e\+12, got "
+    with pytest.raises(ArgumentError, match=said):
+        ForecastEngine(database, default_price=price)

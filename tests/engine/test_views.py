@@ -199,7 +199,7 @@ def test_quantiles_of_totals_are_those_of_summed_draws(engine):
         assert found == pytest.approx(weekly)
         horizon = float(total.sum("week").quantile(level, "draw", method="weibull"))
         assert portfolio.summary["quantity_quantiles"][name] == pytest.approx(horizon)
-    apart = [f.summary["demand"]["quantity_quantiles"]["q95"] for f in engine.generate_forecasts(
+    apart = [f.summary["quantity_quantiles"]["q95"] for f in engine.generate_forecasts(
         known_products(engine.conn), AS_OF, 1, 0.0).values()]  # fmt: skip
     assert portfolio.summary["quantity_quantiles"]["q95"] < sum(apart)
 
@@ -244,7 +244,7 @@ def test_a_portfolios_products_are_their_forecasts(engine):
     assert portfolio.summary["never_ordered"] == [4711]
     forecasts = engine.generate_forecasts([2, 7], AS_OF, 1, 0.0)
     for row in portfolio.products:
-        demand = forecasts[row["product_id"]].summary["demand"]
+        demand = forecasts[row["product_id"]].summary
         assert row["expected_quantity"] == pytest.approx(demand["expected_quantity"])
         assert row["quantity_quantiles"] == pytest.approx(demand["quantity_quantiles"])
     total = sum(row["expected_quantity"] for row in portfolio.products)

@@ -59,14 +59,10 @@ def test_readers_get_what_the_engine_says(engine, database, client):
     ids = known_products(database)
     report = export(engine, client)
     expected = engine.generate_forecasts(ids, AS_OF)
-    assert any(expected.values())
     for product_id, forecast in expected.items():
         found = plain(client, product_id)
         assert found["release"] == report.release
-        if forecast is None:
-            assert found["no_forecast"] is True
-        else:
-            assert ProductForecast.from_dict(found) == forecast
+        assert ProductForecast.from_dict(found) == forecast
     release = Releases(client).current()
     assert release.release_id == report.release
     assert list(release.product_ids) == ids
@@ -75,9 +71,9 @@ def test_readers_get_what_the_engine_says(engine, database, client):
 ODD = {
     "PricePerItem = 1e308": Status.ERROR,
     "PricePerItem = 'inf'": Status.ERROR,
-    "Qty = 1e308": Status.NO_PREDICTIONS,
-    "Qty = 'inf'": Status.NO_PREDICTIONS,
-    "Qty = 'nan'": Status.NO_PREDICTIONS,
+    "Qty = 1e308": Status.ERROR,
+    "Qty = 'inf'": Status.ERROR,
+    "Qty = 'nan'": Status.ERROR,
 }
 
 
@@ -120,14 +116,10 @@ def test_the_report_has_a_word_for_every_product(engine, database, client):
     report = export(engine, client)
     expected = engine.generate_forecasts(known_products(database), AS_OF)
     for product in report.products:
+        assert product.status is Status.SUCCESS
         forecast = expected[product.product_id]
-        if forecast is None:
-            assert product.status is Status.NO_PREDICTIONS
-            assert product.total_quantity is None
-        else:
-            assert product.status is Status.SUCCESS
-            assert product.total_quantity == forecast.summary["total_predicted_quantity"]
-    assert report.products[0].status is Status.NO_PREDICTIONS
+        assert product.expected_quantity == forecast.summary["expected_quantity"] > 0
+    assert expected[1].summary["unique_customers"] == 0  # and has a forecast all the same
     assert sum(report.counts.values()) == len(expected) == len(report.products)
     assert json.loads(json.dumps(report.to_dict()))["counts"]["error"] == 0
     assert 0 < report.redis_seconds < report.seconds
@@ -278,9 +270,8 @@ def test_a_full_export_after_one_with_since_that_was_cut_short_computes_all(
     report = export(failing, client, **later)
     assert (report.carried, report.resumed) == (0, 0)
     made = {
-        found["model_metadata"]["as_of_date"]
+        plain(client, i, later["as_of_date"])["model_metadata"]["as_of_date"]
         for i in known_products(database)
-        if "no_forecast" not in (found := plain(client, i, later["as_of_date"]))
     }
     assert made == {str(later["as_of_date"])}
 
@@ -378,11 +369,48 @@ def test_products_that_do_not_exist_are_named_and_nothing_is_lost(engine, databa
     assert Releases(client).current().release_id == first.release
 
 
-def test_a_product_that_nobody_has_ordered_has_nobody_to_list(engine, database, client):
+def test_a_product_that_nobody_has_ordered_has_nothing_to_forecast(engine, database, client):
     database.execute("INSERT INTO dbo.Product VALUES (50, 'New')")
     report = export(engine, client, product_ids=[1, 50])
     assert report.products[1].status is Status.NO_PREDICTIONS
+    assert report.products[1].expected_quantity is None
     assert plain(client, 50)["no_forecast"] is True
+
+
+def test_a_release_says_which_default_price_it_used(engine, database, client):
+    """And is not taken for one of another price, or of none."""
+    database.execute("UPDATE dbo.OrderItem SET PricePerItem = NULL WHERE ProductID = 2")
+    export(engine, client)
+    assert Releases(client).current().details["default_price"] is None
+    assert plain(client, 2)["summary"]["unit_price"] is None
+    priced = ForecastEngine(database, default_price=35.0, clock=lambda: NOON)
+    later = {"as_of_date": AS_OF + timedelta(1), "since": AS_OF}
+    with pytest.raises(ArgumentError, match="was made with another default_price, so that nothing"):
+        export(priced, client, **later)
+    report = export(priced, client)
+    assert report.details["default_price"] == 35.0
+    release = Releases(client).current()
+    assert release.details["default_price"] == release.computed_with["default_price"] == 35.0
+    assert plain(client, 2)["summary"]["unit_price"] == 35.0
+    assert plain(client, 2)["model_metadata"]["default_price"] == 35.0
+    assert plain(client, 1)["model_metadata"]["default_price"] is None
+    found = priced.generate_forecast_cached(2, client, AS_OF)
+    assert found == ProductForecast.from_dict(plain(client, 2))
+    assert engine.generate_forecast_cached(2, client, AS_OF).summary["unit_price"] is None
+
+
+def test_nothing_is_carried_over_from_a_release_of_another_format(engine, client, monkeypatch):
+    """Its values would be in the new release, and nobody could read them."""
+    monkeypatch.setattr("toolkit.cache.envelope.FORMAT", 1)
+    monkeypatch.setattr("toolkit.export.plan.FORMAT", 1)
+    export(engine, client)
+    monkeypatch.undo()
+    later = {"as_of_date": AS_OF + timedelta(1)}
+    with pytest.raises(ArgumentError, match="was made with another format, so that nothing of it"):
+        export(engine, client, since=AS_OF, **later)
+    report = export(engine, client, since=LAST, **later)
+    assert (report.carried, report.resumed) == (0, 0)
+    assert plain(client, 1, later["as_of_date"])["format"] == 2
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,8 @@ NOTICES = {
         "dbo.OrderItem: Qty is 0 (1 row; e.g. ID 1: 0.0)"
     ),
     "UPDATE dbo.OrderItem SET PricePerItem = NULL WHERE ID = 1": (
-        "dbo.OrderItem: PricePerItem is null: an earlier price is taken (1 row; e.g. ID 1)"
+        "dbo.OrderItem: PricePerItem is null: the price is taken from other lines "
+        "(1 row; e.g. ID 1)"
     ),
     "UPDATE dbo.OrderItem SET Created = '2999-01-01' WHERE ID = 1": (
         "dbo.OrderItem: Created lies in the future (1 row; e.g. ID 1: 2999-01-01 00:00:00)"

@@ -67,7 +67,7 @@ def test_lines_alone_do(orders, imported):
     assert forecast.summary["product_name"] == "Product 1"
     assert forecast.forecast_period_weeks == 4
     other = ForecastEngine(imported.conn, 4, draws=50, seed=3).generate_forecast(1, AS_OF)
-    assert forecast.summary["demand"] == other.summary["demand"]
+    assert forecast.summary["quantity_quantiles"] == other.summary["quantity_quantiles"]
 
 
 def test_text_ids_are_codes():

@@ -67,11 +67,11 @@ def test_the_server_sorts_only_what_has_to_be_sorted(path):
         assert limit.parent.args.get("order")
 
 
-def test_the_last_price_is_looked_up_product_by_product():
+def test_the_latest_prices_are_looked_up_product_by_product():
     """Instead of numbering every line of each product."""
     for name in ("products_plain_01", "products_renamed_01"):
         text = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
-        assert "OUTER APPLY (\n    SELECT TOP (1) oi.PricePerItem" in text
+        assert "OUTER APPLY (\n    SELECT TOP (25) CAST(oi.Created AS DATE) AS OrderDay" in text
         assert "ROW_NUMBER" not in text
 
 

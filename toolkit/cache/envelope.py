@@ -18,7 +18,8 @@ from typing import NoReturn
 
 from toolkit.cache.names import ComputedWith
 
-FORMAT = 1
+FORMAT = 2
+"""In 1 the summary led with the listed customers, and a product without any had no forecast."""
 
 FIELD_TYPES: Mapping[str, type] = {
     "product_id": int,

@@ -7,7 +7,7 @@ from memory stand in, and say how old they are.
     reader = ForecastReader("redis://cache.example.com")
     reading = reader.read(770)
     if reading is not None and reading.forecast is not None:
-        print(reading.forecast.summary["total_predicted_quantity"], reading.age_s)
+        print(reading.forecast.summary["expected_quantity"], reading.age_s)
 """
 
 import hashlib

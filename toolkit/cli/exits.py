@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
@@ -51,6 +52,12 @@ def reported_in_a_sentence() -> Iterator[None]:
         _end(said, WRONG)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def nothing_to_forecast(sentence: str) -> NoReturn:
+    """End the command: it went well, and there was nothing that it could forecast."""
+    typer.echo(sentence, err=True)
+    raise typer.Exit(NOTHING)
 
 
 def _end(sentence: str, code: int) -> None:

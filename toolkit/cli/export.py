@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cache.ttl import RELEASE_TTL_S
+from toolkit.cli.exits import nothing_to_forecast
 from toolkit.cli.options import (
     REDIS_VARIABLE,
     AsOf,
     Config,
+    DefaultPrice,
     Draws,
     Json,
     MaybeDatabase,
@@ -87,6 +89,7 @@ def export(
     weeks: Weeks = WEEKS,
     draws: Draws = DRAWS,
     seed: Seed = SEED,
+    default_price: DefaultPrice = None,
     ttl: Ttl = RELEASE_TTL_S,
     allow_errors: AllowErrors = 0.0,
     keep: Keep = 2,
@@ -123,7 +126,7 @@ def export(
             earlier=earlier,
             by_hand=version == DEFAULT_MODEL,
         )
-        engine = _engine(orders.source, version, weeks, draws, seed, store)
+        engine = _engine(orders.source, version, weeks, draws, seed, default_price, store)
         try:
             report = _run(engine, settings, redis, bar, store)
         except ToolkitError as exc:
@@ -145,7 +148,10 @@ def read(
     brief: Annotated[bool, typer.Option("--brief", help="The totals only.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what production reads of a product, and from which release it is."""
+    """Show what production reads of a product, and from which release it is.
+
+    Exit code 3: by then nobody had ordered the product, so that there is nothing to forecast.
+    """
     import json
 
     from toolkit.cache.memory import in_words
@@ -161,15 +167,16 @@ def read(
         said = None if forecast is None else forecast.to_dict()
         release = None if reading is None else reading.release
         typer.echo(json.dumps({"release": release, "forecast": said}, indent=2))
-        return
-    if reading is None:
+    elif reading is None:
         typer.echo(f"The current release does not serve product {product_id}.")
-        return
-    if forecast is None:
-        typer.echo(f"There is nothing to forecast for product {product_id}.")
-    else:
+    elif forecast is not None:
         show_forecast(forecast, brief=brief)
-    print_plain(f"Release {reading.release}, generated {in_words(reading.age_s)} ago.")
+        print_plain(f"Release {reading.release}, generated {in_words(reading.age_s)} ago.")
+    if reading is not None and forecast is None:
+        nothing_to_forecast(
+            f"There is nothing to forecast for product {product_id}: by release {reading.release}, "
+            f"generated {in_words(reading.age_s)} ago, nobody had ordered it."
+        )
 
 
 @contextmanager
@@ -190,7 +197,13 @@ def _cache_url(redis: str | None) -> Iterator[str]:
 
 
 def _engine(
-    source: "OrderSource", version: str, weeks: int, draws: int, seed: int, store: str | None
+    source: "OrderSource",
+    version: str,
+    weeks: int,
+    draws: int,
+    seed: int,
+    default_price: float | None,
+    store: str | None,
 ) -> "ForecastEngine":
     """With the version that is asked for; without one only where none was ever promoted."""
     from toolkit.engine import ForecastEngine
@@ -202,12 +215,12 @@ def _engine(
     from toolkit.tracking.store import masked
 
     if version == DEFAULT_MODEL:
-        return ForecastEngine(source, weeks, draws=draws, seed=seed)
+        return ForecastEngine(source, weeks, default_price=default_price, draws=draws, seed=seed)
     opened = open_if_there(store)
     if opened is not None:
         settle(opened)
     engine = ForecastEngine.from_registry(
-        source, version, weeks, store=store, draws=draws, seed=seed
+        source, version, weeks, store=store, default_price=default_price, draws=draws, seed=seed
     )
     former = () if opened is None or engine.registered is not None else champions(opened)
     if opened is not None and former:
@@ -299,7 +312,7 @@ def _show_export(report: "ExportReport", codes: "Codes", as_json: bool) -> None:
     print_plain(
         f"{len(report.products):,} products as of {report.as_of_date} by"
         f" {report.details['model']}: {counts['success']:,} with a forecast,"
-        f" {counts['no_predictions']:,} with no customer above the thresholds,"
+        f" {counts['no_predictions']:,} that nobody ordered before,"
         f" {counts['error']:,} failed"
     )
     for name, count in (("carried over", report.carried), ("staged before", report.resumed)):

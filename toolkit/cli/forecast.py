@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from toolkit.cli.exits import NOTHING
+from toolkit.cli.exits import nothing_to_forecast
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOfOrLast,
     Config,
+    DefaultPrice,
     Fits,
     Json,
     MaybeDatabase,
@@ -77,6 +78,7 @@ def forecast(
         ),
     ] = None,
     fits: Fits = DEFAULT_FITS,
+    default_price: DefaultPrice = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the weeks, and what was then ordered, to this file.")
     ] = None,
@@ -94,11 +96,15 @@ def forecast(
     As of a date in the past, it also says what was then ordered of a product. Exit code 3: there
     is nothing to forecast.
     """
+    import logging
+
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
     from toolkit.stages.arguments import check_whole
     from toolkit.stages.listing import ProductThresholds, Thresholds
 
+    discovery = logging.getLogger("toolkit.stages.discovery")
+    discovery.setLevel(logging.ERROR)  # that nobody ordered a product is said below
     named = list(products or ())
     asked = Asked(check_whole("top", top, 1), as_json, plot, out, table)
     _check(named, customer, everything, together, asked)
@@ -107,7 +113,13 @@ def forecast(
         warn_of_fit(fitted)
     thresholds = ProductThresholds(Thresholds(min_orders, min_confidence))
     with orders_of(db, mssql, config) as orders:
-        engine = ForecastEngine(orders.source, weeks, model=fitted, thresholds=thresholds)
+        engine = ForecastEngine(
+            orders.source,
+            weeks,
+            model=fitted,
+            thresholds=thresholds,
+            default_price=default_price,
+        )
         day = _day(orders, as_of)
         if customer is not None:
             _of_customer(engine, orders, customer, day, asked)
@@ -183,7 +195,7 @@ def _of_customer(
     result = engine.forecast_customer(number, as_of)
     _write([result], orders, asked)
     if result is None:
-        _nothing(f"customer {customer}", asked)
+        _nothing(f"customer {customer}", as_of)
     if not asked.as_json:
         ids = [product["product_id"] for product in result.products]
         codes = codes_of(orders.codes, "product", ids)
@@ -205,7 +217,7 @@ def _of_all(
         result = engine.forecast_portfolio(ids, as_of)
     _write([result], orders, asked)
     if result is None:
-        _nothing(f"product {', '.join(named)}" if named else "any product", asked)
+        _nothing(f"product {', '.join(named)}" if named else "any product", as_of)
     if asked.plot is not None:
         _draw(result, None, asked.plot)
     if not asked.as_json:
@@ -224,19 +236,24 @@ def _of_products(
     asked: Asked,
     db: Path | None,
 ) -> None:
+    from toolkit.stages.arguments import parse_date
+
     numbers = _numbers(orders, "product", named)
     results = engine.generate_forecasts(numbers, as_of)
     _write([results[number] for number in numbers], orders, asked)
-    for name, number in zip(named, numbers, strict=True):
-        result = results[number]
-        if result is not None:
+    for number in numbers:
+        if (result := results[number]) is not None:
             _show_product(result, orders, asked)
-        elif not asked.as_json:
-            typer.echo(f"There is nothing to forecast for product {name}.")
-            if db is not None:
-                _say_why(db, name, number, as_of)
-    if not any(results.values()):
-        raise typer.Exit(NOTHING)
+    day = parse_date(as_of)
+    reasons = [
+        _why_nothing(name, day, db, number)
+        for name, number in zip(named, numbers, strict=True)
+        if results[number] is None
+    ]
+    if len(reasons) == len(numbers):
+        nothing_to_forecast("\n".join(reasons))
+    for reason in reasons:
+        typer.echo(reason, err=True)
 
 
 def _show_product(result: "ProductForecast", orders: "OpenSource", asked: Asked) -> None:
@@ -269,10 +286,11 @@ def _write(results: "Sequence[AnyForecast | None]", orders: "OpenSource", asked:
         typer.echo(json.dumps(made[0] if len(made) == 1 else made, indent=2))
 
 
-def _nothing(what: str, asked: Asked) -> NoReturn:
-    if not asked.as_json:
-        typer.echo(f"There is nothing to forecast for {what}.")
-    raise typer.Exit(NOTHING)
+def _nothing(what: str, as_of: str | date | None) -> NoReturn:
+    from toolkit.stages.arguments import parse_date
+
+    day = parse_date(as_of)
+    nothing_to_forecast(f"There is nothing to forecast for {what}: no order before {day}.")
 
 
 def _draw(
@@ -285,23 +303,23 @@ def _draw(
         raise ArgumentError(f"cannot draw to {file}: {exc}") from exc
 
 
-def _say_why(db: Path, product_id: str, number: int, as_of: str | date | None) -> None:
-    """On stderr, what was ordered of a product for which there is no forecast, and what to try."""
+def _why_nothing(product_id: str, as_of: date, db: Path | None, number: int) -> str:
+    """Nobody ordered it; where a file can be asked, it says whether anybody did later."""
     from toolkit.sources.embedded.database import open_database, order_span
-    from toolkit.stages.arguments import parse_date
 
+    said = (
+        f"There is nothing to forecast for product {product_id}: nobody ordered it before {as_of}"
+    )
+    if db is None:
+        return f"{said}."
     with open_database(db) as conn:
         found = order_span(conn, number)
     if found is None:
-        said = f"{db} holds no order of product {product_id}."
-    else:
-        first, last, repeats = found
-        said = (
-            f"Its orders are from {first} to {last}, the forecast is as of {parse_date(as_of)}, "
-            f"{repeats:,} customer{'' if repeats == 1 else 's'} ordered it on two days or more: "
-            "try another --as-of, or lower --min-orders and --min-confidence."
-        )
-    typer.echo(said, err=True)
+        return f"{said}, and {db} holds no order of it at all."
+    first, last = found
+    if first < as_of:
+        return f"{said} but for what was returned the same day."
+    return f"{said}; its orders in {db} are from {first} to {last}."
 
 
 def _show_outcome(forecast: "ProductForecast", actual: Sequence[float]) -> None:

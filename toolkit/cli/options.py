@@ -40,6 +40,10 @@ Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")
 Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal forecasts.")]
 Fits = Annotated[Path, typer.Option("--fits", help="Folder of the fitted versions.")]
+DefaultPrice = Annotated[
+    float | None,
+    typer.Option(help="Of a unit, where no order line before the date tells one."),
+]
 Product = Annotated[str, typer.Argument(help="The product: its id or code.")]
 Model = Annotated[
     str, typer.Argument(help="The model to fit, by name.", autocompletion=complete_model)

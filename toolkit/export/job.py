@@ -113,7 +113,7 @@ class _Run:
                     lambda product_id: self.engine.computed_with(product_id, as_of),
                 )
             self.totals |= {
-                i: forecast.summary["total_predicted_quantity"]
+                i: forecast.summary["expected_quantity"]
                 for i, forecast in forecasts.items()
                 if forecast is not None
             }

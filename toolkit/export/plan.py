@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from toolkit.cache.envelope import FORMAT
 from toolkit.cache.names import ComputedWith, KeyScalar, digest
 from toolkit.cache.releases.catalog import Release, ReleaseSpec
 from toolkit.cache.ttl import RELEASE_TTL_S
@@ -137,13 +138,13 @@ def _refuse_to_shrink(current: Release | None, ids: list[int], settings: ExportS
 
 
 def _computed_with(engine: ForecastEngine, events: OrderEvents) -> ComputedWith:
-    """All that decides the forecasts: data, model, and the thresholds of every product."""
+    """All that decides the values: data, model, thresholds of every product, and their format."""
     thresholds = engine.thresholds_at(events.as_of_date)
     settings: dict[str, KeyScalar] = dict(engine.computed_with(0, events.as_of_date))
     del settings["min_orders"], settings["min_confidence"]
     own = {str(i): _pair(of) for i, of in thresholds.by_product.items()}
     settings["thresholds_sha256"] = digest([_pair(thresholds.overall), own])
-    return settings | {DATA: Fingerprint.of(events).sha256}
+    return settings | {"format": FORMAT, DATA: Fingerprint.of(events).sha256}
 
 
 def _pair(thresholds: Thresholds) -> list[float]:
@@ -157,6 +158,7 @@ def _details(engine: ForecastEngine, computed_with: ComputedWith) -> Mapping[str
         "model": f"{computed_with['model_name']}@{computed_with['model_version']}",
         "registered_version": None if version is None else version.number,
         "mlflow_run_id": None if version is None else version.run_id,
+        "default_price": computed_with["default_price"],
         DATA: computed_with[DATA],
     }
 

@@ -10,7 +10,7 @@ from toolkit.cache.names import KeyScalar
 
 
 class Status(StrEnum):
-    """What became of a product."""
+    """What became of a product. ``NO_PREDICTIONS``: nobody ordered it before the date."""
 
     SUCCESS = "success"
     NO_PREDICTIONS = "no_predictions"
@@ -19,11 +19,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProductStatus:
-    """What became of one product. ``total_quantity`` is the summary's; None where not known."""
+    """What became of one product. ``expected_quantity`` is everybody's demand over the horizon;
+    None where not known.
+    """
 
     product_id: int
     status: Status
-    total_quantity: float | None = None
+    expected_quantity: float | None = None
     error: str | None = None
 
 
@@ -84,7 +86,7 @@ def _fields(product: ProductStatus) -> dict[str, object]:
     fields = {
         "product_id": product.product_id,
         "status": product.status.value,
-        "total_quantity": product.total_quantity,
+        "expected_quantity": product.expected_quantity,
         "error": product.error,
     }
     return {name: value for name, value in fields.items() if value is not None}

@@ -96,7 +96,7 @@ class ProductColumns:
 
     product_id: int
     product_name: str
-    unit_price: float
+    unit_price: float | None
     as_of: date
     weeks: int
     listed: CustomerColumns

@@ -21,13 +21,17 @@ MIN_EXPECTED_ORDERS = 0.1
 
 
 class Demand(TypedDict):
-    """Demand of every customer, listed or not, new ones included; quantiles by name."""
+    """Demand of every customer, listed or not, new ones included; quantiles by name.
 
-    expected_orders: float
+    ``known_expected_quantity`` is the part of those who ordered before. Revenue is None where the
+    product has no price.
+    """
+
     expected_quantity: float
-    known_expected_quantity: float
-    expected_revenue: float
+    expected_orders: float
     quantity_quantiles: dict[str, float] | None
+    expected_revenue: float | None
+    known_expected_quantity: float
 
 
 def _demand(product: ProductColumns, weeks: slice, quantiles: Floats | None) -> Demand:
@@ -35,13 +39,13 @@ def _demand(product: ProductColumns, weeks: slice, quantiles: Floats | None) -> 
     demand = product.demand
     quantity = float(demand.expected_quantity[weeks].sum())
     return Demand(
-        expected_orders=float(demand.expected_orders[weeks].sum()),
         expected_quantity=quantity,
-        known_expected_quantity=float(demand.known_expected_quantity[weeks].sum()),
-        expected_revenue=quantity * product.unit_price,
+        expected_orders=float(demand.expected_orders[weeks].sum()),
         quantity_quantiles=None
         if quantiles is None
         else dict(zip(QUANTILE_NAMES, quantiles.tolist(), strict=True)),
+        expected_revenue=_revenue(quantity, product.unit_price),
+        known_expected_quantity=float(demand.known_expected_quantity[weeks].sum()),
     )
 
 
@@ -73,17 +77,17 @@ def _expected_customers(listed: CustomerColumns, week: int) -> list[ExpectedCust
 
 
 class WeeklyForecast(TypedDict):
-    """One week: predicted_… over the listed customers, ``demand`` over all."""
+    """One week: ``demand`` is everybody's, predicted_… is of the listed customers alone."""
 
     week_number: int
     week_start_date: str
     week_end_date: str
+    demand: Demand
     predicted_quantity: float
     predicted_orders: float
-    predicted_revenue: float
+    predicted_revenue: float | None
     avg_confidence: float
     expected_customers: list[ExpectedCustomer]
-    demand: Demand
 
 
 def weekly_forecast(product: ProductColumns, week: int) -> WeeklyForecast:
@@ -94,14 +98,14 @@ def weekly_forecast(product: ProductColumns, week: int) -> WeeklyForecast:
         week_number=week + 1,
         week_start_date=product.day(DAYS_PER_WEEK * week),
         week_end_date=product.day(DAYS_PER_WEEK * (week + 1) - 1),
-        predicted_quantity=quantity,
-        predicted_orders=float(predicted.expected_orders[:, week].sum()),
-        predicted_revenue=quantity * product.unit_price,
-        avg_confidence=_weighted_mean(predicted.confidence, predicted.expected_orders[:, week]),
-        expected_customers=_expected_customers(product.listed, week),
         demand=_demand(
             product, slice(week, week + 1), None if quantiles is None else quantiles[week]
         ),
+        predicted_quantity=quantity,
+        predicted_orders=float(predicted.expected_orders[:, week].sum()),
+        predicted_revenue=_revenue(quantity, product.unit_price),
+        avg_confidence=_weighted_mean(predicted.confidence, predicted.expected_orders[:, week]),
+        expected_customers=_expected_customers(product.listed, week),
     )
 
 
@@ -168,41 +172,56 @@ def at_risk_customers(product: ProductColumns) -> list[AtRiskCustomer]:
     ]
 
 
-class Summary(TypedDict):
-    """Totals over the horizon: total_… over the listed customers, ``demand`` over all."""
+class Summary(Demand):
+    """Totals over the horizon: everybody's demand first, then listed_… of the listed customers.
+
+    total_predicted_… are listed_… by older names. ``unit_price`` is None where no line before the
+    date tells one; ``avg_confidence`` is 0 where nobody is listed.
+    """
 
     product_name: str
-    unit_price: float
-    total_predicted_quantity: float
-    total_predicted_orders: float
-    total_predicted_revenue: float
-    avg_confidence: float
-    unique_customers: int
+    unit_price: float | None
     forecast_start_date: str
     forecast_end_date: str
-    demand: Demand
+    unique_customers: int
+    avg_confidence: float
+    listed_quantity: float
+    listed_orders: float
+    listed_revenue: float | None
+    total_predicted_quantity: float
+    total_predicted_orders: float
+    total_predicted_revenue: float | None
 
 
 def summary(product: ProductColumns) -> Summary:
     """The totals of a product."""
-    listed, quantity = product.listed, float(sum(product.listed.quantity))
-    return Summary(
-        product_name=product.product_name,
-        unit_price=product.unit_price,
-        total_predicted_quantity=quantity,
-        total_predicted_orders=float(sum(listed.orders)),
-        total_predicted_revenue=quantity * product.unit_price,
-        avg_confidence=float(listed.predicted.confidence.mean()) if len(listed) else 0.0,
-        unique_customers=len(listed),
-        forecast_start_date=product.day(0),
-        forecast_end_date=product.day(DAYS_PER_WEEK * product.weeks - 1),
-        demand=_demand(product, slice(None), product.demand.total_quantiles),
-    )
+    listed = product.listed
+    quantity, orders = float(sum(listed.quantity)), float(sum(listed.orders))
+    revenue = _revenue(quantity, product.unit_price)
+    return {
+        **_demand(product, slice(None), product.demand.total_quantiles),
+        "product_name": product.product_name,
+        "unit_price": product.unit_price,
+        "forecast_start_date": product.day(0),
+        "forecast_end_date": product.day(DAYS_PER_WEEK * product.weeks - 1),
+        "unique_customers": len(listed),
+        "avg_confidence": float(listed.predicted.confidence.mean()) if len(listed) else 0.0,
+        "listed_quantity": quantity,
+        "listed_orders": orders,
+        "listed_revenue": revenue,
+        "total_predicted_quantity": quantity,
+        "total_predicted_orders": orders,
+        "total_predicted_revenue": revenue,
+    }
 
 
 def _unnamed(customer_id: int) -> str:
     """What a customer without a name is called; stage 6 fills in the names."""
     return f"Customer {customer_id}"
+
+
+def _revenue(quantity: float, unit_price: float | None) -> float | None:
+    return None if unit_price is None else quantity * unit_price
 
 
 def _weighted_mean(values: Floats, weights: Floats) -> float:

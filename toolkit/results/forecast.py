@@ -135,7 +135,7 @@ class ProductForecast(Shown):
         return (
             f"<ProductForecast of product {self.product_id} ({name}), "
             f"{summary['forecast_start_date']} to {summary['forecast_end_date']}: "
-            f"{summary['demand']['expected_quantity']:,.0f} units expected, "
+            f"{summary['expected_quantity']:,.0f} units expected, "
             f"{counted(summary['unique_customers'], 'customer')} listed>"
         )
 
@@ -218,24 +218,31 @@ def _warnings(made: ModelMetadata) -> list[str]:
 
 
 def _totals(forecast: ProductForecast) -> list[Figure]:
-    summary, demand = forecast.summary, forecast.summary["demand"]
-    interval = demand["quantity_quantiles"]
+    summary, price = forecast.summary, forecast.model_metadata["default_price"]
+    interval, revenue = summary["quantity_quantiles"], summary["expected_revenue"]
     weeks = counted(forecast.forecast_period_weeks, "week")
     return [
         Figure(
             f"units in {weeks}",
-            f"{demand['expected_quantity']:,.0f}",
+            f"{summary['expected_quantity']:,.0f}",
             "" if interval is None else f"80 %: {interval['q10']:,.0f} to {interval['q90']:,.0f}",
         ),
-        Figure("orders", f"{demand['expected_orders']:,.0f}"),
-        Figure("revenue", f"{demand['expected_revenue']:,.0f}"),
+        Figure("orders", f"{summary['expected_orders']:,.0f}"),
         Figure(
-            "customers listed",
-            f"{summary['unique_customers']:,}",
-            f"{summary['total_predicted_quantity']:,.0f} units, "
-            f"mean confidence {summary['avg_confidence']:.2f}",
+            "revenue",
+            "–" if revenue is None else f"{revenue:,.0f}",
+            "" if price is None else f"at the default price, {price:,g}",
         ),
+        Figure("customers listed", f"{summary['unique_customers']:,}", _listed(summary)),
     ]
+
+
+def _listed(summary: Summary) -> str:
+    if not summary["unique_customers"]:
+        return "none passes the thresholds"
+    return (
+        f"{summary['listed_quantity']:,.0f} units, mean confidence {summary['avg_confidence']:.2f}"
+    )
 
 
 def _weeks(weeks: Sequence[WeeklyForecast]) -> Grid:

@@ -26,6 +26,7 @@ class ModelMetadata(TypedDict):
     ``registered_version``, ``mlflow_run_id``, ``data_sha256`` (of what the model was fitted to)
     and ``fitted_as_of_date`` are None where they do not apply. ``knows_the_future``: the model
     was fitted as of a later date than the forecast's, which is then nothing to score.
+    ``default_price``: the unit price, where no line told one and the caller gave it; else None.
     """
 
     as_of_date: str
@@ -42,13 +43,16 @@ class ModelMetadata(TypedDict):
     data_sha256: str | None
     fitted_as_of_date: str | None
     knows_the_future: bool
+    default_price: float | None
 
 
 LATER: Mapping[str, object] = {
-    **dict.fromkeys(
-        ("registered_version", "mlflow_run_id", "data_sha256", "fitted_as_of_date"), None
-    ),
+    "registered_version": None,
+    "mlflow_run_id": None,
+    "data_sha256": None,
+    "fitted_as_of_date": None,
     "knows_the_future": False,
+    "default_price": None,
 }
 """What forecasts did not say at first; those still in a cache are read all the same."""
 
@@ -63,6 +67,7 @@ def model_metadata(
     seed: int = 0,
     failed_pairs: int = 0,
     registered: RegisteredVersion | None = None,
+    default_price: float | None = None,
 ) -> ModelMetadata:
     """``model``: its name and version; ``thresholds``: of orders and of confidence.
 
@@ -84,4 +89,5 @@ def model_metadata(
         data_sha256=None if registered is None else registered.data_sha256,
         fitted_as_of_date=None if fitted is None else fitted.isoformat(),
         knows_the_future=fitted is not None and fitted > as_of,
+        default_price=default_price,
     )

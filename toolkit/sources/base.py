@@ -10,7 +10,10 @@ from toolkit.data.tables import CustomerDays, OrderEvents
 
 @dataclass(frozen=True, slots=True)
 class ProductInfo:
-    """A product's name and its last unit price before the as-of date; None where unknown."""
+    """A product's name, and what a unit of it cost before the as-of date; None where unknown.
+
+    The price is the quantity-weighted median of its recent lines: ``prices.recent_price``.
+    """
 
     name: str | None
     unit_price: float | None
@@ -36,7 +39,7 @@ class OrderSource(Protocol):
         """Products of which the customers ordered anything before the date, ascending."""
 
     def products(self, as_of_date: date, product_ids: Sequence[int]) -> Mapping[int, ProductInfo]:
-        """Name and last price before the date, for those of the products that exist."""
+        """Name and price before the date, for those of the products that exist."""
 
     def customer_names(self, customer_ids: Sequence[int]) -> Mapping[int, str]:
         """Names of those of the customers that have one."""

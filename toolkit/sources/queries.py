@@ -11,6 +11,8 @@ created before the as-of date: lines are added to old orders, and orders are dat
 
 from dataclasses import dataclass
 
+from toolkit.sources.prices import RECENT_LINES
+
 FRACTION_DIGITS = 6
 """Net quantities are rounded to so many digits: beyond, the order of adding floats shows."""
 
@@ -98,16 +100,16 @@ WHERE {_KNOWN}
 """Products of which customers ordered anything, returned or not."""
 
 _PRICED = f"""{_KNOWN}
-      AND oi.PricePerItem IS NOT NULL
+      AND oi.PricePerItem > 0
       AND oi.Qty > 0"""
 
 PRODUCTS = Query(
     "products",
     f"""
-SELECT p.ID, p.Name, priced.PricePerItem
+SELECT p.ID, p.Name, priced.OrderDay, priced.PricePerItem, priced.Qty
 FROM dbo.Product p
 LEFT JOIN (
-    SELECT oi.ProductID, oi.PricePerItem,
+    SELECT oi.ProductID, CAST(oi.Created AS DATE) AS OrderDay, oi.PricePerItem, oi.Qty,
            ROW_NUMBER() OVER (
                PARTITION BY oi.ProductID ORDER BY oi.Created DESC, oi.ID DESC
            ) AS Recency
@@ -115,14 +117,14 @@ LEFT JOIN (
     INNER JOIN dbo."Order" o ON o.ID = oi.OrderID
     WHERE {_PRICED}
       AND oi.ProductID IN (:product_ids)
-) priced ON priced.ProductID = p.ID AND priced.Recency = 1
+) priced ON priced.ProductID = p.ID AND priced.Recency <= {RECENT_LINES}
 WHERE p.ID IN (:product_ids)""",
-    (_IDS, _TEXTS, _NUMBERS),
+    (_IDS, _TEXTS, _DAYS, _NUMBERS, _NUMBERS),
     f"""
-SELECT p.ID, p.Name, priced.PricePerItem
+SELECT p.ID, p.Name, priced.OrderDay, priced.PricePerItem, priced.Qty
 FROM dbo.Product p
 OUTER APPLY (
-    SELECT TOP (1) oi.PricePerItem
+    SELECT TOP ({RECENT_LINES}) CAST(oi.Created AS DATE) AS OrderDay, oi.PricePerItem, oi.Qty
     FROM dbo.OrderItem oi
     INNER JOIN dbo."Order" o ON o.ID = oi.OrderID
     WHERE {_PRICED}
@@ -131,7 +133,10 @@ OUTER APPLY (
 ) priced
 WHERE p.ID IN (:product_ids)""",
 )
-"""Name and last price paid before the date; of several at one instant, the highest line id."""
+"""Name and last lines with a price before the date, a row each; one without them where none is.
+
+Of several lines at one instant those of the highest ids are the last.
+"""
 
 CUSTOMER_NAMES = Query(
     "customer names",

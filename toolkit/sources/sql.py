@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import date, timedelta
-from itertools import batched
+from itertools import batched, pairwise
 from typing import cast
 
 import duckdb
@@ -39,6 +39,7 @@ from toolkit.sources.dialects import (
     ResultColumn,
 )
 from toolkit.sources.names import PLAIN_NAMES, Names
+from toolkit.sources.prices import recent_price
 from toolkit.sources.queries import (
     ALL_NAMES,
     CUSTOMER_DAYS,
@@ -109,12 +110,10 @@ class SqlSource:
         return [int(i) for i in np.unique(ids.astype(np.int64, copy=False))]
 
     def products(self, as_of_date: date, product_ids: Sequence[int]) -> dict[int, ProductInfo]:
-        """Name and last price before the date, for those of the products that exist."""
-        ids, names, prices = self._read_ids(
-            PRODUCTS, "product_ids", product_ids, _plain_date(as_of_date)
+        """Name and price before the date, for those of the products that exist."""
+        return _to_products(
+            self._read_ids(PRODUCTS, "product_ids", product_ids, _plain_date(as_of_date))
         )
-        rows = zip(ids.tolist(), names.tolist(), prices.tolist(), strict=True)
-        return {i: ProductInfo(name, None if np.isnan(price) else price) for i, name, price in rows}
 
     def customer_names(self, customer_ids: Sequence[int]) -> dict[int, str]:
         """Names of those of the customers that have one."""
@@ -256,6 +255,20 @@ def _to_events(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents
         return events
     logger.debug("%d customer days left out: returns cancel their orders", cancelled.sum())
     return events.where(~cancelled)
+
+
+def _to_products(columns: Sequence[ResultColumn]) -> dict[int, ProductInfo]:
+    """Each product's name, and the price that its lines tell; rows in any order."""
+    by_product = np.argsort(columns[0], kind="stable")
+    ids, names, days, prices, quantities = (column[by_product] for column in columns)
+    day, price = days.astype(np.int64), prices.astype(np.float64)
+    quantity = quantities.astype(np.float64)
+    found, start = np.unique(ids, return_index=True)
+    spans = pairwise([*start.tolist(), len(ids)])
+    return {
+        i: ProductInfo(names[a], recent_price(day[a:b], price[a:b], quantity[a:b]))
+        for i, (a, b) in zip(found.tolist(), spans, strict=True)
+    }
 
 
 def _days_from(as_of_date: date, dates: ResultColumn) -> Ints:

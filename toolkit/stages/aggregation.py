@@ -15,16 +15,24 @@ from toolkit.results.pair import CustomerPrediction
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
-from toolkit.stages.arguments import parse_date
+from toolkit.stages.arguments import check_price, parse_date
 from toolkit.stages.listing import ProductListing
 from toolkit.stages.metadata import NamedProduct, product_metadata, with_fallbacks
 
 
 @dataclass(frozen=True, slots=True)
 class ProductAggregator:
-    """Sums predictions into ``weeks`` weeks of seven days from the as-of date on."""
+    """Sums predictions into ``weeks`` weeks of seven days from the as-of date on.
+
+    ``default_price`` is that of products of which no line tells a price; None: they have none.
+    """
 
     weeks: int = WEEKS
+    default_price: float | None = None
+
+    def __post_init__(self) -> None:
+        """``ArgumentError`` for a price that is none."""
+        object.__setattr__(self, "default_price", check_price("default_price", self.default_price))
 
     def aggregate(
         self,
@@ -60,18 +68,24 @@ class ProductAggregator:
         """The forecast of one product from predictions at hand, each of them listed.
 
         Demand is theirs alone, without quantiles. Name and price, where not given, are looked up
-        over ``conn``; they fall back to ``Product 123`` and 35.0.
+        over ``conn``; they fall back to ``Product 123`` and ``default_price``.
         """
         as_of = parse_date(as_of_date)
         if conn is not None and (product_name is None or unit_price is None):
             stored = product_metadata(as_source(conn), as_of, [product_id])[product_id]
             product_name = product_name or stored.name
             unit_price = stored.unit_price if unit_price is None else unit_price
-        product = with_fallbacks(product_id, ProductInfo(product_name, unit_price))
+        info = ProductInfo(product_name, unit_price)
+        product = with_fallbacks(product_id, info, self.default_price)
         customers = _columns(predictions, as_of, self.weeks)
         demand = ProductDemand.of_customers(customers)
         listing = ProductListing(product_id, customers, customers, demand)
-        return self.aggregate(listing, product, as_of, model_metadata(as_of, datetime.now(UTC)))
+        made = model_metadata(
+            as_of,
+            datetime.now(UTC),
+            default_price=product.unit_price if product.is_default else None,
+        )
+        return self.aggregate(listing, product, as_of, made)
 
 
 def _columns(rows: Sequence[CustomerPrediction], as_of: date, weeks: int) -> CustomerColumns:

@@ -5,6 +5,7 @@ from datetime import date, datetime
 
 import numpy as np
 
+from toolkit.data.tables import MAX_AMOUNT
 from toolkit.errors import ArgumentError
 
 MAX_WEEKS = 104
@@ -46,6 +47,19 @@ def check_share(name: str, value: float) -> float:
     ):
         return float(value)
     raise ArgumentError(f"{name} has to be a number from 0 to 1, got {value!r}")
+
+
+def check_price(name: str, value: float | None) -> float | None:
+    """``value`` as a float if it is a price: above 0, up to ``MAX_AMOUNT``; None stays None.
+
+    Raises ``ArgumentError`` for anything else.
+    """
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if is_number and not isinstance(value, bool) and 0 < value <= MAX_AMOUNT:
+        return float(value)
+    raise ArgumentError(f"{name} has to be a number above 0, up to {MAX_AMOUNT:g}, got {value!r}")
 
 
 def _number_of(name: str, value: object) -> str:

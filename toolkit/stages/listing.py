@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Annotated, TypedDict
@@ -13,6 +14,7 @@ from pydantic import Field, PlainSerializer, PlainValidator
 
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS
 from toolkit.data.tables import Predictions
+from toolkit.errors import PredictionError
 from toolkit.results.columns import CustomerColumns, ProductDemand
 from toolkit.results.pair import FailedPair
 from toolkit.stages.arguments import check_share, check_whole
@@ -106,8 +108,8 @@ class ProductThresholds:
 
 @dataclass(frozen=True, slots=True)
 class ProductListing:
-    """One product with a customer to list: ``listed`` passes both thresholds, ``watched`` (to
-    search for customers at risk) the number of orders; ``demand`` is everybody's.
+    """One product: ``listed`` are the customers that pass both thresholds, ``watched`` (to search
+    for customers at risk) those with enough orders, perhaps none; ``demand`` is everybody's.
     """
 
     product_id: int
@@ -121,12 +123,14 @@ class ProductListing:
 def list_customers(
     predictions: Predictions, failed: Sequence[FailedPair], chooser: Chooser
 ) -> Iterator[ProductListing]:
-    """The products with at least one customer that passes; the others get a warning."""
+    """Every product that is predicted, whoever passes.
+
+    Raises ``PredictionError`` that names the products of which every pair is among the ``failed``.
+    """
     failures = Counter(pair.product_id for pair in failed)
     warn_of(failed)
     ids, offset = predictions.patterns.product_offsets()
-    for product_id in sorted(failures.keys() - set(ids.tolist())):
-        logger.warning("No predictable customers for product %d: all failed", product_id)
+    _refuse_what_failed(failed, failures.keys() - set(ids.tolist()))
     for j, product_id in enumerate(ids.tolist()):
         thresholds = chooser(product_id)
         watched = _watched(predictions, range(offset[j], offset[j + 1]), thresholds)
@@ -137,8 +141,7 @@ def list_customers(
             thresholds.min_confidence,
         )  # fmt: skip
         if not len(listed):
-            logger.warning("No predictable customers for product %d", product_id)
-            continue
+            logger.info("No predictable customers for product %d: none is listed", product_id)
         demand = ProductDemand.from_draws(predictions.products, j)
         yield ProductListing(product_id, listed, watched, demand, thresholds, failures[product_id])
 
@@ -150,6 +153,17 @@ def warn_of(failed: Sequence[FailedPair]) -> None:
             "Left out customer %d of product %d: %s",
             pair.customer_id, pair.product_id, pair.reason,
         )  # fmt: skip
+
+
+def _refuse_what_failed(failed: Sequence[FailedPair], products: AbstractSet[int]) -> None:
+    """Nothing is known of their demand, and neither a forecast nor None may say that it is none."""
+    lost = [pair for pair in failed if pair.product_id in products]
+    if lost:
+        named = ", ".join(map(str, sorted(products)))
+        raise PredictionError(
+            f"no pair could be predicted of product {named}; product {lost[0].product_id}, "
+            f"customer {lost[0].customer_id}: {lost[0].reason}"
+        )
 
 
 def _watched(predictions: Predictions, rows: range, thresholds: Thresholds) -> CustomerColumns:

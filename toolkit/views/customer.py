@@ -27,6 +27,7 @@ def customer_pairs(
     customer_id: int,
     as_of: date,
     chooser: Chooser,
+    default_price: float | None = None,
 ) -> tuple[CustomerPairs, tuple[FailedPair, ...]] | None:
     """The customer's pairs, and those left out because they failed; None without any.
 
@@ -47,7 +48,7 @@ def customer_pairs(
         )
     if not rows:
         return None
-    return _columns(analyzer, rows, as_of, chooser), ours
+    return _columns(analyzer, rows, as_of, chooser, default_price), ours
 
 
 type _Rows = tuple[Patterns, PairPredictions]
@@ -69,12 +70,16 @@ def _rows_of(
 
 
 def _columns(
-    analyzer: PatternAnalyzer, rows: Sequence[_Rows], as_of: date, chooser: Chooser
+    analyzer: PatternAnalyzer,
+    rows: Sequence[_Rows],
+    as_of: date,
+    chooser: Chooser,
+    default_price: float | None,
 ) -> CustomerPairs:
     predicted = concatenated([pairs for _, pairs in rows])
     product_id = np.concatenate([known.product_id for known, _ in rows])
     order_count = np.concatenate([known.order_count for known, _ in rows])
-    products = named(analyzer.source, as_of, product_id)
+    products = named(analyzer.source, as_of, product_id, default_price)
     thresholds = [chooser(product) for product in product_id.tolist()]
     severity = severity_of(
         order_count, predicted, np.array([own.min_confidence for own in thresholds])

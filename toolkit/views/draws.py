@@ -53,7 +53,7 @@ def draws_of(
     warn_of(failed)
     products = concatenated(parts)
     starts = DAYS_PER_WEEK * np.arange(predictor.weeks)
-    info = named(analyzer.source, as_of, products.product_id)
+    info = named(analyzer.source, as_of, products.product_id, None)
     made_by: dict[str, object] = {n: metadata[n] for n in MADE if metadata[n] is not None}
     made_by["failed_pairs"] = len(failed)
     made: xr.Dataset = dataset(

@@ -75,6 +75,7 @@ def portfolio_of(
     product_ids: Sequence[int] | None,
     as_of: date,
     chooser: Chooser,
+    default_price: float | None = None,
 ) -> Portfolio | None:
     """The products together, None for all of them; None if nobody ordered any before the date.
 
@@ -86,7 +87,7 @@ def portfolio_of(
     patterns, broken = analyzer.analyze(discover(source, as_of, product_ids))
     if not len(patterns) and not broken:
         return None
-    products = named(source, as_of, patterns.product_offsets()[0])
+    products = named(source, as_of, patterns.product_offsets()[0], default_price)
     draws, parts, failed = _no_draws(predictor), [], [*broken]
     for chunk in in_chunks(predictor, patterns):
         predictions, failures = predictor.predict(chunk)

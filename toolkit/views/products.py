@@ -7,9 +7,8 @@ from datetime import date
 import numpy as np
 
 from toolkit.data.tables import Floats, Ints
-from toolkit.sources.base import OrderSource, ProductInfo
-
-NOTHING = ProductInfo(None, None)
+from toolkit.sources.base import OrderSource
+from toolkit.stages.metadata import product_metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +38,10 @@ class Named:
         return Named(product_ids, [self.names[i] for i in rows], [self.prices[i] for i in rows])
 
 
-def named(source: OrderSource, as_of: date, product_ids: Ints) -> Named:
-    """Of products in ascending order, from what was known before the date."""
+def named(
+    source: OrderSource, as_of: date, product_ids: Ints, default_price: float | None
+) -> Named:
+    """Of products in ascending order; ``default_price`` where no line before the date tells one."""
     ids = product_ids.tolist()
-    known = source.products(as_of, ids)
-    infos = [known.get(product_id, NOTHING) for product_id in ids]
-    return Named(
-        product_ids,
-        [info.name or f"Product {i}" for i, info in zip(ids, infos, strict=True)],
-        [info.unit_price for info in infos],
-    )
+    known = product_metadata(source, as_of, ids, default_price)
+    return Named(product_ids, [known[i].name for i in ids], [known[i].unit_price for i in ids])

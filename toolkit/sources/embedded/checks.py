@@ -159,7 +159,7 @@ def _notice_rules(table: str, usable: Iterable[str]) -> list[ImportRule]:
         rules += [
             _rule("Qty", "is negative: netted per customer, product and day", "< 0"),
             _rule("Qty", "is 0", "= 0"),
-            _rule("PricePerItem", "is null: an earlier price is taken", "IS NULL"),
+            _rule("PricePerItem", "is null: the price is taken from other lines", "IS NULL"),
         ]
     return rules
 

@@ -109,19 +109,14 @@ def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyCo
     return conn
 
 
-def order_span(conn: duckdb.DuckDBPyConnection, product_id: int) -> tuple[date, date, int] | None:
-    """First and last day on which a product was ordered, and how many customers did so twice.
-
-    None if it never was.
-    """
-    first, last, repeats = conn.execute(
-        "SELECT min(first), max(last), count(*) FILTER (WHERE first < last) FROM ("
-        " SELECT CAST(min(oi.Created) AS DATE) AS first, CAST(max(oi.Created) AS DATE) AS last"
-        ' FROM dbo.OrderItem oi INNER JOIN dbo."Order" o ON o.ID = oi.OrderID'
-        " WHERE oi.ProductID = ? GROUP BY o.ClientAgreementID)",
+def order_span(conn: duckdb.DuckDBPyConnection, product_id: int) -> tuple[date, date] | None:
+    """First and last day on which anybody ordered a product; None if nobody ever did."""
+    first, last = conn.execute(
+        "SELECT CAST(min(Created) AS DATE), CAST(max(Created) AS DATE)"
+        " FROM dbo.OrderItem WHERE ProductID = ?",
         [product_id],
     ).fetchall()[0]
-    return None if first is None else (first, last, repeats)
+    return None if first is None else (first, last)
 
 
 def missing_columns(conn: duckdb.DuckDBPyConnection) -> list[str]:
