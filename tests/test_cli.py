@@ -230,7 +230,10 @@ BAD = [
     (["forecast", 1, "--db", "orders.duckdb", "--as-of", "6/6/2022"], "got '6/6/2022'"),
     (["forecast", 1, "--db", "orders.duckdb", "--weeks", "-3"], "from 1 to 104, got -3"),
     (["forecast", 1, "--db", "orders.duckdb", "--min-confidence", "2"], "from 0 to 1, got 2.0"),
-    (["forecast", "abc", "--db", "orders.duckdb"], "has to be a whole number, got 'abc'"),
+    (
+        ["forecast", "abc", "--db", "orders.duckdb"],
+        "there is no product 'abc'; the nearest names are 'Article ",
+    ),
     (["import", "nothing", "--db", "new.duckdb"], "there is no such folder"),
     (["predict", "oracle", "--db", "orders.duckdb", "--out", "o"], "unknown model 'oracle'"),
     (["predict", "pair_conjugate@9", "--db", "orders.duckdb", "--out", "o"], "no version '9'"),

@@ -104,6 +104,10 @@ def test_a_forecast_straight_from_the_server_is_the_files(run, database, environ
     done = run("forecast", 4711, *asked[2:])
     assert done.returncode == 3
     assert f"nothing to forecast for product 4711: nobody ordered it before {AS_OF}." in done.stderr
+    asked = ("forecast", *asked[2:], "--customer")
+    by_id = run(*asked, 100_003)
+    assert by_id.returncode == 0, by_id.stderr
+    assert run(*asked, "shop 100003").stdout == by_id.stdout
 
 
 BAD = {

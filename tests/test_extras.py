@@ -40,6 +40,7 @@ CASES = [
     ("lightgbm", "fit", ("fit", "lightgbm_pairs", *ASKED), "a model with boosted trees"),
     ("pymc_marketing", "peers", ("fit", "bg_nbd", *ASKED), "the peer BG/NBD"),
     ("pymssql", "sqlserver", ("check", "--mssql"), "reading a SQL Server"),
+    ("xlsxwriter", "tables", ("forecast", "1", *ASKED, "--out", "f.xlsx"), "an Excel file"),
 ]
 
 

@@ -13,13 +13,13 @@ import toolkit
 
 ROOT = Path(__file__).parents[1]
 TOOLKIT = """
-    ArgumentError CacheError Codes CustomerPrediction CustomerProductPattern DEMO_AS_OF DataError
-    ExportSettings FitSettings FittedModel ForecastEngine ForecastReader ModelError ModelVersion
-    Patterns PredictionError Predictions ProductForecast PromotionRefusedError QUANTILES
-    SQL_SERVER_SESSION SourceError Streams ToolkitError TrackingError Truth attach_thresholds
-    check_database embedded_server export_release find_model generate_orders history import_folder
-    load_fit load_orders open_database open_store promote register_fit roll_back save_fit
-    weekly_quantities write_demo_orders
+    ArgumentError CacheError Codes CustomerForecast CustomerPrediction CustomerProductPattern
+    DEMO_AS_OF DataError ExportSettings FitSettings FittedModel ForecastEngine ForecastReader
+    ModelError ModelVersion Patterns PortfolioForecast PredictionError Predictions ProductForecast
+    PromotionRefusedError QUANTILES SQL_SERVER_SESSION SourceError Streams ToolkitError
+    TrackingError Truth attach_thresholds check_database embedded_server export_release find_model
+    generate_orders history import_folder last_order_day load_fit load_orders open_database
+    open_store promote register_fit roll_back save_fit weekly_quantities write_demo_orders
 """
 BACKTESTS = """
     Comparison Experiment Gate RunFolder ThresholdChoice ThresholdRule choose_for_all

@@ -36,8 +36,9 @@ GUIDES = {
          "mlflow.db"),
     ),
     "docs/your_orders.md": Expected(
-        ("Imported into orders.duckdb", "Top customers by volume", "'q50'"),
-        ("predictions/pairs.parquet", "predictions/product_weeks.parquet"),
+        ("Imported into orders.duckdb", "Top customers by volume", "'q50'", "What comes next",
+         "2 products together", "product_name next_order_date", "<ProductForecast of product 770"),
+        ("predictions/pairs.parquet", "predictions/product_weeks.parquet", "movers.csv"),
     ),
     "docs/backtests.md": Expected(
         ("is in fits/pooled_gamma/", "Top customers by volume", "is better"), ("milk.png",)

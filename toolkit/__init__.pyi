@@ -39,9 +39,11 @@ from .model import FittedModel as FittedModel
 from .model import ModelVersion as ModelVersion
 from .model import Streams as Streams
 from .model import find_model as find_model
+from .results.customer import CustomerForecast as CustomerForecast
 from .results.forecast import ProductForecast as ProductForecast
 from .results.pair import CustomerPrediction as CustomerPrediction
 from .results.pair import CustomerProductPattern as CustomerProductPattern
+from .results.portfolio import PortfolioForecast as PortfolioForecast
 from .sources.codes import Codes as Codes
 from .sources.embedded.checks import check_database as check_database
 from .sources.embedded.database import open_database as open_database
@@ -49,6 +51,7 @@ from .sources.folder.importer import import_folder as import_folder
 from .sources.generator import Truth as Truth
 from .sources.generator import generate_orders as generate_orders
 from .sources.generator import load_orders as load_orders
+from .sources.sql import last_order_day as last_order_day
 from .sources.sql import weekly_quantities as weekly_quantities
 from .sources.sqlserver.dialect import SQL_SERVER_SESSION as SQL_SERVER_SESSION
 from .tracking.history import history as history

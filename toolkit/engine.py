@@ -12,8 +12,10 @@ from toolkit.cache.names import KeyScalar
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.errors import ModelError
 from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
+from toolkit.results.customer import CustomerForecast
 from toolkit.results.forecast import ProductForecast
 from toolkit.results.metadata import ModelMetadata, RegisteredVersion, model_metadata
+from toolkit.results.portfolio import PortfolioForecast
 from toolkit.sources.base import OrderSource
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
@@ -31,8 +33,14 @@ from toolkit.stages.metadata import NamedProduct, product_metadata
 from toolkit.stages.names import fill_in_customer_names
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor
+from toolkit.views.customer import customer_pairs
+from toolkit.views.draws import draws_of
+from toolkit.views.portfolio import portfolio_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
     from toolkit.tracking.store import Store
 
 logger = logging.getLogger(__name__)
@@ -116,6 +124,42 @@ class ForecastEngine:
             clock=clock,
         )
 
+    @classmethod
+    def from_frame(
+        cls,
+        order_lines: "pd.DataFrame",
+        forecast_weeks: int = WEEKS,
+        *,
+        products: "pd.DataFrame | None" = None,
+        customers: "pd.DataFrame | None" = None,
+        model: FittedModel | None = None,
+        thresholds: ProductThresholds | None = None,
+        default_price: float | None = None,
+        draws: int = DRAWS,
+        seed: int = SEED,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> Self:
+        """An engine on order lines that lie in a DataFrame, by the rules of an import.
+
+        ``order_lines`` has the columns ``customer_id``, ``product_id``, ``ordered_at``,
+        ``quantity`` and ``unit_price``, and may have ``order_id``; ``products`` has ``product_id``
+        and ``name``, ``customers`` has ``customer_id`` and ``name``: without them nobody has a
+        name. Raises ``DataError`` with every rule that is broken. The orders are copied into a
+        database in memory: ``engine.conn``, of which ``Codes.of`` tells the numbers of text ids.
+        """
+        from toolkit.sources.folder.frames import frame_database
+
+        return cls(
+            frame_database(order_lines, products, customers),
+            forecast_weeks,
+            model=model,
+            thresholds=thresholds,
+            default_price=default_price,
+            draws=draws,
+            seed=seed,
+            clock=clock,
+        )
+
     def generate_forecast(
         self,
         product_id: int,
@@ -156,6 +200,105 @@ class ForecastEngine:
         for start in range(0, len(ids), BATCH_SIZE):
             forecasts |= self._generate_batch(ids[start : start + BATCH_SIZE], as_of, chooser)
         return forecasts
+
+    def forecast_customer(
+        self, customer_id: int, as_of_date: str | date | None = None
+    ) -> CustomerForecast | None:
+        """What a customer orders next, of every product they ordered before the date.
+
+        Each product's row is what the product's own forecast says of this customer, whatever the
+        thresholds; those decide what is called at risk. None for a customer who ordered nothing
+        before the date (YYYY-MM-DD, default today). ArgumentError for arguments out of range;
+        SourceError or PredictionError if the forecast could not be made.
+        """
+        (customer_id,) = check_ids("customer_id", [customer_id])
+        as_of = parse_date(as_of_date)
+        chooser = self._chooser(as_of, None, None)
+        self._warn_of_the_future(as_of, own_thresholds=True)
+        found = customer_pairs(
+            self.pattern_analyzer,
+            self.predictor,
+            customer_id,
+            as_of,
+            chooser,
+            self.aggregator.default_price,
+        )
+        if found is None:
+            return None
+        pairs, failed = found
+        return CustomerForecast.of(
+            customer_id,
+            self.source.customer_names([customer_id]).get(customer_id),
+            pairs,
+            as_of,
+            self.forecast_weeks,
+            self._metadata(
+                as_of, self.thresholds_at(as_of).overall, len(failed), self.aggregator.default_price
+            ),
+        )
+
+    def forecast_portfolio(
+        self, product_ids: Iterable[int] | None = None, as_of_date: str | date | None = None
+    ) -> PortfolioForecast | None:
+        """Many products together: totals by week, movers, and the customers at risk over all.
+
+        ``product_ids``: None for every product ordered before the date (YYYY-MM-DD, default
+        today). Quantiles are those of sums of draws. Memory holds the draws of some products at a
+        time. None if nobody ordered any of the products before the date. Raises as
+        ``forecast_customer`` does.
+        """
+        ids = (
+            None if product_ids is None else [*dict.fromkeys(check_ids("product_id", product_ids))]
+        )
+        as_of = parse_date(as_of_date)
+        chooser = self._chooser(as_of, None, None)
+        self._warn_of_the_future(as_of, own_thresholds=True)
+        found = portfolio_of(
+            self.pattern_analyzer,
+            self.predictor,
+            ids,
+            as_of,
+            chooser,
+            self.aggregator.default_price,
+        )
+        if found is None:
+            return None
+        known = set(found.products.product_id.tolist())
+        failed = {pair.product_id for pair in found.failed}
+        return PortfolioForecast.of(
+            found.products,
+            found.draws,
+            found.at_risk,
+            found.customer_count,
+            [i for i in ids or () if i not in known | failed],
+            as_of,
+            self._metadata(
+                as_of,
+                self.thresholds_at(as_of).overall,
+                len(found.failed),
+                self.aggregator.default_price,
+            ),
+        )
+
+    def draws(
+        self, product_ids: Iterable[int] | None = None, as_of_date: str | date | None = None
+    ) -> "xr.Dataset":
+        """Draws of weekly demand, ``orders`` and ``quantity`` [product, week, draw], float64.
+
+        Those that the quantiles of a product's forecast are taken from, new customers included:
+        draw d of one product belongs to draw d of another, so that
+        ``engine.draws(…).quantity.sum("product")`` are draws of the total. Coordinates are
+        ``product`` (id), ``week`` (from 1), ``draw``, ``product_name`` and ``week_start_date``.
+        ``product_ids``: None for all; those that nobody ordered before the date are left out.
+        It all has to fit into memory: 16 bytes a product, week and draw.
+        """
+        ids = (
+            None if product_ids is None else [*dict.fromkeys(check_ids("product_id", product_ids))]
+        )
+        as_of = parse_date(as_of_date)
+        self._warn_of_the_future(as_of, own_thresholds=False)
+        metadata = self._metadata(as_of, Thresholds(), 0, None)
+        return draws_of(self.pattern_analyzer, self.predictor, ids, as_of, metadata)
 
     def generate_forecast_cached(
         self,
@@ -201,7 +344,7 @@ class ForecastEngine:
                     listing,
                     products[listing.product_id],
                     as_of,
-                    self._metadata(as_of, listing, products[listing.product_id]),
+                    self._metadata_of(as_of, listing, products[listing.product_id]),
                 )
                 for listing in list_customers(predictions, (*broken, *failed), chooser)
             }
@@ -258,10 +401,13 @@ class ForecastEngine:
             )  # fmt: skip
 
     def _metadata(
-        self, as_of: date, listing: ProductListing, product: NamedProduct
+        self,
+        as_of: date,
+        thresholds: Thresholds,
+        failed_pairs: int,
+        default_price: float | None,
     ) -> ModelMetadata:
         """How a forecast is made."""
-        thresholds = listing.thresholds
         return model_metadata(
             as_of,
             self._clock(),
@@ -269,10 +415,16 @@ class ForecastEngine:
             thresholds=(thresholds.min_orders, thresholds.min_confidence),
             draws=self.predictor.draws,
             seed=self.predictor.seed,
-            failed_pairs=listing.failed_pairs,
+            failed_pairs=failed_pairs,
             registered=self.registered,
-            default_price=product.unit_price if product.is_default else None,
+            default_price=default_price,
         )
+
+    def _metadata_of(
+        self, as_of: date, listing: ProductListing, product: NamedProduct
+    ) -> ModelMetadata:
+        price = product.unit_price if product.is_default else None
+        return self._metadata(as_of, listing.thresholds, listing.failed_pairs, price)
 
     def _computed_with(self, thresholds: Thresholds) -> dict[str, KeyScalar]:
         """Everything but the data that decides a forecast; a cached one has to match it."""

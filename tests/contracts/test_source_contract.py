@@ -27,7 +27,7 @@ from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.prices import RECENT_DAYS, RECENT_LINES, SLIP
-from toolkit.sources.sql import as_source
+from toolkit.sources.sql import all_names, as_source, last_order_day
 
 WIRES = Wires()
 """Connections of the real driver to the databases of a test; see ``hung_up``."""
@@ -73,6 +73,8 @@ def everything(source, product_ids=tuple(PRODUCTS)):
         rows_of(source.order_events(AS_OF)),
         rows_of(source.order_events(AS_OF, product_ids)),
         days_of(source.customer_days(AS_OF, tuple(NAMES))),
+        source.ordered_products(AS_OF, tuple(NAMES)),
+        [source.ordered_products(AS_OF, [customer]) for customer in NAMES],
         source.products(AS_OF, product_ids),
         source.customer_names(tuple(NAMES)),
     )
@@ -153,6 +155,31 @@ def test_customer_days_end_at_midnight(open_source):
     ]
 
 
+def test_ordered_products_are_those_of_the_customers_asked_for(open_source):
+    source = open_source(database(LINES))
+    assert source.ordered_products(AS_OF, [102, 99, 102]) == [1, 2]
+    assert source.ordered_products(AS_OF, np.array([103, 101], dtype=np.int32)) == [1, 3]
+    assert source.ordered_products(AS_OF, [99]) == []
+    assert source.ordered_products(AS_OF - timedelta(10), list(NAMES)) == [1]
+
+
+def test_ordered_products_end_at_midnight(open_source):
+    lines = [Line(1, 101, 1, -1, hour=23), Line(2, 101, 2, 0, hour=0), Line(3, 101, 3, -2, added=0)]
+    source = open_source(database(lines))
+    assert source.ordered_products(AS_OF, [101]) == [1]
+    noon = datetime(AS_OF.year, AS_OF.month, AS_OF.day, 12)
+    assert source.ordered_products(noon, [101]) == [1]
+    assert source.ordered_products(AS_OF + timedelta(1), [101]) == [1, 2, 3]
+
+
+def test_all_names_and_the_last_day(open_source):
+    source = open_source(database(LINES, products={1: "Nuts", 2: None}))
+    assert all_names(source, "product") == {1: "Nuts"}
+    assert all_names(source, "customer") == NAMES
+    assert last_order_day(source) == AS_OF - timedelta(1)
+    assert last_order_day(open_source(database([]))) is None
+
+
 def test_products_carry_name_and_recent_price_before_the_date(open_source):
     """Of the nuts one unit was sold at 4.0, two at 5.0, three at 6.0 and four at 8.0."""
     source = open_source(database(LINES))
@@ -181,6 +208,7 @@ def test_no_ids_need_no_query(open_source):
     def ask():
         assert len(source.order_events(AS_OF, [])) == 0
         assert days_of(source.customer_days(AS_OF, [])) == []
+        assert source.ordered_products(AS_OF, []) == []
         assert source.products(AS_OF, []) == {}
         assert source.customer_names([]) == {}
 
@@ -189,7 +217,7 @@ def test_no_ids_need_no_query(open_source):
 
 def test_an_empty_database(open_source):
     source = open_source(database([], products={}, names={}))
-    assert everything(source) == ([], [], [], {}, {})
+    assert everything(source) == ([], [], [], [], [[], [], []], {}, {})
 
 
 @pytest.mark.parametrize("count", [1, 1000])
@@ -201,6 +229,7 @@ def test_each_question_is_one_query(open_source, count):
         lambda: source.order_events(AS_OF, ids),
         lambda: source.order_events(AS_OF),
         lambda: source.customer_days(AS_OF, ids),
+        lambda: source.ordered_products(AS_OF, ids),
         lambda: source.products(AS_OF, ids),
         lambda: source.customer_names(ids),
     ):
@@ -434,6 +463,7 @@ def test_a_failing_database_is_one_clear_error_and_leaves_no_cursor(open_source,
     for subject, ask in {
         "order events": lambda: source.order_events(AS_OF, [1]),
         "customers' order days": lambda: source.customer_days(AS_OF, [101]),
+        "customers' products": lambda: source.ordered_products(AS_OF, [101]),
         "products": lambda: source.products(AS_OF, [1]),
         "customer names": lambda: source.customer_names([101]),
     }.items():

@@ -64,6 +64,23 @@ def untouched(conn, model) -> str:
     return forecast_bytes(conn, model)
 
 
+def view_bytes(conn, model) -> str:
+    """All that is said of some customers, of all products together, and the draws."""
+    engine = ForecastEngine(conn, model=model, draws=20, clock=lambda: NOON)
+    customers = [FIRST_CUSTOMER_ID, FIRST_CUSTOMER_ID + 30, NEW_CUSTOMER]
+    views = [engine.forecast_customer(customer_id, AS_OF) for customer_id in customers]
+    views.append(engine.forecast_portfolio(None, AS_OF))
+    draws = engine.draws(None, AS_OF)
+    return json.dumps([view and view.to_dict() for view in views]) + json.dumps(
+        draws.to_dict(), default=str
+    )
+
+
+@pytest.fixture(scope="module")
+def untouched_views(conn, model) -> str:
+    return view_bytes(conn, model)
+
+
 def bytes_of(table) -> bytes:
     if is_dataclass(table):
         return b"".join(bytes_of(getattr(table, field.name)) for field in fields(table))
@@ -116,6 +133,21 @@ def future_rows(conn, lines):
 def test_rows_at_or_after_the_date_change_no_byte(conn, model, untouched, lines):
     with future_rows(conn, lines):
         assert forecast_bytes(conn, model) == untouched
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(lines=st.lists(future_lines, min_size=1, max_size=8))
+def test_rows_at_or_after_the_date_change_no_byte_of_a_view(conn, model, untouched_views, lines):
+    with future_rows(conn, lines):
+        assert view_bytes(conn, model) == untouched_views
+
+
+@pytest.mark.parametrize("product_id", [1, OTHER_PRODUCT])
+def test_rows_before_the_date_do_change_views(conn, model, untouched_views, product_id):
+    """One more pair of a customer is one more of their products, and of all."""
+    with passing_rows(conn):
+        add_line(conn, product_id=product_id, customer_id=FIRST_CUSTOMER_ID, day=-1)
+        assert view_bytes(conn, model) != untouched_views
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

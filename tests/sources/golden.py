@@ -14,6 +14,7 @@ import duckdb
 from tests.sources.sales import Sales
 from tests.tds.catalog import add_catalog
 from tests.tds.server import TdsServer
+from toolkit.data.ids import KINDS
 from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
 from toolkit.sources.sql import sqlserver_source
@@ -61,8 +62,11 @@ def _acts(sales: Sales) -> Iterator[tuple[str, Callable[[], object]]]:
             yield f"all_order_events_{word}", lambda s=source: s.order_events(AS_OF)
             yield f"order_events_{word}", lambda s=source: s.order_events(AS_OF, [1, 2])
             yield f"customer_days_{word}", lambda s=source: s.customer_days(AS_OF, [7, 8])
+            yield f"ordered_products_{word}", lambda s=source: s.ordered_products(AS_OF, [7, 8])
             yield f"products_{word}", lambda s=source: s.products(AS_OF, [1, 2])
             yield f"customer_names_{word}", lambda s=source: s.customer_names([7, 8])
+            for kind in KINDS:
+                yield f"all_{kind}_names_{word}", lambda s=source, k=kind: s.all_names(k)
             yield f"ordered_{word}", lambda s=source: s.weekly_quantities(1, date(2021, 5, 3), 2)
             yield f"check_{word}", lambda n=names: check_server(conn, n)
         with tempfile.TemporaryDirectory() as folder:

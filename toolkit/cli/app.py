@@ -1,7 +1,7 @@
 """The command line: the one place where sources, models, engine and cache are put together.
 
 Each command imports what it needs when it runs, so that ``toolkit --help`` answers at once.
-Exit codes: 0 done, 1 failed, 2 wrong arguments or data.
+Exit codes: 0 done, 1 failed, 2 wrong arguments or data, 3 nothing to forecast.
 """
 
 import logging

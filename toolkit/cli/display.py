@@ -1,19 +1,24 @@
 """What the command line shows a person, or as JSON a script."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from toolkit.card import Card, printable
-from toolkit.data.ids import KINDS
+from toolkit.data.ids import KINDS, Kind
+from toolkit.results.customer import CustomerForecast
 from toolkit.results.forecast import ProductForecast
+from toolkit.results.portfolio import PortfolioForecast
 
 if TYPE_CHECKING:
     from toolkit.sources.codes import Codes
 
 console = Console()
+
+type AnyForecast = ProductForecast | CustomerForecast | PortfolioForecast
 
 
 def show_forecast(
@@ -29,18 +34,23 @@ def show_forecast(
     product, customers = None, None
     if codes is not None:
         product = codes.code("product", forecast.product_id)
-    if codes is not None and codes.has("customer"):
         listed = (*forecast.top_customers_by_volume, *forecast.at_risk_customers)
-        ids = {customer["customer_id"] for customer in listed}
-        customers = {number: codes.code("customer", number) or "" for number in ids}
+        customers = codes_of(codes, "customer", {row["customer_id"] for row in listed})
     card = forecast.to_card(top, product, customers)
     show_card(replace(card, grids=()) if brief else card)
 
 
-def forecast_json(forecast: ProductForecast, codes: "Codes") -> dict[str, object]:
+def codes_of(codes: "Codes", kind: Kind, numbers: Iterable[int]) -> dict[int, str] | None:
+    """The codes of numbers; None where ids are whole numbers."""
+    if not codes.has(kind):
+        return None
+    return {number: codes.code(kind, number) or "" for number in numbers}
+
+
+def forecast_json(forecast: AnyForecast, codes: "Codes") -> dict[str, object]:
     """A forecast's ``to_dict``, with ``product_code`` and ``customer_code`` where ids have codes.
 
-    ``ProductForecast.from_dict`` takes it as well.
+    ``ProductForecast.from_dict`` takes that of a product as well.
     """
     return _with_code(forecast.to_dict(), codes)
 

@@ -3,34 +3,41 @@
 import json
 import math
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from toolkit.cli.exits import nothing_to_forecast
 from toolkit.cli.options import (
     DEFAULT_FITS,
-    AsOf,
+    AsOfOrLast,
     Config,
     DefaultPrice,
     Fits,
     Json,
     MaybeDatabase,
     Mssql,
-    Product,
     Weeks,
     complete_model,
     warn_of_fit,
 )
 from toolkit.cli.orders import orders_of
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS, WEEKS
+from toolkit.data.ids import Kind
 from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from toolkit.cli.display import AnyForecast
+    from toolkit.engine import ForecastEngine
     from toolkit.results.forecast import ProductForecast
+    from toolkit.results.portfolio import PortfolioForecast
+    from toolkit.sources.open import OpenSource
+
+LAST = "last"
 
 
 def register(app: typer.Typer) -> None:
@@ -39,11 +46,23 @@ def register(app: typer.Typer) -> None:
 
 
 def forecast(
-    product_id: Product,
+    products: Annotated[
+        list[str] | None, typer.Argument(help="Products, each by id, code or name.")
+    ] = None,
+    customer: Annotated[
+        str | None,
+        typer.Option(help="What this customer orders next: their id, code or name."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All products together: totals, movers, who is at risk.")
+    ] = False,
+    together: Annotated[
+        bool, typer.Option("--together", help="The products that are named, together.")
+    ] = False,
     db: MaybeDatabase = None,
     mssql: Mssql = False,
     config: Config = None,
-    as_of: AsOf = None,
+    as_of: AsOfOrLast = None,
     weeks: Weeks = WEEKS,
     min_orders: Annotated[
         int, typer.Option(help="List customers with as many orders.")
@@ -63,48 +82,220 @@ def forecast(
     plot: Annotated[
         Path | None, typer.Option(help="Draw the weeks, and what was then ordered, to this file.")
     ] = None,
-    top: Annotated[int, typer.Option(help="Show so many customers in each table.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the tables to FILE.csv, .xlsx or .parquet.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(help="… this one alone; Excel gets all of them by default.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="Show so many rows in each table.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Forecast one product: who orders when, how much, and how sure that is.
+    """Forecast products, a customer, or everything: who orders when, how much, how sure that is.
 
-    As of a date in the past, it also says what was then ordered. Exit code 3: nobody ordered the
-    product before the date, so that there is nothing to forecast.
+    As of a date in the past, it also says what was then ordered of a product. Exit code 3: there
+    is nothing to forecast.
     """
     import logging
 
-    from toolkit.cli.display import forecast_json, show_forecast
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
-    from toolkit.sources.sql import weekly_quantities
-    from toolkit.stages.arguments import check_whole, parse_date
+    from toolkit.stages.arguments import check_whole
+    from toolkit.stages.listing import ProductThresholds, Thresholds
 
     discovery = logging.getLogger("toolkit.stages.discovery")
-    discovery.setLevel(logging.ERROR)  # that nobody ordered it is said below
+    discovery.setLevel(logging.ERROR)  # that nobody ordered a product is said below
+    named = list(products or ())
+    asked = Asked(check_whole("top", top, 1), as_json, plot, out, table)
+    _check(named, customer, everything, together, asked)
     fitted = None if model is None else load_fit(model, fits)
     if fitted is not None:
         warn_of_fit(fitted)
+    thresholds = ProductThresholds(Thresholds(min_orders, min_confidence))
     with orders_of(db, mssql, config) as orders:
-        codes = orders.codes
-        number = codes.number("product", product_id)
-        engine = ForecastEngine(orders.source, weeks, model=fitted, default_price=default_price)
-        result = engine.generate_forecast(number, as_of, min_orders, min_confidence)
-        actual = None
-        if result is not None:
-            actual = weekly_quantities(orders.source, number, result.start_date, weeks)
-    if plot is not None and result is not None:
-        _draw(result, actual, plot)
-    if as_json:
-        typer.echo(json.dumps(None if result is None else forecast_json(result, codes), indent=2))
-    elif result is not None:
-        show_forecast(result, codes, check_whole("top", top, 1))
-        if actual is not None:
-            _show_outcome(result, actual)
+        engine = ForecastEngine(
+            orders.source,
+            weeks,
+            model=fitted,
+            thresholds=thresholds,
+            default_price=default_price,
+        )
+        day = _day(orders, as_of)
+        if customer is not None:
+            _of_customer(engine, orders, customer, day, asked)
+        elif everything or together:
+            _of_all(engine, orders, named, day, asked)
+        else:
+            _of_products(engine, orders, named, day, asked, db)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a forecast is to be shown."""
+
+    top: int
+    as_json: bool
+    plot: Path | None
+    out: Path | None
+    table: str | None
+
+
+def _check(
+    named: Sequence[str], customer: str | None, everything: bool, together: bool, asked: Asked
+) -> None:
+    """Raise ``ArgumentError`` with all that does not go together."""
+    from toolkit.cli.tables import wrong_with
+
+    one_of_them = [bool(named), customer is not None, everything].count(True) == 1
+    in_one = len(named) == 1 or together or everything
+    wrong = {
+        "one of PRODUCTS, --customer and --all has to be given": not one_of_them,
+        "--together is of products that are named": together and not named,
+        "--plot is of one product, of several --together, or of --all": asked.plot is not None
+        and not in_one,
+        "--table is of --out": asked.table is not None and asked.out is None,
+        "--out is of one forecast: give several products --together": asked.out is not None
+        and len(named) > 1
+        and not together,
+    }
+    said = [*(text for text, found in wrong.items() if found), *wrong_with(asked.out)]
+    if said:
+        raise ArgumentError("; ".join(said))
+
+
+def _day(orders: "OpenSource", as_of: str | None) -> str | date | None:
+    """The as-of date; ``last`` is the day after the last order."""
+    from toolkit.sources.sql import last_order_day
+
+    if as_of != LAST:
+        return as_of
+    last = last_order_day(orders.source)
+    if last is None:
+        raise ArgumentError(f"--as-of {LAST}: there is no order before today")
+    return last + timedelta(days=1)
+
+
+def _numbers(orders: "OpenSource", kind: Kind, texts: Sequence[str]) -> list[int]:
+    from toolkit.sources.search import find_all
+    from toolkit.sources.sql import all_names
+
+    return find_all(kind, texts, orders.codes, lambda: all_names(orders.source, kind))
+
+
+def _of_customer(
+    engine: "ForecastEngine",
+    orders: "OpenSource",
+    customer: str,
+    as_of: str | date | None,
+    asked: Asked,
+) -> None:
+    from toolkit.cli.display import codes_of, show_card
+
+    (number,) = _numbers(orders, "customer", [customer])
+    result = engine.forecast_customer(number, as_of)
+    _write([result], orders, asked)
     if result is None:
-        nothing_to_forecast(_why_nothing(product_id, parse_date(as_of), db, number))
+        _nothing(f"customer {customer}", as_of)
+    if not asked.as_json:
+        ids = [product["product_id"] for product in result.products]
+        codes = codes_of(orders.codes, "product", ids)
+        show_card(result.to_card(asked.top, orders.codes.code("customer", number), codes))
 
 
-def _draw(result: "ProductForecast", actual: list[float] | None, file: Path) -> None:
+def _of_all(
+    engine: "ForecastEngine",
+    orders: "OpenSource",
+    named: Sequence[str],
+    as_of: str | date | None,
+    asked: Asked,
+) -> None:
+    from toolkit.cli.display import codes_of, show_card
+    from toolkit.cli.progress import status
+
+    ids = _numbers(orders, "product", named) if named else None
+    with status("Forecasting"):
+        result = engine.forecast_portfolio(ids, as_of)
+    _write([result], orders, asked)
+    if result is None:
+        _nothing(f"product {', '.join(named)}" if named else "any product", as_of)
+    if asked.plot is not None:
+        _draw(result, None, asked.plot)
+    if not asked.as_json:
+        products = [product["product_id"] for product in result.products]
+        customers = [customer["customer_id"] for customer in result.at_risk_customers]
+        of_products = codes_of(orders.codes, "product", products)
+        of_customers = codes_of(orders.codes, "customer", customers)
+        show_card(result.to_card(asked.top, of_products, of_customers))
+
+
+def _of_products(
+    engine: "ForecastEngine",
+    orders: "OpenSource",
+    named: Sequence[str],
+    as_of: str | date | None,
+    asked: Asked,
+    db: Path | None,
+) -> None:
+    from toolkit.stages.arguments import parse_date
+
+    numbers = _numbers(orders, "product", named)
+    results = engine.generate_forecasts(numbers, as_of)
+    _write([results[number] for number in numbers], orders, asked)
+    for number in numbers:
+        if (result := results[number]) is not None:
+            _show_product(result, orders, asked)
+    day = parse_date(as_of)
+    reasons = [
+        _why_nothing(name, day, db, number)
+        for name, number in zip(named, numbers, strict=True)
+        if results[number] is None
+    ]
+    if len(reasons) == len(numbers):
+        nothing_to_forecast("\n".join(reasons))
+    for reason in reasons:
+        typer.echo(reason, err=True)
+
+
+def _show_product(result: "ProductForecast", orders: "OpenSource", asked: Asked) -> None:
+    """The forecast, and what was then ordered where that is known."""
+    from toolkit.cli.display import show_forecast
+    from toolkit.sources.sql import weekly_quantities
+
+    if asked.as_json and asked.plot is None:
+        return
+    weeks = result.forecast_period_weeks
+    actual = weekly_quantities(orders.source, result.product_id, result.start_date, weeks)
+    if asked.plot is not None:
+        _draw(result, actual, asked.plot)
+    if not asked.as_json:
+        show_forecast(result, orders.codes, asked.top)
+        _show_outcome(result, actual)
+
+
+def _write(results: "Sequence[AnyForecast | None]", orders: "OpenSource", asked: Asked) -> None:
+    """Tables in a file, and JSON: of several a list, null where there is nothing to forecast."""
+    from toolkit.cli.display import forecast_json
+    from toolkit.cli.tables import with_codes, write_tables
+
+    first = results[0]
+    if asked.out is not None and first is not None:
+        tables = {name: with_codes(frame, orders.codes) for name, frame in first.tables().items()}
+        write_tables(tables, asked.out, asked.table)
+    if asked.as_json:
+        made = [None if one is None else forecast_json(one, orders.codes) for one in results]
+        typer.echo(json.dumps(made[0] if len(made) == 1 else made, indent=2))
+
+
+def _nothing(what: str, as_of: str | date | None) -> NoReturn:
+    from toolkit.stages.arguments import parse_date
+
+    day = parse_date(as_of)
+    nothing_to_forecast(f"There is nothing to forecast for {what}: no order before {day}.")
+
+
+def _draw(
+    result: "ProductForecast | PortfolioForecast", actual: list[float] | None, file: Path
+) -> None:
     try:
         with whole_file(file) as part:
             result.plot(actual).savefig(part, dpi=150)

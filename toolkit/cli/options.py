@@ -28,6 +28,14 @@ AsOf = Annotated[
     str | None,
     typer.Option("--as-of", help="YYYY-MM-DD; uses only orders before this date. Default today."),
 ]
+AsOfOrLast = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        help="YYYY-MM-DD, or `last` for the day after the last order; uses only orders before it. "
+        "Default today.",
+    ),
+]
 Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]
 Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal forecasts.")]

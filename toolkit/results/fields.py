@@ -13,13 +13,11 @@ import numpy as np
 from toolkit.data.tables import DAYS_PER_WEEK, QUANTILE_NAMES, Floats
 from toolkit.results.columns import CustomerColumns, ProductColumns
 from toolkit.results.pair import date_of
+from toolkit.results.risk import NO_RISK, reason_of, severity_of
 
 TOP_CUSTOMERS = AT_RISK_CUSTOMERS = EXPECTED_CUSTOMERS_PER_WEEK = 10
 MIN_EXPECTED_ORDERS = 0.1
 """A customer expected to order less often than this in a week is not named in it."""
-LOW_P_ALIVE = 0.5
-OVERDUE_PROBABILITY = 0.05
-SMALLEST_SHARE = 0.001
 
 
 class Demand(TypedDict):
@@ -154,20 +152,12 @@ class AtRiskCustomer(TypedDict):
 
 
 def at_risk_customers(product: ProductColumns) -> list[AtRiskCustomer]:
-    """The gravest among the watched, within a reason those with the longest history first.
-
-    Probably lapsed is graver than overdue, and that than a low confidence. Overdue is measured
-    against the pair's own rhythm: it needs an interval to have one.
-    """
+    """The gravest among the watched, within a reason those with the longest history first."""
     watched, predicted = product.watched, product.watched.predicted
-    reasons = (
-        predicted.p_alive < LOW_P_ALIVE,
-        (watched.order_count > 1) & (predicted.open_interval_p < OVERDUE_PROBABILITY),
-        predicted.confidence < product.metadata["min_confidence_threshold"],
-    )
-    severity = np.select(reasons, range(len(reasons)), len(reasons))
+    min_confidence = product.metadata["min_confidence_threshold"]
+    severity = severity_of(watched.order_count, predicted, min_confidence)
     ranked = np.lexsort((watched.customer_id, -watched.order_count, severity))
-    listed = ranked[severity[ranked] < len(reasons)][:AT_RISK_CUSTOMERS]
+    listed = ranked[severity[ranked] < NO_RISK][:AT_RISK_CUSTOMERS]
     return [
         AtRiskCustomer(
             customer_id=int(watched.customer_id[i]),
@@ -176,12 +166,7 @@ def at_risk_customers(product: ProductColumns) -> list[AtRiskCustomer]:
             p_alive=float(predicted.p_alive[i]),
             open_interval_days=float(watched.open_interval[i]),
             expected_interval_days=float(predicted.expected_interval[i]),
-            risk_reason=(
-                f"Probably lapsed: P(alive) {predicted.p_alive[i]:.2f}",
-                f"Overdue: {watched.open_interval[i]:.0f} days silent; "
-                f"expected {_share(predicted.open_interval_p[i])} of the time",
-                f"Low prediction confidence: {predicted.confidence[i]:.2f}",
-            )[severity[i]],
+            risk_reason=reason_of(severity[i], predicted, watched.open_interval, i) or "",
         )
         for i in listed
     ]
@@ -242,7 +227,3 @@ def _revenue(quantity: float, unit_price: float | None) -> float | None:
 def _weighted_mean(values: Floats, weights: Floats) -> float:
     total = float(weights.sum())
     return float(values @ weights) / total if total > 0 else 0.0
-
-
-def _share(p: float) -> str:
-    return f"{p:.1%}" if p >= SMALLEST_SHARE else f"under {SMALLEST_SHARE:.1%}"

@@ -6,7 +6,7 @@ What its fields are, and their formulas, is in ``fields.py``.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from toolkit.card import (
     SHOWN_ROWS,
@@ -33,9 +33,45 @@ from toolkit.results.fields import (
 )
 from toolkit.results.metadata import LATER, ModelMetadata
 from toolkit.results.pair import BEYOND
+from toolkit.results.tables import Schema, frame_of, quantile_columns, table_named
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from toolkit.results.figures import Drawing
+
+
+type ProductTable = Literal["weeks", "top_customers", "at_risk"]
+
+PRODUCT_WEEKS: Schema = {
+    "product_id": "int64",
+    "week_number": "int64",
+    "week_start_date": "date",
+    "expected_orders": "float64",
+    "expected_quantity": "float64",
+    **quantile_columns("quantity"),
+    "known_expected_quantity": "float64",
+    "expected_revenue": "float64",
+}
+TOP_CUSTOMERS: Schema = {
+    "product_id": "int64",
+    "customer_id": "int64",
+    "customer_name": "string",
+    "total_quantity": "float64",
+    "total_orders": "float64",
+    "avg_confidence": "float64",
+    "next_order_date": "date",
+}
+AT_RISK: Schema = {
+    "product_id": "int64",
+    "customer_id": "int64",
+    "customer_name": "string",
+    "avg_confidence": "float64",
+    "p_alive": "float64",
+    "open_interval_days": "float64",
+    "expected_interval_days": "float64",
+    "risk_reason": "string",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +171,23 @@ class ProductForecast(Shown):
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON; ``from_dict`` restores an equal forecast."""
         return asdict(self)
+
+    def to_frame(self, table: ProductTable | None = None) -> "pd.DataFrame":
+        """One of its tables, by default ``weeks``: a row a week, of everybody's demand.
+
+        ``top_customers`` and ``at_risk``: a row a listed customer. Columns and types are
+        ``PRODUCT_WEEKS``, ``TOP_CUSTOMERS`` and ``AT_RISK``. ``ArgumentError`` for another name.
+        """
+        return table_named(self.tables(), table)
+
+    def tables(self) -> dict[str, "pd.DataFrame"]:
+        """All its tables, by name."""
+        which = {"product_id": self.product_id}
+        return {
+            "weeks": frame_of(self.weekly_forecasts, PRODUCT_WEEKS, which),
+            "top_customers": frame_of(self.top_customers_by_volume, TOP_CUSTOMERS, which),
+            "at_risk": frame_of(self.at_risk_customers, AT_RISK, which),
+        }
 
     @classmethod
     def from_dict(cls, data: dict[str, object]) -> "ProductForecast":

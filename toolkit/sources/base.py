@@ -1,4 +1,4 @@
-"""What the engine asks of order data, wherever it lives: four questions, one query each."""
+"""What the engine asks of order data, wherever it lives: five questions, one query each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +34,9 @@ class OrderSource(Protocol):
 
     def customer_days(self, as_of_date: date, customer_ids: Sequence[int]) -> CustomerDays:
         """Days before the date on which the customers ordered any product."""
+
+    def ordered_products(self, as_of_date: date, customer_ids: Sequence[int]) -> list[int]:
+        """Products of which the customers ordered anything before the date, ascending."""
 
     def products(self, as_of_date: date, product_ids: Sequence[int]) -> Mapping[int, ProductInfo]:
         """Name and price before the date, for those of the products that exist."""

@@ -2,7 +2,8 @@
 
 One has a second form, for SQL Server: there it saves reading all lines of a product.
 
-All but the last two are of what was known before a date; those tell how a forecast turned out.
+All but names and the last two are of what was known before a date; those tell how a forecast
+turned out.
 Parameters are named ``:name``; a list stands in ``IN (:name)``. A dialect (``sql.py``) puts
 them into the form its driver binds. An order line counts only if both it and its order were
 created before the as-of date: lines are added to old orders, and orders are dated ahead.
@@ -84,6 +85,20 @@ ORDER BY net.ClientID, net.OrderDay""",
 An order of no known quantity is one, too.
 """
 
+ORDERED_PRODUCTS = Query(
+    "customers' products",
+    f"""
+SELECT DISTINCT oi.ProductID
+FROM dbo.OrderItem oi
+INNER JOIN dbo."Order" o ON o.ID = oi.OrderID
+INNER JOIN dbo.ClientAgreement ca ON ca.ID = o.ClientAgreementID
+WHERE {_KNOWN}
+  AND oi.ProductID IS NOT NULL
+  AND ca.ClientID IN (:customer_ids)""",
+    (_IDS,),
+)
+"""Products of which customers ordered anything, returned or not."""
+
 _PRICED = f"""{_KNOWN}
       AND oi.PricePerItem > 0
       AND oi.Qty > 0"""
@@ -132,6 +147,26 @@ WHERE c.ID IN (:customer_ids) AND c.Name IS NOT NULL""",
     (_IDS, _TEXTS),
 )
 """Names of those of the customers that have one."""
+
+ALL_NAMES = {
+    "product": Query(
+        "product names",
+        """
+SELECT p.ID, p.Name
+FROM dbo.Product p
+WHERE p.Name IS NOT NULL""",
+        (_IDS, _TEXTS),
+    ),
+    "customer": Query(
+        "customer names",
+        """
+SELECT c.ID, c.Name
+FROM dbo.Client c
+WHERE c.Name IS NOT NULL""",
+        (_IDS, _TEXTS),
+    ),
+}
+"""All names there are, by kind: to find an id by, never to make a forecast."""
 
 ORDERED = Query(
     "what was then ordered",

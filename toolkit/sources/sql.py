@@ -19,6 +19,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.ids import Kind
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
     CustomerDays,
@@ -40,6 +41,7 @@ from toolkit.sources.dialects import (
 from toolkit.sources.names import PLAIN_NAMES, Names
 from toolkit.sources.prices import recent_price
 from toolkit.sources.queries import (
+    ALL_NAMES,
     CUSTOMER_DAYS,
     CUSTOMER_NAMES,
     FRACTION_DIGITS,
@@ -47,6 +49,7 @@ from toolkit.sources.queries import (
     ORDER_EVENTS,
     ORDER_EVENTS_OF_PRODUCTS,
     ORDERED,
+    ORDERED_PRODUCTS,
     PRODUCTS,
     Query,
 )
@@ -99,6 +102,13 @@ class SqlSource:
             products.astype(np.int64, copy=False),
         )
 
+    def ordered_products(self, as_of_date: date, customer_ids: Sequence[int]) -> list[int]:
+        """Products of which the customers ordered anything before the date, ascending."""
+        (ids,) = self._read_ids(
+            ORDERED_PRODUCTS, "customer_ids", customer_ids, _plain_date(as_of_date)
+        )
+        return [int(i) for i in np.unique(ids.astype(np.int64, copy=False))]
+
     def products(self, as_of_date: date, product_ids: Sequence[int]) -> dict[int, ProductInfo]:
         """Name and price before the date, for those of the products that exist."""
         return _to_products(
@@ -110,12 +120,22 @@ class SqlSource:
         ids, names = self._read_ids(CUSTOMER_NAMES, "customer_ids", customer_ids)
         return dict(zip(ids.tolist(), names.tolist(), strict=True))
 
+    def all_names(self, kind: Kind) -> dict[int, str]:
+        """Names of all products or customers that have one; no forecast is made from them."""
+        ids, names = self._read(ALL_NAMES[kind], {})
+        return dict(zip(ids.tolist(), names.tolist(), strict=True))
+
+    def last_order_day(self) -> date | None:
+        """As the function of this name."""
+        ((last,),) = self._read(LAST_DAY, {})
+        return None if np.isnat(last) else cast("date", last.item())
+
     def weekly_quantities(self, product_id: int, start: date, weeks: int) -> list[float]:
         """As the function of this name."""
         if start + timedelta(weeks=1) > date.today():
             return [math.nan] * weeks
-        ((last,),) = self._read(LAST_DAY, {})
-        over = 0 if np.isnat(last) else observed_weeks(start, last.item(), weeks)
+        last = self.last_order_day()
+        over = 0 if last is None else observed_weeks(start, last, weeks)
         span = {"start_date": start, "end_date": start + timedelta(weeks=over)}
         days, quantities = self._read(ORDERED, {**span, "product_ids": [product_id]})
         week = _days_from(start, days) // DAYS_PER_WEEK
@@ -198,10 +218,27 @@ def weekly_quantities(
     An order of today or a day to come does not tell that the weeks before it are over. To be drawn
     beside a forecast, never to make one.
     """
+    return _database(connection, "what was ordered").weekly_quantities(product_id, start, weeks)
+
+
+def last_order_day(connection: OrderSource | Connection) -> date | None:
+    """The last day before today on which anything was ordered; None if nothing was.
+
+    The day after it is the latest date as of which all orders count.
+    """
+    return _database(connection, "when the last order was").last_order_day()
+
+
+def all_names(connection: OrderSource | Connection, kind: Kind) -> dict[int, str]:
+    """Names of all products or customers that have one, to find an id by."""
+    return _database(connection, "for names").all_names(kind)
+
+
+def _database(connection: OrderSource | Connection, what: str) -> SqlSource:
     source = as_source(connection)
     if not isinstance(source, SqlSource):
-        raise TypeError(f"a database is asked what was ordered, not a {type(source).__name__}")
-    return source.weekly_quantities(product_id, start, weeks)
+        raise TypeError(f"a database is asked {what}, not a {type(source).__name__}")
+    return source
 
 
 def _to_events(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents:

@@ -25,12 +25,10 @@ from toolkit.data.tables import (
 from toolkit.disk import whole_file
 from toolkit.results.pair import FailedPair
 from toolkit.sources.codes import NO_CODES, Codes
-from toolkit.stages.prediction import CustomerPredictor
+from toolkit.stages.prediction import CustomerPredictor, in_chunks
 
 PRODUCT_WEEKS = "product_weeks.parquet"
 PAIRS = "pairs.parquet"
-NUMBERS_PER_CHUNK = 50_000_000
-"""Draws × weeks × products at most, and as many pairs as if each had its own product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +62,13 @@ def write_predictions(
     targets = folder / PRODUCT_WEEKS, folder / PAIRS
     failed: list[FailedPair] = []
     products = pair_count = 0
-    pairs = max(1, NUMBERS_PER_CHUNK // (predictor.weeks * predictor.draws))
     with (
         whole_file(targets[0]) as weeks_part,
         whole_file(targets[1]) as pairs_part,
         ExitStack() as stack,
     ):
         writers = _TableWriter(stack, weeks_part), _TableWriter(stack, pairs_part)
-        for mask in patterns.split(pairs):
-            chunk = patterns.select(mask)
+        for chunk in in_chunks(predictor, patterns):
             predictions, failures = predictor.predict(chunk)
             writers[0].write(product_weeks_frame(predictions, codes))
             writers[1].write(pairs_frame(predictions, codes))

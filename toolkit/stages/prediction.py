@@ -1,7 +1,7 @@
 """Stage 3: predictions for all pairs at once, by whichever model version is in use."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from datetime import date
@@ -18,6 +18,8 @@ from toolkit.stages.patterns import single_pair
 
 PAIRS_PER_SHARD = 10_000
 MAX_FAILED_PAIRS = 100
+NUMBERS_PER_CHUNK = 50_000_000
+"""Draws × weeks × products at most, and as many pairs as if each had its own product."""
 
 type Failures = dict[int, str]
 """Row of a pattern table → why the model failed on it."""
@@ -125,6 +127,15 @@ class CustomerPredictor:
         return None
 
 
+def in_chunks(predictor: CustomerPredictor, patterns: Patterns) -> Iterator[Patterns]:
+    """Runs of whole products, so that the draws of one stay bounded whatever the data.
+
+    The cut changes no bit of what is predicted.
+    """
+    pairs = max(1, NUMBERS_PER_CHUNK // (predictor.weeks * predictor.draws))
+    return (patterns.select(mask) for mask in patterns.split(pairs))
+
+
 def without(patterns: Patterns, rows: Iterable[int]) -> Patterns:
     """All pairs but those in ``rows``."""
     keep = np.ones(len(patterns), dtype=bool)
@@ -143,11 +154,12 @@ def _join(patterns: Patterns, parts: Sequence[Predictions]) -> Predictions:
     """Predictions of all ``patterns`` from those of their shards, in order."""
     if len(parts) == 1:
         return replace(parts[0], patterns=patterns)
-    pairs = _concatenate([part.pairs for part in parts])
-    products = _concatenate([part.products for part in parts])
+    pairs = concatenated([part.pairs for part in parts])
+    products = concatenated([part.products for part in parts])
     return Predictions(patterns, parts[0].weeks, pairs, products)
 
 
-def _concatenate[Table: (PairPredictions, ProductDraws)](tables: Sequence[Table]) -> Table:
+def concatenated[Table: (PairPredictions, ProductDraws)](tables: Sequence[Table]) -> Table:
+    """One table, of at least one, below the other."""
     columns = ([getattr(t, f.name) for t in tables] for f in fields(tables[0]))
     return type(tables[0])(*(np.concatenate(column) for column in columns))

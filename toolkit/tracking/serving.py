@@ -26,8 +26,8 @@ from toolkit.sources.sql import as_source
 from toolkit.stages.arguments import parse_date
 from toolkit.stages.listing import warn_of
 from toolkit.stages.patterns import read_patterns
-from toolkit.stages.predict_tables import NUMBERS_PER_CHUNK, pairs_frame, product_weeks_frame
-from toolkit.stages.prediction import CustomerPredictor
+from toolkit.stages.predict_tables import pairs_frame, product_weeks_frame
+from toolkit.stages.prediction import CustomerPredictor, in_chunks
 from toolkit.tracking.pyfunc import PythonModel, PythonModelContext
 
 FIT = "fit"
@@ -105,8 +105,8 @@ def predict_table(
     if not len(patterns):
         raise PredictionError(f"the orders hold none before {as_of}")
     frames = []
-    for mask in patterns.split(max(1, NUMBERS_PER_CHUNK // (weeks * draws))):
-        predictions, failed = predictor.predict(patterns.select(mask))
+    for chunk in in_chunks(predictor, patterns):
+        predictions, failed = predictor.predict(chunk)
         warn_of(failed)
         frames.append(FRAMES[table](predictions))
     return pd.concat(frames, ignore_index=True)

@@ -5,7 +5,7 @@ database is built beside the old one and takes its place in one step, or not at 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -36,7 +36,8 @@ from toolkit.sources.queries import FRACTION_DIGITS
 
 type ImportProgress = Callable[[str], None]
 
-_LINES = "checked_order_lines"
+LINES = "checked_order_lines"
+"""The table of lines that keep all rules, with the numbers of codes."""
 
 ONE_CUSTOMER = (
     "all are of one customer, so that models have nothing to pool over customers; is customer_id "
@@ -96,10 +97,13 @@ def import_folder(
     with translated(database), workplace(database) as beside:
         new = beside / "orders.duckdb"
         with closing(_new_database(new)) as conn:
-            notices, codes = _stage_checked(conn, folder, progress)
+            files = _read_folder(conn, folder, progress)
+            progress("checking")
+            notices, codes = stage_checked(conn, files, str(folder))
+            notices += [Finding(name, "is not read", 0) for name in unread_files(folder)]
             progress("writing the database")
             create_tables(conn)
-            fill_tables(conn, _LINES, numbered("products", codes), numbered("customers", codes))
+            fill_tables(conn, LINES, numbered("products", codes), numbered("customers", codes))
             keep_codes(conn)
             report = report_of(conn, notices, started)
             conn.execute("CHECKPOINT")
@@ -114,27 +118,31 @@ def _new_database(path: Path) -> duckdb.DuckDBPyConnection:
     return conn
 
 
-def _stage_checked(
+def _read_folder(
     conn: duckdb.DuckDBPyConnection, folder: Path, progress: ImportProgress
-) -> tuple[list[Finding], tuple[str, ...]]:
-    """Stage the folder's tables; return the notices, and which columns of ids hold codes.
-
-    Raises ``DataError`` with all that is wrong.
-    """
+) -> list[File]:
     files: list[File] = []
     for table in LAYOUT:
         progress(f"reading {table}")
         files.append(read_file(conn, folder, table))
-    progress("checking")
+    return files
+
+
+def stage_checked(
+    conn: duckdb.DuckDBPyConnection, files: Sequence[File], where: str
+) -> tuple[list[Finding], tuple[str, ...]]:
+    """Stage the tables and fill ``LINES``; return notices, and which columns of ids hold codes.
+
+    Raises ``DataError`` with all that is wrong ``where`` they come from.
+    """
     codes = code_columns(files)
     tables = [stage(conn, file, codes) for file in files]
     failures = [finding for staged in tables for finding in _failures(conn, staged, tables)]
     failures = failures or number_codes(conn, codes)
     if failures:
-        raise DataError(str(folder), failures)
-    conn.execute(f"CREATE TEMP TABLE {_LINES} AS {numbered_lines(codes)}")
+        raise DataError(where, failures)
+    conn.execute(f"CREATE TEMP TABLE {LINES} AS {numbered_lines(codes)}")
     notices = [notice for staged in tables for notice in staged.notices]
-    notices += [Finding(name, "is not read", 0) for name in unread_files(folder)]
     return [*_line_notices(conn), *_thin(conn), *notices], tuple(codes)
 
 
@@ -154,10 +162,10 @@ def _failures(
 def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
     """What is imported as it is, and told."""
     columns = ", ".join(LAYOUT["order_lines"])
-    distinct = f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {_LINES})"
-    converted = _number(conn, f"SELECT count(*) FROM {_LINES} WHERE has_zone")
-    repeated = _number(conn, f"SELECT count(*) - ({distinct}) FROM {_LINES}")
-    returned = _number(conn, f"SELECT count(*) FROM {_LINES} WHERE quantity < 0")
+    distinct = f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {LINES})"
+    converted = _number(conn, f"SELECT count(*) FROM {LINES} WHERE has_zone")
+    repeated = _number(conn, f"SELECT count(*) - ({distinct}) FROM {LINES}")
+    returned = _number(conn, f"SELECT count(*) FROM {LINES} WHERE quantity < 0")
     told = {
         "times with a time zone, converted to UTC": converted,
         "exact repetitions of another line, kept": repeated,
@@ -168,11 +176,11 @@ def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
 
 def _thin(conn: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """What models will miss in these orders."""
-    lines = int(_number(conn, f"SELECT count(*) FROM {_LINES}"))
-    if _number(conn, f"SELECT count(DISTINCT customer_id) FROM {_LINES}") == 1:
+    lines = int(_number(conn, f"SELECT count(*) FROM {LINES}"))
+    if _number(conn, f"SELECT count(DISTINCT customer_id) FROM {LINES}") == 1:
         yield Finding("order_lines", ONE_CUSTOMER, lines)
     repeats = (
-        f"SELECT count(*) FROM (SELECT 1 FROM {_LINES} GROUP BY customer_id, product_id"
+        f"SELECT count(*) FROM (SELECT 1 FROM {LINES} GROUP BY customer_id, product_id"
         " HAVING CAST(min(ordered_at) AS DATE) < CAST(max(ordered_at) AS DATE))"
     )
     if not _number(conn, repeats):
@@ -180,10 +188,10 @@ def _thin(conn: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
 
 
 def _returns(conn: duckdb.DuckDBPyConnection) -> str:
-    units = _number(conn, f"SELECT -sum(quantity) FROM {_LINES} WHERE quantity < 0")
+    units = _number(conn, f"SELECT -sum(quantity) FROM {LINES} WHERE quantity < 0")
     cancelled = _number(
         conn,
-        f"SELECT count(*) FROM (SELECT 1 FROM {_LINES} GROUP BY product_id, customer_id,"
+        f"SELECT count(*) FROM (SELECT 1 FROM {LINES} GROUP BY product_id, customer_id,"
         f" CAST(ordered_at AS DATE) HAVING round(sum(quantity), {FRACTION_DIGITS}) <= 0)",
     )
     return (

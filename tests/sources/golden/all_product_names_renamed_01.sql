@@ -1,0 +1,3 @@
+SELECT p.ID, p.Name
+FROM dbo.Product p
+WHERE p.Name IS NOT NULL

@@ -1,0 +1,114 @@
+"""Order lines in a DataFrame: into an embedded database in memory, by the rules of an import."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from toolkit.errors import ArgumentError
+from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
+from toolkit.sources.folder.files import ID, LAYOUT, File
+from toolkit.sources.folder.id_texts import read_id_texts
+from toolkit.sources.folder.importer import LINES, stage_checked
+from toolkit.sources.folder.numbering import keep_codes, numbered
+
+WHERE = "what was given as DataFrames"
+_ROW = "row_of_frame"
+
+type _Columns = dict[str, pa.Array]
+
+
+def frame_database(
+    order_lines: pd.DataFrame,
+    products: pd.DataFrame | None = None,
+    customers: pd.DataFrame | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """A database in memory with the orders; its owner closes it.
+
+    Columns and rules are those of a folder's tables (``docs/your_orders.md``), but ``order_id`` may
+    be left out, and so may products and customers: then all ids in the lines count, without names.
+    Raises ``DataError`` with every rule that is broken; ``row 3`` in it is ``order_lines.iloc[3]``.
+    """
+    given: dict[str, object] = {
+        "order_lines": order_lines, "products": products, "customers": customers,
+    }  # fmt: skip
+    for name, frame in given.items():
+        if name != "order_lines" and frame is None:
+            continue
+        if not isinstance(frame, pd.DataFrame):
+            kind = type(frame).__name__
+            raise ArgumentError(f"{name} has to be a pandas DataFrame, got a {kind}")
+    conn = duckdb.connect()
+    try:
+        conn.execute("SET TimeZone = 'UTC'")
+        hide_progress_bar(conn)
+        _fill(conn, {name: f for name, f in given.items() if isinstance(f, pd.DataFrame)})
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def _fill(conn: duckdb.DuckDBPyConnection, given: Mapping[str, pd.DataFrame]) -> None:
+    columns = {name: _columns(frame) for name, frame in given.items()}
+    lines = columns["order_lines"]
+    if "order_id" not in lines:
+        lines["order_id"] = pa.array(range(len(given["order_lines"])), pa.int64())
+    for table, column in (("products", "product_id"), ("customers", "customer_id")):
+        if table not in columns:
+            columns[table] = _ids_alone(column, lines.get(column))
+    files = [_file(conn, table, columns[table]) for table in LAYOUT]
+    _, codes = stage_checked(conn, files, WHERE)
+    create_tables(conn)
+    fill_tables(conn, LINES, numbered("products", codes), numbered("customers", codes))
+    keep_codes(conn)
+    for table in LAYOUT:
+        conn.execute(f"DROP VIEW staged_{table}")
+        conn.unregister(_relation(table))
+    conn.execute(f"DROP TABLE {LINES}")
+
+
+def _columns(frame: pd.DataFrame) -> _Columns:
+    """Its columns by name; of one that is there twice the last counts, as in a dictionary."""
+    return {str(name): _array(frame.iloc[:, i]) for i, name in enumerate(frame.columns)}
+
+
+def _array(values: pd.Series) -> pa.Array:
+    """A column as Arrow has it; what is of several kinds as text, for rules to find fault with."""
+    try:
+        array = pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        texts = [None if pd.api.types.is_scalar(v) and pd.isna(v) else str(v) for v in values]
+        array = pa.array(texts, pa.string())
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if isinstance(array, pa.DictionaryArray):
+        array = array.dictionary_decode()
+    if pa.types.is_null(array.type):
+        return array.cast(pa.string())
+    return array
+
+
+def _ids_alone(column: str, ids: pa.Array | None) -> _Columns:
+    """The ids in the lines, without names; nothing where there are none."""
+    known = pa.array([]) if ids is None else pc.drop_null(pc.unique(ids))
+    return {column: known, "name": pa.nulls(len(known), pa.string())} if len(known) else {}
+
+
+def _file(conn: duckdb.DuckDBPyConnection, table: str, columns: _Columns) -> File:
+    """The columns as a relation that is read like a file."""
+    rows = len(next(iter(columns.values()), []))
+    relation = _relation(table)
+    conn.register(relation, pa.table({**columns, _ROW: pa.array(range(rows), pa.int64())}))
+    described = conn.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    types = {name: type_ for name, type_, *_ in described if name != _ROW}
+    file = File(table, relation, types, f"'row ' || {_ROW}")
+    ids = [column for column, kind in LAYOUT[table].items() if kind is ID]
+    return replace(file, id_texts=read_id_texts(conn, relation, types, ids))
+
+
+def _relation(table: str) -> str:
+    return f"frame_{table}"

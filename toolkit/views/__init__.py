@@ -1,0 +1,1 @@
+"""What the engine says beside a product's forecast: of a customer, of many products, as draws."""
