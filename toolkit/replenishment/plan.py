@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -267,15 +267,13 @@ def _finding(rule: str, product_ids: Sequence[int], codes: Codes) -> Finding:
 
 
 def _joined(parts: Sequence[PlanLines]) -> PlanLines:
-    columns = ([getattr(part, field.name) for part in parts] for field in fields(PlanLines))
-    return PlanLines(  # type: ignore[arg-type]  # columns of either kind, in order
-        *(
-            tuple(name for column in several for name in column)
-            if isinstance(several[0], tuple)
-            else np.concatenate(several)
-            for several in columns
-        )
-    )
+    def join(name: str) -> Any:  # noqa: ANN401  # a column of either kind
+        columns = [getattr(part, name) for part in parts]
+        if isinstance(columns[0], tuple):
+            return tuple(value for column in columns for value in column)
+        return np.concatenate(columns)
+
+    return PlanLines(*(join(field.name) for field in fields(PlanLines)))
 
 
 def _codes_of(product_ids: Ints, codes: Codes) -> tuple[str | None, ...] | None:

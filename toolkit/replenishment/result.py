@@ -145,27 +145,24 @@ class ReplenishmentPlan(Shown):
 
     def _grid(self, rows: Ints) -> Grid:
         lines, dates = self.lines, self._run_out_dates()
+        codes = self.product_codes or [str(number) for number in lines.product_id.tolist()]
         cells: list[Sequence[CardCell]] = [
             (
-                *([in_a_line(self.product_codes[i] or "")] if self.product_codes else []),
+                in_a_line(codes[i] or ""),
                 in_a_line(lines.product_name[i]),
                 Strong(_units(lines.quantity[i])),
-                _units(lines.order_up_to_level[i]),
-                _units(lines.on_hand[i]),
-                _units(lines.on_order[i]),
+                _units(np.ceil(lines.order_up_to_level[i])),
+                _units(lines.on_hand[i])
+                + (f" + {_units(lines.on_order[i])}" if lines.on_order[i] else ""),
                 str(dates[i] or "later"),
                 _share(lines.p_shortage_before_delivery[i]),
-                _share(lines.p_shortage_without_order[i]),
-                _share(lines.p_shortage[i]),
+                f"{_share(lines.p_shortage_without_order[i])} → {_share(lines.p_shortage[i])}",
             )
             for i in rows.tolist()
         ]
-        code = ("code",) if self.product_codes else ()
-        numbers = ("order", "up to", "in stock", "coming", "runs out", "late", "short", "then")
+        heads = ("product", "name", "order", "up to", "stock", "runs out", "late", "short")
         first = "what runs out first" if self.ranked_by == "run_out" else "dearest shortages"
-        return Grid(
-            f"To order now, {first} on top", (*code, "product", *numbers), cells, frozenset(numbers)
-        )
+        return Grid(f"To order now, {first} on top", heads, cells, frozenset(heads[2:]))
 
     def _warnings(self) -> list[str]:
         if not self.failed_pairs:
@@ -176,9 +173,9 @@ class ReplenishmentPlan(Shown):
         said = []
         if ordered:
             said += [
-                "runs out: when it does in half of the draws, if nothing is ordered. late: P(short "
-                "before this order arrives), which it cannot help. short, then: P(short before the "
-                "next delivery after this one) without the order, and with it.",
+                "stock: on hand + on order. runs out: when it does in half of the draws, if nothing "
+                "is ordered. late: P(short before this order arrives), which it cannot help. short: "
+                "P(short before the next delivery after this one), without the order → with it.",
             ]
         if rest := len(self.lines) - ordered:
             said.append(f"{counted(rest, 'product')} can wait until the next review.")
