@@ -20,14 +20,13 @@ from toolkit.cli.options import (
     warn_of_fit,
 )
 from toolkit.cli.orders import orders_of
-from toolkit.data.defaults import SEED
+from toolkit.data.defaults import PLAN_DRAWS, SEED
 from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
     from toolkit.replenishment.result import ReplenishmentPlan
 
-DRAWS = 1000
 SERVICE_LEVEL = 0.95
 TABLES = (".csv", ".parquet")
 
@@ -73,7 +72,7 @@ def plan(
         ),
     ] = None,
     fits: Fits = DEFAULT_FITS,
-    draws: Annotated[int, typer.Option(help="Paths of each product's demand.")] = DRAWS,
+    draws: Annotated[int, typer.Option(help="Paths of each product's demand.")] = PLAN_DRAWS,
     seed: Seed = SEED,
     sort: Annotated[
         Literal["run_out", "shortage"],

@@ -60,9 +60,11 @@ class ProtectedDemand:
         later = np.maximum(self.until_next - y, 0.0)
         return self._mean(later - np.maximum(self.until_delivery - y, 0.0))
 
-    def expected_left(self, position: Floats) -> Floats:
-        """Units expected to be left just before the next delivery, [products]."""
-        return self._mean(np.maximum(position[:, None, None] - self.until_next, 0.0))
+    def expected_stock(self, position: Floats) -> Floats:
+        """Units in stock, mean of just after this delivery and just before the next, [products]."""
+        y = position[:, None, None]
+        after = np.maximum(y - self.until_delivery, 0.0)
+        return self._mean((after + np.maximum(y - self.until_next, 0.0)) / 2)
 
     def _mean(self, values: NDArray[np.generic]) -> Floats:
         """Over draws and lead times, [products]."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.defaults import PLAN_DRAWS
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, OrderEvents, Predictions
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, DataError, Finding, PredictionError
@@ -26,9 +27,6 @@ from toolkit.sources.base import ProductInfo
 from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.stages.arguments import check_whole, parse_date
 from toolkit.stages.prediction import CustomerPredictor
-
-PLAN_DRAWS = 1000
-"""Of demand: levels lie in its tail, which few draws reach."""
 
 NUMBERS_AT_ONCE = 20_000_000
 """Draws × weeks × products in memory, and as many pairs as if each had its own product."""

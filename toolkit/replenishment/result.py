@@ -136,7 +136,11 @@ class ReplenishmentPlan(Shown):
                 ),
                 Figure("units", f"{lines.quantity.sum():,.0f}"),
                 *money,
-                Figure("units short", f"{short[1]:,.0f}", f"{short[0]:,.0f} without these orders"),
+                Figure(
+                    "expected units short",
+                    f"{short[1]:,.0f}",
+                    f"{short[0]:,.0f} without these orders",
+                ),
             ],
             warnings=self._warnings(),
             grids=[self._grid(ordered).first(top)] if len(ordered) else [],
@@ -173,9 +177,10 @@ class ReplenishmentPlan(Shown):
         said = []
         if ordered:
             said += [
-                "stock: on hand + on order. runs out: when it does in half of the draws, if nothing "
-                "is ordered. late: P(short before this order arrives), which it cannot help. short: "
-                "P(short before the next delivery after this one), without the order → with it.",
+                "stock: on hand + on order. runs out: when it does in half of the draws, if "
+                "nothing is ordered. late: P(short before this order arrives), which it cannot "
+                "help. short: P(short before the next delivery after this one), without the order "
+                "→ with it.",
             ]
         if rest := len(self.lines) - ordered:
             said.append(f"{counted(rest, 'product')} can wait until the next review.")
