@@ -103,7 +103,7 @@ def outcomes_at(
     cycle = actual.expected_in_cycle
     for rule in rules:
         known = Known(history, expected_days, demand[rule.model or next(iter(demand))])
-        levels = [rule.levels(known, knob) for knob in rule.knobs]
+        levels = list(map(rule.levels(known), rule.knobs))
         in_stock[rule.name] = np.stack([1 - actual.p_shortage(level) for level in levels])
         served[rule.name] = np.stack([cycle - actual.expected_shortage(level) for level in levels])
         held[rule.name] = np.stack([actual.expected_stock(level) for level in levels])

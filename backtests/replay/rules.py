@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.stats import norm
 
 from toolkit.data.tables import DAYS_PER_WEEK, Floats
-from toolkit.replenishment.levels import ProtectedDemand, position_for
+from toolkit.replenishment.levels import ProtectedDemand, reaching
 from toolkit.replenishment.policy import Target
 
 HISTORY_WEEKS = 26
@@ -42,7 +42,8 @@ class Known:
     demand: ProtectedDemand
 
 
-type Levels = Callable[[Known, float], Floats]
+type Levels = Callable[[Known], Callable[[float], Floats]]
+"""From what is known to the levels [products] for a setting of the knob."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,31 +85,32 @@ def rules_of(models: tuple[str, ...], targets: tuple[float, ...]) -> tuple[Rule,
     )
 
 
-def mean_and_deviation(known: Known, z: float) -> Floats:
-    """μ n + z σ √n for n weeks: mean and deviation of the weeks before the date, [products]."""
+def mean_and_deviation(known: Known) -> Callable[[float], Floats]:
+    """μ n + z σ √n for n weeks: mean and deviation of the weeks before the date."""
     weeks = known.days / DAYS_PER_WEEK
     mean, deviation = known.history.mean(axis=1), known.history.std(axis=1, ddof=1)
-    level: Floats = np.maximum(mean * weeks + z * deviation * math.sqrt(weeks), 0.0)
-    return level
+    return lambda z: np.maximum(mean * weeks + z * deviation * math.sqrt(weeks), 0.0)
 
 
-def largest(known: Known, factor: float) -> Floats:
-    """``factor`` times the largest demand of so many weeks in a row before the date, [products].
+def largest(known: Known) -> Callable[[float], Floats]:
+    """A factor times the largest demand of so many weeks in a row before the date.
 
     Where the interval is no whole number of weeks, that of the weeks that hold it, in proportion.
     """
     weeks = min(math.ceil(known.days / DAYS_PER_WEEK), known.history.shape[1])
     sums = sliding_window_view(known.history, weeks, axis=1).sum(axis=2)
-    level: Floats = factor * sums.max(axis=1) * known.days / (DAYS_PER_WEEK * weeks)
-    return level
+    most = sums.max(axis=1) * known.days / (DAYS_PER_WEEK * weeks)
+    return lambda factor: factor * most
 
 
 def _by_draws(kind: Target, most: float) -> Levels:
     """Levels for a share; a setting above 1 is a multiple of the level of the share ``most``."""
 
-    def levels(known: Known, setting: float) -> Floats:
-        share = np.full(len(known.history), min(setting, most))
-        return max(setting, 1.0) * position_for(known.demand, kind, share)
+    def levels(known: Known) -> Callable[[float], Floats]:
+        reach, products = reaching(known.demand, kind), len(known.history)
+        return lambda setting: (
+            max(setting, 1.0) * reach(np.full(products, setting if setting < 1 else most))
+        )
 
     return levels
 

@@ -8,6 +8,7 @@ y − D(L + R): Silver, Pyke & Thomas (2017), doi:10.1201/9781315374406, chapter
 which they were ordered.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,58 +73,70 @@ class ProtectedDemand:
         return mean
 
 
-def position_for(demand: ProtectedDemand, kind: Target, target: Floats) -> Floats:
-    """The least position that reaches the ``target`` of its ``kind``, [products]."""
-    reach = fill_rate_position if kind == "fill_rate" else service_level_position
-    return reach(demand, target)
+type Reach = Callable[[Floats], Floats]
+"""From targets [products] to the least positions that reach them [products]."""
 
 
-def service_level_position(demand: ProtectedDemand, target: Floats) -> Floats:
-    """The least position y whose cycle service level P(D(L + R) ≤ y) is ``target``, [products].
+def reaching(demand: ProtectedDemand, kind: Target) -> Reach:
+    """The least positions for targets of a ``kind``; draws are sorted once, for all targets."""
+    return fill_rate_position(demand) if kind == "fill_rate" else service_level_position(demand)
+
+
+def service_level_position(demand: ProtectedDemand) -> Reach:
+    """The least position y whose cycle service level P(D(L + R) ≤ y) is a target.
 
     The newsvendor's quantile (Arrow, Harris & Marschak 1951, doi:10.2307/1906813), of the draws. Of
     n draws it is the one that is the ⌈(n + 1) p⌉-th in order, so that demand itself, one more
     draw, is at most y with a probability of p or more (definition 6 of Hyndman & Fan 1996,
     doi:10.2307/2684934); so are p or more of the draws.
     """
-    products, _, draws = demand.until_next.shape
-    amount = demand.until_next.reshape(products, -1)
-    order = np.argsort(amount, axis=1, kind="stable")
-    mass = np.repeat(demand.probability / draws, draws, axis=1)
-    up_to = np.cumsum(np.take_along_axis(mass, order, axis=1), axis=1)
+    products, leads, draws = demand.until_next.shape
+    amount, up_to = _sorted(
+        demand.until_next.reshape(products, leads * draws),
+        np.repeat(demand.probability / draws, draws, axis=1),
+    )
+    up_to = np.cumsum(up_to, axis=1)
     up_to[:, -1] = np.inf
-    enough = target[:, None] * (draws + 1) / draws - ROUNDING
-    place = np.argmax(up_to >= enough, axis=1)[:, None]
-    level: Floats = np.take_along_axis(amount, np.take_along_axis(order, place, axis=1), axis=1)
-    return level[:, 0]
+
+    def reach(target: Floats) -> Floats:
+        enough = target[:, None] * (draws + 1) / draws - ROUNDING
+        place = np.argmax(up_to >= enough, axis=1)
+        level: Floats = amount[np.arange(products), place]
+        return level
+
+    return reach
 
 
-def fill_rate_position(demand: ProtectedDemand, target: Floats) -> Floats:
-    """The least position y ≥ 0 whose fill rate is ``target`` in the draws, [products].
+def fill_rate_position(demand: ProtectedDemand) -> Reach:
+    """The least position y ≥ 0 whose fill rate in the draws is a target.
 
     The fill rate is 1 − E[shortage in a cycle] / E[demand in a cycle] (Teunter 2009,
     *Operations Research Letters* 37, 67-68). The expected shortage is piecewise linear in y, with a
     bend at each draw: sums over sorted draws give it at all of them, interpolation between them.
     """
-    products, _, draws = demand.until_next.shape
+    products, leads, draws = demand.until_next.shape
+    flat, start = (products, leads * draws), np.zeros((products, 1))
     mass = np.repeat(demand.probability / draws, draws, axis=1)
-    bend = np.concatenate(
-        [
-            np.zeros((products, 1)),
-            demand.until_next.reshape(products, -1),
-            demand.until_delivery.reshape(products, -1),
-        ],
-        axis=1,
+    ends = [demand.until_next.reshape(flat), demand.until_delivery.reshape(flat)]
+    bend, weight = _sorted(
+        np.concatenate([start, *ends], axis=1), np.concatenate([start, mass, -mass], axis=1)
     )  # [products, bends]
-    sign = np.concatenate([np.zeros((products, 1)), mass, -mass], axis=1)
-    order = np.argsort(bend, axis=1, kind="stable")
-    bend, sign = (np.take_along_axis(table, order, axis=1) for table in (bend, sign))
-    beyond = _from_the_end(sign * bend) - bend * _from_the_end(sign)  # shortage at each bend
-    allowed = (1 - target) * demand.expected_in_cycle
-    enough = beyond <= allowed[:, None] + ROUNDING
-    enough[:, -1] = True
-    place = np.argmax(enough, axis=1)
-    return _between(bend, beyond, place, allowed)
+    short = _from_the_end(weight * bend) - bend * _from_the_end(weight)  # at each bend
+    cycle = demand.expected_in_cycle
+
+    def reach(target: Floats) -> Floats:
+        allowed = (1 - target) * cycle
+        enough = short <= allowed[:, None] + ROUNDING
+        enough[:, -1:] = True
+        return _between(bend, short, np.argmax(enough, axis=1), allowed)
+
+    return reach
+
+
+def _sorted(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Values in order, row by row, and their weights."""
+    order = np.argsort(values, axis=1, kind="stable")
+    return np.take_along_axis(values, order, axis=1), np.take_along_axis(weights, order, axis=1)
 
 
 def _between(bend: Floats, height: Floats, place: NDArray[np.int64], wanted: Floats) -> Floats:

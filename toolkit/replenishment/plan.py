@@ -14,7 +14,7 @@ from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, OrderEvents, Predic
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, DataError, Finding, PredictionError
 from toolkit.replenishment.demand import days_until_more, demand_within, share_by_day
-from toolkit.replenishment.levels import ProtectedDemand, position_for, quantity_to_order
+from toolkit.replenishment.levels import ProtectedDemand, quantity_to_order, reaching
 from toolkit.replenishment.policy import (
     LeadTime,
     ReplenishmentPolicy,
@@ -66,12 +66,9 @@ def plan_replenishment(
     if found:
         raise DataError("stock", found)
     stock = stock.select(np.argsort(stock.product_id))  # as predictions are sorted
-    predictor = CustomerPredictor(
-        engine.predictor.model, weeks_of(stock, policy), draws, engine.predictor.seed
-    )
     events = engine.source.order_events(as_of)
     share, parts, failed = share_by_day(events), [], 0
-    for predictions, failures in _predictions(engine, predictor, events, stock.product_id):
+    for predictions, failures in _predictions(engine, events, stock, policy, draws):
         parts.append(_lines(predictions, stock, policy, share, infos))
         failed += failures
         progress(len(parts[-1]))
@@ -85,21 +82,12 @@ def plan_replenishment(
         ranked_by=ranked_by,
         not_planned=tuple(np.setdiff1d(stock.product_id, lines.product_id).tolist()),
         failed_pairs=failed,
-        model_name=predictor.model.name,
-        model_version=predictor.model.version,
+        model_name=engine.predictor.model.name,
+        model_version=engine.predictor.model.version,
         draws=draws,
-        seed=predictor.seed,
+        seed=engine.predictor.seed,
         product_codes=_codes_of(lines.product_id, codes),
     )
-
-
-def weeks_of(stock: Stock, policy: ReplenishmentPolicy) -> int:
-    """Weeks that the longest protection interval of the stock takes."""
-    days = [
-        max(possible_days(lead)) + review
-        for lead, review in zip(*_intervals(stock, policy), strict=True)
-    ]
-    return math.ceil(max(days, default=1) / DAYS_PER_WEEK)
 
 
 def protected_demand(
@@ -137,16 +125,36 @@ def _lead_table(leads: Sequence[LeadTime]) -> tuple[Ints, Floats]:
 
 
 def _predictions(
-    engine: ForecastEngine, predictor: CustomerPredictor, events: OrderEvents, product_ids: Ints
+    engine: ForecastEngine,
+    events: OrderEvents,
+    stock: Stock,
+    policy: ReplenishmentPolicy,
+    draws: int,
 ) -> Iterator[tuple[Predictions, int]]:
-    """Predictions of the products, bunch by bunch, and how many of their pairs failed."""
-    events = events.where(np.isin(events.product_id, product_ids))
-    patterns, broken = engine.pattern_analyzer.analyze(events)
-    failed, size = len(broken), max(1, NUMBERS_AT_ONCE // (predictor.weeks * predictor.draws))
-    for mask in patterns.split(size):
-        predictions, failures = predictor.predict(patterns.select(mask))
-        yield predictions, failed + len(failures)
-        failed = 0
+    """Predictions of the products, bunch by bunch, and how many of their pairs failed.
+
+    Draws depend on the horizon, so each product has that of its own protection interval: what else
+    is in stock changes nothing.
+    """
+    needed = _weeks(stock, policy)
+    for weeks in np.unique(needed).tolist():
+        predictor = CustomerPredictor(engine.predictor.model, weeks, draws, engine.predictor.seed)
+        these = np.isin(events.product_id, stock.product_id[needed == weeks])
+        patterns, broken = engine.pattern_analyzer.analyze(events.where(these))
+        failed = len(broken)
+        for mask in patterns.split(max(1, NUMBERS_AT_ONCE // (weeks * draws))):
+            predictions, failures = predictor.predict(patterns.select(mask))
+            yield predictions, failed + len(failures)
+            failed = 0
+
+
+def _weeks(stock: Stock, policy: ReplenishmentPolicy) -> Ints:
+    """Weeks that hold each product's longest protection interval, [rows]."""
+    days = [
+        max(possible_days(lead)) + review
+        for lead, review in zip(*_intervals(stock, policy), strict=True)
+    ]
+    return -(-np.array(days, dtype=np.int64) // DAYS_PER_WEEK)
 
 
 def _lines(
@@ -164,7 +172,7 @@ def _lines(
     demand = protected_demand(quantity, leads, review, share)
     daily = protected_demand(quantity, leads, np.ones_like(review), share)
     target, kind = targets(own, policy), policy.target
-    level = position_for(demand, kind, target)
+    level = reaching(demand, kind)(target)
     order = quantity_to_order(level, position, own.pack_size, own.minimum_order)
     reached, cycle = position + order, demand.expected_in_cycle
     short = demand.expected_shortage(reached)
@@ -180,7 +188,7 @@ def _lines(
         review_days=review,
         target=target,
         expected_demand=demand.expected,
-        reorder_point=np.minimum(position_for(daily, kind, target), level),
+        reorder_point=np.minimum(reaching(daily, kind)(target), level),
         order_up_to_level=level,
         quantity=order,
         order_value=order * own.unit_cost,

@@ -235,7 +235,7 @@ _NOT_WHOLE = "has to be a whole number of at least 0"
 def _whole(text: str) -> int:
     """A whole number; 14.0 is one."""
     number = float(text)
-    if number != int(number):
+    if not number.is_integer():
         raise ValueError(text)
     return int(number)
 
