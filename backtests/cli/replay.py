@@ -46,7 +46,7 @@ def replay(
     service. Nothing at or after a date is known to what decides at it.
     """
     from backtests.replay.dates import replay_dates
-    from backtests.replay.replay import TARGETS, replay, weeks_of
+    from backtests.replay.replay import TARGETS, run_replay, weeks_of
     from backtests.run.experiment import VersionSpec
     from backtests.run.fitting import frozen_fit
     from toolkit.cli.display import print_json, show_card
@@ -70,7 +70,7 @@ def replay(
             for name in model or [DEFAULT_MODEL]
         }
         with progress_bar("Replaying", len(days)) as advance:
-            made = replay(
+            made = run_replay(
                 source, days, policy, models, target or TARGETS,
                 draws=check_whole("draws", draws, 1), seed=seed, progress=advance,
             )  # fmt: skip

@@ -27,7 +27,7 @@ TARGETS = (0.90, 0.95, 0.98)
 STOCK_RESAMPLES = 300
 
 
-def replay(
+def run_replay(
     source: OrderSource,
     dates: Sequence[date],
     policy: ReplenishmentPolicy,
