@@ -46,7 +46,8 @@ def replay(
     service. Nothing at or after a date is known to what decides at it.
     """
     from backtests.replay.dates import replay_dates
-    from backtests.replay.replay import TARGETS, run_replay, weeks_of
+    from backtests.replay.outcomes import weeks_of
+    from backtests.replay.replay import TARGETS, run_replay
     from backtests.run.experiment import VersionSpec
     from backtests.run.fitting import frozen_fit
     from toolkit.cli.display import print_json, show_card

@@ -13,6 +13,7 @@ from toolkit.data.tables import (
     Floats,
     Ints,
     OrderEvents,
+    Patterns,
     Predictions,
     by_week,
 )
@@ -20,13 +21,19 @@ from toolkit.model import GRANULARITIES, FittedModel, Streams
 from toolkit.replenishment.demand import share_by_day
 from toolkit.replenishment.levels import ProtectedDemand
 from toolkit.replenishment.plan import protected_demand
-from toolkit.replenishment.policy import LeadTime, ReplenishmentPolicy, possible_days
+from toolkit.replenishment.policy import ReplenishmentPolicy, possible_days
 from toolkit.sources.base import OrderSource
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor
 
 type ByRule = Mapping[str, Floats]
 """By a rule's name: [settings, rows]."""
+
+
+_BY_RULE = ("in_stock", "served", "held", "promised")
+
+NUMBERS_AT_ONCE = 6_000_000
+"""Draws × weeks × products in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +66,7 @@ class Outcomes:
             np.concatenate([part.date for part in parts]),
             np.concatenate([part.product_id for part in parts]),
             np.concatenate([part.demand for part in parts]),
-            *(
-                by_rule([getattr(part, name) for part in parts])
-                for name in ("in_stock", "served", "held", "promised")
-            ),
+            *(by_rule([getattr(part, name) for part in parts]) for name in _BY_RULE),
         )
 
 
@@ -82,46 +86,84 @@ def outcomes_at(
     the date, which has a ``number``. ``policy`` says how long a protection interval is; targets are
     the rules' settings.
     """
-    days = max(possible_days(policy.lead_time_days)) + policy.review_days
-    weeks = -(-days // DAYS_PER_WEEK)
+    weeks = weeks_of(policy)
     events = source.order_events(as_of_date)
-    share = share_by_day(events)
     recent = events.product_id[events.day >= -DAYS_PER_WEEK * HISTORY_WEEKS]
-    events = events.where(np.isin(events.product_id, recent))
-    leads, expected_days = policy.lead_time_days, _expected_days(policy)
-    predicted = {
-        name: _predict(source, model, events, weeks, draws, seed) for name, model in models.items()
+    share, events = share_by_day(events), events.where(np.isin(events.product_id, recent))
+    then = events_after(source, as_of_date, weeks)
+    patterns = {
+        name: PatternAnalyzer(source, model.reads_customer_days).analyze(events)[0]
+        for name, model in models.items()
     }
-    ids = _common(predicted.values(), recent)
+    parts = []
+    for ids in _bunches(np.unique(recent), weeks * draws):
+        made = {
+            name: _predict(model, _of_products(patterns[name], ids), weeks, draws, seed)
+            for name, model in models.items()
+        }
+        ids = _common(made.values(), ids)  # noqa: PLW2901
+        parts.append(_outcomes(number, ids, policy, rules, _Seen(events, then, share), made))
+    return Outcomes.joined(parts)
+
+
+def weeks_of(policy: ReplenishmentPolicy) -> int:
+    """Whole weeks that hold the longest protection interval."""
+    days = max(possible_days(policy.lead_time_days)) + policy.review_days
+    return -(-days // DAYS_PER_WEEK)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Orders before a date and after it, and a week's share by the end of each of its days."""
+
+    events: OrderEvents
+    then: OrderEvents
+    share: Floats
+
+
+def _outcomes(
+    number: int,
+    ids: Ints,
+    policy: ReplenishmentPolicy,
+    rules: Sequence[Rule],
+    seen: _Seen,
+    predicted: Mapping[str, Predictions],
+) -> Outcomes:
+    """Those of some products, which all models predict."""
     demand = {
-        name: _protected(_rows(made, ids), leads, policy.review_days, share)
-        for name, made in predicted.items()
+        name: _protected(_rows(made, ids), policy, seen.share) for name, made in predicted.items()
     }
-    actual = _actual(events_after(source, as_of_date, weeks), ids, leads, policy.review_days, days)
-    history = _by_week(events, ids)
-    in_stock, served, held, promised = {}, {}, {}, {}
+    actual = _actual(seen.then, ids, policy)
+    history, days = _by_week(seen.events, ids), _expected_days(policy)
+    tables: dict[str, dict[str, Floats]] = {name: {} for name in _BY_RULE}
     cycle = actual.expected_in_cycle
     for rule in rules:
-        known = Known(history, expected_days, demand[rule.model or next(iter(demand))])
+        known = Known(history, days, demand[rule.model or next(iter(demand))])
         levels = list(map(rule.levels(known), rule.knobs))
-        in_stock[rule.name] = np.stack([1 - actual.p_shortage(level) for level in levels])
-        served[rule.name] = np.stack([cycle - actual.expected_shortage(level) for level in levels])
-        held[rule.name] = np.stack([actual.expected_stock(level) for level in levels])
+        made = {
+            "in_stock": [1 - actual.p_shortage(level) for level in levels],
+            "served": [cycle - actual.expected_shortage(level) for level in levels],
+            "held": [actual.expected_stock(level) for level in levels],
+        }
         if rule.model is not None:
-            promised[rule.name] = np.stack([1 - known.demand.p_shortage(lv) for lv in levels])
-    date_number = np.full(len(ids), number, dtype=np.int64)
-    return Outcomes(date_number, ids, cycle, in_stock, served, held, promised)
+            made["promised"] = [1 - known.demand.p_shortage(level) for level in levels]
+        for name, values in made.items():
+            tables[name][rule.name] = np.stack(values)
+    return Outcomes(np.full(len(ids), number, dtype=np.int64), ids, cycle, **tables)
+
+
+def _bunches(ids: Ints, numbers: int) -> list[Ints]:
+    """The ids in parts, so that draws in memory stay bounded; ``numbers`` of each product."""
+    return np.array_split(ids, -(-len(ids) * numbers // NUMBERS_AT_ONCE))
+
+
+def _of_products(patterns: Patterns, ids: Ints) -> Patterns:
+    return patterns.select(np.isin(patterns.product_id, ids))
 
 
 def _predict(
-    source: OrderSource,
-    model: FittedModel,
-    events: OrderEvents,
-    weeks: int,
-    draws: int,
-    seed: int,
+    model: FittedModel, patterns: Patterns, weeks: int, draws: int, seed: int
 ) -> Predictions:
-    patterns, _ = PatternAnalyzer(source, model.reads_customer_days).analyze(events)
     if set(model.granularities) == set(GRANULARITIES):
         predictions, _ = CustomerPredictor(model, weeks, draws, seed).predict(patterns)
         return predictions
@@ -140,28 +182,23 @@ def _rows(made: Predictions, ids: Ints) -> Floats:
     return made.products.quantity[rows].astype(float)
 
 
-def _protected(
-    quantity: Floats, lead: LeadTime, review_days: int, share: Floats
-) -> ProtectedDemand:
-    review = np.full(len(quantity), review_days, dtype=np.int64)
-    return protected_demand(quantity, [lead] * len(quantity), review, share)
+def _protected(quantity: Floats, policy: ReplenishmentPolicy, share: Floats) -> ProtectedDemand:
+    review = np.full(len(quantity), policy.review_days, dtype=np.int64)
+    return protected_demand(quantity, [policy.lead_time_days] * len(quantity), review, share)
 
 
-def _actual(
-    events: OrderEvents, ids: Ints, lead: LeadTime, review_days: int, days: int
-) -> ProtectedDemand:
+def _actual(events: OrderEvents, ids: Ints, policy: ReplenishmentPolicy) -> ProtectedDemand:
     """What was ordered until the deliveries, as one draw that is known by the day."""
-    events = events.where(np.isin(events.product_id, ids) & (events.day < days))
-    row = np.searchsorted(ids, events.product_id)
-    cell = row * days + events.day
+    days = DAYS_PER_WEEK * weeks_of(policy)
+    events = events.where(np.isin(events.product_id, ids))
+    cell = np.searchsorted(ids, events.product_id) * days + events.day
     by_day = np.bincount(cell, np.nan_to_num(events.quantity), len(ids) * days)
-    until = np.concatenate(
-        [np.zeros((len(ids), 1)), np.cumsum(by_day.reshape(len(ids), days), axis=1)], axis=1
-    )  # [products, days + 1]
-    table = possible_days(lead)
+    until = np.zeros((len(ids), days + 1))
+    np.cumsum(by_day.reshape(len(ids), days), axis=1, out=until[:, 1:])
+    table = possible_days(policy.lead_time_days)
     delivery = np.array([*table], dtype=np.int64)
     probability = np.tile([*table.values()], (len(ids), 1))
-    later = delivery + review_days
+    later = delivery + policy.review_days
     return ProtectedDemand(until[:, delivery, None], until[:, later, None], probability)
 
 

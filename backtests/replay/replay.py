@@ -13,14 +13,14 @@ from backtests.compare.bootstrap import (
     overlapping,
     resample,
 )
-from backtests.replay.outcomes import Outcomes, outcomes_at
+from backtests.replay.outcomes import Outcomes, outcomes_at, weeks_of
 from backtests.replay.result import Achieved, EqualService, Measure, Measured, ReplayReport
 from backtests.replay.rules import Rule, rules_of
 from toolkit.data.defaults import INTERVAL_SHARE, PLAN_DRAWS, RESAMPLES, SEED
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
 from toolkit.errors import ArgumentError
 from toolkit.model import FittedModel
-from toolkit.replenishment.policy import ReplenishmentPolicy, possible_days
+from toolkit.replenishment.policy import ReplenishmentPolicy
 from toolkit.sources.base import OrderSource
 
 TARGETS = (0.90, 0.95, 0.98)
@@ -65,12 +65,6 @@ def run_replay(
         draws=draws,
         seed=seed,
     )
-
-
-def weeks_of(policy: ReplenishmentPolicy) -> int:
-    """Whole weeks that hold the longest protection interval."""
-    days = max(possible_days(policy.lead_time_days)) + policy.review_days
-    return -(-days // DAYS_PER_WEEK)
 
 
 def _achieved(
