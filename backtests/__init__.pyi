@@ -1,6 +1,9 @@
 from .compare.comparison import Comparison as Comparison
 from .compare.comparison import compare_versions as compare_versions
 from .evidence.gate import Gate as Gate
+from .replay.dates import replay_dates as replay_dates
+from .replay.replay import run_replay as run_replay
+from .replay.result import ReplayReport as ReplayReport
 from .report.page import write_report as write_report
 from .run.experiment import Experiment as Experiment
 from .run.experiment import parse_experiment as parse_experiment

@@ -31,6 +31,13 @@ STARTS = {
         "toolkit.sources.folder.importer.import_folder",
         "toolkit.errors",
     ),
+    "What to order": (
+        "toolkit.replenishment.plan.plan_replenishment",
+        "toolkit.replenishment.policy.ReplenishmentPolicy",
+        "toolkit.replenishment.stock.read_stock",
+        "toolkit.replenishment.result.PlanLines",
+        "backtests.replay.replay.run_replay",
+    ),
     "Models": ("toolkit.model", "models.pair_conjugate", "models.pooled_gamma",
                "models.lapse_gamma", "models.rhythm"),
     "Which is better?": (

@@ -40,7 +40,7 @@ def complete(*words: str, cwd) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (("re",), ["read", "register", "report"]),
+        (("re",), ["read", "register", "replay", "report"]),
         (("fit", "ly"), []),
         (("fit", "rh"), ["rhythm", "rhythm_boosted"]),
         (("predict", "po"), ["pooled_gamma"]),

@@ -16,15 +16,16 @@ TOOLKIT = """
     ArgumentError CacheError Codes CustomerForecast CustomerPrediction CustomerProductPattern
     DEMO_AS_OF DataError ExportSettings FitSettings FittedModel ForecastEngine ForecastReader
     ModelError ModelVersion Patterns PortfolioForecast PredictionError Predictions ProductForecast
-    PromotionRefusedError QUANTILES SQL_SERVER_SESSION SourceError Streams ToolkitError
-    TrackingError Truth attach_thresholds check_database embedded_server export_release find_model
-    generate_orders history import_folder last_order_day load_fit load_orders open_database
-    open_store promote register_fit roll_back save_fit weekly_quantities write_demo_orders
+    PromotionRefusedError QUANTILES ReplenishmentPlan ReplenishmentPolicy SQL_SERVER_SESSION
+    SourceError Stock Streams ToolkitError TrackingError Truth attach_thresholds check_database
+    embedded_server export_release find_model generate_orders history import_folder last_order_day
+    load_fit load_orders open_database open_store plan_replenishment promote read_stock register_fit
+    roll_back save_fit weekly_quantities write_demo_orders
 """
 BACKTESTS = """
-    Comparison Experiment Gate RunFolder ThresholdChoice ThresholdRule choose_for_all
+    Comparison Experiment Gate ReplayReport RunFolder ThresholdChoice ThresholdRule choose_for_all
     choose_thresholds compare_versions count_listed frontier parse_experiment patterns_before
-    read_experiment run_backtest track write_report
+    read_experiment replay_dates run_backtest run_replay track write_report
 """
 DEEP = re.compile(r"from (?:toolkit|backtests)\.\S+ import .*")
 """An import from a room, which may move."""

@@ -43,6 +43,9 @@ GUIDES = {
     "docs/backtests.md": Expected(
         ("is in fits/pooled_gamma/", "Top customers by volume", "is better"), ("milk.png",)
     ),
+    "docs/what_to_order.md": Expected(
+        ("What to order as of 2017-10-02", "Replay of what to order", "mean + z sd"), ("plan.csv",)
+    ),
     "docs/operations.md": Expected(
         ("is what readers get now", "that was worse",
          "1-2018-01-01 {'success': 2, 'no_predictions': 0, 'error': 0}"),

@@ -39,6 +39,11 @@ from .model import FittedModel as FittedModel
 from .model import ModelVersion as ModelVersion
 from .model import Streams as Streams
 from .model import find_model as find_model
+from .replenishment.plan import plan_replenishment as plan_replenishment
+from .replenishment.policy import ReplenishmentPolicy as ReplenishmentPolicy
+from .replenishment.result import ReplenishmentPlan as ReplenishmentPlan
+from .replenishment.stock import Stock as Stock
+from .replenishment.stock import read_stock as read_stock
 from .results.customer import CustomerForecast as CustomerForecast
 from .results.forecast import ProductForecast as ProductForecast
 from .results.pair import CustomerPrediction as CustomerPrediction

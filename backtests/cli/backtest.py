@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from backtests.cli.promote import promote
+from backtests.cli.replay import replay
 from backtests.cli.report import report
 from backtests.cli.scores import compare, keep_comparison, thresholds
 from backtests.run.shipped import shipped_experiments
@@ -44,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command()(compare)
     app.command()(thresholds)
     app.command()(promote)
+    app.command()(replay)
 
 
 def backtest(

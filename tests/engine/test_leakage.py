@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,9 @@ from models.parts.rhythm.windows import WindowData
 from tests.conftest import AS_OF, NOON, add_line, known_products
 from toolkit.engine import ForecastEngine
 from toolkit.model import find_model
+from toolkit.replenishment.plan import plan_replenishment
+from toolkit.replenishment.policy import ReplenishmentPolicy
+from toolkit.replenishment.stock import Stock
 from toolkit.sources.generator import FIRST_CUSTOMER_ID, load_orders
 from toolkit.sources.sql import as_source
 from toolkit.stages.patterns import PatternAnalyzer
@@ -79,6 +83,20 @@ def view_bytes(conn, model) -> str:
 @pytest.fixture(scope="module")
 def untouched_views(conn, model) -> str:
     return view_bytes(conn, model)
+
+
+def plan_bytes(conn, model) -> str:
+    """What to order of every product: demand, days of the week, names."""
+    engine = ForecastEngine(conn, model=model)
+    frame = pd.DataFrame({"product": known_products(conn), "on_hand": 3, "on_order": 0})
+    policy = ReplenishmentPolicy(10, 7, service_level=0.9)
+    plan = plan_replenishment(engine, Stock.from_frame(frame), policy, AS_OF, draws=50)
+    return json.dumps(plan.to_dict())
+
+
+@pytest.fixture(scope="module")
+def untouched_plan(conn, model) -> str:
+    return plan_bytes(conn, model)
 
 
 def bytes_of(table) -> bytes:
@@ -148,6 +166,25 @@ def test_rows_before_the_date_do_change_views(conn, model, untouched_views, prod
     with passing_rows(conn):
         add_line(conn, product_id=product_id, customer_id=FIRST_CUSTOMER_ID, day=-1)
         assert view_bytes(conn, model) != untouched_views
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(lines=st.lists(future_lines, min_size=1, max_size=8))
+def test_rows_at_or_after_the_date_change_nothing_that_is_to_be_ordered(
+    conn, model, untouched_plan, lines
+):
+    with future_rows(conn, lines):
+        assert plan_bytes(conn, model) == untouched_plan
+
+
+@pytest.mark.parametrize("product_id", [1, OTHER_PRODUCT])
+def test_rows_before_the_date_do_change_what_is_to_be_ordered(
+    conn, model, untouched_plan, product_id
+):
+    """Orders of other products tell on which days of the week people order."""
+    with passing_rows(conn):
+        add_line(conn, product_id=product_id, customer_id=FIRST_CUSTOMER_ID, day=-1)
+        assert plan_bytes(conn, model) != untouched_plan
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

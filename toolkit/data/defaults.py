@@ -9,6 +9,9 @@ DRAWS = 200
 """Predictive draws per pair."""
 SEED = 20251111
 
+PLAN_DRAWS = 1000
+"""Draws of demand where stock is planned: levels lie in its tail, which few draws reach."""
+
 MIN_ORDERS, MIN_CONFIDENCE = 2, 0.3
 """Customers with so many orders and so much confidence are listed."""
 MIN_COVERAGE = 0.8

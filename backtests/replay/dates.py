@@ -1,0 +1,42 @@
+"""Past dates at which a replay is possible."""
+
+from datetime import date, timedelta
+
+from toolkit.data.tables import observed_weeks
+from toolkit.errors import ArgumentError
+from toolkit.sources.base import OrderSource
+
+_END = date(9999, 12, 31)
+
+
+def replay_dates(
+    source: OrderSource, weeks: int, count: int, step_weeks: int, last: date | None = None
+) -> tuple[date, ...]:
+    """``count`` dates, ``step_weeks`` apart, up to ``last``: by default the last Monday that has
+    ``weeks`` whole weeks of orders after it.
+
+    Raises ``ArgumentError`` naming all that have no order before them, or too few weeks after.
+    """
+    events = source.order_events(_END)
+    if not len(events):
+        raise ArgumentError("the database holds no orders to replay")
+    first_day, last_day = (
+        _END + timedelta(int(day)) for day in (events.day.min(), events.day.max())
+    )
+    newest = last or _monday_before(last_day + timedelta(1) - timedelta(weeks=weeks))
+    dates = [newest - timedelta(weeks=step_weeks * i) for i in reversed(range(count))]
+    outside = [
+        str(day)
+        for day in dates
+        if day <= first_day or observed_weeks(day, last_day, weeks) < weeks
+    ]
+    if outside:
+        raise ArgumentError(
+            f"dates outside the data: {', '.join(outside)}; orders run from {first_day} to "
+            f"{last_day}, and a date needs orders before it and {weeks} whole weeks after it"
+        )
+    return tuple(dates)
+
+
+def _monday_before(day: date) -> date:
+    return day - timedelta(day.weekday())

@@ -1,0 +1,1 @@
+"""What to order: levels and quantities from the draws of a product's demand."""
