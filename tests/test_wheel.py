@@ -99,6 +99,7 @@ def test_it_is_what_runs_there(place):
         "peers",
         "report",
         "sqlserver",
+        "tables",
         "tracking",
     ]
     assert said["license"] == "Apache-2.0"

@@ -32,5 +32,7 @@ def recent_price(day: Ints, price: Floats, quantity: Floats) -> float | None:
     price, quantity = price[cheapest_first], quantity[cheapest_first]
     sold = np.cumsum(quantity)
     median = price[np.searchsorted(sold, sold[-1] / 2)]
+    if median > MAX_AMOUNT:
+        return float(median)  # beyond all prices, and refused as such
     usual = (price <= SLIP * median) & (price >= median / SLIP)
     return float(np.average(price[usual], weights=quantity[usual]))
