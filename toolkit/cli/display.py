@@ -12,13 +12,14 @@ from toolkit.data.ids import KINDS, Kind
 from toolkit.results.customer import CustomerForecast
 from toolkit.results.forecast import ProductForecast
 from toolkit.results.portfolio import PortfolioForecast
+from toolkit.results.scenario import ScenarioComparison
 
 if TYPE_CHECKING:
     from toolkit.sources.codes import Codes
 
 console = Console()
 
-type AnyForecast = ProductForecast | CustomerForecast | PortfolioForecast
+type AnyForecast = ProductForecast | CustomerForecast | PortfolioForecast | ScenarioComparison
 
 
 def show_forecast(
