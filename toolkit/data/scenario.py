@@ -234,9 +234,9 @@ def _mistakes(change: Change) -> Iterator[str]:
     for item in fields(change)[1:]:
         given = getattr(change, item.name) not in (None, ())
         if item.name in needed and not given:
-            yield f"{change.kind} needs {item.name}"
+            yield f"a change of kind {change.kind!r} needs {item.name}"
         if given and item.name not in needed + possible:
-            yield f"{change.kind} takes no {item.name}"
+            yield f"a change of kind {change.kind!r} takes no {item.name}"
     yield from _out_of_range(change)
     if change.start_date and change.end_date and change.end_date < change.start_date:
         yield f"end_date {change.end_date} is before start_date {change.start_date}"

@@ -281,7 +281,7 @@ def _sum_of(baseline: Outcome, outcome: Outcome, weeks: slice) -> Difference:
     def of(one: Outcome) -> tuple[Floats, Floats]:
         expected = one.expected[:, :, weeks].sum(axis=2)  # [products, MEASURES]
         priced = np.isfinite(expected[:, REVENUE])
-        sums = expected.sum(axis=0)
+        sums = np.array([column.sum() for column in np.ascontiguousarray(expected.T)])
         sums[REVENUE] = expected[priced, REVENUE].sum() if priced.any() else np.nan
         return sums, one.draws[:, weeks].sum(axis=1)
 
@@ -342,12 +342,31 @@ def _named(quantiles: Floats) -> dict[str, float]:
     return dict(zip(QUANTILE_NAMES, quantiles.tolist(), strict=True))
 
 
-_HEADS = ("units", "80 % interval", "before", "difference", "interval", "revenue", "change")
+_CHANGED = ("units", "before", "difference", "80 % of it", "revenue")
 
 
 def _totals(scenarios: Sequence[ComparedScenario]) -> Grid:
-    rows = [(in_a_line(s["scenario"]), *_cells(s["total"])) for s in scenarios]
-    return Grid("All products together", ("scenario", *_HEADS), rows, frozenset(_HEADS))
+    """A row for what is forecast as it is, and one for each scenario."""
+    heads = ("scenario", "units", "80 % interval", "difference", "80 % of it", "revenue", "change")
+    rows: list[Sequence[CardCell]] = [
+        (
+            in_a_line(one["scenario"]),
+            Strong(f"{one['total']['expected_quantity']:,.0f}"),
+            _interval(one["total"]["quantity_quantiles"]),
+            *_change(one["total"]),
+            money(one["total"]["expected_revenue"]),
+            _signed(one["total"]["difference_revenue"]),
+        )
+        for one in scenarios
+    ]
+    now = scenarios[0]["total"]
+    baseline = (
+        "the forecast",
+        f"{now['baseline_quantity']:,.0f}",
+        _interval(now["baseline_quantity_quantiles"]),
+        *("", "", money(now["baseline_revenue"]), ""),
+    )
+    return Grid("All products together", heads, [baseline, *rows], frozenset(heads[1:]))
 
 
 def _details(
@@ -360,34 +379,39 @@ def _details(
             (f"{week['week_number']}", week["week_start_date"], *_cells(week))
             for week in scenario["weekly"]
         ]
-        heads = ("week", "from", *_HEADS)
-        return [Grid(f"{title}: the weeks", heads, weeks, frozenset({"week", *_HEADS}))]
-    changed = sorted(
-        (p for p in products if p["difference_quantity"] or p["difference_revenue"]),
-        key=lambda p: (
-            -abs(p["difference_revenue"] or 0.0), -abs(p["difference_quantity"]), p["product_id"],
-        ),
-    )  # fmt: skip
+        heads = ("week", "from", *_CHANGED)
+        return [Grid(f"{title}: the weeks", heads, weeks, frozenset({"week", *_CHANGED}))]
+    changed = [p for p in products if p["difference_quantity"] or p["difference_revenue"]]
     rows = [
         (*code_cells(codes, p["product_id"]), in_a_line(p["product_name"]), *_cells(p))
-        for p in changed
+        for p in sorted(changed, key=_largest_change)
     ]
     name = f"{title}: products that change most"
-    return coded(name, ("product", *_HEADS), rows, _HEADS, top, codes)  # type: ignore[arg-type]
+    return coded(name, ("product", *_CHANGED), rows, _CHANGED, top, codes)
 
 
-def _cells(row: Difference) -> tuple[CardCell, ...]:
-    change = row["difference_revenue"]
+def _largest_change(product: ComparedProduct) -> tuple[float, float, int]:
+    revenue, units = product["difference_revenue"] or 0.0, product["difference_quantity"]
+    return -abs(revenue), -abs(units), product["product_id"]
+
+
+def _cells(row: Difference) -> tuple[str, ...]:
     return (
-        Strong(f"{row['expected_quantity']:,.0f}"),
-        _interval(row["quantity_quantiles"], ""),
+        f"{row['expected_quantity']:,.0f}",
         f"{row['baseline_quantity']:,.0f}",
-        f"{row['difference_quantity']:+,.0f}",
-        _interval(row["difference_quantity_quantiles"], "+"),
-        money(row["expected_revenue"]),
-        "–" if change is None else f"{change:+,.0f}",
+        *_change(row),
+        _signed(row["difference_revenue"]),
     )
 
 
-def _interval(quantiles: Mapping[str, float], sign: str) -> str:
+def _change(row: Difference) -> tuple[str, str]:
+    between = _interval(row["difference_quantity_quantiles"], "+")
+    return _signed(row["difference_quantity"]), between
+
+
+def _signed(amount: float | None) -> str:
+    return "–" if amount is None else f"{amount:+,.0f}"
+
+
+def _interval(quantiles: Mapping[str, float], sign: str = "") -> str:
     return f"{quantiles['q10']:{sign},.0f} – {quantiles['q90']:{sign},.0f}"

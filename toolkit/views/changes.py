@@ -47,6 +47,10 @@ class Orders:
     weeks: int
     prices: Prices
 
+    def shown(self, kind: Kind, *numbers: int) -> str:
+        """Ids as people know them: codes where they have any."""
+        return ", ".join(self.codes.code(kind, i) or str(i) for i in sorted(numbers))
+
 
 def meant_by(
     scenarios: Sequence[NumberedScenario], orders: Orders
@@ -61,7 +65,7 @@ def meant_by(
             found, mistakes = _meant(change, finder, orders)
             wrong += [f"{scenario.name!r}, change {number}: {one}" for one in mistakes]
             changes[number] = found
-        wrong += [f"{scenario.name!r}: {one}" for one in _contradictions(changes)]
+        wrong += [f"{scenario.name!r}: {one}" for one in _contradictions(changes, orders)]
         meant.append(list(changes.values()))
     return meant, wrong
 
@@ -116,12 +120,13 @@ def _meant(change: Change, finder: _Finder, orders: Orders) -> tuple[Meant, list
         wrong += unknown
         target = found[0] if found else None
     if target in products:
-        wrong.append(f"product {target} cannot replace itself")
+        wrong.append(f"product {orders.shown('product', target or 0)} cannot replace itself")
     if change.kind == "price":
         prices = orders.prices(products)
         wrong += [
-            f"no order line before {orders.as_of} tells the price of product {i}, which the "
-            "elasticity starts from: a default price may be given"
+            f"no order line before {orders.as_of} tells the price of product "
+            f"{orders.shown('product', i)}, which the elasticity starts from: a default price may "
+            "be given"
             for i in products
             if prices[i] is None
         ]
@@ -143,25 +148,25 @@ def _days(change: Change, orders: Orders) -> tuple[tuple[int, int], list[str]]:
     return (first, end), wrong
 
 
-def _contradictions(changes: Mapping[int, Meant]) -> Iterator[str]:
+def _contradictions(changes: Mapping[int, Meant], orders: Orders) -> Iterator[str]:
     """What two changes cannot both mean on the same days."""
     for (i, one), (j, other) in combinations(changes.items(), 2):
         if not one.meets(other):
             continue
-        products = sorted(_touched(one) & _touched(other))
-        customers = sorted({*one.customers} & {*other.customers})
-        of_products = ", ".join(map(str, products))
-        of_customers = ", ".join(map(str, customers))
-        kinds = one.change.kind, other.change.kind
-        both = f"changes {i} and {j}"
-        if ended := sorted(_ended(one, other)):
-            listed = ", ".join(map(str, ended))
-            yield f"{both} contradict each other: one ends product {listed}, the other changes it"
-        elif kinds == ("price", "price") and products:
-            yield f"{both} set two prices for product {of_products}"
+        both, kinds = f"changes {i} and {j}", [one.change.kind, other.change.kind]
+        products = _touched(one) & _touched(other)
+        if ended := _ended(one, other):
+            shown = orders.shown("product", *ended)
+            yield f"{both} contradict each other: one ends product {shown}, which the other changes"
+        elif kinds == ["price", "price"] and products:
+            yield f"{both} set two prices for product {orders.shown('product', *products)}"
+        customers = {*one.customers} & {*other.customers}
         if "customer_lost" in kinds and customers:
-            what = "lose" if kinds[0] == kinds[1] else "lose and change"
-            yield f"{both} {what} customer {of_customers}" + " twice" * (kinds[0] == kinds[1])
+            what = (
+                "{} is lost twice" if kinds[0] == kinds[1] else "one loses {}, the other changes it"
+            )
+            lost = what.format(f"customer {orders.shown('customer', *customers)}")
+            yield f"{both} contradict each other: {lost}"
 
 
 def _touched(meant: Meant) -> set[int]:
