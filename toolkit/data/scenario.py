@@ -162,7 +162,7 @@ class Gathered:
 
     scenarios: Sequence[NumberedScenario]
     mistakes: Sequence[str] = ()
-    where: str = "the scenarios"
+    where: str = "the list of scenarios"
 
 
 def gathered(scenarios: Iterable[Scenario] | Path) -> Gathered:

@@ -162,10 +162,9 @@ def _contradictions(changes: Mapping[int, Meant], orders: Orders) -> Iterator[st
             yield f"{both} set two prices for product {orders.shown('product', *products)}"
         customers = {*one.customers} & {*other.customers}
         if "customer_lost" in kinds and customers:
-            what = (
-                "{} is lost twice" if kinds[0] == kinds[1] else "one loses {}, the other changes it"
-            )
-            lost = what.format(f"customer {orders.shown('customer', *customers)}")
+            shown = f"customer {orders.shown('customer', *customers)}"
+            twice = kinds[0] == kinds[1]
+            lost = f"{shown} is lost twice" if twice else f"one loses {shown}, the other changes it"
             yield f"{both} contradict each other: {lost}"
 
 
