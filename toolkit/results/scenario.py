@@ -342,7 +342,7 @@ def _named(quantiles: Floats) -> dict[str, float]:
     return dict(zip(QUANTILE_NAMES, quantiles.tolist(), strict=True))
 
 
-_CHANGED = ("units", "before", "difference", "80 % of it", "revenue")
+_CHANGED = ("units", "forecast", "difference", "80 % of it", "revenue change")
 
 
 def _totals(scenarios: Sequence[ComparedScenario]) -> Grid:
