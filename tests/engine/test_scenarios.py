@@ -368,6 +368,33 @@ def test_everything_wrong_with_a_file_is_told_at_once(quick, tmp_path):
         assert part in said, f"{part}\n{said}"
 
 
+def test_two_prices_on_successive_days_do_not_contradict_each_other(quick):
+    """The days of both: a week at half the price, and the rest at twice of it."""
+    old = quick.source.products(AS_OF, [2])[2].unit_price
+    end = AS_OF + timedelta(6)
+    first = Change("price", products=(2,), price=old / 2, elasticity=0.0, end_date=end)
+    then = {"price": 2 * old, "elasticity": 0.0}
+    later = Change("price", products=(2,), start_date=end + timedelta(1), **then)
+    weeks = under(quick, first, later, products=[2])["weekly"]
+    ratio = [week["expected_revenue"] / week["baseline_revenue"] for week in weeks]
+    assert ratio == pytest.approx([0.5] + 11 * [2.0])
+    with pytest.raises(ArgumentError, match="changes 1 and 2 set two prices for product 2"):
+        under(quick, first, Change("price", products=(2,), start_date=end, **then))
+
+
+def test_two_products_may_be_replaced_by_one(quick):
+    """By different shares; one that ends itself cannot take over."""
+    first = Change("product_replaced", products=(2,), replaced_by=4, percent=50.0)
+    then = Change("product_replaced", products=(3,), replaced_by=4, percent=40.0)
+    products = {p["product_id"]: p for p in under(quick, first, then)["products"]}
+    two, three = (products[i]["baseline_quantity"] for i in (2, 3))
+    expected = 0.5 * two + 0.4 * three
+    assert products[4]["difference_quantity"] == pytest.approx(expected, rel=1e-9)
+    assert products[2]["expected_quantity"] == products[3]["expected_quantity"] == 0.0
+    with pytest.raises(ArgumentError, match="one ends product 3, which the other changes"):
+        under(quick, replace(first, replaced_by=3), then)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -58,14 +58,6 @@ class Part:
             return Part(self.others, {**self.own, **theirs})
         return Part(self.others * factor, {c: own * factor for c, own in self.own.items()})
 
-    def plus(self, more: "Part") -> "Part":
-        """Both together."""
-        own = {
-            c: self.own.get(c, self.others) + more.own.get(c, more.others)
-            for c in self.own.keys() | more.own.keys()
-        }
-        return Part(self.others + more.others, own)
-
     def weekly(self, base: Base, ratio: Floats) -> Floats:
         """Factors of the weeks of orders, quantity and revenue, [measures, weeks].
 
@@ -143,15 +135,15 @@ class Compiled:
             self._rest = self._rest.times(by_day, meant.customers)
 
     def _move(self, meant: Meant, product: int) -> None:
-        """End a product; its demand, or a share of it, goes to another if that replaces it."""
+        """End a product; its demand, or a share of it, goes to another if that replaces it.
+
+        A product ends once in a scenario, so that nothing of it is there already.
+        """
         if meant.replaced_by is not None:
             percent = meant.change.percent
             share = (1.0 if percent is None else percent / 100.0) * (1.0 - self._factor(meant, 0.0))
-            target = {**self.parts(meant.replaced_by)}
-            for source, part in self.parts(product).items():
-                moved = part.times(share)
-                target[source] = target[source].plus(moved) if source in target else moved
-            self._parts[meant.replaced_by] = target
+            moved = {i: part.times(share) for i, part in self.parts(product).items()}
+            self._parts[meant.replaced_by] = {**self.parts(meant.replaced_by), **moved}
         self._multiply(meant, 0.0, (product,))
 
 
