@@ -227,12 +227,12 @@ def _tallied(
 ) -> tuple[ComparedProducts, list[Outcome]] | None:
     """The products, and what comes of them without any change and in each scenario."""
     moving = _Moving.of(meant)
-    moved = {base.product_id: base for base in bases.of(moving.sources)}
     asked = bases.patterns(product_ids)
     known = {*asked.product_offsets()[0].tolist()}
     new = {i for i in moving.targets if product_ids is None or i in product_ids} - known
     if not known | new and not bases.failed:
         return None
+    moved = {base.product_id: base for base in bases.of(moving.sources)}
     named_ids = np.array(sorted(known | new | moving.named), dtype=np.int64)
     products = named(bases.source, bases.as_of, named_ids, default_price)
     days = DAYS_PER_WEEK * bases.predictor.weeks
