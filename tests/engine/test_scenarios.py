@@ -300,6 +300,19 @@ def test_nothing_to_compare_is_none_and_what_was_never_ordered_is_said(quick):
     assert "1 product never ordered before" in result.to_card().text()
 
 
+def test_pairs_that_fail_are_left_out_and_counted(database):
+    """Once, though the product is predicted for what it gives and for what it keeps."""
+    for customer_id, product_id in ((CUSTOMER, 2), (CUSTOMER + 1, 3)):
+        add_line(
+            database, product_id=product_id, customer_id=customer_id, day=-1, quantity=float("nan")
+        )
+    engine = ForecastEngine(database, draws=20, clock=lambda: NOON)
+    change = Change("product_replaced", products=(2,), replaced_by=3)
+    result = engine.compare_scenarios([Scenario("one", (change,))], None, AS_OF)
+    assert result.model_metadata["failed_pairs"] == 2
+    assert "2 pairs failed, left out." in result.to_card().text()
+
+
 def test_scenarios_are_data(tmp_path):
     scenario = Scenario(
         "all kinds",
