@@ -46,6 +46,10 @@ GUIDES = {
     "docs/what_to_order.md": Expected(
         ("What to order as of 2017-10-02", "Replay of what to order", "mean + z sd"), ("plan.csv",)
     ),
+    "docs/what_if.md": Expected(
+        ("2 scenarios: 2017-10-02", "dearer milk, a household gone: the weeks", "a fifth more"),
+        ("whatif.csv",),
+    ),
     "docs/operations.md": Expected(
         ("is what readers get now", "that was worse",
          "1-2018-01-01 {'success': 2, 'no_predictions': 0, 'error': 0}"),

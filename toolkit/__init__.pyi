@@ -1,5 +1,8 @@
 from .cache.reader import ForecastReader as ForecastReader
 from .cache.server import embedded_server as embedded_server
+from .data.scenario import Change as Change
+from .data.scenario import Scenario as Scenario
+from .data.scenario import read_scenarios as read_scenarios
 from .data.tables import QUANTILES as QUANTILES
 from .data.tables import Patterns as Patterns
 from .data.tables import Predictions as Predictions
@@ -49,6 +52,7 @@ from .results.forecast import ProductForecast as ProductForecast
 from .results.pair import CustomerPrediction as CustomerPrediction
 from .results.pair import CustomerProductPattern as CustomerProductPattern
 from .results.portfolio import PortfolioForecast as PortfolioForecast
+from .results.scenario import ScenarioComparison as ScenarioComparison
 from .sources.codes import Codes as Codes
 from .sources.embedded.checks import check_database as check_database
 from .sources.embedded.database import open_database as open_database

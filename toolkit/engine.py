@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from toolkit.cache.adhoc.forecasts import CacheClient, ForecastCache, ForecastKey
@@ -10,13 +11,15 @@ from toolkit.cache.adhoc.single_flight import cached
 from toolkit.cache.envelope import Fields
 from toolkit.cache.names import KeyScalar
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
-from toolkit.errors import ModelError
-from toolkit.model import DEFAULT_MODEL, FittedModel, find_model
+from toolkit.data.scenario import Scenario, gathered
+from toolkit.model import FittedModel, default_model, fitted
 from toolkit.results.customer import CustomerForecast
 from toolkit.results.forecast import ProductForecast
 from toolkit.results.metadata import ModelMetadata, RegisteredVersion, model_metadata
 from toolkit.results.portfolio import PortfolioForecast
+from toolkit.results.scenario import ScenarioComparison
 from toolkit.sources.base import OrderSource
+from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
 from toolkit.stages.aggregation import ProductAggregator
@@ -36,6 +39,7 @@ from toolkit.stages.prediction import CustomerPredictor
 from toolkit.views.customer import customer_pairs
 from toolkit.views.draws import draws_of
 from toolkit.views.portfolio import portfolio_of
+from toolkit.views.scenarios import compared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +83,7 @@ class ForecastEngine:
         self.conn = conn
         self.forecast_weeks = check_whole("forecast_weeks", forecast_weeks, 1, MAX_WEEKS)
         self.source = as_source(conn)
-        model = _fitted(model or default_model())
+        model = fitted(model or default_model())
         self.thresholds = thresholds or ProductThresholds()
         self.registered = registered
         self.pattern_analyzer = PatternAnalyzer(self.source, model.reads_customer_days)
@@ -247,9 +251,7 @@ class ForecastEngine:
         time. None if nobody ordered any of the products before the date. Raises as
         ``forecast_customer`` does.
         """
-        ids = (
-            None if product_ids is None else [*dict.fromkeys(check_ids("product_id", product_ids))]
-        )
+        ids = _each_once(product_ids)
         as_of = parse_date(as_of_date)
         chooser = self._chooser(as_of, None, None)
         self._warn_of_the_future(as_of, own_thresholds=True)
@@ -280,6 +282,34 @@ class ForecastEngine:
             ),
         )
 
+    def compare_scenarios(
+        self,
+        scenarios: Iterable[Scenario] | Path,
+        product_ids: Iterable[int] | None = None,
+        as_of_date: str | date | None = None,
+        *,
+        codes: Codes = NO_CODES,
+    ) -> ScenarioComparison | None:
+        """Scenarios, or those in a file, beside the forecast as it is; differences by draw.
+
+        ``product_ids``: what is compared, None for all products. ``codes`` tells ids that stand for
+        codes. None if nobody ordered any of the products before the date (YYYY-MM-DD, default
+        today). ArgumentError with all that is wrong: unknown names, contradictions, dates outside
+        the horizon; else raises as ``forecast_customer`` does.
+        """
+        ids, as_of = _each_once(product_ids), parse_date(as_of_date)
+        self._warn_of_the_future(as_of, own_thresholds=False)
+        price = self.aggregator.default_price
+        found = compared(
+            self.pattern_analyzer, self.predictor, gathered(scenarios), ids, as_of, codes, price
+        )
+        if found is None:
+            return None
+        metadata = self._metadata(as_of, Thresholds(), len(found.failed), price)
+        return ScenarioComparison.of(
+            found.products, found.baseline, found.scenarios, found.never_ordered, as_of, metadata
+        )
+
     def draws(
         self, product_ids: Iterable[int] | None = None, as_of_date: str | date | None = None
     ) -> "xr.Dataset":
@@ -292,9 +322,7 @@ class ForecastEngine:
         ``product_ids``: None for all; those that nobody ordered before the date are left out.
         It all has to fit into memory: 16 bytes a product, week and draw.
         """
-        ids = (
-            None if product_ids is None else [*dict.fromkeys(check_ids("product_id", product_ids))]
-        )
+        ids = _each_once(product_ids)
         as_of = parse_date(as_of_date)
         self._warn_of_the_future(as_of, own_thresholds=False)
         metadata = self._metadata(as_of, Thresholds(), 0, None)
@@ -368,20 +396,7 @@ class ForecastEngine:
         self, as_of: date, min_orders: int | None, min_confidence: float | None
     ) -> Chooser:
         """What is given, and for what is not the engine's own, if it was known at the date."""
-        own = self.thresholds_at(as_of)
-        given = Thresholds(
-            DEFAULTS.min_orders if min_orders is None else min_orders,
-            DEFAULTS.min_confidence if min_confidence is None else min_confidence,
-        )
-
-        def choose(product_id: int) -> Thresholds:
-            of_product = own.of(product_id)
-            return Thresholds(
-                of_product.min_orders if min_orders is None else given.min_orders,
-                of_product.min_confidence if min_confidence is None else given.min_confidence,
-            )
-
-        return choose
+        return self.thresholds_at(as_of).chooser(min_orders, min_confidence)
 
     def _warn_of_the_future(self, as_of: date, own_thresholds: bool) -> None:
         """Say what the engine was given that was not known at the date yet."""
@@ -442,23 +457,8 @@ class ForecastEngine:
         }
 
 
-def default_model() -> FittedModel:
-    """The model that needs no fit, used until another one is promoted."""
-    model = find_model(DEFAULT_MODEL)
-    if not isinstance(model, FittedModel):
-        raise ModelError(f"the default model {DEFAULT_MODEL!r} would have to be fitted first")
-    return model
-
-
-def _fitted(model: FittedModel) -> FittedModel:
-    """The model, if it can predict; a name, or a version before its fit, is the likeliest slip."""
-    if hasattr(model, "predict"):
-        return model
-    name = getattr(model, "name", model)
-    raise ModelError(
-        f"model has to be a fitted model, got {name!r}, which is none: its `fit` returns one, and "
-        f"toolkit.fits.load_fit({name!r}, Path('fits')) one that `toolkit fit` saved"
-    )
+def _each_once(product_ids: Iterable[int] | None) -> list[int] | None:
+    return None if product_ids is None else [*dict.fromkeys(check_ids("product_id", product_ids))]
 
 
 def _log_complete(forecast: ProductForecast) -> None:

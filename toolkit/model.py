@@ -198,6 +198,25 @@ def find_model(name: str) -> ModelVersion:
     raise ModelError(f"unknown model {name!r}; known models: {known}{_hint(name)}")
 
 
+def default_model() -> FittedModel:
+    """The model that needs no fit, used until another one is promoted."""
+    model = find_model(DEFAULT_MODEL)
+    if not isinstance(model, FittedModel):
+        raise ModelError(f"the default model {DEFAULT_MODEL!r} would have to be fitted first")
+    return model
+
+
+def fitted(model: FittedModel) -> FittedModel:
+    """The model, if it can predict; a name, or a version before its fit, is the likeliest slip."""
+    if hasattr(model, "predict"):
+        return model
+    name = getattr(model, "name", model)
+    raise ModelError(
+        f"model has to be a fitted model, got {name!r}, which is none: its `fit` returns one, and "
+        f"toolkit.fits.load_fit({name!r}, Path('fits')) one that `toolkit fit` saved"
+    )
+
+
 def known_model(name: str) -> ModelVersion:
     """The model of a name that was found in data: in a fit, a store, a run's folder.
 

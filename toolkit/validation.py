@@ -63,16 +63,28 @@ def parse[T](
     ``ArgumentError`` lists every mistake in it with its key, and ``more`` that the caller found.
     ``name`` says where that is; keys in ``called`` come from elsewhere, and are called that.
     """
+    document, found = examine(kind, content, called)
+    refuse(name, [*more, *found])
+    assert document is not None
+    return document
+
+
+def examine[T](
+    kind: type[T], content: Mapping[str, object], called: Mapping[str, str] | None = None
+) -> tuple[T | None, list[str]]:
+    """The document, or None and every mistake in it, as ``parse`` has them."""
     text = json.dumps(content, default=str)
-    found = list(more)
     try:
-        document = TypeAdapter(kind).validate_json(text, strict=True)
+        return TypeAdapter(kind).validate_json(text, strict=True), []
     except ValidationError as exc:
-        found += _mistakes(exc, kind, text, called or {})
+        return None, [*_mistakes(exc, kind, text, called or {})]
+
+
+def refuse(name: str, found: Sequence[str]) -> None:
+    """Raise ``ArgumentError`` that lists the mistakes in what is called ``name``, if any."""
     if found:
         count = f"{len(found)} mistake{'s' if len(found) > 1 else ''}"
         raise ArgumentError("\n".join([f"{name} has {count}:", *(f"  - {one}" for one in found)]))
-    return document
 
 
 def load[T](

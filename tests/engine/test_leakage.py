@@ -15,7 +15,9 @@ from models.parts.rhythm.newcomers import base_rates
 from models.parts.rhythm.season import Season
 from models.parts.rhythm.windows import WindowData
 from tests.conftest import AS_OF, NOON, add_line, known_products
+from toolkit.data.scenario import Change, Scenario
 from toolkit.engine import ForecastEngine
+from toolkit.errors import ArgumentError
 from toolkit.model import find_model
 from toolkit.replenishment.plan import plan_replenishment
 from toolkit.replenishment.policy import ReplenishmentPolicy
@@ -97,6 +99,27 @@ def plan_bytes(conn, model) -> str:
 @pytest.fixture(scope="module")
 def untouched_plan(conn, model) -> str:
     return plan_bytes(conn, model)
+
+
+def whatif_bytes(conn, model) -> str:
+    """What scenarios say: names, prices, customers' shares, who is known."""
+    engine = ForecastEngine(conn, model=model, draws=20, clock=lambda: NOON)
+    changes = (
+        Change("demand", percent=20.0, customers=(FIRST_CUSTOMER_ID, "Shop 100030")),
+        Change("price", products=(1,), price=4.0, elasticity=-1.0),
+        Change("product_replaced", products=("Article 2",), replaced_by=OTHER_PRODUCT),
+    )
+    conn.execute("INSERT INTO dbo.Product (ID, Name) VALUES ($id, 'Other')", {"id": OTHER_PRODUCT})
+    try:
+        result = engine.compare_scenarios([Scenario("one", changes)], None, AS_OF)
+    finally:
+        conn.execute("DELETE FROM dbo.Product WHERE ID = $id", {"id": OTHER_PRODUCT})
+    return json.dumps(result.to_dict())
+
+
+@pytest.fixture(scope="module")
+def untouched_whatif(conn, model) -> str:
+    return whatif_bytes(conn, model)
 
 
 def bytes_of(table) -> bytes:
@@ -185,6 +208,36 @@ def test_rows_before_the_date_do_change_what_is_to_be_ordered(
     with passing_rows(conn):
         add_line(conn, product_id=product_id, customer_id=FIRST_CUSTOMER_ID, day=-1)
         assert plan_bytes(conn, model) != untouched_plan
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(lines=st.lists(future_lines, min_size=1, max_size=8))
+def test_rows_at_or_after_the_date_change_no_byte_of_a_scenario(
+    conn, model, untouched_whatif, lines
+):
+    with future_rows(conn, lines):
+        assert whatif_bytes(conn, model) == untouched_whatif
+
+
+@pytest.mark.parametrize("day", [-1, 0])
+def test_whether_a_customer_is_known_to_a_scenario_is_decided_by_the_date(conn, model, day):
+    """One whose first order lies at the date is refused; one of the day before is not."""
+    engine = ForecastEngine(conn, model=model, draws=20)
+    lost = Scenario("one", (Change("customer_lost", customers=(NEW_CUSTOMER,)),))
+    line = {"product_id": 1, "customer_id": NEW_CUSTOMER, "day": day, "quantity": 1.0,
+            "price": 9.5, "added": day}  # fmt: skip
+    with future_rows(conn, [line]):
+        if day < 0:
+            assert engine.compare_scenarios([lost], None, AS_OF)
+        else:
+            with pytest.raises(ArgumentError, match="ordered nothing before"):
+                engine.compare_scenarios([lost], None, AS_OF)
+
+
+def test_rows_before_the_date_do_change_scenarios(conn, model, untouched_whatif):
+    with passing_rows(conn):
+        add_line(conn, product_id=1, customer_id=FIRST_CUSTOMER_ID, day=-1)
+        assert whatif_bytes(conn, model) != untouched_whatif
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

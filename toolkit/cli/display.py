@@ -12,13 +12,14 @@ from toolkit.data.ids import KINDS, Kind
 from toolkit.results.customer import CustomerForecast
 from toolkit.results.forecast import ProductForecast
 from toolkit.results.portfolio import PortfolioForecast
+from toolkit.results.scenario import ScenarioComparison
 
 if TYPE_CHECKING:
     from toolkit.sources.codes import Codes
 
 console = Console()
 
-type AnyForecast = ProductForecast | CustomerForecast | PortfolioForecast
+type AnyForecast = ProductForecast | CustomerForecast | PortfolioForecast | ScenarioComparison
 
 
 def show_forecast(
@@ -87,5 +88,7 @@ def _with_code(row: dict[str, object], codes: "Codes") -> dict[str, object]:
             if name == f"{kind}_id" and codes.has(kind) and isinstance(value, int):
                 coded[f"{kind}_code"] = codes.code(kind, value)
         if isinstance(value, list):
-            coded[name] = [_with_code(inner, codes) for inner in value]
+            coded[name] = [
+                _with_code(inner, codes) if isinstance(inner, dict) else inner for inner in value
+            ]
     return coded

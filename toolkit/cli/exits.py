@@ -7,6 +7,7 @@ import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import NoReturn
 
@@ -58,6 +59,14 @@ def nothing_to_forecast(sentence: str) -> NoReturn:
     """End the command: it went well, and there was nothing that it could forecast."""
     typer.echo(sentence, err=True)
     raise typer.Exit(NOTHING)
+
+
+def nothing_before(what: str, as_of: str | date | None) -> NoReturn:
+    """The same, since nobody ordered it before the date."""
+    from toolkit.stages.arguments import parse_date
+
+    day = parse_date(as_of)
+    nothing_to_forecast(f"There is nothing to forecast for {what}: no order before {day}.")
 
 
 def _end(sentence: str, code: int) -> None:

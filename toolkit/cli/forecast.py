@@ -4,13 +4,13 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.exits import nothing_to_forecast
+from toolkit.cli.exits import nothing_before, nothing_to_forecast
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOfOrLast,
@@ -24,9 +24,8 @@ from toolkit.cli.options import (
     complete_model,
     warn_of_fit,
 )
-from toolkit.cli.orders import orders_of
+from toolkit.cli.orders import day_of, numbers_of, orders_of
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS, WEEKS
-from toolkit.data.ids import Kind
 from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError
 
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from toolkit.results.forecast import ProductForecast
     from toolkit.results.portfolio import PortfolioForecast
     from toolkit.sources.open import OpenSource
-
-LAST = "last"
 
 
 def register(app: typer.Typer) -> None:
@@ -120,7 +117,7 @@ def forecast(
             thresholds=thresholds,
             default_price=default_price,
         )
-        day = _day(orders, as_of)
+        day = day_of(orders, as_of)
         if customer is not None:
             _of_customer(engine, orders, customer, day, asked)
         elif everything or together:
@@ -163,25 +160,6 @@ def _check(
         raise ArgumentError("; ".join(said))
 
 
-def _day(orders: "OpenSource", as_of: str | None) -> str | date | None:
-    """The as-of date; ``last`` is the day after the last order."""
-    from toolkit.sources.sql import last_order_day
-
-    if as_of != LAST:
-        return as_of
-    last = last_order_day(orders.source)
-    if last is None:
-        raise ArgumentError(f"--as-of {LAST}: there is no order before today")
-    return last + timedelta(days=1)
-
-
-def _numbers(orders: "OpenSource", kind: Kind, texts: Sequence[str]) -> list[int]:
-    from toolkit.sources.search import find_all
-    from toolkit.sources.sql import all_names
-
-    return find_all(kind, texts, orders.codes, lambda: all_names(orders.source, kind))
-
-
 def _of_customer(
     engine: "ForecastEngine",
     orders: "OpenSource",
@@ -191,11 +169,11 @@ def _of_customer(
 ) -> None:
     from toolkit.cli.display import codes_of, show_card
 
-    (number,) = _numbers(orders, "customer", [customer])
+    (number,) = numbers_of(orders, "customer", [customer])
     result = engine.forecast_customer(number, as_of)
     _write([result], orders, asked)
     if result is None:
-        _nothing(f"customer {customer}", as_of)
+        nothing_before(f"customer {customer}", as_of)
     if not asked.as_json:
         ids = [product["product_id"] for product in result.products]
         codes = codes_of(orders.codes, "product", ids)
@@ -212,12 +190,12 @@ def _of_all(
     from toolkit.cli.display import codes_of, show_card
     from toolkit.cli.progress import status
 
-    ids = _numbers(orders, "product", named) if named else None
+    ids = numbers_of(orders, "product", named) if named else None
     with status("Forecasting"):
         result = engine.forecast_portfolio(ids, as_of)
     _write([result], orders, asked)
     if result is None:
-        _nothing(f"product {', '.join(named)}" if named else "any product", as_of)
+        nothing_before(f"product {', '.join(named)}" if named else "any product", as_of)
     if asked.plot is not None:
         _draw(result, None, asked.plot)
     if not asked.as_json:
@@ -238,7 +216,7 @@ def _of_products(
 ) -> None:
     from toolkit.stages.arguments import parse_date
 
-    numbers = _numbers(orders, "product", named)
+    numbers = numbers_of(orders, "product", named)
     results = engine.generate_forecasts(numbers, as_of)
     _write([results[number] for number in numbers], orders, asked)
     for number in numbers:
@@ -284,13 +262,6 @@ def _write(results: "Sequence[AnyForecast | None]", orders: "OpenSource", asked:
     if asked.as_json:
         made = [None if one is None else forecast_json(one, orders.codes) for one in results]
         typer.echo(json.dumps(made[0] if len(made) == 1 else made, indent=2))
-
-
-def _nothing(what: str, as_of: str | date | None) -> NoReturn:
-    from toolkit.stages.arguments import parse_date
-
-    day = parse_date(as_of)
-    nothing_to_forecast(f"There is nothing to forecast for {what}: no order before {day}.")
 
 
 def _draw(

@@ -91,6 +91,25 @@ class ProductThresholds:
         """The thresholds of a product."""
         return self.by_product.get(product_id, self.overall)
 
+    def chooser(self, min_orders: int | None, min_confidence: float | None) -> Chooser:
+        """What is given for every product, and for what is not a product's own.
+
+        Raises ``ArgumentError`` where one is out of range.
+        """
+        given = Thresholds(
+            MIN_ORDERS if min_orders is None else min_orders,
+            MIN_CONFIDENCE if min_confidence is None else min_confidence,
+        )
+
+        def choose(product_id: int) -> Thresholds:
+            own = self.of(product_id)
+            return Thresholds(
+                own.min_orders if min_orders is None else given.min_orders,
+                own.min_confidence if min_confidence is None else given.min_confidence,
+            )
+
+        return choose
+
     def usable_at(self, as_of: date) -> bool:
         """Whether they hold nothing that was not known at ``as_of``."""
         return self.known_before is None or self.known_before <= as_of

@@ -1,1 +1,1 @@
-"""What the engine says beside a product's forecast: of a customer, of many products, as draws."""
+"""What the engine says beside a product's forecast: of a customer, of many products, what if."""

@@ -1,0 +1,181 @@
+"""What the changes of scenarios mean beside the orders, and all that is wrong with them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from itertools import combinations
+
+from toolkit.data.ids import Kind
+from toolkit.data.scenario import Change, Named, NumberedScenario
+from toolkit.data.tables import DAYS_PER_WEEK
+from toolkit.errors import ArgumentError
+from toolkit.sources.base import OrderSource
+from toolkit.sources.codes import Codes
+from toolkit.sources.search import find
+from toolkit.sources.sql import SqlSource, all_names
+
+type Prices = Callable[[Sequence[int]], Mapping[int, float | None]]
+"""Unit prices of products before the as-of date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A change whose names are ids, and whose days count from the as-of date.
+
+    ``days``: from the first to before the last.
+    """
+
+    change: Change
+    products: tuple[int, ...]
+    customers: tuple[int, ...]
+    replaced_by: int | None
+    days: tuple[int, int]
+
+    def meets(self, other: "Meant") -> bool:
+        """Whether both are in force on some day."""
+        return max(self.days[0], other.days[0]) < min(self.days[1], other.days[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What changes are held against: orders before a date, and the horizon from it on."""
+
+    source: OrderSource
+    codes: Codes
+    as_of: date
+    weeks: int
+    prices: Prices
+
+    def shown(self, kind: Kind, *numbers: int) -> str:
+        """Ids as people know them: codes where they have any."""
+        return ", ".join(self.codes.code(kind, i) or str(i) for i in sorted(numbers))
+
+
+def meant_by(
+    scenarios: Sequence[NumberedScenario], orders: Orders
+) -> tuple[list[list[Meant]], list[str]]:
+    """The changes of each scenario in their order, and every mistake in them, a sentence each."""
+    finder = _Finder(orders)
+    meant: list[list[Meant]] = []
+    wrong: list[str] = []
+    for scenario in scenarios:
+        changes: dict[int, Meant] = {}
+        for number, change in scenario.changes.items():
+            found, mistakes = _meant(change, finder, orders)
+            wrong += [f"{scenario.name!r}, change {number}: {one}" for one in mistakes]
+            changes[number] = found
+        wrong += [f"{scenario.name!r}: {one}" for one in _contradictions(changes, orders)]
+        meant.append(list(changes.values()))
+    return meant, wrong
+
+
+class _Finder:
+    """Ids of what people name; each name is looked up once."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._names = cache(self._read_names)
+        self.one = cache(self._one)
+
+    def all(self, kind: Kind, names: Sequence[Named]) -> tuple[tuple[int, ...], list[str]]:
+        """The ids of those that are known, each once, and a sentence for each of the others."""
+        ids: dict[int, None] = {}
+        wrong = []
+        for name in names:
+            number, mistake = self.one(kind, name)
+            if number is not None:
+                ids[number] = None
+            else:
+                wrong.append(mistake)
+        return tuple(ids), wrong
+
+    def _read_names(self, kind: Kind) -> Mapping[int, str]:
+        source = self._orders.source
+        return all_names(source, kind) if isinstance(source, SqlSource) else {}
+
+    def _one(self, kind: Kind, name: Named) -> tuple[int | None, str]:
+        orders = self._orders
+        number = name
+        if isinstance(name, str):
+            try:
+                number = find(kind, name, orders.codes, lambda: self._names(kind))
+            except ArgumentError as exc:
+                return None, str(exc)
+        assert isinstance(number, int)
+        if kind == "product" and number not in orders.source.products(orders.as_of, [number]):
+            return None, f"there is no product {name!r}"
+        if kind == "customer" and not orders.source.ordered_products(orders.as_of, [number]):
+            return None, f"customer {name!r} ordered nothing before {orders.as_of}"
+        return number, ""
+
+
+def _meant(change: Change, finder: _Finder, orders: Orders) -> tuple[Meant, list[str]]:
+    products, wrong = finder.all("product", change.products)
+    customers, unknown = finder.all("customer", change.customers)
+    wrong += unknown
+    target = None
+    if change.replaced_by is not None:
+        found, unknown = finder.all("product", [change.replaced_by])
+        wrong += unknown
+        target = found[0] if found else None
+    if target in products:
+        wrong.append(f"product {orders.shown('product', target or 0)} cannot replace itself")
+    if change.kind == "price":
+        prices = orders.prices(products)
+        wrong += [
+            f"no order line before {orders.as_of} tells the price of product "
+            f"{orders.shown('product', i)}, which the elasticity starts from: a default price may "
+            "be given"
+            for i in products
+            if prices[i] is None
+        ]
+    days, late = _days(change, orders)
+    return Meant(change, products, customers, target, days), wrong + late
+
+
+def _days(change: Change, orders: Orders) -> tuple[tuple[int, int], list[str]]:
+    """The days on which a change is in force, and what is wrong with its dates."""
+    horizon = DAYS_PER_WEEK * orders.weeks
+    last = orders.as_of + timedelta(horizon - 1)
+    wrong = [
+        f"{name} has to be a date from {orders.as_of} to {last}, the end of the forecast, got {day}"
+        for name, day in (("start_date", change.start_date), ("end_date", change.end_date))
+        if day is not None and not orders.as_of <= day <= last
+    ]
+    first = 0 if change.start_date is None else (change.start_date - orders.as_of).days
+    end = horizon if change.end_date is None else (change.end_date - orders.as_of).days + 1
+    return (first, end), wrong
+
+
+def _contradictions(changes: Mapping[int, Meant], orders: Orders) -> Iterator[str]:
+    """What two changes cannot both mean on the same days."""
+    for (i, one), (j, other) in combinations(changes.items(), 2):
+        if not one.meets(other):
+            continue
+        both, kinds = f"changes {i} and {j}", [one.change.kind, other.change.kind]
+        products = _touched(one) & _touched(other)
+        if ended := _ended(one, other):
+            shown = orders.shown("product", *ended)
+            yield f"{both} contradict each other: one ends product {shown}, which the other changes"
+        elif kinds == ["price", "price"] and products:
+            yield f"{both} set two prices for product {orders.shown('product', *products)}"
+        customers = {*one.customers} & {*other.customers}
+        if "customer_lost" in kinds and customers:
+            shown = f"customer {orders.shown('customer', *customers)}"
+            twice = kinds[0] == kinds[1]
+            lost = f"{shown} is lost twice" if twice else f"one loses {shown}, the other changes it"
+            yield f"{both} contradict each other: {lost}"
+
+
+def _touched(meant: Meant) -> set[int]:
+    return {*meant.products, *(() if meant.replaced_by is None else (meant.replaced_by,))}
+
+
+def _ended(one: Meant, other: Meant) -> set[int]:
+    """Products that one of both ends, and the other names."""
+    ended: set[int] = set()
+    for ends, names in ((one, other), (other, one)):
+        if ends.change.ends_products:
+            ended |= {*ends.products} & _touched(names)
+    return ended

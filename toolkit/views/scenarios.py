@@ -1,0 +1,371 @@
+"""Scenarios beside the baseline: the same draws, each week of a product times what changes it.
+
+A scenario is compiled to factors by day, [days]: of a product's demand, and of what single
+customers take of it. Draws hold products' sums alone, so that a customer's part of each draw is
+taken at their expected share of the week: expectations are exact, and the interval of what one
+customer does is narrower than it is.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.data.scenario import Gathered, NumberedScenario
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns, Predictions
+from toolkit.errors import PredictionError
+from toolkit.results.pair import FailedPair
+from toolkit.results.scenario import ORDERS, QUANTITY, REVENUE, ComparedProducts, Outcome
+from toolkit.sources.codes import Codes
+from toolkit.stages.discovery import discover
+from toolkit.stages.listing import warn_of
+from toolkit.stages.metadata import product_metadata
+from toolkit.stages.patterns import PatternAnalyzer
+from toolkit.stages.prediction import CustomerPredictor, in_chunks
+from toolkit.validation import refuse
+from toolkit.views.changes import Meant, Orders, meant_by
+from toolkit.views.products import Named, named
+
+MEASURES = (ORDERS, QUANTITY, REVENUE)
+DRAWN = [ORDERS, QUANTITY, QUANTITY]
+"""What each measure is made of: revenue, of units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A product as the model predicts it; the shares of customers are of all its demand."""
+
+    product_id: int
+    draws: Floats  # [2, weeks, draws]: orders, quantity
+    expected: Floats  # [2, weeks]
+    customers: Ints  # [pairs]
+    shares: Floats  # [2, pairs, weeks], at most 1 together
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What becomes of a product's demand, by day: of most customers, and of those in ``own``."""
+
+    others: Floats  # [days]
+    own: Mapping[int, Floats] = field(default_factory=dict)  # by customer
+
+    def times(self, factor: Floats, customers: Sequence[int] = ()) -> "Part":
+        """All of it times a factor [days], or that of some customers alone."""
+        if customers:
+            theirs = {c: self.own.get(c, self.others) * factor for c in customers}
+            return Part(self.others, {**self.own, **theirs})
+        return Part(self.others * factor, {c: own * factor for c, own in self.own.items()})
+
+    def weekly(self, base: Base, ratio: Floats) -> Floats:
+        """Factors of the weeks of orders, quantity and revenue, [measures, weeks].
+
+        ``ratio`` [days] is that of the new price to the old one. Days of a week count alike.
+        """
+        prices = np.ones_like(ratio), np.ones_like(ratio), ratio
+        factors = np.stack([_by_week(self.others * price) for price in prices])
+        for row in np.flatnonzero(np.isin(base.customers, [*self.own])):
+            change = self.own[int(base.customers[row])] - self.others
+            theirs = np.stack([_by_week(change * price) for price in prices])
+            factors += base.shares[DRAWN, row] * theirs
+        return np.maximum(factors, 0.0)  # a rounding error below it
+
+
+def _by_week(values: Floats) -> Floats:
+    """Means over the days of each week, [weeks]."""
+    means: Floats = values.reshape(-1, DAYS_PER_WEEK).mean(axis=1)
+    return means
+
+
+class Compiled:
+    """A scenario's factors, after all its changes in their order."""
+
+    def __init__(self, changes: Sequence[Meant], days: int, prices: Named) -> None:
+        self._rest = Part(np.ones(days))  # of every product that is not in _parts
+        self._parts: dict[int, dict[int, Part]] = {}  # by product, by the one it is demand of
+        self._ratio: dict[int, Floats] = {}
+        self._none = np.ones(days)
+        for change in changes:
+            self._apply(change, prices)
+
+    def parts(self, product_id: int) -> Mapping[int, Part]:
+        """What the demand of a product is made of, by the product that the model predicts."""
+        return self._parts.get(product_id, {product_id: self._rest})
+
+    def ratio(self, product_id: int) -> Floats:
+        """New price to old price, [days]."""
+        return self._ratio.get(product_id, self._none)
+
+    def _apply(self, meant: Meant, prices: Named) -> None:
+        change = meant.change
+        match change.kind:
+            case "demand":
+                assert change.percent is not None
+                self._multiply(meant, 1.0 + change.percent / 100.0)
+            case "customer_lost":
+                self._multiply(meant, 0.0)
+            case "price":
+                assert change.price is not None
+                assert change.elasticity is not None
+                for product in meant.products:
+                    (old,) = prices.price[prices.rows(np.array([product]))]
+                    ratio = change.price / float(old)
+                    self._ratio[product] = self.ratio(product) * self._factor(meant, ratio)
+                    self._multiply(meant, ratio**change.elasticity, (product,))
+            case "product_delisted" | "product_replaced":
+                for product in meant.products:
+                    self._move(meant, product)
+
+    def _factor(self, meant: Meant, factor: float) -> Floats:
+        """The factor on the days on which the change is in force, [days]."""
+        by_day = self._none.copy()
+        by_day[slice(*meant.days)] = factor
+        return by_day
+
+    def _multiply(self, meant: Meant, factor: float, products: Sequence[int] | None = None) -> None:
+        by_day = self._factor(meant, factor)
+        asked = meant.products if products is None else products
+        for product in asked or [*self._parts]:
+            parts = self.parts(product)
+            self._parts[product] = {
+                source: part.times(by_day, meant.customers) for source, part in parts.items()
+            }
+        if not asked:
+            self._rest = self._rest.times(by_day, meant.customers)
+
+    def _move(self, meant: Meant, product: int) -> None:
+        """End a product; its demand, or a share of it, goes to another if that replaces it.
+
+        A product ends once in a scenario, so that nothing of it is there already.
+        """
+        if meant.replaced_by is not None:
+            percent = meant.change.percent
+            share = (1.0 if percent is None else percent / 100.0) * (1.0 - self._factor(meant, 0.0))
+            moved = {i: part.times(share) for i, part in self.parts(product).items()}
+            self._parts[meant.replaced_by] = {**self.parts(meant.replaced_by), **moved}
+        self._multiply(meant, 0.0, (product,))
+
+
+class _Tally:
+    """A scenario's products, one after the other, and their sums; nothing of the size of draws."""
+
+    def __init__(self, weeks: int, draws: int) -> None:
+        self.expected: list[Floats] = []  # of [measures, weeks]
+        self.totals: list[Floats] = []  # of [measures, draws]
+        self.draws: NDArray[np.float64] = np.zeros((len(MEASURES), weeks, draws))
+
+    def add(self, expected: Floats, draws: Floats) -> None:
+        self.expected.append(expected)
+        self.totals.append(draws.sum(axis=1))
+        self.draws[:REVENUE] += draws[:REVENUE]
+        if np.isfinite(expected[REVENUE]).all():  # of products with a price
+            self.draws[REVENUE] += draws[REVENUE]
+
+    def outcome(self, order: Ints) -> Outcome:
+        return Outcome(np.stack(self.expected)[order], np.stack(self.totals)[order], self.draws)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Products under each scenario and as they are.
+
+    ``failed`` are the pairs that are left out, ``never_ordered`` the products that were asked for,
+    and that nobody ordered before the date.
+    """
+
+    products: ComparedProducts
+    baseline: Outcome
+    scenarios: list[tuple[NumberedScenario, Outcome]]
+    failed: tuple[FailedPair, ...]
+    never_ordered: list[int]
+
+
+def compared(
+    analyzer: PatternAnalyzer,
+    predictor: CustomerPredictor,
+    given: Gathered,
+    product_ids: Sequence[int] | None,
+    as_of: date,
+    codes: Codes,
+    default_price: float | None,
+) -> Compared | None:
+    """The products under the scenarios, None for all; None if nobody ordered any of them.
+
+    Raises ``ArgumentError`` that lists everything wrong with the scenarios.
+    """
+    source = analyzer.source
+
+    def price_of(ids: Sequence[int]) -> dict[int, float | None]:
+        known = product_metadata(source, as_of, ids, default_price)
+        return {i: known[i].unit_price for i in ids}
+
+    orders = Orders(source, codes, as_of, predictor.weeks, price_of)
+    meant, wrong = meant_by(given.scenarios, orders)
+    refuse(given.where, [*given.mistakes, *wrong])
+    bases = _Bases(analyzer, predictor, as_of)
+    made = _tallied(bases, meant, product_ids, default_price)
+    if made is None:
+        return None
+    products, (baseline, *outcomes) = made
+    warn_of(failed := tuple(dict.fromkeys(bases.failed)))
+    known = {*products.product_id.tolist(), *(pair.product_id for pair in failed)}
+    return Compared(
+        products=products,
+        baseline=baseline,
+        scenarios=[*zip(given.scenarios, outcomes, strict=True)],
+        failed=failed,
+        never_ordered=[i for i in product_ids or () if i not in known],
+    )
+
+
+def _tallied(
+    bases: "_Bases",
+    meant: Sequence[Sequence[Meant]],
+    product_ids: Sequence[int] | None,
+    default_price: float | None,
+) -> tuple[ComparedProducts, list[Outcome]] | None:
+    """The products, and what comes of them without any change and in each scenario."""
+    moving = _Moving.of(meant)
+    asked = bases.patterns(product_ids)
+    known = {*asked.product_offsets()[0].tolist()}
+    new = {i for i in moving.targets if product_ids is None or i in product_ids} - known
+    if not known | new and not bases.failed:
+        return None
+    moved = {base.product_id: base for base in bases.of(moving.sources)}
+    named_ids = np.array(sorted(known | new | moving.named), dtype=np.int64)
+    products = named(bases.source, bases.as_of, named_ids, default_price)
+    days = DAYS_PER_WEEK * bases.predictor.weeks
+    scenarios = [Compiled(changes, days, products) for changes in ((), *meant)]
+    tallies = [_Tally(bases.predictor.weeks, bases.predictor.draws) for _ in scenarios]
+    ids: list[int] = []
+    for base in _with_new(bases.predicted(asked), sorted(new), bases.predictor):
+        ids.append(base.product_id)
+        (price,) = products.price[products.rows(np.array([base.product_id]))]
+        for scenario, tally in zip(scenarios, tallies, strict=True):
+            tally.add(*_under(scenario, base, moved, float(price)))
+    if not ids:
+        raise PredictionError(f"no pair could be predicted: {bases.failed[0].reason}")
+    order = np.argsort(ids)
+    own = products.select(np.array(ids)[order])
+    table = ComparedProducts(own.product_id, own.names, own.prices)
+    return table, [tally.outcome(order) for tally in tallies]
+
+
+@dataclass(frozen=True, slots=True)
+class _Moving:
+    """Products whose demand goes to others, those that it goes to, and all that are named."""
+
+    sources: list[int]
+    targets: set[int]
+    named: set[int]
+
+    @classmethod
+    def of(cls, meant: Sequence[Sequence[Meant]]) -> "_Moving":
+        changes = [change for listed in meant for change in listed]
+        replaced = [(change, change.replaced_by) for change in changes]
+        pairs = [(change, to) for change, to in replaced if to is not None]
+        targets = {to for _, to in pairs}
+        sources = {product for change, _ in pairs for product in change.products}
+        named = {product for change in changes for product in change.products}
+        return cls(sorted(sources), targets, named | targets)
+
+
+def _with_new(
+    bases: Iterator[Base], new: Sequence[int], predictor: CustomerPredictor
+) -> Iterator[Base]:
+    """Products, and those that nobody ordered before, which get the demand of others."""
+    yield from bases
+    for product_id in new:
+        yield Base(
+            product_id,
+            draws=np.zeros((2, predictor.weeks, predictor.draws)),
+            expected=np.zeros((2, predictor.weeks)),
+            customers=np.zeros(0, dtype=np.int64),
+            shares=np.zeros((2, 0, predictor.weeks)),
+        )
+
+
+def _under(
+    scenario: Compiled, base: Base, moved: Mapping[int, Base], price: float
+) -> tuple[Floats, Floats]:
+    """Expectations [measures, weeks] and draws [measures, weeks, draws] of a product."""
+    expected = draws = None
+    for source, part in scenario.parts(base.product_id).items():
+        of = base if source == base.product_id else moved.get(source)
+        if of is None:  # nobody ordered it before
+            continue
+        factor = part.weekly(of, scenario.ratio(base.product_id))
+        more, drawn = of.expected[DRAWN] * factor, of.draws[DRAWN] * factor[:, :, None]
+        expected = more if expected is None else expected + more
+        draws = drawn if draws is None else draws + drawn
+    assert expected is not None
+    assert draws is not None
+    expected[REVENUE] *= price
+    draws[REVENUE] *= price
+    return expected, draws
+
+
+class _Bases:
+    """Products as the model predicts them, and the pairs that failed on the way."""
+
+    def __init__(
+        self, analyzer: PatternAnalyzer, predictor: CustomerPredictor, as_of: date
+    ) -> None:
+        self._analyzer, self.predictor, self.as_of = analyzer, predictor, as_of
+        self.source = analyzer.source
+        self.failed: list[FailedPair] = []
+
+    def patterns(self, product_ids: Sequence[int] | None) -> Patterns:
+        """The pairs of products, None for all."""
+        events = discover(self.source, self.as_of, product_ids)
+        patterns, broken = self._analyzer.analyze(events)
+        self.failed += broken
+        return patterns
+
+    def of(self, product_ids: Sequence[int]) -> Iterator[Base]:
+        """Some products, perhaps none."""
+        if product_ids:
+            yield from self.predicted(self.patterns(product_ids))
+
+    def predicted(self, patterns: Patterns) -> Iterator[Base]:
+        """Product by product; the draws of a chunk of them are held at a time."""
+        if not len(patterns):
+            return
+        for chunk in in_chunks(self.predictor, patterns):
+            predictions, failures = self.predictor.predict(chunk)
+            self.failed += failures
+            yield from _bases(predictions)
+
+
+def _bases(predictions: Predictions) -> Iterator[Base]:
+    known, pairs, products = predictions.patterns, predictions.pairs, predictions.products
+    _, offset = known.product_offsets()
+    for j, product_id in enumerate(products.product_id.tolist()):
+        rows = slice(offset[j], offset[j + 1])
+        units = products.expected_quantity[j]
+        shares = (
+            _shares(pairs.expected_orders[rows], products.expected_orders[j], None),
+            _shares(pairs.expected_quantity[rows], units, products.known_expected_quantity[j]),
+        )
+        yield Base(
+            product_id,
+            draws=np.stack([products.orders[j], products.quantity[j]]).astype(float),
+            expected=np.stack([products.expected_orders[j], units]),
+            customers=known.customer_id[rows],
+            shares=np.stack(shares),
+        )
+
+
+def _shares(of_pairs: Floats, total: Floats, known: Floats | None) -> Floats:
+    """What each pair has in a product's demand, [pairs, weeks].
+
+    Where a model expects another sum of known customers than its pairs', all of these are scaled.
+    """
+    summed = of_pairs.sum(axis=0)
+    scale = np.ones_like(summed)
+    if known is not None:
+        np.divide(known, summed, out=scale, where=summed > 0)
+    shares = np.zeros_like(of_pairs)
+    np.divide(of_pairs * scale, np.maximum(total, summed * scale), out=shares, where=total > 0)
+    return shares
