@@ -403,6 +403,17 @@ def test_views_show_themselves(engine):
     assert portfolio.plot().axes[0].get_title(loc="left").startswith("2 products: weekly demand")
 
 
+def test_products_of_one_name_are_told_apart(database):
+    database.execute("UPDATE dbo.Product SET Name = 'Article'")
+    engine = ForecastEngine(database)
+    portfolio = engine.forecast_portfolio([7, 12], AS_OF).to_card().grids[1]
+    assert portfolio.heads[:2] == ("id", "product")
+    assert {tuple(row[:2]) for row in portfolio.rows} == {("7", "Article"), ("12", "Article")}
+    next_orders = engine.forecast_customer(CUSTOMERS[0], AS_OF).to_card().grids[0]
+    ids = [row[0] for row in next_orders.rows]
+    assert len(set(ids)) == len(ids) > 1
+
+
 def test_names_are_shown_as_they_are(database):
     hostile = "<script>x</script>[red]\n" + "n" * 200
     for table in ("Client", "Product"):

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -24,7 +24,7 @@ from toolkit.cli.options import (
     complete_model,
     warn_of_fit,
 )
-from toolkit.cli.orders import orders_of
+from toolkit.cli.orders import as_of_day, orders_of
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS, WEEKS
 from toolkit.data.ids import Kind
 from toolkit.disk import whole_file
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from toolkit.results.forecast import ProductForecast
     from toolkit.results.portfolio import PortfolioForecast
     from toolkit.sources.open import OpenSource
-
-LAST = "last"
 
 
 def register(app: typer.Typer) -> None:
@@ -120,7 +118,7 @@ def forecast(
             thresholds=thresholds,
             default_price=default_price,
         )
-        day = _day(orders, as_of)
+        day = as_of_day(orders, as_of)
         if customer is not None:
             _of_customer(engine, orders, customer, day, asked)
         elif everything or together:
@@ -161,18 +159,6 @@ def _check(
     said = [*(text for text, found in wrong.items() if found), *wrong_with(asked.out)]
     if said:
         raise ArgumentError("; ".join(said))
-
-
-def _day(orders: "OpenSource", as_of: str | None) -> str | date | None:
-    """The as-of date; ``last`` is the day after the last order."""
-    from toolkit.sources.sql import last_order_day
-
-    if as_of != LAST:
-        return as_of
-    last = last_order_day(orders.source)
-    if last is None:
-        raise ArgumentError(f"--as-of {LAST}: there is no order before today")
-    return last + timedelta(days=1)
 
 
 def _numbers(orders: "OpenSource", kind: Kind, texts: Sequence[str]) -> list[int]:

@@ -1,13 +1,17 @@
 """Where a command's orders come from: a file, or a SQL Server."""
 
 from contextlib import AbstractContextManager
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.cli.options import one_of
+from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
     from toolkit.sources.open import OpenSource
+
+LAST = "last"
 
 
 def orders_of(
@@ -23,3 +27,15 @@ def orders_of(
 
     one_of("--db", db is not None, mssql, config=config)
     return open_server(read_server(config)) if db is None else open_source(file_address(db))
+
+
+def as_of_day(orders: "OpenSource", as_of: str | None) -> str | date | None:
+    """The as-of date; ``last`` is the day after the last order."""
+    from toolkit.sources.sql import last_order_day
+
+    if as_of != LAST:
+        return as_of
+    last = last_order_day(orders.source)
+    if last is None:
+        raise ArgumentError(f"--as-of {LAST}: there is no order before today")
+    return last + timedelta(days=1)
