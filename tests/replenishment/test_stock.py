@@ -67,6 +67,15 @@ def test_a_review_period_ends_within_what_is_forecast(file, days):
     assert "review_days has to be a whole number from 1 to 728" in str(caught.value)
 
 
+def test_ids_of_a_frame_may_be_floats(database):
+    """As pandas makes them of whole numbers beside a gap."""
+    frame = pd.DataFrame({"product": [7.0, 8.0], "on_hand": [1.5, 3], "on_order": [0, 0]})
+    stock = Stock.from_frame(frame, source=as_source(database))
+    assert (stock.product_id.tolist(), stock.on_hand.tolist()) == ([7, 8], [1.5, 3.0])
+    with pytest.raises(DataError, match=r"got '7\.5'"):
+        Stock.from_frame(frame.assign(product=[7.5, 8.0]))
+
+
 def test_every_mistake_is_listed(file, database):
     text = """product,on_hand,on_order,pack_sise,lead_time_days,pack_size,review_days,service_level
 1,5,0,,14,1,7,0.9

@@ -261,4 +261,6 @@ def _text(value: object) -> str:
     """A cell as text; empty where it holds nothing."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < MAX_AMOUNT:
+        return str(int(value))  # ids of a frame that held a gap once: 770.0
     return str(value).strip()

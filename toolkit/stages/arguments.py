@@ -85,6 +85,8 @@ def _number_of(name: str, value: object) -> str:
 
 def check_ids(name: str, values: Iterable[int]) -> list[int]:
     """The ids as plain integers; ArgumentError if one is none (text, a float, a boolean)."""
+    if not isinstance(values, Iterable):
+        raise ArgumentError(f"several {name}s have to be given as a list, got {values!r}")
     listed = list(values)
     for value in listed:
         if isinstance(value, bool) or not hasattr(value, "__index__"):
