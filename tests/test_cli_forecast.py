@@ -114,6 +114,12 @@ def test_nothing_at_all_before_the_date(ask):
     assert "There is nothing to forecast for any product: no order before 1999-01-01." in err
 
 
+@pytest.mark.parametrize("asked", [("1",), ("--customer", str(CUSTOMER)), ("--all",)])
+def test_a_date_that_no_forecast_can_follow_is_refused(ask, asked):
+    code, _, err = ask(*asked, as_of="9999-12-31")
+    assert (code, err) == (2, "Error: as_of_date has to be before 9990-01-01, got 9999-12-31\n")
+
+
 def test_as_of_last_is_the_day_after_the_last_order(ask, orders):
     last = orders.order_lines["ordered_at"].max().date()
     code, out, _ = ask(1, "--json", as_of="last")

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, whoever else writes them."""
 
+import errno
 import os
 from contextlib import suppress
 
@@ -59,6 +60,14 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path):
     with suppress(OSError), whole_file(tmp_path / "gone") as part:
         pass  # nothing was written
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_missing_is_told_before_anything_is_written(tmp_path):
+    """Libraries say so without a number of the error, which then reads as a fault of the code."""
+    path = tmp_path / "nowhere" / "table.csv"
+    with pytest.raises(FileNotFoundError) as caught, whole_file(path):
+        raise AssertionError("nothing can be written")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(path))
 
 
 def test_what_a_killed_writer_left_is_removed_an_hour_later(tmp_path):

@@ -63,9 +63,8 @@ def replay(
     with open_database(db) as conn:
         source = as_source(conn)
         days = replay_dates(
-            source, weeks_of(policy), check_whole("dates", dates, 1),
-            check_whole("step_weeks", step_weeks, 1), None if last is None else last.date(),
-        )  # fmt: skip
+            source, weeks_of(policy), dates, step_weeks, None if last is None else last.date()
+        )
         models = {
             name: frozen_fit(VersionSpec(model=name, refit="frozen"), days[0], fits)
             for name in model or [DEFAULT_MODEL]

@@ -181,6 +181,18 @@ def test_dates_are_mondays_with_their_weeks_after_them(database):
         replay_dates(source, 3, 1, 4, AS_OF + timedelta(weeks=30))
 
 
+def test_many_dates_are_not_all_named(database):
+    source = as_source(database)
+    with pytest.raises(
+        ArgumentError, match=r"(\d{4}-\d\d-\d\d, ){4}\d{4}-\d\d-\d\d and \d+ more; "
+    ):
+        replay_dates(source, 3, 520, 104)
+    with pytest.raises(ArgumentError, match="dates has to be a whole number from 1 to 520"):
+        replay_dates(source, 3, 10**9, 1)
+    with pytest.raises(ArgumentError, match="step_weeks has to be a whole number from 1 to 104"):
+        replay_dates(source, 3, 2, 10**9)
+
+
 def test_the_command_shows_and_writes_the_report(order_file, tmp_path):
     assert command.__doc__
     out = tmp_path / "replay.json"

@@ -403,6 +403,29 @@ def test_views_show_themselves(engine):
     assert portfolio.plot().axes[0].get_title(loc="left").startswith("2 products: weekly demand")
 
 
+def test_products_of_one_name_are_told_apart(database):
+    database.execute("UPDATE dbo.Product SET Name = 'Article'")
+    engine = ForecastEngine(database)
+    portfolio = engine.forecast_portfolio([7, 12], AS_OF).to_card().grids[1]
+    assert portfolio.heads[:2] == ("id", "product")
+    assert {tuple(row[:2]) for row in portfolio.rows} == {("7", "Article"), ("12", "Article")}
+    next_orders = engine.forecast_customer(CUSTOMERS[0], AS_OF).to_card().grids[0]
+    ids = [row[0] for row in next_orders.rows]
+    assert len(set(ids)) == len(ids) > 1
+
+
+@pytest.mark.parametrize("ask", ["generate_forecasts", "forecast_portfolio", "draws"])
+def test_one_number_is_no_list_of_products(engine, ask):
+    with pytest.raises(ArgumentError, match="several product_ids have to be given as a list, got"):
+        getattr(engine, ask)(7, AS_OF)
+
+
+def test_rare_orders_by_week_are_not_shown_as_none(database):
+    portfolio = ForecastEngine(database).forecast_portfolio([12], AS_OF)
+    shown = [row[2] for row in portfolio.to_card().grids[0].rows]
+    assert shown == [f"{week['expected_orders']:,.1f}" for week in portfolio.weekly_forecasts]
+
+
 def test_names_are_shown_as_they_are(database):
     hostile = "<script>x</script>[red]\n" + "n" * 200
     for table in ("Client", "Product"):

@@ -191,6 +191,7 @@ def test_an_overdue_pair_slows_down_and_clockwork_is_trusted():
     [(day, 1.0) for day in range(-2500, -2000)],
     [(-1, 80_995.0)],
     [(-730 * i - 1, 1.0) for i in range(200, -1, -1)],
+    [(-700_000, 4.0), (-699_000, 4.0)],
 ])  # fmt: skip
 def test_extreme_histories_stay_finite(history):
     result = MODEL.predict(patterns_of({(1, 1): history}), weeks=12, draws=20, streams=Streams(1))

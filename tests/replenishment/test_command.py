@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -48,12 +49,19 @@ def test_it_shows_what_to_order(place):
         assert part in done.stdout
 
 
-@pytest.mark.parametrize("name", ["plan.csv", "plan.parquet"])
+def test_as_of_last_is_the_day_after_the_last_order(place, orders):
+    last = orders.order_lines["ordered_at"].max().date()
+    done = run(*ASKED, "--as-of", "last", "--json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["as_of_date"] == str(last + timedelta(1))
+
+
+@pytest.mark.parametrize("name", ["plan.CSV", "plan.parquet"])
 def test_it_writes_all_products_and_json_says_the_same(place, tmp_path, name):
     done = run(*ASKED, "--fill-rate", 0.97, "--out", tmp_path / name, "--json", cwd=place)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    read = pd.read_csv if name.endswith("csv") else pd.read_parquet
+    read = pd.read_csv if name.endswith("CSV") else pd.read_parquet
     frame = read(tmp_path / name)
     assert said["policy"] == {"lead_time_days": 14, "review_days": 7, "fill_rate": 0.97}
     assert frame["quantity"].tolist() == [line["quantity"] for line in said["lines"]]
@@ -77,6 +85,7 @@ def test_everything_wrong_is_one_message(place, tmp_path):
     assert "Traceback" not in done.stderr
     for part in (
         "lead_time_days has to be a whole number of at least 0, got -3",
+        "got service_level and fill_rate", "service_level has to be a number between 0 and 1",
         "as_of_date has to be a date as YYYY-MM-DD, got '2022-6-6'",
         "top has to be", "draws has to be", "out has to end in .csv or .parquet, got 'plan.xls'",
         "on_hand has to be a number", "line 3: '1'", "line 4: '404' is not in the database",
@@ -91,6 +100,12 @@ def test_a_target_is_one(place):
         assert part in done.stderr
     done = run(*ASKED, "--shortage-cost", 3, cwd=place)
     assert "holding_cost has to be a number above 0, got None" in done.stderr
+
+
+def test_a_folder_that_is_missing_is_one_sentence(place):
+    done = run(*ASKED, "--out", "nowhere/plan.csv", cwd=place)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: {place / 'nowhere' / 'plan.csv'}: No such file")
 
 
 def test_codes_go_in_and_come_out(place, tmp_path):

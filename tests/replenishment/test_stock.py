@@ -54,6 +54,28 @@ def test_a_frame_reads_as_the_file_does(file):
     assert np.isnan([made.unit_cost[0], read.unit_cost[0], made.service_level[1]]).all()
 
 
+def test_lines_are_counted_as_an_editor_does(file):
+    with pytest.raises(DataError) as caught:
+        read_stock(file("product,on_hand,on_order\n1,2,3\n\n2,many,3\n"))
+    assert "line 4: 'many'" in str(caught.value)
+
+
+@pytest.mark.parametrize("days", ["729", "1e19", "1e300"])
+def test_a_review_period_ends_within_what_is_forecast(file, days):
+    with pytest.raises(DataError) as caught:
+        read_stock(file(f"product,on_hand,on_order,review_days\n7,1,2,{days}\n"))
+    assert "review_days has to be a whole number from 1 to 728" in str(caught.value)
+
+
+def test_ids_of_a_frame_may_be_floats(database):
+    """As pandas makes them of whole numbers beside a gap."""
+    frame = pd.DataFrame({"product": [7.0, 8.0], "on_hand": [1.5, 3], "on_order": [0, 0]})
+    stock = Stock.from_frame(frame, source=as_source(database))
+    assert (stock.product_id.tolist(), stock.on_hand.tolist()) == ([7, 8], [1.5, 3.0])
+    with pytest.raises(DataError, match=r"got '7\.5'"):
+        Stock.from_frame(frame.assign(product=[7.5, 8.0]))
+
+
 def test_every_mistake_is_listed(file, database):
     text = """product,on_hand,on_order,pack_sise,lead_time_days,pack_size,review_days,service_level
 1,5,0,,14,1,7,0.9
@@ -77,7 +99,7 @@ x7,,0,,14,inf,,
         "line 4: 'many', line 5: ''",
         "on_order has to be a number from 0 to 1e+12 (1 row; e.g. line 4: '-1')",
         "pack_size has to be a number above 0, at most 1e+12 (2 rows; e.g. line 4: '0'",
-        "review_days has to be a whole number of at least 1 (2 rows",
+        "review_days has to be a whole number from 1 to 728 (2 rows",
         "service_level has to be a number between 0 and 1 (1 row; e.g. line 4: '95')",
     ):
         assert part in said, part

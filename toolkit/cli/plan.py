@@ -9,7 +9,7 @@ import typer
 
 from toolkit.cli.options import (
     DEFAULT_FITS,
-    AsOf,
+    AsOfOrLast,
     Config,
     Fits,
     Json,
@@ -19,12 +19,13 @@ from toolkit.cli.options import (
     complete_model,
     warn_of_fit,
 )
-from toolkit.cli.orders import orders_of
+from toolkit.cli.orders import day_of, orders_of
 from toolkit.data.defaults import PLAN_DRAWS, SEED
 from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from toolkit.replenishment.policy import LeadTime, ReplenishmentPolicy
     from toolkit.replenishment.result import ReplenishmentPlan
 
 SERVICE_LEVEL = 0.95
@@ -46,7 +47,7 @@ def plan(
     db: MaybeDatabase = None,
     mssql: Mssql = False,
     config: Config = None,
-    as_of: AsOf = None,
+    as_of: AsOfOrLast = None,
     review: Annotated[int, typer.Option(help="Days until one may order again.")] = 7,
     service_level: Annotated[
         float | None,
@@ -92,7 +93,7 @@ def plan(
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
     from toolkit.replenishment.plan import plan_replenishment
-    from toolkit.replenishment.policy import ReplenishmentPolicy, parse_lead_time
+    from toolkit.replenishment.policy import ReplenishmentPolicy
     from toolkit.replenishment.stock import read_stock
     from toolkit.stages.arguments import check_whole, parse_date
 
@@ -103,26 +104,50 @@ def plan(
         service_level = SERVICE_LEVEL
     with orders_of(db, mssql, config) as orders:
         policy, held = _checked(
-            lambda: ReplenishmentPolicy(
-                parse_lead_time(lead_time), review, service_level, fill_rate, shortage_cost,
-                holding_cost,
+            lambda: _policy(
+                lead_time,
+                lambda days: ReplenishmentPolicy(
+                    days, review, service_level, fill_rate, shortage_cost, holding_cost
+                ),
             ),
             lambda: read_stock(stock, orders.codes, orders.source),
             lambda: check_whole("top", top, 1),
             lambda: check_whole("draws", draws, 1),
-            lambda: parse_date(as_of),
+            lambda: parse_date(day_of(orders, as_of)),
             lambda: _check_table(out),
         )  # fmt: skip
         engine = ForecastEngine(orders.source, model=fitted, seed=seed)
         made = plan_replenishment(
-            engine, held, policy, as_of, draws=draws, ranked_by=sort, codes=orders.codes
-        )
+            engine, held, policy, day_of(orders, as_of), draws=draws, ranked_by=sort,
+            codes=orders.codes,
+        )  # fmt: skip
     if out is not None:
         _write(made, out)
     if as_json:
         typer.echo(json.dumps(made.to_dict(), indent=2))
     else:
         show_card(made.to_card(top))
+
+
+def _policy(
+    lead_time: str, policy_with: "Callable[[LeadTime], ReplenishmentPolicy]"
+) -> "ReplenishmentPolicy":
+    """The policy with a lead time; ``ArgumentError`` with all that is wrong with either."""
+    from toolkit.replenishment.policy import parse_lead_time
+
+    found: list[str] = []
+    days: LeadTime = 0
+    try:
+        days = parse_lead_time(lead_time)
+    except ArgumentError as exc:
+        found.append(str(exc))
+    try:
+        made = policy_with(days)
+    except ArgumentError as exc:
+        found.append(str(exc))
+    if found:
+        raise ArgumentError("\n".join(found))
+    return made
 
 
 def _checked[Policy, Held](
@@ -146,14 +171,14 @@ def _checked[Policy, Held](
 
 
 def _check_table(out: Path | None) -> None:
-    if out is not None and out.suffix not in TABLES:
+    if out is not None and out.suffix.lower() not in TABLES:
         raise ArgumentError(f"out has to end in {' or '.join(TABLES)}, got {out.name!r}")
 
 
 def _write(made: "ReplenishmentPlan", out: Path) -> None:
     frame = made.to_frame()
     with whole_file(out) as part:
-        if out.suffix == ".csv":
+        if out.suffix.lower() == ".csv":
             frame.to_csv(part, index=False)
         else:
             frame.to_parquet(part, index=False)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.tables import MAX_AMOUNT, Floats, Ints
 from toolkit.errors import ArgumentError, DataError, Finding
-from toolkit.replenishment.policy import LeadTime, parse_lead_time
+from toolkit.replenishment.policy import MAX_DAYS, LeadTime, parse_lead_time
 from toolkit.sources.base import OrderSource
 from toolkit.sources.codes import NO_CODES, Codes
 
@@ -44,7 +44,9 @@ NUMBERS: dict[str, Rule] = {
     ),
     "on_order": _NOT_NEGATIVE,
     "review_days": Rule(
-        "a whole number of at least 1", lambda x: (x >= 1) & (x % 1 == 0), math.nan
+        f"a whole number from 1 to {MAX_DAYS}",
+        lambda x: (x >= 1) & (x <= MAX_DAYS) & (x % 1 == 0),
+        math.nan,
     ),
     "pack_size": Rule(_POSITIVE.allowed, _POSITIVE.holds, 1.0),
     "minimum_order": Rule(_NOT_NEGATIVE.allowed, _NOT_NEGATIVE.holds, 0.0),
@@ -112,7 +114,7 @@ class Stock:
 
         Raises ``DataError`` as that does; rows are counted from 1.
         """
-        return _stock(frame, _Place("stock", "row", 1), codes, source)
+        return _stock(frame, _Place("stock", "row", range(1, len(frame) + 1)), codes, source)
 
 
 def read_stock(path: Path, codes: Codes = NO_CODES, source: OrderSource | None = None) -> Stock:
@@ -130,19 +132,21 @@ def read_stock(path: Path, codes: Codes = NO_CODES, source: OrderSource | None =
             first = file.readline()
             delimiter = max(_DELIMITERS, key=first.count)
             file.seek(0)
-            rows = [row for row in csv.reader(file, delimiter=delimiter, strict=True) if row]
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            read = [(reader.line_num, row) for row in reader if row]
     except OSError as exc:
         raise ArgumentError(f"{path} cannot be read: {exc.strerror}") from exc
     except (UnicodeDecodeError, csv.Error) as exc:
         raise ArgumentError(f"{path} is no CSV file in UTF-8: {exc}") from exc
-    head = [name.strip() for name in rows[0]] if rows else []
-    odd = [line for line, row in enumerate(rows[1:], 2) if len(row) != len(head)]
+    head = [name.strip() for name in read[0][1]] if read else []
+    lines, rows = [line for line, _ in read[1:]], [row for _, row in read[1:]]
+    odd = [line for line, row in read[1:] if len(row) != len(head)]
     if odd:
         rule = f"a line has not the {len(head)} fields of the first one"
         shown = tuple(f"line {line}" for line in odd[:EXAMPLES])
         raise DataError(path.name, [Finding(path.name, rule, len(odd), shown)])
-    place = _Place(path.name, "line", 2)
-    return _stock(pd.DataFrame(rows[1:], columns=head, dtype=str), place, codes, source)
+    place = _Place(path.name, "line", lines)
+    return _stock(pd.DataFrame(rows, columns=head, dtype=str), place, codes, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +155,11 @@ class _Place:
 
     where: str
     row: str
-    first: int
+    number: Sequence[int]  # [rows]
 
     def broken(self, rule: str, said: Mapping[int, str]) -> list[Finding]:
         """A finding, if any row breaks the rule; ``said`` is what the row holds."""
-        shown = [f"{self.row} {self.first + i}: {text}" for i, text in said.items()]
+        shown = [f"{self.row} {self.number[i]}: {text}" for i, text in said.items()]
         return [Finding(self.where, rule, len(shown), tuple(shown[:EXAMPLES]))] if shown else []
 
 
@@ -257,4 +261,6 @@ def _text(value: object) -> str:
     """A cell as text; empty where it holds nothing."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < MAX_AMOUNT:
+        return str(int(value))  # ids of a frame that held a gap once: 770.0
     return str(value).strip()

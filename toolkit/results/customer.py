@@ -275,8 +275,8 @@ def money(amount: float | None) -> str:
 
 
 def code_cells(codes: Mapping[int, str] | None, number: int) -> tuple[str, ...]:
-    """The cell with a code in front of a row, where ids stand for codes."""
-    return () if codes is None else (in_a_line(codes.get(number, "")),)
+    """The cell in front of a row that tells one name from its like: the id, or its code."""
+    return (str(number) if codes is None else in_a_line(codes.get(number, "")),)
 
 
 def coded(
@@ -287,8 +287,8 @@ def coded(
     top: int | None,
     codes: Mapping[int, str] | None,
 ) -> list[Grid]:
-    """A table, if it has rows, with codes in front if ids stand for codes."""
-    heads = heads if codes is None else ("code", *heads)
+    """A table, if it has rows, with ids in front, or codes if ids stand for codes."""
+    heads = ("id" if codes is None else "code", *heads)
     return [Grid(title, heads, rows, frozenset(numbers)).first(top)] if rows else []
 
 

@@ -381,7 +381,7 @@ def _weeks(weeks: Sequence[PortfolioWeek]) -> Grid:
         (
             f"{week['week_number']}",
             week["week_start_date"],
-            f"{week['expected_orders']:,.0f}",
+            f"{week['expected_orders']:,.1f}",
             f"{week['expected_quantity']:,.0f}",
             f"{bands[place]['q10']:,.0f} – {bands[place]['q90']:,.0f}",
             drawn[place],

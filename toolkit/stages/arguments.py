@@ -9,16 +9,29 @@ from toolkit.data.tables import MAX_AMOUNT
 from toolkit.errors import ArgumentError
 
 MAX_WEEKS = 104
+LATEST = date(9990, 1, 1)
+"""As-of dates are before it, so that what follows one is a date of Python's, too."""
 
 
 def parse_date(value: str | date | None) -> date:
-    """An ISO date (YYYY-MM-DD), a date, or today for None. ArgumentError on anything else.
+    """An ISO date (YYYY-MM-DD), a date, or today for None.
+
+    Raises ``ArgumentError`` on anything else, and from ``LATEST`` on.
 
     >>> parse_date("2025-11-11")
     datetime.date(2025, 11, 11)
     """
     if value is None:
         return date.today()
+    day = _date_of(value)
+    if day is None:
+        raise ArgumentError(f"as_of_date has to be a date as YYYY-MM-DD, got {value!r}")
+    if day >= LATEST:
+        raise ArgumentError(f"as_of_date has to be before {LATEST}, got {day}")
+    return day
+
+
+def _date_of(value: str | date) -> date | None:
     try:
         if isinstance(value, date):
             return date(value.year, value.month, value.day)
@@ -26,7 +39,7 @@ def parse_date(value: str | date | None) -> date:
             return datetime.strptime(value, "%Y-%m-%d").date()
     except (TypeError, ValueError):
         pass
-    raise ArgumentError(f"as_of_date has to be a date as YYYY-MM-DD, got {value!r}")
+    return None
 
 
 def check_whole(name: str, value: int, low: int, high: int | None = None) -> int:
@@ -72,6 +85,8 @@ def _number_of(name: str, value: object) -> str:
 
 def check_ids(name: str, values: Iterable[int]) -> list[int]:
     """The ids as plain integers; ArgumentError if one is none (text, a float, a boolean)."""
+    if not isinstance(values, Iterable):
+        raise ArgumentError(f"several {name}s have to be given as a list, got {values!r}")
     listed = list(values)
     for value in listed:
         if isinstance(value, bool) or not hasattr(value, "__index__"):

@@ -23,6 +23,8 @@ URN_WEIGHT = 0.5
 """The product's sizes weigh as much as so many of the pair's own of today."""
 HALF_LIFE_DAYS = 180.0
 """A size so long ago weighs half of one of today."""
+MOST_HALF_LIVES = 500.0
+"""Sizes before them weigh alike, and more than nothing: a pair that has no others has a mean."""
 
 
 class Urn(NamedTuple):
@@ -47,7 +49,8 @@ class Urn(NamedTuple):
 
 def size_weights(day: Ints) -> Floats:
     """Of sizes on days before the as-of date, in sizes of that date."""
-    weights: Floats = 0.5 ** (-day / HALF_LIFE_DAYS)
+    half_lives = np.minimum(-day / HALF_LIFE_DAYS, MOST_HALF_LIVES)
+    weights: Floats = 0.5**half_lives
     return weights
 
 
