@@ -62,7 +62,7 @@ def forecast(
     as_of: AsOfOrLast = None,
     weeks: Weeks = WEEKS,
     min_orders: Annotated[
-        int, typer.Option(help="List customers with as many orders.")
+        int, typer.Option(help="List customers with at least so many orders.")
     ] = MIN_ORDERS,
     min_confidence: Annotated[
         float, typer.Option(help="… and as much confidence, 0 to 1.")

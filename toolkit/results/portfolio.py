@@ -427,7 +427,7 @@ def _at_risk(
             money(customer["revenue_lost"]),
             f"{customer['quantity_lost']:,.0f}",
             f"{customer['products_at_risk']:,}",
-            f"{in_a_line(customer['product_name'])}: {customer['risk_reason']}",
+            f"{in_a_line(customer['product_name'])}: {customer['risk_reason'].split(';')[0]}",
         )
         for customer in customers
     ]
