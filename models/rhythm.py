@@ -16,8 +16,11 @@ What it assumes
     it has. Old orders count less: they fade with half-lives of 30, 90, 270 and 900 days,
     and the slopes on rates of different memory are what is estimated of the forgetting.
     S_w is the season, an operational time that all products share (``season.py``): waves over the
-    year, its end, and single weeks that come back after 52, as those with most holidays do. Past
-    weeks count as they were observed: a week in which nobody could order says little of anybody.
+    year, its end, single weeks that come back after 52, as those with most holidays do, and special
+    days of a calendar (``--country``, ``--events``), on their week and those beside it. Past weeks
+    count as they were observed: a week in which nobody could order says little of anybody. Weeks to
+    come are off by a factor that all products share, drawn anew in every path: the wider, the more
+    the week stands out, so that a holiday may go otherwise than the last one.
     κ: what the columns say fades with the distance; it goes on for twelve weeks, not further.
     δ, σ: how deep the hazard dips after an order, and for how long, u_w weeks on the pair's own
     clock; log δ is linear in how irregular, how experienced and how overdue the pair is.
@@ -39,11 +42,11 @@ When it is right
 
 When it is wrong
     It is trained on the next twelve weeks as seen from earlier dates, and forecasts beyond them
-    only carry the last week on. The season is a point estimate, common to all products; with less
-    than a year of history there is none, and the weeks before Christmas are a surprise. A holiday
-    that moves by more than a week (Easter), or that customers treat otherwise than last year, is
-    one, too. With a history of months, how the level changes is hardly told apart from what comes
-    with the length of the history: forecasts of all orders may be 10 % off, and say so.
+    only carry the last week on. The season is common to all products; with less than a year of
+    history there is none, and the weeks before Christmas are a surprise. Without a calendar a
+    holiday that moves by more than a week (Easter) is one, too. With a history of months, how the
+    level changes is hardly told apart from what comes with the length of the history: forecasts of
+    all orders may be 10 % off, and say so.
     Pairs of one customer are independent given their columns: totals by customer are too narrow.
     Within a week orders do not avoid each other. Daily businesses lose the day of the week.
     Where nearly everybody buys a product once, 20,000 rows hold few orders, and whether the others
@@ -90,4 +93,4 @@ Sources
 
 from models.parts.rhythm.version import RhythmVersion
 
-MODEL = RhythmVersion("rhythm", "7", __doc__ or "")
+MODEL = RhythmVersion("rhythm", "8", __doc__ or "")

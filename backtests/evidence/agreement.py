@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FALSE_ALARM = 0.01
 """Chance that any parameter of two fits of one posterior is further apart than is allowed."""
 
-_SAME = ("pairs", "seed", "prior")
+_SAME = ("pairs", "seed", "prior", "calendar")
 """Parameters of a fit's run that decide what its posterior is, beside data and formulas."""
 
 _COMPARED, _ERRORS = ["mean", "sd"], ["mcse_mean", "mcse_sd"]
@@ -47,7 +47,8 @@ class Agreement:
 def agreement_of(store: Store, ref: ModelVersionRef) -> Agreement | None:
     """``ref`` beside the latest registered fit by NUTS of its model to its data; None without one.
 
-    The same data: formulas, as-of date, fingerprint, rows, seed and priors are equal. Raises as
+    The same data: formulas, as-of date, fingerprint, rows, seed, priors and
+    calendar are equal. Raises as
     ``load_registered`` does.
     """
     known = _posterior_of(store, ref)

@@ -21,6 +21,10 @@
     pairs = 20000                # fit settings: pairs, draws, tune, chains, method, seed
     prior.shape = [0.0, 0.5]     # in place of the default prior of a parameter
 
+    [calendar]                   # days on which business is not as usual
+    countries = ["US-IA"]        # whose public holidays count
+    events = "events.csv"        # others, see toolkit.data.calendar.read_events
+
     [thresholds]
     min_orders = [1, 2, 3]
     min_confidence = [0.0, 0.3]
@@ -31,7 +35,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from pathlib import Path, PurePath
 from typing import Annotated, Literal, get_args
@@ -41,7 +45,9 @@ from pydantic.dataclasses import dataclass
 
 from backtests.scores.summaries import Slices
 from backtests.thresholds.frontier import ThresholdGrid
+from toolkit.data.calendar import NO_CALENDAR, Calendar, read_events, wrong_countries
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
+from toolkit.errors import ToolkitError
 from toolkit.model import Method
 from toolkit.stages.arguments import MAX_WEEKS
 from toolkit.validation import CLOSED, Json, has_to_be, parse, read_toml
@@ -148,6 +154,15 @@ class Experiment:
     pairs_per_shard: Count = 8000
     thresholds: ThresholdGrid = Field(default_factory=ThresholdGrid)
     slices: Slices = Field(default_factory=Slices)
+    calendar: Calendar = NO_CALENDAR
+
+    @field_validator("calendar")
+    @classmethod
+    def _countries_are_known(cls, calendar: Calendar) -> Calendar:
+        wrong = wrong_countries(calendar.countries)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return calendar
 
     @field_validator("versions")
     @classmethod
@@ -177,7 +192,15 @@ def read_experiment(path: Path) -> Experiment:
 
 def parse_experiment(content: Mapping[str, object], where: str) -> Experiment:
     """As ``read_experiment``, from what the file holds; ``where`` names it in messages."""
-    return parse(Experiment, {**content, "versions": _versions(content)}, where)
+    known = {**content, "versions": _versions(content)}
+    calendar, wrong = content.get("calendar"), []
+    if isinstance(calendar, dict) and isinstance(calendar.get("events"), str):
+        try:
+            events = [asdict(event) for event in read_events(Path(calendar["events"]))]
+        except ToolkitError as exc:
+            events, wrong = [], [f"calendar.events: {exc}"]
+        known["calendar"] = {**calendar, "events": events}
+    return parse(Experiment, known, where, more=wrong)
 
 
 def _versions(content: Mapping[str, object]) -> object:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from backtests.run.experiment import Experiment, VersionSpec
 from backtests.run.records import FitRecord
+from toolkit.data.calendar import NO_CALENDAR, Calendar
 from toolkit.data.tables import Patterns
 from toolkit.disk import is_full
 from toolkit.errors import ArgumentError, ModelError
@@ -40,15 +41,17 @@ class Fitting:
     chains: int | None
     method: Method | None = None
     prior: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    calendar: Calendar = NO_CALENDAR
 
     @classmethod
-    def of(cls, version: VersionSpec, as_of_date: date) -> "Fitting":
+    def of(cls, version: VersionSpec, as_of_date: date, calendar: Calendar) -> "Fitting":
         """The fit of ``version`` to what was known at the date."""
         return cls(
             model=find_model(version.model).name,  # of a model named by its file, too
             as_of_date=as_of_date,
             seed=version.seed,
             prior=tuple(version.prior.items()),
+            calendar=calendar,
             **{name: getattr(version, name) for name in SETTINGS},
         )
 
@@ -56,11 +59,16 @@ class Fitting:
         """For the sampler; cores change no result."""
         given = {name: getattr(self, name) for name in SETTINGS}
         known = {name: value for name, value in given.items() if value is not None}
-        return FitSettings(cores=cores, prior=dict(self.prior), **known)
+        return FitSettings(cores=cores, prior=dict(self.prior), calendar=self.calendar, **known)
+
+    @property
+    def asked(self) -> dict[str, object]:
+        """The same as plain values; a calendar by what it is called."""
+        return asdict(self) | {"calendar": str(self.calendar)}
 
     def file(self, fits: Path) -> Path:
         """Says which fit this one became."""
-        digest = hashlib.sha256(json.dumps(asdict(self), default=str).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(json.dumps(self.asked, default=str).encode()).hexdigest()[:8]
         return fits / self.model / f"{self.as_of_date}-{digest}.json"
 
 
@@ -157,7 +165,7 @@ def _fit(fitting: Fitting, database: Path, fits: Path, cores: int, bar: Bar) -> 
             raise
         error = f"the fit failed: {type(exc).__name__}: {exc}"
     seconds = round(time.perf_counter() - started, 3)
-    return FitRecord(version, error, seconds, asdict(fitting))
+    return FitRecord(version, error, seconds, fitting.asked)
 
 
 def _steps(advance: Callable[[int], None]) -> Progress:

@@ -207,7 +207,9 @@ def _models(
                 chosen[key] = FitRecord(_kept(model, run))
             else:
                 once = version.refit == "condition"  # before the first date, not before each
-                wanted[key] = Fitting.of(version, run.dates[0] if once else day)
+                wanted[key] = Fitting.of(
+                    version, run.dates[0] if once else day, experiment.calendar
+                )
     became = fit_all(list(dict.fromkeys(wanted.values())), database, run.fits, jobs, bar)
     return chosen | {key: became[fitting] for key, fitting in wanted.items()}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from models.parts.special_days import SpecialDays
 from models.parts.trees import TreeText, answer, grow
 from models.parts.weekly_demand import WeeklyDemand
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
@@ -47,12 +48,12 @@ class Training:
     label: Floats  # [rows]
 
     @classmethod
-    def of(cls, patterns: Patterns, most: int, seed: int) -> "Training":
+    def of(cls, patterns: Patterns, special: SpecialDays, most: int, seed: int) -> "Training":
         """Every product that was known for some weeks, from every second week back."""
         rng = np.random.default_rng(seed)
         past = WeeklyDemand.of(patterns, SEEN_WEEKS + ORIGIN_SPAN_WEEKS)
         origins = np.arange(1, ORIGIN_SPAN_WEEKS + 1, ORIGIN_STEP_WEEKS)
-        parts = [_drawn(past, int(origin), patterns.as_of_date, rng) for origin in origins]
+        parts = [_drawn(past, special, int(origin), patterns.as_of_date, rng) for origin in origins]
         columns, scale, label = (np.concatenate(part) for part in zip(*parts, strict=True))
         kept = np.arange(len(label))
         if len(kept) > most:
@@ -61,7 +62,11 @@ class Training:
 
 
 def _drawn(
-    past: WeeklyDemand, origin: int, as_of_date: date, rng: np.random.Generator
+    past: WeeklyDemand,
+    special: SpecialDays,
+    origin: int,
+    as_of_date: date,
+    rng: np.random.Generator,
 ) -> tuple[Floats, Floats, Floats]:
     """Columns, scales and quantities of weeks drawn from those that an origin sees ahead."""
     known = np.flatnonzero(past.weeks_known >= origin + FEWEST_WEEKS)
@@ -70,12 +75,17 @@ def _drawn(
         np.argsort(rng.random((len(known), len(distances))), axis=1)[:, :DISTANCES], axis=1
     )
     product, distance = np.repeat(known, ahead.shape[1]), distances[ahead.ravel()]
-    rows = rows_of(past, origin, as_of_date, product, distance)
+    rows = rows_of(past, special, origin, as_of_date, product, distance)
     return rows.columns, rows.scale, past.quantity[product, distance - 1 - origin]
 
 
 def rows_of(
-    past: WeeklyDemand, origin: int, as_of_date: date, product: Ints, distance: Ints
+    past: WeeklyDemand,
+    special: SpecialDays,
+    origin: int,
+    as_of_date: date,
+    product: Ints,
+    distance: Ints,
 ) -> WeekRows:
     """Rows of ``product`` (its row) and week ``distance``, seen ``origin`` weeks before the date.
 
@@ -105,7 +115,9 @@ def rows_of(
         "silence": _silence(quantity),
         "size": _mean(quantity[:, -26:]) / np.maximum(_mean(orders[:, -26:]), 1 / 26) / scale,
     }
-    return WeekRows(np.column_stack(list(columns.values())), scale)
+    ahead = start.toordinal() + DAYS_PER_WEEK * np.arange(HORIZON_WEEKS)
+    of_days = special.by_group(ahead)[distance - 1]
+    return WeekRows(np.column_stack([*columns.values(), of_days]), scale)
 
 
 def _scale(quantity: Floats, weeks: Floats) -> Floats:
@@ -162,7 +174,11 @@ def train(training: Training, seed: int, objectives: Mapping[str, Any]) -> dict[
 
 
 def forecast(
-    trees: Sequence[TreeText], past: WeeklyDemand, as_of_date: date, weeks: int
+    trees: Sequence[TreeText],
+    past: WeeklyDemand,
+    special: SpecialDays,
+    as_of_date: date,
+    weeks: int,
 ) -> list[Floats]:
     """What each of the ``trees`` says of the quantities, [products, weeks].
 
@@ -171,7 +187,7 @@ def forecast(
     products = len(past.product_id)
     product = np.repeat(np.arange(products), weeks)
     distance = np.tile(np.minimum(np.arange(1, weeks + 1), HORIZON_WEEKS), products)
-    rows = rows_of(past, 0, as_of_date, product, distance)
+    rows = rows_of(past, special, 0, as_of_date, product, distance)
     return [
         (np.maximum(answer(one, rows.columns), 0.0) * rows.scale).reshape(products, weeks)
         for one in trees

@@ -55,7 +55,7 @@ from toolkit.data.tables import (
     Predictions,
 )
 from toolkit.errors import ModelError
-from toolkit.model import Streams
+from toolkit.model import FitSettings, Streams
 
 NAME = "lightgbm_pairs"
 HORIZON_DAYS = DAYS_PER_WEEK * HORIZON_WEEKS
@@ -63,9 +63,9 @@ FEWEST_ORDERS = 1e-3
 MEDIAN = QUANTILES.index(0.50)
 
 
-def learn(patterns: Patterns, most: int | None, seed: int) -> tuple[Arrays, int]:
+def learn(patterns: Patterns, settings: FitSettings, seed: int) -> tuple[Arrays, int]:
     """Grow the trees from what pairs did after the earlier dates."""
-    rows = HistoryRows.of(patterns, MARK_DAYS, HORIZON_WEEKS, most or ROWS, seed)
+    rows = HistoryRows.of(patterns, MARK_DAYS, HORIZON_WEEKS, settings.pairs or ROWS, seed)
     if not rows.orders.any():
         raise ModelError(
             f"{NAME} learns from what pairs did in {HORIZON_WEEKS} weeks after earlier "

@@ -3,8 +3,9 @@
 What it assumes
     How a week's quantity follows from the weeks before it is the same for all products, once both
     are measured by the product's recent weekly mean. Columns: lags, rolling means, extremes and
-    spread, orders, weeks without demand, age, the same week a year ago, week of the year, and the
-    distance of the week to be forecast, 1 to 12: forecasts are direct, none feeds the next.
+    spread, orders, weeks without demand, age, the same week a year ago, week of the year, a
+    calendar's special days in the week and those beside it, and the distance of the week to be
+    forecast, 1 to 12: forecasts are direct, none feeds the next.
 
 When it is right
     Many products with a common pattern of drift and intermittence; it is the usual winner among
@@ -31,13 +32,14 @@ import numpy as np
 
 from models.parts import week_trees
 from models.parts.fitting.card import Arrays
+from models.parts.special_days import SpecialDays
 from models.parts.week_trees import MEAN, ROWS, SEEN_WEEKS, Training, train
 from models.parts.weekly_demand import WeeklyDemand
 from models.peers.parts.learned import LearnedRule
 from models.peers.parts.tables import at_levels, no_pairs, quantities_only, spread
 from toolkit.data.tables import QUANTILES, Floats, Patterns, Predictions
 from toolkit.errors import ModelError
-from toolkit.model import Streams
+from toolkit.model import FitSettings, Streams
 
 NAME = "lightgbm_weeks"
 OBJECTIVES = {
@@ -46,15 +48,16 @@ OBJECTIVES = {
 }
 
 
-def learn(patterns: Patterns, most: int | None, seed: int) -> tuple[Arrays, int]:
+def learn(patterns: Patterns, settings: FitSettings, seed: int) -> tuple[Arrays, int]:
     """Grow the trees from product-weeks before the date."""
-    training = Training.of(patterns, most or ROWS, seed)
+    special = SpecialDays.of_patterns(settings.calendar, patterns)
+    training = Training.of(patterns, special, settings.pairs or ROWS, seed)
     if not training.label.any():
         raise ModelError(
             f"{NAME} learns from products that were known for some weeks, and before "
             f"{patterns.as_of_date} there is none with demand since: nothing to fit"
         )
-    return train(training, seed, OBJECTIVES), len(training.label)
+    return {**train(training, seed, OBJECTIVES), **special.arrays}, len(training.label)
 
 
 def forecast(
@@ -63,7 +66,8 @@ def forecast(
     """Predict every product's weekly quantities."""
     past = WeeklyDemand.of(patterns, SEEN_WEEKS)
     trees = [arrays[name] for name in OBJECTIVES]
-    mean, *quantiles = week_trees.forecast(trees, past, patterns.as_of_date, weeks)
+    special = SpecialDays.from_arrays(arrays)
+    mean, *quantiles = week_trees.forecast(trees, past, special, patterns.as_of_date, weeks)
     levels = spread(past.product_id, weeks, draws, streams)
     drawn = at_levels(np.sort(np.stack(quantiles, axis=-1), axis=-1), levels)
     drawn[drawn < half_an_order(past)[:, None, None]] = 0.0
@@ -77,4 +81,4 @@ def half_an_order(past: WeeklyDemand) -> Floats:
     return np.where(np.isfinite(least), least / 2.0, 0.0)
 
 
-MODEL = LearnedRule(NAME, "1", __doc__ or "", ("products",), learn, forecast)
+MODEL = LearnedRule(NAME, "2", __doc__ or "", ("products",), learn, forecast)

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 import backtests
-from backtests.run.experiment import DateRule, parse_experiment, read_experiment
+from backtests.run.experiment import DateRule, VersionSpec, parse_experiment, read_experiment
+from backtests.run.fitting import Fitting
+from toolkit.data.calendar import NO_CALENDAR, calendar_of
 from toolkit.errors import ArgumentError
+from toolkit.validation import plain
 
 SHIPPED = sorted((Path(backtests.__path__[0]).parent / "experiments").glob("*.toml"))
 
@@ -93,6 +96,39 @@ def test_all_is_read(tmp_path):
     assert dates == (date(2024, 1, 1), date(2024, 1, 22), date(2024, 2, 12))
 
 
+def test_a_calendar_is_read_with_its_file_and_stays_what_it_was(tmp_path):
+    """A run holds the events themselves: the file may change, or be gone."""
+    events = tmp_path / "events.csv"
+    events.write_text("date,kind\n2024-03-01,fair\n")
+    e = parsed(calendar={"countries": ["US-IA"], "events": str(events)})
+    assert e.calendar == calendar_of(["US-IA"], events)
+    again = parse_experiment(plain(e), "run.json")
+    assert again.calendar == e.calendar
+    assert parsed().calendar == NO_CALENDAR
+
+
+def test_all_mistakes_in_a_calendar_are_told(tmp_path):
+    events = tmp_path / "events.csv"
+    events.write_text("date,kind\nsoon,fair\n")
+    calendar = {"countries": ["XX", "US", "US-IA"], "evnts": 3, "events": str(events)}
+    told = "\n".join(mistakes(calendar=calendar))
+    assert "calendar.events: events.csv breaks 1 rule(s)" in told
+    assert "line 2: 'soon'" in told
+    assert "calendar.evnts: is unknown; did you mean 'events'?" in told
+    countries = "\n".join(mistakes(calendar={"countries": ["XX", "US", "US-IA"]}))
+    assert "country 'XX' is unknown" in countries
+    assert "US and US-IA overlap" in countries
+
+
+def test_fits_with_another_calendar_are_others():
+    version = VersionSpec(model="rhythm")
+    fits = {
+        Fitting.of(version, date(2024, 1, 1), calendar_of(countries)).file(Path("fits"))
+        for countries in ((), ("US",), ("GB-ENG",))
+    }
+    assert len(fits) == 3
+
+
 @pytest.mark.parametrize(
     ("last_date", "newest"),
     [
@@ -116,7 +152,7 @@ def test_unknown_keys_are_all_listed_with_the_nearest_known():
         slices={"order_counts": [1]},
     )
     known = (
-        "database, dates, draws, horizon_weeks, name, pairs_per_shard, refit, seed, "
+        "calendar, database, dates, draws, horizon_weeks, name, pairs_per_shard, refit, seed, "
         "share_of_products, slices, thresholds, versions"
     )
     assert found == [

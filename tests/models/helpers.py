@@ -64,4 +64,5 @@ def some_season(seed, scale, weeks=100):
     """Any season, with effects of single weeks and what is left of ``weeks`` weeks."""
     rng = np.random.default_rng(seed)
     effects, of_weeks = rng.normal(0, scale, 2 * HARMONICS + 1), rng.normal(0, scale, YEAR_WEEKS)
-    return Season(effects, of_weeks, rng.normal(0, scale, weeks), AS_OF.toordinal())
+    observed = rng.normal(0, scale, weeks)
+    return Season(effects, of_weeks, observed, np.zeros(0), np.zeros(2), AS_OF.toordinal())

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from models.parts.rhythm.season import Season
+from models.parts.special_days import NO_SPECIAL_DAYS, SpecialDays
+from toolkit.data.calendar import Calendar
 
 AS_OF = date(2024, 3, 4)
 THREE_YEARS = 157  # weeks
@@ -222,3 +224,88 @@ def test_a_day_has_one_level_among_however_many(season):
     for days in range(1090, 1130):
         alone = season.log_level(AS_OF, -np.arange(1, days + 1))
         assert np.array_equal(alone, levels[:days])
+
+
+HOLIDAY = Calendar(("GB-ENG",))
+
+
+def of_easter(days, as_of):
+    """Good Friday and Easter Monday, and half of the orders in their weeks."""
+    special = SpecialDays.of(HOLIDAY, days, as_of)
+    starts = as_of.toordinal() + 7 * (days // 7)
+    first = np.zeros(len(days))
+    for kind in np.unique(special.kind):
+        days_of = special.day[special.kind == kind]
+        if all(date.fromordinal(int(day)).month in (3, 4) for day in days_of):
+            first += [np.any((days_of >= start) & (days_of < start + 7)) for start in starts]
+    return np.minimum(first, 1.0) * log(0.5)
+
+
+def test_a_holiday_that_moves_is_forecast_with_a_calendar_alone(seeded):
+    """Easter of 2024 is on 31 March, in 2023 it was on 9 April, in 2022 on the 17th."""
+    days = order_days(of_easter, seeded(1), per_week=MANY)
+    ahead = np.arange(84)
+    truth = of_easter(ahead, AS_OF)[::7]
+    special = SpecialDays.of(HOLIDAY, days, AS_OF)
+    said = {
+        name: np.log(Season.of(days, AS_OF, of_days).week_levels(AS_OF, 12))
+        for name, of_days in (("without", NO_SPECIAL_DAYS), ("with", special))
+    }
+    off = {name: np.abs(level - truth) for name, level in said.items()}
+    weeks = np.flatnonzero(truth)
+    assert len(weeks)
+    assert off["with"][weeks].max() < 0.2
+    assert off["without"][weeks].max() > 0.4
+    assert np.delete(off["with"], weeks).max() < 0.15
+
+
+def test_days_before_and_after_the_history_have_what_the_calendar_says(seeded):
+    days = order_days(of_easter, seeded(1), per_week=MANY)
+    season = Season.of(days, AS_OF, SpecialDays.of(HOLIDAY, days, AS_OF))
+    later = AS_OF + timedelta(70)
+    assert np.array_equal(
+        season.log_level(AS_OF, np.arange(70, 90)), season.log_level(later, np.arange(20))
+    )
+    far = season.log_level(AS_OF, np.array([7 * 450, -7 * 300]))
+    assert np.isfinite(far).all()
+
+
+def test_weeks_are_off_by_factors_in_strata_whose_mean_is_one(seeded):
+    season = Season.of(order_days(closed(40), seeded(1), weeks=110, per_week=MANY), AS_OF)
+    factors = season.week_factors(AS_OF, 14, 200, np.random.default_rng(seeded(2)))
+    assert factors.shape == (14, 200)
+    assert factors.mean(axis=1) == pytest.approx(1.0, rel=1e-12)
+    spread = np.log(factors).std(axis=1)
+    assert spread.argmax() == 11  # the week that stands out may go otherwise
+    assert spread[11] > 3 * np.delete(spread, 11).max()
+    ranks = np.argsort(np.argsort(factors, axis=1), axis=1)
+    assert abs(np.corrcoef(ranks)[np.triu_indices(14, 1)]).max() < 0.5  # six of 1/√200 are .42
+
+
+def test_how_far_weeks_are_off_is_found_again(seeded):
+    """Weeks that are off by a tenth at random, in a year like any other."""
+    rng = np.random.default_rng(seeded(5))
+    off = 0.1 * rng.standard_normal(400)
+
+    def level(days, as_of):
+        return off[(-1 - days) // 7]
+
+    season = Season.of(order_days(level, seeded(6), weeks=140, per_week=MANY), AS_OF)
+    factors = season.week_factors(AS_OF, 12, 400, rng)
+    assert 0.06 < np.median(np.log(factors).std(axis=1)) < 0.22
+    quiet = Season.of(order_days(flat, seeded(7), weeks=140, per_week=MANY), AS_OF)
+    assert quiet.spread[0] < 0.03 < season.spread[0]
+
+
+def test_a_history_of_less_than_a_year_leaves_the_spread_to_the_prior(seeded):
+    short = Season.of(order_days(true_level, seeded(1), weeks=60), AS_OF).spread
+    assert np.array_equal(short, Season.none(AS_OF).spread)
+    assert 0.05 < short[0] < 0.12
+
+
+def test_what_is_saved_comes_back(seeded):
+    days = order_days(of_easter, seeded(1), per_week=50)
+    season = Season.of(days, AS_OF, SpecialDays.of(HOLIDAY, days, AS_OF))
+    again = Season.from_arrays(season.arrays)
+    assert np.array_equal(again.log_level(AS_OF, AHEAD), season.log_level(AS_OF, AHEAD))
+    assert np.array_equal(again.spread, season.spread)

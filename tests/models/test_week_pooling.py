@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.parts.rhythm.week_pooling import WIDEST, grow_week_trees, pooled
+from models.parts.special_days import NO_SPECIAL_DAYS
 from models.parts.week_trees import FEWEST_WEEKS, SEEN_WEEKS, forecast
 from models.parts.weekly_demand import WeeklyDemand
 from tests.models.helpers import analyzed, patterns_of, split_at
@@ -29,16 +30,20 @@ def own(patterns):
 
 @pytest.fixture(scope="module")
 def trees(patterns):
-    return grow_week_trees(patterns, seed=1)
+    return grow_week_trees(patterns, NO_SPECIAL_DAYS, seed=1)
+
+
+def units(own, trees):
+    return pooled(own, trees, NO_SPECIAL_DAYS).products
 
 
 def expected_by(trees, patterns, weeks=14):
     past = WeeklyDemand.of(patterns, SEEN_WEEKS)
-    return forecast([trees], past, patterns.as_of_date, weeks)[0]
+    return forecast([trees], past, NO_SPECIAL_DAYS, patterns.as_of_date, weeks)[0]
 
 
 def test_expected_units_are_the_geometric_mean(own, trees, patterns):
-    found = pooled(own, trees).products.expected_quantity
+    found = units(own, trees).expected_quantity
     by_trees = expected_by(trees, patterns)
     assert (by_trees > 0).all()
     ratio = by_trees / own.products.expected_quantity
@@ -49,7 +54,7 @@ def test_expected_units_are_the_geometric_mean(own, trees, patterns):
 
 
 def test_draws_customers_and_products_move_by_one_factor_and_still_add_up(own, trees, patterns):
-    found = pooled(own, trees)
+    found = pooled(own, trees, NO_SPECIAL_DAYS)
     factor = found.products.expected_quantity / own.products.expected_quantity
     np.testing.assert_allclose(
         found.products.quantity, own.products.quantity * factor[..., None], rtol=1e-6
@@ -59,7 +64,7 @@ def test_draws_customers_and_products_move_by_one_factor_and_still_add_up(own, t
 
 
 def test_who_orders_when_is_left_as_it_is(own, trees):
-    found = pooled(own, trees)
+    found = pooled(own, trees, NO_SPECIAL_DAYS)
     for name in PAIRS_UNTOUCHED:
         assert np.array_equal(getattr(found.pairs, name), getattr(own.pairs, name), equal_nan=True)
     assert np.array_equal(found.products.orders, own.products.orders)
@@ -70,7 +75,7 @@ def test_expectations_far_apart_count_as_ten_times_apart(own, trees):
     little = replace(
         own, products=replace(own.products, expected_quantity=own.products.expected_quantity / 1e6)
     )
-    found = pooled(little, trees).products.expected_quantity
+    found = units(little, trees).expected_quantity
     np.testing.assert_allclose(found, little.products.expected_quantity * np.sqrt(WIDEST))
 
 
@@ -78,7 +83,7 @@ def test_products_that_are_new_and_weeks_without_any_expectation_are_left_as_the
     days = [-7 * FEWEST_WEEKS + 7, -7 * FEWEST_WEEKS]
     patterns = patterns_of({(p, 1): [(day, 4.0), (-3, 2.0)] for p, day in enumerate(days)})
     own = PATHS.predict(patterns, weeks=3, draws=20, streams=Streams(1))
-    factor = pooled(own, trees).products.expected_quantity / own.products.expected_quantity
+    factor = units(own, trees).expected_quantity / own.products.expected_quantity
     assert (factor[0] == 1.0).all()
     assert (factor[1] != 1.0).all()
     nothing = replace(
@@ -87,29 +92,30 @@ def test_products_that_are_new_and_weeks_without_any_expectation_are_left_as_the
             own.products, expected_quantity=np.zeros_like(own.products.expected_quantity)
         ),
     )
-    assert np.array_equal(pooled(nothing, trees).products.quantity, own.products.quantity)
+    assert np.array_equal(units(nothing, trees).quantity, own.products.quantity)
 
 
 def test_where_no_week_tells_of_demand_nothing_is_grown_nor_pooled(own):
     short = patterns_of({(1, 1): [(-5, 2.0), (-2, 1.0)]})
-    trees = grow_week_trees(short, seed=1)
+    trees = grow_week_trees(short, NO_SPECIAL_DAYS, seed=1)
     assert len(trees) == 0
-    assert pooled(own, trees) is own
+    assert pooled(own, trees, NO_SPECIAL_DAYS) is own
     nobody = own.patterns.select(np.zeros(len(own.patterns), dtype=bool))
     empty = PATHS.predict(nobody, weeks=3, draws=5, streams=Streams(1))
-    assert pooled(empty, np.ones(1, dtype=np.uint8)) is empty
+    assert pooled(empty, np.ones(1, dtype=np.uint8), NO_SPECIAL_DAYS) is empty
 
 
 def test_trees_that_are_grown_anew_in_another_unit_say_about_the_same(own, trees, patterns):
     events = replace(patterns.events, quantity=10 * patterns.events.quantity)
     tenfold = analyzed(events)
     ten = PATHS.predict(tenfold, weeks=14, draws=50, streams=Streams(2))
-    found = pooled(ten, grow_week_trees(tenfold, seed=1)).products.expected_quantity
-    expected = 10 * pooled(own, trees).products.expected_quantity
+    found = units(ten, grow_week_trees(tenfold, NO_SPECIAL_DAYS, seed=1)).expected_quantity
+    expected = 10 * units(own, trees).expected_quantity
     np.testing.assert_allclose(found, expected, rtol=0.05)  # rows weigh otherwise
 
 
 def test_one_product_by_itself_is_pooled_as_among_all(own, trees, patterns):
     one = patterns.select(patterns.product_id == own.products.product_id[3])
-    alone = pooled(PATHS.predict(one, weeks=14, draws=50, streams=Streams(2)), trees)
-    assert np.array_equal(alone.products.quantity[0], pooled(own, trees).products.quantity[3])
+    predicted = PATHS.predict(one, weeks=14, draws=50, streams=Streams(2))
+    alone = units(predicted, trees)
+    assert np.array_equal(alone.quantity[0], units(own, trees).quantity[3])

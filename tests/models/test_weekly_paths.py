@@ -302,3 +302,27 @@ def test_settings_that_no_fit_would_give_stay_finite(patterns):
         result = fitted(wild).predict(patterns, weeks=WEEKS, draws=50, streams=Streams(1))
         assert result.pairs.finite().all()
         assert np.isfinite(result.products.quantity).all()
+
+
+def test_weeks_are_off_by_what_all_products_share(patterns):
+    """Means of draws whose week is above its level, over those of the others.
+
+    As far apart as the factors, or a little less: a pair orders in a week, or does not.
+    """
+    plain = fitted(shifted(ONE, rate=-1.0))
+    season = replace(plain.season, spread=np.array([0.4, 0.0]))
+    unsure, draws, streams = replace(plain, season=season), 40_000, Streams(5)
+    said = unsure.predict(patterns, weeks=2, draws=draws, streams=streams)
+    factors = season.week_factors(patterns.as_of_date, 2, draws, streams.shared())
+    for week in range(2):
+        above = factors[week] > 1.0
+        expected = factors[week][above].mean() / factors[week][~above].mean()
+        assert expected > 1.8
+        orders = said.products.orders[:, week].astype(float)
+        ratio = orders[:, above].mean(axis=1) / orders[:, ~above].mean(axis=1)
+        assert np.all((expected**0.6 < ratio) & (ratio < 1.1 * expected))
+    one = unsure.predict(
+        patterns.select(patterns.product_id == patterns.product_id[-1]),
+        weeks=2, draws=draws, streams=streams,
+    )  # fmt: skip
+    assert np.array_equal(one.products.orders[0], said.products.orders[-1])

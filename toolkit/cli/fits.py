@@ -77,6 +77,14 @@ def fit(
         int | None, typer.Option(help="Steps of each chain before the first draw.")
     ] = None,
     chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
+    country: Annotated[
+        list[str] | None,
+        typer.Option(help="Its public holidays count: US, US-IA, GB-ENG; may be repeated."),
+    ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(help="Other days that count, a CSV file: date, kind, last_date, …"),
+    ] = None,
     method: Annotated[
         Literal["nuts", "laplace"],
         typer.Option(help="laplace: an approximation in seconds, for a first look."),
@@ -87,6 +95,7 @@ def fit(
 ) -> None:
     """Fit a model to what was known at a date, and save it as a version."""
     from toolkit.cli.progress import counting_bar, status
+    from toolkit.data.calendar import calendar_of
     from toolkit.fits import check_place
     from toolkit.model import FitSettings, FittedModel, find_model
     from toolkit.results.fit import FitCard
@@ -102,6 +111,7 @@ def fit(
         pairs=None if pairs is None else check_whole("pairs", pairs, 1),
         prior=dict(map(_prior, prior or ())),
         method=method,
+        calendar=calendar_of(country or (), events),
     )
     with status("Reading order events"):
         patterns, broken = _all_patterns(db, as_of, found.reads_customer_days)

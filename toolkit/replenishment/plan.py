@@ -22,11 +22,12 @@ from toolkit.replenishment.policy import (
     span_mistakes,
 )
 from toolkit.replenishment.result import PlanLines, ReplenishmentPlan
-from toolkit.replenishment.stock import EXAMPLES, Stock
+from toolkit.replenishment.stock import Stock
 from toolkit.sources.base import ProductInfo
 from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.stages.arguments import check_whole, parse_date
 from toolkit.stages.prediction import CustomerPredictor
+from toolkit.validation import EXAMPLES
 
 NUMBERS_AT_ONCE = 20_000_000
 """Draws × weeks × products in memory, and as many pairs as if each had its own product."""

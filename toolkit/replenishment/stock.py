@@ -1,11 +1,9 @@
 """What is in stock and on order, and what suppliers ask for: read, and checked as a whole."""
 
-import csv
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +15,7 @@ from toolkit.errors import ArgumentError, DataError, Finding
 from toolkit.replenishment.policy import MAX_DAYS, LeadTime, parse_lead_time
 from toolkit.sources.base import OrderSource
 from toolkit.sources.codes import NO_CODES, Codes
-
-EXAMPLES = 5
-"""Rows that are named of those that break a rule."""
-
-_DELIMITERS = ",;\t|"
+from toolkit.validation import EXAMPLES, read_csv, wrong_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,26 +121,10 @@ def read_stock(path: Path, codes: Codes = NO_CODES, source: OrderSource | None =
     missing, products that come twice, have no code or are not in the ``source``, what is no number
     or out of range. ``ArgumentError`` where it cannot be read.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            delimiter = max(_DELIMITERS, key=first.count)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            read = [(reader.line_num, row) for row in reader if row]
-    except OSError as exc:
-        raise ArgumentError(f"{path} cannot be read: {exc.strerror}") from exc
-    except (UnicodeDecodeError, csv.Error) as exc:
-        raise ArgumentError(f"{path} is no CSV file in UTF-8: {exc}") from exc
-    head = [name.strip() for name in read[0][1]] if read else []
-    lines, rows = [line for line, _ in read[1:]], [row for _, row in read[1:]]
-    odd = [line for line, row in read[1:] if len(row) != len(head)]
-    if odd:
-        rule = f"a line has not the {len(head)} fields of the first one"
-        shown = tuple(f"line {line}" for line in odd[:EXAMPLES])
-        raise DataError(path.name, [Finding(path.name, rule, len(odd), shown)])
-    place = _Place(path.name, "line", lines)
-    return _stock(pd.DataFrame(rows, columns=head, dtype=str), place, codes, source)
+    head, lines = read_csv(path)
+    place = _Place(path.name, "line", [*lines])
+    frame = pd.DataFrame([*lines.values()], columns=head, dtype=str)
+    return _stock(frame, place, codes, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +144,7 @@ class _Place:
 def _stock(frame: pd.DataFrame, place: _Place, codes: Codes, source: OrderSource | None) -> Stock:
     """What a frame holds, or all that is wrong with it."""
     heads = [str(name) for name in frame.columns]
-    found = list(_of_columns(heads, place.where))
+    found = wrong_columns(heads, COLUMNS, REQUIRED, place.where)
     nothing = [""] * len(frame)
     table = {
         name: [_text(value) for value in frame.iloc[:, heads.index(name)].tolist()]
@@ -185,19 +163,6 @@ def _stock(frame: pd.DataFrame, place: _Place, codes: Codes, source: OrderSource
         raise DataError(place.where, found)
     on_hand, on_order, *others = columns.values()
     return Stock(np.array(ids, dtype=np.int64), on_hand, on_order, lead, *others)
-
-
-def _of_columns(given: Sequence[object], where: str) -> Iterator[Finding]:
-    for name in REQUIRED:
-        if name not in given:
-            yield Finding(where, f"column {name} is missing", 0)
-    for name in dict.fromkeys(map(str, given)):
-        if name not in COLUMNS:
-            near = get_close_matches(name, COLUMNS, 1)
-            known = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COLUMNS)}"
-            yield Finding(where, f"column {name!r} is unknown; {known}", 0)
-        if list(given).count(name) > 1:
-            yield Finding(where, f"column {name} appears twice", 0)
 
 
 def _products(

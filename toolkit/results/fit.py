@@ -143,6 +143,9 @@ class FitCard(Shown):
         how = f" by {chains} chains of {draws:,} draws" if sampled else ""
         if self.settings.get("method") == "laplace":
             how = " by Laplace's method"
+        calendar = self.settings.get("calendar", "none")
+        if calendar != "none":
+            how += f", calendar: {calendar}"
         return Card(
             title=f"{self.model}@{self.version}",
             subtitle=f"fitted to {self.pairs or 0:,} pairs as of {self.as_of_date}{how}",

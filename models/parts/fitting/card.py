@@ -60,6 +60,7 @@ def sampled_card(
         | {
             "draws": diagnostics.draws,
             "prior": {name: list(numbers) for name, numbers in settings.prior.items()},
+            "calendar": str(settings.calendar),
         },
         diagnostics=asdict(diagnostics),
         warnings=tuple(diagnostics.warnings()),

@@ -78,7 +78,7 @@ class WeeklyDraws(NamedTuple):
     node: Floats  # [kinds], of the frailty
     weight: Floats  # [kinds]
     shock: Floats  # [draws]
-    pace: Floats  # [REACH_WEEKS, draws], season and decline of each week
+    pace: Floats  # [REACH_WEEKS, draws], season, what it may be off by, and decline of each week
     ahead: Floats  # [REACH_WEEKS + 1], seasons summed up
 
 
@@ -97,7 +97,7 @@ class WeeklyArrivals(NamedTuple):
     """What says how many new customers a product gets."""
 
     values: Floats  # [columns], see ``Coefficients.arrival``
-    season: Floats  # [weeks], level of each week
+    season: Floats  # [weeks, draws], level of each week
 
 
 @side_by_side
@@ -428,7 +428,7 @@ def predict_new_pairs(
         per_week = DAYS_PER_WEEK * exp(min(log_mean, MAX_LOG_ARRIVALS))
         per_week *= draw_gamma(rng, c.arrival_shape[d]) / c.arrival_shape[d]
         for week in range(weeks):
-            for _ in range(rng.poisson(per_week * arrivals.season[week])):
+            for _ in range(rng.poisson(per_week * arrivals.season[week, d])):
                 frailty = frailty_at(rng.random(), d, state, shared)
                 until = weeks if rng.random() < state[ALIVE, d] else week + 1
                 follow(

@@ -97,8 +97,10 @@ class Predictor:
         places = _places(blocks)
         season = self.season.week_levels(patterns.as_of_date, REACH_WEEKS)
         ahead = np.append(0.0, np.cumsum(season))
+        factors = self.season.week_factors(patterns.as_of_date, weeks, draws, streams.shared())
         declined = np.minimum(np.arange(REACH_WEEKS), HORIZON_WEEKS - 1)[:, None] * c.decline
         pace = season[:, None] * np.exp(-declined)
+        pace[:weeks] *= factors
         arrival = newcomer_columns(patterns, self.season, self.base.newcomers)
         new, levels = known.select(slice(n, None)), np.array(QUANTILES)
         by_trees = others(patterns, self.pool)
@@ -109,7 +111,7 @@ class Predictor:
             shared = WeeklyDraws(c, places, NODE, NODE_WEIGHT, shock, pace, ahead)
             part = slice(offset[j], offset[j + 1])
             urn, out = Urn.of(patterns, part, URN_WEIGHT), results.of_product(j, part)
-            arrivals = WeeklyArrivals(arrival[j], season[:weeks])
+            arrivals = WeeklyArrivals(arrival[j], season[:weeks, None] * factors)
             predict_new_pairs(rng, new, j, arrivals, shared, urn, out)
             results.settle_new_pairs(j)
             predict_pairs(rng, known.select(part), by_trees.select(part), shared, urn, levels, out)

@@ -2,25 +2,37 @@
 
 Log weekly order counts before the as-of date are a level, a random walk, annual harmonics, a bump
 around the turn of the year, an effect of each week of the year (counted in steps of 52 weeks, so
-that holidays on a fixed weekday come back in the same week), and what is left. They are fitted by
+that holidays on a fixed weekday come back in the same week), effects of a calendar's special days
+on their week and those beside it, if there is a calendar, and what is left. They are fitted by
 ridge regression, robustly: a week that stands out counts for less, unless it stands out every year.
-Effects of weeks are Cauchy: most weeks are like their neighbours, some hold a holiday.
+Effects of weeks are Cauchy: most weeks are like their neighbours, some hold a holiday. Kinds of
+special days vary about the mean of their group.
 
-It is estimated once, on totals of all products, and taken as known. A history shorter than a year
-leaves most of it at what the prior says: nothing.
+It is estimated once, on totals of all products. A history shorter than a year leaves most of it at
+what the prior says: nothing.
+
+Weeks to come differ from it. By how much is read from forecasts that it would have made 12, 24 and
+36 weeks before the date: a week's log level is off by Student's t with 4 degrees of freedom, times
+
+    √(s² + (γ e)²),
+
+where e is by how much it says that the week stands out from its neighbours: the next holiday may
+go otherwise than the last one.
 
 The past is measured in days as they were: there the level of a week is what was observed over the
 slow walk, whatever the reason; only weeks to come are what the season says.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
+from models.parts.special_days import NO_SPECIAL_DAYS, SpecialDays
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
 
 YEAR_DAYS = 365.2425
@@ -33,9 +45,26 @@ NOISE_SD = 0.08
 YEAR_WEEKS = 52
 WEEK_SD = 0.05
 """Scale of the effects of single weeks, which are Cauchy."""
+GROUP_SD, KIND_SD = 0.3, 0.1
+"""Prior deviations: of what a day of a group does on average, and of how its kinds differ."""
 OUTLIER = 2.5
 """Deviations beyond so many standard deviations are held down to it (Huber's weights)."""
 ROUNDS = 6
+AHEAD_WEEKS = 400
+"""Special days are known for so many weeks after the date."""
+BACKCAST_WEEKS = 12
+BACKCASTS = 3
+"""So often, so many weeks apart, a season is held against what came after."""
+TAIL = 4.0
+"""Degrees of freedom of Student's t."""
+FURTHEST = 4.0
+"""It is held to so many times its scale: beyond, a week would be many times what it usually is."""
+SPREADS: Floats = np.exp(np.linspace(np.log(0.01), np.log(0.4), 38))
+RATIOS: Floats = np.linspace(0.0, 1.5, 31)
+"""Values that s and γ are averaged over."""
+LOG_SPREAD, LOG_SPREAD_SD = float(np.log(0.07)), 0.6
+RATIO, RATIO_SD = 0.4, 0.3
+"""Their priors, normal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,58 +77,40 @@ class Season:
     effects: Floats  # [2 HARMONICS + 1], as in ``_columns``
     weeks: Floats  # [YEAR_WEEKS], of weeks 0, 52, 104, … before the origin, of 1, 53, …
     observed: Floats  # [weeks], what is left of each week before the origin
+    special: Floats  # [AHEAD_WEEKS + weeks], of special days, the last week of all first
+    spread: Floats  # [2], s and γ
     origin: int  # ordinal of the date
 
     @classmethod
-    def of(cls, days: Ints, as_of_date: date) -> "Season":
+    def of(cls, days: Ints, as_of_date: date, special: SpecialDays = NO_SPECIAL_DAYS) -> "Season":
         """The season in all order events, which took place on ``days`` before the date."""
         weeks = int(-days.min()) // DAYS_PER_WEEK if len(days) else 0
         if weeks < 2 * STEP_WEEKS:
             return cls.none(as_of_date)
         week = (-1 - days) // DAYS_PER_WEEK
-        back = np.arange(weeks)
         counts = np.bincount(week[week < weeks], minlength=weeks)
-        seasonal = _columns(as_of_date.toordinal() - DAYS_PER_WEEK * back - 4)
-        recurring = (back[:, None] % YEAR_WEEKS == np.arange(YEAR_WEEKS)).astype(float)
-        knots = np.arange(STEP_WEEKS, weeks, STEP_WEEKS)
-        since = weeks - 1 - back
-        steps = np.clip((since[:, None] - knots + STEP_WEEKS / 2) / STEP_WEEKS, 0, 1)
-        design = np.column_stack([np.ones(weeks), steps, seasonal, recurring])
-        harmonic = np.repeat(np.sqrt(np.arange(1, HARMONICS + 1)) / HARMONIC_SD, 2)
-        precision = np.concatenate([
-            [1e-3], np.full(len(knots), 1 / STEP_SD), harmonic, [1 / YEAR_END_SD],
-            np.full(YEAR_WEEKS, 1 / WEEK_SD),
-        ])  # fmt: skip
-        noise = np.sqrt(NOISE_SD**2 + 1.0 / (counts.mean() + 0.5))  # the weeks', and of counting
-        log_counts, weight = np.log(counts + 0.5), np.ones(weeks)
-        of_weeks = slice(len(precision) - YEAR_WEEKS, None)
-        for _ in range(ROUNDS):
-            weighted = design * (weight / noise**2)[:, None]
-            normal = weighted.T @ design + np.diag(precision**2)
-            effects = np.linalg.solve(normal, weighted.T @ log_counts)
-            deviation = np.abs(log_counts - design @ effects) / noise
-            weight = np.minimum(1.0, OUTLIER / np.maximum(deviation, 1e-9))
-            precision[of_weeks] = np.sqrt(2.0 / (WEEK_SD**2 + effects[of_weeks] ** 2))
-        start = 1 + len(knots)
-        left = log_counts - design @ effects
-        return cls(
-            effects=effects[start : of_weeks.start],
-            weeks=effects[of_weeks],
-            observed=left * NOISE_SD**2 / (NOISE_SD**2 + 1.0 / (counts + 0.5)),
-            origin=as_of_date.toordinal(),
+        origin = as_of_date.toordinal()
+        return replace(
+            _estimated(counts, origin, special), spread=_spread_of(counts, origin, special)
         )
 
     @classmethod
     def none(cls, as_of_date: date) -> "Season":
         """All days alike."""
-        effects, weeks = np.zeros(2 * HARMONICS + 1), np.zeros(YEAR_WEEKS)
-        return cls(effects, weeks, np.zeros(0), as_of_date.toordinal())
+        effects, weeks, none = np.zeros(2 * HARMONICS + 1), np.zeros(YEAR_WEEKS), np.zeros(0)
+        return cls(effects, weeks, none, none, _mean_spread([]), as_of_date.toordinal())
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Floats]) -> "Season":
         """From what ``arrays`` gave."""
-        origin = int(arrays["season_origin"][0])
-        return cls(arrays["season"], arrays["season_weeks"], arrays["season_observed"], origin)
+        return cls(
+            effects=arrays["season"],
+            weeks=arrays["season_weeks"],
+            observed=arrays["season_observed"],
+            special=arrays["season_special"],
+            spread=arrays["season_spread"],
+            origin=int(arrays["season_origin"][0]),
+        )
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -108,6 +119,8 @@ class Season:
             "season": self.effects,
             "season_weeks": self.weeks,
             "season_observed": self.observed,
+            "season_special": self.special,
+            "season_spread": self.spread,
             "season_origin": np.array([self.origin]),
         }
 
@@ -117,7 +130,7 @@ class Season:
         columns = _columns(ordinal)
         level: Floats = (columns * self.effects).sum(axis=1)  # by ``@`` it would vary with the rows
         week = (self.origin - 1 - ordinal) // DAYS_PER_WEEK
-        level += self.weeks[week % YEAR_WEEKS]
+        level += self._standing_out(week)
         seen = (week >= 0) & (week < len(self.observed))
         level[seen] += self.observed[week[seen]]
         return level
@@ -128,6 +141,105 @@ class Season:
         levels = np.exp(self.log_level(as_of_date, days)).reshape(weeks, DAYS_PER_WEEK)
         mean: Floats = levels.mean(axis=1)
         return mean
+
+    def week_factors(
+        self, as_of_date: date, weeks: int, draws: int, rng: np.random.Generator
+    ) -> Floats:
+        """By how many times each week from the date on may be off its level, [weeks, draws].
+
+        Each week's draws come in strata, and their mean is 1.
+        """
+        middle = as_of_date.toordinal() + DAYS_PER_WEEK * np.arange(weeks) + DAYS_PER_WEEK // 2
+        out = self._standing_out((self.origin - 1 - middle) // DAYS_PER_WEEK)
+        scale = np.sqrt(self.spread[0] ** 2 + (self.spread[1] * out) ** 2)
+        levels = rng.permuted(np.tile((np.arange(draws) + 0.5) / draws, (weeks, 1)), axis=1)
+        off = np.clip(stdtrit(TAIL, levels), -FURTHEST, FURTHEST)
+        factors = np.exp(scale[:, None] * off)
+        mean: Floats = factors.mean(axis=1, keepdims=True)
+        return factors / mean
+
+    def _standing_out(self, week: Ints) -> Floats:
+        """By how much each week, counted back from the origin, differs from its neighbours."""
+        out = self.weeks[week % YEAR_WEEKS]
+        at = week + AHEAD_WEEKS
+        known = (at >= 0) & (at < len(self.special))
+        out[known] += self.special[at[known]]
+        return out
+
+
+def _estimated(counts: Ints, origin: int, special: SpecialDays) -> Season:
+    """The season in weekly ``counts``, the last week before the origin first; no spread yet."""
+    weeks = len(counts)
+    back = np.arange(weeks)
+    seasonal = _columns(origin - DAYS_PER_WEEK * back - 4)
+    recurring = (back[:, None] % YEAR_WEEKS == np.arange(YEAR_WEEKS)).astype(float)
+    knots = np.arange(STEP_WEEKS, weeks, STEP_WEEKS)
+    since = weeks - 1 - back
+    steps = np.clip((since[:, None] - knots + STEP_WEEKS / 2) / STEP_WEEKS, 0, 1)
+    start = origin - DAYS_PER_WEEK * (np.arange(-AHEAD_WEEKS, weeks) + 1)
+    of_groups, of_kinds = special.by_group(start), special.by_kind(start)
+    of_days = np.hstack([of_groups, of_kinds])
+    design = np.column_stack([np.ones(weeks), steps, seasonal, recurring, of_days[AHEAD_WEEKS:]])
+    harmonic = np.repeat(np.sqrt(np.arange(1, HARMONICS + 1)) / HARMONIC_SD, 2)
+    precision = np.concatenate([
+        [1e-3], np.full(len(knots), 1 / STEP_SD), harmonic, [1 / YEAR_END_SD],
+        np.full(YEAR_WEEKS, 1 / WEEK_SD),
+        np.full(of_groups.shape[1], 1 / GROUP_SD), np.full(of_kinds.shape[1], 1 / KIND_SD),
+    ])  # fmt: skip
+    noise = np.sqrt(NOISE_SD**2 + 1.0 / (counts.mean() + 0.5))  # the weeks', and of counting
+    log_counts, weight = np.log(counts + 0.5), np.ones(weeks)
+    first = 1 + len(knots) + seasonal.shape[1]
+    of_weeks = slice(first, first + YEAR_WEEKS)
+    for _ in range(ROUNDS):
+        weighted = design * (weight / noise**2)[:, None]
+        normal = weighted.T @ design + np.diag(precision**2)
+        effects = np.linalg.solve(normal, weighted.T @ log_counts)
+        deviation = np.abs(log_counts - design @ effects) / noise
+        weight = np.minimum(1.0, OUTLIER / np.maximum(deviation, 1e-9))
+        precision[of_weeks] = np.sqrt(2.0 / (WEEK_SD**2 + effects[of_weeks] ** 2))
+    left = log_counts - design @ effects
+    return Season(
+        effects=effects[1 + len(knots) : first],
+        weeks=effects[of_weeks],
+        observed=left * NOISE_SD**2 / (NOISE_SD**2 + 1.0 / (counts + 0.5)),
+        special=of_days @ effects[of_weeks.stop :],
+        spread=np.zeros(2),
+        origin=origin,
+    )
+
+
+def _spread_of(counts: Ints, origin: int, special: SpecialDays) -> Floats:
+    """s and γ, from seasons that knew a year or more."""
+    backcasts: list[tuple[Floats, Floats, Floats]] = []
+    for i in range(1, BACKCASTS + 1):
+        back = BACKCAST_WEEKS * i
+        if len(counts) < back + YEAR_WEEKS:
+            break
+        earlier = _estimated(counts[back:], origin - DAYS_PER_WEEK * back, special)
+        ahead = -1 - np.arange(BACKCAST_WEEKS)
+        came = counts[back - BACKCAST_WEEKS : back][::-1].astype(float)
+        out = earlier._standing_out(ahead)
+        middle = earlier.origin - DAYS_PER_WEEK * (ahead + 1) + DAYS_PER_WEEK // 2
+        said = (_columns(middle) * earlier.effects).sum(axis=1) + out
+        off = np.log(came + 0.5) - said
+        backcasts.append((off - np.median(off), out, 1.0 / (came + 0.5)))
+    return _mean_spread(backcasts)
+
+
+def _mean_spread(backcasts: Sequence[tuple[Floats, Floats, Floats]]) -> Floats:
+    """Posterior means of s and γ: weeks that were off, that stood out, of a count's variance."""
+    spread, ratio = SPREADS[:, None], RATIOS[None, :]
+    log_p = (
+        -(((np.log(spread) - LOG_SPREAD) / LOG_SPREAD_SD) ** 2) - ((ratio - RATIO) / RATIO_SD) ** 2
+    ) / 2.0
+    for off, out, counting in backcasts:
+        for i in range(len(off)):
+            variance = spread**2 + (ratio * out[i]) ** 2 + counting[i]
+            log_p -= np.log(variance) / 2.0
+            log_p -= (TAIL + 1.0) / 2.0 * np.log1p(off[i] ** 2 / (TAIL * variance))
+    p = np.exp(log_p - log_p.max())
+    p /= p.sum()
+    return np.array([float((p * spread).sum()), float((p * ratio).sum())])
 
 
 def _columns(ordinal: Ints) -> Floats:

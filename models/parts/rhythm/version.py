@@ -23,6 +23,7 @@ from models.parts.rhythm.prediction import BASE, PAIR_BASE, PAIR_TREES, TREES, P
 from models.parts.rhythm.prior import DEFAULT_PRIOR, OF_BOOSTED
 from models.parts.rhythm.season import Season
 from models.parts.rhythm.week_pooling import grow_week_trees, pooled
+from models.parts.special_days import SpecialDays
 from toolkit.data.tables import Floats, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import (
@@ -106,7 +107,8 @@ class RhythmVersion:
         prior_given = with_given(
             DEFAULT_PRIOR, settings.prior, self.name, () if self.boosted else OF_BOOSTED
         )
-        season = Season.of(patterns.events.day, patterns.as_of_date)
+        special = SpecialDays.of_patterns(settings.calendar, patterns)
+        season = Season.of(patterns.events.day, patterns.as_of_date, special)
         base = base_rates(patterns, season)
         chain = ForwardChain(patterns, season, base, seed) if self.boosted else None
         data = WindowData.of(patterns, season, base, settings.pairs or ROWS, seed, chain=chain)
@@ -130,7 +132,7 @@ class RhythmVersion:
         }
         if self.pooled:
             own = Predictor.of({**drawn, **constants})
-            constants |= _pooled_with(patterns, own, seed)
+            constants |= _pooled_with(patterns, own, special, seed)
         of_blocks = {f"{b}_column": ("constant", *names) for b, names in data.blocks.items()}
         made = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
         inference = Inference.of(
@@ -168,10 +170,14 @@ class FittedRhythm(Fit):
     ) -> Predictions:
         """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
         own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
-        return pooled(own, self.arrays[WEEK_TREES]) if WEEK_TREES in self.arrays else own
+        if WEEK_TREES not in self.arrays:
+            return own
+        return pooled(own, self.arrays[WEEK_TREES], SpecialDays.from_arrays(self.arrays))
 
 
-def _pooled_with(patterns: Patterns, own: Predictor, seed: int) -> dict[str, NDArray[Any]]:
+def _pooled_with(
+    patterns: Patterns, own: Predictor, special: SpecialDays, seed: int
+) -> dict[str, NDArray[Any]]:
     """What the versions that pool save besides; ``own``: what they would predict unpooled."""
 
     def p_order(some: Patterns) -> Floats:
@@ -179,5 +185,10 @@ def _pooled_with(patterns: Patterns, own: Predictor, seed: int) -> dict[str, NDA
         return predicted.pairs.p_order_by_week[:, -1]
 
     trees = grow_pair_trees(patterns, p_order, seed)
-    week_trees = grow_week_trees(patterns, seed)
-    return {PAIR_TREES: trees.text, PAIR_BASE: trees.base, WEEK_TREES: week_trees}
+    week_trees = grow_week_trees(patterns, special, seed)
+    return {
+        PAIR_TREES: trees.text,
+        PAIR_BASE: trees.base,
+        WEEK_TREES: week_trees,
+        **special.arrays,
+    }

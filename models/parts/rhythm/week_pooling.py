@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from models.parts.special_days import SpecialDays
 from models.parts.trees import TreeText
 from models.parts.week_trees import FEWEST_WEEKS, MEAN, ROWS, SEEN_WEEKS, Training, forecast, train
 from models.parts.weekly_demand import WeeklyDemand
@@ -28,15 +29,15 @@ WIDEST = 10.0
 """Where expectations are further apart than so many times, they are taken to be so far apart."""
 
 
-def grow_week_trees(patterns: Patterns, seed: int) -> TreeText:
+def grow_week_trees(patterns: Patterns, special: SpecialDays, seed: int) -> TreeText:
     """Trees for the mean of a product's week, or none where no week tells of any demand."""
-    training = Training.of(patterns, ROWS, seed)
+    training = Training.of(patterns, special, ROWS, seed)
     if not training.label.any():
         return np.zeros(0, dtype=np.uint8)
     return train(training, seed, {"mean": MEAN})["mean"]
 
 
-def pooled(own: Predictions, trees: TreeText) -> Predictions:
+def pooled(own: Predictions, trees: TreeText, special: SpecialDays) -> Predictions:
     """The predictions with their units moved halfway, in logs, to what the trees expect.
 
     Products that were known for less than six weeks are left as they are: the trees saw none such.
@@ -44,7 +45,7 @@ def pooled(own: Predictions, trees: TreeText) -> Predictions:
     if not len(trees) or not len(own.patterns):
         return own
     past = WeeklyDemand.of(own.patterns, SEEN_WEEKS)
-    (expected,) = forecast([trees], past, own.patterns.as_of_date, own.weeks)
+    (expected,) = forecast([trees], past, special, own.patterns.as_of_date, own.weeks)
     known = past.weeks_known >= FEWEST_WEEKS
     factor = _factor(own.products.expected_quantity, np.where(known[:, None], expected, 0.0))
     pairs, products = own.pairs, own.products

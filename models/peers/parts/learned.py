@@ -12,9 +12,9 @@ from toolkit.data.tables import Patterns, Predictions
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Granularity, Progress, Streams, ignore
 from toolkit.results.fit import FitCard
 
-type Learn = Callable[[Patterns, int | None, int], tuple[Arrays, int]]
-"""From patterns, so many rows of them (None: as many as it likes) and a seed: the parameters, and
-how many rows they are from. Raises ``ModelError`` where there is nothing to learn from."""
+type Learn = Callable[[Patterns, FitSettings, int], tuple[Arrays, int]]
+"""From patterns, ``pairs`` rows of them (None: as many as it likes), a calendar and a seed: the
+parameters, and how many rows they are from. ``ModelError`` where there is nothing to learn from."""
 
 
 class LearnedForecast(Protocol):
@@ -47,7 +47,7 @@ class LearnedRule:
         progress: Progress = ignore,
     ) -> "FittedRule":
         """Learn from ``patterns``, from ``settings.pairs`` rows at most; nothing is sampled."""
-        arrays, rows = self.learn(patterns, settings.pairs, seed)
+        arrays, rows = self.learn(patterns, settings, seed)
         card = FitCard(
             model=self.name,
             formulas=self.formulas,
@@ -56,7 +56,7 @@ class LearnedRule:
             pairs=rows,
             seed=seed,
             description=self.description,
-            settings={"pairs": settings.pairs},
+            settings={"pairs": settings.pairs, "calendar": str(settings.calendar)},
             fitted_at=datetime.now(UTC),
         )
         return FittedRule(card, dict(arrays), self)

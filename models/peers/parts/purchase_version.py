@@ -21,7 +21,7 @@ from toolkit.data.tables import (
     Predictions,
 )
 from toolkit.errors import ModelError
-from toolkit.model import Streams
+from toolkit.model import FitSettings, Streams
 
 MEDIAN = QUANTILES.index(0.50)
 PAIRS = 100_000
@@ -45,7 +45,7 @@ def learn(
     name: str,
     most_probable: Callable[[Past], PurchasePopulation],
     patterns: Patterns,
-    most: int | None,
+    settings: FitSettings,
     seed: int,
 ) -> tuple[Arrays, int]:
     """The population's most probable parameters under the library's own priors."""
@@ -55,7 +55,7 @@ def learn(
             f"before {patterns.as_of_date}: nothing to fit"
         )
     past = past_of(patterns)
-    rows = some_of(len(past.x), most or PAIRS, seed)
+    rows = some_of(len(past.x), settings.pairs or PAIRS, seed)
     population = most_probable(Past(past.x[rows], past.t_x[rows], past.T[rows]))
     return {"parameters": np.array(astuple(population))}, len(rows)
 

@@ -1,12 +1,14 @@
 """Boosted trees: columns by hand, rows that know only what was known, answers that agree."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
 
 from models.parts.pair_features import pair_features
 from models.parts.pair_trees import HistoryRows, columns_of
+from models.parts.special_days import NO_SPECIAL_DAYS, SpecialDays
 from models.parts.trees import answer, grow
 from models.parts.week_trees import SEEN_WEEKS, Training, rows_of
 from models.parts.weekly_demand import WeeklyDemand
@@ -18,9 +20,12 @@ from models.peers.parts.pair_trees import (
     spread_of_counts,
 )
 from tests.models.helpers import analyzed, patterns_of, split_at
+from toolkit.data.calendar import Calendar
 from toolkit.data.tables import COUNTS
 from toolkit.model import FitSettings, Streams
 from toolkit.sources.generator import Truth, generate_orders
+
+HOLIDAYS = SpecialDays.of(Calendar(("US",)), -np.arange(500, 0, -1), date(2024, 3, 4))
 
 
 @pytest.fixture(scope="module")
@@ -137,16 +142,28 @@ def test_weeks_seen_from_an_origin_are_those_of_that_day(patterns):
         product = np.flatnonzero(past.weeks_known > origin)
         assert len(product) == len(then.product_id)
         distance = 1 + np.arange(len(product)) % 12
-        seen = rows_of(past, origin, patterns.as_of_date, product, distance)
-        rows = rows_of(then, 0, earlier.as_of_date, np.arange(len(product)), distance)
+        seen = rows_of(past, HOLIDAYS, origin, patterns.as_of_date, product, distance)
+        rows = rows_of(then, HOLIDAYS, 0, earlier.as_of_date, np.arange(len(product)), distance)
         assert np.array_equal(seen.columns, rows.columns, equal_nan=True)
         assert np.array_equal(seen.scale, rows.scale)
+
+
+def test_a_week_is_told_of_its_special_days_and_those_beside_it(patterns):
+    """A day in the third week ahead of the origin, seen from there and at distances 1 to 5."""
+    past = WeeklyDemand.of(patterns, SEEN_WEEKS + 20)
+    day = patterns.as_of_date.toordinal() - 7 * 10 + 16
+    special = SpecialDays(np.array([day]), np.zeros(1, dtype=int), np.zeros(1, dtype=int))
+    rows = rows_of(past, special, 10, patterns.as_of_date, np.zeros(5, dtype=int), np.arange(1, 6))
+    in_it, after, before = rows.columns[:, -3:].T
+    assert in_it.tolist() == [0, 0, 1, 0, 0]
+    assert after.tolist() == [0, 1, 0, 0, 0]
+    assert before.tolist() == [0, 0, 0, 1, 0]
 
 
 def test_labels_of_weeks_are_what_was_ordered_then():
     """One product, 7 × week units in each of 30 weeks: the label tells which week it was."""
     history = [(7 * (week - 30), 7.0 * (week + 1)) for week in range(30)]
-    training = Training.of(patterns_of({(1, 1): history}), 1000, 1)
+    training = Training.of(patterns_of({(1, 1): history}), NO_SPECIAL_DAYS, 1000, 1)
     quantity = training.label * training.rows.scale
     distance, age = training.rows.columns[:, 0], training.rows.columns[:, 2]
     assert len(quantity) > 40
