@@ -24,7 +24,14 @@ from backtests.report.data import ProductSeries, ReportData, gather
 from backtests.report.palette import Style
 from backtests.report.products import FAN, WHY
 from backtests.run.folder import REPORT, RunFolder
-from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORE_LEVELS, score_of
+from backtests.scores.registry import (
+    HEADLINE,
+    NEXT_ORDER,
+    PRODUCT_WEEK,
+    SCORE_LEVELS,
+    TOTAL,
+    score_of,
+)
 from backtests.scores.summaries import ALL
 from toolkit.data.tables import QUANTILES
 from toolkit.disk import whole_file
@@ -93,6 +100,7 @@ def render(data: ReportData, products: Sequence[ProductSeries], fits: Path) -> s
         },
         calibration=list(sections.calibration_drawings(data, styles)),
         coverage=[tables.calibration_table(data, level) for level in (PRODUCT_WEEK, NEXT_ORDER)],
+        totals=tables.calibration_table(data, TOTAL),
         by_date=list(sections.date_drawings(data, styles)),
         by_date_table=tables.date_table(data),
         by_slice=list(sections.slice_drawings(data, styles)),

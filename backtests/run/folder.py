@@ -4,7 +4,8 @@
 ``run.json``                           experiment, data, code, seed
 ``fits/MODEL/VERSION/``                the fits that the run made or was given
 ``fits/MODEL/AS_OF-DIGEST.json``       which fit belongs to which settings and date
-``tasks/AS_OF/LABEL/SHARD/``           ``task.json``, ``pairs.parquet``, ``product_weeks.parquet``
+``tasks/AS_OF/LABEL/SHARD/``           ``task.json``, ``pairs.parquet``, ``product_weeks.parquet``,
+                                       ``totals.parquet``
 ``scores.parquet``                     the scores, tidy
 ``comparison.json``                    which version is better on what
 ``thresholds.json``                    thresholds chosen and verified
@@ -33,6 +34,7 @@ from filelock import FileLock, Timeout
 from backtests.run.experiment import Experiment
 from backtests.run.records import RunDescription, TaskRecord
 from backtests.scores.history import CLASS_TYPE
+from backtests.scores.tables import score_totals
 from toolkit.disk import whole_file, whole_folder
 from toolkit.errors import ArgumentError, ToolkitError
 from toolkit.validation import load, write
@@ -42,16 +44,21 @@ SCORES, COMPARISON = "scores.parquet", "comparison.json"
 THRESHOLDS, REPORT = "thresholds.json", "report.html"
 SUMMARIES = (SCORES, COMPARISON, THRESHOLDS, REPORT)
 PAIRS, PRODUCT_WEEKS = "pairs.parquet", "product_weeks.parquet"
+TOTALS = "totals.parquet"
 ANEW = "`toolkit backtest` makes the run anew"
 MENDED = "`toolkit backtest`, asked the same again, makes it anew"
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreTables:
-    """Both tables of one task; None for a level that the version says nothing about."""
+    """The tables of one task; None for a level that the version says nothing about.
+
+    ``totals``: sums over its products, see ``sum_products``.
+    """
 
     pairs: pd.DataFrame | None = None
     product_weeks: pd.DataFrame | None = None
+    totals: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,17 @@ class RunFolder:
         """A row per product, week and date, with a column ``as_of_date``; empty if none."""
         return self._table(PRODUCT_WEEKS, version, as_of, columns)
 
+    def totals(
+        self, version: str, as_of: date | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """A row per week and date, of all products together; empty if there are none."""
+        shards = self._table(TOTALS, version, as_of, None)
+        if shards.empty:
+            return shards
+        sums = shards.groupby(["as_of_date", "week"], as_index=False).sum()
+        scored = score_totals(sums).assign(as_of_date=sums["as_of_date"])
+        return scored if columns is None else scored[[*columns, "as_of_date"]]
+
     def _table(
         self, name: str, version: str, as_of: date | None, columns: Sequence[str] | None
     ) -> pd.DataFrame:
@@ -208,7 +226,8 @@ def write_task(folder: Path, record: TaskRecord, tables: ScoreTables) -> None:
     """Write a task's results; ``folder`` appears complete, in place of what was there."""
     digests = {}
     with whole_folder(folder) as part:
-        for name, table in ((PAIRS, tables.pairs), (PRODUCT_WEEKS, tables.product_weeks)):
+        named = {PAIRS: tables.pairs, PRODUCT_WEEKS: tables.product_weeks, TOTALS: tables.totals}
+        for name, table in named.items():
             if table is not None:
                 table.to_parquet(part / name, index=False, compression="zstd")
                 digests[name] = _digest((part / name).read_bytes())

@@ -19,7 +19,7 @@ from backtests.run.provenance import ProductSample, uniforms
 from backtests.run.records import TaskRecord, TaskRows
 from backtests.scores.actuals import Actuals, events_after
 from backtests.scores.history import FirstDays, KnownHistory
-from backtests.scores.tables import Reality, compare_pairs, compare_products
+from backtests.scores.tables import Reality, compare_pairs, compare_products, sum_products
 from toolkit.data.tables import CustomerDays, Floats, OrderEvents, Patterns, Predictions
 from toolkit.fits import load_fit
 from toolkit.model import GRANULARITIES, FittedModel, Granularity, Streams
@@ -149,8 +149,11 @@ def compare(
 ) -> tuple[ScoreTables, list[str]]:
     """The tables of what the model predicts, and what in them is not a number."""
     pairs = compare_pairs(predictions, truth) if "pairs" in granularities else (None, [])
-    products = compare_products(predictions, truth) if "products" in granularities else (None, [])
-    return ScoreTables(pairs[0], products[0]), pairs[1] + products[1]
+    if "products" not in granularities:
+        return ScoreTables(pairs[0]), pairs[1]
+    products, broken = compare_products(predictions, truth)
+    tables = ScoreTables(pairs[0], products, sum_products(predictions, truth))
+    return tables, pairs[1] + broken
 
 
 def predict(

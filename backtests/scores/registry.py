@@ -19,7 +19,7 @@ from backtests.scores.metrics import pinball
 from toolkit.data.tables import QUANTILE_NAMES, QUANTILES, Floats
 from toolkit.errors import ArgumentError
 
-type ScoreTable = Literal["pairs", "product_weeks"]
+type ScoreTable = Literal["pairs", "product_weeks", "totals"]
 type Better = Literal["smaller", "larger", "target", ""]
 type Parts = tuple[Floats, Floats]
 
@@ -52,11 +52,18 @@ class ScoredRun(Protocol):
     ) -> pd.DataFrame:
         """A row per product, week and date; an empty frame if there are none."""
 
+    def totals(
+        self, version: str, as_of: date | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """A row per week and date, all products together; an empty frame if there are none."""
+
 
 NEXT_ORDER, PAIR, PRODUCT_WEEK, CONFIDENCE = "next_order", "pair", "product_week", "confidence"
+TOTAL = "total"
 
 SCORE_LEVELS = {
     PRODUCT_WEEK: "Units of a product in a week",
+    TOTAL: "Units of all products in a week",
     PAIR: "Orders of a customer and product",
     NEXT_ORDER: "Date of the next order",
     CONFIDENCE: "Confidence",
@@ -97,7 +104,8 @@ class Score:
     @property
     def table(self) -> ScoreTable:
         """The table that holds its columns."""
-        return "product_weeks" if self.level == PRODUCT_WEEK else "pairs"
+        tables: dict[str, ScoreTable] = {PRODUCT_WEEK: "product_weeks", TOTAL: "totals"}
+        return tables.get(self.level, "pairs")
 
     @property
     def heading(self) -> str:
@@ -142,6 +150,8 @@ def read_table(
     wanted = list(dict.fromkeys(columns))
     if table == "pairs":
         return run.pairs(version, as_of, wanted)
+    if table == "totals":
+        return run.totals(version, as_of, wanted)
     frame = run.product_weeks(version, as_of, [*wanted, "product_orders_before"])
     if frame.empty:
         return frame
@@ -284,6 +294,22 @@ SCORES: tuple[Score, ...] = (
     ),
     _metric(
         "pit_ks", PRODUCT_WEEK, "PIT's distance from uniform (KS)", ("pit",), calibration.ks_uniform
+    ),
+    _metric(
+        "wape_median", TOTAL, "WAPE of the weekly median of the total", ("q50", "quantity"),
+        lambda median, units: float(np.abs(median - units).sum() / max(units.sum(), 1e-9)),
+    ),
+    _metric(
+        "bias_quantity", TOTAL, "bias of the total's mean", ("expected_quantity", "quantity"),
+        metrics.bias, "target", target=0.0, percent=True,
+    ),
+    *_inside(
+        TOTAL, "coverage", "PIT of the total in the central", dict.fromkeys(_ENDS, ("pit",)),
+        _by_pit,
+    ),
+    _metric(
+        "pit_ks", TOTAL, "PIT's distance from uniform (KS), total", ("pit",),
+        calibration.ks_uniform,
     ),
     _mean("poisson_loss", PAIR, "Poisson loss of order counts", headline=True),
     _mean("crps_orders", PAIR, "CRPS of order counts", unit="orders", sliced=True),

@@ -7,7 +7,7 @@ time.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, get_args
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ COLUMNS = (
     "version", "as_of_date", "slice", "value_of_slice", "level", "score", "value", "rows",
 )  # fmt: skip
 ALL = "all"
+TABLES: tuple[ScoreTable, ...] = get_args(ScoreTable.__value__)
 
 
 @pydantic.dataclasses.dataclass(frozen=True, slots=True, config=CLOSED)
@@ -69,7 +70,7 @@ def summarize(
     rows = [
         {"version": label, **row}
         for label in labels
-        for table in ("pairs", "product_weeks")
+        for table in TABLES
         for row in _version_rows(run, label, table, bounds)
     ]
     frame = pd.DataFrame(rows, columns=COLUMNS)
@@ -116,14 +117,20 @@ def band_labels(bounds: Sequence[int]) -> tuple[str, ...]:
 def _version_rows(
     run: ScoredRun, version: str, table: ScoreTable, bounds: dict[str, Sequence[int]]
 ) -> Iterator[dict[str, object]]:
-    known = ["product_class", *(bounds if table == "pairs" else ())]
-    frame = read_table(run, table, version, None, known)
+    frame = read_table(run, table, version, None, _known_before(table, bounds))
     if frame.empty:
         return
     whole = Cut(ALL, (ALL,), np.zeros(len(frame), dtype=np.int64))
     cuts = [whole, _date_cut(frame), *_cuts(frame, bounds)]
     for level in dict.fromkeys(score.level for score in SCORES if score.table == table):
         yield from _level_rows(run, version, table, level, cuts)
+
+
+def _known_before(table: ScoreTable, bounds: dict[str, Sequence[int]]) -> list[str]:
+    """The columns that rows are parted by."""
+    if table == "totals":
+        return []
+    return ["product_class", *(bounds if table == "pairs" else ())]
 
 
 def _level_rows(
@@ -160,6 +167,8 @@ def _cuts(frame: pd.DataFrame, bounds: dict[str, Sequence[int]]) -> Iterator[Cut
         if name in frame:
             codes = np.searchsorted(np.asarray(lower), frame[name].to_numpy(), side="right") - 1
             yield Cut(name, band_labels(lower), codes.astype(np.int64))
+    if "product_class" not in frame:
+        return
     classes = frame["product_class"].astype("category").cat
     names = tuple(map(str, classes.categories))
     yield Cut("product_class", names, classes.codes.to_numpy().astype(np.int64))

@@ -40,6 +40,9 @@ type Mask = NDArray[np.bool_]
 MONTH_WEEKS = 4
 """P(an order within 28 days) is scored as a yes-or-no forecast."""
 
+DRAW = "draw_"
+"""Columns of summed draws begin with it."""
+
 NOT_FINITE = "the prediction is not finite"
 
 INTERVALS = {"cover50": (0.25, 0.75), "cover80": (0.10, 0.90), "cover90": (0.05, 0.95)}
@@ -74,8 +77,7 @@ def compare_pairs(predictions: Predictions, truth: Reality) -> tuple[pd.DataFram
 def compare_products(predictions: Predictions, truth: Reality) -> tuple[pd.DataFrame, list[str]]:
     """The table of products and weeks, and which predictions were left out."""
     products = predictions.products
-    expected, draws = products.expected_quantity, products.quantity
-    finite = cast("Mask", np.isfinite(expected).all(axis=1) & np.isfinite(draws).all(axis=(1, 2)))
+    finite = _finite_products(products)
     rows = np.searchsorted(truth.actuals.product_id, products.product_id[finite])
     orders_before, product_class = truth.history.by_product()
     table = score_product_weeks(
@@ -88,11 +90,48 @@ def compare_products(predictions: Predictions, truth: Reality) -> tuple[pd.DataF
     return table, [f"product {p}: {NOT_FINITE}" for p in products.product_id[~finite]]
 
 
+def sum_products(predictions: Predictions, truth: Reality) -> pd.DataFrame:
+    """All products together, a row per observed week: units ordered, expected, and of each draw.
+
+    Draws belong together across products and shards, and can be summed. Products whose predictions
+    are no numbers count on neither side.
+    """
+    products, weeks = predictions.products, truth.actuals.weeks
+    finite = _finite_products(products)
+    rows = np.searchsorted(truth.actuals.product_id, products.product_id[finite])
+    draws = products.quantity[finite, :weeks].sum(axis=0, dtype=float)
+    return pd.DataFrame(
+        {
+            "week": np.arange(1, weeks + 1, dtype=np.int16),
+            "quantity": truth.actuals.quantity[rows].sum(axis=0),
+            "expected_quantity": products.expected_quantity[finite, :weeks].sum(axis=0),
+            **{f"{DRAW}{i}": draw for i, draw in enumerate(draws.T)},
+        }
+    )
+
+
+def score_totals(sums: pd.DataFrame) -> pd.DataFrame:
+    """A row per week from what ``sum_products`` made, of all shards; PITs lie midway in ties."""
+    draws = sums.filter(regex=f"^{DRAW}").to_numpy(dtype=float)
+    actual = sums["quantity"].to_numpy(dtype=float)
+    quantiles = quantiles_of(draws, axis=1)
+    return sums[["week", "quantity", "expected_quantity"]].assign(
+        **dict(zip(QUANTILE_NAMES, quantiles, strict=True)),
+        pit=randomized_pit_draws(draws, actual, np.full(len(actual), 0.5)),
+    )
+
+
 def finite_pairs(pairs: PairPredictions) -> Mask:
     """Pairs of which the version says when and how often they order, [pairs]."""
     said = np.concatenate([pairs.p_order_by_week, pairs.expected_orders], axis=1)
     finite: Mask = np.isfinite(said).all(axis=1)
     return finite
+
+
+def _finite_products(products: ProductDraws) -> Mask:
+    """Products of which all expectations and draws are numbers, [products]."""
+    expected, draws = np.isfinite(products.expected_quantity), np.isfinite(products.quantity)
+    return cast("Mask", expected.all(axis=1) & draws.all(axis=(1, 2)))
 
 
 def rows_of[Table: (PairPredictions, ProductDraws)](table: Table, keep: Mask) -> Table:

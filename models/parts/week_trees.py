@@ -10,12 +10,13 @@ import numpy as np
 from models.parts.special_days import SpecialDays
 from models.parts.trees import TreeText, answer, grow
 from models.parts.weekly_demand import WeeklyDemand
-from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
 
 HORIZON_WEEKS = 12
 SEEN_WEEKS = 65
 """Columns look back over so many weeks: a year, and its quarter."""
 ORIGIN_STEP_WEEKS, ORIGIN_SPAN_WEEKS = 2, 60
+TRAINED_WEEKS = SEEN_WEEKS + ORIGIN_SPAN_WEEKS
 FEWEST_WEEKS = 6
 LAGS = (1, 2, 3, 4, 5, 6, 8, 13)
 MEANS = (2, 4, 8, 13, 26, 52)
@@ -48,12 +49,16 @@ class Training:
     label: Floats  # [rows]
 
     @classmethod
-    def of(cls, patterns: Patterns, special: SpecialDays, most: int, seed: int) -> "Training":
-        """Every product that was known for some weeks, from every second week back."""
+    def of(
+        cls, past: WeeklyDemand, special: SpecialDays, as_of_date: date, most: int, seed: int
+    ) -> "Training":
+        """Every product that was known for some weeks, from every second week back.
+
+        ``past`` has ``TRAINED_WEEKS`` weeks.
+        """
         rng = np.random.default_rng(seed)
-        past = WeeklyDemand.of(patterns, SEEN_WEEKS + ORIGIN_SPAN_WEEKS)
         origins = np.arange(1, ORIGIN_SPAN_WEEKS + 1, ORIGIN_STEP_WEEKS)
-        parts = [_drawn(past, special, int(origin), patterns.as_of_date, rng) for origin in origins]
+        parts = [_drawn(past, special, int(origin), as_of_date, rng) for origin in origins]
         columns, scale, label = (np.concatenate(part) for part in zip(*parts, strict=True))
         kept = np.arange(len(label))
         if len(kept) > most:

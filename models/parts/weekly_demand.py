@@ -1,6 +1,6 @@
 """What was ordered of each product week by week, as a series that ends at the as-of date."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,10 @@ class WeeklyDemand:
             for amount in (events.quantity, np.ones(len(events)))
         )
         return cls(product_id, quantity, orders, oldest + 1)
+
+    def at_levels(self, levels: Floats) -> "WeeklyDemand":
+        """The same with every week divided by its level, [weeks]."""
+        return replace(self, quantity=self.quantity / levels, orders=self.orders / levels)
 
     def series(self, product: int) -> Floats:
         """Quantities of one product (its row) from the week of its first order on."""

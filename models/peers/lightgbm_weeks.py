@@ -33,7 +33,7 @@ import numpy as np
 from models.parts import week_trees
 from models.parts.fitting.card import Arrays
 from models.parts.special_days import SpecialDays
-from models.parts.week_trees import MEAN, ROWS, SEEN_WEEKS, Training, train
+from models.parts.week_trees import MEAN, ROWS, SEEN_WEEKS, TRAINED_WEEKS, Training, train
 from models.parts.weekly_demand import WeeklyDemand
 from models.peers.parts.learned import LearnedRule
 from models.peers.parts.tables import at_levels, no_pairs, quantities_only, spread
@@ -51,7 +51,8 @@ OBJECTIVES = {
 def learn(patterns: Patterns, settings: FitSettings, seed: int) -> tuple[Arrays, int]:
     """Grow the trees from product-weeks before the date."""
     special = SpecialDays.of_patterns(settings.calendar, patterns)
-    training = Training.of(patterns, special, settings.pairs or ROWS, seed)
+    past, most = WeeklyDemand.of(patterns, TRAINED_WEEKS), settings.pairs or ROWS
+    training = Training.of(past, special, patterns.as_of_date, most, seed)
     if not training.label.any():
         raise ModelError(
             f"{NAME} learns from products that were known for some weeks, and before "

@@ -1,6 +1,7 @@
 """Units pooled with trees on weeks: the mean of logs, draw by draw, and nothing else moves."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from models.parts.rhythm.week_pooling import WIDEST, grow_week_trees, pooled
 from models.parts.special_days import NO_SPECIAL_DAYS
 from models.parts.week_trees import FEWEST_WEEKS, SEEN_WEEKS, forecast
 from models.parts.weekly_demand import WeeklyDemand
-from tests.models.helpers import analyzed, patterns_of, split_at
+from tests.models.helpers import analyzed, patterns_of, some_season, split_at
 from toolkit.model import Streams, find_model
 from toolkit.sources.generator import Truth, generate_orders
 
+SEASON = some_season(1, 0.1)
 PATHS = find_model("pair_conjugate")
 PAIRS_UNTOUCHED = ("p_alive", "confidence", "p_order_by_week", "expected_orders", "order_count_p")
 
@@ -30,16 +32,22 @@ def own(patterns):
 
 @pytest.fixture(scope="module")
 def trees(patterns):
-    return grow_week_trees(patterns, NO_SPECIAL_DAYS, seed=1)
+    return grow_week_trees(patterns, SEASON, seed=1)
 
 
 def units(own, trees):
-    return pooled(own, trees, NO_SPECIAL_DAYS).products
+    return pooled(own, trees, SEASON).products
 
 
 def expected_by(trees, patterns, weeks=14):
-    past = WeeklyDemand.of(patterns, SEEN_WEEKS)
-    return forecast([trees], past, NO_SPECIAL_DAYS, patterns.as_of_date, weeks)[0]
+    """Of weeks at their level, times that of the weeks to come."""
+    past, as_of = WeeklyDemand.of(patterns, SEEN_WEEKS), patterns.as_of_date
+    levels = [
+        SEASON.week_levels(as_of - timedelta(weeks=back), 1)[0] for back in range(SEEN_WEEKS, 0, -1)
+    ]
+    plain = replace(past, quantity=past.quantity / levels, orders=past.orders / levels)
+    (expected,) = forecast([trees], plain, NO_SPECIAL_DAYS, as_of, weeks)
+    return expected * SEASON.week_levels(as_of, weeks)
 
 
 def test_expected_units_are_the_geometric_mean(own, trees, patterns):
@@ -54,7 +62,7 @@ def test_expected_units_are_the_geometric_mean(own, trees, patterns):
 
 
 def test_draws_customers_and_products_move_by_one_factor_and_still_add_up(own, trees, patterns):
-    found = pooled(own, trees, NO_SPECIAL_DAYS)
+    found = pooled(own, trees, SEASON)
     factor = found.products.expected_quantity / own.products.expected_quantity
     np.testing.assert_allclose(
         found.products.quantity, own.products.quantity * factor[..., None], rtol=1e-6
@@ -64,7 +72,7 @@ def test_draws_customers_and_products_move_by_one_factor_and_still_add_up(own, t
 
 
 def test_who_orders_when_is_left_as_it_is(own, trees):
-    found = pooled(own, trees, NO_SPECIAL_DAYS)
+    found = pooled(own, trees, SEASON)
     for name in PAIRS_UNTOUCHED:
         assert np.array_equal(getattr(found.pairs, name), getattr(own.pairs, name), equal_nan=True)
     assert np.array_equal(found.products.orders, own.products.orders)
@@ -97,19 +105,19 @@ def test_products_that_are_new_and_weeks_without_any_expectation_are_left_as_the
 
 def test_where_no_week_tells_of_demand_nothing_is_grown_nor_pooled(own):
     short = patterns_of({(1, 1): [(-5, 2.0), (-2, 1.0)]})
-    trees = grow_week_trees(short, NO_SPECIAL_DAYS, seed=1)
+    trees = grow_week_trees(short, SEASON, seed=1)
     assert len(trees) == 0
-    assert pooled(own, trees, NO_SPECIAL_DAYS) is own
+    assert pooled(own, trees, SEASON) is own
     nobody = own.patterns.select(np.zeros(len(own.patterns), dtype=bool))
     empty = PATHS.predict(nobody, weeks=3, draws=5, streams=Streams(1))
-    assert pooled(empty, np.ones(1, dtype=np.uint8), NO_SPECIAL_DAYS) is empty
+    assert pooled(empty, np.ones(1, dtype=np.uint8), SEASON) is empty
 
 
 def test_trees_that_are_grown_anew_in_another_unit_say_about_the_same(own, trees, patterns):
     events = replace(patterns.events, quantity=10 * patterns.events.quantity)
     tenfold = analyzed(events)
     ten = PATHS.predict(tenfold, weeks=14, draws=50, streams=Streams(2))
-    found = units(ten, grow_week_trees(tenfold, NO_SPECIAL_DAYS, seed=1)).expected_quantity
+    found = units(ten, grow_week_trees(tenfold, SEASON, seed=1)).expected_quantity
     expected = 10 * units(own, trees).expected_quantity
     np.testing.assert_allclose(found, expected, rtol=0.05)  # rows weigh otherwise
 
@@ -119,3 +127,18 @@ def test_one_product_by_itself_is_pooled_as_among_all(own, trees, patterns):
     predicted = PATHS.predict(one, weeks=14, draws=50, streams=Streams(2))
     alone = units(predicted, trees)
     assert np.array_equal(alone.quantity[0], units(own, trees).quantity[3])
+
+
+def test_what_goes_with_the_season_is_expected_to_go_on_with_it():
+    """Forty products of 10 to 49 units a week, each times the level of the week."""
+    as_of, weeks = patterns_of({(1, 1): [(-1, 1.0)]}).as_of_date, 110
+    levels = SEASON.week_levels(as_of - timedelta(weeks=weeks), weeks)
+    days = 3 - 7 * np.arange(weeks, 0, -1)
+    patterns = patterns_of(
+        {(p, 1): [*zip(days.tolist(), (10 + p) * levels, strict=True)] for p in range(40)}
+    )
+    expected = expected_by(grow_week_trees(patterns, SEASON, seed=1), patterns, 12)
+    assert np.ptp(np.log(SEASON.week_levels(as_of, 12))) > 0.3
+    np.testing.assert_allclose(
+        expected, np.outer(10 + np.arange(40.0), SEASON.week_levels(as_of, 12)), rtol=0.02
+    )

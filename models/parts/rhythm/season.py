@@ -45,7 +45,7 @@ NOISE_SD = 0.08
 YEAR_WEEKS = 52
 WEEK_SD = 0.05
 """Scale of the effects of single weeks, which are Cauchy."""
-GROUP_SD, KIND_SD = 0.3, 0.1
+GROUP_SD, KIND_SD = 0.1, 0.1
 """Prior deviations: of what a day of a group does on average, and of how its kinds differ."""
 OUTLIER = 2.5
 """Deviations beyond so many standard deviations are held down to it (Huber's weights)."""

@@ -132,7 +132,7 @@ class RhythmVersion:
         }
         if self.pooled:
             own = Predictor.of({**drawn, **constants})
-            constants |= _pooled_with(patterns, own, special, seed)
+            constants |= _pooled_with(patterns, own, seed)
         of_blocks = {f"{b}_column": ("constant", *names) for b, names in data.blocks.items()}
         made = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
         inference = Inference.of(
@@ -172,12 +172,10 @@ class FittedRhythm(Fit):
         own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
         if WEEK_TREES not in self.arrays:
             return own
-        return pooled(own, self.arrays[WEEK_TREES], SpecialDays.from_arrays(self.arrays))
+        return pooled(own, self.arrays[WEEK_TREES], self.predictor.season)
 
 
-def _pooled_with(
-    patterns: Patterns, own: Predictor, special: SpecialDays, seed: int
-) -> dict[str, NDArray[Any]]:
+def _pooled_with(patterns: Patterns, own: Predictor, seed: int) -> dict[str, NDArray[Any]]:
     """What the versions that pool save besides; ``own``: what they would predict unpooled."""
 
     def p_order(some: Patterns) -> Floats:
@@ -185,10 +183,5 @@ def _pooled_with(
         return predicted.pairs.p_order_by_week[:, -1]
 
     trees = grow_pair_trees(patterns, p_order, seed)
-    week_trees = grow_week_trees(patterns, special, seed)
-    return {
-        PAIR_TREES: trees.text,
-        PAIR_BASE: trees.base,
-        WEEK_TREES: week_trees,
-        **special.arrays,
-    }
+    week_trees = grow_week_trees(patterns, own.season, seed)
+    return {PAIR_TREES: trees.text, PAIR_BASE: trees.base, WEEK_TREES: week_trees}

@@ -1,7 +1,10 @@
 """Units by product and week: paths of pairs, pooled with what trees on product-weeks expect.
 
 The trees see a product as one series and know best how it bends with the weeks; the paths know who
-stands behind it, and how sure one can be. The pool is the geometric mean of both expectations,
+stands behind it, and how sure one can be. Both have the season of all orders: the trees see weeks
+divided by their level (those before the date as it was observed), and what they expect of a week is
+times what the season says of it. What moves all products would else be learnt from sixty weeks
+with a holiday or two. The pool is the geometric mean of both expectations,
 
     log E = ½ log E_paths + ½ log E_trees,
 
@@ -14,12 +17,23 @@ doi:10.1214/ss/1177013825, for the logarithmic pool.
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 
-from models.parts.special_days import SpecialDays
+from models.parts.rhythm.season import Season
+from models.parts.special_days import NO_SPECIAL_DAYS
 from models.parts.trees import TreeText
-from models.parts.week_trees import FEWEST_WEEKS, MEAN, ROWS, SEEN_WEEKS, Training, forecast, train
+from models.parts.week_trees import (
+    FEWEST_WEEKS,
+    MEAN,
+    ROWS,
+    SEEN_WEEKS,
+    TRAINED_WEEKS,
+    Training,
+    forecast,
+    train,
+)
 from models.parts.weekly_demand import WeeklyDemand
 from toolkit.data.tables import Floats, Patterns, Predictions
 
@@ -29,23 +43,26 @@ WIDEST = 10.0
 """Where expectations are further apart than so many times, they are taken to be so far apart."""
 
 
-def grow_week_trees(patterns: Patterns, special: SpecialDays, seed: int) -> TreeText:
+def grow_week_trees(patterns: Patterns, season: Season, seed: int) -> TreeText:
     """Trees for the mean of a product's week, or none where no week tells of any demand."""
-    training = Training.of(patterns, special, ROWS, seed)
+    past = _at_levels(patterns, season, TRAINED_WEEKS)
+    training = Training.of(past, NO_SPECIAL_DAYS, patterns.as_of_date, ROWS, seed)
     if not training.label.any():
         return np.zeros(0, dtype=np.uint8)
     return train(training, seed, {"mean": MEAN})["mean"]
 
 
-def pooled(own: Predictions, trees: TreeText, special: SpecialDays) -> Predictions:
+def pooled(own: Predictions, trees: TreeText, season: Season) -> Predictions:
     """The predictions with their units moved halfway, in logs, to what the trees expect.
 
     Products that were known for less than six weeks are left as they are: the trees saw none such.
     """
     if not len(trees) or not len(own.patterns):
         return own
-    past = WeeklyDemand.of(own.patterns, SEEN_WEEKS)
-    (expected,) = forecast([trees], past, special, own.patterns.as_of_date, own.weeks)
+    as_of_date, weeks = own.patterns.as_of_date, own.weeks
+    past = _at_levels(own.patterns, season, SEEN_WEEKS)
+    (expected,) = forecast([trees], past, NO_SPECIAL_DAYS, as_of_date, weeks)
+    expected *= season.week_levels(as_of_date, weeks)
     known = past.weeks_known >= FEWEST_WEEKS
     factor = _factor(own.products.expected_quantity, np.where(known[:, None], expected, 0.0))
     pairs, products = own.pairs, own.products
@@ -60,6 +77,12 @@ def pooled(own: Predictions, trees: TreeText, special: SpecialDays) -> Predictio
             known_expected_quantity=products.known_expected_quantity * factor,
         ),
     )
+
+
+def _at_levels(patterns: Patterns, season: Season, weeks: int) -> WeeklyDemand:
+    """The last weeks, each divided by the season's level of it."""
+    first = patterns.as_of_date - timedelta(weeks=weeks)
+    return WeeklyDemand.of(patterns, weeks).at_levels(season.week_levels(first, weeks))
 
 
 def _factor(paths: Floats, trees: Floats) -> Floats:

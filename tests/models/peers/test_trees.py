@@ -10,7 +10,7 @@ from models.parts.pair_features import pair_features
 from models.parts.pair_trees import HistoryRows, columns_of
 from models.parts.special_days import NO_SPECIAL_DAYS, SpecialDays
 from models.parts.trees import answer, grow
-from models.parts.week_trees import SEEN_WEEKS, Training, rows_of
+from models.parts.week_trees import SEEN_WEEKS, TRAINED_WEEKS, Training, rows_of
 from models.parts.weekly_demand import WeeklyDemand
 from models.peers import lightgbm_pairs, lightgbm_weeks
 from models.peers.parts.pair_trees import (
@@ -163,7 +163,9 @@ def test_a_week_is_told_of_its_special_days_and_those_beside_it(patterns):
 def test_labels_of_weeks_are_what_was_ordered_then():
     """One product, 7 × week units in each of 30 weeks: the label tells which week it was."""
     history = [(7 * (week - 30), 7.0 * (week + 1)) for week in range(30)]
-    training = Training.of(patterns_of({(1, 1): history}), NO_SPECIAL_DAYS, 1000, 1)
+    known = patterns_of({(1, 1): history})
+    past = WeeklyDemand.of(known, TRAINED_WEEKS)
+    training = Training.of(past, NO_SPECIAL_DAYS, known.as_of_date, 1000, 1)
     quantity = training.label * training.rows.scale
     distance, age = training.rows.columns[:, 0], training.rows.columns[:, 2]
     assert len(quantity) > 40
