@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -94,6 +95,22 @@ def test_neither_processes_nor_shards_change_a_digit(run, order_file, tmp_path):
     assert uncut.path != alone.folder
     assert_same_rows(uncut.pairs("other"), run.pairs("other", AS_OF))
     assert_same_rows(uncut.product_weeks("other"), run.product_weeks("other", AS_OF))
+    one, shards = uncut.totals("other"), run.totals("other", AS_OF)
+    pd.testing.assert_frame_equal(one, shards, check_exact=False, rtol=1e-12)  # sums in two orders
+
+
+def test_totals_are_the_sums_of_products(run):
+    columns = ["week", "quantity", "expected_quantity", "q50"]
+    weeks = run.product_weeks("other", None, columns).groupby(["as_of_date", "week"]).sum()
+    totals = run.totals("other", None, columns)
+    assert len(totals) == 24
+    for name in ("quantity", "expected_quantity"):
+        assert totals[name].to_numpy() == pytest.approx(weeks[name].to_numpy(), rel=1e-5)
+    assert not np.allclose(totals.q50, weeks.q50, rtol=0.001)  # medians do not add up
+    scores = pd.read_parquet(run.path / "scores.parquet")
+    covered = scores[(scores.level == "total") & (scores.score == "coverage_80")]
+    assert set(covered.rows) == {12, 24}
+    assert set(covered["slice"]) == {"all"}
 
 
 def test_a_share_of_the_products_is_predicted_as_among_all(run, order_file, tmp_path):
@@ -136,6 +153,7 @@ def test_a_version_may_speak_of_one_level_only(order_file, tmp_path):
     both = run.pairs("pair_conjugate"), run.product_weeks("pair_conjugate")
     assert run.product_weeks("pairs_only").empty
     assert run.pairs("products_only").empty
+    assert run.totals("pairs_only").empty
     assert run.pairs("pairs_only").p_order_w4.equals(both[0].p_order_w4)
     assert run.pairs("pairs_only").p_alive.isna().sum() == 4
     weeks = run.product_weeks("products_only")
@@ -143,6 +161,8 @@ def test_a_version_may_speak_of_one_level_only(order_file, tmp_path):
     assert len(left_out) == 4  # the first of each shard
     same = both[1][~both[1].product_id.isin(left_out)].reset_index(drop=True)
     assert_same_rows(weeks, same)
+    ordered = weeks.groupby("week").quantity.sum().to_numpy()
+    assert run.totals("products_only").quantity.to_numpy() == pytest.approx(ordered)
     told = [task for task in run.tasks() if task.version == "products_only"]
     assert [task.failed_rows for task in told] == [1, 1, 1, 1]
     assert told[0].failures == ("product 1: the prediction is not finite",)

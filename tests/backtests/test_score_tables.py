@@ -1,5 +1,7 @@
 """The two score tables: rules worked out by hand, columns against what they are made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,8 @@ from backtests.scores.tables import (
     covered,
     finite_pairs,
     hits,
+    score_totals,
+    sum_products,
 )
 from models.pair_conjugate import MODEL
 from tests.models.helpers import patterns_of
@@ -155,6 +159,34 @@ def test_product_weeks_say_what_was_said_and_what_happened(known):
         spread = np.abs(draws[:, None] - draws[None, :]).mean()
         crps = np.abs(draws - actual).mean() - spread / 2
         assert table.crps[i] == pytest.approx(crps, rel=1e-4)
+
+
+def test_totals_are_sums_draw_by_draw(known):
+    said, truth, *_ = compared(known)
+    table = score_totals(sum_products(said, truth))
+    assert table.week.tolist() == [1, 2, 3, 4]
+    assert table.quantity.to_numpy() == pytest.approx(truth.actuals.quantity.sum(axis=0))
+    expected = said.products.expected_quantity.sum(axis=0)
+    assert table.expected_quantity.to_numpy() == pytest.approx(expected)
+    for week in range(4):
+        draws = said.products.quantity[:, week].astype(float).sum(axis=0)
+        actual = truth.actuals.quantity[:, week].sum()
+        assert table.q90[week] == pytest.approx(np.quantile(draws, 0.9))
+        midway = ((draws < actual).sum() + (draws <= actual).sum()) / 2
+        assert table.pit[week] == pytest.approx(midway / len(draws), abs=1.01 / len(draws))
+
+
+def test_products_that_are_no_numbers_count_on_neither_side_of_a_total(known):
+    def without_the_first(said):
+        quantity = said.products.quantity.copy()
+        quantity[0, 1, 3] = np.nan
+        return replace(said, products=replace(said.products, quantity=quantity))
+
+    said, truth, *_ = compared(known, change=without_the_first)
+    table = score_totals(sum_products(said, truth))
+    assert table.quantity.to_numpy() == pytest.approx(truth.actuals.quantity[1])
+    expected = said.products.expected_quantity[1]
+    assert table.expected_quantity.to_numpy() == pytest.approx(expected)
 
 
 def test_weeks_that_are_not_over_are_not_scored(known):
