@@ -1,14 +1,14 @@
 """``ensemble``: ``rhythm_boosted``, pooled with trees on pairs and with trees on product-weeks.
 
 What it assumes
-    Paths of orders are ``rhythm_boosted``'s, with two corrections, both with equal weights. P(the
-    pair orders within four weeks) is the mean, in log odds, of what the paths and what boosted
-    trees on pairs say (``models/parts/rhythm/pair_pooling.py``): all hazards until the pair's next
-    order are moved by the one factor that makes it so. What a product sells in a week is the
-    geometric mean of two expectations: that of these paths, and that of boosted trees which see
-    the product as one series (``models/parts/rhythm/week_pooling.py``). Every path's units in that
-    week are moved by the one factor between them, so that customers, products and totals still
-    add up draw by draw.
+    Paths of orders are ``rhythm_boosted``'s, with two corrections. P(the pair orders within four
+    weeks) is the mean, in log odds, of what the paths and what boosted trees on pairs say
+    (``models/parts/rhythm/pair_pooling.py``): all hazards until the pair's next order are moved by
+    the one factor that makes it so. What a product sells in a week is the geometric mean of two
+    expectations: that of these paths (weight ⅓), and that of boosted trees which see the product
+    as one series, all weeks at the level of the season (weight ⅔;
+    ``models/parts/rhythm/week_pooling.py``). Every path's units in that week are moved by the one
+    factor between them, so that customers, products and totals still add up draw by draw.
 
 When it is right
     Recurring orders with a year of history or more, products whose demand has a shape of its own
@@ -28,7 +28,7 @@ Parameters and priors
     all did the same. Their factor is between 0.1 and 10. Trees on weeks, as ``lightgbm_weeks``
     grows them for its mean: 150 of 31 leaves, learning rate 0.05, Tweedie loss of power 1.3, from
     at most 120,000 rows; expectations more than ten times apart are taken to be ten times apart.
-    Weight of either: ½, fixed.
+    All weights are fixed.
 
 How it is fitted
     As ``rhythm_boosted``; the other trees are grown beside it.

@@ -50,7 +50,7 @@ def expected_by(trees, patterns, weeks=14):
     return expected * SEASON.week_levels(as_of, weeks)
 
 
-def test_expected_units_are_the_geometric_mean(own, trees, patterns):
+def test_expected_units_are_the_weighted_geometric_mean(own, trees, patterns):
     found = units(own, trees).expected_quantity
     by_trees = expected_by(trees, patterns)
     assert (by_trees > 0).all()
@@ -58,7 +58,8 @@ def test_expected_units_are_the_geometric_mean(own, trees, patterns):
     assert ratio.max() < WIDEST
     assert ratio.min() > 1 / WIDEST
     assert np.abs(np.log(ratio)).max() > 0.1
-    np.testing.assert_allclose(found, np.sqrt(own.products.expected_quantity * by_trees))
+    log_e = np.log(own.products.expected_quantity) / 3 + 2 * np.log(by_trees) / 3
+    np.testing.assert_allclose(found, np.exp(log_e))
 
 
 def test_draws_customers_and_products_move_by_one_factor_and_still_add_up(own, trees, patterns):
@@ -84,7 +85,7 @@ def test_expectations_far_apart_count_as_ten_times_apart(own, trees):
         own, products=replace(own.products, expected_quantity=own.products.expected_quantity / 1e6)
     )
     found = units(little, trees).expected_quantity
-    np.testing.assert_allclose(found, little.products.expected_quantity * np.sqrt(WIDEST))
+    np.testing.assert_allclose(found, little.products.expected_quantity * WIDEST ** (2 / 3))
 
 
 def test_products_that_are_new_and_weeks_without_any_expectation_are_left_as_they_are(trees):

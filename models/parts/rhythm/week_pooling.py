@@ -4,13 +4,14 @@ The trees see a product as one series and know best how it bends with the weeks;
 stands behind it, and how sure one can be. Both have the season of all orders: the trees see weeks
 divided by their level (those before the date as it was observed), and what they expect of a week is
 times what the season says of it. What moves all products would else be learnt from sixty weeks
-with a holiday or two. The pool is the geometric mean of both expectations,
+with a holiday or two. The pool is the weighted geometric mean of both expectations,
 
-    log E = ½ log E_paths + ½ log E_trees,
+    log E = ⅓ log E_paths + ⅔ log E_trees,
 
 and every path's units in that week, each customer's among them, are moved by the one factor
 E / E_paths: draws stay coherent from the pair to the total, and who orders when is left as it is.
-Equal weights: those learned on one earlier date forecast worse than equal ones (docs/accuracy.md).
+The weights are the best on four earlier dates together (docs/accuracy.md); those learned on one
+alone forecast worse than equal ones.
 
 Source: Bates & Granger (1969), doi:10.1057/jors.1969.103, for pooling; Genest & Zidek (1986),
 doi:10.1214/ss/1177013825, for the logarithmic pool.
@@ -37,7 +38,7 @@ from models.parts.week_trees import (
 from models.parts.weekly_demand import WeeklyDemand
 from toolkit.data.tables import Floats, Patterns, Predictions
 
-WEIGHT = 0.5
+WEIGHT = 2.0 / 3.0
 """Of the trees, in the mean of logs."""
 WIDEST = 10.0
 """Where expectations are further apart than so many times, they are taken to be so far apart."""
@@ -53,7 +54,8 @@ def grow_week_trees(patterns: Patterns, season: Season, seed: int) -> TreeText:
 
 
 def pooled(own: Predictions, trees: TreeText, season: Season) -> Predictions:
-    """The predictions with their units moved halfway, in logs, to what the trees expect.
+    """The predictions with their units moved two thirds of the way, in logs, to what the
+    trees expect.
 
     Products that were known for less than six weeks are left as they are: the trees saw none such.
     """
