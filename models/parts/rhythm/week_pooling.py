@@ -38,16 +38,10 @@ def grow_week_trees(patterns: Patterns, special: SpecialDays, seed: int) -> Tree
 
 
 def pooled(own: Predictions, trees: TreeText, special: SpecialDays) -> Predictions:
-    """The predictions with their units moved halfway, in logs, to what the trees expect.
-
-    Products that were known for less than six weeks are left as they are: the trees saw none such.
-    """
+    """The predictions with their units moved halfway, in logs, to what the trees expect."""
     if not len(trees) or not len(own.patterns):
         return own
-    past = WeeklyDemand.of(own.patterns, SEEN_WEEKS)
-    (expected,) = forecast([trees], past, special, own.patterns.as_of_date, own.weeks)
-    known = past.weeks_known >= FEWEST_WEEKS
-    factor = _factor(own.products.expected_quantity, np.where(known[:, None], expected, 0.0))
+    factor = factors(own, trees, special)
     pairs, products = own.pairs, own.products
     of_pair = np.repeat(factor, np.diff(own.patterns.product_offsets()[1]), axis=0)
     return replace(
@@ -60,6 +54,18 @@ def pooled(own: Predictions, trees: TreeText, special: SpecialDays) -> Predictio
             known_expected_quantity=products.known_expected_quantity * factor,
         ),
     )
+
+
+def factors(own: Predictions, trees: TreeText, special: SpecialDays) -> Floats:
+    """What moves the units of products halfway, in logs, to what the trees expect.
+
+    [products, weeks]. Products that were known for less than six weeks are left as they are: the
+    trees saw none such.
+    """
+    past = WeeklyDemand.of(own.patterns, SEEN_WEEKS)
+    (expected,) = forecast([trees], past, special, own.patterns.as_of_date, own.weeks)
+    known = past.weeks_known >= FEWEST_WEEKS
+    return _factor(own.products.expected_quantity, np.where(known[:, None], expected, 0.0))
 
 
 def _factor(paths: Floats, trees: Floats) -> Floats:
