@@ -112,7 +112,7 @@ def test_words_name_what_is_sure_and_say_what_is_not():
     text = shown.to_card().text()
     for part in (
         "Shop\\n7 is expected to order it 6.4 times, a typical customer of this product 4.0 times",
-        "More: pace +3.0.", "Less: silence -1.0.", "Least sure: sizes, between -1.3 and +2.1",
+        "More: pace +3.0.", "Less: silence -1.0.", "Least sure: sizes, between -1.4 and +2.2",
         "At risk. Overdue: 9 days silent.",
     ):  # fmt: skip
         assert part in text

@@ -90,7 +90,8 @@ def pair_parts(
 ) -> Attribution:
     """What the pair in ``row`` differs in from the typical one of ``patterns``, in orders."""
     inputs = _Inputs.of(model, patterns)
-    pair, typical = inputs.values[row], inputs.values.mean(axis=0)
+    pair, mean = inputs.values[row], inputs.values.mean(axis=0)
+    typical = np.where(np.ptp(inputs.values, axis=0) > 0.0, mean, pair)  # whatever rounding does
     groups = [group for group in GROUPS if set(group.inputs) <= set(inputs.names)]
     of_input = np.array(
         [next(g for g, group in enumerate(groups) if name in group.inputs) for name in inputs.names]
