@@ -102,7 +102,7 @@ def plot_parts(
     axes.tick_params(axis="y", length=0)
     _head(axes, title)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(f"{unit}; lines hold 80 %")
+    axes.set_xlabel(f"{unit}\nlines hold 80 %")
     return figure
 
 
