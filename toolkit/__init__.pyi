@@ -37,6 +37,7 @@ from .export.job import export_release as export_release
 from .export.plan import ExportSettings as ExportSettings
 from .fits import load_fit as load_fit
 from .fits import save_fit as save_fit
+from .model import ExplainingModel as ExplainingModel
 from .model import FitSettings as FitSettings
 from .model import FittedModel as FittedModel
 from .model import ModelVersion as ModelVersion
@@ -48,6 +49,7 @@ from .replenishment.result import ReplenishmentPlan as ReplenishmentPlan
 from .replenishment.stock import Stock as Stock
 from .replenishment.stock import read_stock as read_stock
 from .results.customer import CustomerForecast as CustomerForecast
+from .results.explanation import Explanation as Explanation
 from .results.forecast import ProductForecast as ProductForecast
 from .results.pair import CustomerPrediction as CustomerPrediction
 from .results.pair import CustomerProductPattern as CustomerProductPattern

@@ -10,10 +10,12 @@ from toolkit.cache.adhoc.forecasts import CacheClient, ForecastCache, ForecastKe
 from toolkit.cache.adhoc.single_flight import cached
 from toolkit.cache.envelope import Fields
 from toolkit.cache.names import KeyScalar
+from toolkit.data.attribution import Against
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.data.scenario import Scenario, gathered
 from toolkit.model import FittedModel, default_model, fitted
 from toolkit.results.customer import CustomerForecast
+from toolkit.results.explanation import Explanation
 from toolkit.results.forecast import ProductForecast
 from toolkit.results.metadata import ModelMetadata, RegisteredVersion, model_metadata
 from toolkit.results.portfolio import PortfolioForecast
@@ -38,6 +40,7 @@ from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor
 from toolkit.views.customer import customer_pairs
 from toolkit.views.draws import draws_of
+from toolkit.views.explanation import explained
 from toolkit.views.portfolio import portfolio_of
 from toolkit.views.scenarios import compared
 
@@ -309,6 +312,38 @@ class ForecastEngine:
         return ScenarioComparison.of(
             found.products, found.baseline, found.scenarios, found.never_ordered, as_of, metadata
         )
+
+    def explain(
+        self,
+        product_id: int,
+        customer_id: int | None = None,
+        as_of_date: str | date | None = None,
+        *,
+        against: Against = "product",
+    ) -> Explanation | None:
+        """What a forecast is made of: of a product, or of one of its customers.
+
+        A customer's orders over the horizon are held ``against`` a typical customer of the product,
+        or of ``"all"`` products. They are computed, not simulated: a forecast's are off by the
+        chance of its paths. None if the product, or the customer the product, was not ordered
+        before the date (YYYY-MM-DD, default today). ModelError for a model that does not explain;
+        ArgumentError for arguments out of range, and for the only customer of a product; else
+        raises as ``forecast_customer`` does.
+        """
+        (product_id,) = check_ids("product_id", [product_id])
+        if customer_id is not None:
+            (customer_id,) = check_ids("customer_id", [customer_id])
+        as_of = parse_date(as_of_date)
+        thresholds = self._chooser(as_of, None, None)(product_id)
+        self._warn_of_the_future(as_of, own_thresholds=customer_id is not None)
+        found = explained(
+            self.pattern_analyzer, self.predictor, product_id, customer_id, as_of, against,
+            thresholds,
+        )  # fmt: skip
+        if found is None:
+            return None
+        metadata = self._metadata(as_of, thresholds, len(found.failed), None)
+        return Explanation.of(found.what, found.attribution, as_of, self.forecast_weeks, metadata)
 
     def draws(
         self, product_ids: Iterable[int] | None = None, as_of_date: str | date | None = None

@@ -22,6 +22,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from toolkit.data.attribution import Attribution
 from toolkit.data.calendar import NO_CALENDAR, Calendar
 from toolkit.data.tables import Patterns, Predictions
 from toolkit.errors import ModelError
@@ -147,6 +148,21 @@ class FittedModel(AnyModel, Protocol):
 
         A model that was fitted says in ``card.json`` what from, how, and how well.
         """
+
+
+@runtime_checkable
+class ExplainingModel(FittedModel, Protocol):
+    """A fitted model that says what its expectations are made of, under its draws."""
+
+    def explain_pair(
+        self, patterns: Patterns, row: int, *, weeks: int, draws: int, streams: Streams
+    ) -> Attribution:
+        """Orders of the pair in ``row``, from those of a typical one of ``patterns``."""
+
+    def explain_product(
+        self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
+    ) -> Attribution:
+        """Units of the one product in ``patterns``, from those of its known customers."""
 
 
 @runtime_checkable

@@ -61,7 +61,7 @@ SPOILT = {
         "forecast:current",
         client.get("forecast:current").replace(b'"flip":2', b'"flip":1e999'),
     ),
-    "a deep lock": lambda client: client.set("forecast:export-lock", DEEP, px=60_000),
+    "a deep lock": lambda client: client.set("forecast:export-lock", DEEP, px=2_000),
 }
 
 

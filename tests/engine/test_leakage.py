@@ -122,6 +122,23 @@ def untouched_whatif(conn, model) -> str:
     return whatif_bytes(conn, model)
 
 
+def explained_bytes(conn, model) -> str:
+    """What forecasts are made of: of products and of pairs, against their product and all."""
+    engine = ForecastEngine(conn, model=model, draws=20, clock=lambda: NOON)
+    said = [engine.explain(product_id, as_of_date=AS_OF) for product_id in (1, OTHER_PRODUCT)]
+    said += [
+        engine.explain(1, customer_id, AS_OF, against=against)
+        for customer_id in (FIRST_CUSTOMER_ID, FIRST_CUSTOMER_ID + 3, NEW_CUSTOMER)
+        for against in ("product", "all")
+    ]
+    return json.dumps([one and one.to_dict() for one in said])
+
+
+@pytest.fixture(scope="module")
+def untouched_explanations(conn, rhythm) -> str:
+    return explained_bytes(conn, rhythm)
+
+
 def bytes_of(table) -> bytes:
     if is_dataclass(table):
         return b"".join(bytes_of(getattr(table, field.name)) for field in fields(table))
@@ -238,6 +255,24 @@ def test_rows_before_the_date_do_change_scenarios(conn, model, untouched_whatif)
     with passing_rows(conn):
         add_line(conn, product_id=1, customer_id=FIRST_CUSTOMER_ID, day=-1)
         assert whatif_bytes(conn, model) != untouched_whatif
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(lines=st.lists(future_lines, min_size=1, max_size=8))
+def test_rows_at_or_after_the_date_change_no_byte_of_an_explanation(
+    conn, rhythm, untouched_explanations, lines
+):
+    with future_rows(conn, lines):
+        assert explained_bytes(conn, rhythm) == untouched_explanations
+
+
+@pytest.mark.parametrize("product_id", [1, OTHER_PRODUCT])
+def test_rows_before_the_date_do_change_explanations(
+    conn, rhythm, untouched_explanations, product_id
+):
+    with passing_rows(conn):
+        add_line(conn, product_id=product_id, customer_id=FIRST_CUSTOMER_ID, day=-1)
+        assert explained_bytes(conn, rhythm) != untouched_explanations
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

@@ -82,6 +82,30 @@ def plot_timeline(
     return figure
 
 
+def plot_parts(
+    title: str,
+    unit: str,
+    names: Sequence[str],
+    amounts: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+) -> Drawing:
+    """A bar for each part, the first on top, to the right what adds and to the left what takes."""
+    figure = Drawing(figsize=(9, 1.4 + 0.42 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    places = list(range(len(names)))[::-1]
+    colours = [BAND if amount >= 0 else ACTUAL for amount in amounts]
+    axes.barh(places, list(amounts), height=0.62, color=colours, alpha=0.75)
+    for place, (low, high) in zip(places, intervals, strict=True):
+        axes.plot([low, high], [place, place], color="black", lw=1.2, marker="|", ms=7)
+    axes.axvline(0, color="black", lw=0.8)
+    axes.set_yticks(places, list(names))
+    axes.tick_params(axis="y", length=0)
+    _head(axes, title)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(f"{unit}\nlines hold 80 %")
+    return figure
+
+
 def _draw_weeks(
     axes: Axes,
     start: Sequence[date],

@@ -31,16 +31,18 @@ def severity_of(
 def reason_of(
     severity: int, predicted: PairPredictions, open_interval: Floats, row: int
 ) -> str | None:
-    """Why the pair in a row is at risk, with its number; None if it is not."""
+    """Why the pair in a row is at risk, a sentence with its probability; None if it is not."""
     if severity == LAPSED:
-        return f"Probably lapsed: P(alive) {predicted.p_alive[row]:.2f}"
+        return f"Probably lapsed: the chance of another order is {_percent(predicted.p_alive[row])}"
     if severity == OVERDUE:
-        share = _share(predicted.open_interval_p[row])
-        return f"Overdue: {open_interval[row]:.0f} days silent; expected {share} of the time"
+        days, share = open_interval[row], _percent(predicted.open_interval_p[row])
+        return f"Overdue: {days:.0f} days silent; {share} of their pauses last that long"
     if severity == UNSURE:
-        return f"Low prediction confidence: {predicted.confidence[row]:.2f}"
+        chance = _percent(predicted.confidence[row])
+        return f"Hard to date: the chance of an order near the date is {chance}"
     return None
 
 
-def _share(p: float) -> str:
-    return f"{p:.1%}" if p >= SMALLEST_SHARE else f"under {SMALLEST_SHARE:.1%}"
+def _percent(p: float) -> str:
+    """A probability for a person: ``3.6 %``; next to none has a bound."""
+    return f"{100 * p:.1f} %" if p >= SMALLEST_SHARE else f"under {100 * SMALLEST_SHARE:.1f} %"

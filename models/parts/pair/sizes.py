@@ -80,12 +80,25 @@ def past_size(urn: Urn, pair: int, weight: float) -> float:
 
 def expected_size(patterns: Patterns, urn_weight: float) -> Floats:
     """Mean of the urn's next order size, for every pair, [pairs]."""
+    known, total = _past(patterns)
     _, offset = patterns.product_offsets()
-    pairs = np.diff(offset)
-    weights = size_weights(patterns.events.day)
-    first = patterns.event_offset[:-1]
-    known = np.add.reduceat(weights, first)
-    total = np.add.reduceat(weights * patterns.events.quantity, first)
-    base_mean = np.repeat(patterns.sum_by_product(total / known) / pairs, pairs)
+    base_mean = np.repeat(expected_new_size(patterns), np.diff(offset))
     mean: Floats = (total + urn_weight * base_mean) / (known + urn_weight)
     return mean
+
+
+def expected_new_size(patterns: Patterns) -> Floats:
+    """The same, for a new pair of every product, [products]."""
+    known, total = _past(patterns)
+    _, offset = patterns.product_offsets()
+    mean: Floats = patterns.sum_by_product(total / known) / np.diff(offset)
+    return mean
+
+
+def _past(patterns: Patterns) -> tuple[Floats, Floats]:
+    """Weights of each pair's sizes, and the sizes times these, both summed up, [pairs]."""
+    weights = size_weights(patterns.events.day)
+    first = patterns.event_offset[:-1]
+    known: Floats = np.add.reduceat(weights, first)
+    total: Floats = np.add.reduceat(weights * patterns.events.quantity, first)
+    return known, total

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from models.parts.rhythm.activity import (
     BLOCKS,
     BOOSTED_BLOCKS,
     RESTARTED,
+    Activity,
     BaseRates,
     Blocks,
     activity,
@@ -87,35 +89,70 @@ class Predictor:
         results = Results.empty(len(ids), n, draws, weeks)
         if not n:
             return results.predictions(patterns, URN_WEIGHT)
-        index = np.arange(draws) * len(self.draws.decline) // draws
-        c = Coefficients(*(np.ascontiguousarray(a[..., index]) for a in self.draws))
-        c = c._replace(next_level=in_strata(c.next_level, self.draws.next_level))
-        known, blocks = activity(patterns, self.season, self.base), BLOCKS
-        if self.column is not None:
-            blocks = BOOSTED_BLOCKS
-            known = with_boosted(known, self.column, self.season, patterns.as_of_date)
-        places = _places(blocks)
-        season = self.season.week_levels(patterns.as_of_date, REACH_WEEKS)
-        ahead = np.append(0.0, np.cumsum(season))
-        factors = self.season.week_factors(patterns.as_of_date, weeks, draws, streams.shared())
-        declined = np.minimum(np.arange(REACH_WEEKS), HORIZON_WEEKS - 1)[:, None] * c.decline
-        pace = season[:, None] * np.exp(-declined)
-        pace[:weeks] *= factors
+        ahead = self.ahead(patterns.as_of_date, weeks, draws, streams)
+        known = self.rows(patterns)
         arrival = newcomer_columns(patterns, self.season, self.base.newcomers)
         new, levels = known.select(slice(n, None)), np.array(QUANTILES)
-        by_trees = others(patterns, self.pool)
+        by_trees, pace = others(patterns, self.pool), ahead.pace()
         for j, product_id in enumerate(ids):
             rng = streams.product(int(product_id))
-            strata = (rng.permutation(draws) + rng.random(draws)) / draws
-            shock = c.next_level + c.product_shock * ndtri(strata)
-            shared = WeeklyDraws(c, places, NODE, NODE_WEIGHT, shock, pace, ahead)
+            level, shock = ahead.shocks(rng)
+            shared = self.shared(ahead, level + shock, pace)
             part = slice(offset[j], offset[j + 1])
             urn, out = Urn.of(patterns, part, URN_WEIGHT), results.of_product(j, part)
-            arrivals = WeeklyArrivals(arrival[j], season[:weeks, None] * factors)
+            arrivals = WeeklyArrivals(arrival[j], ahead.season[:weeks, None] * ahead.factors)
             predict_new_pairs(rng, new, j, arrivals, shared, urn, out)
             results.settle_new_pairs(j)
             predict_pairs(rng, known.select(part), by_trees.select(part), shared, urn, levels, out)
         return results.predictions(patterns, URN_WEIGHT)
+
+    def rows(self, patterns: Patterns) -> Activity:
+        """The rows of all pairs, then of a new one for each product, with the boosted column."""
+        known = activity(patterns, self.season, self.base)
+        if self.column is None:
+            return known
+        return with_boosted(known, self.column, self.season, patterns.as_of_date)
+
+    @property
+    def blocks(self) -> Blocks:
+        """The columns of each block of coefficients."""
+        return BLOCKS if self.column is None else BOOSTED_BLOCKS
+
+    def ahead(self, as_of_date: date, weeks: int, draws: int, streams: Streams) -> "Ahead":
+        """What all products share, under ``draws`` draws of the population."""
+        index = np.arange(draws) * len(self.draws.decline) // draws
+        c = Coefficients(*(np.ascontiguousarray(a[..., index]) for a in self.draws))
+        c = c._replace(next_level=in_strata(c.next_level, self.draws.next_level))
+        season = self.season.week_levels(as_of_date, REACH_WEEKS)
+        factors = self.season.week_factors(as_of_date, weeks, draws, streams.shared())
+        return Ahead(c, season, factors)
+
+    def shared(self, ahead: "Ahead", shock: Floats, pace: Floats) -> WeeklyDraws:
+        """What a product's pairs share; ``shock`` [draws], with the level of all."""
+        season = np.append(0.0, np.cumsum(ahead.season))
+        places = _places(self.blocks)
+        return WeeklyDraws(ahead.draws, places, NODE, NODE_WEIGHT, shock, pace, season)
+
+
+class Ahead(NamedTuple):
+    """What all products share of the weeks to come."""
+
+    draws: Coefficients
+    season: Floats  # [REACH_WEEKS], the level of each week
+    factors: Floats  # [weeks, draws], what it may be off by
+
+    def pace(self) -> Floats:
+        """Season, what it may be off by, and decline of each week, [REACH_WEEKS, draws]."""
+        declined = np.minimum(np.arange(REACH_WEEKS), HORIZON_WEEKS - 1)[:, None]
+        pace: Floats = self.season[:, None] * np.exp(-declined * self.draws.decline)
+        pace[: len(self.factors)] *= self.factors
+        return pace
+
+    def shocks(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """The level of all products in the window, and a product's own shock, both [draws]."""
+        draws = len(self.draws.decline)
+        strata = (rng.permutation(draws) + rng.random(draws)) / draws
+        return self.draws.next_level, self.draws.product_shock * ndtri(strata)
 
 
 def in_strata(some: Floats, draws: Floats) -> Floats:

@@ -17,13 +17,16 @@ from models.parts.kernels.weekly import HORIZON_WEEKS
 from models.parts.kernels.weekly_paths import POOL_WEEKS
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.boosting import BOOSTED_KNOWN_DAYS, BOOSTED_OFFSETS, ForwardChain
+from models.parts.rhythm.explanation import pair_parts, product_parts
 from models.parts.rhythm.newcomers import NEWCOMERS, base_rates
 from models.parts.rhythm.pair_pooling import grow_pair_trees
 from models.parts.rhythm.prediction import BASE, PAIR_BASE, PAIR_TREES, TREES, Predictor
 from models.parts.rhythm.prior import DEFAULT_PRIOR, OF_BOOSTED
 from models.parts.rhythm.season import Season
-from models.parts.rhythm.week_pooling import grow_week_trees, pooled
+from models.parts.rhythm.week_pooling import factors, grow_week_trees, pooled
 from models.parts.special_days import SpecialDays
+from models.parts.trees import TreeText
+from toolkit.data.attribution import Attribution
 from toolkit.data.tables import Floats, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import (
@@ -54,6 +57,7 @@ COORDINATES = {
 """What the columns of the coefficients are called, in a posterior's file."""
 WEEK_TREES = "week_trees"
 """Of the product-weeks that units are pooled with."""
+NO_TREES: TreeText = np.zeros(0, dtype=np.uint8)
 LEVEL_DRAWS = 100
 """Of each pair, when the level of all is looked at."""
 
@@ -173,6 +177,24 @@ class FittedRhythm(Fit):
         if WEEK_TREES not in self.arrays:
             return own
         return pooled(own, self.arrays[WEEK_TREES], self.predictor.season)
+
+    def explain_pair(
+        self, patterns: Patterns, row: int, *, weeks: int, draws: int, streams: Streams
+    ) -> Attribution:
+        """Why the pair in a row orders more or less often than a typical one of the patterns."""
+        return pair_parts(self.predictor, patterns, row, weeks=weeks, draws=draws, streams=streams)
+
+    def explain_product(
+        self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
+    ) -> Attribution:
+        """What the demand of a product consists of; ``patterns`` are its own."""
+        moved = None
+        if len(trees := self.arrays.get(WEEK_TREES, NO_TREES)):
+            own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
+            (moved,) = factors(own, trees, self.predictor.season)
+        return product_parts(
+            self.predictor, patterns, moved, weeks=weeks, draws=draws, streams=streams
+        )
 
 
 def _pooled_with(patterns: Patterns, own: Predictor, seed: int) -> dict[str, NDArray[Any]]:

@@ -54,19 +54,10 @@ def grow_week_trees(patterns: Patterns, season: Season, seed: int) -> TreeText:
 
 
 def pooled(own: Predictions, trees: TreeText, season: Season) -> Predictions:
-    """The predictions with their units moved two thirds of the way, in logs, to what the
-    trees expect.
-
-    Products that were known for less than six weeks are left as they are: the trees saw none such.
-    """
+    """The predictions with their units moved to the pool of both expectations."""
     if not len(trees) or not len(own.patterns):
         return own
-    as_of_date, weeks = own.patterns.as_of_date, own.weeks
-    past = _at_levels(own.patterns, season, SEEN_WEEKS)
-    (expected,) = forecast([trees], past, NO_SPECIAL_DAYS, as_of_date, weeks)
-    expected *= season.week_levels(as_of_date, weeks)
-    known = past.weeks_known >= FEWEST_WEEKS
-    factor = _factor(own.products.expected_quantity, np.where(known[:, None], expected, 0.0))
+    factor = factors(own, trees, season)
     pairs, products = own.pairs, own.products
     of_pair = np.repeat(factor, np.diff(own.patterns.product_offsets()[1]), axis=0)
     return replace(
@@ -79,6 +70,19 @@ def pooled(own: Predictions, trees: TreeText, season: Season) -> Predictions:
             known_expected_quantity=products.known_expected_quantity * factor,
         ),
     )
+
+
+def factors(own: Predictions, trees: TreeText, season: Season) -> Floats:
+    """What moves the units of products to the pool, [products, weeks].
+
+    Products that were known for less than six weeks are left as they are: the trees saw none such.
+    """
+    as_of_date, weeks = own.patterns.as_of_date, own.weeks
+    past = _at_levels(own.patterns, season, SEEN_WEEKS)
+    (expected,) = forecast([trees], past, NO_SPECIAL_DAYS, as_of_date, weeks)
+    expected *= season.week_levels(as_of_date, weeks)
+    known = past.weeks_known >= FEWEST_WEEKS
+    return _factor(own.products.expected_quantity, np.where(known[:, None], expected, 0.0))
 
 
 def _at_levels(patterns: Patterns, season: Season, weeks: int) -> WeeklyDemand:

@@ -1,0 +1,93 @@
+"""``toolkit explain``: imports what it needs when it runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli.exits import nothing_before
+from toolkit.cli.options import (
+    DEFAULT_FITS,
+    AsOfOrLast,
+    Config,
+    Fits,
+    Json,
+    MaybeDatabase,
+    Mssql,
+    Weeks,
+    complete_model,
+    warn_of_fit,
+)
+from toolkit.cli.orders import day_of, numbers_of, orders_of
+from toolkit.data.defaults import WEEKS
+from toolkit.errors import ArgumentError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(explain)
+
+
+def explain(
+    product: Annotated[str, typer.Argument(help="The product: its id, code or name.")],
+    customer: Annotated[
+        str | None,
+        typer.Option(help="Explain this customer's orders of it: their id, code or name."),
+    ] = None,
+    against_all: Annotated[
+        bool,
+        typer.Option(
+            "--against-all", help="Hold the customer against those of all products, not of this."
+        ),
+    ] = False,
+    db: MaybeDatabase = None,
+    mssql: Mssql = False,
+    config: Config = None,
+    as_of: AsOfOrLast = None,
+    weeks: Weeks = WEEKS,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A fitted version that can: NAME or NAME@VERSION, such as rhythm.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    fits: Fits = DEFAULT_FITS,
+    plot: Annotated[Path | None, typer.Option(help="Draw the parts as bars to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Why a forecast is what it is: of a product, or of one of its customers.
+
+    Of a customer: what makes them order more or less often than a typical one. Exit code 3: there
+    is nothing to forecast.
+    """
+    import logging
+
+    from toolkit.cli.display import forecast_json, print_json, save_figure, show_card
+    from toolkit.cli.progress import status
+    from toolkit.engine import ForecastEngine
+    from toolkit.fits import load_fit
+
+    logging.getLogger("toolkit.stages.discovery").setLevel(logging.ERROR)  # it is said below
+    if against_all and customer is None:
+        raise ArgumentError("--against-all is of a --customer")
+    fitted = None if model is None else load_fit(model, fits)
+    if fitted is not None:
+        warn_of_fit(fitted)
+    with orders_of(db, mssql, config) as orders:
+        engine = ForecastEngine(orders.source, weeks, model=fitted)
+        day = day_of(orders, as_of)
+        (number,) = numbers_of(orders, "product", [product])
+        who = None if customer is None else numbers_of(orders, "customer", [customer])[0]
+        with status("Explaining"):
+            result = engine.explain(number, who, day, against="all" if against_all else "product")
+    if result is None:
+        by = "" if customer is None else f" by customer {customer}"
+        nothing_before(f"product {product}{by}", day)
+    if plot is not None:
+        save_figure(result.plot(), plot)
+    if as_json:
+        print_json(forecast_json(result, orders.codes))
+    else:
+        of_customer = None if who is None else orders.codes.code("customer", who)
+        show_card(result.to_card(orders.codes.code("product", number), of_customer))
