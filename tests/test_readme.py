@@ -47,8 +47,9 @@ GUIDES = {
         ("What to order as of 2017-10-02", "Replay of what to order", "mean + z sd"), ("plan.csv",)
     ),
     "docs/what_if.md": Expected(
-        ("2 scenarios: 2017-10-02", "dearer milk, a household gone: the weeks", "a fifth more"),
-        ("whatif.csv",),
+        ("2 scenarios: 2017-10-02", "dearer milk, a household gone: the weeks", "a fifth more",
+         "What thresholds list of 2 products"),
+        ("whatif.csv", "thresholds.csv", "thresholds.png"),
     ),
     "docs/operations.md": Expected(
         ("is what readers get now", "that was worse",

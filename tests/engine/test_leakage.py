@@ -71,11 +71,12 @@ def untouched(conn, model) -> str:
 
 
 def view_bytes(conn, model) -> str:
-    """All that is said of some customers, of all products together, and the draws."""
+    """All that is said of some customers, of all products together, of lists, and the draws."""
     engine = ForecastEngine(conn, model=model, draws=20, clock=lambda: NOON)
     customers = [FIRST_CUSTOMER_ID, FIRST_CUSTOMER_ID + 30, NEW_CUSTOMER]
     views = [engine.forecast_customer(customer_id, AS_OF) for customer_id in customers]
     views.append(engine.forecast_portfolio(None, AS_OF))
+    views.append(engine.sensitivity(None, AS_OF, min_orders=[1, 4], min_confidence=[0.0, 0.3]))
     draws = engine.draws(None, AS_OF)
     return json.dumps([view and view.to_dict() for view in views]) + json.dumps(
         draws.to_dict(), default=str

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import data, export, fits, forecast, plan, promotion, whatif
+from toolkit.cli import data, export, fits, forecast, plan, promotion, sensitivity, whatif
 from toolkit.cli.exits import reported_in_a_sentence
 from toolkit.errors import ToolkitError
 from toolkit.installed import leave_out_working_folder, load, own_version
@@ -25,7 +25,7 @@ app = typer.Typer(
 COMMANDS_GROUP = "toolkit.commands"
 """Entry points in it are called with ``app``, to add commands to it."""
 
-for group in (data, fits, forecast, whatif, plan, promotion, export):
+for group in (data, fits, forecast, whatif, sensitivity, plan, promotion, export):
     group.register(app)
 
 

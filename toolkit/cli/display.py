@@ -3,23 +3,34 @@
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from toolkit.card import Card, printable
 from toolkit.data.ids import KINDS, Kind
+from toolkit.disk import whole_file
+from toolkit.errors import ArgumentError
 from toolkit.results.customer import CustomerForecast
 from toolkit.results.forecast import ProductForecast
 from toolkit.results.portfolio import PortfolioForecast
 from toolkit.results.scenario import ScenarioComparison
+from toolkit.results.sensitivity import ThresholdSensitivity
 
 if TYPE_CHECKING:
+    from toolkit.results.figures import Drawing
     from toolkit.sources.codes import Codes
 
 console = Console()
 
-type AnyForecast = ProductForecast | CustomerForecast | PortfolioForecast | ScenarioComparison
+type AnyForecast = (
+    ProductForecast
+    | CustomerForecast
+    | PortfolioForecast
+    | ScenarioComparison
+    | ThresholdSensitivity
+)
 
 
 def show_forecast(
@@ -59,6 +70,15 @@ def forecast_json(forecast: AnyForecast, codes: "Codes") -> dict[str, object]:
 def show_card(card: Card) -> None:
     """A card; lines are not broken, and text is not read as markup."""
     console.print(card, soft_wrap=True)
+
+
+def save_figure(figure: "Drawing", file: Path) -> None:
+    """Draw a figure to a file. ``ArgumentError`` where its name ends in no known format."""
+    try:
+        with whole_file(file) as part:
+            figure.savefig(part, dpi=150)
+    except ValueError as exc:
+        raise ArgumentError(f"cannot draw to {file}: {exc}") from exc
 
 
 def print_plain(text: str) -> None:

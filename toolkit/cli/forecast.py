@@ -26,14 +26,12 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.orders import day_of, numbers_of, orders_of
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS, WEEKS
-from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
     from toolkit.cli.display import AnyForecast
     from toolkit.engine import ForecastEngine
     from toolkit.results.forecast import ProductForecast
-    from toolkit.results.portfolio import PortfolioForecast
     from toolkit.sources.open import OpenSource
 
 
@@ -187,7 +185,7 @@ def _of_all(
     as_of: str | date | None,
     asked: Asked,
 ) -> None:
-    from toolkit.cli.display import codes_of, show_card
+    from toolkit.cli.display import codes_of, save_figure, show_card
     from toolkit.cli.progress import status
 
     ids = numbers_of(orders, "product", named) if named else None
@@ -197,7 +195,7 @@ def _of_all(
     if result is None:
         nothing_before(f"product {', '.join(named)}" if named else "any product", as_of)
     if asked.plot is not None:
-        _draw(result, None, asked.plot)
+        save_figure(result.plot(), asked.plot)
     if not asked.as_json:
         products = [product["product_id"] for product in result.products]
         customers = [customer["customer_id"] for customer in result.at_risk_customers]
@@ -236,7 +234,7 @@ def _of_products(
 
 def _show_product(result: "ProductForecast", orders: "OpenSource", asked: Asked) -> None:
     """The forecast, and what was then ordered where that is known."""
-    from toolkit.cli.display import show_forecast
+    from toolkit.cli.display import save_figure, show_forecast
     from toolkit.sources.sql import weekly_quantities
 
     if asked.as_json and asked.plot is None:
@@ -244,7 +242,7 @@ def _show_product(result: "ProductForecast", orders: "OpenSource", asked: Asked)
     weeks = result.forecast_period_weeks
     actual = weekly_quantities(orders.source, result.product_id, result.start_date, weeks)
     if asked.plot is not None:
-        _draw(result, actual, asked.plot)
+        save_figure(result.plot(actual), asked.plot)
     if not asked.as_json:
         show_forecast(result, orders.codes, asked.top)
         _show_outcome(result, actual)
@@ -262,16 +260,6 @@ def _write(results: "Sequence[AnyForecast | None]", orders: "OpenSource", asked:
     if asked.as_json:
         made = [None if one is None else forecast_json(one, orders.codes) for one in results]
         typer.echo(json.dumps(made[0] if len(made) == 1 else made, indent=2))
-
-
-def _draw(
-    result: "ProductForecast | PortfolioForecast", actual: list[float] | None, file: Path
-) -> None:
-    try:
-        with whole_file(file) as part:
-            result.plot(actual).savefig(part, dpi=150)
-    except ValueError as exc:  # no such format
-        raise ArgumentError(f"cannot draw to {file}: {exc}") from exc
 
 
 def _why_nothing(product_id: str, as_of: date, db: Path | None, number: int) -> str:

@@ -13,11 +13,18 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.scenario import Gathered, NumberedScenario
+from toolkit.data.scenario import Gathered
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns, Predictions
 from toolkit.errors import PredictionError
 from toolkit.results.pair import FailedPair
-from toolkit.results.scenario import ORDERS, QUANTITY, REVENUE, ComparedProducts, Outcome
+from toolkit.results.scenario import (
+    ORDERS,
+    QUANTITY,
+    REVENUE,
+    ComparedProducts,
+    Outcome,
+    ScenarioComparison,
+)
 from toolkit.sources.codes import Codes
 from toolkit.stages.discovery import discover
 from toolkit.stages.listing import warn_of
@@ -26,7 +33,8 @@ from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor, in_chunks
 from toolkit.validation import refuse
 from toolkit.views.changes import Meant, Orders, meant_by
-from toolkit.views.products import Named, named
+from toolkit.views.making import DEFAULTS, Making
+from toolkit.views.products import Named, named, never_ordered
 
 MEASURES = (ORDERS, QUANTITY, REVENUE)
 DRAWN = [ORDERS, QUANTITY, QUANTITY]
@@ -166,35 +174,19 @@ class _Tally:
         return Outcome(np.stack(self.expected)[order], np.stack(self.totals)[order], self.draws)
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Products under each scenario and as they are.
-
-    ``failed`` are the pairs that are left out, ``never_ordered`` the products that were asked for,
-    and that nobody ordered before the date.
-    """
-
-    products: ComparedProducts
-    baseline: Outcome
-    scenarios: list[tuple[NumberedScenario, Outcome]]
-    failed: tuple[FailedPair, ...]
-    never_ordered: list[int]
-
-
 def compared(
     analyzer: PatternAnalyzer,
-    predictor: CustomerPredictor,
+    making: Making,
     given: Gathered,
     product_ids: Sequence[int] | None,
     as_of: date,
     codes: Codes,
-    default_price: float | None,
-) -> Compared | None:
+) -> ScenarioComparison | None:
     """The products under the scenarios, None for all; None if nobody ordered any of them.
 
     Raises ``ArgumentError`` that lists everything wrong with the scenarios.
     """
-    source = analyzer.source
+    source, predictor, default_price = analyzer.source, making.predictor, making.default_price
 
     def price_of(ids: Sequence[int]) -> dict[int, float | None]:
         known = product_metadata(source, as_of, ids, default_price)
@@ -209,13 +201,13 @@ def compared(
         return None
     products, (baseline, *outcomes) = made
     warn_of(failed := tuple(dict.fromkeys(bases.failed)))
-    known = {*products.product_id.tolist(), *(pair.product_id for pair in failed)}
-    return Compared(
-        products=products,
-        baseline=baseline,
-        scenarios=[*zip(given.scenarios, outcomes, strict=True)],
-        failed=failed,
-        never_ordered=[i for i in product_ids or () if i not in known],
+    return ScenarioComparison.of(
+        products,
+        baseline,
+        [*zip(given.scenarios, outcomes, strict=True)],
+        never_ordered(product_ids, products.product_id, failed),
+        as_of,
+        making.metadata(as_of, len(failed), DEFAULTS),
     )
 
 
