@@ -110,12 +110,18 @@ def whatif_bytes(conn, model) -> str:
         Change("price", products=(1,), price=4.0, elasticity=-1.0),
         Change("product_replaced", products=("Article 2",), replaced_by=OTHER_PRODUCT),
     )
+    received = Change(
+        "order_received", customers=(FIRST_CUSTOMER_ID,), products=(1, OTHER_PRODUCT), quantity=4.0
+    )
     conn.execute("INSERT INTO dbo.Product (ID, Name) VALUES ($id, 'Other')", {"id": OTHER_PRODUCT})
     try:
-        result = engine.compare_scenarios([Scenario("one", changes)], None, AS_OF)
+        results = [
+            engine.compare_scenarios([Scenario("one", of)], None, AS_OF)
+            for of in (changes, (*changes, received))
+        ]
     finally:
         conn.execute("DELETE FROM dbo.Product WHERE ID = $id", {"id": OTHER_PRODUCT})
-    return json.dumps(result.to_dict())
+    return json.dumps([result.to_dict() for result in results])
 
 
 @pytest.fixture(scope="module")
