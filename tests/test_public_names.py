@@ -18,9 +18,9 @@ TOOLKIT = """
     FitSettings FittedModel ForecastEngine ForecastReader ModelError ModelVersion Patterns
     PortfolioForecast PredictionError Predictions ProductForecast PromotionRefusedError
     QUANTILES ReplenishmentPlan ReplenishmentPolicy SQL_SERVER_SESSION Scenario
-    ScenarioComparison SourceError Stock Streams ToolkitError TrackingError Truth
-    attach_thresholds check_database embedded_server export_release find_model generate_orders
-    history import_folder last_order_day load_fit load_orders open_database open_store
+    ScenarioComparison SourceError Stock Streams ThresholdSensitivity ToolkitError TrackingError
+    Truth attach_thresholds check_database embedded_server export_release find_model
+    generate_orders history import_folder last_order_day load_fit load_orders open_database open_store
     plan_replenishment promote read_scenarios read_stock register_fit roll_back save_fit
     weekly_quantities write_demo_orders
 """

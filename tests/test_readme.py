@@ -48,8 +48,9 @@ GUIDES = {
     ),
     "docs/what_if.md": Expected(
         ("2 scenarios: 2017-10-02", "dearer milk, a household gone: the weeks", "a fifth more",
-         "a typical customer of this product", "surprises to this product alone"),
-        ("whatif.csv", "why.png"),
+         "What thresholds list of 2 products", "a typical customer of this product",
+         "surprises to this product alone"),
+        ("whatif.csv", "thresholds.csv", "thresholds.png", "why.png"),
     ),
     "docs/operations.md": Expected(
         ("is what readers get now", "that was worse",

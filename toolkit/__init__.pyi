@@ -55,6 +55,7 @@ from .results.pair import CustomerPrediction as CustomerPrediction
 from .results.pair import CustomerProductPattern as CustomerProductPattern
 from .results.portfolio import PortfolioForecast as PortfolioForecast
 from .results.scenario import ScenarioComparison as ScenarioComparison
+from .results.sensitivity import ThresholdSensitivity as ThresholdSensitivity
 from .sources.codes import Codes as Codes
 from .sources.embedded.checks import check_database as check_database
 from .sources.embedded.database import open_database as open_database

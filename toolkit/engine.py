@@ -1,7 +1,7 @@
 """The forecast engine: six stages in a row, for one product or a batch."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -17,9 +17,10 @@ from toolkit.model import FittedModel, default_model, fitted
 from toolkit.results.customer import CustomerForecast
 from toolkit.results.explanation import Explanation
 from toolkit.results.forecast import ProductForecast
-from toolkit.results.metadata import ModelMetadata, RegisteredVersion, model_metadata
+from toolkit.results.metadata import ModelMetadata, RegisteredVersion
 from toolkit.results.portfolio import PortfolioForecast
 from toolkit.results.scenario import ScenarioComparison
+from toolkit.results.sensitivity import ThresholdSensitivity
 from toolkit.sources.base import OrderSource
 from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.sources.dialects import Connection
@@ -31,18 +32,21 @@ from toolkit.stages.listing import (
     Chooser,
     ProductListing,
     ProductThresholds,
-    Thresholds,
     list_customers,
 )
 from toolkit.stages.metadata import NamedProduct, product_metadata
 from toolkit.stages.names import fill_in_customer_names
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor
-from toolkit.views.customer import customer_pairs
+from toolkit.views.customer import customer_forecast
 from toolkit.views.draws import draws_of
 from toolkit.views.explanation import explained
-from toolkit.views.portfolio import portfolio_of
+from toolkit.views.making import DEFAULTS, Making
+from toolkit.views.portfolio import portfolio_forecast
 from toolkit.views.scenarios import compared
+from toolkit.views.sensitivity import MIN_CONFIDENCE as GRID_CONFIDENCE
+from toolkit.views.sensitivity import MIN_ORDERS as GRID_ORDERS
+from toolkit.views.sensitivity import ThresholdGrid, sensitivity_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +57,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 1000
-DEFAULTS = Thresholds()
 
 type Forecasts = dict[int, ProductForecast | None]
 
@@ -222,27 +225,7 @@ class ForecastEngine:
         as_of = parse_date(as_of_date)
         chooser = self._chooser(as_of, None, None)
         self._warn_of_the_future(as_of, own_thresholds=True)
-        found = customer_pairs(
-            self.pattern_analyzer,
-            self.predictor,
-            customer_id,
-            as_of,
-            chooser,
-            self.aggregator.default_price,
-        )
-        if found is None:
-            return None
-        pairs, failed = found
-        return CustomerForecast.of(
-            customer_id,
-            self.source.customer_names([customer_id]).get(customer_id),
-            pairs,
-            as_of,
-            self.forecast_weeks,
-            self._metadata(
-                as_of, self.thresholds_at(as_of).overall, len(failed), self.aggregator.default_price
-            ),
-        )
+        return customer_forecast(self.pattern_analyzer, self._making, customer_id, as_of, chooser)
 
     def forecast_portfolio(
         self, product_ids: Iterable[int] | None = None, as_of_date: str | date | None = None
@@ -258,32 +241,7 @@ class ForecastEngine:
         as_of = parse_date(as_of_date)
         chooser = self._chooser(as_of, None, None)
         self._warn_of_the_future(as_of, own_thresholds=True)
-        found = portfolio_of(
-            self.pattern_analyzer,
-            self.predictor,
-            ids,
-            as_of,
-            chooser,
-            self.aggregator.default_price,
-        )
-        if found is None:
-            return None
-        known = set(found.products.product_id.tolist())
-        failed = {pair.product_id for pair in found.failed}
-        return PortfolioForecast.of(
-            found.products,
-            found.draws,
-            found.at_risk,
-            found.customer_count,
-            [i for i in ids or () if i not in known | failed],
-            as_of,
-            self._metadata(
-                as_of,
-                self.thresholds_at(as_of).overall,
-                len(found.failed),
-                self.aggregator.default_price,
-            ),
-        )
+        return portfolio_forecast(self.pattern_analyzer, self._making, ids, as_of, chooser)
 
     def compare_scenarios(
         self,
@@ -302,16 +260,26 @@ class ForecastEngine:
         """
         ids, as_of = _each_once(product_ids), parse_date(as_of_date)
         self._warn_of_the_future(as_of, own_thresholds=False)
-        price = self.aggregator.default_price
-        found = compared(
-            self.pattern_analyzer, self.predictor, gathered(scenarios), ids, as_of, codes, price
-        )
-        if found is None:
-            return None
-        metadata = self._metadata(as_of, Thresholds(), len(found.failed), price)
-        return ScenarioComparison.of(
-            found.products, found.baseline, found.scenarios, found.never_ordered, as_of, metadata
-        )
+        return compared(self.pattern_analyzer, self._making, gathered(scenarios), ids, as_of, codes)
+
+    def sensitivity(
+        self,
+        product_ids: Iterable[int] | None = None,
+        as_of_date: str | date | None = None,
+        *,
+        min_orders: Sequence[int] = GRID_ORDERS,
+        min_confidence: Sequence[float] = GRID_CONFIDENCE,
+    ) -> ThresholdSensitivity | None:
+        """Whom each pair of thresholds would list, and what share of the known demand they hold.
+
+        From one prediction: what is said of two thresholds are the listed_… of forecasts made with
+        them. ``product_ids``: None for all. None if nobody ordered any of them before the date
+        (YYYY-MM-DD, default today). Raises as ``forecast_customer`` does.
+        """
+        grid = ThresholdGrid(min_orders, min_confidence)
+        ids, as_of = _each_once(product_ids), parse_date(as_of_date)
+        self._warn_of_the_future(as_of, own_thresholds=True)
+        return sensitivity_of(self.pattern_analyzer, self._making, ids, as_of, grid)
 
     def explain(
         self,
@@ -336,14 +304,9 @@ class ForecastEngine:
         as_of = parse_date(as_of_date)
         thresholds = self._chooser(as_of, None, None)(product_id)
         self._warn_of_the_future(as_of, own_thresholds=customer_id is not None)
-        found = explained(
-            self.pattern_analyzer, self.predictor, product_id, customer_id, as_of, against,
-            thresholds,
-        )  # fmt: skip
-        if found is None:
-            return None
-        metadata = self._metadata(as_of, thresholds, len(found.failed), None)
-        return Explanation.of(found.what, found.attribution, as_of, self.forecast_weeks, metadata)
+        return explained(
+            self.pattern_analyzer, self._making, product_id, customer_id, as_of, against, thresholds
+        )
 
     def draws(
         self, product_ids: Iterable[int] | None = None, as_of_date: str | date | None = None
@@ -360,7 +323,7 @@ class ForecastEngine:
         ids = _each_once(product_ids)
         as_of = parse_date(as_of_date)
         self._warn_of_the_future(as_of, own_thresholds=False)
-        metadata = self._metadata(as_of, Thresholds(), 0, None)
+        metadata = self._making.metadata_at(as_of, 0, DEFAULTS, None)
         return draws_of(self.pattern_analyzer, self.predictor, ids, as_of, metadata)
 
     def generate_forecast_cached(
@@ -384,7 +347,7 @@ class ForecastEngine:
         as_of = parse_date(as_of_date)
         thresholds = self._chooser(as_of, min_orders, min_confidence)(product_id)
         cache = ForecastCache(redis_client, cache_ttl)
-        key = ForecastKey(product_id, as_of, self._computed_with(thresholds))
+        key = ForecastKey(product_id, as_of, self._making.computed_with(thresholds))
 
         def compute() -> Fields | None:
             made = self.generate_forecast(product_id, as_of, min_orders, min_confidence)
@@ -421,11 +384,11 @@ class ForecastEngine:
 
     def thresholds_at(self, as_of: date) -> ProductThresholds:
         """The engine's thresholds if they were known at the date, else the defaults."""
-        return self.thresholds if self.thresholds.usable_at(as_of) else ProductThresholds()
+        return self._making.thresholds_at(as_of)
 
     def computed_with(self, product_id: int, as_of: date) -> dict[str, KeyScalar]:
         """Everything but the data that decides the forecast of a call that names no threshold."""
-        return self._computed_with(self.thresholds_at(as_of).of(product_id))
+        return self._making.computed_with(self.thresholds_at(as_of).of(product_id))
 
     def _chooser(
         self, as_of: date, min_orders: int | None, min_confidence: float | None
@@ -433,63 +396,24 @@ class ForecastEngine:
         """What is given, and for what is not the engine's own, if it was known at the date."""
         return self.thresholds_at(as_of).chooser(min_orders, min_confidence)
 
-    def _warn_of_the_future(self, as_of: date, own_thresholds: bool) -> None:
-        """Say what the engine was given that was not known at the date yet."""
-        fitted_as_of = None if self.registered is None else self.registered.fitted_as_of
-        if fitted_as_of is not None and fitted_as_of > as_of:
-            logger.warning(
-                "%s@%s was fitted as of %s, after %s: it knows what came then, and its forecasts "
-                "are nothing to score",
-                self.predictor.model.name, self.predictor.model.version, fitted_as_of, as_of,
-            )  # fmt: skip
-        if own_thresholds and not self.thresholds.usable_at(as_of):
-            logger.warning(
-                "The version's thresholds were chosen from what was known before %s, after %s: "
-                "the defaults are used, %d orders and confidence %s",
-                self.thresholds.known_before, as_of, DEFAULTS.min_orders,
-                DEFAULTS.min_confidence,
-            )  # fmt: skip
-
-    def _metadata(
-        self,
-        as_of: date,
-        thresholds: Thresholds,
-        failed_pairs: int,
-        default_price: float | None,
-    ) -> ModelMetadata:
-        """How a forecast is made."""
-        return model_metadata(
-            as_of,
-            self._clock(),
-            model=(self.predictor.model.name, self.predictor.model.version),
-            thresholds=(thresholds.min_orders, thresholds.min_confidence),
-            draws=self.predictor.draws,
-            seed=self.predictor.seed,
-            failed_pairs=failed_pairs,
-            registered=self.registered,
-            default_price=default_price,
+    @property
+    def _making(self) -> Making:
+        return Making(
+            self.predictor,
+            self.thresholds,
+            self.registered,
+            self.aggregator.default_price,
+            self._clock,
         )
+
+    def _warn_of_the_future(self, as_of: date, own_thresholds: bool) -> None:
+        self._making.warn_of_the_future(as_of, own_thresholds, logger)
 
     def _metadata_of(
         self, as_of: date, listing: ProductListing, product: NamedProduct
     ) -> ModelMetadata:
         price = product.unit_price if product.is_default else None
-        return self._metadata(as_of, listing.thresholds, listing.failed_pairs, price)
-
-    def _computed_with(self, thresholds: Thresholds) -> dict[str, KeyScalar]:
-        """Everything but the data that decides a forecast; a cached one has to match it."""
-        run = {} if self.registered is None else {"mlflow_run_id": self.registered.run_id}
-        return {
-            **run,
-            "forecast_weeks": self.forecast_weeks,
-            "min_orders": thresholds.min_orders,
-            "min_confidence": thresholds.min_confidence,
-            "model_name": self.predictor.model.name,
-            "model_version": self.predictor.model.version,
-            "draws": self.predictor.draws,
-            "seed": self.predictor.seed,
-            "default_price": self.aggregator.default_price,
-        }
+        return self._making.metadata_at(as_of, listing.failed_pairs, listing.thresholds, price)
 
 
 def _each_once(product_ids: Iterable[int] | None) -> list[int] | None:

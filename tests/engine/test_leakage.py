@@ -71,11 +71,12 @@ def untouched(conn, model) -> str:
 
 
 def view_bytes(conn, model) -> str:
-    """All that is said of some customers, of all products together, and the draws."""
+    """All that is said of some customers, of all products together, of lists, and the draws."""
     engine = ForecastEngine(conn, model=model, draws=20, clock=lambda: NOON)
     customers = [FIRST_CUSTOMER_ID, FIRST_CUSTOMER_ID + 30, NEW_CUSTOMER]
     views = [engine.forecast_customer(customer_id, AS_OF) for customer_id in customers]
     views.append(engine.forecast_portfolio(None, AS_OF))
+    views.append(engine.sensitivity(None, AS_OF, min_orders=[1, 4], min_confidence=[0.0, 0.3]))
     draws = engine.draws(None, AS_OF)
     return json.dumps([view and view.to_dict() for view in views]) + json.dumps(
         draws.to_dict(), default=str
@@ -109,12 +110,18 @@ def whatif_bytes(conn, model) -> str:
         Change("price", products=(1,), price=4.0, elasticity=-1.0),
         Change("product_replaced", products=("Article 2",), replaced_by=OTHER_PRODUCT),
     )
+    received = Change(
+        "order_received", customers=(FIRST_CUSTOMER_ID,), products=(1, OTHER_PRODUCT), quantity=4.0
+    )
     conn.execute("INSERT INTO dbo.Product (ID, Name) VALUES ($id, 'Other')", {"id": OTHER_PRODUCT})
     try:
-        result = engine.compare_scenarios([Scenario("one", changes)], None, AS_OF)
+        results = [
+            engine.compare_scenarios([Scenario("one", of)], None, AS_OF)
+            for of in (changes, (*changes, received))
+        ]
     finally:
         conn.execute("DELETE FROM dbo.Product WHERE ID = $id", {"id": OTHER_PRODUCT})
-    return json.dumps(result.to_dict())
+    return json.dumps([result.to_dict() for result in results])
 
 
 @pytest.fixture(scope="module")

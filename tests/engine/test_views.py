@@ -403,6 +403,20 @@ def test_views_show_themselves(engine):
     assert portfolio.plot().axes[0].get_title(loc="left").startswith("2 products: weekly demand")
 
 
+def test_what_is_overdue_is_marked_in_what_comes_next(database):
+    """And the earliest of the products' dates is the customer's."""
+    engine = ForecastEngine(database, draws=20)
+    views = [engine.forecast_customer(customer_id, AS_OF) for customer_id in CUSTOMERS[:6]]
+    marks = []
+    for view in views:
+        rows = view.to_card(None).grids[0].rows
+        overdue = [product["overdue"] for product in view.products]
+        assert [row[-1] for row in rows] == ["overdue" if late else "" for late in overdue]
+        assert view.summary["next_order_date"] == view.products[0]["next_order_date"]
+        marks += overdue
+    assert {*marks} == {True, False}
+
+
 def test_products_of_one_name_are_told_apart(database):
     database.execute("UPDATE dbo.Product SET Name = 'Article'")
     engine = ForecastEngine(database)

@@ -4,7 +4,9 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
@@ -69,6 +71,23 @@ def test_it_writes_all_products_and_json_says_the_same(place, tmp_path, name):
     assert (frame["quantity"] % 6 == 0).all()
 
 
+@pytest.mark.skipif(find_spec("xlsxwriter") is None, reason="the extra `tables` is not installed")
+def test_excel_gets_the_plan(place, tmp_path):
+    done = run(*ASKED, "--out", tmp_path / "plan.xlsx", cwd=place)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / "plan.xlsx") as parts:
+        texts = parts.read("xl/sharedStrings.xml").decode()
+        assert 'name="plan"' in parts.read("xl/workbook.xml").decode()
+    assert "<t>product_id</t>" in texts
+
+
+def test_nothing_ordered_before_is_an_exit_code_of_its_own(place):
+    done = run(*ASKED, "--as-of", "2000-01-01", cwd=place)
+    assert done.returncode == 3
+    said = "There is nothing to forecast for any product in stock.csv: no order before 2000-01-01."
+    assert (done.stdout, done.stderr.strip()) == ("", said)
+
+
 def test_equal_calls_print_equal_bytes(place):
     first, second = (run(*ASKED, "--json", "--sort", "shortage", cwd=place) for _ in range(2))
     assert first.stdout == second.stdout != ""
@@ -87,7 +106,8 @@ def test_everything_wrong_is_one_message(place, tmp_path):
         "lead_time_days has to be a whole number of at least 0, got -3",
         "got service_level and fill_rate", "service_level has to be a number between 0 and 1",
         "as_of_date has to be a date as YYYY-MM-DD, got '2022-6-6'",
-        "top has to be", "draws has to be", "out has to end in .csv or .parquet, got 'plan.xls'",
+        "top has to be", "draws has to be",
+        "--out has to end in one of .csv, .xlsx, .parquet, got plan.xls",
         "on_hand has to be a number", "line 3: '1'", "line 4: '404' is not in the database",
     ):  # fmt: skip
         assert part in done.stderr, part

@@ -1,5 +1,8 @@
 """What a policy may be, and all that is wrong with one."""
 
+import json
+
+import numpy as np
 import pytest
 
 from toolkit.errors import ArgumentError
@@ -68,3 +71,19 @@ def test_what_is_out_of_range_is_refused(policy, message):
 def test_lead_times_that_are_none(text, message):
     with pytest.raises(ArgumentError, match=message):
         parse_lead_time(text)
+
+
+def test_numbers_of_numpy_are_numbers():
+    """And come out as Python's own, ready for JSON."""
+    of_numpy = ReplenishmentPolicy(
+        {np.int64(3): np.float32(0.5), np.int32(4): np.float64(0.5)}, np.int64(7),
+        shortage_cost=np.int64(3), holding_cost=np.float32(1.0),
+    )  # fmt: skip
+    plain = ReplenishmentPolicy({3: 0.5, 4: 0.5}, 7, shortage_cost=3, holding_cost=1.0)
+    assert of_numpy == plain
+    assert json.dumps(of_numpy.to_dict()) == json.dumps(plain.to_dict())
+    assert ReplenishmentPolicy(np.int64(14), fill_rate=0.9).lead_time_days == 14
+    with pytest.raises(ArgumentError, match="of at least 0, got .*-1"):  # noqa: RUF043
+        ReplenishmentPolicy(np.int64(-1), fill_rate=0.9)
+    with pytest.raises(ArgumentError, match="of at least 1, got .*True"):  # noqa: RUF043
+        ReplenishmentPolicy(14, np.bool_(True), fill_rate=0.9)

@@ -130,6 +130,16 @@ def test_a_missing_column_is_told_with_the_one_it_may_be():
     assert len(rules) == 2
 
 
+def test_no_mistake_names_a_column_that_was_not_given():
+    lines = LINES.drop(columns=["order_id", "quantity"])
+    (rule,) = [finding.rule for finding in told(lines)]
+    columns = "customer_id, product_id, ordered_at, unit_price"
+    assert rule.startswith(f"column quantity is missing; the columns are {columns}: rename")
+    rules = [finding.rule for finding in told(pd.DataFrame())]
+    assert "column quantity is missing; there are no columns" in rules
+    assert not any("order_id" in rule for rule in rules)
+
+
 def test_no_rows():
     assert any("there are no rows" in str(finding) for finding in told(LINES.iloc[:0]))
 

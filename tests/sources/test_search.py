@@ -61,6 +61,14 @@ def test_an_unknown_name_is_told_with_the_nearest_three(text, nearest):
     assert said.endswith("; ids in this database are numbers")
 
 
+def test_a_name_that_several_have_is_suggested_once():
+    names = {3: "Milk", 5: "Milk", 6: "Milk", 7: "Mild Ale"}
+    with pytest.raises(
+        ArgumentError, match=r"the nearest names are 'Milk' \(3\), 'Mild Ale' \(7\);"
+    ):
+        find("product", "Mulk", NO_CODES, lambda: names)
+
+
 def test_an_unknown_code_is_told_with_codes_and_names():
     codes = codes_of("SKU-1", "SKU-2")
     names = {number_of("SKU-1"): "Milk", number_of("SKU-2"): "Rum"}

@@ -11,7 +11,17 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli import data, explain, export, fits, forecast, plan, promotion, whatif
+from toolkit.cli import (
+    data,
+    explain,
+    export,
+    fits,
+    forecast,
+    plan,
+    promotion,
+    sensitivity,
+    whatif,
+)
 from toolkit.cli.exits import reported_in_a_sentence
 from toolkit.errors import ToolkitError
 from toolkit.installed import leave_out_working_folder, load, own_version
@@ -25,7 +35,7 @@ app = typer.Typer(
 COMMANDS_GROUP = "toolkit.commands"
 """Entry points in it are called with ``app``, to add commands to it."""
 
-for group in (data, fits, forecast, explain, whatif, plan, promotion, export):
+for group in (data, fits, forecast, explain, whatif, sensitivity, plan, promotion, export):
     group.register(app)
 
 

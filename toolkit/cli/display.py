@@ -17,6 +17,7 @@ from toolkit.results.explanation import Explanation
 from toolkit.results.forecast import ProductForecast
 from toolkit.results.portfolio import PortfolioForecast
 from toolkit.results.scenario import ScenarioComparison
+from toolkit.results.sensitivity import ThresholdSensitivity
 
 if TYPE_CHECKING:
     from toolkit.results.figures import Drawing
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 console = Console()
 
 type AnyForecast = (
-    ProductForecast | CustomerForecast | PortfolioForecast | ScenarioComparison | Explanation
+    ProductForecast
+    | CustomerForecast
+    | PortfolioForecast
+    | ScenarioComparison
+    | Explanation
+    | ThresholdSensitivity
 )
 
 
@@ -69,7 +75,7 @@ def show_card(card: Card) -> None:
 
 
 def save_figure(figure: "Drawing", file: Path) -> None:
-    """A figure, whole, to a file of a kind that its name says; ``ArgumentError`` for no kind."""
+    """Draw a figure to a file. ``ArgumentError`` where its name ends in no known format."""
     try:
         with whole_file(file) as part:
             figure.savefig(part, dpi=150)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from toolkit.cli.exits import nothing_before
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOfOrLast,
@@ -21,15 +22,12 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.orders import day_of, orders_of
 from toolkit.data.defaults import PLAN_DRAWS, SEED
-from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
     from toolkit.replenishment.policy import LeadTime, ReplenishmentPolicy
-    from toolkit.replenishment.result import ReplenishmentPlan
 
 SERVICE_LEVEL = 0.95
-TABLES = (".csv", ".parquet")
 
 
 def register(app: typer.Typer) -> None:
@@ -81,15 +79,17 @@ def plan(
     ] = "run_out",
     top: Annotated[int, typer.Option(help="Show so many products.")] = 20,
     out: Annotated[
-        Path | None, typer.Option(help="Write all products to this file: .csv or .parquet.")
+        Path | None, typer.Option(help="Write all products to FILE.csv, .xlsx or .parquet.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """What to order now: reorder points, order-up-to levels and quantities for the stock at hand.
 
-    From draws of demand until the next delivery after this one; no distribution is assumed.
+    From draws of demand until the next delivery after this one; no distribution is assumed. Exit
+    code 3: nobody ordered any product of the stock before.
     """
     from toolkit.cli.display import show_card
+    from toolkit.cli.tables import write_tables
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
     from toolkit.replenishment.plan import plan_replenishment
@@ -121,8 +121,10 @@ def plan(
             engine, held, policy, day_of(orders, as_of), draws=draws, ranked_by=sort,
             codes=orders.codes,
         )  # fmt: skip
+        if made is None:
+            nothing_before(f"any product in {stock}", day_of(orders, as_of))
     if out is not None:
-        _write(made, out)
+        write_tables({"plan": made.to_frame()}, out, None)
     if as_json:
         typer.echo(json.dumps(made.to_dict(), indent=2))
     else:
@@ -171,14 +173,7 @@ def _checked[Policy, Held](
 
 
 def _check_table(out: Path | None) -> None:
-    if out is not None and out.suffix.lower() not in TABLES:
-        raise ArgumentError(f"out has to end in {' or '.join(TABLES)}, got {out.name!r}")
+    from toolkit.cli.tables import wrong_with
 
-
-def _write(made: "ReplenishmentPlan", out: Path) -> None:
-    frame = made.to_frame()
-    with whole_file(out) as part:
-        if out.suffix.lower() == ".csv":
-            frame.to_csv(part, index=False)
-        else:
-            frame.to_parquet(part, index=False)
+    if wrong := wrong_with(out):
+        raise ArgumentError("\n".join(wrong))

@@ -19,7 +19,7 @@ from toolkit.errors import ArgumentError
 from toolkit.validation import CLOSED, Json, examine, parse, read_toml
 
 type ChangeKind = Literal[
-    "demand", "price", "customer_lost", "product_delisted", "product_replaced"
+    "demand", "price", "customer_lost", "product_delisted", "product_replaced", "order_received"
 ]
 type Named = int | str
 """A product or customer: its id as a number; its id, code or name as text."""
@@ -33,6 +33,7 @@ TAKES: Mapping[ChangeKind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "customer_lost": (("customers",), ("start_date",)),
     "product_delisted": (("products",), ("start_date",)),
     "product_replaced": (("products", "replaced_by"), ("percent", "start_date")),
+    "order_received": (("customers", "products", "quantity"), ()),
 }
 """What each kind of change has to say, and what it may."""
 
@@ -45,7 +46,9 @@ class Change:
     ``price``: the unit price becomes ``price``, demand × (new / old) ^ ``elasticity``.
     ``customer_lost``: ``customers`` order nothing more. ``product_delisted``: nobody orders
     ``products`` any more. ``product_replaced``: the same, and ``percent`` (100) of their demand
-    goes to ``replaced_by``. Raises ``ArgumentError`` with all that is wrong.
+    goes to ``replaced_by``. ``order_received``: each of ``customers`` ordered ``quantity`` of each
+    of ``products`` on the as-of date; what comes after is forecast from the next day on.
+    Raises ``ArgumentError`` with all that is wrong.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -57,6 +60,7 @@ class Change:
     price: float | None = None
     elasticity: float | None = None
     replaced_by: Named | None = None
+    quantity: float | None = None
     start_date: date | None = None
     end_date: date | None = None
 
@@ -96,6 +100,8 @@ class Change:
                 share = 100.0 if self.percent is None else self.percent
                 said = f"{_listed('product', self.products)} replaced by {self.replaced_by}"
                 said += f", to which {share:g} % of the demand goes"
+            case "order_received":
+                said = f"{_listed('customer', self.customers)} ordered {self.quantity:g}{whose}"
         since = f" from {self.start_date}" if self.start_date else ""
         return said + since + (f" to {self.end_date}" if self.end_date else "")
 
@@ -252,6 +258,8 @@ def _out_of_range(change: Change) -> Iterator[str]:
         yield f"percent has to be a number from -100 to {MAX_PERCENT:,g}, got {percent:g}"
     if price is not None and not 0 < price <= MAX_AMOUNT:
         yield f"price has to be a number above 0, up to {MAX_AMOUNT:g}, got {price:g}"
+    if change.quantity is not None and not 0 < change.quantity <= MAX_AMOUNT:
+        yield f"quantity has to be a number above 0, up to {MAX_AMOUNT:g}, got {change.quantity:g}"
     if elasticity is not None and not (
         math.isfinite(elasticity) and abs(elasticity) <= MAX_ELASTICITY
     ):

@@ -47,13 +47,14 @@ def plan_replenishment(
     ranked_by: Ranking = "run_out",
     codes: Codes = NO_CODES,
     progress: Callable[[int], None] = lambda products: None,
-) -> ReplenishmentPlan:
+) -> ReplenishmentPlan | None:
     """What to order of every product in stock, as of a date (YYYY-MM-DD, default today).
 
     Demand is the engine's model's: ``draws`` paths of each product's weeks, from its seed. On top
     is what runs out first (``run_out``), or what saves most (``shortage``): expected units short
     that the order saves, times the shortage cost, the unit's cost where that is not known, and 1
-    where neither is. ``progress`` is told of each bunch of products that is done.
+    where neither is. ``progress`` is told of each bunch of products that is done. None where nobody
+    ordered any product of the stock before the date.
 
     Raises ``ArgumentError`` for an argument out of range; ``DataError`` with every product of the
     stock that the database does not know, or that the policy and the draws cannot serve;
@@ -74,7 +75,9 @@ def plan_replenishment(
         failed += failures
         progress(len(parts[-1]))
     if not any(map(len, parts)):
-        raise PredictionError(f"there is no order of a product in the stock before {as_of}")
+        if failed:
+            raise PredictionError(f"no pair of a product in the stock could be predicted: {failed}")
+        return None
     lines = _ranked(_joined(parts), stock, policy, ranked_by)
     return ReplenishmentPlan(
         as_of_date=as_of,

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from toolkit.data.tables import DAYS_PER_WEEK
 from toolkit.errors import ArgumentError
 from toolkit.stages.arguments import MAX_WEEKS
@@ -68,7 +70,7 @@ class ReplenishmentPolicy:
     holding_cost: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is out of range, all of it at once."""
+        """Refuse what is out of range, all of it at once; plain numbers, whatever they came as."""
         found = [
             *lead_time_mistakes(self.lead_time_days),
             *review_mistakes(self.review_days),
@@ -78,6 +80,8 @@ class ReplenishmentPolicy:
             found = span_mistakes(self.lead_time_days, self.review_days)
         if found:
             raise ArgumentError("\n".join(found))
+        for name in self.__slots__:
+            object.__setattr__(self, name, _plain(getattr(self, name)))
 
     @property
     def target(self) -> Target:
@@ -241,8 +245,19 @@ def _whole(text: str) -> int:
 
 
 def _is_whole(value: object, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        return False
+    return int(value) >= low
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+        return False
+    return math.isfinite(value)
+
+
+def _plain(value: object) -> object:
+    """Numbers of NumPy's as Python has them."""
+    if isinstance(value, Mapping):
+        return {_plain(day): _plain(p) for day, p in value.items()}
+    return value.item() if isinstance(value, np.generic) else value

@@ -83,9 +83,10 @@ class CustomerWeek(TypedDict):
 class CustomerSummary(TypedDict):
     """Totals over the horizon. Revenue is that of the products with a price, None without any.
 
-    Orders count by product: three products ordered on one day are three. There are no quantiles:
-    a customer's pairs are predicted independently given what they share, so that those of the
-    total would be too narrow.
+    ``next_order_date`` is the earliest of the products' medians: of many products one is likely to
+    be ordered before it. Orders count by product: three products ordered on one day are three.
+    There are no quantiles: a customer's pairs are predicted independently given what they share,
+    so that those of the total would be too narrow.
     """
 
     customer_name: str
@@ -352,7 +353,7 @@ def _soonest(product: CustomerProduct) -> tuple[bool, str, float, int]:
 def _next_orders(
     products: Sequence[CustomerProduct], top: int | None, codes: Mapping[int, str] | None
 ) -> list[Grid]:
-    heads = ("product", "next order", "90 % by", "orders", "units")
+    heads = ("product", "next order", "90 % by", "orders", "units", "")
     rows = [
         (
             *code_cells(codes, product["product_id"]),
@@ -361,10 +362,11 @@ def _next_orders(
             product["next_order_quantiles"]["q90"] or BEYOND,
             f"{product['expected_orders']:,.1f}",
             f"{product['expected_quantity']:,.0f}",
+            "overdue" if product["overdue"] else "",
         )
         for product in products
     ]
-    return coded("What comes next", heads, rows, heads[3:], top, codes)
+    return coded("What comes next", heads, rows, heads[3:5], top, codes)
 
 
 def _overdue(

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import matplotlib.dates as mdates
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from toolkit.data.tables import Floats
 
 BAND = "#4477aa"
 ACTUAL = "#cc3311"
@@ -103,6 +106,36 @@ def plot_parts(
     _head(axes, title)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(f"{unit}\nlines hold 80 %")
+    return figure
+
+
+def plot_grids(
+    title: str,
+    grids: Mapping[str, tuple[Floats, str]],
+    columns: tuple[str, Sequence[str]],
+    rows: tuple[str, Sequence[str]],
+) -> Drawing:
+    """Heat maps side by side, each from nothing to its largest number, and by its format.
+
+    ``grids``: numbers [rows, columns] by title; ``columns`` and ``rows``: what they are, and which.
+    """
+    figure = Drawing(figsize=(5.5 * len(grids), 1.8 + 0.45 * len(rows[1])), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left")
+    for axes, (name, (values, form)) in zip(
+        figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True
+    ):
+        top = float(values.max()) or 1.0
+        axes.imshow(values, cmap="Blues", vmin=0, vmax=top, aspect="auto")
+        for (i, j), value in np.ndenumerate(values):
+            ink = "white" if value > 0.6 * top else "black"
+            axes.text(j, i, form.format(value), ha="center", va="center", color=ink, fontsize=9)
+        axes.set_title(name, loc="left")
+        axes.set_xticks(range(len(columns[1])), columns[1])
+        axes.set_yticks(range(len(rows[1])), rows[1])
+        axes.set_xlabel(columns[0])
+        axes.set_ylabel(rows[0])
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
     return figure
 
 

@@ -7,93 +7,27 @@ differences of quantiles. Dates are ISO text.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal, TypedDict, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from toolkit.card import SHOWN_ROWS, Card, CardCell, Grid, Shown, Strong, counted, in_a_line
 from toolkit.data.scenario import NumberedScenario
-from toolkit.data.tables import DAYS_PER_WEEK, QUANTILE_NAMES, Floats, Ints, quantiles_of
+from toolkit.data.tables import DAYS_PER_WEEK
 from toolkit.results.customer import code_cells, coded, money
 from toolkit.results.metadata import ModelMetadata
+from toolkit.results.scenario_fields import (
+    ComparedProduct,
+    ComparedProducts,
+    ComparedScenario,
+    Difference,
+    Outcome,
+    compared_scenario,
+)
 from toolkit.results.tables import ColumnKind, Schema, frame_of, quantile_columns, table_named
 
 if TYPE_CHECKING:
     import pandas as pd
 
 type ScenarioTable = Literal["products", "weeks", "totals"]
-
-MEASURES = ("orders", "quantity", "revenue")
-ORDERS, QUANTITY, REVENUE = range(3)
-"""Rows of an array of measures."""
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedProducts:
-    """The products that are compared, a row each, by id."""
-
-    product_id: Ints  # [products], ascending
-    product_name: Sequence[str]  # [products]
-    unit_price: Sequence[float | None]  # [products], without any change
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What products come to in one scenario; revenue is NaN where there is no price."""
-
-    expected: Floats  # [products, MEASURES, weeks]
-    totals: Floats  # [products, MEASURES, draws], over the horizon
-    draws: Floats  # [MEASURES, weeks, draws], summed over products; revenue: those with a price
-
-
-class Difference(TypedDict):
-    """A scenario's numbers, those without it, and the first less the second, draw by draw.
-
-    Revenue is None where no price is known.
-    """
-
-    expected_orders: float
-    orders_quantiles: dict[str, float]
-    baseline_orders: float
-    difference_orders: float
-    difference_orders_quantiles: dict[str, float]
-    expected_quantity: float
-    quantity_quantiles: dict[str, float]
-    baseline_quantity: float
-    baseline_quantity_quantiles: dict[str, float]
-    difference_quantity: float
-    difference_quantity_quantiles: dict[str, float]
-    expected_revenue: float | None
-    revenue_quantiles: dict[str, float] | None
-    baseline_revenue: float | None
-    difference_revenue: float | None
-    difference_revenue_quantiles: dict[str, float] | None
-
-
-class ComparedWeek(Difference):
-    """A week of all products."""
-
-    week_number: int
-    week_start_date: str
-
-
-class ComparedProduct(Difference):
-    """A product over the horizon."""
-
-    product_id: int
-    product_name: str
-
-
-class ComparedScenario(TypedDict):
-    """A scenario: its changes in words, all products over the horizon, by week, by product."""
-
-    scenario: str
-    changes: list[str]
-    changes_customers: bool
-    total: Difference
-    weekly: list[ComparedWeek]
-    products: list[ComparedProduct]
-
 
 _DIFFERENCE: dict[str, ColumnKind] = {
     "expected_orders": "float64",
@@ -159,7 +93,7 @@ class ScenarioComparison(Shown):
             unpriced_products=sum(price is None for price in products.unit_price),
             never_ordered=list(never_ordered),
             scenarios=[
-                _scenario(scenario, products, baseline, outcome, as_of)
+                compared_scenario(scenario, products, baseline, outcome, as_of)
                 for scenario, outcome in outcomes
             ],
             model_metadata=metadata,
@@ -239,6 +173,8 @@ class ScenarioComparison(Shown):
         said.append("Intervals hold 80 %; differences are of the same draws.")
         if any(s["changes_customers"] for s in self.scenarios):
             said.append(CUSTOMERS_NOTE)
+        if any(s["receives_orders"] for s in self.scenarios):
+            said.append(f"All is as of {self.forecast_start_date}. {RECEIVED_NOTE}")
         return said
 
 
@@ -248,99 +184,12 @@ CUSTOMERS_NOTE = (
     "difference is too narrow."
 )
 
-
-def _scenario(
-    scenario: NumberedScenario,
-    products: ComparedProducts,
-    baseline: Outcome,
-    outcome: Outcome,
-    as_of: date,
-) -> ComparedScenario:
-    changes = list(scenario.changes.values())
-    weeks = range(baseline.draws.shape[1])
-    return ComparedScenario(
-        scenario=scenario.name,
-        changes=[str(change) for change in changes],
-        changes_customers=any(change.customers for change in changes),
-        total=_sum_of(baseline, outcome, slice(None)),
-        weekly=[
-            ComparedWeek(
-                week_number=week + 1,
-                week_start_date=(as_of + timedelta(DAYS_PER_WEEK * week)).isoformat(),
-                **_sum_of(baseline, outcome, slice(week, week + 1)),
-            )
-            for week in weeks
-        ],
-        products=_products(products, baseline, outcome),
-    )
-
-
-def _sum_of(baseline: Outcome, outcome: Outcome, weeks: slice) -> Difference:
-    """All products over some weeks."""
-
-    def of(one: Outcome) -> tuple[Floats, Floats]:
-        expected = one.expected[:, :, weeks].sum(axis=2)  # [products, MEASURES]
-        priced = np.isfinite(expected[:, REVENUE])
-        sums = np.array([column.sum() for column in np.ascontiguousarray(expected.T)])
-        sums[REVENUE] = expected[priced, REVENUE].sum() if priced.any() else np.nan
-        return sums, one.draws[:, weeks].sum(axis=1)
-
-    (before, drawn_before), (after, drawn_after) = of(baseline), of(outcome)
-    return _difference(
-        before,
-        after,
-        _quantiles(drawn_before[None])[0],
-        _quantiles(drawn_after[None])[0],
-        _quantiles((drawn_after - drawn_before)[None])[0],
-    )
-
-
-def _products(
-    products: ComparedProducts, baseline: Outcome, outcome: Outcome
-) -> list[ComparedProduct]:
-    before, after = baseline.expected.sum(axis=2), outcome.expected.sum(axis=2)
-    quantiles = (
-        _quantiles(baseline.totals),
-        _quantiles(outcome.totals),
-        _quantiles(outcome.totals - baseline.totals),
-    )
-    return [
-        ComparedProduct(
-            product_id=product_id,
-            product_name=products.product_name[i],
-            **_difference(before[i], after[i], *(of[i] for of in quantiles)),
-        )
-        for i, product_id in enumerate(products.product_id.tolist())
-    ]
-
-
-def _quantiles(draws: Floats) -> Floats:
-    """``QUANTILES`` of [products, MEASURES, draws], [products, MEASURES, QUANTILES]."""
-    quantiles: Floats = np.moveaxis(quantiles_of(draws, axis=2), 0, 2)
-    return quantiles
-
-
-def _difference(
-    before: Floats, after: Floats, of_before: Floats, of_after: Floats, of_both: Floats
-) -> Difference:
-    """From expectations [MEASURES], and the quantiles of draws [MEASURES, QUANTILES]."""
-    values: dict[str, object] = {}
-    for row, name in enumerate(MEASURES):
-        known = bool(np.isfinite(before[row]))
-        values |= {
-            f"expected_{name}": float(after[row]) if known else None,
-            f"{name}_quantiles": _named(of_after[row]) if known else None,
-            f"baseline_{name}": float(before[row]) if known else None,
-            f"difference_{name}": float(after[row] - before[row]) if known else None,
-            f"difference_{name}_quantiles": _named(of_both[row]) if known else None,
-        }
-    values["baseline_quantity_quantiles"] = _named(of_before[QUANTITY])
-    return cast("Difference", {name: values[name] for name in Difference.__annotations__})
-
-
-def _named(quantiles: Floats) -> dict[str, float]:
-    return dict(zip(QUANTILE_NAMES, quantiles.tolist(), strict=True))
-
+RECEIVED_NOTE = (
+    "An order received is one of the day before: a difference is the forecast with it less that of "
+    "the same date without it, and the order's own units are in neither. What its customer orders "
+    "is drawn anew, so that the interval of such a difference holds the chance of both, and is too "
+    "wide."
+)
 
 _CHANGED = ("units", "forecast", "difference", "80 % of it", "revenue change")
 

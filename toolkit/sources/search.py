@@ -91,7 +91,9 @@ def _several(kind: Kind, text: str, meant: Mapping[int, str], codes: Codes) -> A
 
 
 def _unknown(kind: Kind, text: str, known: Mapping[int, str], codes: Codes) -> ArgumentError:
-    by_name = [_shown(kind, i, name, codes) for i, name in _nearest(text, known)]
+    each = {name: i for i, name in sorted(known.items(), reverse=True)}
+    nearest_names = _nearest(text, {i: name for name, i in each.items()})
+    by_name = [_shown(kind, i, name, codes) for i, name in nearest_names]
     said = [f"the nearest names are {', '.join(by_name)}"] if by_name else []
     if nearest := codes.nearest(kind, plain_code(text)):
         said.insert(0, f"the nearest codes are {', '.join(nearest)}")

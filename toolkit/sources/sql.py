@@ -248,7 +248,7 @@ def _to_events(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents
         product_id.astype(np.int64, copy=False),
         customer_id.astype(np.int64, copy=False),
         _days_from(as_of_date, order_date),
-        _settled(quantity.astype(np.float64, copy=False)),
+        settled(quantity.astype(np.float64, copy=False)),
     )
     cancelled = events.quantity <= 0
     if not cancelled.any():
@@ -291,7 +291,7 @@ def _before_all_dates(found: str) -> SourceError:
     )
 
 
-def _settled(quantity: Floats) -> Floats:
+def settled(quantity: Floats) -> Floats:
     """Fractions rounded, so that 0.1 + 0.2 - 0.3 is zero in whatever order it was added."""
     finite = np.where(np.isfinite(quantity), quantity, np.nan)
     whole: NDArray[np.bool_] = finite == np.rint(finite)  # as all are that are too large to round

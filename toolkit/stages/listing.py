@@ -10,6 +10,7 @@ from typing import Annotated, TypedDict
 
 import numpy as np
 import pydantic
+from numpy.typing import NDArray
 from pydantic import Field, PlainSerializer, PlainValidator
 
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS
@@ -35,6 +36,11 @@ class Thresholds:
         object.__setattr__(self, "min_orders", check_whole("min_orders", self.min_orders, 1))
         confidence = check_share("min_confidence", self.min_confidence)
         object.__setattr__(self, "min_confidence", confidence)
+
+    def passed_by(self, customers: CustomerColumns) -> NDArray[np.bool_]:
+        """Which customers pass both, [customers]."""
+        orders: NDArray[np.bool_] = customers.order_count >= self.min_orders
+        return orders & (customers.predicted.confidence >= self.min_confidence)
 
 
 type Chooser = Callable[[int], Thresholds]
@@ -153,7 +159,7 @@ def list_customers(
     for j, product_id in enumerate(ids.tolist()):
         thresholds = chooser(product_id)
         watched = _watched(predictions, range(offset[j], offset[j + 1]), thresholds)
-        listed = watched.select(watched.predicted.confidence >= thresholds.min_confidence)
+        listed = watched.select(thresholds.passed_by(watched))
         logger.info(
             "Pattern analysis: %d/%d customers, Predictions: %d (confidence >= %s)",
             len(watched), offset[j + 1] - offset[j] + failures[product_id], len(listed),

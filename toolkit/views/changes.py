@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
-from itertools import combinations
+from itertools import combinations, product
 
 from toolkit.data.ids import Kind
 from toolkit.data.scenario import Change, Named, NumberedScenario
@@ -12,6 +12,7 @@ from toolkit.data.tables import DAYS_PER_WEEK
 from toolkit.errors import ArgumentError
 from toolkit.sources.base import OrderSource
 from toolkit.sources.codes import Codes
+from toolkit.sources.received import ReceivedOrder
 from toolkit.sources.search import find
 from toolkit.sources.sql import SqlSource, all_names
 
@@ -32,6 +33,15 @@ class Meant:
     replaced_by: int | None
     days: tuple[int, int]
 
+    @property
+    def received(self) -> tuple[ReceivedOrder, ...]:
+        """The orders that it says were received."""
+        if self.change.kind != "order_received" or self.change.quantity is None:
+            return ()
+        units = float(self.change.quantity)
+        pairs = product(self.customers, self.products)
+        return tuple(ReceivedOrder(customer, item, units) for customer, item in pairs)
+
     def meets(self, other: "Meant") -> bool:
         """Whether both are in force on some day."""
         return max(self.days[0], other.days[0]) < min(self.days[1], other.days[1])
@@ -39,11 +49,12 @@ class Meant:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What changes are held against: orders before a date, and the horizon from it on."""
+    """What changes are held against: orders before a date, and the horizon from ``start`` on."""
 
     source: OrderSource
     codes: Codes
     as_of: date
+    start: date
     weeks: int
     prices: Prices
 
@@ -136,15 +147,17 @@ def _meant(change: Change, finder: _Finder, orders: Orders) -> tuple[Meant, list
 
 def _days(change: Change, orders: Orders) -> tuple[tuple[int, int], list[str]]:
     """The days on which a change is in force, and what is wrong with its dates."""
+    if change.kind == "order_received":
+        return (0, 0), []  # before them all
     horizon = DAYS_PER_WEEK * orders.weeks
-    last = orders.as_of + timedelta(horizon - 1)
+    last = orders.start + timedelta(horizon - 1)
     wrong = [
-        f"{name} has to be a date from {orders.as_of} to {last}, the end of the forecast, got {day}"
+        f"{name} has to be a date from {orders.start} to {last}, the end of the forecast, got {day}"
         for name, day in (("start_date", change.start_date), ("end_date", change.end_date))
-        if day is not None and not orders.as_of <= day <= last
+        if day is not None and not orders.start <= day <= last
     ]
-    first = 0 if change.start_date is None else (change.start_date - orders.as_of).days
-    end = horizon if change.end_date is None else (change.end_date - orders.as_of).days + 1
+    first = 0 if change.start_date is None else (change.start_date - orders.start).days
+    end = horizon if change.end_date is None else (change.end_date - orders.start).days + 1
     return (first, end), wrong
 
 

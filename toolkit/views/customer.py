@@ -11,14 +11,35 @@ import numpy as np
 
 from toolkit.data.tables import PairPredictions, Patterns
 from toolkit.errors import PredictionError
-from toolkit.results.customer import CustomerPairs
+from toolkit.results.customer import CustomerForecast, CustomerPairs
 from toolkit.results.pair import FailedPair
 from toolkit.results.risk import NO_RISK, severity_of
 from toolkit.stages.discovery import discover
 from toolkit.stages.listing import Chooser, warn_of
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor, concatenated, in_chunks
+from toolkit.views.making import Making
 from toolkit.views.products import named
+
+
+def customer_forecast(
+    analyzer: PatternAnalyzer, making: Making, customer_id: int, as_of: date, chooser: Chooser
+) -> CustomerForecast | None:
+    """What the customer orders next; None for one who ordered nothing before the date."""
+    found = customer_pairs(
+        analyzer, making.predictor, customer_id, as_of, chooser, making.default_price
+    )
+    if found is None:
+        return None
+    pairs, failed = found
+    return CustomerForecast.of(
+        customer_id,
+        analyzer.source.customer_names([customer_id]).get(customer_id),
+        pairs,
+        as_of,
+        making.predictor.weeks,
+        making.metadata(as_of, len(failed)),
+    )
 
 
 def customer_pairs(

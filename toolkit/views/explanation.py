@@ -1,6 +1,5 @@
 """Why a pair or a product is forecast as it is: what the model says of it, and whose it is."""
 
-from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -9,7 +8,7 @@ from toolkit.data.attribution import AGAINST, Against, Attribution
 from toolkit.data.tables import Floats, Patterns
 from toolkit.errors import ArgumentError, ModelError, PredictionError
 from toolkit.model import ExplainingModel, FittedModel, Streams
-from toolkit.results.explanation import Explained
+from toolkit.results.explanation import Explained, Explanation
 from toolkit.results.pair import FailedPair
 from toolkit.results.risk import reason_of, severity_of
 from toolkit.stages.discovery import discover
@@ -17,26 +16,18 @@ from toolkit.stages.listing import Thresholds, warn_of
 from toolkit.stages.metadata import product_metadata
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An attribution, whose it is, and the product's pairs that failed."""
-
-    what: Explained
-    attribution: Attribution
-    failed: tuple[FailedPair, ...]
+from toolkit.views.making import Making
 
 
 def explained(
     analyzer: PatternAnalyzer,
-    predictor: CustomerPredictor,
+    making: Making,
     product_id: int,
     customer_id: int | None,
     as_of: date,
     against: Against,
     thresholds: Thresholds,
-) -> Found | None:
+) -> Explanation | None:
     """What is expected of a product, or of one of its customers, in parts; None without orders.
 
     Queries of one product, or of all where a pair is held against all. Raises ``ModelError`` for a
@@ -44,6 +35,7 @@ def explained(
     """
     if against not in AGAINST:
         raise ArgumentError(f"against has to be one of {', '.join(AGAINST)}, got {against!r}")
+    predictor = making.predictor
     model = explaining(predictor.model)
     of_all = customer_id is not None and against == "all"
     events = discover(analyzer.source, as_of, None if of_all else [product_id])
@@ -75,7 +67,8 @@ def explained(
         reason,
         against,
     )
-    return Found(what, attribution, failed)
+    metadata = making.metadata_at(as_of, len(failed), thresholds, None)
+    return Explanation.of(what, attribution, as_of, predictor.weeks, metadata)
 
 
 def explaining(model: FittedModel) -> ExplainingModel:

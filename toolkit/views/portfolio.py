@@ -21,14 +21,20 @@ from toolkit.data.tables import (
 )
 from toolkit.errors import PredictionError
 from toolkit.results.pair import FailedPair
-from toolkit.results.portfolio import CustomerAtRisk, PortfolioDraws, PortfolioProducts
+from toolkit.results.portfolio import (
+    CustomerAtRisk,
+    PortfolioDraws,
+    PortfolioForecast,
+    PortfolioProducts,
+)
 from toolkit.results.risk import OVERDUE, reason_of, severity_of
 from toolkit.sources.base import OrderSource
 from toolkit.stages.discovery import discover
 from toolkit.stages.listing import Chooser, warn_of
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor, in_chunks
-from toolkit.views.products import Named, named
+from toolkit.views.making import Making
+from toolkit.views.products import Named, named, never_ordered
 
 YEAR_DAYS = 364
 """What a pair usually orders is told from so many days before the date: whole weeks."""
@@ -67,6 +73,30 @@ class _Part:
     total_quantiles: Floats  # [products, QUANTILES]
     previous_quantity: Floats  # [products]
     losses: list[_Loss]
+
+
+def portfolio_forecast(
+    analyzer: PatternAnalyzer,
+    making: Making,
+    product_ids: Sequence[int] | None,
+    as_of: date,
+    chooser: Chooser,
+) -> PortfolioForecast | None:
+    """What the products make together; None if nobody ordered any of them before the date."""
+    found = portfolio_of(
+        analyzer, making.predictor, product_ids, as_of, chooser, making.default_price
+    )
+    if found is None:
+        return None
+    return PortfolioForecast.of(
+        found.products,
+        found.draws,
+        found.at_risk,
+        found.customer_count,
+        never_ordered(product_ids, found.products.product_id, found.failed),
+        as_of,
+        making.metadata(as_of, len(found.failed)),
+    )
 
 
 def portfolio_of(

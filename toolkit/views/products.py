@@ -7,6 +7,7 @@ from datetime import date
 import numpy as np
 
 from toolkit.data.tables import Floats, Ints
+from toolkit.results.pair import FailedPair
 from toolkit.sources.base import OrderSource
 from toolkit.stages.metadata import product_metadata
 
@@ -45,3 +46,11 @@ def named(
     ids = product_ids.tolist()
     known = product_metadata(source, as_of, ids, default_price)
     return Named(product_ids, [known[i].name for i in ids], [known[i].unit_price for i in ids])
+
+
+def never_ordered(
+    asked: Sequence[int] | None, predicted: Ints, failed: Sequence[FailedPair]
+) -> list[int]:
+    """Those of the products that were asked for which nobody ordered, as nothing of them failed."""
+    known = {*predicted.tolist(), *(pair.product_id for pair in failed)}
+    return [i for i in asked or () if i not in known]

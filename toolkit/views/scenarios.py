@@ -6,42 +6,39 @@ taken at their expected share of the week: expectations are exact, and the inter
 customer does is narrower than it is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.scenario import Gathered, NumberedScenario
-from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns, Predictions
+from toolkit.data.scenario import Gathered
+from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
 from toolkit.errors import PredictionError
 from toolkit.results.pair import FailedPair
-from toolkit.results.scenario import ORDERS, QUANTITY, REVENUE, ComparedProducts, Outcome
+from toolkit.results.scenario import ScenarioComparison
+from toolkit.results.scenario_fields import (
+    ORDERS,
+    QUANTITY,
+    REVENUE,
+    ComparedProducts,
+    Outcome,
+)
 from toolkit.sources.codes import Codes
-from toolkit.stages.discovery import discover
+from toolkit.sources.received import ReceivedOrder, WithReceived
 from toolkit.stages.listing import warn_of
 from toolkit.stages.metadata import product_metadata
 from toolkit.stages.patterns import PatternAnalyzer
-from toolkit.stages.prediction import CustomerPredictor, in_chunks
 from toolkit.validation import refuse
+from toolkit.views.bases import Base, Bases, with_new
 from toolkit.views.changes import Meant, Orders, meant_by
-from toolkit.views.products import Named, named
+from toolkit.views.making import DEFAULTS, Making
+from toolkit.views.products import Named, named, never_ordered
 
 MEASURES = (ORDERS, QUANTITY, REVENUE)
 DRAWN = [ORDERS, QUANTITY, QUANTITY]
 """What each measure is made of: revenue, of units."""
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """A product as the model predicts it; the shares of customers are of all its demand."""
-
-    product_id: int
-    draws: Floats  # [2, weeks, draws]: orders, quantity
-    expected: Floats  # [2, weeks]
-    customers: Ints  # [pairs]
-    shares: Floats  # [2, pairs, weeks], at most 1 together
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +110,8 @@ class Compiled:
                     ratio = change.price / float(old)
                     self._ratio[product] = self.ratio(product) * self._factor(meant, ratio)
                     self._multiply(meant, ratio**change.elasticity, (product,))
+            case "order_received":
+                pass  # it is among the orders
             case "product_delisted" | "product_replaced":
                 for product in meant.products:
                     self._move(meant, product)
@@ -166,67 +165,85 @@ class _Tally:
         return Outcome(np.stack(self.expected)[order], np.stack(self.totals)[order], self.draws)
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Products under each scenario and as they are.
-
-    ``failed`` are the pairs that are left out, ``never_ordered`` the products that were asked for,
-    and that nobody ordered before the date.
-    """
-
-    products: ComparedProducts
-    baseline: Outcome
-    scenarios: list[tuple[NumberedScenario, Outcome]]
-    failed: tuple[FailedPair, ...]
-    never_ordered: list[int]
-
-
 def compared(
     analyzer: PatternAnalyzer,
-    predictor: CustomerPredictor,
+    making: Making,
     given: Gathered,
     product_ids: Sequence[int] | None,
     as_of: date,
     codes: Codes,
-    default_price: float | None,
-) -> Compared | None:
+) -> ScenarioComparison | None:
     """The products under the scenarios, None for all; None if nobody ordered any of them.
 
     Raises ``ArgumentError`` that lists everything wrong with the scenarios.
     """
-    source = analyzer.source
+    source, predictor, default_price = analyzer.source, making.predictor, making.default_price
 
     def price_of(ids: Sequence[int]) -> dict[int, float | None]:
         known = product_metadata(source, as_of, ids, default_price)
         return {i: known[i].unit_price for i in ids}
 
-    orders = Orders(source, codes, as_of, predictor.weeks, price_of)
+    has_news = any(c.kind == "order_received" for s in given.scenarios for c in s.changes.values())
+    start = as_of + timedelta(1) if has_news else as_of
+    orders = Orders(source, codes, as_of, start, predictor.weeks, price_of)
     meant, wrong = meant_by(given.scenarios, orders)
     refuse(given.where, [*given.mistakes, *wrong])
-    bases = _Bases(analyzer, predictor, as_of)
-    made = _tallied(bases, meant, product_ids, default_price)
-    if made is None:
-        return None
-    products, (baseline, *outcomes) = made
-    warn_of(failed := tuple(dict.fromkeys(bases.failed)))
-    known = {*products.product_id.tolist(), *(pair.product_id for pair in failed)}
-    return Compared(
-        products=products,
-        baseline=baseline,
-        scenarios=[*zip(given.scenarios, outcomes, strict=True)],
-        failed=failed,
-        never_ordered=[i for i in product_ids or () if i not in known],
+    outcomes: dict[int, Outcome] = {}  # by place in ``listed``, the baseline's is the first
+    listed: list[Sequence[Meant]] = [(), *meant]
+    failed: dict[FailedPair, None] = {}
+    predicted: list[set[int]] = []
+    table = None
+    for received, places in _by_received(listed).items():
+        known = WithReceived(source, as_of, received) if has_news else source
+        bases = Bases(replace(analyzer, source=known), predictor, start)
+        made = _tallied(bases, listed, places, product_ids, default_price)
+        if made is None:
+            return None
+        table = made[0]
+        outcomes |= zip(places, made[1], strict=True)
+        predicted.append(bases.predicted_products)
+        failed |= dict.fromkeys(bases.failed)
+    assert table is not None
+    _refuse_what_failed_once(predicted, [*failed])
+    warn_of([*failed])
+    return ScenarioComparison.of(
+        table,
+        outcomes[0],
+        [(scenario, outcomes[i]) for i, scenario in enumerate(given.scenarios, 1)],
+        never_ordered(product_ids, table.product_id, [*failed]),
+        start,
+        making.metadata(start, len(failed), DEFAULTS),
     )
 
 
+def _by_received(listed: Sequence[Sequence[Meant]]) -> dict[tuple[ReceivedOrder, ...], list[int]]:
+    """Where scenarios stand in the list, by the orders that each of them says were received."""
+    places: dict[tuple[ReceivedOrder, ...], list[int]] = {}
+    for place, changes in enumerate(listed):
+        received = tuple(order for change in changes for order in change.received)
+        places.setdefault(received, []).append(place)
+    return places
+
+
+def _refuse_what_failed_once(predicted: Sequence[set[int]], failed: Sequence[FailedPair]) -> None:
+    """Of a product that fails without an order received there is nothing to compare."""
+    some, every = set.union(*predicted), set.intersection(*predicted)
+    if lost := {pair.product_id for pair in failed} & some - every:
+        named = ", ".join(map(str, sorted(lost)))
+        raise PredictionError(
+            f"no pair of product {named} could be predicted with and without the order received"
+        )
+
+
 def _tallied(
-    bases: "_Bases",
-    meant: Sequence[Sequence[Meant]],
+    bases: Bases,
+    listed: Sequence[Sequence[Meant]],
+    places: Sequence[int],
     product_ids: Sequence[int] | None,
     default_price: float | None,
 ) -> tuple[ComparedProducts, list[Outcome]] | None:
-    """The products, and what comes of them without any change and in each scenario."""
-    moving = _Moving.of(meant)
+    """The products of all scenarios, and what comes of them in those at some places."""
+    moving = _Moving.of(listed)
     asked = bases.patterns(product_ids)
     known = {*asked.product_offsets()[0].tolist()}
     new = {i for i in moving.targets if product_ids is None or i in product_ids} - known
@@ -236,10 +253,10 @@ def _tallied(
     named_ids = np.array(sorted(known | new | moving.named), dtype=np.int64)
     products = named(bases.source, bases.as_of, named_ids, default_price)
     days = DAYS_PER_WEEK * bases.predictor.weeks
-    scenarios = [Compiled(changes, days, products) for changes in ((), *meant)]
+    scenarios = [Compiled(changes, days, products) for changes in (listed[i] for i in places)]
     tallies = [_Tally(bases.predictor.weeks, bases.predictor.draws) for _ in scenarios]
     ids: list[int] = []
-    for base in _with_new(bases.predicted(asked), sorted(new), bases.predictor):
+    for base in with_new(bases.predicted(asked), sorted(new), bases.predictor):
         ids.append(base.product_id)
         (price,) = products.price[products.rows(np.array([base.product_id]))]
         for scenario, tally in zip(scenarios, tallies, strict=True):
@@ -254,7 +271,7 @@ def _tallied(
 
 @dataclass(frozen=True, slots=True)
 class _Moving:
-    """Products whose demand goes to others, those that it goes to, and all that are named."""
+    """Products whose demand goes to others, those that get demand, and all that are named."""
 
     sources: list[int]
     targets: set[int]
@@ -266,24 +283,10 @@ class _Moving:
         replaced = [(change, change.replaced_by) for change in changes]
         pairs = [(change, to) for change, to in replaced if to is not None]
         targets = {to for _, to in pairs}
+        targets |= {order.product_id for change in changes for order in change.received}
         sources = {product for change, _ in pairs for product in change.products}
         named = {product for change in changes for product in change.products}
         return cls(sorted(sources), targets, named | targets)
-
-
-def _with_new(
-    bases: Iterator[Base], new: Sequence[int], predictor: CustomerPredictor
-) -> Iterator[Base]:
-    """Products, and those that nobody ordered before, which get the demand of others."""
-    yield from bases
-    for product_id in new:
-        yield Base(
-            product_id,
-            draws=np.zeros((2, predictor.weeks, predictor.draws)),
-            expected=np.zeros((2, predictor.weeks)),
-            customers=np.zeros(0, dtype=np.int64),
-            shares=np.zeros((2, 0, predictor.weeks)),
-        )
 
 
 def _under(
@@ -304,68 +307,3 @@ def _under(
     expected[REVENUE] *= price
     draws[REVENUE] *= price
     return expected, draws
-
-
-class _Bases:
-    """Products as the model predicts them, and the pairs that failed on the way."""
-
-    def __init__(
-        self, analyzer: PatternAnalyzer, predictor: CustomerPredictor, as_of: date
-    ) -> None:
-        self._analyzer, self.predictor, self.as_of = analyzer, predictor, as_of
-        self.source = analyzer.source
-        self.failed: list[FailedPair] = []
-
-    def patterns(self, product_ids: Sequence[int] | None) -> Patterns:
-        """The pairs of products, None for all."""
-        events = discover(self.source, self.as_of, product_ids)
-        patterns, broken = self._analyzer.analyze(events)
-        self.failed += broken
-        return patterns
-
-    def of(self, product_ids: Sequence[int]) -> Iterator[Base]:
-        """Some products, perhaps none."""
-        if product_ids:
-            yield from self.predicted(self.patterns(product_ids))
-
-    def predicted(self, patterns: Patterns) -> Iterator[Base]:
-        """Product by product; the draws of a chunk of them are held at a time."""
-        if not len(patterns):
-            return
-        for chunk in in_chunks(self.predictor, patterns):
-            predictions, failures = self.predictor.predict(chunk)
-            self.failed += failures
-            yield from _bases(predictions)
-
-
-def _bases(predictions: Predictions) -> Iterator[Base]:
-    known, pairs, products = predictions.patterns, predictions.pairs, predictions.products
-    _, offset = known.product_offsets()
-    for j, product_id in enumerate(products.product_id.tolist()):
-        rows = slice(offset[j], offset[j + 1])
-        units = products.expected_quantity[j]
-        shares = (
-            _shares(pairs.expected_orders[rows], products.expected_orders[j], None),
-            _shares(pairs.expected_quantity[rows], units, products.known_expected_quantity[j]),
-        )
-        yield Base(
-            product_id,
-            draws=np.stack([products.orders[j], products.quantity[j]]).astype(float),
-            expected=np.stack([products.expected_orders[j], units]),
-            customers=known.customer_id[rows],
-            shares=np.stack(shares),
-        )
-
-
-def _shares(of_pairs: Floats, total: Floats, known: Floats | None) -> Floats:
-    """What each pair has in a product's demand, [pairs, weeks].
-
-    Where a model expects another sum of known customers than its pairs', all of these are scaled.
-    """
-    summed = of_pairs.sum(axis=0)
-    scale = np.ones_like(summed)
-    if known is not None:
-        np.divide(known, summed, out=scale, where=summed > 0)
-    shares = np.zeros_like(of_pairs)
-    np.divide(of_pairs * scale, np.maximum(total, summed * scale), out=shares, where=total > 0)
-    return shares

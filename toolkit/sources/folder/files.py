@@ -9,7 +9,7 @@ Ids stay text where any file has one that is no whole number: then each is a cod
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -94,7 +94,8 @@ class Staged:
 class File:
     """A file made readable: a relation in SQL, its columns' types, and the place of a row.
 
-    ``id_texts`` tells of the columns of ids that came as text.
+    ``id_texts`` tells of the columns of ids that came as text, ``made_up`` names those that nobody
+    gave: no message does.
     """
 
     table: str
@@ -103,6 +104,7 @@ class File:
     place: str = ""
     failures: tuple[Finding, ...] = ()
     id_texts: Mapping[str, IdTexts] = field(default_factory=dict)
+    made_up: frozenset[str] = frozenset()
 
 
 def read_file(conn: duckdb.DuckDBPyConnection, folder: Path, table: str) -> File:
@@ -142,9 +144,10 @@ def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str])
     failures, notices = list(file.failures), []
     rows = _count(conn, file.relation)
     extra = [column for column in file.types if column not in kinds]
+    there = [column for column in file.types if column not in file.made_up]
     for column in kinds:
         if column not in file.types:
-            failures.append(Finding(file.table, _missing(column, file.types, extra), rows))
+            failures.append(Finding(file.table, _missing(column, there, extra), rows))
     usable = {column for column in kinds if column in file.types}
     for column in sorted(usable):
         if not file.types[column].startswith(kinds[column].types):
@@ -160,8 +163,10 @@ def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str])
     return Staged(file.table, frozenset(usable), tuple(failures), tuple(notices), here)
 
 
-def _missing(column: str, there: Iterable[str], extra: Iterable[str]) -> str:
+def _missing(column: str, there: Collection[str], extra: Iterable[str]) -> str:
     """The rule that a column has to be there, and which one may be it by another name."""
+    if not there:
+        return f"column {column} is missing; there are no columns"
     meant = next((name for name in extra if _may_be(name, column)), "the one that holds it")
     listed = ", ".join(there)
     return f"column {column} is missing; the columns are {listed}: rename {meant} to {column}"

@@ -55,12 +55,16 @@ def frame_database(
 def _fill(conn: duckdb.DuckDBPyConnection, given: Mapping[str, pd.DataFrame]) -> None:
     columns = {name: _columns(frame) for name, frame in given.items()}
     lines = columns["order_lines"]
-    if "order_id" not in lines:
+    made_up = frozenset() if "order_id" in lines else frozenset({"order_id"})
+    if made_up:
         lines["order_id"] = pa.array(range(len(given["order_lines"])), pa.int64())
     for table, column in (("products", "product_id"), ("customers", "customer_id")):
         if table not in columns:
             columns[table] = _ids_alone(column, lines.get(column))
-    files = [_file(conn, table, columns[table]) for table in LAYOUT]
+    files = [
+        _file(conn, table, columns[table], made_up if table == "order_lines" else frozenset())
+        for table in LAYOUT
+    ]
     _, codes = stage_checked(conn, files, WHERE)
     create_tables(conn)
     fill_tables(conn, LINES, numbered("products", codes), numbered("customers", codes))
@@ -98,8 +102,10 @@ def _ids_alone(column: str, ids: pa.Array | None) -> _Columns:
     return {column: known, "name": pa.nulls(len(known), pa.string())} if len(known) else {}
 
 
-def _file(conn: duckdb.DuckDBPyConnection, table: str, columns: _Columns) -> File:
-    """The columns as a relation that is read like a file."""
+def _file(
+    conn: duckdb.DuckDBPyConnection, table: str, columns: _Columns, made_up: frozenset[str]
+) -> File:
+    """The columns as a relation that is read like a file; some were not given."""
     rows = len(next(iter(columns.values()), []))
     relation = _relation(table)
     conn.register(relation, pa.table({**columns, _ROW: pa.array(range(rows), pa.int64())}))
@@ -107,7 +113,8 @@ def _file(conn: duckdb.DuckDBPyConnection, table: str, columns: _Columns) -> Fil
     types = {name: type_ for name, type_, *_ in described if name != _ROW}
     file = File(table, relation, types, f"'row ' || {_ROW}")
     ids = [column for column, kind in LAYOUT[table].items() if kind is ID]
-    return replace(file, id_texts=read_id_texts(conn, relation, types, ids))
+    texts = read_id_texts(conn, relation, types, ids)
+    return replace(file, id_texts=texts, made_up=made_up)
 
 
 def _relation(table: str) -> str:

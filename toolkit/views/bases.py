@@ -1,0 +1,106 @@
+"""Products as the model predicts them, for scenarios to multiply: one by one, chunk by chunk."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from toolkit.data.tables import Floats, Ints, Patterns, Predictions
+from toolkit.results.pair import FailedPair
+from toolkit.stages.discovery import discover
+from toolkit.stages.patterns import PatternAnalyzer
+from toolkit.stages.prediction import CustomerPredictor, in_chunks
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A product as the model predicts it; the shares of customers are of all its demand."""
+
+    product_id: int
+    draws: Floats  # [2, weeks, draws]: orders, quantity
+    expected: Floats  # [2, weeks]
+    customers: Ints  # [pairs]
+    shares: Floats  # [2, pairs, weeks], at most 1 together
+
+
+class Bases:
+    """Products as the model predicts them, and the pairs that failed on the way."""
+
+    def __init__(
+        self, analyzer: PatternAnalyzer, predictor: CustomerPredictor, as_of: date
+    ) -> None:
+        self._analyzer, self.predictor, self.as_of = analyzer, predictor, as_of
+        self.source = analyzer.source
+        self.failed: list[FailedPair] = []
+        self.predicted_products: set[int] = set()
+
+    def patterns(self, product_ids: Sequence[int] | None) -> Patterns:
+        """The pairs of products, None for all."""
+        events = discover(self.source, self.as_of, product_ids)
+        patterns, broken = self._analyzer.analyze(events)
+        self.failed += broken
+        return patterns
+
+    def of(self, product_ids: Sequence[int]) -> Iterator[Base]:
+        """Some products, perhaps none."""
+        if product_ids:
+            yield from self.predicted(self.patterns(product_ids))
+
+    def predicted(self, patterns: Patterns) -> Iterator[Base]:
+        """Product by product; the draws of a chunk of them are held at a time."""
+        if not len(patterns):
+            return
+        for chunk in in_chunks(self.predictor, patterns):
+            predictions, failures = self.predictor.predict(chunk)
+            self.failed += failures
+            self.predicted_products |= set(predictions.products.product_id.tolist())
+            yield from _bases(predictions)
+
+
+def _bases(predictions: Predictions) -> Iterator[Base]:
+    known, pairs, products = predictions.patterns, predictions.pairs, predictions.products
+    _, offset = known.product_offsets()
+    for j, product_id in enumerate(products.product_id.tolist()):
+        rows = slice(offset[j], offset[j + 1])
+        units = products.expected_quantity[j]
+        shares = (
+            _shares(pairs.expected_orders[rows], products.expected_orders[j], None),
+            _shares(pairs.expected_quantity[rows], units, products.known_expected_quantity[j]),
+        )
+        yield Base(
+            product_id,
+            draws=np.stack([products.orders[j], products.quantity[j]]).astype(float),
+            expected=np.stack([products.expected_orders[j], units]),
+            customers=known.customer_id[rows],
+            shares=np.stack(shares),
+        )
+
+
+def _shares(of_pairs: Floats, total: Floats, known: Floats | None) -> Floats:
+    """What each pair has in a product's demand, [pairs, weeks].
+
+    Where a model expects another sum of known customers than its pairs', all of these are scaled.
+    """
+    summed = of_pairs.sum(axis=0)
+    scale = np.ones_like(summed)
+    if known is not None:
+        np.divide(known, summed, out=scale, where=summed > 0)
+    shares = np.zeros_like(of_pairs)
+    np.divide(of_pairs * scale, np.maximum(total, summed * scale), out=shares, where=total > 0)
+    return shares
+
+
+def with_new(
+    bases: Iterator[Base], new: Sequence[int], predictor: CustomerPredictor
+) -> Iterator[Base]:
+    """Products, and those that nobody ordered before, which get the demand of others."""
+    yield from bases
+    for product_id in new:
+        yield Base(
+            product_id,
+            draws=np.zeros((2, predictor.weeks, predictor.draws)),
+            expected=np.zeros((2, predictor.weeks)),
+            customers=np.zeros(0, dtype=np.int64),
+            shares=np.zeros((2, 0, predictor.weeks)),
+        )
