@@ -20,8 +20,8 @@ TOOLKIT = """
     QUANTILES ReplenishmentPlan ReplenishmentPolicy SQL_SERVER_SESSION Scenario
     ScenarioComparison SourceError Stock Streams ThresholdSensitivity ToolkitError TrackingError
     Truth attach_thresholds check_database embedded_server export_release find_model
-    generate_orders history import_folder last_order_day load_fit load_orders open_database open_store
-    plan_replenishment promote read_scenarios read_stock register_fit roll_back save_fit
+    generate_orders history import_folder last_order_day load_fit load_orders open_database
+    open_store plan_replenishment promote read_scenarios read_stock register_fit roll_back save_fit
     weekly_quantities write_demo_orders
 """
 BACKTESTS = """

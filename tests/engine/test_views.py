@@ -98,7 +98,7 @@ def test_a_customer_view_says_what_products_say_of_the_customer(engine):
         for at_risk in forecast.at_risk_customers:
             found = row(at_risk["customer_id"], product_id)
             assert found["risk_reason"] == at_risk["risk_reason"]
-            assert found["overdue"] != found["risk_reason"].startswith("Low")
+            assert found["overdue"] != found["risk_reason"].startswith("Hard to date")
             assert found["open_interval_days"] == at_risk["open_interval_days"]
             compared += 1
     assert compared > 20
