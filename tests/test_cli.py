@@ -301,3 +301,6 @@ def test_a_country_that_nobody_knows_and_events_that_cannot_be_read_end_a_fit(pl
     done = run(*asked, "--events", tmp_path / "none.csv", cwd=place)
     assert done.returncode == 2
     assert "none.csv cannot be read" in error_of(done)
+    done = run("fit", "pooled_gamma", *ASKED, "--country", "US", cwd=place)
+    assert done.returncode == 2
+    assert "pooled_gamma looks at no dates" in error_of(done)

@@ -77,7 +77,7 @@ class FitSettings:
     run at a time, all of them where ``draws`` is None. ``prior``: by parameter, what its prior is
     in place of the version's default; one number or two, see its model card. ``method``:
     ``laplace`` for an approximation in seconds. ``calendar``: days on which business is not as
-    usual, for versions that look at dates; the others leave it alone.
+    usual, for versions whose ``reads_calendar`` is true; the others leave it alone.
     """
 
     draws: int | None = None
@@ -184,6 +184,11 @@ class ModelVersion(AnyModel, Protocol):
 
     def load(self, folder: Path) -> FittedModel:
         """Read what ``save`` wrote. Raises ``ModelError`` on anything else."""
+
+
+def reads_calendar(model: object) -> bool:
+    """Whether fits of the model hang on ``FitSettings.calendar``: it says so by this name."""
+    return bool(getattr(model, "reads_calendar", False))
 
 
 def check_granularities(model: AnyModel) -> None:

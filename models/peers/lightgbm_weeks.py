@@ -82,4 +82,4 @@ def half_an_order(past: WeeklyDemand) -> Floats:
     return np.where(np.isfinite(least), least / 2.0, 0.0)
 
 
-MODEL = LearnedRule(NAME, "2", __doc__ or "", ("products",), learn, forecast)
+MODEL = LearnedRule(NAME, "2", __doc__ or "", ("products",), learn, forecast, reads_calendar=True)

@@ -97,13 +97,18 @@ def fit(
     from toolkit.cli.progress import counting_bar, status
     from toolkit.data.calendar import calendar_of
     from toolkit.fits import check_place
-    from toolkit.model import FitSettings, FittedModel, find_model
+    from toolkit.model import FitSettings, FittedModel, find_model, reads_calendar
     from toolkit.results.fit import FitCard
     from toolkit.stages.arguments import check_whole
 
     found = find_model(model)
     if isinstance(found, FittedModel):
         raise ModelError(f"{model} needs no fit: it can predict as it is")
+    if (country or events) and not reads_calendar(found):
+        raise ArgumentError(
+            f"{found.name} looks at no dates: --country and --events are for versions that do, "
+            "such as rhythm"
+        )
     settings = FitSettings(
         draws=None if draws is None else check_whole("draws", draws, 4),
         tune=None if tune is None else check_whole("tune", tune, 50),

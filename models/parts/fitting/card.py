@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.calendar import NO_CALENDAR
 from toolkit.data.tables import Patterns
-from toolkit.model import FitSettings
+from toolkit.model import FitSettings, reads_calendar
 from toolkit.results.fit import FitCard, PowerScaling, PredictiveCheck
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def sampled_card(
         | {
             "draws": diagnostics.draws,
             "prior": {name: list(numbers) for name, numbers in settings.prior.items()},
-            "calendar": str(settings.calendar),
+            "calendar": str(settings.calendar if reads_calendar(model) else NO_CALENDAR),
         },
         diagnostics=asdict(diagnostics),
         warnings=tuple(diagnostics.warnings()),

@@ -76,6 +76,7 @@ class RhythmVersion:
     boosted: bool = False
     pooled: bool = False
     reads_customer_days: ClassVar[bool] = True
+    reads_calendar: ClassVar[bool] = True
     granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
 
     def fit(

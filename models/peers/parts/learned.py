@@ -8,6 +8,7 @@ from typing import Protocol
 
 from models.parts.fitting.card import Arrays, digest
 from models.parts.fitting.posterior_file import Fit, read_fit
+from toolkit.data.calendar import NO_CALENDAR
 from toolkit.data.tables import Patterns, Predictions
 from toolkit.model import DEFAULT_SETTINGS, FitSettings, Granularity, Progress, Streams, ignore
 from toolkit.results.fit import FitCard
@@ -37,6 +38,7 @@ class LearnedRule:
     learn: Learn
     forecast: LearnedForecast
     reads_customer_days: bool = False
+    reads_calendar: bool = False
 
     def fit(
         self,
@@ -56,7 +58,10 @@ class LearnedRule:
             pairs=rows,
             seed=seed,
             description=self.description,
-            settings={"pairs": settings.pairs, "calendar": str(settings.calendar)},
+            settings={
+                "pairs": settings.pairs,
+                "calendar": str(settings.calendar if self.reads_calendar else NO_CALENDAR),
+            },
             fitted_at=datetime.now(UTC),
         )
         return FittedRule(card, dict(arrays), self)
