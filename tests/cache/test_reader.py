@@ -281,7 +281,7 @@ def test_an_outage_costs_a_warning_a_second_that_counts_the_others(own_server, p
     assert time.monotonic() - started > 2 * EVERY_S
     said = [record.getMessage() for record in caplog.records]
     left_out = [int(count.replace(",", "")) for count in re.findall(COUNTED, "\n".join(said))]
-    assert len(left_out) == 2
+    assert 1 <= len(left_out) <= 2  # a machine that stalls for a second leaves none out
     assert reads == 3 + sum(left_out)
 
 
