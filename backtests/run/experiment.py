@@ -22,7 +22,7 @@
     prior.shape = [0.0, 0.5]     # in place of the default prior of a parameter
 
     [calendar]                   # days on which business is not as usual
-    countries = ["US-IA"]        # whose public holidays count
+    countries = ["US-TX"]        # whose public holidays count
     events = "events.csv"        # others, see toolkit.data.calendar.read_events
 
     [thresholds]

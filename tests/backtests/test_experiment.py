@@ -100,8 +100,8 @@ def test_a_calendar_is_read_with_its_file_and_stays_what_it_was(tmp_path):
     """A run holds the events themselves: the file may change, or be gone."""
     events = tmp_path / "events.csv"
     events.write_text("date,kind\n2024-03-01,fair\n")
-    e = parsed(calendar={"countries": ["US-IA"], "events": str(events)})
-    assert e.calendar == calendar_of(["US-IA"], events)
+    e = parsed(calendar={"countries": ["US-TX"], "events": str(events)})
+    assert e.calendar == calendar_of(["US-TX"], events)
     again = parse_experiment(plain(e), "run.json")
     assert again.calendar == e.calendar
     assert parsed().calendar == NO_CALENDAR
@@ -110,14 +110,14 @@ def test_a_calendar_is_read_with_its_file_and_stays_what_it_was(tmp_path):
 def test_all_mistakes_in_a_calendar_are_told(tmp_path):
     events = tmp_path / "events.csv"
     events.write_text("date,kind\nsoon,fair\n")
-    calendar = {"countries": ["XX", "US", "US-IA"], "evnts": 3, "events": str(events)}
+    calendar = {"countries": ["XX", "US", "US-TX"], "evnts": 3, "events": str(events)}
     told = "\n".join(mistakes(calendar=calendar))
     assert "calendar.events: events.csv breaks 1 rule(s)" in told
     assert "line 2: 'soon'" in told
     assert "calendar.evnts: is unknown; did you mean 'events'?" in told
-    countries = "\n".join(mistakes(calendar={"countries": ["XX", "US", "US-IA"]}))
+    countries = "\n".join(mistakes(calendar={"countries": ["XX", "US", "US-TX"]}))
     assert "country 'XX' is unknown" in countries
-    assert "US and US-IA overlap" in countries
+    assert "US and US-TX overlap" in countries
 
 
 def test_fits_with_another_calendar_are_others():

@@ -79,7 +79,7 @@ def fit(
     chains: Annotated[int, typer.Option(help="Chains of NUTS.")] = 4,
     country: Annotated[
         list[str] | None,
-        typer.Option(help="Its public holidays count: US, US-IA, GB-ENG; may be repeated."),
+        typer.Option(help="Its public holidays count: US, US-TX, GB-ENG; may be repeated."),
     ] = None,
     events: Annotated[
         Path | None,

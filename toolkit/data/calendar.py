@@ -42,7 +42,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Public holidays of ``countries``, as ``US`` or ``US-IA``, and ``events`` besides."""
+    """Public holidays of ``countries``, as ``US`` or ``US-TX``, and ``events`` besides."""
 
     countries: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
@@ -50,7 +50,7 @@ class Calendar:
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     def __str__(self) -> str:
-        """``US-IA; 3 events, 1f3a9c04``: equal calendars are called the same."""
+        """``US-TX; 3 events, 1f3a9c04``: equal calendars are called the same."""
         parts = [", ".join(self.countries)] if self.countries else []
         if self.events:
             digest = hashlib.sha256(repr(self.events).encode()).hexdigest()[:8]
@@ -76,8 +76,8 @@ NO_CALENDAR = Calendar()
 def calendar_of(countries: Sequence[str] = (), events: Path | None = None) -> Calendar:
     """The calendar of these countries and of a file of events (see ``read_events``).
 
-    A country is an ISO 3166 code, ``US``, or with its subdivision, ``US-IA``. Raises
-    ``ArgumentError`` with all that are unknown, or hold each other: holidays of Iowa are those of
+    A country is an ISO 3166 code, ``US``, or with its subdivision, ``US-TX``. Raises
+    ``ArgumentError`` with all that are unknown, or hold each other: holidays of Texas are those of
     the United States and more.
     """
     given = tuple(dict.fromkeys(countries))
