@@ -25,7 +25,7 @@ class OfModel:
         mode: str | None = None,
         trajectories: Trajectories = SHORT_STEPS,
     ):
-        self.trajectories = trajectories
+        self.trajectories = (trajectories,)
         variables, start = model.value_vars, model.initial_point()
         begins = [np.asarray(start[v.name], dtype=float) for v in variables]
         self.start = np.concatenate([begin.ravel() for begin in begins])

@@ -7,7 +7,7 @@ import pymc as pm
 import pytest
 
 from models.parts.fitting.laplace import approximate
-from models.parts.fitting.posterior import SHORT_STEPS
+from models.parts.fitting.posterior import QUARTER_TURN, SHORT_STEPS
 from models.parts.fitting.sampling import CHECKED_DRAWS, sample, without_inner
 from tests.chance import assert_chains_agree, assert_near, error_of_mean, error_of_sd
 from tests.models.graphs import OfModel
@@ -72,6 +72,52 @@ def test_trajectories_exact_for_a_normal_find_what_is_near_one(seeded):
     agree(np.square(z[..., 0]), np.square(exact[..., 0]))
 
 
+class Steep:
+    """Near N(0, 1), with tails that are thinner."""
+
+    start, is_round = np.zeros(20), np.ones(20, bool)
+
+    def __init__(self, *trajectories):
+        self.trajectories = trajectories
+
+    def __call__(self, x):
+        return float((-0.5 * x**2 - 0.05 * x**4).sum()), -x - 0.2 * x**3
+
+    def values(self, x):
+        return {"x": x.copy()}
+
+
+def test_three_long_steps_are_enough_where_they_lead_far(seeded):
+    _, statistics, found = sample(Steep(QUARTER_TURN, SHORT_STEPS), FitSettings(), seeded(1), tune=100)
+    assert found.mixed
+    assert statistics["n_steps"].max() <= 3
+    assert statistics["step_size"].min() > QUARTER_TURN.least_step
+
+
+@pytest.mark.parametrize(
+    "quick",
+    [
+        QUARTER_TURN._replace(least_step=100.0),  # as is seen after the first draws
+        QUARTER_TURN._replace(settings={**QUARTER_TURN.settings, "target_accept": 0.01}),
+    ],
+    ids=["too short", "never mix"],
+)
+def test_trajectories_that_do_not_lead_to_convergence_are_followed_by_the_next(quick, seeded):
+    posterior, _, found = sample(Steep(quick, SHORT_STEPS), FitSettings(), seeded(1), tune=100)
+    alone, _, of_alone = sample(Steep(SHORT_STEPS), FitSettings(), seeded(1), tune=100)
+    assert found.mixed
+    assert found.draws == of_alone.draws
+    np.testing.assert_array_equal(posterior["x"], alone["x"])
+
+
+def test_a_given_number_of_draws_is_drawn_by_the_surest_trajectories(seeded):
+    drawn, alone = (
+        sample(Steep(*trajectories), FitSettings(draws=50), seeded(1), tune=50)[0]
+        for trajectories in ((QUARTER_TURN, SHORT_STEPS), (SHORT_STEPS,))
+    )
+    np.testing.assert_array_equal(drawn["x"], alone["x"])
+
+
 def test_what_never_converges_ends_at_the_limit():
     """Two modes far apart: each chain keeps to its own."""
     with pm.Model() as model:
@@ -85,7 +131,7 @@ def test_what_never_converges_ends_at_the_limit():
 class Failing:
     """A density that fails after some steps."""
 
-    start, is_round, trajectories = np.zeros(2), np.ones(2, bool), SHORT_STEPS
+    start, is_round, trajectories = np.zeros(2), np.ones(2, bool), (SHORT_STEPS,)
 
     def __init__(self, fault):
         self.fault, self.left = fault, 50

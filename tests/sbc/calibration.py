@@ -89,7 +89,7 @@ class Calibration:
         while True:
             trace = nutpie.sample(
                 for_nutpie(density), draws=draws, tune=TUNE, chains=1, cores=1, seed=of_chain,
-                progress_bar=False, save_warmup=False, **density.trajectories,
+                progress_bar=False, save_warmup=False, **density.trajectories[-1].settings,
             )  # fmt: skip
             posterior = trace["posterior"].to_dataset()
             if is_stuck(posterior):

@@ -86,18 +86,26 @@ def sample(
 ) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
     """Draws of the ``posterior``'s values and the sampler's statistics, [chain, draw, …].
 
-    So many of each chain as the settings say, or as convergence asks for; then all chains run at a
-    time, for it is them together that converge. ``tune``: steps before the first draw, if the
-    settings do not say. What is sampled for something else only comes with the rest, and counts
-    for convergence no more than without. Chains that were to converge, and mixed but diverged, are
-    run anew, by the shortest steps.
+    So many of each chain as the settings say, by the last of the posterior's trajectories; or as
+    convergence asks for, by the first that lead there. Then all chains run at a time, for it is
+    them together that converge; those that mixed but diverged are run anew, at last by the shortest
+    steps. ``tune``: steps before the first draw, if the settings do not say. What is sampled for
+    something else only comes with the rest, and counts for convergence no more than without.
     """
     started = perf_counter()
-    drawn = _sample(posterior, posterior.trajectories, settings, seed, progress, tune, started)
-    found = drawn[2]
-    if settings.draws is None and found.mixed and found.divergences:
-        drawn = _sample(posterior, SHORTEST_STEPS, settings, seed, progress, tune, started)
-    return drawn
+
+    def drawn_by(trajectories: Trajectories) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
+        return _sample(posterior, trajectories, settings, seed, progress, tune, started)
+
+    *quick, sure = posterior.trajectories
+    if settings.draws is not None:
+        return drawn_by(sure)
+    for trajectories in quick:
+        drawn = drawn_by(trajectories)
+        if drawn[2].mixed and not drawn[2].divergences:
+            return drawn
+    drawn = drawn_by(sure)
+    return drawn_by(SHORTEST_STEPS) if drawn[2].mixed and drawn[2].divergences else drawn
 
 
 def _sample(
@@ -122,7 +130,7 @@ def _sample(
         progress_bar=False,
         progress_callback=watch.tell,
         progress_rate=PROGRESS_MILLISECONDS,
-        **trajectories,
+        **trajectories.settings,
         blocking=False,  # or a Ctrl-C would return the draws made so far, as if all were there
     )
     try:
@@ -134,7 +142,7 @@ def _sample(
                 sampler.pause()
                 found = _diagnose(drawn, statistics, perf_counter() - started)
                 sampler.resume()
-            if found.mixed:
+            if found.mixed or statistics["step_size"].mean() < trajectories.least_step:
                 sampler.cancel()
                 return drawn, statistics, found
             watch.said = f"R-hat {found.r_hat:.3f}"

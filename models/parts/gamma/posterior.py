@@ -18,8 +18,8 @@ from scipy.sparse import csr_array
 from scipy.special import expit
 
 from models.parts.fitting.posterior import (
+    LONG_STEPS,
     NEAR_NORMAL,
-    QUARTER_TURN,
     SHORT_STEPS,
     Counts,
     Trajectories,
@@ -89,11 +89,11 @@ class GammaPosterior:
         return np.concatenate([np.zeros(self._cuts[-1]), mean + sd**2 / 2])
 
     @property
-    def trajectories(self) -> Trajectories:
+    def trajectories(self) -> tuple[Trajectories, ...]:
         """Of few parameters those that hardly diverge; of many those that take fewest gradients."""
         if len(self.start) < MANY:
-            return SHORT_STEPS
-        return QUARTER_TURN if self.density.lapse else NEAR_NORMAL
+            return (SHORT_STEPS,)
+        return (LONG_STEPS if self.density.lapse else NEAR_NORMAL,)
 
     @property
     def is_round(self) -> NDArray[np.bool_]:

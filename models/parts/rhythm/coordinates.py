@@ -43,8 +43,8 @@ FALLING = {"alive": ("customer_silence", "product_silence", "late")}
 """Whoever is silent for longer is not more likely to be alive."""
 LEAST_SCALE = 0.5
 """All columns are logarithms or the like. One that hardly varies here may vary elsewhere."""
-REGRESSED_ORDERS = 2000
-REGRESSED_ROWS = 4000
+REGRESSED_ORDERS = 1000
+REGRESSED_ROWS = 1000
 """So many rows tell how log p follows the rate's columns."""
 
 

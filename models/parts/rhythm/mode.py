@@ -24,6 +24,7 @@ s is chosen at each step where the Gaussian's marginal density of it, times its 
 with b what the rows alone say of a shock; by small steps, since h hangs on where the shocks are.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -182,11 +183,19 @@ def _inverse_root(curvature: Floats, prior: Globals) -> Floats:
 
 
 class Density:
-    """Log density of θ and the data given the shocks, and its derivatives."""
+    """Log density of θ and the data given the shocks, and its derivatives.
+
+    ``threads`` share what takes many of them; what they find does not hang on their number.
+    """
 
     def __init__(
-        self, data: WindowData, columns: dict[str, Columns], prior: RhythmPrior = DEFAULT_PRIOR
+        self,
+        data: WindowData,
+        columns: dict[str, Columns],
+        prior: RhythmPrior = DEFAULT_PRIOR,
+        threads: int = 1,
     ) -> None:
+        self.threads = max(1, threads)
         self.windows, self.groups = len(data.log_season), int(data.product_window.max()) + 1
         self.prior, self.columns = Globals.prior(self.windows, prior, data.blocks), columns
         self.shock = prior.product_shock
@@ -217,11 +226,13 @@ class Density:
 
     def curvature(self, theta: Floats, shock: Floats) -> tuple[Floats, Floats, Floats]:
         """A, C and h, by differences of the gradient."""
-        rows, cross = [], []
-        for shift in DIFFERENCE * np.eye(len(theta)):
+
+        def column(shift: Floats) -> tuple[Floats, Floats]:
             _, up, shock_up = self(theta + shift, shock)
             _, down, shock_down = self(theta - shift, shock)
-            rows.append((down - up) / (2 * DIFFERENCE))
-            cross.append((shock_down - shock_up) / (2 * DIFFERENCE))
+            return (down - up) / (2 * DIFFERENCE), (shock_down - shock_up) / (2 * DIFFERENCE)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            rows, cross = zip(*pool.map(column, DIFFERENCE * np.eye(len(theta))), strict=True)
         of_shocks = cross[self.prior.at("rate_constant")]  # it shifts η as a shock does
         return np.array(rows), np.array(cross), np.maximum(of_shocks, 0.0)

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.parts.fitting.posterior import SHORT_STEPS, Counts, dot, negative_binomial, normal
+from models.parts.fitting.posterior import (
+    QUARTER_TURN,
+    SHORT_STEPS,
+    Counts,
+    dot,
+    negative_binomial,
+    normal,
+)
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.coordinates import Coordinates, Dips, Levels
 from models.parts.rhythm.mode import Density, find_mode
@@ -29,11 +36,13 @@ SHAPE = 1.0
 class RhythmPosterior:
     """A ``Posterior`` of the model that ``build_model`` writes down."""
 
-    trajectories = SHORT_STEPS
+    trajectories = (QUARTER_TURN, SHORT_STEPS)
 
-    def __init__(self, data: WindowData, prior: RhythmPrior = DEFAULT_PRIOR) -> None:
+    def __init__(
+        self, data: WindowData, prior: RhythmPrior = DEFAULT_PRIOR, threads: int = 1
+    ) -> None:
         self.prior, self.columns = prior, data.columns()
-        self.density = Density(data, self.columns, prior)
+        self.density = Density(data, self.columns, prior, threads)
         self.arrow = find_mode(self.density)
         dips = Dips(self.columns, *data.order_weeks())
         self.coordinates = Coordinates(

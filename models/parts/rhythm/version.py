@@ -122,7 +122,7 @@ class RhythmVersion:
         model = build_model(data, prior_given)
         with kept_code():
             prior = draw_prior(model, PRIOR_DRAWS, seed)
-            density = RhythmPosterior(data, prior_given)
+            density = RhythmPosterior(data, prior_given, settings.cores)
         sampled, statistics, diagnostics = (
             approximate(density, settings, seed)
             if settings.method == "laplace"
