@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 from backtests.run.experiment import Experiment
@@ -164,29 +165,31 @@ def plan(
     run: RunFolder,
     chosen: Mapping[tuple[str, date], FitRecord],
 ) -> Iterator[Task]:
-    """All tasks by date, then version, then shard: what a date needs is read once."""
+    """All tasks by date, then shard, then version.
+
+    What a date needs is read once, and what several versions compile at first, beside each other.
+    """
     last, weeks = survey.data.last_date, experiment.horizon_weeks
     sample = _sample(experiment)
     for day, shards in zip(run.dates, run.description.shards, strict=True):
-        for version in experiment.versions:
+        for shard, version in product(range(shards), experiment.versions):
             fit = chosen[version.label, day]
-            for shard in range(shards):
-                yield Task(
-                    database=database,
-                    fits=run.fits,
-                    as_of_date=day,
-                    label=version.label,
-                    model=fit.model or version.model,
-                    horizon_weeks=weeks,
-                    observed_weeks=observed_weeks(day, last, weeks),
-                    draws=experiment.draws,
-                    seed=version.seed,
-                    pit_seed=experiment.seed,
-                    sample=sample,
-                    shard=shard,
-                    shards=shards,
-                    error=fit.error,
-                )
+            yield Task(
+                database=database,
+                fits=run.fits,
+                as_of_date=day,
+                label=version.label,
+                model=fit.model or version.model,
+                horizon_weeks=weeks,
+                observed_weeks=observed_weeks(day, last, weeks),
+                draws=experiment.draws,
+                seed=version.seed,
+                pit_seed=experiment.seed,
+                sample=sample,
+                shard=shard,
+                shards=shards,
+                error=fit.error,
+            )
 
 
 def _models(

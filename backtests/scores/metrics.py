@@ -14,6 +14,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import kl_div
 
 from backtests.scores import checks
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
@@ -23,7 +24,7 @@ P_FLOOR = 1e-6
 """The log loss keeps probabilities so far from 0 and 1: one surprise must not decide it all."""
 
 LEAST_EXPECTED = 1e-4
-"""The Poisson loss lets no expectation be smaller."""
+"""The Poisson deviance lets no expectation be smaller."""
 
 _CHUNK = 2_000_000  # draws looked at together: bounds the memory
 
@@ -130,22 +131,21 @@ def brier(p: ArrayLike, y: ArrayLike) -> Floats:
     return (said - checks.outcomes("y", y, len(said))) ** 2
 
 
-def poisson_loss(expected: ArrayLike, count: ArrayLike) -> Floats:
-    """e − y · log e [n], half the Poisson deviance up to what y alone decides. Smaller is better.
+def poisson_deviance(expected: ArrayLike, count: ArrayLike) -> Floats:
+    """2 (y log(y / e) − y + e) [n], 0 where e = y. Smaller is better.
 
-    ``expected`` [n] is at least ``LEAST_EXPECTED``, ``count`` [n] is what happened. Consistent
+    ``expected`` e [n] is at least ``LEAST_EXPECTED``, ``count`` y [n] is what happened. Consistent
     for the mean (Gneiting 2011, doi:10.1198/jasa.2011.r10138).
 
-    >>> poisson_loss([2.0, 0.0], [3, 1]).round(4)
-    array([-0.0794,  9.2104])
+    >>> poisson_deviance([2.0, 0.0], [3, 1]).round(4)
+    array([ 0.4328, 16.4209])
     """
     said = checks.not_negative("expected", expected, None)
-    return _poisson_loss(said, checks.not_negative("count", count, len(said)))
+    return _poisson_deviance(said, checks.not_negative("count", count, len(said)))
 
 
-def _poisson_loss(expected: Floats, count: Floats) -> Floats:
-    e = np.maximum(expected, LEAST_EXPECTED)
-    return e - count * np.log(e)
+def _poisson_deviance(expected: Floats, count: Floats) -> Floats:
+    return 2.0 * kl_div(count, np.maximum(expected, LEAST_EXPECTED))
 
 
 def pinball(quantiles: ArrayLike, levels: Sequence[float], actual: ArrayLike) -> Floats:

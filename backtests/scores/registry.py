@@ -311,7 +311,7 @@ SCORES: tuple[Score, ...] = (
         "pit_ks", TOTAL, "PIT's distance from uniform (KS), total", ("pit",),
         calibration.ks_uniform,
     ),
-    _mean("poisson_loss", PAIR, "Poisson loss of order counts", headline=True),
+    _mean("poisson_deviance", PAIR, "Poisson deviance of order counts", headline=True),
     _mean("crps_orders", PAIR, "CRPS of order counts", unit="orders", sliced=True),
     _mean(
         "absolute_error", PAIR, "absolute error of median order counts", unit="orders",

@@ -20,7 +20,7 @@ from backtests.scores.metrics import (
     crps_draws,
     crps_truncated,
     log_loss,
-    poisson_loss,
+    poisson_deviance,
 )
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
@@ -221,7 +221,7 @@ def _orders(pairs: PairPredictions, actuals: Actuals) -> dict[str, Floats | NDAr
         "expected_orders": expected,
         "orders": orders.astype(np.int16),
         "crps_orders": crps_counts(pairs.order_count_p, orders) if whole else unknown,
-        "poisson_loss": poisson_loss(expected, orders),
+        "poisson_deviance": poisson_deviance(expected, orders),
         "absolute_error": np.abs(pairs.median_orders - orders) if whole else unknown,
     }
 

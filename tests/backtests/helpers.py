@@ -115,7 +115,7 @@ class World:
                 "expected_orders": expected,
                 "orders": count.astype(np.int16),
                 "crps_orders": metrics.crps_counts(probability, count),
-                "poisson_loss": metrics.poisson_loss(expected, count),
+                "poisson_deviance": metrics.poisson_deviance(expected, count),
                 "absolute_error": np.abs(
                     (np.cumsum(probability, axis=1) >= 0.5).argmax(axis=1) - count
                 ),

@@ -59,8 +59,11 @@ def brier(p, y):
     return [(a - b) ** 2 for a, b in zip(p, y, strict=True)]
 
 
-def poisson_loss(expected, count):
-    return [max(e, 1e-4) - c * math.log(max(e, 1e-4)) for e, c in zip(expected, count, strict=True)]
+def poisson_deviance(expected, count):
+    least = [max(e, 1e-4) for e in expected]
+    return [
+        2 * ((c * math.log(c / e) if c else 0.0) - c + e) for e, c in zip(least, count, strict=True)
+    ]
 
 
 def pinball(quantiles, levels, actual):

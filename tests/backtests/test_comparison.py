@@ -55,7 +55,7 @@ def test_says_who_wins_on_what(seeded):
     """Of so many pairs the differences are 13 and more of their standard errors."""
     many = {"pairs": 6000, "customers": 1000, "products": 300, "dates": 4}
     run = make_run(np.random.default_rng(seeded(7)), {"good": 0.2, "bad": 0.9}, **many)
-    found = compare_versions(run, scores=["log_loss", "poisson_loss"])
+    found = compare_versions(run, scores=["log_loss", "poisson_deviance"])
     row = row_of(found, "log_loss")
     shown = [f"{abs(x):.3f}" for x in (row["difference"], row["high"], row["low"])]
     assert row["verdict"] == (
@@ -63,11 +63,12 @@ def test_says_who_wins_on_what(seeded):
         f"(95 %: {shown[2]} to {shown[1]})"
     )
     assert found.sentences == (
-        "good beats bad on log loss of an order within 28 days and Poisson loss of order counts.",
+        "good beats bad on log loss of an order within 28 days and Poisson deviance of order "
+        "counts.",
     )
     assert [str(leader) for leader in found.leaders] == [
         "log loss of an order within 28 days: good",
-        "Poisson loss of order counts: good",
+        "Poisson deviance of order counts: good",
     ]
     back = compare_versions(run, ["bad", "good"], ["log_loss"])
     assert back.sentences == ("good beats bad on log loss of an order within 28 days.",)
@@ -133,7 +134,8 @@ def test_forecasts_5_percent_too_high_are_found(seeded):
     more = World(world.customer, world.product, 1.05 * world.rate, world.dates, world.orders)
     tables = {"exact": exact, "more": more.pair_table(np.random.default_rng(seeded(1)), 0.0)}
     row = row_of(
-        compare_versions(MemoryRun(world.dates, tables, {}), None, ["poisson_loss"]), "poisson_loss"
+        compare_versions(MemoryRun(world.dates, tables, {}), None, ["poisson_deviance"]),
+        "poisson_deviance",
     )
     assert row["low"] > 0
 

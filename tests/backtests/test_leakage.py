@@ -30,7 +30,15 @@ NEW_CUSTOMER = 999_999
 BRIEFLY = {"pairs": 200, "draws": 20, "tune": 60, "chains": 2}
 HAPPENED = {
     *("next_week", "next_day", "orders", "quantity", "ordered_28d", "hit", "pit", "pit_next"),
-    *("crps", "crps_next", "crps_orders", "poisson_loss", "absolute_error", "log_loss", "brier"),
+    *(
+        "crps",
+        "crps_next",
+        "crps_orders",
+        "poisson_deviance",
+        "absolute_error",
+        "log_loss",
+        "brier",
+    ),
     *("cover50", "cover80", "cover90"),
 }
 """Columns in which what happened has its part; all others are what was known and said."""

@@ -56,7 +56,7 @@ TWINS = {
     "randomized_pit_draws": (slow.pit_draws, ("draws", "actual", "u")),
     "log_loss": (slow.log_loss, ("p", "y")),
     "brier": (slow.brier, ("p", "y")),
-    "poisson_loss": (slow.poisson_loss, ("expected", "count")),
+    "poisson_deviance": (slow.poisson_deviance, ("expected", "count")),
     "pinball": (slow.pinball, ("quantiles", "levels", "actual")),
     "weighted_quantile_loss": (slow.weighted_quantile_loss, ("quantiles", "levels", "actual")),
     "wape": (slow.wape, ("expected", "actual")),
@@ -119,7 +119,8 @@ def test_probabilities_by_hand():
     np.testing.assert_allclose(metrics.log_loss([0.0, 1.0], [1, 1]), [13.8155106, 1e-6], rtol=1e-5)
     np.testing.assert_allclose(metrics.brier([0.3, 0.3], [1, 0]), [0.49, 0.09])
     np.testing.assert_allclose(
-        metrics.poisson_loss([2.5, 0.0], [4, 2]), [2.5 - 4 * math.log(2.5), 1e-4 + 8 * math.log(10)]
+        metrics.poisson_deviance([2.5, 0.0], [4, 2]),
+        [2 * (4 * math.log(1.6) - 1.5), 2 * (2 * math.log(2e4) - 2 + 1e-4)],
     )
     # the 1s at 0.2 and 0.9 against the 0s at 0.1, 0.2 and 0.4: 1 + ½ + 0 and 3 of 6
     assert calibration.auc([0.1, 0.2, 0.2, 0.4, 0.9], [0, 0, 1, 0, 1]) == 4.5 / 6
@@ -257,7 +258,7 @@ WRONG = [
     ("randomized_pit_draws", ([[]], [1.0], [0.5]), "shape"),
     ("log_loss", ([0.5], [2]), "0 or 1, got 2"),
     ("brier", ([-0.5], [1]), "from 0 to 1"),
-    ("poisson_loss", ([-1.0], [1]), "0 or more, got -1"),
+    ("poisson_deviance", ([-1.0], [1]), "0 or more, got -1"),
     ("pinball", ([[1.0]], (1.5,), [1.0]), "between 0 and 1"),
     ("pinball", ([[1.0]], (0.5, 0.6), [1.0]), "shape"),
     ("coverage", ([0.5], 1.5), "level"),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import xlogy
 
 from backtests.scores.actuals import Actuals
 from backtests.scores.calibration import randomized_pit_draws
@@ -135,7 +136,8 @@ def test_pairs_say_what_was_said_and_what_happened(known):
         up_to = [said.pairs.order_count_p[i, : n + 1].sum() for n in range(COUNTS)]
         median = next(n for n, p_up_to in enumerate(up_to) if p_up_to >= 0.5)
         assert table.absolute_error[i] == abs(median - table.orders[i])
-        assert table.poisson_loss[i] == pytest.approx(e - table.orders[i] * np.log(e), rel=1e-5)
+        n = table.orders[i]
+        assert table.poisson_deviance[i] == pytest.approx(2 * (xlogy(n, n / e) - n + e), rel=1e-5)
         chance = p[i, 3] if table.ordered_28d[i] else 1 - p[i, 3]
         assert table.log_loss[i] == pytest.approx(-np.log(chance), rel=1e-5)
     assert table.p_order_w4.to_numpy() == pytest.approx(p[:, 3])

@@ -129,7 +129,7 @@ def test_numbers_are_written_with_their_unit_and_sign():
     share = score_of(NEXT_ORDER, "coverage_80")
     assert (share.format(0.7964), share.hint, share.arrow) == ("79.6 %", "best: 80.0 %", "◎")
     assert score_of(PRODUCT_WEEK, "bias_quantity").format(-0.0004) == "0.0 %"
-    assert score_of(PAIR, "poisson_loss").format(-0.25, sign=True) == "−0.250"
+    assert score_of(PAIR, "poisson_deviance").format(-0.25, sign=True) == "−0.250"
     assert score_of(PAIR, "auc").hint == "larger is better"
     assert score_of(PAIR, "unheard_of").title == "unheard of"
     assert score_of(PAIR, "log_loss").format(float("nan")) == "–"
