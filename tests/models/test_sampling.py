@@ -88,7 +88,8 @@ class Steep:
 
 
 def test_three_long_steps_are_enough_where_they_lead_far(seeded):
-    _, statistics, found = sample(Steep(QUARTER_TURN, SHORT_STEPS), FitSettings(), seeded(1), tune=100)
+    posterior = Steep(QUARTER_TURN, SHORT_STEPS)
+    _, statistics, found = sample(posterior, FitSettings(), seeded(1), tune=100)
     assert found.mixed
     assert statistics["n_steps"].max() <= 3
     assert statistics["step_size"].min() > QUARTER_TURN.least_step
