@@ -14,6 +14,7 @@ from scipy.special import digamma, gammaln
 
 from models.parts.kernels.vector import exp, log, side_by_side
 from toolkit.data.tables import Floats, Ints
+from toolkit.model import MOST_DRAWS
 
 type LogDensity = Callable[[Floats], tuple[float, Floats]]
 """Of x: a log density but for a constant, and its gradient."""
@@ -26,6 +27,8 @@ class Trajectories(NamedTuple):
     """Of nutpie."""
     least_step: float = 0.0
     """Where steps settle below it, they lead too short a way to be of use."""
+    most_draws: int = MOST_DRAWS
+    """Of a chain that is to converge."""
 
 
 ANY = Trajectories({"maxdepth": 8})
@@ -39,7 +42,7 @@ SHORT_STEPS = Trajectories({**NEAR_NORMAL.settings, "target_accept": 0.9})
 """For posteriors of some hundred parameters: at nutpie's .8 now and then a transition diverged."""
 SHORTEST_STEPS = Trajectories({**NEAR_NORMAL.settings, "target_accept": 0.99})
 """Where few data leave bends that others run into."""
-QUARTER_TURN = Trajectories({**NEAR_NORMAL.settings, "maxdepth": 2}, least_step=0.5)
+QUARTER_TURN = Trajectories({**NEAR_NORMAL.settings, "maxdepth": 2}, 0.5, most_draws=1250)
 """Three steps, a quarter turn of N(0, 1) or more, after which neither a draw nor its square hangs
 on the last: fewer gradients than whole trees, if the posterior is near enough for such steps."""
 LONG_STEPS = Trajectories({**QUARTER_TURN.settings, "target_accept": 0.6})

@@ -20,11 +20,11 @@ from models.parts.fitting.posterior import (
     Trajectories,
 )
 from toolkit.data.tables import Floats
-from toolkit.model import MOST_DRAWS, FitSettings, Progress, ignore
+from toolkit.model import FitSettings, Progress, ignore
 from toolkit.results.fit import MAX_R_HAT, MIN_E_BFMI, MIN_ESS
 
 CHECKED_DRAWS = (200, 300, 400, 500, 600, 800, 1000, 1250, 1500)
-"""After so many draws of each chain sampling ends if it has converged, after ``MOST_DRAWS`` anyway.
+"""After so many draws of each chain sampling ends if it has converged, or at last at its limit.
 
 What is drawn hangs on none of it: a chain is the same, however long it is to go on.
 """
@@ -118,7 +118,7 @@ def _sample(
     started: float,
 ) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
     tune = settings.tune or tune
-    watch = _Watch(settings.draws or MOST_DRAWS, tune, progress)
+    watch = _Watch(settings.draws or trajectories.most_draws, tune, progress)
     sampler = nutpie.sample(
         for_nutpie(posterior, watch.guarded(posterior)),
         draws=watch.most,
@@ -135,6 +135,8 @@ def _sample(
     )
     try:
         for draws in () if settings.draws else CHECKED_DRAWS:
+            if draws >= watch.most:
+                break
             watch.wait_for(draws)
             drawn, statistics = _drawn(sampler.inspect(), draws)
             found = _diagnose(_few(drawn), statistics, perf_counter() - started)
