@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.parts.kernels.renewal import HALF_DAY, PairPosterior
-from models.parts.kernels.vector import compiled
+from models.parts.kernels.vector import compiled, lean
 from models.parts.pair.results import ProductResults
 from models.parts.pair.sizes import Urn, draw_size
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
@@ -88,7 +88,7 @@ def _component_on(u: float, day: int, weights: Floats, later: Floats) -> int:
     return len(weights) - 1
 
 
-@compiled
+@lean
 def _follow(
     rng: Any, draw: int, day: int, A: float, B: float, k: int, urn: Urn, pair: int,
     drawn: Floats, out: ProductResults, later: Floats,

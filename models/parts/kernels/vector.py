@@ -67,6 +67,15 @@ def compiled[F: Callable[..., Any]](function: F) -> F:
     return _kept(function)
 
 
+def lean[F: Callable[..., Any]](function: F) -> F:
+    """Compiles a function that makes no array, and is called often: it counts no references.
+
+    Numba counts those to each array and generator that a function is given, which may cost more
+    than what a short function does; its caller holds them anyway.
+    """
+    return _kept(function, _nrt=False)
+
+
 def side_by_side[F: Callable[..., Any]](function: F) -> F:
     """Compiles loops over numbers: sums in any order; NaN and infinity keep their sense."""
     return _kept(function, fastmath={"contract", "reassoc", "nsz", "arcp"})

@@ -24,7 +24,7 @@ from models.parts.kernels.weekly_paths import (
     Others,
     WeeklyDraws,
     dips_after,
-    frailty_at,
+    draw_frailties,
     next_order_by_week,
     pool,
     row_states,
@@ -101,8 +101,7 @@ def expect_pairs(
         dips_after(state, dips)
         factor = 1.0
         if others.weight > 0.0:
-            for d in range(draws):
-                state[FRAILTY, d] = frailty_at(uniform[d], d, state, shared)
+            draw_frailties(uniform, shared, state)
             next_order_by_week(state, pace, passed, p_by_week, room)
             factor = pool(others.log_odds[r], others.weight, state, passed, p_by_week)
         for d in range(draws):

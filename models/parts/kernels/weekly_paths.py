@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.parts.kernels.draws import draw_gamma, draw_strata
-from models.parts.kernels.vector import exp, side_by_side
+from models.parts.kernels.vector import exp, lean, log, side_by_side
 from models.parts.kernels.weekly import HORIZON_WEEKS, MAX_LOG_HAZARD
 from models.parts.pair.results import ProductResults
 from models.parts.pair.sizes import Urn, draw_size
@@ -39,8 +39,8 @@ POOL_WEEKS = 4
 POOL_STEPS, MOST_SCALED, LEAST_P = 6, 10.0, 1e-9
 
 # What a row is under each draw: see ``row_states``.
-LEVEL, DEPTH, FADE, KEEP, ALIVE, TAU, MEAN, FRAILTY, EXTRA = range(9)
-STATE_COLUMNS = 9
+LOG_LEVEL, LEVEL, DEPTH, FADE, KEEP, ALIVE, TAU, MEAN, FRAILTY, EXTRA, ONE = range(11)
+STATE_COLUMNS = 11
 
 
 class Coefficients(NamedTuple):
@@ -116,23 +116,25 @@ def row_states(
 ) -> None:
     """One row under every draw; fills ``state`` [columns, draws].
 
-    Hazard without dip, season and decline; depth of the dip; what is left of it now, and what a
-    week leaves of it; P(alive); τ, and what exp(τ z) has to be divided by for λ to average 1;
-    orders in a week beyond the first.
+    Hazard without dip, season and decline, and before that the log of it without the product's
+    shock; depth of the dip; what is left of it now, and what a week leaves of it; P(alive); τ, and
+    what exp(τ z) has to be divided by for λ to average 1; orders in a week beyond the first, and
+    P(none of them).
     """
     c, places, shock = shared.coefficients, shared.places, shared.shock
     node, weight = shared.node, shared.weight
-    _linear(values, places.rate, c.rate, state[LEVEL])
+    _linear(values, places.rate, c.rate, state[LOG_LEVEL])
     _linear(values, places.dip, c.dip, state[DEPTH])
     _linear(values, places.frailty, c.frailty, state[TAU])
     _linear(values, places.alive, c.alive, state[ALIVE])
     _linear(values, places.extra, c.extra, state[EXTRA])
     for d in range(state.shape[1]):
-        state[LEVEL, d] = exp(min(state[LEVEL, d] + shock[d], MAX_LOG_HAZARD))
+        state[LEVEL, d] = exp(min(state[LOG_LEVEL, d] + shock[d], MAX_LOG_HAZARD))
         state[DEPTH, d] = exp(min(state[DEPTH, d], MAX_LOG_HAZARD))
         state[TAU, d] = exp(min(state[TAU, d], 1.5))
         state[ALIVE, d] = 1.0 / (1.0 + exp(-max(min(state[ALIVE, d], 700.0), -700.0)))
         state[EXTRA, d] = exp(min(state[EXTRA, d], 2.0))
+        state[ONE, d] = exp(-state[EXTRA, d])
         pace = clock * c.inverse_dip_length[d]
         state[KEEP, d] = exp(-pace)
         state[FADE, d] = exp(-pace * (elapsed + 0.5))
@@ -150,6 +152,19 @@ def frailty_at(u: float, d: int, state: Floats, shared: WeeklyDraws) -> float:
         u -= weight[k]
         k += 1
     return exp(state[TAU, d] * node[k]) / state[MEAN, d]
+
+
+@side_by_side
+def draw_frailties(uniform: Floats, shared: WeeklyDraws, state: Floats) -> None:
+    """The same under every draw, for as many uniforms."""
+    node, weight, reached = shared.node, shared.weight, 0.0
+    state[FRAILTY] = node[0]
+    for k in range(1, len(node)):
+        reached += weight[k - 1]
+        for d in range(len(uniform)):
+            state[FRAILTY, d] = node[k] if uniform[d] >= reached else state[FRAILTY, d]
+    for d in range(len(uniform)):
+        state[FRAILTY, d] = exp(state[TAU, d] * state[FRAILTY, d]) / state[MEAN, d]
 
 
 @side_by_side
@@ -217,53 +232,109 @@ def _p_order(factor: float, state: Floats, passed: Floats) -> float:
 
 
 @side_by_side
-def _week_beyond(
-    threshold: float, d: int, weeks: int, passed: Floats, state: Floats, shared: WeeklyDraws
-) -> int:
-    """The week after the horizon in which the hazards pass ``threshold``, or ``REACH_WEEKS``.
+def first_orders(
+    uniform: Floats, factor: float, state: Floats, passed: Floats, threshold: Floats, week: Ints
+) -> None:
+    """Thresholds of the hazards for uniforms [draws], and in which week each is passed.
 
-    ``passed``: those of the horizon.
+    ``passed`` [weeks, draws]; the week is their number where it is beyond them.
     """
-    pace, ahead = shared.pace, shared.ahead
-    left = threshold - passed[weeks - 1, d]
-    week, fade = weeks, state[FADE, d] * state[KEEP, d] ** weeks
-    while week < REACH_WEEKS:
-        if week >= HORIZON_WEEKS and state[DEPTH, d] * fade < NO_DIP:
-            share = pace[week, d] / (ahead[week + 1] - ahead[week])
-            target = ahead[week] + left / (state[LEVEL, d] * share)
-            return np.searchsorted(ahead, target, side="right") - 1
-        left -= state[LEVEL, d] * pace[week, d] * np.exp(-state[DEPTH, d] * fade)
-        if left < 0.0:
-            return week
-        fade *= state[KEEP, d]
+    for d in range(len(uniform)):
+        threshold[d] = -log(1.0 - uniform[d])
+    for d in range(len(uniform)):
+        threshold[d] /= factor * state[FRAILTY, d]
+    week[:] = 0
+    for w in range(len(passed)):
+        for d in range(len(uniform)):
+            week[d] += 1 if threshold[d] >= passed[w, d] else 0
+
+
+@side_by_side
+def weeks_beyond(
+    weeks: int, state: Floats, pace: Floats, ahead: Floats, left: Floats, more: Floats
+) -> None:
+    """How many weeks after the horizon the hazards pass what is ``left`` of thresholds [draws].
+
+    Fills ``more`` [draws], −1 where nothing is left; none reaches beyond ``REACH_WEEKS``. Uses up
+    ``left``, and the dips in ``state``. ``pace``: [REACH_WEEKS, draws].
+    """
+    more[:] = 0.0
+    for d in range(len(left)):
+        state[FADE, d] *= state[KEEP, d] ** weeks
+    week, going = weeks, 1.0
+    while week < REACH_WEEKS and going > 0.0:
+        no_dip, going = NO_DIP if week >= HORIZON_WEEKS else -1.0, 0.0
+        for d in range(len(left)):
+            dip = state[DEPTH, d] * state[FADE, d]
+            one = 1.0 if left[d] >= 0.0 and dip >= no_dip else 0.0
+            left[d] -= one * state[LEVEL, d] * pace[week, d] * exp(-dip)
+            state[FADE, d] *= state[KEEP, d]
+            more[d] += one
+            going += one
         week += 1
-    return REACH_WEEKS
+    for d in range(len(left)):
+        week = weeks + int(more[d])
+        if left[d] < 0.0:
+            more[d] -= 1.0
+        elif week < REACH_WEEKS:  # the dip is over
+            share = pace[week, d] / (ahead[week + 1] - ahead[week])
+            target = ahead[week] + left[d] / (state[LEVEL, d] * share)
+            more[d] = np.searchsorted(ahead, target, side="right") - 1 - weeks
+
+
+@side_by_side
+def spread_beyond(
+    weekday: Floats, weeks: int, threshold: Floats, passed: Floats, state: Floats, pace: Floats,
+    ahead: Floats, some: Floats, room: Floats, by_day: Floats,
+) -> None:  # fmt: skip
+    """Add the next order to ``by_day`` where it comes after the horizon, told by some draws.
+
+    ``threshold`` and ``passed`` [draws], the hazards of the horizon; ``pace`` [REACH_WEEKS, some],
+    and room for as many: ``some`` [STATE_COLUMNS, some], ``room`` [2, some at least].
+    """
+    few, stride = pace.shape[1], max(1, len(threshold) // FEW_DRAWS)
+    left, more = room[0, :few], room[1, :few]
+    for i in range(few):
+        some[:, i] = state[:, i * stride]
+        left[i] = threshold[i * stride] - passed[i * stride]
+    weeks_beyond(weeks, some, pace, ahead, left, more)
+    for i in range(few):
+        if more[i] >= 0.0:
+            _spread_over_days(weekday, weeks + int(more[i]), some[ALIVE, i] / few, by_day)
 
 
 @side_by_side
 def open_interval_p(
-    values: Floats, restarted: Floats, elapsed: float, state: Floats, shared: WeeklyDraws
-) -> float:
-    """P(an interval lasts for ``elapsed`` weeks), in a plain season, averaged over some draws."""
-    c, places = shared.coefficients, shared.places
-    draws = min(FEW_DRAWS, state.shape[1])
+    values: Floats, restarted: Floats, elapsed: float, state: Floats, shared: WeeklyDraws,
+    room: Floats,
+) -> float:  # fmt: skip
+    """P(an interval lasts for ``elapsed`` weeks), in a plain season, averaged over some draws.
+
+    ``room``: [3, draws].
+    """
+    rate, places = shared.coefficients.rate, shared.places
+    draws, weeks = min(FEW_DRAWS, state.shape[1]), int(elapsed + 0.5)
+    for d in range(draws):
+        room[0, d], room[1, d], room[2, d] = state[LOG_LEVEL, d], state[KEEP, d], 0.0
+    for j in range(len(places.restarted)):
+        at = places.restarted[j]
+        change = restarted[j] - values[places.rate[at]]
+        for d in range(draws):
+            room[0, d] += change * rate[1 + at, d]
+    week, going = 0, 1.0
+    while week < weeks and going > 0.0:
+        going = 0.0
+        for d in range(draws):
+            dip = state[DEPTH, d] * room[1, d]
+            one = 1.0 if dip >= NO_DIP else 0.0
+            room[2, d] += exp(-dip) if dip >= NO_DIP else 1.0
+            room[1, d] *= state[KEEP, d]
+            going += one
+        week += 1
     total = 0.0
     for d in range(draws):
-        log_level = c.rate[0, d]
-        for j in range(len(places.rate)):
-            log_level += values[places.rate[j]] * c.rate[1 + j, d]
-        for j in range(len(places.restarted)):
-            at = places.restarted[j]
-            change = restarted[j] - values[places.rate[at]]
-            log_level += change * c.rate[1 + at, d]
-        weeks, fade, passed = int(elapsed + 0.5), state[KEEP, d], 0.0
-        for week in range(weeks):
-            if state[DEPTH, d] * fade < NO_DIP:
-                passed += weeks - week
-                break
-            passed += exp(-state[DEPTH, d] * fade)
-            fade *= state[KEEP, d]
-        total += exp(-state[FRAILTY, d] * exp(min(log_level, MAX_LOG_HAZARD)) * passed)
+        passed = room[2, d] + (weeks - week)
+        total += exp(-state[FRAILTY, d] * exp(min(room[0, d], MAX_LOG_HAZARD)) * passed)
     return total / draws
 
 
@@ -311,9 +382,9 @@ def dips_after(state: Floats, dips: Floats) -> None:
 
 
 @side_by_side
-def _orders_in_week(rng: Any, extra: float) -> int:
-    """One, and a Poisson number more."""
-    u, p, placed = rng.random(), exp(-extra), 1
+def _orders_in_week(rng: Any, extra: float, one: float) -> int:
+    """One, and a Poisson number more, of mean ``extra``; P(one) is ``one``."""
+    u, p, placed = rng.random(), one, 1
     while u >= p and placed <= MAX_EXTRA:
         u -= p
         p *= extra / placed
@@ -321,7 +392,7 @@ def _orders_in_week(rng: Any, extra: float) -> int:
     return placed
 
 
-@side_by_side
+@lean
 def follow(
     rng: Any, d: int, week: int, frailty: float, state: Floats, pace: Floats, dips: Floats,
     urn: Urn, pair: int, drawn: Floats, orders: Floats, quantity: Floats, later: Floats,
@@ -329,7 +400,7 @@ def follow(
     """Place an order in ``week`` and all that follow it within the horizon; returns how many."""
     weeks, n_drawn = orders.shape[1], 0
     while week < weeks:
-        for _ in range(_orders_in_week(rng, state[EXTRA, d])):
+        for _ in range(_orders_in_week(rng, state[EXTRA, d], state[ONE, d])):
             size = draw_size(rng, urn, pair, drawn, n_drawn)
             orders[d, week] += 1.0
             quantity[d, week] += size
@@ -360,45 +431,42 @@ def predict_pairs(
     draws, weeks = out.orders.shape
     p_by_week, pace = out.p_by_week, shared.pace
     state, passed = np.empty((STATE_COLUMNS, draws)), np.empty((max(weeks, POOL_WEEKS), draws))
-    drawn, dips, room = np.empty(7 * weeks), np.empty((weeks, draws)), np.empty((2, draws))
+    drawn, dips, room = np.empty(7 * weeks), np.empty((weeks, draws)), np.empty((3, draws))
     strata, uniform = np.arange(draws), np.empty((3, draws))
-    by_day, stride = np.empty(REACH_DAYS + 1), max(1, draws // FEW_DRAWS)
-    few = (draws + stride - 1) // stride
+    threshold, first = np.empty(draws), np.empty(draws, dtype=np.int64)
+    by_day, pace_of_some = np.empty(REACH_DAYS + 1), pace[:, :: max(1, draws // FEW_DRAWS)].copy()
+    some = np.empty((STATE_COLUMNS, pace_of_some.shape[1]))
     for p in range(len(rows.clock)):
         values, elapsed, weekday = rows.values[p], rows.elapsed[p], rows.weekday[p]
         row_states(values, rows.clock[p], elapsed, shared, state)
-        dips_after(state, dips)
         for i in range(len(uniform)):
             draw_strata(rng, strata, uniform[i])
-        for d in range(draws):
-            state[FRAILTY, d] = frailty_at(uniform[0, d], d, state, shared)
+        draw_frailties(uniform[0], shared, state)
         next_order_by_week(state, pace, passed, p_by_week[p], room)
         factor = 1.0
         if others.weight > 0.0:
             factor = pool(others.log_odds[p], others.weight, state, passed, p_by_week[p])
+        first_orders(uniform[1], factor, state, passed[:weeks], threshold, first)
         by_day[:] = 0.0
         before = 0.0
         for week in range(weeks):
             _spread_over_days(weekday, week, p_by_week[p, week] - before, by_day)
             before = p_by_week[p, week]
+        spread_beyond(
+            weekday, weeks, threshold, passed[weeks - 1], state, pace_of_some, shared.ahead, some,
+            room, by_day,
+        )  # fmt: skip
+        dips_after(state, dips)
         for d in range(draws):
-            threshold = -np.log(1.0 - uniform[1, d]) / (factor * state[FRAILTY, d])
-            beyond = threshold >= passed[weeks - 1, d]
-            if beyond and d % stride == 0:
-                week = _week_beyond(threshold, d, weeks, passed, state, shared)
-                _spread_over_days(weekday, week, state[ALIVE, d] / few, by_day)
-            if not beyond and uniform[2, d] < state[ALIVE, d]:
-                week = 0
-                while threshold >= passed[week, d]:
-                    week += 1
+            if first[d] < weeks and uniform[2, d] < state[ALIVE, d]:
                 placed = follow(
-                    rng, d, week, state[FRAILTY, d], state, pace, dips, urn, p, drawn,
+                    rng, d, first[d], state[FRAILTY, d], state, pace, dips, urn, p, drawn,
                     out.orders, out.quantity, out.later_orders[p],
                 )  # fmt: skip
                 out.order_counts[p, min(placed, out.order_counts.shape[1] - 1)] += 1.0
         interval, summary = DAYS_PER_WEEK / rows.clock[p], out.summary[p]
         summary[0] = state[ALIVE].mean()
-        summary[1] = open_interval_p(values, rows.restarted[p], elapsed, state, shared)
+        summary[1] = open_interval_p(values, rows.restarted[p], elapsed, state, shared, room)
         summary[2] = interval
         summary[3] = next_order_days(by_day, levels, interval, out.quantiles[p])
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.parts.kernels.vector import compiled
+from models.parts.kernels.vector import compiled, lean
 from toolkit.data.tables import Floats, Ints, Patterns
 
 URN_WEIGHT = 0.5
@@ -54,7 +54,7 @@ def size_weights(day: Ints) -> Floats:
     return weights
 
 
-@compiled
+@lean
 def draw_size(rng: Any, urn: Urn, pair: int, drawn: Floats, n_drawn: int) -> float:
     """The next size of a pair: its past sizes, those ``drawn`` before, or the product's.
 
