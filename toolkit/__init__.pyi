@@ -41,6 +41,7 @@ from .model import ExplainingModel as ExplainingModel
 from .model import FitSettings as FitSettings
 from .model import FittedModel as FittedModel
 from .model import ModelVersion as ModelVersion
+from .model import RedrawingModel as RedrawingModel
 from .model import Streams as Streams
 from .model import find_model as find_model
 from .replenishment.plan import plan_replenishment as plan_replenishment

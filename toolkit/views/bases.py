@@ -1,7 +1,7 @@
 """Products as the model predicts them, for scenarios to multiply: one by one, chunk by chunk."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -12,25 +12,36 @@ from toolkit.stages.discovery import discover
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor, in_chunks
 
+type Won = tuple[int, int]
+"""A customer who orders like the one with this id, the first (0) or a further one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A product as the model predicts it; the shares of customers are of all its demand."""
+    """A product as the model predicts it; the shares of customers are of all its demand.
+
+    ``won``: what customers who are won order of it, by themselves.
+    """
 
     product_id: int
     draws: Floats  # [2, weeks, draws]: orders, quantity
     expected: Floats  # [2, weeks]
     customers: Ints  # [pairs]
     shares: Floats  # [2, pairs, weeks], at most 1 together
+    won: Mapping[Won, "Base"] = field(default_factory=dict)
 
 
 class Bases:
     """Products as the model predicts them, and the pairs that failed on the way."""
 
     def __init__(
-        self, analyzer: PatternAnalyzer, predictor: CustomerPredictor, as_of: date
+        self,
+        analyzer: PatternAnalyzer,
+        predictor: CustomerPredictor,
+        as_of: date,
+        won: Sequence[Won] = (),
     ) -> None:
-        self._analyzer, self.predictor, self.as_of = analyzer, predictor, as_of
+        self._analyzer, self.predictor, self.as_of, self._won = analyzer, predictor, as_of, won
         self.source = analyzer.source
         self.failed: list[FailedPair] = []
         self.predicted_products: set[int] = set()
@@ -55,7 +66,20 @@ class Bases:
             predictions, failures = self.predictor.predict(chunk)
             self.failed += failures
             self.predicted_products |= set(predictions.products.product_id.tolist())
-            yield from _bases(predictions)
+            won = {one: self._drawn_again(predictions, one) for one in self._won}
+            for base in _bases(predictions):
+                again = {
+                    one: of[base.product_id] for one, of in won.items() if base.product_id in of
+                }
+                yield with_won(base, again)
+
+    def _drawn_again(self, predictions: Predictions, won: Won) -> Mapping[int, Floats]:
+        """By product: what a customer orders who is won, [2, weeks, draws]."""
+        (like, number), known = won, predictions.patterns
+        rows = np.flatnonzero(known.customer_id == like)
+        drawn = self.predictor.predict_again(known, rows, number)
+        both = np.stack([drawn.orders, drawn.quantity], axis=1).astype(float)
+        return dict(zip(known.product_id[rows].tolist(), both, strict=True))
 
 
 def _bases(predictions: Predictions) -> Iterator[Base]:
@@ -75,6 +99,23 @@ def _bases(predictions: Predictions) -> Iterator[Base]:
             customers=known.customer_id[rows],
             shares=np.stack(shares),
         )
+
+
+def with_won(base: Base, won: Mapping[Won, Floats]) -> Base:
+    """With what is drawn of customers won, who are expected to order what those like them do."""
+    of = {one: _alone(base, one[0], draws) for one, draws in won.items()}
+    return replace(base, won=of)
+
+
+def _alone(base: Base, like: int, draws: Floats) -> Base:
+    (row,) = np.flatnonzero(base.customers == like)
+    return replace(
+        base,
+        draws=draws,
+        expected=base.shares[:, row] * base.expected,
+        customers=base.customers[:0],
+        shares=base.shares[:, :0],
+    )
 
 
 def _shares(of_pairs: Floats, total: Floats, known: Floats | None) -> Floats:

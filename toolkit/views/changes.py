@@ -10,6 +10,7 @@ from toolkit.data.ids import Kind
 from toolkit.data.scenario import Change, Named, NumberedScenario
 from toolkit.data.tables import DAYS_PER_WEEK
 from toolkit.errors import ArgumentError
+from toolkit.model import FittedModel, RedrawingModel
 from toolkit.sources.base import OrderSource
 from toolkit.sources.codes import Codes
 from toolkit.sources.received import ReceivedOrder
@@ -30,6 +31,7 @@ class Meant:
     change: Change
     products: tuple[int, ...]
     customers: tuple[int, ...]
+    like: int | None
     replaced_by: int | None
     days: tuple[int, int]
 
@@ -57,6 +59,7 @@ class Orders:
     start: date
     weeks: int
     prices: Prices
+    model: FittedModel
 
     def shown(self, kind: Kind, *numbers: int) -> str:
         """Ids as people know them: codes where they have any."""
@@ -101,6 +104,11 @@ class _Finder:
                 wrong.append(mistake)
         return tuple(ids), wrong
 
+    def maybe(self, kind: Kind, name: Named | None) -> tuple[int | None, list[str]]:
+        """The id of one that may be named, and what is wrong with the name."""
+        ids, wrong = self.all(kind, () if name is None else (name,))
+        return (ids[0] if ids else None), wrong
+
     def _read_names(self, kind: Kind) -> Mapping[int, str]:
         source = self._orders.source
         return all_names(source, kind) if isinstance(source, SqlSource) else {}
@@ -125,11 +133,12 @@ def _meant(change: Change, finder: _Finder, orders: Orders) -> tuple[Meant, list
     products, wrong = finder.all("product", change.products)
     customers, unknown = finder.all("customer", change.customers)
     wrong += unknown
-    target = None
-    if change.replaced_by is not None:
-        found, unknown = finder.all("product", [change.replaced_by])
-        wrong += unknown
-        target = found[0] if found else None
+    target, unknown = finder.maybe("product", change.replaced_by)
+    wrong += unknown
+    like, unknown = finder.maybe("customer", change.like)
+    wrong += unknown
+    if change.kind == "customer_won":
+        wrong += _unlike(like, products, orders)
     if target in products:
         wrong.append(f"product {orders.shown('product', target or 0)} cannot replace itself")
     if change.kind == "price":
@@ -142,7 +151,24 @@ def _meant(change: Change, finder: _Finder, orders: Orders) -> tuple[Meant, list
             if prices[i] is None
         ]
     days, late = _days(change, orders)
-    return Meant(change, products, customers, target, days), wrong + late
+    return Meant(change, products, customers, like, target, days), wrong + late
+
+
+def _unlike(like: int | None, products: Sequence[int], orders: Orders) -> Iterator[str]:
+    """Why nobody can be won who orders like a customer."""
+    if not isinstance(orders.model, RedrawingModel):
+        yield (
+            f"{orders.model.name} draws no customer once more, as a customer won is drawn: "
+            "take pair_conjugate, say, or rhythm"
+        )
+    if like is not None and products:
+        theirs = orders.source.ordered_products(orders.as_of, [like])
+        if others := {*products} - {*theirs}:
+            yield (
+                f"customer {orders.shown('customer', like)} ordered no product "
+                f"{orders.shown('product', *others)} before {orders.as_of}, of which one like them "
+                "could order any"
+            )
 
 
 def _days(change: Change, orders: Orders) -> tuple[tuple[int, int], list[str]]:

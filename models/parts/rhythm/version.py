@@ -23,11 +23,11 @@ from models.parts.rhythm.pair_pooling import grow_pair_trees
 from models.parts.rhythm.prediction import BASE, PAIR_BASE, PAIR_TREES, TREES, Predictor
 from models.parts.rhythm.prior import DEFAULT_PRIOR, OF_BOOSTED
 from models.parts.rhythm.season import Season
-from models.parts.rhythm.week_pooling import factors, grow_week_trees, pooled
+from models.parts.rhythm.week_pooling import factors, grow_week_trees, pooled, pooled_again
 from models.parts.special_days import SpecialDays
 from models.parts.trees import TreeText
 from toolkit.data.attribution import Attribution
-from toolkit.data.tables import Floats, Patterns, Predictions
+from toolkit.data.tables import Floats, Ints, PairDraws, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import (
     DEFAULT_SETTINGS,
@@ -178,6 +178,25 @@ class FittedRhythm(Fit):
         if WEEK_TREES not in self.arrays:
             return own
         return pooled(own, self.arrays[WEEK_TREES], self.predictor.season)
+
+    def predict_again(
+        self,
+        patterns: Patterns,
+        rows: Ints,
+        number: int,
+        *,
+        weeks: int,
+        draws: int,
+        streams: Streams,
+    ) -> PairDraws:
+        """Draw the pairs in ``rows`` once more, their units moved as those of their product are."""
+        again = self.predictor.predict_again(
+            patterns, rows, number, weeks=weeks, draws=draws, streams=streams
+        )
+        if WEEK_TREES not in self.arrays:
+            return again
+        own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
+        return pooled_again(again, rows, own, self.arrays[WEEK_TREES], self.predictor.season)
 
     def explain_pair(
         self, patterns: Patterns, row: int, *, weeks: int, draws: int, streams: Streams

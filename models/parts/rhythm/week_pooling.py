@@ -36,7 +36,7 @@ from models.parts.week_trees import (
     train,
 )
 from models.parts.weekly_demand import WeeklyDemand
-from toolkit.data.tables import Floats, Patterns, Predictions
+from toolkit.data.tables import Floats, Ints, PairDraws, Patterns, Predictions
 
 WEIGHT = 2.0 / 3.0
 """Of the trees, in the mean of logs."""
@@ -70,6 +70,18 @@ def pooled(own: Predictions, trees: TreeText, season: Season) -> Predictions:
             known_expected_quantity=products.known_expected_quantity * factor,
         ),
     )
+
+
+def pooled_again(
+    again: PairDraws, rows: Ints, own: Predictions, trees: TreeText, season: Season
+) -> PairDraws:
+    """The units of pairs in ``rows`` that were drawn once more, moved as their product's are."""
+    if not len(trees) or not len(rows):
+        return again
+    ids, _ = own.patterns.product_offsets()
+    product = np.searchsorted(ids, own.patterns.product_id[rows])
+    factor = factors(own, trees, season)[product, :, None].astype(np.float32)
+    return replace(again, quantity=again.quantity * factor)
 
 
 def factors(own: Predictions, trees: TreeText, season: Season) -> Floats:
