@@ -13,7 +13,7 @@ import toolkit
 
 ROOT = Path(__file__).parents[1]
 TOOLKIT = """
-    ArgumentError CacheError Change Codes CustomerForecast CustomerPrediction
+    ArgumentError CacheError CalendarModel Change Codes CustomerForecast CustomerPrediction
     CustomerProductPattern DEMO_AS_OF DataError ExplainingModel Explanation ExportSettings
     FitSettings FittedModel ForecastEngine ForecastReader ModelError ModelVersion Patterns
     PortfolioForecast PredictionError Predictions ProductForecast PromotionRefusedError

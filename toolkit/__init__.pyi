@@ -37,6 +37,7 @@ from .export.job import export_release as export_release
 from .export.plan import ExportSettings as ExportSettings
 from .fits import load_fit as load_fit
 from .fits import save_fit as save_fit
+from .model import CalendarModel as CalendarModel
 from .model import ExplainingModel as ExplainingModel
 from .model import FitSettings as FitSettings
 from .model import FittedModel as FittedModel

@@ -11,8 +11,9 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
@@ -23,8 +24,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 from toolkit.data.attribution import Attribution
-from toolkit.data.calendar import NO_CALENDAR, Calendar
-from toolkit.data.tables import Ints, PairDraws, Patterns, Predictions
+from toolkit.data.calendar import NO_CALENDAR, Calendar, Event
+from toolkit.data.tables import DemandFactors, Ints, PairDraws, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.installed import ENTRY_POINT_GROUP, load
 
@@ -168,6 +169,30 @@ class ExplainingModel(FittedModel, Protocol):
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
     ) -> Attribution:
         """Units of the one product in ``patterns``, from those of its known customers."""
+
+
+@runtime_checkable
+class CalendarModel(FittedModel, Protocol):
+    """A fitted model that learnt from a calendar what events do, and can tell of further ones."""
+
+    @property
+    def event_days(self) -> Mapping[str, tuple[date, ...]]:
+        """By kind that the calendar had before the fit's date: all days of it, to come as well."""
+
+    def event_factors(
+        self,
+        patterns: Patterns,
+        events: Sequence[Event],
+        *,
+        weeks: int,
+        draws: int,
+        streams: Streams,
+    ) -> DemandFactors:
+        """By how many times demand differs with further ``events`` of kinds in ``event_days``.
+
+        Of every product in ``patterns``, under the draws of ``predict``; the group of an event is
+        that of its kind.
+        """
 
 
 @runtime_checkable

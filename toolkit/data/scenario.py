@@ -26,6 +26,7 @@ type ChangeKind = Literal[
     "product_delisted",
     "product_replaced",
     "order_received",
+    "event",
 ]
 type Named = int | str
 """A product or customer: its id as a number; its id, code or name as text."""
@@ -41,6 +42,7 @@ TAKES: Mapping[ChangeKind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "product_delisted": (("products",), ("start_date",)),
     "product_replaced": (("products", "replaced_by"), ("percent", "start_date")),
     "order_received": (("customers", "products", "quantity"), ()),
+    "event": (("event", "start_date"), ("end_date",)),
 }
 """What each kind of change has to say, and what it may."""
 
@@ -56,7 +58,8 @@ class Change:
     ``product_delisted``: nobody orders ``products`` any more. ``product_replaced``: the same, and
     ``percent`` (100) of their demand goes to ``replaced_by``. ``order_received``: each of
     ``customers`` ordered ``quantity`` of each of ``products`` on the as-of date; what comes after
-    is forecast from the next day on.
+    is forecast from the next day on. ``event``: one of this kind is in the calendar of the model,
+    on ``start_date`` or until ``end_date``.
     Raises ``ArgumentError`` with all that is wrong.
     """
 
@@ -71,6 +74,7 @@ class Change:
     like: Named | None = None
     replaced_by: Named | None = None
     quantity: float | None = None
+    event: str | None = None
     start_date: date | None = None
     end_date: date | None = None
 
@@ -115,6 +119,10 @@ class Change:
                 said += f", to which {share:g} % of the demand goes"
             case "order_received":
                 said = f"{_listed('customer', self.customers)} ordered {self.quantity:g}{whose}"
+            case "event":
+                said = f"{self.event!r} in the calendar"
+        if self.start_date and self.kind == "event" and not self.end_date:
+            return f"{said} on {self.start_date}"
         since = f" from {self.start_date}" if self.start_date else ""
         return said + since + (f" to {self.end_date}" if self.end_date else "")
 

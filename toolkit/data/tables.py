@@ -307,6 +307,14 @@ class PairDraws:
 
 
 @dataclass(frozen=True, slots=True)
+class DemandFactors:
+    """By how many times the demand of products differs from what is predicted: orders, units."""
+
+    draws: NDArray[np.float32]  # [2, products, weeks, draws]
+    expected: Floats  # [2, products, weeks]
+
+
+@dataclass(frozen=True, slots=True)
 class Predictions:
     """One model's predictions for a table of patterns."""
 

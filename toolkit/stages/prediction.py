@@ -8,8 +8,10 @@ from datetime import date
 
 import numpy as np
 
+from toolkit.data.calendar import Event
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.data.tables import (
+    DemandFactors,
     Ints,
     PairDraws,
     PairPredictions,
@@ -18,7 +20,13 @@ from toolkit.data.tables import (
     ProductDraws,
 )
 from toolkit.errors import ArgumentError, ModelError, PredictionError
-from toolkit.model import FittedModel, RedrawingModel, Streams, check_granularities
+from toolkit.model import (
+    CalendarModel,
+    FittedModel,
+    RedrawingModel,
+    Streams,
+    check_granularities,
+)
 from toolkit.results.pair import CustomerPrediction, CustomerProductPattern, FailedPair
 from toolkit.stages.arguments import MAX_WEEKS, check_whole, parse_date
 from toolkit.stages.patterns import single_pair
@@ -87,6 +95,28 @@ class CustomerPredictor:
             weeks=self.weeks,
             draws=self.draws,
             streams=Streams(self.seed),
+        )
+
+    def event_factors(self, patterns: Patterns, events: Sequence[Event]) -> DemandFactors:
+        """By how many times demand of healthy ``patterns`` differs with further events.
+
+        Raises ``ModelError`` for a model that knows no events.
+        """
+        model = self.model
+        if not isinstance(model, CalendarModel):
+            raise ModelError(f"{model.name} knows no events")
+        shards = patterns.split(PAIRS_PER_SHARD)
+        with ThreadPoolExecutor(min(len(shards), os.cpu_count() or 1)) as pool:
+            parts = list(pool.map(
+                lambda shard: model.event_factors(
+                    patterns.select(shard), events, weeks=self.weeks, draws=self.draws,
+                    streams=Streams(self.seed),
+                ),
+                shards,
+            ))  # fmt: skip
+        return DemandFactors(
+            np.concatenate([part.draws for part in parts], axis=1),
+            np.concatenate([part.expected for part in parts], axis=1),
         )
 
     def predict_next_order(

@@ -6,6 +6,7 @@ from datetime import date
 
 import numpy as np
 
+from toolkit.data.calendar import Event
 from toolkit.data.tables import Floats, Ints, Patterns, Predictions
 from toolkit.results.pair import FailedPair
 from toolkit.stages.discovery import discover
@@ -15,12 +16,16 @@ from toolkit.stages.prediction import CustomerPredictor, in_chunks
 type Won = tuple[int, int]
 """A customer who orders like the one with this id, the first (0) or a further one."""
 
+type Events = tuple[Event, ...]
+"""Further events in the calendar of the weeks to come."""
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
     """A product as the model predicts it; the shares of customers are of all its demand.
 
-    ``won``: what customers who are won order of it, by themselves.
+    ``won``: what customers who are won order of it, by themselves. ``moved``: by how many times all
+    of it differs with further events, draws and expectations, of shapes as these.
     """
 
     product_id: int
@@ -29,6 +34,7 @@ class Base:
     customers: Ints  # [pairs]
     shares: Floats  # [2, pairs, weeks], at most 1 together
     won: Mapping[Won, "Base"] = field(default_factory=dict)
+    moved: Mapping[Events, tuple[Floats, Floats]] = field(default_factory=dict)
 
 
 class Bases:
@@ -40,8 +46,10 @@ class Bases:
         predictor: CustomerPredictor,
         as_of: date,
         won: Sequence[Won] = (),
+        events: Sequence[Events] = (),
     ) -> None:
-        self._analyzer, self.predictor, self.as_of, self._won = analyzer, predictor, as_of, won
+        self._analyzer, self.predictor, self.as_of = analyzer, predictor, as_of
+        self._won, self._events = won, events
         self.source = analyzer.source
         self.failed: list[FailedPair] = []
         self.predicted_products: set[int] = set()
@@ -67,11 +75,17 @@ class Bases:
             self.failed += failures
             self.predicted_products |= set(predictions.products.product_id.tolist())
             won = {one: self._drawn_again(predictions, one) for one in self._won}
-            for base in _bases(predictions):
+            known = predictions.patterns
+            moved = {of: self.predictor.event_factors(known, of) for of in self._events}
+            for j, base in enumerate(_bases(predictions)):
                 again = {
                     one: of[base.product_id] for one, of in won.items() if base.product_id in of
                 }
-                yield with_won(base, again)
+                times = {
+                    one: (of.draws[:, j].astype(float), of.expected[:, j])
+                    for one, of in moved.items()
+                }
+                yield replace(with_won(base, again), moved=times)
 
     def _drawn_again(self, predictions: Predictions, won: Won) -> Mapping[int, Floats]:
         """By product: what a customer orders who is won, [2, weeks, draws]."""

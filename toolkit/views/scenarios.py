@@ -32,7 +32,7 @@ from toolkit.stages.listing import warn_of
 from toolkit.stages.metadata import product_metadata
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.validation import refuse
-from toolkit.views.bases import Base, Bases, Won, with_new
+from toolkit.views.bases import Base, Bases, Events, Won, with_new
 from toolkit.views.changes import Meant, Orders, meant_by
 from toolkit.views.making import DEFAULTS, Making
 from toolkit.views.products import Named, named, never_ordered
@@ -85,7 +85,8 @@ def _by_week(values: Floats) -> Floats:
 class Compiled:
     """A scenario's factors, after all its changes in their order."""
 
-    def __init__(self, changes: Sequence[Meant], days: int, prices: Named) -> None:
+    def __init__(self, changes: Sequence[Meant], days: int, prices: Named, events: Events) -> None:
+        self.events = events
         self._none = np.ones(days)
         self._rest: dict[Won | None, Part] = {None: Part(self._none)}  # of those not in _parts
         self._parts: dict[int, dict[Source, Part]] = {}
@@ -120,8 +121,8 @@ class Compiled:
                     ratio = change.price / float(old)
                     self._ratio[product] = self.ratio(product) * self._factor(meant, ratio)
                     self._multiply(meant, ratio**change.elasticity, (product,))
-            case "order_received" | "customer_won":
-                pass  # it is among the orders; who is won, is there before all other changes
+            case "order_received" | "customer_won" | "event":
+                pass  # among the orders; there before all other changes; in every week's demand
             case "product_delisted" | "product_replaced":
                 for product in meant.products:
                     self._move(meant, product)
@@ -164,6 +165,12 @@ class Compiled:
             moved = {i: part.times(share) for i, part in self.parts(product).items()}
             self._parts[meant.replaced_by] = {**self.parts(meant.replaced_by), **moved}
         self._multiply(meant, 0.0, (product,))
+
+
+def events_of(changes: Sequence[Meant], start: date) -> Events:
+    """What the changes put into the calendar of a horizon from ``start`` on, sorted."""
+    events = [event for change in changes if (event := change.event(start)) is not None]
+    return tuple(sorted(events, key=lambda event: (event.first, event.kind)))
 
 
 def won_by(changes: Sequence[Meant]) -> Iterator[tuple[Won, Meant]]:
@@ -225,7 +232,8 @@ def compared(
     for received, places in _by_received(listed).items():
         known = WithReceived(source, as_of, received) if has_news else source
         won = dict.fromkeys(one for i in places for one, _ in won_by(listed[i]))
-        bases = Bases(replace(analyzer, source=known), predictor, start, [*won])
+        events = dict.fromkeys(of for i in places if (of := events_of(listed[i], start)))
+        bases = Bases(replace(analyzer, source=known), predictor, start, [*won], [*events])
         made = _tallied(bases, listed, places, product_ids, default_price)
         if made is None:
             return None
@@ -283,7 +291,10 @@ def _tallied(
     named_ids = np.array(sorted(known | new | moving.named), dtype=np.int64)
     products = named(bases.source, bases.as_of, named_ids, default_price)
     days = DAYS_PER_WEEK * bases.predictor.weeks
-    scenarios = [Compiled(changes, days, products) for changes in (listed[i] for i in places)]
+    scenarios = [
+        Compiled(changes, days, products, events_of(changes, bases.as_of))
+        for changes in (listed[i] for i in places)
+    ]
     tallies = [_Tally(bases.predictor.weeks, bases.predictor.draws) for _ in scenarios]
     ids: list[int] = []
     for base in with_new(bases.predicted(asked), sorted(new), bases.predictor):
@@ -325,13 +336,15 @@ def _under(
     """Expectations [measures, weeks] and draws [measures, weeks, draws] of a product."""
     expected = draws = None
     for (product_id, won), part in scenario.parts(base.product_id).items():
-        of = base if product_id == base.product_id else moved.get(product_id)
-        if of is not None and won is not None:
-            of = of.won.get(won)
-        if of is None:  # nobody ordered it before, or not who is won
+        whole = base if product_id == base.product_id else moved.get(product_id)
+        of = whole if whole is None or won is None else whole.won.get(won)
+        if whole is None or of is None:  # nobody ordered it before, or not who is won
             continue
         factor = part.weekly(of, scenario.ratio(base.product_id))
         more, drawn = of.expected[DRAWN] * factor, of.draws[DRAWN] * factor[:, :, None]
+        if scenario.events in whole.moved:
+            times_drawn, times = whole.moved[scenario.events]
+            more, drawn = more * times[DRAWN], drawn * times_drawn[DRAWN]
         expected = more if expected is None else expected + more
         draws = drawn if draws is None else draws + drawn
     assert expected is not None
