@@ -3,6 +3,7 @@
 import json
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from datetime import timedelta
 
 import duckdb
 import numpy as np
@@ -128,6 +129,22 @@ def whatif_bytes(conn, model) -> str:
 @pytest.fixture(scope="module")
 def untouched_whatif(conn, model) -> str:
     return whatif_bytes(conn, model)
+
+
+def event_bytes(conn, model) -> str:
+    """What an event in the weeks to come does to products, and to one who is won."""
+    engine = ForecastEngine(conn, model=model, draws=20, clock=lambda: NOON)
+    first = AS_OF + timedelta(1)
+    changes = (
+        Change("event", event="promotion", start_date=first),
+        Change("customer_won", like=FIRST_CUSTOMER_ID),
+    )
+    return json.dumps(engine.compare_scenarios([Scenario("one", changes)], None, AS_OF).to_dict())
+
+
+@pytest.fixture(scope="module")
+def untouched_event(conn, rhythm_with_events) -> str:
+    return event_bytes(conn, rhythm_with_events)
 
 
 def explained_bytes(conn, model) -> str:
@@ -286,6 +303,23 @@ def test_rows_before_the_date_do_change_scenarios(conn, model, untouched_whatif)
     with passing_rows(conn):
         add_line(conn, product_id=1, customer_id=FIRST_CUSTOMER_ID, day=-1)
         assert whatif_bytes(conn, model) != untouched_whatif
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(lines=st.lists(future_lines, min_size=1, max_size=8))
+def test_rows_at_or_after_the_date_change_no_byte_of_what_an_event_does(
+    conn, rhythm_with_events, untouched_event, lines
+):
+    with future_rows(conn, lines):
+        assert event_bytes(conn, rhythm_with_events) == untouched_event
+
+
+def test_rows_before_the_date_do_change_what_an_event_does(
+    conn, rhythm_with_events, untouched_event
+):
+    with passing_rows(conn):
+        add_line(conn, product_id=1, customer_id=FIRST_CUSTOMER_ID, day=-1)
+        assert event_bytes(conn, rhythm_with_events) != untouched_event
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))

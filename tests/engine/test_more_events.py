@@ -3,21 +3,19 @@
 from dataclasses import replace
 from datetime import timedelta
 
-import duckdb
 import numpy as np
 import pytest
 
 from models.parts.rhythm.season import Season
 from models.parts.special_days import SpecialDays
 from tests.conftest import AS_OF, NOON
+from tests.engine.conftest import EVENTS
 from toolkit.data.calendar import Calendar, Event
 from toolkit.data.scenario import Change, Scenario
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError
-from toolkit.model import FitSettings, find_model
-from toolkit.sources.generator import FIRST_CUSTOMER_ID, load_orders
-from toolkit.sources.sql import as_source
-from toolkit.stages.patterns import PatternAnalyzer
+from toolkit.model import find_model
+from toolkit.sources.generator import FIRST_CUSTOMER_ID
 
 MEASURES = ("orders", "quantity", "revenue")
 FIRST = AS_OF + timedelta(23)  # of the fourth week
@@ -25,50 +23,9 @@ PROMOTION = Change("event", event="promotion", start_date=FIRST, end_date=FIRST 
 MORE = Event(FIRST, FIRST + timedelta(1), "promotion", "sales")
 
 
-def past(kind, group, *days_before):
-    return [
-        Event(day, day + timedelta(1), kind, group)
-        for day in (AS_OF - timedelta(back) for back in days_before)
-    ]
-
-
-OWN = (
-    *past("promotion", "sales", 40, 96, 150, 201, 260, 333, 390),
-    *past("fair", "sales", 61, 222),
-    Event(AS_OF + timedelta(50), AS_OF + timedelta(50), "fair", "sales"),
-    Event(AS_OF + timedelta(51), AS_OF + timedelta(51), "opening", "opening"),
-)
-
-
-@pytest.fixture(scope="module")
-def patterns(orders):
-    with duckdb.connect() as conn:
-        load_orders(orders, conn)
-        source = as_source(conn)
-        return PatternAnalyzer(source, True).analyze(source.order_events(AS_OF))[0]
-
-
-@pytest.fixture(scope="module")
-def fit(patterns):
-    """Fits briefly, with a calendar of these events."""
-
-    def fitted(*events, model="rhythm"):
-        settings = FitSettings(
-            method="laplace", draws=100, pairs=300, calendar=Calendar(events=tuple(events))
-        )
-        return find_model(model).fit(patterns, seed=1, settings=settings)
-
-    return fitted
-
-
-@pytest.fixture(scope="module")
-def fitted(fit):
-    return fit(*OWN)
-
-
 @pytest.fixture
-def engine(database, fitted):
-    return ForecastEngine(database, model=fitted, draws=60, clock=lambda: NOON)
+def engine(database, rhythm_with_events):
+    return ForecastEngine(database, model=rhythm_with_events, draws=60, clock=lambda: NOON)
 
 
 def compare(engine, *scenarios, products=None):
@@ -85,16 +42,16 @@ def rows_of(scenario):
 
 
 @pytest.mark.parametrize("first", [FIRST, AS_OF + timedelta(7), AS_OF + timedelta(80)])
-def test_the_season_is_that_of_a_calendar_which_had_it(patterns, first):
+def test_the_season_is_that_of_a_calendar_which_had_it(all_patterns, first):
     """To the last bit, where it does not reach into weeks before the date."""
     more = Event(first, first + timedelta(1), "promotion", "sales")
     with_it, without = (
         Season.of(
-            patterns.events.day,
+            all_patterns.events.day,
             AS_OF,
-            SpecialDays.of_patterns(Calendar(events=events), patterns),
+            SpecialDays.of_patterns(Calendar(events=events), all_patterns),
         )
-        for events in ((*OWN, more), OWN)
+        for events in ((*EVENTS, more), EVENTS)
     )
     moved = without.with_events([more], AS_OF)
     assert not np.array_equal(moved.special, without.special)
@@ -103,9 +60,9 @@ def test_the_season_is_that_of_a_calendar_which_had_it(patterns, first):
             assert np.array_equal(moved.arrays[name], array), name
 
 
-def test_weeks_before_the_date_stay_as_they_were_observed(patterns):
-    special = SpecialDays.of_patterns(Calendar(events=OWN), patterns)
-    season = Season.of(patterns.events.day, AS_OF, special)
+def test_weeks_before_the_date_stay_as_they_were_observed(all_patterns):
+    special = SpecialDays.of_patterns(Calendar(events=EVENTS), all_patterns)
+    season = Season.of(all_patterns.events.day, AS_OF, special)
     today = replace(MORE, first=AS_OF, last=AS_OF + timedelta(1))
     moved = season.with_events([today], AS_OF)
     days = np.arange(-200, 0)
@@ -113,7 +70,8 @@ def test_weeks_before_the_date_stay_as_they_were_observed(patterns):
     assert not np.array_equal(moved.week_levels(AS_OF, 2), season.week_levels(AS_OF, 2))
 
 
-def test_what_is_saved_comes_back_and_knows_the_kinds(fitted, tmp_path):
+def test_what_is_saved_comes_back_and_knows_the_kinds(rhythm_with_events, tmp_path):
+    fitted = rhythm_with_events
     fitted.save(tmp_path)
     loaded = find_model("rhythm").load(tmp_path)
     assert (loaded.version, loaded.event_days) == (fitted.version, fitted.event_days)
@@ -124,9 +82,11 @@ def test_what_is_saved_comes_back_and_knows_the_kinds(fitted, tmp_path):
     assert np.array_equal(*moved)
 
 
-def test_it_is_near_the_forecast_of_a_fit_whose_calendar_had_it(engine, fit, fitted):
+def test_it_is_near_the_forecast_of_a_fit_whose_calendar_had_it(
+    engine, fit_with, rhythm_with_events
+):
     """Whose paths are drawn anew: expectations agree to their noise, weeks of it to a few %."""
-    there = fit(*OWN, MORE)
+    fitted, there = rhythm_with_events, fit_with(*EVENTS, MORE)
     for name, array in fitted.arrays.items():  # but for the event, the fits are the same
         if not name.startswith("season"):
             assert np.array_equal(there.arrays[name], array), name

@@ -178,8 +178,8 @@ def _unlearnt(kind: str, event: Event | None, orders: Orders) -> Iterator[str]:
         )
     elif not known:
         yield (
-            f"{called} has learnt nothing of any event: fit it with --country or --events, which "
-            "name some before its date"
+            f"{called} has learnt nothing of any event: fit it anew with --country or --events, "
+            "which name some before its date"
         )
     elif kind not in known:
         nearest = get_close_matches(kind, known, n=NEAREST, cutoff=0.0)
