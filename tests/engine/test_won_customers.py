@@ -211,4 +211,7 @@ def test_the_card_says_who_was_won(quick):
     won = replace(WON, products=(2,), percent=50.0)
     shown = quick.compare_scenarios([Scenario("a", (won,))], [2], AS_OF).to_card().text(width=2000)
     assert f"a: a customer like {CUSTOMER} won of product 2, with orders of 50 %." in shown
+    assert "A customer who is won has draws of their own" in shown
     assert "too narrow" not in shown
+    plain = quick.compare_scenarios([Scenario("a")], [2], AS_OF).to_card().text(width=2000)
+    assert "won" not in plain
