@@ -50,9 +50,9 @@ from models.parts.kernels.renewal import (
     log_intervals,
 )
 from models.parts.pair.arrivals import ArrivalPrior, arrival_posteriors
-from models.parts.pair.forecast import forecast
+from models.parts.pair.forecast import forecast, forecast_again
 from models.parts.pair.sizes import URN_WEIGHT
-from toolkit.data.tables import Floats, Patterns, Predictions
+from toolkit.data.tables import Floats, Ints, PairDraws, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import (
     DEFAULT_SETTINGS,
@@ -138,6 +138,28 @@ class PairConjugate:
             patterns,
             self.posterior(patterns),
             self.new_pairs(patterns),
+            urn_weight=self.urn_weight,
+            weeks=weeks,
+            draws=draws,
+            streams=streams,
+        )
+
+    def predict_again(
+        self,
+        patterns: Patterns,
+        rows: Ints,
+        number: int,
+        *,
+        weeks: int,
+        draws: int,
+        streams: Streams,
+    ) -> PairDraws:
+        """Draw the pairs in ``rows`` once more."""
+        return forecast_again(
+            patterns,
+            self.posterior(patterns),
+            rows,
+            number,
             urn_weight=self.urn_weight,
             weeks=weeks,
             draws=draws,

@@ -13,11 +13,11 @@ import toolkit
 
 ROOT = Path(__file__).parents[1]
 TOOLKIT = """
-    ArgumentError CacheError Change Codes CustomerForecast CustomerPrediction
+    ArgumentError CacheError CalendarModel Change Codes CustomerForecast CustomerPrediction
     CustomerProductPattern DEMO_AS_OF DataError ExplainingModel Explanation ExportSettings
     FitSettings FittedModel ForecastEngine ForecastReader ModelError ModelVersion Patterns
     PortfolioForecast PredictionError Predictions ProductForecast PromotionRefusedError
-    QUANTILES ReplenishmentPlan ReplenishmentPolicy SQL_SERVER_SESSION Scenario
+    QUANTILES RedrawingModel ReplenishmentPlan ReplenishmentPolicy SQL_SERVER_SESSION Scenario
     ScenarioComparison SourceError Stock Streams ThresholdSensitivity ToolkitError TrackingError
     Truth attach_thresholds check_database embedded_server export_release find_model
     generate_orders history import_folder last_order_day load_fit load_orders open_database

@@ -47,7 +47,7 @@ GUIDES = {
         ("What to order as of 2017-10-02", "Replay of what to order", "mean + z sd"), ("plan.csv",)
     ),
     "docs/what_if.md": Expected(
-        ("2 scenarios: 2017-10-02", "dearer milk, a household gone: the weeks", "a fifth more",
+        ("3 scenarios: 2017-10-02", "dearer milk, a household gone: the weeks", "a fifth more",
          "What thresholds list of 2 products", "a typical customer of this product",
          "surprises to this product alone"),
         ("whatif.csv", "thresholds.csv", "thresholds.png", "why.png"),

@@ -37,10 +37,12 @@ from .export.job import export_release as export_release
 from .export.plan import ExportSettings as ExportSettings
 from .fits import load_fit as load_fit
 from .fits import save_fit as save_fit
+from .model import CalendarModel as CalendarModel
 from .model import ExplainingModel as ExplainingModel
 from .model import FitSettings as FitSettings
 from .model import FittedModel as FittedModel
 from .model import ModelVersion as ModelVersion
+from .model import RedrawingModel as RedrawingModel
 from .model import Streams as Streams
 from .model import find_model as find_model
 from .replenishment.plan import plan_replenishment as plan_replenishment

@@ -11,8 +11,9 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
@@ -23,8 +24,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 from toolkit.data.attribution import Attribution
-from toolkit.data.calendar import NO_CALENDAR, Calendar
-from toolkit.data.tables import Patterns, Predictions
+from toolkit.data.calendar import NO_CALENDAR, Calendar, Event
+from toolkit.data.tables import DemandFactors, Ints, PairDraws, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.installed import ENTRY_POINT_GROUP, load
 
@@ -53,6 +54,11 @@ class Streams:
         """The generator of one product."""
         key = (self.seed, product_id % 2**64)  # seeds are not negative, ids may be
         return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
+
+    def again(self, product_id: int, customer_id: int, number: int) -> np.random.Generator:
+        """The generator of a pair that is drawn once more, for the time ``number``, from 0."""
+        key, pair = (self.seed, product_id % 2**64), (1, number, customer_id % 2**64)
+        return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key, spawn_key=pair)))
 
     def shared(self) -> np.random.Generator:
         """The generator of what all products share."""
@@ -163,6 +169,51 @@ class ExplainingModel(FittedModel, Protocol):
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
     ) -> Attribution:
         """Units of the one product in ``patterns``, from those of its known customers."""
+
+
+@runtime_checkable
+class CalendarModel(FittedModel, Protocol):
+    """A fitted model that learnt from a calendar what events do, and can tell of further ones."""
+
+    @property
+    def event_days(self) -> Mapping[str, tuple[date, ...]]:
+        """By kind that the calendar had before the fit's date: all days of it, to come as well."""
+
+    def event_factors(
+        self,
+        patterns: Patterns,
+        events: Sequence[Event],
+        *,
+        weeks: int,
+        draws: int,
+        streams: Streams,
+    ) -> DemandFactors:
+        """By how many times demand differs with further ``events`` of kinds in ``event_days``.
+
+        Of every product in ``patterns``, under the draws of ``predict``; the group of an event is
+        that of its kind.
+        """
+
+
+@runtime_checkable
+class RedrawingModel(FittedModel, Protocol):
+    """A fitted model that draws single pairs once more, for customers who order alike."""
+
+    def predict_again(
+        self,
+        patterns: Patterns,
+        rows: Ints,
+        number: int,
+        *,
+        weeks: int,
+        draws: int,
+        streams: Streams,
+    ) -> PairDraws:
+        """The pairs in ``rows`` under all that pairs share in ``predict``, in each draw the same.
+
+        Given that, they are independent of what ``predict`` draws, and of any other ``number``:
+        their generators are those of ``streams.again``. No row changes what another one is.
+        """
 
 
 @runtime_checkable

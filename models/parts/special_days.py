@@ -1,14 +1,14 @@
 """Days of a calendar as columns of weeks: how much of a week they take, and of those beside it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.calendar import Calendar
+from toolkit.data.calendar import Calendar, Event
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, Patterns
 
 SIDES = (0, 1, -1)
@@ -26,11 +26,15 @@ class SpecialDays:
     """A row per business day and what it is: kinds that are alike have one group.
 
     A holiday on a day on which nobody orders anyway changes nothing, and has no row.
+    ``names`` of kinds, and which days of the week (ordinals by modulo) are business days, are
+    there where it comes from a calendar.
     """
 
     day: Ints  # [rows], ordinal
     kind: Ints  # [rows], 0, 1, …
     group: Ints  # [rows], 0, 1, …
+    names: tuple[str, ...] = ()  # [kinds]
+    business: tuple[bool, ...] = ()  # [7]
 
     @classmethod
     def of(cls, calendar: Calendar, days: Ints, as_of_date: date) -> "SpecialDays":
@@ -49,7 +53,8 @@ class SpecialDays:
             for day in range(event.first.toordinal(), event.last.toordinal() + 1)
             if is_business[day % DAYS_PER_WEEK]
         ]
-        return cls(*np.array(rows, dtype=np.int64).reshape(-1, 3).T)
+        day, kind, group = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+        return cls(day, kind, group, tuple(kinds), tuple(is_business.tolist()))
 
     @classmethod
     def of_patterns(cls, calendar: Calendar, patterns: Patterns) -> "SpecialDays":
@@ -60,6 +65,28 @@ class SpecialDays:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "SpecialDays":
         """From what ``arrays`` gave."""
         return cls(*arrays["special_days"].T)
+
+    def with_events(self, events: Sequence[Event]) -> "SpecialDays":
+        """With the days of further events of its kinds; an event has the group of its kind."""
+        group = dict(zip(self.kind.tolist(), self.group.tolist(), strict=True))
+        rows = set(zip(self.day.tolist(), self.kind.tolist(), self.group.tolist(), strict=True))
+        for event in events:
+            kind = self.names.index(event.kind)
+            rows |= {
+                (day, kind, group[kind])
+                for day in range(event.first.toordinal(), event.last.toordinal() + 1)
+                if self.business[day % DAYS_PER_WEEK]
+            }
+        day, kinds, groups = np.array(sorted(rows), dtype=np.int64).reshape(-1, 3).T
+        return replace(self, day=day, kind=kinds, group=groups)
+
+    def days_of_kinds(self, before: int) -> dict[str, tuple[date, ...]]:
+        """All days of the kinds that there were before an ordinal day, by name."""
+        return {
+            name: tuple(map(date.fromordinal, sorted(days)))
+            for i, name in enumerate(self.names)
+            if min(days := self.day[self.kind == i].tolist(), default=before) < before
+        }
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:

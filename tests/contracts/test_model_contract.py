@@ -12,7 +12,14 @@ import models
 from tests.chance import assert_near, error_of_mean
 from tests.models.helpers import patterns_of
 from toolkit.data.tables import COUNTS, QUANTILES, Patterns
-from toolkit.model import FitSettings, FittedModel, ModelVersion, Streams, find_model
+from toolkit.model import (
+    FitSettings,
+    FittedModel,
+    ModelVersion,
+    RedrawingModel,
+    Streams,
+    find_model,
+)
 
 NAMES = sorted(
     path.stem for path in Path(models.__path__[0]).glob("*.py") if path.stem != "__init__"
@@ -172,3 +179,33 @@ def test_a_process_that_compiles_predicts_as_one_that_finds_it_compiled(fitted, 
     )
     assert any((tmp_path / "compiled").iterdir())
     assert first == second
+
+
+def test_pairs_once_more_are_expected_to_be_what_they_are(fitted, patterns, seeded):
+    """Each number has draws of its own, and all are expected to be what the pairs are."""
+    assert isinstance(fitted, RedrawingModel)
+    rows = np.array([3, 4, 30])
+    given = {"weeks": WEEKS, "draws": 2000, "streams": Streams(seeded(4))}
+    said = fitted.predict(patterns, **given)
+    one, other = (fitted.predict_again(patterns, rows, number, **given) for number in (0, 1))
+    assert one.orders.shape == (3, WEEKS, 2000)
+    for name in ("orders", "quantity"):
+        both = getattr(one, name), getattr(other, name)
+        assert not np.array_equal(*both)
+        expected = getattr(said.pairs, f"expected_{name}")[rows].sum(axis=1)
+        for drawn in both:
+            of_draws = drawn.sum(axis=1)
+            noise = np.sqrt(2) * of_draws.std(axis=1) / np.sqrt(2000)  # of both
+            assert_near(of_draws.mean(axis=1), expected, noise, 12 * len(NAMES), one=0.05)
+
+
+def test_a_pair_once_more_is_the_same_beside_whatever_others(fitted, patterns):
+    given = {"weeks": WEEKS, "draws": DRAWS, "streams": Streams(4)}
+    one, two = (
+        fitted.predict_again(patterns, np.array(rows), 0, **given) for rows in ([4], [3, 4])
+    )
+    assert np.array_equal(one.quantity[0], two.quantity[1])
+    own = patterns.product_id == patterns.product_id[4]
+    row = np.array([np.flatnonzero(np.flatnonzero(own) == 4)[0]])
+    alone = fitted.predict_again(patterns.select(own), row, 0, **given)
+    assert np.array_equal(alone.quantity, one.quantity)

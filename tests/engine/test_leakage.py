@@ -3,6 +3,7 @@
 import json
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from datetime import timedelta
 
 import duckdb
 import numpy as np
@@ -109,6 +110,7 @@ def whatif_bytes(conn, model) -> str:
         Change("demand", percent=20.0, customers=(FIRST_CUSTOMER_ID, "Shop 100030")),
         Change("price", products=(1,), price=4.0, elasticity=-1.0),
         Change("product_replaced", products=("Article 2",), replaced_by=OTHER_PRODUCT),
+        Change("customer_won", like="Shop 100030"),
     )
     received = Change(
         "order_received", customers=(FIRST_CUSTOMER_ID,), products=(1, OTHER_PRODUCT), quantity=4.0
@@ -127,6 +129,22 @@ def whatif_bytes(conn, model) -> str:
 @pytest.fixture(scope="module")
 def untouched_whatif(conn, model) -> str:
     return whatif_bytes(conn, model)
+
+
+def event_bytes(conn, model) -> str:
+    """What an event in the weeks to come does to products, and to one who is won."""
+    engine = ForecastEngine(conn, model=model, draws=20, clock=lambda: NOON)
+    first = AS_OF + timedelta(1)
+    changes = (
+        Change("event", event="promotion", start_date=first),
+        Change("customer_won", like=FIRST_CUSTOMER_ID),
+    )
+    return json.dumps(engine.compare_scenarios([Scenario("one", changes)], None, AS_OF).to_dict())
+
+
+@pytest.fixture(scope="module")
+def untouched_event(conn, rhythm_with_events) -> str:
+    return event_bytes(conn, rhythm_with_events)
 
 
 def explained_bytes(conn, model) -> str:
@@ -247,21 +265,61 @@ def test_rows_at_or_after_the_date_change_no_byte_of_a_scenario(
 def test_whether_a_customer_is_known_to_a_scenario_is_decided_by_the_date(conn, model, day):
     """One whose first order lies at the date is refused; one of the day before is not."""
     engine = ForecastEngine(conn, model=model, draws=20)
-    lost = Scenario("one", (Change("customer_lost", customers=(NEW_CUSTOMER,)),))
+    changes = (
+        Change("customer_lost", customers=(NEW_CUSTOMER,)),
+        Change("customer_won", like=NEW_CUSTOMER, products=(1,)),
+    )
+    scenarios = [Scenario("one", (change,)) for change in changes]
     line = {"product_id": 1, "customer_id": NEW_CUSTOMER, "day": day, "quantity": 1.0,
             "price": 9.5, "added": day}  # fmt: skip
     with future_rows(conn, [line]):
+        for scenario in scenarios:
+            if day < 0:
+                assert engine.compare_scenarios([scenario], None, AS_OF)
+            else:
+                with pytest.raises(ArgumentError, match="ordered nothing before"):
+                    engine.compare_scenarios([scenario], None, AS_OF)
+
+
+@pytest.mark.parametrize("day", [-1, 0])
+def test_what_one_who_is_won_may_order_is_decided_by_the_date(conn, model, day):
+    """A product that the one like them ordered on the date is refused; of the day before not."""
+    engine = ForecastEngine(conn, model=model, draws=20)
+    like = FIRST_CUSTOMER_ID
+    theirs = engine.source.ordered_products(AS_OF, [like])
+    other = next(i for i in known_products(conn) if i not in theirs)
+    won = Scenario("one", (Change("customer_won", like=like, products=(other,)),))
+    with passing_rows(conn):
+        add_line(conn, product_id=other, customer_id=like, day=day)
         if day < 0:
-            assert engine.compare_scenarios([lost], None, AS_OF)
+            (scenario,) = engine.compare_scenarios([won], None, AS_OF).scenarios
+            assert scenario["total"]["difference_quantity"] > 0.0
         else:
-            with pytest.raises(ArgumentError, match="ordered nothing before"):
-                engine.compare_scenarios([lost], None, AS_OF)
+            with pytest.raises(ArgumentError, match=f"ordered no product {other} before"):
+                engine.compare_scenarios([won], None, AS_OF)
 
 
 def test_rows_before_the_date_do_change_scenarios(conn, model, untouched_whatif):
     with passing_rows(conn):
         add_line(conn, product_id=1, customer_id=FIRST_CUSTOMER_ID, day=-1)
         assert whatif_bytes(conn, model) != untouched_whatif
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(lines=st.lists(future_lines, min_size=1, max_size=8))
+def test_rows_at_or_after_the_date_change_no_byte_of_what_an_event_does(
+    conn, rhythm_with_events, untouched_event, lines
+):
+    with future_rows(conn, lines):
+        assert event_bytes(conn, rhythm_with_events) == untouched_event
+
+
+def test_rows_before_the_date_do_change_what_an_event_does(
+    conn, rhythm_with_events, untouched_event
+):
+    with passing_rows(conn):
+        add_line(conn, product_id=1, customer_id=FIRST_CUSTOMER_ID, day=-1)
+        assert event_bytes(conn, rhythm_with_events) != untouched_event
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))

@@ -6,11 +6,19 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from models.parts.rhythm.week_pooling import WIDEST, grow_week_trees, pooled
+from models.parts.rhythm.season import AHEAD_WEEKS
+from models.parts.rhythm.week_pooling import (
+    WIDEST,
+    grow_week_trees,
+    pooled,
+    pooled_again,
+    pooled_factors,
+)
 from models.parts.special_days import NO_SPECIAL_DAYS
 from models.parts.week_trees import FEWEST_WEEKS, SEEN_WEEKS, forecast
 from models.parts.weekly_demand import WeeklyDemand
 from tests.models.helpers import analyzed, patterns_of, some_season, split_at
+from toolkit.data.tables import DemandFactors
 from toolkit.model import Streams, find_model
 from toolkit.sources.generator import Truth, generate_orders
 
@@ -102,6 +110,29 @@ def test_products_that_are_new_and_weeks_without_any_expectation_are_left_as_the
         ),
     )
     assert np.array_equal(units(nothing, trees).quantity, own.products.quantity)
+
+
+def test_pairs_once_more_are_moved_as_their_products_are(own, trees, patterns):
+    rows = np.array([0, len(patterns) - 1, 7])
+    again = PATHS.predict_again(patterns, rows, 0, weeks=14, draws=50, streams=Streams(2))
+    found = pooled_again(again, rows, own, trees, SEASON)
+    factor = units(own, trees).expected_quantity / own.products.expected_quantity
+    ids = own.products.product_id.tolist()
+    of_rows = factor[[ids.index(i) for i in patterns.product_id[rows]]]
+    np.testing.assert_allclose(found.quantity, again.quantity * of_rows[..., None], rtol=1e-6)
+    assert np.array_equal(found.orders, again.orders)
+
+
+def test_an_event_moves_the_pool_by_the_weighted_geometric_mean(own, trees):
+    """The paths say twice as much, the trees what the season does: 1.3 times."""
+    ahead = replace(SEASON, special=np.full(3 * AHEAD_WEEKS, np.log(1.3)))
+    shape = own.products.orders.shape
+    twice = DemandFactors(np.full((2, *shape), 2.0, np.float32), np.full((2, *shape[:2]), 2.0))
+    found = pooled_factors(twice, own, trees, (SEASON, ahead))
+    pool = 2 ** (1 / 3) * 1.3 ** (2 / 3)
+    for of in (found.expected, found.draws):
+        np.testing.assert_allclose(of[0], 2.0)
+        np.testing.assert_allclose(of[1], pool, rtol=1e-6)
 
 
 def test_where_no_week_tells_of_demand_nothing_is_grown_nor_pooled(own):

@@ -19,7 +19,14 @@ from toolkit.errors import ArgumentError
 from toolkit.validation import CLOSED, Json, examine, parse, read_toml
 
 type ChangeKind = Literal[
-    "demand", "price", "customer_lost", "product_delisted", "product_replaced", "order_received"
+    "demand",
+    "price",
+    "customer_lost",
+    "customer_won",
+    "product_delisted",
+    "product_replaced",
+    "order_received",
+    "event",
 ]
 type Named = int | str
 """A product or customer: its id as a number; its id, code or name as text."""
@@ -31,9 +38,11 @@ TAKES: Mapping[ChangeKind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "demand": (("percent",), ("products", "customers", "start_date", "end_date")),
     "price": (("products", "price", "elasticity"), ("start_date", "end_date")),
     "customer_lost": (("customers",), ("start_date",)),
+    "customer_won": (("like",), ("products", "percent", "start_date")),
     "product_delisted": (("products",), ("start_date",)),
     "product_replaced": (("products", "replaced_by"), ("percent", "start_date")),
     "order_received": (("customers", "products", "quantity"), ()),
+    "event": (("event", "start_date"), ("end_date",)),
 }
 """What each kind of change has to say, and what it may."""
 
@@ -44,10 +53,13 @@ class Change:
 
     ``demand``: demand × (1 + ``percent`` / 100) of ``products`` (all) and ``customers`` (all).
     ``price``: the unit price becomes ``price``, demand × (new / old) ^ ``elasticity``.
-    ``customer_lost``: ``customers`` order nothing more. ``product_delisted``: nobody orders
-    ``products`` any more. ``product_replaced``: the same, and ``percent`` (100) of their demand
-    goes to ``replaced_by``. ``order_received``: each of ``customers`` ordered ``quantity`` of each
-    of ``products`` on the as-of date; what comes after is forecast from the next day on.
+    ``customer_lost``: ``customers`` order nothing more. ``customer_won``: one more customer orders
+    as ``like`` does, of ``products`` (all of theirs), each order ``percent`` (100) of the size.
+    ``product_delisted``: nobody orders ``products`` any more. ``product_replaced``: the same, and
+    ``percent`` (100) of their demand goes to ``replaced_by``. ``order_received``: each of
+    ``customers`` ordered ``quantity`` of each of ``products`` on the as-of date; what comes after
+    is forecast from the next day on. ``event``: one of this kind is in the calendar of the model,
+    on ``start_date`` or until ``end_date``.
     Raises ``ArgumentError`` with all that is wrong.
     """
 
@@ -59,8 +71,10 @@ class Change:
     percent: float | None = None
     price: float | None = None
     elasticity: float | None = None
+    like: Named | None = None
     replaced_by: Named | None = None
     quantity: float | None = None
+    event: str | None = None
     start_date: date | None = None
     end_date: date | None = None
 
@@ -94,6 +108,9 @@ class Change:
                 said = f"price{whose} {self.price:g}, elasticity {self.elasticity:g}"
             case "customer_lost":
                 said = f"{_listed('customer', self.customers)} lost"
+            case "customer_won":
+                said = f"a customer like {self.like} won{whose}"
+                said += "" if self.percent is None else f", with orders of {self.percent:g} %"
             case "product_delisted":
                 said = f"{_listed('product', self.products)} delisted"
             case "product_replaced":
@@ -102,6 +119,10 @@ class Change:
                 said += f", to which {share:g} % of the demand goes"
             case "order_received":
                 said = f"{_listed('customer', self.customers)} ordered {self.quantity:g}{whose}"
+            case "event":
+                said = f"{self.event!r} in the calendar"
+        if self.start_date and self.kind == "event" and not self.end_date:
+            return f"{said} on {self.start_date}"
         since = f" from {self.start_date}" if self.start_date else ""
         return said + since + (f" to {self.end_date}" if self.end_date else "")
 
@@ -254,6 +275,11 @@ def _out_of_range(change: Change) -> Iterator[str]:
     percent, price, elasticity = change.percent, change.price, change.elasticity
     if change.kind == "product_replaced" and percent is not None and not 0 <= percent <= 100:
         yield f"percent has to be the share that goes over, from 0 to 100, got {percent:g}"
+    elif change.kind == "customer_won" and percent is not None and not 0 < percent <= MAX_PERCENT:
+        yield (
+            "percent has to be the size of orders in per cent, "
+            f"above 0, up to {MAX_PERCENT:,g}, got {percent:g}"
+        )
     elif percent is not None and not -100 <= percent <= MAX_PERCENT:
         yield f"percent has to be a number from -100 to {MAX_PERCENT:,g}, got {percent:g}"
     if price is not None and not 0 < price <= MAX_AMOUNT:

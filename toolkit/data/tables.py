@@ -226,6 +226,13 @@ class Patterns(Shown):
         part = np.repeat(part_of_product, np.diff(offset))
         return [part == number for number in np.unique(part_of_product)] or [part == 0]
 
+    def of_same_product(self, row: int) -> slice:
+        """The pairs of the product that the pair in a row is of."""
+        ends = (
+            np.searchsorted(self.product_id, self.product_id[row], s) for s in ("left", "right")
+        )
+        return slice(*map(int, ends))
+
     def product_offsets(self) -> tuple[Ints, Ints]:
         """Distinct product ids [products] and the pair offset of each [products + 1]."""
         ids, start = np.unique(self.product_id, return_index=True)
@@ -289,6 +296,22 @@ class ProductDraws:
     expected_orders: Floats  # [products, weeks]
     expected_quantity: Floats  # [products, weeks]
     known_expected_quantity: Floats  # [products, weeks]
+
+
+@dataclass(frozen=True, slots=True)
+class PairDraws:
+    """Predictive draws of the weekly demand of some pairs, one row per pair."""
+
+    orders: NDArray[np.float32]  # [pairs, weeks, draws]
+    quantity: NDArray[np.float32]  # [pairs, weeks, draws]
+
+
+@dataclass(frozen=True, slots=True)
+class DemandFactors:
+    """By how many times the demand of products differs from what is predicted: orders, units."""
+
+    draws: NDArray[np.float32]  # [2, products, weeks, draws]
+    expected: Floats  # [2, products, weeks]
 
 
 @dataclass(frozen=True, slots=True)

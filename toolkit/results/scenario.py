@@ -173,6 +173,8 @@ class ScenarioComparison(Shown):
         said.append("Intervals hold 80 %; differences are of the same draws.")
         if any(s["changes_customers"] for s in self.scenarios):
             said.append(CUSTOMERS_NOTE)
+        if any(s["wins_customers"] for s in self.scenarios):
+            said.append(WON_NOTE)
         if any(s["receives_orders"] for s in self.scenarios):
             said.append(f"All is as of {self.forecast_start_date}. {RECEIVED_NOTE}")
         return said
@@ -182,6 +184,11 @@ CUSTOMERS_NOTE = (
     "What single customers change is exact as an expectation. Draws hold products' sums, of which "
     "a customer's part is taken at their expected share of each week: the interval of such a "
     "difference is too narrow."
+)
+
+WON_NOTE = (
+    "A customer who is won has draws of their own: the interval of such a difference holds the "
+    "chance of what they order."
 )
 
 RECEIVED_NOTE = (

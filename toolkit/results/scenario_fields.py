@@ -82,6 +82,7 @@ class ComparedScenario(TypedDict):
     changes: list[str]
     changes_customers: bool
     receives_orders: bool
+    wins_customers: bool
     total: Difference
     weekly: list[ComparedWeek]
     products: list[ComparedProduct]
@@ -102,6 +103,7 @@ def compared_scenario(
         changes=[str(change) for change in changes],
         changes_customers=any(c.customers and c.kind != "order_received" for c in changes),
         receives_orders=any(c.kind == "order_received" for c in changes),
+        wins_customers=any(c.kind == "customer_won" for c in changes),
         total=_sum_of(baseline, outcome, slice(None)),
         weekly=[
             ComparedWeek(

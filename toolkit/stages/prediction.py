@@ -8,10 +8,25 @@ from datetime import date
 
 import numpy as np
 
+from toolkit.data.calendar import Event
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
-from toolkit.data.tables import Ints, PairPredictions, Patterns, Predictions, ProductDraws
-from toolkit.errors import ArgumentError, PredictionError
-from toolkit.model import FittedModel, Streams, check_granularities
+from toolkit.data.tables import (
+    DemandFactors,
+    Ints,
+    PairDraws,
+    PairPredictions,
+    Patterns,
+    Predictions,
+    ProductDraws,
+)
+from toolkit.errors import ArgumentError, ModelError, PredictionError
+from toolkit.model import (
+    CalendarModel,
+    FittedModel,
+    RedrawingModel,
+    Streams,
+    check_granularities,
+)
 from toolkit.results.pair import CustomerPrediction, CustomerProductPattern, FailedPair
 from toolkit.stages.arguments import MAX_WEEKS, check_whole, parse_date
 from toolkit.stages.patterns import single_pair
@@ -61,6 +76,48 @@ class CustomerPredictor:
             raise PredictionError(f"{self.model.name} failed on every pair: {failures[0]}")
         predicted = without(patterns, failures)
         return _join(predicted, [part for part, _ in parts]), _failed_pairs(patterns, failures)
+
+    def predict_again(self, patterns: Patterns, rows: Ints, number: int) -> PairDraws:
+        """The pairs in ``rows`` of healthy ``patterns`` once more, for the time ``number``, from 0.
+
+        Under all that pairs share in ``predict``. Raises ``ModelError`` for a model that cannot.
+        """
+        if not isinstance(self.model, RedrawingModel):
+            raise ModelError(f"{self.model.name} draws no pair once more")
+        if not len(rows):
+            none = np.zeros((0, self.weeks, self.draws), dtype=np.float32)
+            return PairDraws(none, none)
+        some = np.isin(patterns.product_id, patterns.product_id[rows])
+        return self.model.predict_again(
+            patterns.select(some),
+            np.searchsorted(np.flatnonzero(some), rows),
+            number,
+            weeks=self.weeks,
+            draws=self.draws,
+            streams=Streams(self.seed),
+        )
+
+    def event_factors(self, patterns: Patterns, events: Sequence[Event]) -> DemandFactors:
+        """By how many times demand of healthy ``patterns`` differs with further events.
+
+        Raises ``ModelError`` for a model that knows no events.
+        """
+        model = self.model
+        if not isinstance(model, CalendarModel):
+            raise ModelError(f"{model.name} knows no events")
+        shards = patterns.split(PAIRS_PER_SHARD)
+        with ThreadPoolExecutor(min(len(shards), os.cpu_count() or 1)) as pool:
+            parts = list(pool.map(
+                lambda shard: model.event_factors(
+                    patterns.select(shard), events, weeks=self.weeks, draws=self.draws,
+                    streams=Streams(self.seed),
+                ),
+                shards,
+            ))  # fmt: skip
+        return DemandFactors(
+            np.concatenate([part.draws for part in parts], axis=1),
+            np.concatenate([part.expected for part in parts], axis=1),
+        )
 
     def predict_next_order(
         self, pattern: CustomerProductPattern, as_of_date: str | date | None = None

@@ -1,36 +1,55 @@
 """Products as the model predicts them, for scenarios to multiply: one by one, chunk by chunk."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
 
+from toolkit.data.calendar import Event
 from toolkit.data.tables import Floats, Ints, Patterns, Predictions
 from toolkit.results.pair import FailedPair
 from toolkit.stages.discovery import discover
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor, in_chunks
 
+type Won = tuple[int, int]
+"""A customer who orders like the one with this id, the first (0) or a further one."""
+
+type Events = tuple[Event, ...]
+"""Further events in the calendar of the weeks to come."""
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A product as the model predicts it; the shares of customers are of all its demand."""
+    """A product as the model predicts it; the shares of customers are of all its demand.
+
+    ``won``: what customers who are won order of it, by themselves. ``moved``: by how many times all
+    of it differs with further events, draws and expectations, of shapes as these.
+    """
 
     product_id: int
     draws: Floats  # [2, weeks, draws]: orders, quantity
     expected: Floats  # [2, weeks]
     customers: Ints  # [pairs]
     shares: Floats  # [2, pairs, weeks], at most 1 together
+    won: Mapping[Won, "Base"] = field(default_factory=dict)
+    moved: Mapping[Events, tuple[Floats, Floats]] = field(default_factory=dict)
 
 
 class Bases:
     """Products as the model predicts them, and the pairs that failed on the way."""
 
     def __init__(
-        self, analyzer: PatternAnalyzer, predictor: CustomerPredictor, as_of: date
+        self,
+        analyzer: PatternAnalyzer,
+        predictor: CustomerPredictor,
+        as_of: date,
+        won: Sequence[Won] = (),
+        events: Sequence[Events] = (),
     ) -> None:
         self._analyzer, self.predictor, self.as_of = analyzer, predictor, as_of
+        self._won, self._events = won, events
         self.source = analyzer.source
         self.failed: list[FailedPair] = []
         self.predicted_products: set[int] = set()
@@ -55,7 +74,26 @@ class Bases:
             predictions, failures = self.predictor.predict(chunk)
             self.failed += failures
             self.predicted_products |= set(predictions.products.product_id.tolist())
-            yield from _bases(predictions)
+            won = {one: self._drawn_again(predictions, one) for one in self._won}
+            known = predictions.patterns
+            moved = {of: self.predictor.event_factors(known, of) for of in self._events}
+            for j, base in enumerate(_bases(predictions)):
+                again = {
+                    one: of[base.product_id] for one, of in won.items() if base.product_id in of
+                }
+                times = {
+                    one: (of.draws[:, j].astype(float), of.expected[:, j])
+                    for one, of in moved.items()
+                }
+                yield replace(with_won(base, again), moved=times)
+
+    def _drawn_again(self, predictions: Predictions, won: Won) -> Mapping[int, Floats]:
+        """By product: what a customer orders who is won, [2, weeks, draws]."""
+        (like, number), known = won, predictions.patterns
+        rows = np.flatnonzero(known.customer_id == like)
+        drawn = self.predictor.predict_again(known, rows, number)
+        both = np.stack([drawn.orders, drawn.quantity], axis=1).astype(float)
+        return dict(zip(known.product_id[rows].tolist(), both, strict=True))
 
 
 def _bases(predictions: Predictions) -> Iterator[Base]:
@@ -75,6 +113,23 @@ def _bases(predictions: Predictions) -> Iterator[Base]:
             customers=known.customer_id[rows],
             shares=np.stack(shares),
         )
+
+
+def with_won(base: Base, won: Mapping[Won, Floats]) -> Base:
+    """With what is drawn of customers won, who are expected to order what those like them do."""
+    of = {one: _alone(base, one[0], draws) for one, draws in won.items()}
+    return replace(base, won=of)
+
+
+def _alone(base: Base, like: int, draws: Floats) -> Base:
+    (row,) = np.flatnonzero(base.customers == like)
+    return replace(
+        base,
+        draws=draws,
+        expected=base.shares[:, row] * base.expected,
+        customers=base.customers[:0],
+        shares=base.shares[:, :0],
+    )
 
 
 def _shares(of_pairs: Floats, total: Floats, known: Floats | None) -> Floats:

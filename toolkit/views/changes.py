@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from difflib import get_close_matches
 from functools import cache
 from itertools import combinations, product
 
+from toolkit.data.calendar import Event
 from toolkit.data.ids import Kind
 from toolkit.data.scenario import Change, Named, NumberedScenario
 from toolkit.data.tables import DAYS_PER_WEEK
 from toolkit.errors import ArgumentError
+from toolkit.model import CalendarModel, FittedModel, RedrawingModel
 from toolkit.sources.base import OrderSource
-from toolkit.sources.codes import Codes
+from toolkit.sources.codes import NEAREST, Codes
 from toolkit.sources.received import ReceivedOrder
 from toolkit.sources.search import find
 from toolkit.sources.sql import SqlSource, all_names
@@ -30,6 +33,7 @@ class Meant:
     change: Change
     products: tuple[int, ...]
     customers: tuple[int, ...]
+    like: int | None
     replaced_by: int | None
     days: tuple[int, int]
 
@@ -41,6 +45,13 @@ class Meant:
         units = float(self.change.quantity)
         pairs = product(self.customers, self.products)
         return tuple(ReceivedOrder(customer, item, units) for customer, item in pairs)
+
+    def event(self, start: date) -> Event | None:
+        """The event that it puts into the calendar of a horizon from ``start`` on."""
+        kind, (first, end) = self.change.event, self.days
+        if kind is None:
+            return None
+        return Event(start + timedelta(first), start + timedelta(end - 1), kind, kind)
 
     def meets(self, other: "Meant") -> bool:
         """Whether both are in force on some day."""
@@ -57,6 +68,7 @@ class Orders:
     start: date
     weeks: int
     prices: Prices
+    model: FittedModel
 
     def shown(self, kind: Kind, *numbers: int) -> str:
         """Ids as people know them: codes where they have any."""
@@ -101,6 +113,11 @@ class _Finder:
                 wrong.append(mistake)
         return tuple(ids), wrong
 
+    def maybe(self, kind: Kind, name: Named | None) -> tuple[int | None, list[str]]:
+        """The id of one that may be named, and what is wrong with the name."""
+        ids, wrong = self.all(kind, () if name is None else (name,))
+        return (ids[0] if ids else None), wrong
+
     def _read_names(self, kind: Kind) -> Mapping[int, str]:
         source = self._orders.source
         return all_names(source, kind) if isinstance(source, SqlSource) else {}
@@ -125,11 +142,12 @@ def _meant(change: Change, finder: _Finder, orders: Orders) -> tuple[Meant, list
     products, wrong = finder.all("product", change.products)
     customers, unknown = finder.all("customer", change.customers)
     wrong += unknown
-    target = None
-    if change.replaced_by is not None:
-        found, unknown = finder.all("product", [change.replaced_by])
-        wrong += unknown
-        target = found[0] if found else None
+    target, unknown = finder.maybe("product", change.replaced_by)
+    wrong += unknown
+    like, unknown = finder.maybe("customer", change.like)
+    wrong += unknown
+    if change.kind == "customer_won":
+        wrong += _unlike(like, products, orders)
     if target in products:
         wrong.append(f"product {orders.shown('product', target or 0)} cannot replace itself")
     if change.kind == "price":
@@ -142,7 +160,52 @@ def _meant(change: Change, finder: _Finder, orders: Orders) -> tuple[Meant, list
             if prices[i] is None
         ]
     days, late = _days(change, orders)
-    return Meant(change, products, customers, target, days), wrong + late
+    meant = Meant(change, products, customers, like, target, days)
+    if change.event is not None:
+        late = late or [*_unlearnt(change.event, meant.event(orders.start), orders)]
+    return meant, wrong + late
+
+
+def _unlearnt(kind: str, event: Event | None, orders: Orders) -> Iterator[str]:
+    """Why a model cannot tell what an event does."""
+    model = orders.model
+    known = model.event_days if isinstance(model, CalendarModel) else {}
+    called = f"{model.name}@{model.version}"
+    if not isinstance(model, CalendarModel):
+        yield (
+            f"{model.name} looks at no dates, and no event changes what it says: take a version "
+            "that does, such as rhythm, fitted with --country or --events"
+        )
+    elif not known:
+        yield (
+            f"{called} has learnt nothing of any event: fit it anew with --country or --events, "
+            "which name some before its date"
+        )
+    elif kind not in known:
+        nearest = get_close_matches(kind, known, n=NEAREST, cutoff=0.0)
+        names = ", ".join(map(repr, nearest))
+        yield f"{called} has learnt of no event {kind!r}; the nearest are {names}"
+    elif event is not None:
+        there = [day for day in known[kind] if event.first <= day <= event.last]
+        if there:
+            yield f"{kind!r} is in the calendar of {called} on {there[0]} already"
+
+
+def _unlike(like: int | None, products: Sequence[int], orders: Orders) -> Iterator[str]:
+    """Why nobody can be won who orders like a customer."""
+    if not isinstance(orders.model, RedrawingModel):
+        yield (
+            f"{orders.model.name} draws no customer once more, as a customer won is drawn: "
+            "take pair_conjugate, say, or rhythm"
+        )
+    if like is not None and products:
+        theirs = orders.source.ordered_products(orders.as_of, [like])
+        if others := {*products} - {*theirs}:
+            yield (
+                f"customer {orders.shown('customer', like)} ordered no product "
+                f"{orders.shown('product', *others)} before {orders.as_of}, of which one like them "
+                "could order any"
+            )
 
 
 def _days(change: Change, orders: Orders) -> tuple[tuple[int, int], list[str]]:
@@ -157,7 +220,9 @@ def _days(change: Change, orders: Orders) -> tuple[tuple[int, int], list[str]]:
         if day is not None and not orders.start <= day <= last
     ]
     first = 0 if change.start_date is None else (change.start_date - orders.start).days
-    end = horizon if change.end_date is None else (change.end_date - orders.start).days + 1
+    end = horizon if change.event is None else first + 1
+    if change.end_date is not None:
+        end = (change.end_date - orders.start).days + 1
     return (first, end), wrong
 
 
@@ -173,6 +238,8 @@ def _contradictions(changes: Mapping[int, Meant], orders: Orders) -> Iterator[st
             yield f"{both} contradict each other: one ends product {shown}, which the other changes"
         elif kinds == ["price", "price"] and products:
             yield f"{both} set two prices for product {orders.shown('product', *products)}"
+        elif kinds == ["event", "event"] and one.change.event == other.change.event:
+            yield f"{both} put {one.change.event!r} on the same days"
         customers = {*one.customers} & {*other.customers}
         if "customer_lost" in kinds and customers:
             shown = f"customer {orders.shown('customer', *customers)}"

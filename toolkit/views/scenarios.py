@@ -3,10 +3,11 @@
 A scenario is compiled to factors by day, [days]: of a product's demand, and of what single
 customers take of it. Draws hold products' sums alone, so that a customer's part of each draw is
 taken at their expected share of the week: expectations are exact, and the interval of what one
-customer does is narrower than it is.
+customer does is narrower than it is. Customers who are won have draws of their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
@@ -31,7 +32,7 @@ from toolkit.stages.listing import warn_of
 from toolkit.stages.metadata import product_metadata
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.validation import refuse
-from toolkit.views.bases import Base, Bases, with_new
+from toolkit.views.bases import Base, Bases, Events, Won, with_new
 from toolkit.views.changes import Meant, Orders, meant_by
 from toolkit.views.making import DEFAULTS, Making
 from toolkit.views.products import Named, named, never_ordered
@@ -40,6 +41,9 @@ MEASURES = (ORDERS, QUANTITY, REVENUE)
 DRAWN = [ORDERS, QUANTITY, QUANTITY]
 """What each measure is made of: revenue, of units."""
 
+type Source = tuple[int, Won | None]
+"""Whose demand it is that the model predicts: of a product, of its customers or of one won."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -47,20 +51,23 @@ class Part:
 
     others: Floats  # [days]
     own: Mapping[int, Floats] = field(default_factory=dict)  # by customer
+    size: float = 1.0  # of orders, in those of the demand that it is a part of
 
     def times(self, factor: Floats, customers: Sequence[int] = ()) -> "Part":
         """All of it times a factor [days], or that of some customers alone."""
         if customers:
             theirs = {c: self.own.get(c, self.others) * factor for c in customers}
-            return Part(self.others, {**self.own, **theirs})
-        return Part(self.others * factor, {c: own * factor for c, own in self.own.items()})
+            return replace(self, own={**self.own, **theirs})
+        own = {c: of * factor for c, of in self.own.items()}
+        return replace(self, others=self.others * factor, own=own)
 
     def weekly(self, base: Base, ratio: Floats) -> Floats:
         """Factors of the weeks of orders, quantity and revenue, [measures, weeks].
 
         ``ratio`` [days] is that of the new price to the old one. Days of a week count alike.
         """
-        prices = np.ones_like(ratio), np.ones_like(ratio), ratio
+        ones = np.ones_like(ratio)
+        prices = ones, ones * self.size, ratio * self.size
         factors = np.stack([_by_week(self.others * price) for price in prices])
         for row in np.flatnonzero(np.isin(base.customers, [*self.own])):
             change = self.own[int(base.customers[row])] - self.others
@@ -78,17 +85,21 @@ def _by_week(values: Floats) -> Floats:
 class Compiled:
     """A scenario's factors, after all its changes in their order."""
 
-    def __init__(self, changes: Sequence[Meant], days: int, prices: Named) -> None:
-        self._rest = Part(np.ones(days))  # of every product that is not in _parts
-        self._parts: dict[int, dict[int, Part]] = {}  # by product, by the one it is demand of
-        self._ratio: dict[int, Floats] = {}
+    def __init__(self, changes: Sequence[Meant], days: int, prices: Named, events: Events) -> None:
+        self.events = events
         self._none = np.ones(days)
+        self._rest: dict[Won | None, Part] = {None: Part(self._none)}  # of those not in _parts
+        self._parts: dict[int, dict[Source, Part]] = {}
+        self._ratio: dict[int, Floats] = {}
+        for won, change in won_by(changes):
+            self._win(won, change)
         for change in changes:
             self._apply(change, prices)
 
-    def parts(self, product_id: int) -> Mapping[int, Part]:
-        """What the demand of a product is made of, by the product that the model predicts."""
-        return self._parts.get(product_id, {product_id: self._rest})
+    def parts(self, product_id: int) -> Mapping[Source, Part]:
+        """What the demand of a product is made of."""
+        rest = {(product_id, won): part for won, part in self._rest.items()}
+        return self._parts.get(product_id, rest)
 
     def ratio(self, product_id: int) -> Floats:
         """New price to old price, [days]."""
@@ -110,8 +121,8 @@ class Compiled:
                     ratio = change.price / float(old)
                     self._ratio[product] = self.ratio(product) * self._factor(meant, ratio)
                     self._multiply(meant, ratio**change.elasticity, (product,))
-            case "order_received":
-                pass  # it is among the orders
+            case "order_received" | "customer_won" | "event":
+                pass  # among the orders; there before all other changes; in every week's demand
             case "product_delisted" | "product_replaced":
                 for product in meant.products:
                     self._move(meant, product)
@@ -131,7 +142,17 @@ class Compiled:
                 source: part.times(by_day, meant.customers) for source, part in parts.items()
             }
         if not asked:
-            self._rest = self._rest.times(by_day, meant.customers)
+            rest = self._rest.items()
+            self._rest = {won: part.times(by_day, meant.customers) for won, part in rest}
+
+    def _win(self, won: Won, meant: Meant) -> None:
+        percent = meant.change.percent
+        size = 1.0 if percent is None else percent / 100.0
+        part = Part(1.0 - self._factor(meant, 0.0), size=size)
+        for product in meant.products or [*self._parts]:
+            self._parts[product] = {**self.parts(product), (product, won): part}
+        if not meant.products:
+            self._rest = {**self._rest, won: part}
 
     def _move(self, meant: Meant, product: int) -> None:
         """End a product; its demand, or a share of it, goes to another if that replaces it.
@@ -144,6 +165,21 @@ class Compiled:
             moved = {i: part.times(share) for i, part in self.parts(product).items()}
             self._parts[meant.replaced_by] = {**self.parts(meant.replaced_by), **moved}
         self._multiply(meant, 0.0, (product,))
+
+
+def events_of(changes: Sequence[Meant], start: date) -> Events:
+    """What the changes put into the calendar of a horizon from ``start`` on, sorted."""
+    events = [event for change in changes if (event := change.event(start)) is not None]
+    return tuple(sorted(events, key=lambda event: (event.first, event.kind)))
+
+
+def won_by(changes: Sequence[Meant]) -> Iterator[tuple[Won, Meant]]:
+    """The changes by which customers are won, and who that is: each one another customer."""
+    numbers: Counter[int] = Counter()
+    for change in changes:
+        if change.like is not None:
+            yield (change.like, numbers[change.like]), change
+            numbers[change.like] += 1
 
 
 class _Tally:
@@ -185,7 +221,7 @@ def compared(
 
     has_news = any(c.kind == "order_received" for s in given.scenarios for c in s.changes.values())
     start = as_of + timedelta(1) if has_news else as_of
-    orders = Orders(source, codes, as_of, start, predictor.weeks, price_of)
+    orders = Orders(source, codes, as_of, start, predictor.weeks, price_of, predictor.model)
     meant, wrong = meant_by(given.scenarios, orders)
     refuse(given.where, [*given.mistakes, *wrong])
     outcomes: dict[int, Outcome] = {}  # by place in ``listed``, the baseline's is the first
@@ -195,7 +231,9 @@ def compared(
     table = None
     for received, places in _by_received(listed).items():
         known = WithReceived(source, as_of, received) if has_news else source
-        bases = Bases(replace(analyzer, source=known), predictor, start)
+        won = dict.fromkeys(one for i in places for one, _ in won_by(listed[i]))
+        events = dict.fromkeys(of for i in places if (of := events_of(listed[i], start)))
+        bases = Bases(replace(analyzer, source=known), predictor, start, [*won], [*events])
         made = _tallied(bases, listed, places, product_ids, default_price)
         if made is None:
             return None
@@ -253,7 +291,10 @@ def _tallied(
     named_ids = np.array(sorted(known | new | moving.named), dtype=np.int64)
     products = named(bases.source, bases.as_of, named_ids, default_price)
     days = DAYS_PER_WEEK * bases.predictor.weeks
-    scenarios = [Compiled(changes, days, products) for changes in (listed[i] for i in places)]
+    scenarios = [
+        Compiled(changes, days, products, events_of(changes, bases.as_of))
+        for changes in (listed[i] for i in places)
+    ]
     tallies = [_Tally(bases.predictor.weeks, bases.predictor.draws) for _ in scenarios]
     ids: list[int] = []
     for base in with_new(bases.predicted(asked), sorted(new), bases.predictor):
@@ -294,12 +335,16 @@ def _under(
 ) -> tuple[Floats, Floats]:
     """Expectations [measures, weeks] and draws [measures, weeks, draws] of a product."""
     expected = draws = None
-    for source, part in scenario.parts(base.product_id).items():
-        of = base if source == base.product_id else moved.get(source)
-        if of is None:  # nobody ordered it before
+    for (product_id, won), part in scenario.parts(base.product_id).items():
+        whole = base if product_id == base.product_id else moved.get(product_id)
+        of = whole if whole is None or won is None else whole.won.get(won)
+        if whole is None or of is None:  # nobody ordered it before, or not who is won
             continue
         factor = part.weekly(of, scenario.ratio(base.product_id))
         more, drawn = of.expected[DRAWN] * factor, of.draws[DRAWN] * factor[:, :, None]
+        if scenario.events in whole.moved:
+            times_drawn, times = whole.moved[scenario.events]
+            more, drawn = more * times[DRAWN], drawn * times_drawn[DRAWN]
         expected = more if expected is None else expected + more
         draws = drawn if draws is None else draws + drawn
     assert expected is not None

@@ -20,6 +20,7 @@ from toolkit.data.tables import (
     QUANTILES,
     Floats,
     Ints,
+    PairDraws,
     Patterns,
     Predictions,
 )
@@ -74,6 +75,22 @@ class Population:
         """
         return _predict(self.spread(draws), patterns, weeks, streams)
 
+    def predict_again(
+        self,
+        patterns: Patterns,
+        rows: Ints,
+        number: int,
+        *,
+        weeks: int,
+        draws: int,
+        streams: Streams,
+    ) -> PairDraws:
+        """The pairs in ``rows`` once more, path d under the same draw of the population.
+
+        So are customers and products that the population does not know.
+        """
+        return _predict_again(self.spread(draws), patterns, rows, number, weeks, streams)
+
 
 def _of_product(
     population: Population, product_id: int, log_gamma: Floats, rng: np.random.Generator
@@ -117,19 +134,24 @@ def _customer_effects(
     return effects
 
 
-def _predict(
-    population: Population, patterns: Patterns, weeks: int, streams: Streams
-) -> Predictions:
-    ids, offset = patterns.product_offsets()
-    levels = np.array(QUANTILES)
-    results = Results.empty(len(ids), len(patterns), population.draws, weeks)
+def _rows(population: Population, patterns: Patterns) -> tuple[PairRows, Floats]:
+    """What is known of the pairs, and log Γ(a + k m) / Γ(a), [counts, regularities, draws]."""
     survived = survived_days(patterns.open_interval)
     m = patterns.interval_count.astype(float)
     rows = PairRows.of(
         (m, patterns.interval_sum, patterns.interval_log_sum, survived), population.regularities
     )
     A = population.shape + population.regularities[:, None] * rows.counts[:, None, None]
-    log_gamma = gammaln(A) - gammaln(population.shape)  # [counts, regularities, draws]
+    return rows, gammaln(A) - gammaln(population.shape)
+
+
+def _predict(
+    population: Population, patterns: Patterns, weeks: int, streams: Streams
+) -> Predictions:
+    ids, offset = patterns.product_offsets()
+    levels = np.array(QUANTILES)
+    results = Results.empty(len(ids), len(patterns), population.draws, weeks)
+    rows, log_gamma = _rows(population, patterns)
     arrived, days = arrivals(patterns)
     for j, product_id in enumerate(ids):
         rng = streams.product(int(product_id))
@@ -147,3 +169,32 @@ def _predict(
         open_days = patterns.open_interval[part]
         predict_pairs(rng, rows.select(part), open_days, effect, shared, urn, levels, out)
     return results.predictions(patterns, population.urn_weight)
+
+
+def _predict_again(
+    population: Population,
+    patterns: Patterns,
+    rows: Ints,
+    number: int,
+    weeks: int,
+    streams: Streams,
+) -> PairDraws:
+    results = Results.empty(len(rows), len(rows), population.draws, weeks)
+    known, log_gamma = _rows(population, patterns)
+    for i, row in enumerate(rows.tolist()):
+        part, own = patterns.of_same_product(row), slice(row, row + 1)
+        product_id, customer_id = int(patterns.product_id[row]), int(patterns.customer_id[row])
+        rng = streams.product(product_id)
+        shared = _of_product(population, product_id, log_gamma, rng)
+        effects = _customer_effects(population, patterns.customer_id[part], rng)
+        predict_pairs(
+            streams.again(product_id, customer_id, number),
+            known.select(own),
+            patterns.open_interval[own],
+            effects[row - part.start :][:1],
+            shared,
+            Urn.of(patterns, part, population.urn_weight).starting_at(row - part.start),
+            np.array(QUANTILES),
+            results.of_product(i, slice(i, i + 1)),
+        )
+    return results.pair_draws

@@ -17,7 +17,7 @@ from models.parts.gamma.population import Population
 from models.parts.gamma.prior import OF_LAPSES, GammaPrior
 from models.parts.kernels.compile_caches import kept_code
 from models.parts.pair.sizes import URN_WEIGHT
-from toolkit.data.tables import Floats, Ints, Patterns, Predictions
+from toolkit.data.tables import Floats, Ints, PairDraws, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import (
     DEFAULT_SETTINGS,
@@ -141,6 +141,21 @@ class FittedGamma(Fit):
     ) -> Predictions:
         """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
         return self.population.predict(patterns, weeks=weeks, draws=draws, streams=streams)
+
+    def predict_again(
+        self,
+        patterns: Patterns,
+        rows: Ints,
+        number: int,
+        *,
+        weeks: int,
+        draws: int,
+        streams: Streams,
+    ) -> PairDraws:
+        """Draw the pairs in ``rows`` once more."""
+        return self.population.predict_again(
+            patterns, rows, number, weeks=weeks, draws=draws, streams=streams
+        )
 
 
 def choose_pairs(patterns: Patterns, pairs: int | None, seed: int) -> Ints:

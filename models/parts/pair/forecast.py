@@ -7,7 +7,14 @@ from models.parts.kernels.renewal import PairPosterior
 from models.parts.pair.next_order import confidence, next_order_quantiles
 from models.parts.pair.results import MEDIAN, Results
 from models.parts.pair.sizes import Urn
-from toolkit.data.tables import DAYS_PER_WEEK, Floats, Patterns, Predictions
+from toolkit.data.tables import (
+    DAYS_PER_WEEK,
+    Floats,
+    Ints,
+    PairDraws,
+    Patterns,
+    Predictions,
+)
 from toolkit.model import Streams
 
 
@@ -39,6 +46,32 @@ def forecast(
     expected_interval[...] = interval
     how_sure[...] = confidence(posterior, next_order_cdf, quantiles[:, MEDIAN], interval)
     return results.predictions(patterns, urn_weight)
+
+
+def forecast_again(
+    patterns: Patterns,
+    posterior: PairPosterior,
+    rows: Ints,
+    number: int,
+    *,
+    urn_weight: float,
+    weeks: int,
+    draws: int,
+    streams: Streams,
+) -> PairDraws:
+    """The pairs in ``rows`` once more; they share nothing with others but the product's sizes."""
+    results = Results.empty(len(rows), len(rows), draws, weeks)
+    ignored = np.empty((1, DAYS_PER_WEEK * weeks))
+    for i, row in enumerate(rows.tolist()):
+        part = patterns.of_same_product(row)
+        simulate_pairs(
+            streams.again(int(patterns.product_id[row]), int(patterns.customer_id[row]), number),
+            posterior.select(slice(row, row + 1)),
+            Urn.of(patterns, part, urn_weight).starting_at(row - part.start),
+            ignored,
+            results.of_product(i, slice(i, i + 1)),
+        )
+    return results.pair_draws
 
 
 def simulate_paths(

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.parts.pair.sizes import expected_size
 from toolkit.data.tables import (
     COUNTS,
     QUANTILES,
     Floats,
+    PairDraws,
     PairPredictions,
     Patterns,
     Predictions,
@@ -74,6 +76,11 @@ class Results:
         self.new_orders[product] = self.orders[product].mean(axis=0)
         self.new_quantity[product] = self.quantity[product].mean(axis=0)
 
+    @property
+    def pair_draws(self) -> PairDraws:
+        """The draws, where each row of the products is that of a single pair."""
+        return PairDraws(_draw_last(self.orders), _draw_last(self.quantity))
+
     def predictions(self, patterns: Patterns, urn_weight: float) -> Predictions:
         """The predictions of ``patterns``, once everything is filled in."""
         draws, weeks = self.orders.shape[1:]
@@ -96,8 +103,8 @@ class Results:
         known_quantity = patterns.sum_by_product(pairs.expected_quantity)
         products = ProductDraws(
             product_id=patterns.product_offsets()[0],
-            orders=self.orders.transpose(0, 2, 1).astype(np.float32),
-            quantity=self.quantity.transpose(0, 2, 1).astype(np.float32),
+            orders=_draw_last(self.orders),
+            quantity=_draw_last(self.quantity),
             expected_orders=patterns.sum_by_product(expected_orders) + self.new_orders,
             expected_quantity=known_quantity + self.new_quantity,
             known_expected_quantity=known_quantity,
@@ -112,3 +119,8 @@ class Results:
         p: Floats = counts * (some / counts.sum(axis=1))[:, None]
         p[:, 0] = 1.0 - some
         return p
+
+
+def _draw_last(drawn: Floats) -> NDArray[np.float32]:
+    """From [rows, draws, weeks] to [rows, weeks, draws]."""
+    return drawn.transpose(0, 2, 1).astype(np.float32)

@@ -46,6 +46,12 @@ class Urn(NamedTuple):
         reached -= np.repeat(before, np.diff(offset))
         return cls(offset, patterns.events.quantity[events], reached, weight)
 
+    def starting_at(self, pair: int) -> "Urn":
+        """The same, with ``pair`` as its first one and those before it as its last."""
+        first = self.offset[pair]
+        turned = np.append(self.offset[pair:], self.offset[-1] + self.offset[1 : pair + 1]) - first
+        return Urn(turned, np.roll(self.sizes, -first), np.roll(self.reached, -first), self.weight)
+
 
 def size_weights(day: Ints) -> Floats:
     """Of sizes on days before the as-of date, in sizes of that date."""

@@ -36,7 +36,7 @@ from models.parts.rhythm.boosting import Trees, with_boosted
 from models.parts.rhythm.newcomers import newcomer_columns
 from models.parts.rhythm.pair_pooling import others
 from models.parts.rhythm.season import Season
-from toolkit.data.tables import QUANTILES, Floats, Patterns, Predictions
+from toolkit.data.tables import QUANTILES, Floats, Ints, PairDraws, Patterns, Predictions
 from toolkit.model import Streams
 
 TREES, BASE = "trees", "trees_base"
@@ -105,6 +105,35 @@ class Predictor:
             results.settle_new_pairs(j)
             predict_pairs(rng, known.select(part), by_trees.select(part), shared, urn, levels, out)
         return results.predictions(patterns, URN_WEIGHT)
+
+    def predict_again(
+        self,
+        patterns: Patterns,
+        rows: Ints,
+        number: int,
+        *,
+        weeks: int,
+        draws: int,
+        streams: Streams,
+    ) -> PairDraws:
+        """The pairs in ``rows`` once more, under the same population, weeks and shocks."""
+        results = Results.empty(len(rows), len(rows), draws, weeks)
+        ahead = self.ahead(patterns.as_of_date, weeks, draws, streams)
+        known, by_trees, pace = self.rows(patterns), others(patterns, self.pool), ahead.pace()
+        for i, row in enumerate(rows.tolist()):
+            part, own = patterns.of_same_product(row), slice(row, row + 1)
+            product_id, customer_id = int(patterns.product_id[row]), int(patterns.customer_id[row])
+            level, shock = ahead.shocks(streams.product(product_id))
+            predict_pairs(
+                streams.again(product_id, customer_id, number),
+                known.select(own),
+                by_trees.select(own),
+                self.shared(ahead, level + shock, pace),
+                Urn.of(patterns, part, URN_WEIGHT).starting_at(row - part.start),
+                np.array(QUANTILES),
+                results.of_product(i, slice(i, i + 1)),
+            )
+        return results.pair_draws
 
     def rows(self, patterns: Patterns) -> Activity:
         """The rows of all pairs, then of a new one for each product, with the boosted column."""

@@ -24,7 +24,7 @@ slow walk, whatever the reason; only weeks to come are what the season says.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from models.parts.special_days import NO_SPECIAL_DAYS, SpecialDays
+from toolkit.data.calendar import Event
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
 
 YEAR_DAYS = 365.2425
@@ -50,6 +51,7 @@ GROUP_SD, KIND_SD = 0.1, 0.1
 OUTLIER = 2.5
 """Deviations beyond so many standard deviations are held down to it (Huber's weights)."""
 ROUNDS = 6
+DAY_COLUMNS = ("season_days", "season_day_kinds", "season_day_groups")
 AHEAD_WEEKS = 400
 """Special days are known for so many weeks after the date."""
 BACKCAST_WEEKS = 12
@@ -80,6 +82,9 @@ class Season:
     special: Floats  # [AHEAD_WEEKS + weeks], of special days, the last week of all first
     spread: Floats  # [2], s and γ
     origin: int  # ordinal of the date
+    days: SpecialDays = NO_SPECIAL_DAYS
+    day_effects: Floats = field(default_factory=lambda: np.zeros(0))
+    """Of a day of each group, then kind, in its week and those beside it: what ``special`` has."""
 
     @classmethod
     def of(cls, days: Ints, as_of_date: date, special: SpecialDays = NO_SPECIAL_DAYS) -> "Season":
@@ -110,6 +115,7 @@ class Season:
             special=arrays["season_special"],
             spread=arrays["season_spread"],
             origin=int(arrays["season_origin"][0]),
+            **_days_of(arrays),
         )
 
     @property
@@ -122,7 +128,32 @@ class Season:
             "season_special": self.special,
             "season_spread": self.spread,
             "season_origin": np.array([self.origin]),
+            **({} if not len(self.day_effects) else self._day_arrays),
         }
+
+    @property
+    def _day_arrays(self) -> dict[str, NDArray[Any]]:
+        return {
+            "season_days": self.days.day,
+            "season_day_kinds": self.days.kind,
+            "season_day_groups": self.days.group,
+            "season_day_names": np.frombuffer("\n".join(self.days.names).encode(), dtype=np.uint8),
+            "season_business_days": np.array(self.days.business, dtype=np.int64),
+            "season_day_effects": self.day_effects,
+        }
+
+    @property
+    def event_days(self) -> dict[str, tuple[date, ...]]:
+        """By kind of special day that there was before the origin: all its days that are known."""
+        return self.days.days_of_kinds(self.origin)
+
+    def with_events(self, events: Sequence[Event], as_of_date: date) -> "Season":
+        """As it is with further events of kinds that it knows; weeks before the date stay."""
+        special = self.days.with_events(events)
+        start = _weeks_from(self.origin, len(self.special) - AHEAD_WEEKS)
+        moved = _columns_of(special, start) @ self.day_effects
+        ahead = start + DAYS_PER_WEEK > as_of_date.toordinal()
+        return replace(self, special=np.where(ahead, moved, self.special), days=special)
 
     def log_level(self, as_of_date: date, days: Ints) -> Floats:
         """Log level of each of ``days``, counted from the date, [days]."""
@@ -176,15 +207,14 @@ def _estimated(counts: Ints, origin: int, special: SpecialDays) -> Season:
     knots = np.arange(STEP_WEEKS, weeks, STEP_WEEKS)
     since = weeks - 1 - back
     steps = np.clip((since[:, None] - knots + STEP_WEEKS / 2) / STEP_WEEKS, 0, 1)
-    start = origin - DAYS_PER_WEEK * (np.arange(-AHEAD_WEEKS, weeks) + 1)
-    of_groups, of_kinds = special.by_group(start), special.by_kind(start)
-    of_days = np.hstack([of_groups, of_kinds])
+    start = _weeks_from(origin, weeks)
+    of_days, groups = _columns_of(special, start), special.by_group(start).shape[1]
     design = np.column_stack([np.ones(weeks), steps, seasonal, recurring, of_days[AHEAD_WEEKS:]])
     harmonic = np.repeat(np.sqrt(np.arange(1, HARMONICS + 1)) / HARMONIC_SD, 2)
     precision = np.concatenate([
         [1e-3], np.full(len(knots), 1 / STEP_SD), harmonic, [1 / YEAR_END_SD],
         np.full(YEAR_WEEKS, 1 / WEEK_SD),
-        np.full(of_groups.shape[1], 1 / GROUP_SD), np.full(of_kinds.shape[1], 1 / KIND_SD),
+        np.full(groups, 1 / GROUP_SD), np.full(of_days.shape[1] - groups, 1 / KIND_SD),
     ])  # fmt: skip
     noise = np.sqrt(NOISE_SD**2 + 1.0 / (counts.mean() + 0.5))  # the weeks', and of counting
     log_counts, weight = np.log(counts + 0.5), np.ones(weeks)
@@ -205,7 +235,32 @@ def _estimated(counts: Ints, origin: int, special: SpecialDays) -> Season:
         special=of_days @ effects[of_weeks.stop :],
         spread=np.zeros(2),
         origin=origin,
+        days=special,
+        day_effects=effects[of_weeks.stop :],
     )
+
+
+def _weeks_from(origin: int, weeks: int) -> Ints:
+    """First ordinal days of weeks, the last of those ahead first, [AHEAD_WEEKS + weeks]."""
+    return origin - DAYS_PER_WEEK * (np.arange(-AHEAD_WEEKS, weeks) + 1)
+
+
+def _columns_of(special: SpecialDays, start: Ints) -> Floats:
+    """Days of groups, then of kinds, in weeks and beside them, [weeks, 3 (groups + kinds)]."""
+    return np.hstack([special.by_group(start), special.by_kind(start)])
+
+
+def _days_of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """The special days among what was saved, if it has any."""
+    if "season_day_effects" not in arrays:
+        return {}
+    names = arrays["season_day_names"].astype(np.uint8).tobytes().decode().split("\n")
+    day, kind, group = (arrays[name].astype(np.int64) for name in DAY_COLUMNS)
+    business = tuple(map(bool, arrays["season_business_days"]))
+    return {
+        "days": SpecialDays(day, kind, group, tuple(names), business),
+        "day_effects": arrays["season_day_effects"],
+    }
 
 
 def _spread_of(counts: Ints, origin: int, special: SpecialDays) -> Floats:

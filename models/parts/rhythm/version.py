@@ -1,6 +1,8 @@
 """``rhythm`` as a version: fitting, predicting, saving."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,17 +19,32 @@ from models.parts.kernels.weekly import HORIZON_WEEKS
 from models.parts.kernels.weekly_paths import POOL_WEEKS
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.boosting import BOOSTED_KNOWN_DAYS, BOOSTED_OFFSETS, ForwardChain
+from models.parts.rhythm.events import event_factors
 from models.parts.rhythm.explanation import pair_parts, product_parts
 from models.parts.rhythm.newcomers import NEWCOMERS, base_rates
 from models.parts.rhythm.pair_pooling import grow_pair_trees
 from models.parts.rhythm.prediction import BASE, PAIR_BASE, PAIR_TREES, TREES, Predictor
 from models.parts.rhythm.prior import DEFAULT_PRIOR, OF_BOOSTED
 from models.parts.rhythm.season import Season
-from models.parts.rhythm.week_pooling import factors, grow_week_trees, pooled
+from models.parts.rhythm.week_pooling import (
+    factors,
+    grow_week_trees,
+    pooled,
+    pooled_again,
+    pooled_factors,
+)
 from models.parts.special_days import SpecialDays
 from models.parts.trees import TreeText
 from toolkit.data.attribution import Attribution
-from toolkit.data.tables import Floats, Patterns, Predictions
+from toolkit.data.calendar import Event
+from toolkit.data.tables import (
+    DemandFactors,
+    Floats,
+    Ints,
+    PairDraws,
+    Patterns,
+    Predictions,
+)
 from toolkit.errors import ModelError
 from toolkit.model import (
     DEFAULT_SETTINGS,
@@ -178,6 +195,54 @@ class FittedRhythm(Fit):
         if WEEK_TREES not in self.arrays:
             return own
         return pooled(own, self.arrays[WEEK_TREES], self.predictor.season)
+
+    def predict_again(
+        self,
+        patterns: Patterns,
+        rows: Ints,
+        number: int,
+        *,
+        weeks: int,
+        draws: int,
+        streams: Streams,
+    ) -> PairDraws:
+        """Draw the pairs in ``rows`` once more, their units moved as those of their product are."""
+        again = self.predictor.predict_again(
+            patterns, rows, number, weeks=weeks, draws=draws, streams=streams
+        )
+        if WEEK_TREES not in self.arrays:
+            return again
+        own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
+        return pooled_again(again, rows, own, self.arrays[WEEK_TREES], self.predictor.season)
+
+    @property
+    def event_days(self) -> dict[str, tuple[date, ...]]:
+        """By kind that its calendar had before its date: all days of it."""
+        return self.predictor.season.event_days
+
+    def event_factors(
+        self,
+        patterns: Patterns,
+        events: Sequence[Event],
+        *,
+        weeks: int,
+        draws: int,
+        streams: Streams,
+    ) -> DemandFactors:
+        """By how many times demand differs with further events of kinds in ``event_days``."""
+        of_paths = event_factors(
+            self.predictor, patterns, events, weeks=weeks, draws=draws, streams=streams
+        )
+        if WEEK_TREES not in self.arrays:
+            return of_paths
+        own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
+        season = self.predictor.season
+        return pooled_factors(
+            of_paths,
+            own,
+            self.arrays[WEEK_TREES],
+            (season, season.with_events(events, patterns.as_of_date)),
+        )
 
     def explain_pair(
         self, patterns: Patterns, row: int, *, weeks: int, draws: int, streams: Streams

@@ -36,7 +36,7 @@ from models.parts.week_trees import (
     train,
 )
 from models.parts.weekly_demand import WeeklyDemand
-from toolkit.data.tables import Floats, Patterns, Predictions
+from toolkit.data.tables import DemandFactors, Floats, Ints, PairDraws, Patterns, Predictions
 
 WEIGHT = 2.0 / 3.0
 """Of the trees, in the mean of logs."""
@@ -72,15 +72,46 @@ def pooled(own: Predictions, trees: TreeText, season: Season) -> Predictions:
     )
 
 
-def factors(own: Predictions, trees: TreeText, season: Season) -> Floats:
+def pooled_again(
+    again: PairDraws, rows: Ints, own: Predictions, trees: TreeText, season: Season
+) -> PairDraws:
+    """The units of pairs in ``rows`` that were drawn once more, moved as their product's are."""
+    if not len(trees) or not len(rows):
+        return again
+    ids, _ = own.patterns.product_offsets()
+    product = np.searchsorted(ids, own.patterns.product_id[rows])
+    factor = factors(own, trees, season)[product, :, None].astype(np.float32)
+    return replace(again, quantity=again.quantity * factor)
+
+
+def pooled_factors(
+    of_paths: DemandFactors, own: Predictions, trees: TreeText, seasons: tuple[Season, Season]
+) -> DemandFactors:
+    """By how many times the pool differs in a second season, where the paths do ``of_paths``."""
+    if not len(trees) or not len(own.patterns):
+        return of_paths
+    expected = own.products.expected_quantity * of_paths.expected[1]
+    moved = replace(own, products=replace(own.products, expected_quantity=expected))
+    before, after = (
+        factors(one, trees, seasons[0], ahead)
+        for one, ahead in zip((own, moved), seasons, strict=True)
+    )
+    by = np.stack([np.ones_like(after), after / before])  # orders stay the paths'
+    return DemandFactors(of_paths.draws * by[..., None].astype(np.float32), of_paths.expected * by)
+
+
+def factors(
+    own: Predictions, trees: TreeText, season: Season, ahead: Season | None = None
+) -> Floats:
     """What moves the units of products to the pool, [products, weeks].
 
+    ``ahead``: the season of the weeks to come, if it is another.
     Products that were known for less than six weeks are left as they are: the trees saw none such.
     """
     as_of_date, weeks = own.patterns.as_of_date, own.weeks
     past = _at_levels(own.patterns, season, SEEN_WEEKS)
     (expected,) = forecast([trees], past, NO_SPECIAL_DAYS, as_of_date, weeks)
-    expected *= season.week_levels(as_of_date, weeks)
+    expected *= (ahead or season).week_levels(as_of_date, weeks)
     known = past.weeks_known >= FEWEST_WEEKS
     return _factor(own.products.expected_quantity, np.where(known[:, None], expected, 0.0))
 
