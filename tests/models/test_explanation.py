@@ -6,7 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from models.parts.kernels.weekly_paths import Others
+from models.parts.kernels.weekly_states import Others
 from models.parts.rhythm import explanation, prediction
 from models.parts.rhythm.activity import RATE, activity, column
 from models.parts.rhythm.explanation import pair_parts, product_parts

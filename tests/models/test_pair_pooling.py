@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from models.parts.kernels.weekly_paths import POOL_WEEKS
+from models.parts.kernels.weekly_states import POOL_WEEKS
 from models.parts.pair_trees import columns_of
 from models.parts.rhythm.pair_pooling import WEIGHT, _level_kept, grow_pair_trees, others
 from models.parts.trees import answer

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from models.parts.kernels.weekly import NODE, NODE_WEIGHT
-from models.parts.kernels.weekly_paths import FEW_DRAWS, MOST_SCALED, POOL_WEEKS, Others
+from models.parts.kernels.weekly_paths import FEW_DRAWS
+from models.parts.kernels.weekly_states import MOST_SCALED, POOL_WEEKS, Others
 from models.parts.rhythm import prediction
 from models.parts.rhythm.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, activity, column
 from models.parts.rhythm.newcomers import NEWCOMERS

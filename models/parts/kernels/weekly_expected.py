@@ -8,7 +8,8 @@ is the mean of what ``weekly_paths.py`` simulates, without the noise of paths.
 import numpy as np
 
 from models.parts.kernels.vector import exp, side_by_side
-from models.parts.kernels.weekly_paths import (
+from models.parts.kernels.weekly_paths import MAX_EXTRA
+from models.parts.kernels.weekly_states import (
     ALIVE,
     DEPTH,
     EXTRA,
@@ -16,7 +17,6 @@ from models.parts.kernels.weekly_paths import (
     FRAILTY,
     KEEP,
     LEVEL,
-    MAX_EXTRA,
     MEAN,
     POOL_WEEKS,
     STATE_COLUMNS,

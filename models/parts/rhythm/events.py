@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from models.parts.kernels.weekly_expected import expect_new_pairs, expect_pairs
-from models.parts.kernels.weekly_paths import MAX_LOG_ARRIVALS, Others, WeeklyDraws
+from models.parts.kernels.weekly_paths import MAX_LOG_ARRIVALS
+from models.parts.kernels.weekly_states import Others, WeeklyDraws
 from models.parts.pair.sizes import URN_WEIGHT, expected_new_size, expected_size
 from models.parts.rhythm.activity import Activity
 from models.parts.rhythm.newcomers import newcomer_columns

@@ -24,7 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 from models.parts.kernels.weekly_expected import expect_new_pairs, expect_pairs
-from models.parts.kernels.weekly_paths import MAX_LOG_ARRIVALS, REACH_WEEKS, Others
+from models.parts.kernels.weekly_paths import MAX_LOG_ARRIVALS
+from models.parts.kernels.weekly_states import REACH_WEEKS, Others
 from models.parts.pair.sizes import URN_WEIGHT, expected_new_size, expected_size
 from models.parts.rhythm.activity import BOOSTED, COLUMNS, Activity
 from models.parts.rhythm.groups import CLOCK, ELAPSED, GROUPS, LOG_ODDS, Group

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from models.parts.kernels.weekly_paths import LEAST_P, POOL_WEEKS, Others
+from models.parts.kernels.weekly_states import LEAST_P, POOL_WEEKS, Others
 from models.parts.pair_trees import ROWS, HistoryRows, columns_of, grow_by_week
 from models.parts.rhythm.boosting import Trees, some_products
 from models.parts.trees import FEWEST_ROWS, answer

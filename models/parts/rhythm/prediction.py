@@ -11,15 +11,8 @@ from scipy.special import ndtri
 
 from models.parts.fitting.posterior_file import draw_last
 from models.parts.kernels.weekly import HORIZON_WEEKS, NODE, NODE_WEIGHT
-from models.parts.kernels.weekly_paths import (
-    REACH_WEEKS,
-    Coefficients,
-    Places,
-    WeeklyArrivals,
-    WeeklyDraws,
-    predict_new_pairs,
-    predict_pairs,
-)
+from models.parts.kernels.weekly_paths import WeeklyArrivals, predict_new_pairs, predict_pairs
+from models.parts.kernels.weekly_states import REACH_WEEKS, Coefficients, Places, WeeklyDraws
 from models.parts.pair.results import Results
 from models.parts.pair.sizes import URN_WEIGHT, Urn
 from models.parts.rhythm.activity import (

@@ -16,7 +16,7 @@ from models.parts.fitting.posterior_file import Fit, read_fit
 from models.parts.fitting.prior import with_given
 from models.parts.kernels.compile_caches import kept_code
 from models.parts.kernels.weekly import HORIZON_WEEKS
-from models.parts.kernels.weekly_paths import POOL_WEEKS
+from models.parts.kernels.weekly_states import POOL_WEEKS
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.boosting import BOOSTED_KNOWN_DAYS, BOOSTED_OFFSETS, ForwardChain
 from models.parts.rhythm.events import event_factors
