@@ -155,8 +155,9 @@ class ForecastEngine:
         ``order_lines`` has the columns ``customer_id``, ``product_id``, ``ordered_at``,
         ``quantity`` and ``unit_price``, and may have ``order_id``; ``products`` has ``product_id``
         and ``name``, ``customers`` has ``customer_id`` and ``name``: without them nobody has a
-        name. Raises ``DataError`` with every rule that is broken. The orders are copied into a
-        database in memory: ``engine.conn``, of which ``Codes.of`` tells the numbers of text ids.
+        name. A product's ``category`` may stand in ``products`` or in each of its lines. Raises
+        ``DataError`` with every rule that is broken. The orders are copied into a database in
+        memory: ``engine.conn``, of which ``Codes.of`` tells the numbers of text ids.
         """
         from toolkit.sources.folder.frames import frame_database
 

@@ -218,17 +218,15 @@ def _weeks(weeks: Sequence[PortfolioWeek]) -> Grid:
 
 def _categories(categories: Sequence[PortfolioCategory], top: int | None) -> list[Grid]:
     """The largest first; nothing where no product has a category."""
-    heads = ("category", "products", "before", "expected", "80 % interval", "difference", "revenue")
+    heads = ("category", "before", "expected", "80 % interval", "difference")
     rows = [
         (
             NO_CATEGORY if (name := category["category"]) is None else in_a_line(name),
-            f"{category['products']:,}",
             f"{category['previous_quantity']:,.0f}",
             f"{category['expected_quantity']:,.0f}",
             f"{category['quantity_quantiles']['q10']:,.0f} – "
             f"{category['quantity_quantiles']['q90']:,.0f}",
             f"{category['difference']:+,.0f}",
-            money(category["expected_revenue"]),
         )
         for category in sorted(categories, key=lambda one: -one["expected_quantity"])
     ]
