@@ -76,11 +76,6 @@ def add_category(conn: duckdb.DuckDBPyConnection) -> None:
     conn.execute("ALTER TABLE dbo.Product ADD COLUMN IF NOT EXISTS Category VARCHAR")
 
 
-def drop_category(conn: duckdb.DuckDBPyConnection) -> None:
-    """Take it from them."""
-    conn.execute("ALTER TABLE dbo.Product DROP COLUMN IF EXISTS Category")
-
-
 def hide_progress_bar(conn: duckdb.DuckDBPyConnection) -> None:
     """DuckDB would print one among the JSON of a command, where it takes the process for a session.
 

@@ -19,12 +19,7 @@ import duckdb
 from toolkit.errors import ArgumentError, DataError, Finding, SourceError
 from toolkit.sources.dialects import Connection
 from toolkit.sources.embedded.checks import check_database
-from toolkit.sources.embedded.database import (
-    add_category,
-    create_tables,
-    drop_category,
-    open_database,
-)
+from toolkit.sources.embedded.database import add_category, create_tables, open_database
 from toolkit.sources.embedded.place import (
     put_in_place,
     refuse_to_overwrite,
@@ -101,7 +96,8 @@ def import_server(
     with translated(database), workplace(database, alone=True) as beside:
         _prepare(partial, database, server, beside)
         with closing(_opened(partial)) as conn:
-            (add_category if checked.has_categories else drop_category)(conn)
+            if checked.has_categories:
+                add_category(conn)
             tally = _copy(reading, Copy(conn), until, months, checked.has_categories, progress)
             progress("sorting")
             _finish(conn, until)
