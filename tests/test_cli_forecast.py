@@ -187,8 +187,10 @@ def test_excel_gets_every_table_and_names_are_no_formulas(orders, tmp_path):
 
 
 MISTAKES = [
-    ((), ["one of PRODUCTS, --customer and --all has to be given"]),
-    ((1, "--all"), ["one of PRODUCTS, --customer and --all has to be given"]),
+    ((), ["one of PRODUCTS, --customer, --category and --all has to be given"]),
+    ((1, "--all"), ["one of PRODUCTS, --customer, --category and --all has to be given"]),
+    (("--category", "x", "--all"), ["one of PRODUCTS, --customer, --category and --all has to be"]),
+    (("--category", "x"), ["no product of this data has a category: a column `category`"]),
     (("--customer", 1, "--plot", "w.png"), ["--plot is of one product, of several --together"]),
     (("--all", "--table", "weeks"), ["--table is of --out"]),
     ((1, 2, "--out", "t.csv"), ["--out is of one forecast: give several products --together"]),
@@ -215,3 +217,44 @@ def test_mistakes_are_told_all_at_once(ask, tmp_path, monkeypatch, asked, said):
     for part in said:
         assert part in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def grouped(orders, tmp_path_factory):
+    """The same orders, with categories; one of them was never ordered."""
+    place = tmp_path_factory.mktemp("cli_categories")
+    write_folder(orders, place)
+    products = pd.read_parquet(place / "products.parquet")
+    products["category"] = ["Dairy" if i % 2 else "Bakery" for i in products["product_id"]]
+    products.loc[len(products)] = [999, "Never", "Seasonal"]
+    products.to_parquet(place / "products.parquet", index=False)
+    import_folder(place, place / "orders.duckdb")
+    return place / "orders.duckdb"
+
+
+def test_categories(grouped, capsys, tmp_path):
+    def asked(*arguments):
+        common = ["--db", str(grouped), "--as-of", str(AS_OF)]
+        code = run(["forecast", *map(str, arguments), *common])
+        return code, *capsys.readouterr()
+
+    code, shown, _ = asked("--all")
+    assert code == 0
+    assert "Categories of products" in shown
+    code, out, _ = asked("--category", "dairy", "--json")
+    assert code == 0
+    expected = said_by(grouped, lambda e: e.forecast_portfolio(category="Dairy", as_of_date=AS_OF))
+    assert untimed(json.loads(out)) == expected
+    code, out, _ = asked("--category", "dairy", "--category", "BAKERY", "--json")
+    both = json.loads(out)
+    assert [row["category"] for row in both["categories"]] == ["Bakery", "Dairy"]
+    assert both["summary"]["product_count"] == 12
+    file = tmp_path / "categories.csv"
+    assert asked("--all", "--out", file, "--table", "categories")[0] == 0
+    assert pd.read_csv(file)["category"].tolist() == ["Bakery", "Dairy"]
+    code, out, err = asked("--category", "seasonal")
+    assert (code, out) == (3, "")
+    assert err == f"There is nothing to forecast for category seasonal: no order before {AS_OF}.\n"
+    code, _, err = asked("--category", "Dary")
+    assert code == 2
+    assert "there is no category 'Dary'; the nearest names are 'Dairy', " in err

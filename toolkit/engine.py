@@ -38,6 +38,7 @@ from toolkit.stages.metadata import NamedProduct, product_metadata
 from toolkit.stages.names import fill_in_customer_names
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor
+from toolkit.views.categories import products_in
 from toolkit.views.customer import customer_forecast
 from toolkit.views.draws import draws_of
 from toolkit.views.explanation import explained
@@ -154,8 +155,9 @@ class ForecastEngine:
         ``order_lines`` has the columns ``customer_id``, ``product_id``, ``ordered_at``,
         ``quantity`` and ``unit_price``, and may have ``order_id``; ``products`` has ``product_id``
         and ``name``, ``customers`` has ``customer_id`` and ``name``: without them nobody has a
-        name. Raises ``DataError`` with every rule that is broken. The orders are copied into a
-        database in memory: ``engine.conn``, of which ``Codes.of`` tells the numbers of text ids.
+        name. A product's ``category`` may stand in ``products`` or in each of its lines. Raises
+        ``DataError`` with every rule that is broken. The orders are copied into a database in
+        memory: ``engine.conn``, of which ``Codes.of`` tells the numbers of text ids.
         """
         from toolkit.sources.folder.frames import frame_database
 
@@ -228,20 +230,31 @@ class ForecastEngine:
         return customer_forecast(self.pattern_analyzer, self._making, customer_id, as_of, chooser)
 
     def forecast_portfolio(
-        self, product_ids: Iterable[int] | None = None, as_of_date: str | date | None = None
+        self,
+        product_ids: Iterable[int] | None = None,
+        as_of_date: str | date | None = None,
+        *,
+        category: str | Iterable[str] | None = None,
     ) -> PortfolioForecast | None:
-        """Many products together: totals by week, movers, and the customers at risk over all.
+        """Many products together: totals by week and category, movers, and customers at risk.
 
         ``product_ids``: None for every product ordered before the date (YYYY-MM-DD, default
-        today). Quantiles are those of sums of draws. Memory holds the draws of some products at a
-        time. None if nobody ordered any of the products before the date. Raises as
-        ``forecast_customer`` does.
+        today); or all of a ``category``, or of several, by name or a part that only one has.
+        Products are grouped as they are today: a category has no date. Quantiles are those of sums
+        of draws. Memory holds the draws of some products at a time. None if nobody ordered any of
+        the products before the date. ArgumentError for products and categories at once, an unknown
+        category, and data without any; else raises as ``forecast_customer`` does.
         """
-        ids = _each_once(product_ids)
+        if category is None:
+            ids = _each_once(product_ids)
+        else:
+            ids = products_in(self.source, category, product_ids)
         as_of = parse_date(as_of_date)
         chooser = self._chooser(as_of, None, None)
         self._warn_of_the_future(as_of, own_thresholds=True)
-        return portfolio_forecast(self.pattern_analyzer, self._making, ids, as_of, chooser)
+        return portfolio_forecast(
+            self.pattern_analyzer, self._making, ids, as_of, chooser, listed=category is None
+        )
 
     def compare_scenarios(
         self,

@@ -25,6 +25,7 @@ from backtests.report.palette import Style
 from backtests.report.products import FAN, WHY
 from backtests.run.folder import REPORT, RunFolder
 from backtests.scores.registry import (
+    CATEGORY,
     HEADLINE,
     NEXT_ORDER,
     PRODUCT_WEEK,
@@ -101,6 +102,7 @@ def render(data: ReportData, products: Sequence[ProductSeries], fits: Path) -> s
         calibration=list(sections.calibration_drawings(data, styles)),
         coverage=[tables.calibration_table(data, level) for level in (PRODUCT_WEEK, NEXT_ORDER)],
         totals=tables.calibration_table(data, TOTAL),
+        categories=tables.level_table(data, CATEGORY, tables.OF_CATEGORIES),
         by_date=list(sections.date_drawings(data, styles)),
         by_date_table=tables.date_table(data),
         by_slice=list(sections.slice_drawings(data, styles)),

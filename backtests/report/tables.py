@@ -17,6 +17,7 @@ from toolkit.results.fit import MAX_R_HAT, MIN_E_BFMI, MIN_ESS, verdict_on
 
 CALIBRATION = ("coverage_50", "coverage_80", "coverage_90")
 INTERVALS = ("interval_50", "interval_80", "interval_90")
+OF_CATEGORIES = ("weighted_quantile_loss", "bias_quantity", "coverage_80")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,11 @@ def headline_table(data: ReportData) -> Table:
 
 def calibration_table(data: ReportData, level: str) -> Table:
     """Coverage by PIT, of closed intervals, and PIT's distance from uniform, by version."""
-    names = (*CALIBRATION, *INTERVALS, "pit_ks")
+    return level_table(data, level, (*CALIBRATION, *INTERVALS, "pit_ks"))
+
+
+def level_table(data: ReportData, level: str, names: Sequence[str]) -> Table:
+    """Some scores of a level by version, as far as there are any."""
     columns = [m for name in names if (m := score_of(level, name)) and _has(data.scores, m)]
     values = {m: _values(data.scores, m) for m in columns}
     shown = [v for v in data.versions if any(v in values[m] for m in columns)]

@@ -53,7 +53,7 @@ MENDED = "`toolkit backtest`, asked the same again, makes it anew"
 class ScoreTables:
     """The tables of one task; None for a level that the version says nothing about.
 
-    ``totals``: sums over its products, see ``sum_products``.
+    ``totals``: sums over its products, by category where there are any, see ``sum_products``.
     """
 
     pairs: pd.DataFrame | None = None
@@ -150,12 +150,20 @@ class RunFolder:
         self, version: str, as_of: date | None = None, columns: Sequence[str] | None = None
     ) -> pd.DataFrame:
         """A row per week and date, of all products together; empty if there are none."""
+        shards = self._table(TOTALS, version, as_of, None).drop(columns="category", errors="ignore")
+        return shards if shards.empty else _scored(shards, ["as_of_date", "week"], columns)
+
+    def categories(
+        self, version: str, as_of: date | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """A row per category, week and date; empty if no product has a category.
+
+        ``category`` is NA for the products without one.
+        """
         shards = self._table(TOTALS, version, as_of, None)
-        if shards.empty:
-            return shards
-        sums = shards.groupby(["as_of_date", "week"], as_index=False).sum()
-        scored = score_totals(sums).assign(as_of_date=sums["as_of_date"])
-        return scored if columns is None else scored[[*columns, "as_of_date"]]
+        if "category" not in shards:
+            return pd.DataFrame()
+        return _scored(shards, ["as_of_date", "category", "week"], columns)
 
     def _table(
         self, name: str, version: str, as_of: date | None, columns: Sequence[str] | None
@@ -184,6 +192,13 @@ class RunFolder:
                         f"of {version} as of {day}; {MENDED}"
                     )
                 yield from ((day, folder) for folder in folders)
+
+
+def _scored(shards: pd.DataFrame, keys: list[str], columns: Sequence[str] | None) -> pd.DataFrame:
+    """The sums of the shards by these keys, scored."""
+    sums = shards.groupby(keys, as_index=False, dropna=False).sum()
+    scored = score_totals(sums).assign(**{key: sums[key] for key in keys})
+    return scored if columns is None else scored[[*columns, "as_of_date"]]
 
 
 def _read_task(path: Path) -> TaskRecord:

@@ -140,9 +140,10 @@ def describe(experiment: Experiment, survey: Survey, database: Path) -> RunDescr
     anywhere = replace(experiment, database=None)
     return RunDescription(
         name=experiment.name,
-        key=run_key(anywhere, survey.data, code),
+        key=run_key(anywhere, survey.data, code, survey.categories),
         experiment=anywhere,
         data=survey.data,
+        categories=survey.categories,
         database=str(database),
         code_version=code,
         toolkit_version=own_version(),

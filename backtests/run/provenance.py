@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -20,7 +20,7 @@ from toolkit.data.tables import Floats, Ints, Patterns
 from toolkit.errors import ArgumentError
 from toolkit.installed import ENTRY_POINT_GROUP
 from toolkit.model import find_model, model_file
-from toolkit.sources.base import OrderSource
+from toolkit.sources.base import OrderSource, categories_of
 from toolkit.validation import plain
 
 KEY_DIGITS = 8
@@ -32,11 +32,15 @@ _END = date(9999, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The data as a whole: its fingerprint, and when each pair became known."""
+    """The data as a whole: its fingerprint, and when each pair became known.
+
+    ``categories`` is a digest of which product is in which category; None where none is.
+    """
 
     data: Fingerprint
     first_day: Ints  # [pairs], days from ``data.first_date``
     product_id: Ints  # [pairs]
+    categories: str | None = None
 
     @classmethod
     def of(cls, source: OrderSource) -> "Survey":
@@ -46,7 +50,8 @@ class Survey:
             raise ArgumentError("the database holds no orders to test on")
         patterns = Patterns.of(events)
         first_day = events.day[patterns.event_offset[:-1]] - events.day.min()
-        return cls(Fingerprint.of(events), first_day, patterns.product_id)
+        categories = categories_of(source, patterns.product_offsets()[0].tolist())
+        return cls(Fingerprint.of(events), first_day, patterns.product_id, _digest(categories))
 
     def pairs_before(self, as_of_date: date, sample: "ProductSample") -> int:
         """Pairs of the products in ``sample`` with an order before the date."""
@@ -79,11 +84,18 @@ def uniforms(key: tuple[int, ...], count: int) -> Floats:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key))).random(count)
 
 
-def run_key(experiment: Experiment, data: Fingerprint, code: str) -> str:
+def run_key(
+    experiment: Experiment, data: Fingerprint, code: str, categories: str | None = None
+) -> str:
     """Identifies a run: equal keys give equal results."""
-    content = [plain(experiment), plain(data), code]
+    content = [plain(experiment), plain(data), code, *([categories] if categories else [])]
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
+
+
+def _digest(categories: Mapping[int, str]) -> str | None:
+    text = json.dumps(sorted(categories.items()), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest() if categories else None
 
 
 def code_version(models: Iterable[str]) -> str:

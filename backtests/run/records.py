@@ -18,7 +18,8 @@ type TaskStatus = Literal["done", "failed"]
 class RunDescription:
     """``run.json``: what a run was asked, and on what it rests.
 
-    Of ``database``, only the content counts, not the place. ``shards``: how many tasks each version
+    Of ``database``, only the content counts, not the place. ``categories``: a digest of which
+    product is in which category, None where none is. ``shards``: how many tasks each version
     has, by date.
     """
 
@@ -31,6 +32,7 @@ class RunDescription:
     toolkit_version: str
     seed: int
     shards: tuple[int, ...]
+    categories: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

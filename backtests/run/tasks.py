@@ -5,7 +5,7 @@ the process. What a worker reads for one date it keeps until the next.
 """
 
 import time
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
@@ -25,6 +25,7 @@ from toolkit.fits import load_fit
 from toolkit.model import GRANULARITIES, FittedModel, Granularity, Streams
 from toolkit.results.fit import DiagnosticValues, FitCard
 from toolkit.results.pair import FailedPair
+from toolkit.sources.base import categories_of
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
 from toolkit.stages.discovery import discover
@@ -139,6 +140,7 @@ def score(task: Task) -> Scored:
         Actuals.among(events, patterns, task.observed_weeks),
         KnownHistory.of(patterns, known.first_days),
         *pit_uniforms(patterns, task.as_of_date, task.observed_weeks, task.pit_seed),
+        known.categories,
     )
     tables, broken = compare(predictions, truth, model.granularities)
     return replace(said, tables=tables, failures=(*map(_told, failed), *broken))
@@ -200,6 +202,7 @@ def pit_uniforms(
 class _Known:
     patterns: Patterns
     first_days: FirstDays
+    categories: Mapping[int, str]  # of products, as they are today: they have no date
 
 
 @lru_cache(maxsize=1)
@@ -209,8 +212,10 @@ def _known(database: Path, as_of_date: date, sample: ProductSample) -> _Known:
         source = as_source(conn)
         events = discover(source, as_of_date, None)
         patterns, _ = PatternAnalyzer(source).analyze(events)
-    in_sample = sample.holds(patterns.product_id)
-    return _Known(patterns if in_sample.all() else patterns.select(in_sample), FirstDays.of(events))
+        in_sample = sample.holds(patterns.product_id)
+        chosen = patterns if in_sample.all() else patterns.select(in_sample)
+        categories = categories_of(source, chosen.product_offsets()[0].tolist())
+    return _Known(chosen, FirstDays.of(events), categories)
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ from backtests.scores.metrics import pinball
 from toolkit.data.tables import QUANTILE_NAMES, QUANTILES, Floats
 from toolkit.errors import ArgumentError
 
-type ScoreTable = Literal["pairs", "product_weeks", "totals"]
+type ScoreTable = Literal["pairs", "product_weeks", "totals", "categories"]
 type Better = Literal["smaller", "larger", "target", ""]
 type Parts = tuple[Floats, Floats]
 
@@ -57,13 +57,19 @@ class ScoredRun(Protocol):
     ) -> pd.DataFrame:
         """A row per week and date, all products together; an empty frame if there are none."""
 
+    def categories(
+        self, version: str, as_of: date | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """A row per category, week and date; an empty frame if no product has a category."""
+
 
 NEXT_ORDER, PAIR, PRODUCT_WEEK, CONFIDENCE = "next_order", "pair", "product_week", "confidence"
-TOTAL = "total"
+TOTAL, CATEGORY = "total", "category"
 
 SCORE_LEVELS = {
     PRODUCT_WEEK: "Units of a product in a week",
     TOTAL: "Units of all products in a week",
+    CATEGORY: "Units of a category in a week",
     PAIR: "Orders of a customer and product",
     NEXT_ORDER: "Date of the next order",
     CONFIDENCE: "Confidence",
@@ -104,7 +110,9 @@ class Score:
     @property
     def table(self) -> ScoreTable:
         """The table that holds its columns."""
-        tables: dict[str, ScoreTable] = {PRODUCT_WEEK: "product_weeks", TOTAL: "totals"}
+        tables: dict[str, ScoreTable] = {
+            PRODUCT_WEEK: "product_weeks", TOTAL: "totals", CATEGORY: "categories",
+        }  # fmt: skip
         return tables.get(self.level, "pairs")
 
     @property
@@ -152,6 +160,8 @@ def read_table(
         return run.pairs(version, as_of, wanted)
     if table == "totals":
         return run.totals(version, as_of, wanted)
+    if table == "categories":
+        return run.categories(version, as_of, wanted)
     frame = run.product_weeks(version, as_of, [*wanted, "product_orders_before"])
     if frame.empty:
         return frame
@@ -264,6 +274,32 @@ def _in_interval(_: float, low: Floats, high: Floats, quantity: Floats) -> float
 _MONTH, _HIT = ("p_order_28d", "ordered_28d"), ("confidence", "hit")
 _ENDS = {"50": ("q25", "q75"), "80": ("q10", "q90"), "90": ("q05", "q95")}
 
+
+def _of_sums(level: str, what: str) -> Iterator[Score]:
+    """Scores of products together: too few rows to be compared by bootstrap."""
+    yield _metric(
+        "wape_median", level, f"WAPE of the weekly median of {what}", ("q50", "quantity"),
+        lambda median, units: float(np.abs(median - units).sum() / max(units.sum(), 1e-9)),
+    )  # fmt: skip
+    yield _metric(
+        "bias_quantity", level, f"bias of {what}'s mean", ("expected_quantity", "quantity"),
+        metrics.bias, "target", target=0.0, percent=True,
+    )  # fmt: skip
+    yield from _inside(
+        level, "coverage", f"PIT of {what} in the central", dict.fromkeys(_ENDS, ("pit",)), _by_pit
+    )
+    yield _metric(
+        "pit_ks", level, f"PIT's distance from uniform (KS), {what}", ("pit",),
+        calibration.ks_uniform,
+    )  # fmt: skip
+
+
+def _loss_of_sums(quantity: Floats, *quantiles: Floats) -> float:
+    loss = 2 * pinball(np.stack(quantiles, axis=1), QUANTILES, quantity).mean(axis=1)
+    total = float(quantity.sum())
+    return float(loss.sum()) / total if total else math.nan
+
+
 SCORES: tuple[Score, ...] = (
     _ratio(
         "weighted_quantile_loss", PRODUCT_WEEK, "weighted quantile loss of weeks",
@@ -295,22 +331,12 @@ SCORES: tuple[Score, ...] = (
     _metric(
         "pit_ks", PRODUCT_WEEK, "PIT's distance from uniform (KS)", ("pit",), calibration.ks_uniform
     ),
+    *_of_sums(TOTAL, "the total"),
     _metric(
-        "wape_median", TOTAL, "WAPE of the weekly median of the total", ("q50", "quantity"),
-        lambda median, units: float(np.abs(median - units).sum() / max(units.sum(), 1e-9)),
+        "weighted_quantile_loss", CATEGORY, "weighted quantile loss of weeks of a category",
+        ("quantity", *QUANTILE_NAMES), _loss_of_sums,
     ),
-    _metric(
-        "bias_quantity", TOTAL, "bias of the total's mean", ("expected_quantity", "quantity"),
-        metrics.bias, "target", target=0.0, percent=True,
-    ),
-    *_inside(
-        TOTAL, "coverage", "PIT of the total in the central", dict.fromkeys(_ENDS, ("pit",)),
-        _by_pit,
-    ),
-    _metric(
-        "pit_ks", TOTAL, "PIT's distance from uniform (KS), total", ("pit",),
-        calibration.ks_uniform,
-    ),
+    *_of_sums(CATEGORY, "a category"),
     _mean("poisson_deviance", PAIR, "Poisson deviance of order counts", headline=True),
     _mean("crps_orders", PAIR, "CRPS of order counts", unit="orders", sliced=True),
     _mean(

@@ -32,6 +32,7 @@ COLUMNS = (
     "version", "as_of_date", "slice", "value_of_slice", "level", "score", "value", "rows",
 )  # fmt: skip
 ALL = "all"
+NO_CATEGORY = "no category"
 TABLES: tuple[ScoreTable, ...] = get_args(ScoreTable.__value__)
 
 
@@ -59,11 +60,11 @@ def summarize(
 ) -> pd.DataFrame:
     """The scores of ``versions`` (None: all): a row per version, date or slice, and score.
 
-    ``as_of_date`` is NaT for all dates together; the slices "order_count", "customer_age_days"
-    and "product_class" are of all dates, ``slice`` is "all" where nothing is sliced. ``slices``
-    are the lower bounds of the first two. ``rows`` counts the rows that were scored. Coverage:
-    ``coverage_80`` by PIT, ``interval_80`` of the closed interval, which for what comes in whole
-    units holds more.
+    ``as_of_date`` is NaT for all dates together; the slices "order_count", "customer_age_days",
+    "product_class" and "category" are of all dates, ``slice`` is "all" where nothing is sliced.
+    ``slices`` are the lower bounds of the first two. ``rows`` counts the rows that were scored.
+    Coverage: ``coverage_80`` by PIT, ``interval_80`` of the closed interval, which for what comes
+    in whole units holds more.
     """
     labels = check_versions(run, run.versions if versions is None else versions)
     bounds = asdict(slices or Slices())
@@ -128,8 +129,8 @@ def _version_rows(
 
 def _known_before(table: ScoreTable, bounds: dict[str, Sequence[int]]) -> list[str]:
     """The columns that rows are parted by."""
-    if table == "totals":
-        return []
+    if table in ("totals", "categories"):
+        return ["category"] if table == "categories" else []
     return ["product_class", *(bounds if table == "pairs" else ())]
 
 
@@ -167,6 +168,9 @@ def _cuts(frame: pd.DataFrame, bounds: dict[str, Sequence[int]]) -> Iterator[Cut
         if name in frame:
             codes = np.searchsorted(np.asarray(lower), frame[name].to_numpy(), side="right") - 1
             yield Cut(name, band_labels(lower), codes.astype(np.int64))
+    if "category" in frame:
+        codes, categories = pd.factorize(frame["category"].fillna(NO_CATEGORY), sort=True)
+        yield Cut("category", tuple(map(str, categories)), codes.astype(np.int64))
     if "product_class" not in frame:
         return
     classes = frame["product_class"].astype("category").cat

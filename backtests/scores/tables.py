@@ -4,7 +4,8 @@ Only observed weeks are scored. What cannot be told yet is NaN: a count over the
 while part of it lies ahead, whether an interval held whose end was not reached.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from backtests.scores.metrics import (
     log_loss,
     poisson_deviance,
 )
+from toolkit.data.grouping import Grouping
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
     QUANTILE_NAMES,
@@ -56,6 +58,7 @@ class Reality:
     history: KnownHistory
     u_pairs: Floats  # [pairs], in [0, 1): randomizes their PIT
     u_weeks: Floats  # [products, weeks]
+    categories: Mapping[int, str] = field(default_factory=dict)  # none where there are none at all
 
 
 def compare_pairs(predictions: Predictions, truth: Reality) -> tuple[pd.DataFrame, list[str]]:
@@ -91,27 +94,45 @@ def compare_products(predictions: Predictions, truth: Reality) -> tuple[pd.DataF
 
 
 def sum_products(predictions: Predictions, truth: Reality) -> pd.DataFrame:
-    """All products together, a row per observed week: units ordered, expected, and of each draw.
+    """Products together, a row per observed week: units ordered, expected, and of each draw.
 
-    Draws belong together across products and shards, and can be summed. Products whose predictions
-    are no numbers count on neither side.
+    Where there are categories, a row per category and week, with a column ``category``: NA for the
+    products without one. Draws belong together across products and shards, and can be summed.
+    Products whose predictions are no numbers count on neither side.
     """
+    product_id = predictions.products.product_id
+    finite = _finite_products(predictions.products)
+    if not truth.categories:
+        return _summed(predictions, truth, finite)
+    group = Grouping.of(product_id[finite], truth.categories)
+    parts = []
+    for place, name in enumerate(group.names or ((None,) if finite.any() else ())):
+        chosen = finite.copy()
+        chosen[finite] = group.code == place
+        parts.append(_named(_summed(predictions, truth, chosen), name))
+    return pd.concat(parts) if parts else _named(_summed(predictions, truth, finite), None)[:0]
+
+
+def _named(sums: pd.DataFrame, category: str | None) -> pd.DataFrame:
+    return sums.assign(category=pd.array([category] * len(sums), dtype="string"))
+
+
+def _summed(predictions: Predictions, truth: Reality, chosen: Mask) -> pd.DataFrame:
     products, weeks = predictions.products, truth.actuals.weeks
-    finite = _finite_products(products)
-    rows = np.searchsorted(truth.actuals.product_id, products.product_id[finite])
-    draws = products.quantity[finite, :weeks].sum(axis=0, dtype=float)
+    rows = np.searchsorted(truth.actuals.product_id, products.product_id[chosen])
+    draws = products.quantity[chosen, :weeks].sum(axis=0, dtype=float)
     return pd.DataFrame(
         {
             "week": np.arange(1, weeks + 1, dtype=np.int16),
             "quantity": truth.actuals.quantity[rows].sum(axis=0),
-            "expected_quantity": products.expected_quantity[finite, :weeks].sum(axis=0),
+            "expected_quantity": products.expected_quantity[chosen, :weeks].sum(axis=0),
             **{f"{DRAW}{i}": draw for i, draw in enumerate(draws.T)},
         }
     )
 
 
 def score_totals(sums: pd.DataFrame) -> pd.DataFrame:
-    """A row per week from what ``sum_products`` made, of all shards; PITs lie midway in ties."""
+    """Sums of ``sum_products`` over all shards, scored row by row; PITs lie midway in ties."""
     draws = sums.filter(regex=f"^{DRAW}").to_numpy(dtype=float)
     actual = sums["quantity"].to_numpy(dtype=float)
     quantiles = quantiles_of(draws, axis=1)

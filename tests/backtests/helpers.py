@@ -40,6 +40,9 @@ class MemoryRun:
     def totals(self, version, as_of=None, columns=None):
         return pd.DataFrame()
 
+    def categories(self, version, as_of=None, columns=None):
+        return pd.DataFrame()
+
 
 def _part(frame, as_of, columns):
     if frame is None:

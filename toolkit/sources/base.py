@@ -1,4 +1,7 @@
-"""What the engine asks of order data, wherever it lives: five questions, one query each."""
+"""What the engine asks of order data, wherever it lives: five questions, one query each.
+
+A sixth, of categories, may be asked of those that have them.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,3 +46,21 @@ class OrderSource(Protocol):
 
     def customer_names(self, customer_ids: Sequence[int]) -> Mapping[int, str]:
         """Names of those of the customers that have one."""
+
+
+@runtime_checkable
+class CategorySource(Protocol):
+    """Order data that may have categories of products."""
+
+    def categories(self, product_ids: Sequence[int] | None = None) -> Mapping[int, str]:
+        """The category of those of the products that have one; None: of all products.
+
+        It has no date: products are grouped as they are today.
+        """
+
+
+def categories_of(
+    source: OrderSource, product_ids: Sequence[int] | None = None
+) -> Mapping[int, str]:
+    """The category of those of the products that have one; none where the source knows of none."""
+    return source.categories(product_ids) if isinstance(source, CategorySource) else {}

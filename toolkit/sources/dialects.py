@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import SourceError
 from toolkit.sources.embedded.database import is_interrupt
+from toolkit.sources.names import PLAIN_NAMES, Names
 
 type Parameters = Mapping[str, date | int | list[int] | list[str]]
 type ResultColumn = NDArray[np.generic]
@@ -54,6 +55,10 @@ class Dialect(Protocol):
     def is_tsql(self) -> bool:
         """Whether queries are sent in the form that SQL Server prefers."""
 
+    @property
+    def names(self) -> Names:
+        """What the tables are called."""
+
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
         """The statement and its parameters as the driver takes them."""
 
@@ -69,6 +74,7 @@ class DuckDbDialect:
 
     ids_per_query = 10_000_000
     is_tsql = False
+    names = PLAIN_NAMES
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
         """``x IN (:ids)`` becomes ``list_contains($ids, x)``.
@@ -98,6 +104,7 @@ class DbApiDialect:
 
     ids_per_query = 2_000
     is_tsql = False
+    names = PLAIN_NAMES
     rows_per_fetch = 20_000
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from toolkit.sources.embedded.database import TABLES
+from toolkit.sources.embedded.database import OPTIONAL, TABLES
 
 DEFAULT_SCHEMA = "dbo"
 
@@ -51,16 +51,21 @@ class Names:
         >>> names.applied_to("SELECT c.ID, c.Name FROM dbo.Client c")
         'SELECT c.ID, c.Name FROM (SELECT "ShopID" AS ID, "Name" AS Name FROM "crm"."Shops") c'
         """
-        return _TABLE.sub(lambda found: self._relation(found[1] or found[2], found[0]), sql)
+        return _TABLE.sub(lambda found: self._relation(found[1] or found[2], found[0], sql), sql)
 
-    def _relation(self, table: str, plain: str) -> str:
-        """A subquery that renames columns costs nothing: the server sees through it."""
+    def _relation(self, table: str, plain: str, sql: str) -> str:
+        """A subquery that renames columns costs nothing: the server sees through it.
+
+        It has the optional columns that the query names: others need not be there.
+        """
         if table not in TABLES or table not in self.tables:
             return plain
         names = self.tables[table]
-        if all(names.column(ours) == ours for ours in TABLES[table]):
+        asked = [c for c in OPTIONAL.get(table, {}) if re.search(rf"\b{c}\b", sql)]
+        columns = [*TABLES[table], *asked]
+        if all(names.column(ours) == ours for ours in columns):
             return names.quoted
-        renamed = ", ".join(f"{quoted(names.column(c))} AS {c}" for c in TABLES[table])
+        renamed = ", ".join(f"{quoted(names.column(c))} AS {c}" for c in columns)
         return f"(SELECT {renamed} FROM {names.quoted})"
 
 

@@ -2,8 +2,8 @@
 
 One has a second form, for SQL Server: there it saves reading all lines of a product.
 
-All but names and the last two are of what was known before a date; those tell how a forecast
-turned out.
+All but names, categories and the last two are of what was known before a date; those two tell how
+a forecast turned out.
 Parameters are named ``:name``; a list stands in ``IN (:name)``. A dialect (``sql.py``) puts
 them into the form its driver binds. An order line counts only if both it and its order were
 created before the as-of date: lines are added to old orders, and orders are dated ahead.
@@ -137,6 +137,37 @@ WHERE p.ID IN (:product_ids)""",
 
 Of several lines at one instant those of the highest ids are the last.
 """
+
+_PRODUCT_COLUMNS = """
+SELECT c.TABLE_SCHEMA, c.COLUMN_NAME
+FROM INFORMATION_SCHEMA.COLUMNS c
+WHERE c.TABLE_NAME IN (:tables)"""
+
+PRODUCT_COLUMNS = Query(
+    "columns of products",
+    f"{_PRODUCT_COLUMNS} AND c.TABLE_CATALOG = CURRENT_DATABASE()",
+    (_TEXTS, _TEXTS),
+    _PRODUCT_COLUMNS,
+)
+"""What columns tables of some names have, in any schema."""
+
+
+def _categories(only: str) -> Query:
+    return Query(
+        "categories of products",
+        f"""
+SELECT p.ID, p.Category
+FROM dbo.Product p
+WHERE p.Category IS NOT NULL{only}""",
+        (_IDS, _TEXTS),
+    )
+
+
+CATEGORIES = _categories("")
+"""The category of every product that has one; no order tells of it, and it has no date."""
+
+CATEGORIES_OF_PRODUCTS = _categories(" AND p.ID IN (:product_ids)")
+"""The same for a list of products."""
 
 CUSTOMER_NAMES = Query(
     "customer names",

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from toolkit.data.tables import CustomerDays, Ints, OrderEvents
-from toolkit.sources.base import OrderSource, ProductInfo
+from toolkit.sources.base import OrderSource, ProductInfo, categories_of
 from toolkit.sources.sql import settled
 
 
@@ -89,6 +89,10 @@ class WithReceived:
     def customer_names(self, customer_ids: Sequence[int]) -> Mapping[int, str]:
         """The source's own."""
         return self.source.customer_names(customer_ids)
+
+    def categories(self, product_ids: Sequence[int] | None = None) -> Mapping[int, str]:
+        """The source's own."""
+        return categories_of(self.source, product_ids)
 
     def _check(self, as_of_date: date) -> None:
         if as_of_date != self.as_of:

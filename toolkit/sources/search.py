@@ -1,6 +1,9 @@
-"""Finding a product or customer by what a person types: an id, a code, a name, or part of one."""
+"""Finding a product or customer by what a person types: an id, a code, a name, or part of one.
 
-from collections.abc import Callable, Mapping, Sequence
+A category is found by its name, or part of it.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 
 import duckdb
@@ -59,6 +62,33 @@ def find_all(kind: Kind, texts: Sequence[str], codes: Codes, names: Names) -> li
     if unknown:
         raise ArgumentError("\n".join(unknown))
     return found
+
+
+def find_categories(texts: Sequence[str], known: Collection[str]) -> list[str]:
+    """The categories that texts mean, [texts]: by name, else by the one name that holds the text.
+
+    Raises ``ArgumentError`` with all that are unknown, or may mean several.
+    """
+    names = dict(enumerate(sorted(known)))
+    found, unknown = [], []
+    for text in texts:
+        meant = [i for i, name in names.items() if name == text] or _named(_folded(text), names)
+        if len(meant) == 1:
+            found.append(names[meant[0]])
+        elif meant:
+            unknown.append(_several_categories(text, {i: names[i] for i in meant}))
+        else:
+            nearest = ", ".join(repr(name) for _, name in _nearest(text, names))
+            unknown.append(f"there is no category {text!r}; the nearest names are {nearest}")
+    if unknown:
+        raise ArgumentError("\n".join(unknown))
+    return found
+
+
+def _several_categories(text: str, meant: Mapping[int, str]) -> str:
+    nearest = ", ".join(repr(name) for _, name in _nearest(text, meant, MEANT))
+    more = f" and {len(meant) - MEANT:,} more" if len(meant) > MEANT else ""
+    return f"{text!r} may mean {len(meant):,} categories: {nearest}{more}; give a whole name"
 
 
 def _named(wanted: str, known: Mapping[int, str]) -> list[int]:

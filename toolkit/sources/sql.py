@@ -42,6 +42,8 @@ from toolkit.sources.names import PLAIN_NAMES, Names
 from toolkit.sources.prices import recent_price
 from toolkit.sources.queries import (
     ALL_NAMES,
+    CATEGORIES,
+    CATEGORIES_OF_PRODUCTS,
     CUSTOMER_DAYS,
     CUSTOMER_NAMES,
     FRACTION_DIGITS,
@@ -50,6 +52,7 @@ from toolkit.sources.queries import (
     ORDER_EVENTS_OF_PRODUCTS,
     ORDERED,
     ORDERED_PRODUCTS,
+    PRODUCT_COLUMNS,
     PRODUCTS,
     Query,
 )
@@ -120,6 +123,20 @@ class SqlSource:
         ids, names = self._read_ids(CUSTOMER_NAMES, "customer_ids", customer_ids)
         return dict(zip(ids.tolist(), names.tolist(), strict=True))
 
+    def categories(self, product_ids: Sequence[int] | None = None) -> dict[int, str]:
+        """The category of those of the products that have one; None: of all products.
+
+        None has one where the table of products has no such column. Two queries, or one.
+        """
+        if not self._has_categories():
+            return {}
+        if product_ids is None:
+            columns = self._read(CATEGORIES, {})
+        else:
+            columns = self._read_ids(CATEGORIES_OF_PRODUCTS, "product_ids", product_ids)
+        named = zip(columns[0].tolist(), columns[1].tolist(), strict=True)
+        return {i: text for i, name in named if (text := str(name).strip())}
+
     def all_names(self, kind: Kind) -> dict[int, str]:
         """Names of all products or customers that have one; no forecast is made from them."""
         ids, names = self._read(ALL_NAMES[kind], {})
@@ -141,6 +158,14 @@ class SqlSource:
         week = _days_from(start, days) // DAYS_PER_WEEK
         ordered = np.bincount(week, quantities.astype(np.float64), over)
         return [*ordered.tolist(), *[math.nan] * (weeks - over)]
+
+    def _has_categories(self) -> bool:
+        there = self._dialect.names["Product"]
+        tables = [there.table, there.table.lower()]
+        schemas, columns = self._read(PRODUCT_COLUMNS, {"tables": tables})
+        found = zip(schemas.tolist(), columns.tolist(), strict=True)
+        wanted = there.schema.lower(), there.column("Category").lower()
+        return wanted in {(schema.lower(), column.lower()) for schema, column in found}
 
     def _read_ids(
         self, query: Query, name: str, ids: Sequence[int], as_of_date: date | None = None

@@ -1,4 +1,6 @@
-"""Many products together: draws summed over products, and who is at risk, chunk by chunk.
+"""Many products together: draws summed over products and by category, and who is at risk.
+
+All of it is gathered chunk by chunk.
 
 Models draw what all products share, the level of a window, from draw d of the population: draw d of
 every product belongs together, and sums of draws are draws of the sum. Quantiles do not add up.
@@ -10,6 +12,7 @@ from datetime import date
 
 import numpy as np
 
+from toolkit.data.grouping import Grouping
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
     Floats,
@@ -21,14 +24,15 @@ from toolkit.data.tables import (
 )
 from toolkit.errors import PredictionError
 from toolkit.results.pair import FailedPair
-from toolkit.results.portfolio import (
+from toolkit.results.portfolio import PortfolioForecast
+from toolkit.results.portfolio_fields import (
     CustomerAtRisk,
+    PortfolioCategories,
     PortfolioDraws,
-    PortfolioForecast,
     PortfolioProducts,
 )
 from toolkit.results.risk import OVERDUE, reason_of, severity_of
-from toolkit.sources.base import OrderSource
+from toolkit.sources.base import OrderSource, categories_of
 from toolkit.stages.discovery import discover
 from toolkit.stages.listing import Chooser, warn_of
 from toolkit.stages.patterns import PatternAnalyzer
@@ -46,6 +50,7 @@ class Portfolio:
 
     products: PortfolioProducts
     draws: PortfolioDraws
+    categories: PortfolioCategories
     at_risk: list[CustomerAtRisk]
     customer_count: int
     failed: tuple[FailedPair, ...]
@@ -59,6 +64,44 @@ class _Loss:
     product_id: int
     quantity: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _CategoryDraws:
+    """Draws over the horizon, summed over the products of each category."""
+
+    group: Grouping  # of all products
+    quantity: Floats  # [categories, draws]
+    revenue: Floats  # [categories, draws]
+
+    @classmethod
+    def none(cls, group: Grouping, draws: int) -> "_CategoryDraws":
+        shape = len(group.names), draws
+        return cls(group, np.zeros(shape), np.zeros(shape))
+
+    def add(self, predictions: Predictions, totals: Floats, products: Named) -> None:
+        """Add ``totals`` [products, draws] of the predicted products, one after the other by id."""
+        if not self.group.names:
+            return
+        rows = products.rows(predictions.products.product_id)
+        code, price = self.group.code[rows], products.price[rows]
+        priced = np.isfinite(price)
+        np.add.at(self.quantity, code, totals)
+        np.add.at(self.revenue, code[priced], totals[priced] * price[priced, None])
+
+    def of(self, predicted: Ints, patterns: Patterns, products: Named) -> PortfolioCategories:
+        """What they come to; a category of which no product could be predicted is left out."""
+        group = self.group
+        code = group.code[products.rows(predicted)]
+        if not group.names:
+            return PortfolioCategories((), code, code[:0], self.quantity, self.revenue)
+        there, code = np.unique(code, return_inverse=True)
+        pairs = np.stack([group.code[products.rows(patterns.product_id)], patterns.customer_id])
+        customers = np.bincount(np.unique(pairs, axis=1)[0], minlength=len(group.names))
+        names = [group.names[i] for i in there.tolist()]
+        return PortfolioCategories(
+            names, code, customers[there], self.quantity[there], self.revenue[there]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +124,13 @@ def portfolio_forecast(
     product_ids: Sequence[int] | None,
     as_of: date,
     chooser: Chooser,
+    listed: bool = True,
 ) -> PortfolioForecast | None:
-    """What the products make together; None if nobody ordered any of them before the date."""
+    """What the products make together; None if nobody ordered any of them before the date.
+
+    ``listed``: whether the products were asked for one by one, so that those that nobody ordered
+    are told.
+    """
     found = portfolio_of(
         analyzer, making.predictor, product_ids, as_of, chooser, making.default_price
     )
@@ -91,9 +139,10 @@ def portfolio_forecast(
     return PortfolioForecast.of(
         found.products,
         found.draws,
+        found.categories,
         found.at_risk,
         found.customer_count,
-        never_ordered(product_ids, found.products.product_id, found.failed),
+        never_ordered(product_ids if listed else (), found.products.product_id, found.failed),
         as_of,
         making.metadata(as_of, len(found.failed)),
     )
@@ -109,21 +158,26 @@ def portfolio_of(
 ) -> Portfolio | None:
     """The products together, None for all of them; None if nobody ordered any before the date.
 
-    The draws of a chunk of products are held at a time. Four queries, or five if the model reads
-    customers' order days, however many products there are. Raises ``PredictionError`` where every
-    pair failed.
+    The draws of a chunk of products are held at a time. Five queries, six if the model reads
+    customers' order days and one more where products have categories, however many products there
+    are. Raises ``PredictionError`` where every pair failed.
     """
     source = analyzer.source
     patterns, broken = analyzer.analyze(discover(source, as_of, product_ids))
     if not len(patterns) and not broken:
         return None
-    products = named(source, as_of, patterns.product_offsets()[0], default_price)
+    ids = patterns.product_offsets()[0]
+    products = named(source, as_of, ids, default_price)
+    group = Grouping.of(ids, categories_of(source, ids.tolist()))
+    by_category = _CategoryDraws.none(group, predictor.draws)
     draws, parts, failed = _no_draws(predictor), [], [*broken]
     for chunk in in_chunks(predictor, patterns):
         predictions, failures = predictor.predict(chunk)
         failed += failures
         add_draws(draws, predictions, products)
-        parts.append(_part(predictions, chooser))
+        totals = _totals(predictions)
+        by_category.add(predictions, totals, products)
+        parts.append(_part(predictions, totals, chooser))
     warn_of(failed)
     table = _joined(parts, products)
     if not len(table.product_id):
@@ -132,6 +186,7 @@ def portfolio_of(
     return Portfolio(
         products=table,
         draws=draws,
+        categories=by_category.of(table.product_id, patterns, products),
         at_risk=_customers_at_risk(losses, products, source),
         customer_count=len(np.unique(patterns.customer_id)),
         failed=tuple(failed),
@@ -158,10 +213,15 @@ def add_draws(draws: PortfolioDraws, predictions: Predictions, products: Named) 
             np.add(draws.revenue, quantity * price[row], out=draws.revenue)
 
 
-def _part(predictions: Predictions, chooser: Chooser) -> _Part:
+def _totals(predictions: Predictions) -> Floats:
+    """Units over the horizon, [products, draws]."""
+    totals: Floats = predictions.products.quantity.astype(float).sum(axis=1)
+    return totals
+
+
+def _part(predictions: Predictions, totals: Floats, chooser: Chooser) -> _Part:
     known, predicted = predictions.patterns, predictions.products
     horizon = DAYS_PER_WEEK * predictions.weeks
-    totals = predicted.quantity.astype(float).sum(axis=1)  # [products, draws]
     return _Part(
         product_id=predicted.product_id,
         customers=np.diff(known.product_offsets()[1]),

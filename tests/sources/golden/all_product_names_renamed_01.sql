@@ -1,3 +1,3 @@
 SELECT p.ID, p.Name
-FROM dbo.Product p
+FROM "sales"."Articles" p
 WHERE p.Name IS NOT NULL

@@ -1,3 +1,3 @@
 SELECT c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.NUMERIC_SCALE
 FROM INFORMATION_SCHEMA.COLUMNS c
-WHERE c.TABLE_NAME IN (N'Client', N'ClientAgreement', N'Orders', N'order lines', N'Product')
+WHERE c.TABLE_NAME IN (N'Client', N'ClientAgreement', N'Orders', N'order lines', N'Articles')

@@ -1,1 +1,1 @@
-SELECT COUNT_BIG(*) AS Lines FROM "dbo"."Product"
+SELECT COUNT_BIG(*) AS Lines FROM "sales"."Articles"

@@ -1,5 +1,5 @@
 SELECT p.ID, p.Name, priced.OrderDay, priced.PricePerItem, priced.Qty
-FROM dbo.Product p
+FROM "sales"."Articles" p
 OUTER APPLY (
     SELECT TOP (25) CAST(oi.Created AS DATE) AS OrderDay, oi.PricePerItem, oi.Qty
     FROM (SELECT "ID" AS ID, "OrderID" AS OrderID, "ProductID" AS ProductID, "Amount" AS Qty, "PricePerItem" AS PricePerItem, "Added" AS Created FROM "sales"."order lines") oi

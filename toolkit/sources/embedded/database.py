@@ -24,6 +24,9 @@ TABLES = {
 }
 """The tables of schema ``dbo``, with their columns and types."""
 
+OPTIONAL = {"Product": {"Category": "VARCHAR"}}
+"""Columns that a table may have, too: a database without them is as good."""
+
 _MAGIC = b"DUCK"  # bytes 8 to 11 of a database file
 
 
@@ -46,8 +49,15 @@ def fill_tables(
     Each table is sorted by what it is looked up by. Line ids follow the lines' contents, so that
     the order of the rows that came in leaves no trace; lines of a product lie together, so that
     a query for it reads a few blocks. Each customer has one agreement, with the customer's id.
+    Where ``products`` has a column ``category``, ``dbo.Product`` gets one.
     """
-    conn.execute(f"INSERT INTO dbo.Product SELECT product_id, name FROM {products} ORDER BY 1")
+    category = ""
+    if "category" in _columns_of(conn, products):
+        add_category(conn)
+        category = ", category"
+    conn.execute(
+        f"INSERT INTO dbo.Product SELECT product_id, name{category} FROM {products} ORDER BY 1"
+    )
     conn.execute(f"INSERT INTO dbo.Client SELECT customer_id, name FROM {customers} ORDER BY 1")
     conn.execute("INSERT INTO dbo.ClientAgreement SELECT ID, ID FROM dbo.Client ORDER BY 1")
     conn.execute(
@@ -59,6 +69,11 @@ def fill_tables(
         f"INSERT INTO dbo.OrderItem SELECT row_number() OVER (ORDER BY {order}), order_id,"
         f" product_id, quantity, unit_price, ordered_at FROM {order_lines} ORDER BY {order}"
     )
+
+
+def add_category(conn: duckdb.DuckDBPyConnection) -> None:
+    """Give products a category, if they have none; an older database has no such column."""
+    conn.execute("ALTER TABLE dbo.Product ADD COLUMN IF NOT EXISTS Category VARCHAR")
 
 
 def hide_progress_bar(conn: duckdb.DuckDBPyConnection) -> None:
@@ -132,6 +147,11 @@ def missing_columns(conn: duckdb.DuckDBPyConnection) -> list[str]:
             absent = [c for c in columns if (table.lower(), c.lower()) not in found]
             missing += [f"dbo.{table}.{column}" for column in absent]
     return missing
+
+
+def _columns_of(conn: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
+    described = conn.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    return {name for name, *_ in described}
 
 
 def _refuse_what_is_no_database(path: Path) -> None:

@@ -70,6 +70,12 @@ LAYOUT: Mapping[str, Mapping[str, ColumnKind]] = {
 }
 """The tables of a folder and their columns."""
 
+CATEGORY = {
+    "category": ColumnKind(TEXT.name, TEXT.types, "NULLIF(TRIM(CAST({raw} AS VARCHAR)), '')")
+}
+OPTIONAL = {"products": CATEGORY}
+"""Columns that a file may have, too; a blank is none."""
+
 _FORMATS = (".parquet", ".csv")
 _DELIMITERS = (",", ";", "\t", "|")
 _ZONED_TYPES = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")  # of micro- and nanoseconds
@@ -95,7 +101,7 @@ class File:
     """A file made readable: a relation in SQL, its columns' types, and the place of a row.
 
     ``id_texts`` tells of the columns of ids that came as text, ``made_up`` names those that nobody
-    gave: no message does.
+    gave: no message does. ``optional`` are the columns that it may have beside those of ``LAYOUT``.
     """
 
     table: str
@@ -105,6 +111,13 @@ class File:
     failures: tuple[Finding, ...] = ()
     id_texts: Mapping[str, IdTexts] = field(default_factory=dict)
     made_up: frozenset[str] = frozenset()
+    optional: Mapping[str, ColumnKind] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> Mapping[str, ColumnKind]:
+        """The columns that it has to have, and the optional ones that it has."""
+        there = {name: kind for name, kind in self.optional.items() if name in self.types}
+        return {**LAYOUT[self.table], **there}
 
 
 def read_file(conn: duckdb.DuckDBPyConnection, folder: Path, table: str) -> File:
@@ -118,7 +131,8 @@ def read_file(conn: duckdb.DuckDBPyConnection, folder: Path, table: str) -> File
         read = _read_csv if paths[0].suffix == ".csv" else _read_parquet
         file = read(conn, table, paths[0])
         ids = [column for column, kind in LAYOUT[table].items() if kind is ID]
-        return replace(file, id_texts=read_id_texts(conn, file.relation, file.types, ids))
+        texts = read_id_texts(conn, file.relation, file.types, ids)
+        return replace(file, id_texts=texts, optional=OPTIONAL.get(table, {}))
     except (duckdb.Error, OSError, UnicodeDecodeError, csv.Error) as exc:
         return _failed(table, f"{paths[0].name} cannot be read: {str(exc).splitlines()[0]}")
 
@@ -140,7 +154,7 @@ def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str])
     """
     if not file.types:
         return Staged(file.table, failures=file.failures)
-    kinds = LAYOUT[file.table]
+    kinds = file.kinds
     failures, notices = list(file.failures), []
     rows = _count(conn, file.relation)
     extra = [column for column in file.types if column not in kinds]
@@ -213,7 +227,7 @@ def _failed(table: str, rule: str) -> File:
 def _view(file: File, usable: Iterable[str], codes: Mapping[str, str]) -> str:
     selected = [f"{file.place} AS place"]
     for column in sorted(usable):
-        kind = LAYOUT[file.table][column]
+        kind = file.kinds[column]
         raw = f'"{column}"'
         typed = (
             _typed_id(file, column, column in codes) if kind is ID else kind.cast.format(raw=raw)

@@ -8,14 +8,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from toolkit.errors import ArgumentError
+from toolkit.errors import ArgumentError, Finding
 from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
-from toolkit.sources.folder.files import ID, LAYOUT, File
+from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, OPTIONAL, File
 from toolkit.sources.folder.id_texts import read_id_texts
 from toolkit.sources.folder.importer import LINES, stage_checked
 from toolkit.sources.folder.numbering import keep_codes, numbered
 
 WHERE = "what was given as DataFrames"
+GIVEN_TWICE = "products have a column category, too: leave out one of them"
 _ROW = "row_of_frame"
 
 type _Columns = dict[str, pa.Array]
@@ -30,7 +31,8 @@ def frame_database(
 
     Columns and rules are those of a folder's tables (``docs/your_orders.md``), but ``order_id`` may
     be left out, and so may products and customers: then all ids in the lines count, without names.
-    Raises ``DataError`` with every rule that is broken; ``row 3`` in it is ``order_lines.iloc[3]``.
+    A product's ``category`` may stand in its lines as well as in ``products``. Raises ``DataError``
+    with every rule that is broken; ``row 3`` in it is ``order_lines.iloc[3]``.
     """
     given: dict[str, object] = {
         "order_lines": order_lines, "products": products, "customers": customers,
@@ -65,14 +67,30 @@ def _fill(conn: duckdb.DuckDBPyConnection, given: Mapping[str, pd.DataFrame]) ->
         _file(conn, table, columns[table], made_up if table == "order_lines" else frozenset())
         for table in LAYOUT
     ]
+    in_lines = "category" in lines
+    if in_lines and "category" in columns["products"]:
+        twice = Finding("order_lines", GIVEN_TWICE, len(given["order_lines"]))
+        files = [replace(f, failures=(twice,)) if f.table == twice.table else f for f in files]
     _, codes = stage_checked(conn, files, WHERE)
+    products = numbered("products", codes)
     create_tables(conn)
-    fill_tables(conn, LINES, numbered("products", codes), numbered("customers", codes))
+    fill_tables(
+        conn, LINES, _of_lines(products) if in_lines else products, numbered("customers", codes)
+    )
     keep_codes(conn)
     for table in LAYOUT:
         conn.execute(f"DROP VIEW staged_{table}")
         conn.unregister(_relation(table))
     conn.execute(f"DROP TABLE {LINES}")
+
+
+def _of_lines(products: str) -> str:
+    """Products with the category that their lines tell."""
+    told = f"(SELECT product_id, min(category) AS category FROM {LINES} GROUP BY product_id)"
+    return (
+        f"(SELECT p.product_id, p.name, told.category FROM {products} p"
+        f" LEFT JOIN {told} told ON told.product_id = p.product_id)"
+    )
 
 
 def _columns(frame: pd.DataFrame) -> _Columns:
@@ -114,7 +132,8 @@ def _file(
     file = File(table, relation, types, f"'row ' || {_ROW}")
     ids = [column for column, kind in LAYOUT[table].items() if kind is ID]
     texts = read_id_texts(conn, relation, types, ids)
-    return replace(file, id_texts=texts, made_up=made_up)
+    optional = CATEGORY if table == "order_lines" else OPTIONAL.get(table, {})
+    return replace(file, id_texts=texts, made_up=made_up, optional=optional)
 
 
 def _relation(table: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from toolkit.errors import DataError, Finding
+from toolkit.sources.base import categories_of
 from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
 from toolkit.sources.embedded.place import (
     put_in_place,
@@ -31,8 +32,9 @@ from toolkit.sources.folder.files import (
     unread_files,
 )
 from toolkit.sources.folder.numbering import keep_codes, number_codes, numbered, numbered_lines
-from toolkit.sources.folder.rules import findings, folder_rules
+from toolkit.sources.folder.rules import findings, folder_rules, several_categories
 from toolkit.sources.queries import FRACTION_DIGITS
+from toolkit.sources.sql import as_source
 
 type ImportProgress = Callable[[str], None]
 
@@ -57,6 +59,7 @@ class ImportReport:
     orders: int
     customers: int
     products: int
+    categories: int
     pairs: int
     first_date: date
     last_date: date
@@ -65,10 +68,11 @@ class ImportReport:
 
     def __str__(self) -> str:
         """A few lines for a person."""
+        categories = f" in {self.categories:,} categories" if self.categories else ""
         counts = (
             f"{self.lines:,} order lines in {self.orders:,} orders, "
             f"{self.first_date} … {self.last_date}\n"
-            f"{self.customers:,} customers, {self.products:,} products, "
+            f"{self.customers:,} customers, {self.products:,} products{categories}, "
             f"{self.pairs:,} (customer, product) pairs; {self.seconds:.1f} s"
         )
         return "\n".join([counts, *(f"  - {notice}" for notice in self.notices)])
@@ -141,7 +145,9 @@ def stage_checked(
     failures = failures or number_codes(conn, codes)
     if failures:
         raise DataError(where, failures)
-    conn.execute(f"CREATE TEMP TABLE {LINES} AS {numbered_lines(codes)}")
+    lines = next(staged for staged in tables if staged.table == "order_lines")
+    optional = lines.columns - LAYOUT["order_lines"].keys()
+    conn.execute(f"CREATE TEMP TABLE {LINES} AS {numbered_lines(codes, optional)}")
     notices = [notice for staged in tables for notice in staged.notices]
     return [*_line_notices(conn), *_thin(conn), *notices], tuple(codes)
 
@@ -154,6 +160,8 @@ def _failures(
     known = [other.table for other in tables if other.columns >= {next(iter(LAYOUT[other.table]))}]
     relation = f"staged_{staged.table}"
     broken = findings(conn, staged.table, relation, folder_rules(staged, known))
+    if staged.table == "order_lines" and staged.columns >= {"product_id", "category"}:
+        broken += several_categories(conn)
     if not broken and not staged.failures and not _number(conn, f"SELECT count(*) FROM {relation}"):
         broken = [Finding(staged.table, "there are no rows", 0)]
     return [*staged.failures, *broken]
@@ -218,6 +226,7 @@ def report_of(
         orders=rows["Order"],
         customers=rows["Client"],
         products=rows["Product"],
+        categories=len({*categories_of(as_source(conn)).values()}),
         pairs=pairs,
         first_date=first,
         last_date=last,

@@ -52,10 +52,13 @@ def _collisions(conn: duckdb.DuckDBPyConnection, column: str) -> list[Finding]:
     return [Finding(table, rule, sum(n for _, n in found), shown(codes for codes, _ in found))]
 
 
-def numbered_lines(columns: Collection[str]) -> str:
-    """A query for the staged order lines with the numbers of codes; ``columns`` hold codes."""
+def numbered_lines(columns: Collection[str], optional: Collection[str] = ()) -> str:
+    """A query for the staged order lines with the numbers of codes; ``columns`` hold codes.
+
+    ``optional`` are the columns that the lines have beside those of ``LAYOUT``.
+    """
     selected, joined = [], []
-    for column in LAYOUT["order_lines"]:
+    for column in (*LAYOUT["order_lines"], *optional):
         if column in columns:
             kind, _ = _OWNERS[column]
             selected.append(f'"{kind}".ID AS {column}')
@@ -78,7 +81,8 @@ def numbered(table: str, columns: Collection[str]) -> str:
         return f"staged_{table}"
     kind, _ = _OWNERS[column]
     return (
-        f"(SELECT ID AS {column}, coalesce(name, '{kind.capitalize()} ' || Code) AS name"
+        f"(SELECT staged_{table}.* REPLACE (ID AS {column},"
+        f" coalesce(name, '{kind.capitalize()} ' || Code) AS name)"
         f" FROM staged_{table} INNER JOIN {_CODES} ON Kind = '{kind}' AND Code = {column})"
     )
 

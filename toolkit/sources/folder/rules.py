@@ -132,6 +132,17 @@ def _one_customer_per_order() -> ImportRule:
     )
 
 
+def several_categories(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
+    """Products of the staged order lines that have several categories, with all of them."""
+    relation = (
+        "(SELECT product_id, string_agg(DISTINCT category, ', ' ORDER BY category) AS listed"
+        " FROM staged_order_lines GROUP BY product_id HAVING count(DISTINCT category) > 1"
+        " ORDER BY product_id)"
+    )
+    several = ImportRule("products with several categories", "TRUE", "product_id || ': ' || listed")
+    return findings(conn, "order_lines", relation, [several])
+
+
 def _unique_id(table: str) -> ImportRule:
     column = next(iter(LAYOUT[table]))
     return ImportRule(

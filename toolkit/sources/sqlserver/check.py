@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 from toolkit.errors import Finding, SourceError
 from toolkit.sources.dialects import Connection
-from toolkit.sources.embedded.database import TABLES
+from toolkit.sources.embedded.database import OPTIONAL, TABLES
 from toolkit.sources.names import Names, quoted
 from toolkit.sources.sqlserver.catalog import (
     COLUMNS,
@@ -31,14 +31,21 @@ AZURE = {5: "Azure SQL Database", 8: "Azure SQL Managed Instance"}
 _ONLINE = {3, *AZURE}  # Enterprise, Developer and Evaluation are one edition
 
 
+type _Columns = dict[tuple[str, str, str], tuple[str, int | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class ServerReport:
-    """What a server holds (rows per table, day of the latest order line) and lacks."""
+    """What a server holds (rows per table, day of the latest order line) and lacks.
+
+    ``has_categories``: whether its table of products has a column for them.
+    """
 
     product: str
     version: str
     rows: Mapping[str, int]
     last_date: date | None
+    has_categories: bool
     fatal: tuple[Finding, ...]
     notices: tuple[Finding, ...]
 
@@ -53,7 +60,8 @@ class ServerReport:
         return "\n".join(
             [
                 f"{self.product} {self.version}; rows: {counts}; "
-                f"latest order line {self.last_date}",
+                f"latest order line {self.last_date}"
+                f"{'; products have categories' if self.has_categories else ''}",
                 *(f"  - fatal: {finding}" for finding in self.fatal),
                 *(f"  - notice: {finding}" for finding in self.notices),
             ]
@@ -94,7 +102,10 @@ class _Check:
         self._indexes(usable, online=edition in _ONLINE)
         self._snapshot()
         product = AZURE.get(edition, "SQL Server")
-        return ServerReport(product, version, rows, last, tuple(self._fatal), tuple(self._notices))
+        return ServerReport(
+            product, version, rows, last, self._find("Product", "Category", found) is not None,
+            tuple(self._fatal), tuple(self._notices),
+        )  # fmt: skip
 
     def _shown(self, table: str, column: str = "") -> str:
         names = self._names[table]
@@ -108,10 +119,10 @@ class _Check:
             self._fatal.append(Finding("SQL Server", rule, 0))
         return int(str(edition)), str(version)
 
-    def _columns(self) -> dict[tuple[str, str, str], tuple[str, int | None]]:
+    def _columns(self) -> _Columns:
         """Type and scale of every column, by schema, table and column in lower case."""
         tables = [self._names[table].table for table in TABLES]
-        found = {}
+        found: _Columns = {}
         for schema, table, column, type_, scale in self._server.ask(
             "the columns", COLUMNS, {"tables": tables}
         ):
@@ -119,9 +130,11 @@ class _Check:
             found[key] = (str(type_), None if scale is None else int(str(scale)))
         return found
 
-    def _has_columns(
-        self, table: str, found: Mapping[tuple[str, str, str], tuple[str, int | None]]
-    ) -> bool:
+    def _find(self, table: str, column: str, found: _Columns) -> tuple[str, int | None] | None:
+        names = self._names[table]
+        return found.get((names.schema.lower(), names.table.lower(), names.column(column).lower()))
+
+    def _has_columns(self, table: str, found: _Columns) -> bool:
         names = self._names[table]
         place = (names.schema.lower(), names.table.lower())
         if not any(key[:2] == place for key in found):
@@ -130,11 +143,14 @@ class _Check:
             return False
         whole = True
         for column, expected in TABLES[table].items():
-            known = found.get((*place, names.column(column).lower()))
+            known = self._find(table, column, found)
             problem = "is missing" if known is None else type_problem(expected, *known)
             if problem is not None:
                 self._fatal.append(Finding(self._shown(table, column), problem, 0))
                 whole = False
+        for column in OPTIONAL.get(table, ()):
+            if column in names.columns and self._find(table, column, found) is None:
+                self._fatal.append(Finding(self._shown(table, column), "is missing", 0))
         return whole
 
     def _count(self, table: str) -> int | None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from toolkit.errors import SourceError
 from toolkit.sources.dialects import Connection, DuckDbDialect, Row
-from toolkit.sources.embedded.database import TABLES
+from toolkit.sources.embedded.database import OPTIONAL, TABLES
 from toolkit.sources.names import Names
 from toolkit.sources.sqlserver.dialect import SqlServerDialect, is_renewed, whole_result
 from toolkit.sources.sqlserver.faults import Patience
@@ -112,12 +112,12 @@ class Copy:
         return None if top is None else int(top)
 
     def append(self, table: str, rows: Sequence[Row]) -> None:
-        """Add rows."""
-        types = TABLES[table].values()
-        columns = zip(*rows, strict=True)
-        arrays = [pa.array(c, _ARROW[type_]) for c, type_ in zip(columns, types, strict=True)]
-        self.conn.register("portion", pa.table(arrays, names=list(TABLES[table])))
-        self.conn.execute(f"INSERT INTO {relation(table)} SELECT * FROM portion")
+        """Add rows, of all columns or of all but the optional ones."""
+        declared = [*TABLES[table].items(), *OPTIONAL.get(table, {}).items()][: len(rows[0])]
+        columns = zip(declared, zip(*rows, strict=True), strict=True)
+        portion = {name: pa.array(values, _ARROW[type_]) for (name, type_), values in columns}
+        self.conn.register("portion", pa.table(portion))
+        self.conn.execute(f"INSERT INTO {relation(table)} BY NAME SELECT * FROM portion")
         self.conn.unregister("portion")
 
     @contextmanager
@@ -150,7 +150,8 @@ class Copying:
     """A server, a copy, and the day before which lines and orders are copied.
 
     ``known_until``: the day before which the copy was whole when it last was; None: never.
-    ``since``: the first day of the months that are compared; None: all are.
+    ``since``: the first day of the months that are compared; None: all are. ``optional``: whether
+    both have the columns that a table may have, too.
     """
 
     server: Server
@@ -158,6 +159,7 @@ class Copying:
     until: date
     known_until: date | None
     since: date | None = None
+    optional: bool = False
     tally: Tally = field(default_factory=Tally)
 
     def dated(self, table: str) -> None:
@@ -244,10 +246,13 @@ class Copying:
         return True
 
     def _append(self, table: str, only: str, values: Values) -> None:
-        with closing(self.server.portions(rows_query(table, only), values)) as portions:
+        with closing(self.server.portions(self._rows(table, only), values)) as portions:
             for rows in portions:
                 self.copy.append(table, rows)
                 self.tally.rows_read[table] = self.tally.rows_read.get(table, 0) + len(rows)
+
+    def _rows(self, table: str, only: str) -> str:
+        return rows_query(table, only, self.optional)
 
 
 class _DisagreesError(Exception):

@@ -56,13 +56,13 @@ class SqlServerDialect(DbApiDialect):
     def __init__(
         self, names: Names = PLAIN_NAMES, patience: Patience = PATIENCE, renewed: bool = False
     ) -> None:
-        self._names, self._patience, self._renewed = names, patience, renewed
+        self.names, self._patience, self._renewed = names, patience, renewed
         self._reader = threading.Lock()
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
         """As any DB-API driver's, on the tables as they are called in this database."""
         sql, bound = super().bind(sql, parameters)
-        return self._names.applied_to(sql), bound
+        return self.names.applied_to(sql), bound
 
     def fetch(self, cursor: Cursor, dtypes: Sequence[str]) -> list[ResultColumn]:
         """Rows in portions; raises if they are not as many as the server counted."""

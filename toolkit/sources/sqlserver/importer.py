@@ -19,7 +19,7 @@ import duckdb
 from toolkit.errors import ArgumentError, DataError, Finding, SourceError
 from toolkit.sources.dialects import Connection
 from toolkit.sources.embedded.checks import check_database
-from toolkit.sources.embedded.database import create_tables, open_database
+from toolkit.sources.embedded.database import add_category, create_tables, open_database
 from toolkit.sources.embedded.place import (
     put_in_place,
     refuse_to_overwrite,
@@ -96,7 +96,9 @@ def import_server(
     with translated(database), workplace(database, alone=True) as beside:
         _prepare(partial, database, server, beside)
         with closing(_opened(partial)) as conn:
-            tally = _copy(reading, Copy(conn), until, months, progress)
+            if checked.has_categories:
+                add_category(conn)
+            tally = _copy(reading, Copy(conn), until, months, checked.has_categories, progress)
             progress("sorting")
             _finish(conn, until)
             report = report_of(conn, [*_notices(tally), *check_database(conn).fatal], started)
@@ -106,7 +108,12 @@ def import_server(
 
 
 def _copy(
-    server: Server, copy: Copy, until: date, months: int | None, progress: ImportProgress
+    server: Server,
+    copy: Copy,
+    until: date,
+    months: int | None,
+    optional: bool,
+    progress: ImportProgress,
 ) -> Tally:
     """Lines before orders before customers, so that what a line refers to is never missing."""
     ((known_until,),) = copy.conn.execute("SELECT until_date FROM import_state").fetchall()
@@ -118,7 +125,7 @@ def _copy(
     if known_until is not None:
         copy.delete("Order", AHEAD, {"end_date": known_until})
         since = None if months is None else compared_from(until, months, known_until)
-    copying = Copying(server, copy, until, known_until, since)
+    copying = Copying(server, copy, until, known_until, since, optional)
     for table in DATED:
         progress(f"reading {table}")
         copying.dated(table)

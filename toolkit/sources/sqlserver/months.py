@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from toolkit.sources.embedded.database import TABLES
+from toolkit.sources.embedded.database import OPTIONAL, TABLES
 
 DATED = {
     "OrderItem": (("ID", "OrderID", "ProductID"), ("Qty", "PricePerItem")),
@@ -30,6 +30,7 @@ _CASTS = {
     "TIMESTAMP": "CAST({} AS DATETIME2)",
     "VARCHAR": "{}",
 }
+_AS_TEXT = "CAST({} AS NVARCHAR(4000))"
 _PARTS = "4503599627370496e0"  # 2^52: what a float has behind the point, times this, is whole
 type Months = Mapping[date, "MonthSums"]
 
@@ -74,12 +75,14 @@ def count_query(table: str, only: str) -> str:
     return f"SELECT COUNT(*) AS Lines FROM {relation(table)} t WHERE {only}"
 
 
-def rows_query(table: str, only: str) -> str:
-    """All columns of the rows that meet a condition, in the types of the copy."""
-    columns = ", ".join(
-        f"{_CASTS[type_].format(f't.{column}')} AS {column}"
-        for column, type_ in TABLES[table].items()
-    )
+def rows_query(table: str, only: str, optional: bool = False) -> str:
+    """All columns of the rows that meet a condition, in the types of the copy.
+
+    ``optional``: those that a table may have, too, which are text, whatever they are there.
+    """
+    casts = {column: _CASTS[type_] for column, type_ in TABLES[table].items()}
+    casts |= dict.fromkeys(OPTIONAL.get(table, ()) if optional else (), _AS_TEXT)
+    columns = ", ".join(f"{cast.format(f't.{c}')} AS {c}" for c, cast in casts.items())
     return f"""
 SELECT {columns}
 FROM {relation(table)} t

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from toolkit.sources.embedded.database import TABLES
+from toolkit.sources.embedded.database import OPTIONAL, TABLES
 from toolkit.sources.names import DEFAULT_SCHEMA, PLAIN_NAMES, Names, TableNames
 from toolkit.validation import CLOSED, Json, has_to_be, parse, read_toml, unknown
 
@@ -135,5 +135,6 @@ def _unknown_names(tables: object) -> list[str]:
     wrong = unknown("tables", tables, list(TABLES))
     for ours, table in tables.items() if isinstance(tables, dict) else ():
         if ours in TABLES and isinstance(table, dict):
-            wrong += unknown(f"tables.{ours}.columns", table.get("columns"), list(TABLES[ours]))
+            columns = [*TABLES[ours], *OPTIONAL.get(ours, ())]
+            wrong += unknown(f"tables.{ours}.columns", table.get("columns"), columns)
     return wrong
