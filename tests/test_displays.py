@@ -278,6 +278,8 @@ def test_a_figure_draws_the_numbers_of_the_forecast(forecast, pattern, predictio
     medians = [w["demand"]["quantity_quantiles"]["q50"] for w in forecast.weekly_forecasts]
     assert lines["median"].get_ydata().tolist() == medians
     assert list(lines["ordered"].get_ydata()) == actual
+    on_axis = forecast.plot().axes[0].yaxis.get_major_formatter()
+    assert [on_axis(tick) for tick in (2500.0, 0.1 + 0.2)] == ["2,500", "0.3"]
     (orders, as_of, following) = pattern.plot_timeline(prediction).axes[0].lines
     days = [(day - date(1970, 1, 1)).days for day in pattern.order_dates]
     assert orders.get_xdata().tolist() == days
@@ -303,6 +305,12 @@ def test_a_card_without_anything_is_a_title():
     assert Page(Card("Nothing").html()).text.split()[-1] == "Nothing"
     drawn = Card("One", grids=[Grid("", ("a",), [(Span(0.0, 0.5, 1.0),)])]).html()
     assert 'x="64.0"' in drawn  # half of 130, less half of the mark
+
+
+def test_a_date_or_a_short_name_stays_in_one_line_and_a_long_text_does_not():
+    html = Card("One", grids=[Grid("", ("a", "b"), [("2017-07-23", "x" * 35)])]).html()
+    assert '<td class="short">2017-07-23</td>' in html
+    assert f"<td>{'x' * 35}</td>" in html
 
 
 def test_a_terminal_is_told_nothing_but_text():

@@ -25,7 +25,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 """All but tabs and new lines; and what turns the direction of text."""
 
 NAME_WIDTH = 34
-"""Names in the first column of a table are not broken if they are not longer."""
+"""What is not longer is not broken: any cell in a notebook, the first column in a terminal."""
 
 LONGEST_NAME = 120
 """Characters of a name that are shown."""
@@ -248,6 +248,7 @@ def _template() -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["name_width"] = NAME_WIDTH
     environment.tests["span"] = lambda cell: isinstance(cell, Span)
     environment.tests["strong"] = lambda cell: isinstance(cell, Strong)
     return environment.get_template("card.html.jinja")

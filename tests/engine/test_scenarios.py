@@ -434,6 +434,15 @@ def test_a_change_says_what_its_kind_takes(fields, message):
         Change(**fields)
 
 
+def test_a_date_as_text_is_refused_in_a_sentence_both_at_once():
+    with pytest.raises(ArgumentError) as refused:
+        Change("demand", percent=1.0, start_date="2022-06-06", end_date="soon")
+    assert "start_date has to be a date, such as date(2017, 10, 9), got '2022-06-06'" in str(
+        refused.value
+    )
+    assert "end_date has to be a date" in str(refused.value)
+
+
 def test_there_has_to_be_a_scenario(quick, tmp_path):
     with pytest.raises(ArgumentError, match="there is no scenario"):
         quick.compare_scenarios([], None, AS_OF)

@@ -114,7 +114,12 @@ def test_the_engines_own_thresholds_stand_out(database):
     result = engine.sensitivity([2], AS_OF, **GRID)
     shares = result.to_card().grids[2]
     marked = [str(getattr(cell, "text", "")) for row in shares.rows for cell in row]
-    assert [text for text in marked if text] == [f"{result.totals[4]['share_of_known']:.0%}"]
+    assert [text for text in marked if text] == [
+        f"{100 * result.totals[4]['share_of_known']:.0f} %"
+    ]
+    assert "The engine's own thresholds, 3 and 0.25, stand out." in result.to_card().sentences
+    other = engine.sensitivity([2], AS_OF, min_orders=[1], min_confidence=[0.25])
+    assert "stand out" not in other.to_card().text()
 
 
 def test_tables_have_the_columns_that_they_say(quick):
@@ -137,7 +142,7 @@ def test_tables_have_the_columns_that_they_say(quick):
         "Customers listed",
         "Pairs of customer",
         "Share of the known demand",
-        "100%",
+        "100 %",
         "≥ 0.25",
     ):
         assert part in text
@@ -147,12 +152,12 @@ def test_tables_have_the_columns_that_they_say(quick):
 def test_it_draws_a_map_of_customers_and_one_of_shares(quick):
     result = quick.sensitivity([2], AS_OF, **GRID)
     customers, shares = result.plot().axes
-    for axes, key in ((customers, "listed_customers"), (shares, "share_of_known")):
+    for axes, key, times in ((customers, "listed_customers", 1), (shares, "share_of_known", 100)):
         drawn = np.asarray(axes.images[0].get_array()).ravel()
-        assert drawn.tolist() == [cell[key] for cell in result.totals]
+        assert drawn.tolist() == [times * cell[key] for cell in result.totals]
         assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "0.25", "0.4"]
         assert [tick.get_text() for tick in axes.get_yticklabels()] == ["1", "3", "8"]
-    assert shares.texts[0].get_text() == "100%"
+    assert shares.texts[0].get_text() == "100 %"
 
 
 def test_where_nobody_is_listed_there_is_nothing_and_no_share_of_nothing(quick):

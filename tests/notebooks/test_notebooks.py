@@ -15,6 +15,7 @@ NAMES = [
     "05_promote_and_serve",
     "06_your_own_model",
     "07_your_own_data",
+    "08_plan_and_what_if",
 ]
 FOLDERS = "home|root|tmp|Users|private|var|work|usr|opt|mnt"
 A_PLACE = re.compile(rf"(?<![\w.:/])/(?:{FOLDERS})/|\b[A-Z]:\\")

@@ -63,9 +63,13 @@ def test_more_stock_needs_less_and_a_higher_target_more(engine, products):
 def test_a_products_own_numbers_take_the_place_of_the_policys(engine):
     own = stock_of([1, 2], lead_time_days=[None, "3:0.5,24:0.5"], review_days=[None, 14],
                    service_level=[None, 0.5])  # fmt: skip
-    lines = plan_replenishment(engine, own, POLICY, AS_OF, draws=200).lines
+    plan = plan_replenishment(engine, own, POLICY, AS_OF, draws=200)
+    assert "1 product has a lead time, review period or target of its own." in plan.to_card().text()
+    lines = plan.lines
     row = {int(i): place for place, i in enumerate(lines.product_id)}
-    general = plan_replenishment(engine, stock_of([1]), POLICY, AS_OF, draws=200).lines
+    as_all = plan_replenishment(engine, stock_of([1]), POLICY, AS_OF, draws=200)
+    assert "of its own" not in as_all.to_card().text()
+    general = as_all.lines
     one, two = row[1], row[2]
     assert (lines.lead_time_days[one], lines.review_days[one], lines.target[one]) == (10, 7, 0.9)
     assert (lines.lead_time_days[two], lines.review_days[two], lines.target[two]) == (13.5, 14, 0.5)

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -265,10 +265,19 @@ def _mistakes(change: Change) -> Iterator[str]:
         if given and item.name not in needed + possible:
             yield f"a change of kind {change.kind!r} takes no {item.name}"
     yield from _out_of_range(change)
-    if change.start_date and change.end_date and change.end_date < change.start_date:
+    if no_dates := [*_no_dates(change)]:
+        yield from no_dates
+    elif change.start_date and change.end_date and change.end_date < change.start_date:
         yield f"end_date {change.end_date} is before start_date {change.start_date}"
     if change.replaced_by is not None and change.replaced_by in change.products:
         yield f"product {change.replaced_by!r} cannot replace itself"
+
+
+def _no_dates(change: Change) -> Iterator[str]:
+    for name in ("start_date", "end_date"):
+        value = getattr(change, name)
+        if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
+            yield f"{name} has to be a date, such as date(2017, 10, 9), got {value!r}"
 
 
 def _out_of_range(change: Change) -> Iterator[str]:

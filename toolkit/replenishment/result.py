@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.card import SHOWN_ROWS, Card, CardCell, Figure, Grid, Shown, Strong, counted, in_a_line
 from toolkit.data.tables import Floats, Ints
-from toolkit.replenishment.policy import ReplenishmentPolicy
+from toolkit.replenishment.policy import ReplenishmentPolicy, possible_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,12 @@ class ReplenishmentPlan(Shown):
                 "help. short: P(short before the next delivery after this one), without the order "
                 "→ with it.",
             ]
+        if own := self._with_terms_of_their_own():
+            has, whose = ("has", "its") if own == 1 else ("have", "their")
+            said.append(
+                f"{counted(own, 'product')} {has} a lead time, review period or target of "
+                f"{whose} own."
+            )
         if rest := len(self.lines) - ordered:
             said.append(f"{counted(rest, 'product')} can wait until the next review.")
         if self.not_planned:
@@ -191,6 +197,17 @@ class ReplenishmentPlan(Shown):
                 f"{_some(self.not_planned)}."
             )
         return said
+
+    def _with_terms_of_their_own(self) -> int:
+        """How many products' expected lead time, period or target are not the policy's."""
+        lines, policy = self.lines, self.policy
+        expected = sum(day * p for day, p in possible_days(policy.lead_time_days).items())
+        as_all = (
+            np.isclose(lines.lead_time_days, expected)
+            & (lines.review_days == policy.review_days)
+            & (lines.target == policy.level)
+        )
+        return int(np.count_nonzero(~as_all))
 
     def _run_out_dates(self) -> list[date | None]:
         return [

@@ -250,7 +250,7 @@ class Explanation(Shown):
         low, high = _interval(part["amount_quantiles"])
         yield part["part"]
         yield Strong(self._number(part["amount"], "+"))
-        yield f"{self._number(low, '+')} – {self._number(high, '+')}"
+        yield f"{self._number(low, '+')} to {self._number(high, '+')}"
         if part["log_rate"] is not None:
             yield f"× {np.exp(part['log_rate']):.2f}"
 

@@ -45,6 +45,7 @@ def plot_weeks(
     _draw_weeks(axes, start, bands, actual)
     _head(axes, title)
     axes.set_ylabel("units per week")
+    axes.yaxis.set_major_formatter("{x:,.10g}")
     axes.set_ylim(bottom=0)
     shown = start[:: max(1, len(start) // 13)]  # a label for every day is too narrow for a year
     axes.set_xticks(_places(shown), [f"{day:%d %b}" for day in shown])

@@ -211,7 +211,13 @@ class CustomerPrediction(Shown):
         """When the pair orders next, and how sure that is."""
         weeks = range(1, len(self.p_order_by_week) + 1)
         rows = [
-            (f"{week}", f"{share:.0%}", Span(0.0, share, share), f"{orders:,.2f}", f"{units:,.1f}")
+            (
+                f"{week}",
+                f"{100 * share:.0f} %",
+                Span(0.0, share, share),
+                f"{orders:,.2f}",
+                f"{units:,.1f}",
+            )
             for week, share, orders, units in zip(
                 weeks,
                 self.p_order_by_week,

@@ -261,13 +261,13 @@ def _cells(row: Difference) -> tuple[str, ...]:
 
 
 def _change(row: Difference) -> tuple[str, str]:
-    between = _interval(row["difference_quantity_quantiles"], "+")
-    return _signed(row["difference_quantity"]), between
+    low, high = (row["difference_quantity_quantiles"][name] for name in ("q10", "q90"))
+    return _signed(row["difference_quantity"]), f"{_signed(low)} to {_signed(high)}"
 
 
 def _signed(amount: float | None) -> str:
     return "–" if amount is None else f"{amount:+,.0f}"
 
 
-def _interval(quantiles: Mapping[str, float], sign: str = "") -> str:
-    return f"{quantiles['q10']:{sign},.0f} – {quantiles['q90']:{sign},.0f}"
+def _interval(quantiles: Mapping[str, float]) -> str:
+    return f"{quantiles['q10']:,.0f} – {quantiles['q90']:,.0f}"

@@ -184,11 +184,14 @@ class ThresholdSensitivity(Shown):
         """
         from toolkit.results.figures import plot_grids
 
-        shares = self._grid(lambda cell: cell["share_of_known"] or 0.0)
+        shares = self._grid(lambda cell: 100.0 * (cell["share_of_known"] or 0.0))
         customers = self._grid(lambda cell: cell["listed_customers"])
         return plot_grids(
             f"{counted(self.product_count, 'product')} as of {self.forecast_start_date}",
-            {CAPTIONS["customers"]: (customers, "{:,.0f}"), CAPTIONS["share"]: (shares, "{:.0%}")},
+            {
+                CAPTIONS["customers"]: (customers, "{:,.0f}"),
+                CAPTIONS["share"]: (shares, "{:.0f} %"),
+            },
             ("min_confidence", [f"{least:g}" for least in self.min_confidence]),
             ("min_orders", [f"{least}" for least in self.min_orders]),
         )
@@ -231,7 +234,10 @@ class ThresholdSensitivity(Shown):
                 self._table("units", lambda cell: f"{cell['listed_quantity']:,.0f}"),
                 self._table("share", lambda cell: _percent(cell["share_of_known"])),
             ],
-            sentences=["Thresholds choose whom forecasts list; demand is that of everybody."],
+            sentences=[
+                "Thresholds choose whom forecasts list; demand is that of everybody.",
+                *self._own_stand_out(),
+            ],
         )
 
     def _grid(self, value: Callable[[ListedTotal], float]) -> Floats:
@@ -254,11 +260,20 @@ class ThresholdSensitivity(Shown):
             return []
         return [self._table("pairs", lambda cell: f"{cell['listed_pairs']:,}")]
 
+    def _own_stand_out(self) -> list[str]:
+        orders, confidence = self._own
+        if orders not in self.min_orders or confidence not in self.min_confidence:
+            return []
+        return [f"The engine's own thresholds, {orders} and {confidence:g}, stand out."]
+
     def _marked(self, cell: ListedTotal, text: Callable[[ListedTotal], str]) -> CardCell:
-        made = self.model_metadata
-        own = made["min_orders_threshold"], made["min_confidence_threshold"]
-        is_own = (cell["min_orders"], cell["min_confidence"]) == own
+        is_own = (cell["min_orders"], cell["min_confidence"]) == self._own
         return Strong(text(cell)) if is_own else text(cell)
+
+    @property
+    def _own(self) -> tuple[int, float]:
+        made = self.model_metadata
+        return made["min_orders_threshold"], made["min_confidence_threshold"]
 
 
 CAPTIONS = {
@@ -270,7 +285,7 @@ CAPTIONS = {
 
 
 def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.0%}"
+    return "–" if share is None else f"{100 * share:.0f} %"
 
 
 def _cells(
