@@ -74,3 +74,28 @@ def test_machine_code_is_not_kept_beyond_a_change_in_another_file(tmp_path):
     assert run() == run() == 1.0
     (parts / "inner.py").write_text(INNER.format(2.0))
     assert run() == 2.0
+
+
+def test_machine_code_whose_types_have_moved_is_not_looked_at(tmp_path):
+    """As after an upgrade: what was kept names a class of a module that has it no more."""
+    parts = tmp_path / "kernels"
+    parts.mkdir()
+    shutil.copy(vector.__file__, parts)
+    there = "from typing import NamedTuple\nclass Two(NamedTuple):\n    a: float\n    b: float\n"
+    whole = (
+        "from kernels.vector import compiled\n{}\n"
+        "@compiled\ndef added(two):\n    return two.a + two.b\n"
+    )
+    asked = "from kernels.whole import Two, added; print(added(Two(1.0, 2.0)))"
+
+    def run() -> float:
+        command = [sys.executable, "-c", asked]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    (parts / "types.py").write_text(there)
+    (parts / "whole.py").write_text(whole.format("from kernels.types import Two"))
+    assert run() == run() == 3.0
+    (parts / "types.py").rename(parts / "types_.py")
+    (parts / "whole.py").write_text(whole.format("from kernels.types_ import Two"))
+    assert run() == 3.0

@@ -1,5 +1,5 @@
 """The fitted model of the engine's tests."""
 
-from tests.engine.conftest import rhythm
+from tests.engine.conftest import all_patterns, rhythm
 
-__all__ = ["rhythm"]
+__all__ = ["all_patterns", "rhythm"]

@@ -47,7 +47,9 @@ def _kept[F: Callable[..., Any]](function: F, **options: Any) -> F:
     options |= {"cache": True, "nogil": True, "error_model": "numpy", "forceinline": True}
     with kept_code():
         dispatcher = numba.njit(**options)(function)
-    dispatcher._cache._cache_file._source_stamp = SOURCES
+    kept = dispatcher._cache._cache_file
+    kept._source_stamp = SOURCES
+    kept._version += f" {SOURCES}"  # looked at first: what was kept may name types that are gone
     compiled_function: F = dispatcher
     return compiled_function
 
