@@ -141,4 +141,4 @@ def _nearest(text: str, known: Mapping[int, str], few: int = NEAREST) -> list[tu
     table = pa.table({"id": list(known), "name": pa.array(known.values(), pa.string())})
     with duckdb.connect() as conn:
         conn.register("known", table)
-        return conn.execute(_RANKED, {"text": text.strip(), "few": few}).fetchall()
+        return conn.execute(_RANKED, {"text": plain_code(text), "few": few}).fetchall()
