@@ -95,6 +95,12 @@ def test_of_names_that_differ_in_case_the_equal_one_is_meant(engine, database):
         engine.forecast_portfolio(category="dairy", as_of_date=AS_OF)
 
 
+def test_how_letters_are_composed_does_not_count(engine, database):
+    database.execute("UPDATE dbo.Product SET Category = 'Cafe\u0301' WHERE ID = 3")
+    composed = engine.forecast_portfolio(category="caf\u00e9", as_of_date=AS_OF)
+    assert [row["product_id"] for row in composed.products] == [3]
+
+
 def test_of_a_category_that_nobody_ordered_there_is_nothing_to_say(engine):
     assert engine.forecast_portfolio(category="Seasonal", as_of_date=AS_OF) is None
     both = engine.forecast_portfolio(category=["Seasonal", "Dairy"], as_of_date=AS_OF)
