@@ -87,6 +87,7 @@ def test_all_mistakes_in_a_file_are_told_at_once(file):
         "2018-04-01,sale,,a,\n"
         "2018-04-01,sale,,a,2018-01-01\n"
         "2018-05-01,sale,,b,\n"
+        '2018-06-01,"trade\nfair",,,\n'
     )
     with pytest.raises(DataError) as error:
         read_events(path)
@@ -97,6 +98,7 @@ def test_all_mistakes_in_a_file_are_told_at_once(file):
         "events.csv: last_date has to be on or after date, and within 366 days "
         "(2 rows; e.g. line 5: 2018-03-01 to 2018-02-01, line 6: 2018-03-01 to 2020-02-01)",
         "events.csv: announced has to be a date as 2019-04-01 (1 row; e.g. line 7: 'soon')",
+        "events.csv: kind has to be one line (1 row; e.g. line 12: 'trade\\nfair')",
         "events.csv: an event appears more than once (1 row; e.g. line 9: 'sale')",
         "events.csv: a kind has two groups (1 row; e.g. line 10: 'sale')",
     ]

@@ -24,6 +24,7 @@ from backtests.scores.registry import (
     check_versions,
     read_table,
 )
+from toolkit.data.grouping import no_category
 from toolkit.validation import CLOSED, Rising
 
 type SliceCodes = NDArray[np.int64]
@@ -32,7 +33,6 @@ COLUMNS = (
     "version", "as_of_date", "slice", "value_of_slice", "level", "score", "value", "rows",
 )  # fmt: skip
 ALL = "all"
-NO_CATEGORY = "no category"
 TABLES: tuple[ScoreTable, ...] = get_args(ScoreTable.__value__)
 
 
@@ -169,7 +169,8 @@ def _cuts(frame: pd.DataFrame, bounds: dict[str, Sequence[int]]) -> Iterator[Cut
             codes = np.searchsorted(np.asarray(lower), frame[name].to_numpy(), side="right") - 1
             yield Cut(name, band_labels(lower), codes.astype(np.int64))
     if "category" in frame:
-        codes, categories = pd.factorize(frame["category"].fillna(NO_CATEGORY), sort=True)
+        without = no_category({*frame["category"].dropna()})
+        codes, categories = pd.factorize(frame["category"].fillna(without), sort=True)
         yield Cut("category", tuple(map(str, categories)), codes.astype(np.int64))
     if "product_class" not in frame:
         return

@@ -67,17 +67,21 @@ class SpecialDays:
         return cls(*arrays["special_days"].T)
 
     def with_events(self, events: Sequence[Event]) -> "SpecialDays":
-        """With the days of further events of its kinds; an event has the group of its kind."""
+        """With the days of further events of its kinds; an event has the group of its kind.
+
+        Its own rows stay: of events that overlap, a day has several.
+        """
         group = dict(zip(self.kind.tolist(), self.group.tolist(), strict=True))
-        rows = set(zip(self.day.tolist(), self.kind.tolist(), self.group.tolist(), strict=True))
-        for event in events:
-            kind = self.names.index(event.kind)
-            rows |= {
-                (day, kind, group[kind])
-                for day in range(event.first.toordinal(), event.last.toordinal() + 1)
-                if self.business[day % DAYS_PER_WEEK]
-            }
-        day, kinds, groups = np.array(sorted(rows), dtype=np.int64).reshape(-1, 3).T
+        there = [*zip(self.day.tolist(), self.kind.tolist(), self.group.tolist(), strict=True)]
+        more = {
+            (day, kind, group[kind])
+            for event in events
+            for kind in (self.names.index(event.kind),)
+            for day in range(event.first.toordinal(), event.last.toordinal() + 1)
+            if self.business[day % DAYS_PER_WEEK]
+        }
+        rows = sorted([*there, *(more - {*there})])
+        day, kinds, groups = np.array(rows, dtype=np.int64).reshape(-1, 3).T
         return replace(self, day=day, kind=kinds, group=groups)
 
     def days_of_kinds(self, before: int) -> dict[str, tuple[date, ...]]:

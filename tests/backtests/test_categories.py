@@ -95,6 +95,18 @@ def test_scores_are_of_all_categories_by_date_and_by_category(grouped):
     assert scores[scores.as_of_date.notna()].as_of_date.nunique() == 2
 
 
+def test_a_category_may_be_called_as_what_has_none_is_shown(grouped_file, tmp_path):
+    named = tmp_path / "named.duckdb"
+    named.write_bytes(grouped_file.read_bytes())
+    with duckdb.connect(str(named)) as conn:
+        conn.execute("UPDATE dbo.Product SET Category = 'no category' WHERE Category = 'Last'")
+    asked = experiment("pair_conjugate", dates=DATES)
+    scores = rows(RunFolder(backtest(asked, named, tmp_path).folder), "category")
+    by_category = scores[scores["slice"] == "category"]
+    assert {"no category", "(no category)"} <= set(by_category.value_of_slice)
+    assert set(by_category.rows) == {2 * 12}
+
+
 def test_they_are_logged_and_reported_where_there_are_any(grouped, run):
     metrics = tracked_backtest(grouped).metrics
     assert {f"pair_conjugate/category/{name}" for name in LEVEL} <= metrics.keys()

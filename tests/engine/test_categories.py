@@ -95,6 +95,12 @@ def test_of_names_that_differ_in_case_the_equal_one_is_meant(engine, database):
         engine.forecast_portfolio(category="dairy", as_of_date=AS_OF)
 
 
+def test_how_letters_are_composed_does_not_count(engine, database):
+    database.execute("UPDATE dbo.Product SET Category = 'Cafe\u0301' WHERE ID = 3")
+    composed = engine.forecast_portfolio(category="caf\u00e9", as_of_date=AS_OF)
+    assert [row["product_id"] for row in composed.products] == [3]
+
+
 def test_of_a_category_that_nobody_ordered_there_is_nothing_to_say(engine):
     assert engine.forecast_portfolio(category="Seasonal", as_of_date=AS_OF) is None
     both = engine.forecast_portfolio(category=["Seasonal", "Dairy"], as_of_date=AS_OF)
@@ -107,6 +113,11 @@ def test_mistakes_are_a_sentence(engine, database):
         engine.forecast_portfolio([1], AS_OF, category="Dairy")
     with pytest.raises(ArgumentError, match="one name or several, got none"):
         engine.forecast_portfolio(category=[], as_of_date=AS_OF)
+    for given in (5, b"Dairy", ["Dairy", None]):
+        with pytest.raises(ArgumentError, match=r"category has to be text, got (5|b'D|None)"):
+            engine.forecast_portfolio(category=given, as_of_date=AS_OF)
+    with pytest.raises(ArgumentError, match=r"no category '\\udcff'; the nearest names are 'D"):
+        engine.forecast_portfolio(category="\udcff", as_of_date=AS_OF)
     database.execute("ALTER TABLE dbo.Product DROP COLUMN Category")
     with pytest.raises(ArgumentError, match="no product of this data has a category: a column"):
         engine.forecast_portfolio(category="Dairy", as_of_date=AS_OF)
@@ -136,6 +147,15 @@ def test_without_categories_nothing_is_said_of_them(engine, database):
     empty = plain.to_frame("categories")
     assert list(empty.dtypes) == list(frame.dtypes)
     assert plain.to_dict() == known.to_dict() | {"categories": []}
+
+
+def test_a_category_may_be_called_as_what_has_none_is_shown(engine, database):
+    database.execute("UPDATE dbo.Product SET Category = 'no category' WHERE ID = 1")
+    known = engine.forecast_portfolio(None, AS_OF)
+    assert [row["category"] for row in known.categories] == [*NAMES, "no category", None]
+    text = known.to_card().text()
+    assert text.count("no category") == 2
+    assert text.count("(no category)") == 1
 
 
 def test_a_product_without_a_price_brings_its_category_no_revenue(engine, database):

@@ -82,3 +82,14 @@ def test_what_is_saved_comes_back(special):
     again = SpecialDays.from_arrays(special.arrays)
     for name in ("day", "kind", "group"):
         assert np.array_equal(getattr(again, name), getattr(special, name))
+
+
+def test_further_events_leave_other_days_as_they_were():
+    """Two fairs overlap, so that one day counts twice; another fair, weeks later, moves none."""
+    friday, later = date(2024, 3, 15), date(2024, 4, 24)
+    events = (event(friday, "fair"), event(friday, "fair", last=date(2024, 3, 18)))
+    special = SpecialDays.of(Calendar(events=events), WEEKDAYS, AS_OF)
+    weeks = weeks_from(AS_OF, 5)
+    for more in (special.with_events([]), special.with_events([event(later, "fair")])):
+        assert more.by_kind(weeks).tolist() == special.by_kind(weeks).tolist()
+    assert special.with_events([event(later, "fair")]).by_kind(weeks_from(later))[0, 0] == 1

@@ -104,6 +104,17 @@ def test_some_lines_may_leave_it_out():
         assert Codes.of(conn).has("product")
 
 
+def test_whole_numbers_are_called_so_where_some_are_missing():
+    """Pandas makes floats of them."""
+    for given, called in (
+        ([3, 1, np.nan, 3], {1: "3", 2: "1"}),
+        ([2.5, 1, np.nan, 2.5], {1: "2.5", 2: "1"}),
+        (["3.0", "1", None, "3.0"], {1: "3.0", 2: "1"}),
+    ):
+        with frame_database(LINES.assign(category=given)) as conn:
+            assert as_source(conn).categories() == called
+
+
 def test_several_categories_of_a_product_are_told_with_all_else():
     lines = LINES.assign(category=["Food", "Steel", "Snacks", "Food"], quantity=[2.0, 0.0, 4, 1])
     found = [str(finding) for finding in told(lines)]

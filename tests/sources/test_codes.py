@@ -209,6 +209,13 @@ def test_python_and_the_database_agree_on_plain_codes(coded, target):
         assert codes.number("customer", code) == number
 
 
+def test_bytes_that_are_no_text_are_no_code(coded, target):
+    """As a command line hands them over."""
+    import_folder(coded, target)
+    with pytest.raises(ArgumentError, match=r"there is no product '\\udcff'; the nearest codes"):
+        codes_of(target).number("product", "\udcff")
+
+
 def test_a_column_of_uuids_is_text(coded, target):
     uuid = "0b5f6c3e-8f0e-4b6f-9d55-1d2f3a4b5c6d"
     to_parquet(coded, order_id=f"CAST('{uuid}' AS UUID)", customer_id="'C-17'")

@@ -139,6 +139,8 @@ def _event(cells: Mapping[str, str]) -> Event:
     kind = cells["kind"]
     if not kind:
         raise ValueError("kind is empty", "")
+    if len(kind.splitlines()) > 1:
+        raise ValueError("kind has to be one line", repr(kind))
     return Event(first, last, kind, cells.get("group") or kind, _day(cells, "announced"))
 
 

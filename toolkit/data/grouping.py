@@ -1,11 +1,25 @@
 """Products by category: who is in which, whatever order or part of them is looked at."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from toolkit.data.tables import Ints
+
+NO_CATEGORY = "no category"
+
+
+def no_category(names: Collection[str | None]) -> str:
+    """How products without a category are shown, unlike any of the ``names`` that there are.
+
+    >>> no_category(["Food", None]), no_category(["no category"])
+    ('no category', '(no category)')
+    """
+    shown = NO_CATEGORY
+    while shown in names:
+        shown = f"({shown})"
+    return shown
 
 
 @dataclass(frozen=True, slots=True)

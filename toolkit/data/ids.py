@@ -36,10 +36,13 @@ def number_of(code: str, bits: int = BITS) -> int:
 def plain_code(text: str) -> str:
     """A code as it is kept: composed (Unicode's NFC), without blanks around it.
 
+    Bytes that are no text (surrogates, on a command line) are replaced: no code has any.
+
     >>> plain_code(" A\u0308-1 ") == "\u00c4-1"
     True
     """
-    return unicodedata.normalize("NFC", text.strip(BLANKS))
+    whole = text.encode(errors="surrogatepass").decode(errors="replace")
+    return unicodedata.normalize("NFC", whole.strip(BLANKS))
 
 
 def numbers_meant(text: str) -> list[int]:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from toolkit.card import SHOWN_ROWS, Card, CardCell, Figure, Grid, Shown, counted, in_a_line, spans
+from toolkit.data.grouping import no_category
 from toolkit.data.tables import DAYS_PER_WEEK
 from toolkit.results.customer import code_cells, coded, money
 from toolkit.results.metadata import ModelMetadata
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from toolkit.results.figures import Drawing
 
 type PortfolioTable = Literal["weeks", "products", "at_risk", "categories"]
-
-NO_CATEGORY = "no category"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +218,10 @@ def _weeks(weeks: Sequence[PortfolioWeek]) -> Grid:
 def _categories(categories: Sequence[PortfolioCategory], top: int | None) -> list[Grid]:
     """The largest first; nothing where no product has a category."""
     heads = ("category", "before", "expected", "80 % interval", "difference")
+    without = no_category([category["category"] for category in categories])
     rows = [
         (
-            NO_CATEGORY if (name := category["category"]) is None else in_a_line(name),
+            without if (name := category["category"]) is None else in_a_line(name),
             f"{category['previous_quantity']:,.0f}",
             f"{category['expected_quantity']:,.0f}",
             f"{category['quantity_quantiles']['q10']:,.0f} – "

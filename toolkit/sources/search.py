@@ -3,6 +3,7 @@
 A category is found by its name, or part of it.
 """
 
+import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 
@@ -110,7 +111,8 @@ def _by_id(kind: Kind, plain: str, codes: Codes) -> int | None:
 
 
 def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
+    """As texts are compared: case, spaces and how letters are composed do not count."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def _several(kind: Kind, text: str, meant: Mapping[int, str], codes: Codes) -> ArgumentError:
@@ -141,4 +143,4 @@ def _nearest(text: str, known: Mapping[int, str], few: int = NEAREST) -> list[tu
     table = pa.table({"id": list(known), "name": pa.array(known.values(), pa.string())})
     with duckdb.connect() as conn:
         conn.register("known", table)
-        return conn.execute(_RANKED, {"text": text.strip(), "few": few}).fetchall()
+        return conn.execute(_RANKED, {"text": plain_code(text), "few": few}).fetchall()

@@ -71,7 +71,14 @@ LAYOUT: Mapping[str, Mapping[str, ColumnKind]] = {
 """The tables of a folder and their columns."""
 
 CATEGORY = {
-    "category": ColumnKind(TEXT.name, TEXT.types, "NULLIF(TRIM(CAST({raw} AS VARCHAR)), '')")
+    "category": ColumnKind(
+        TEXT.name,
+        TEXT.types,
+        # Whole numbers among which some are missing come as DOUBLE: 3.0 is called 3.
+        "NULLIF(TRIM(CASE WHEN typeof({raw}) = 'DOUBLE'"
+        " THEN regexp_replace(CAST({raw} AS VARCHAR), '\\.0$', '')"
+        " ELSE CAST({raw} AS VARCHAR) END), '')",
+    )
 }
 OPTIONAL = {"products": CATEGORY}
 """Columns that a file may have, too; a blank is none."""
