@@ -193,3 +193,23 @@ def test_laplace_tells_how_far_off_it_is():
         pm.Normal("y", 0.0, 1.0)
     _, _, found = approximate(OfModel(model, {"x"}), FitSettings(), 1)
     assert found.k_hat > 0.7
+
+
+class FarAway:
+    """z ~ N(0, 1), and log y that is flatter the further it is from 2, where a chain begins."""
+
+    start, is_round, trajectories = np.array([0.0, 12.0]), np.array([True, False]), (SHORT_STEPS,)
+
+    def __call__(self, x):
+        off = np.sqrt(1.0 + (x[1] - 2.0) ** 2)
+        return -0.5 * x[0] ** 2 - 9.0 * off, np.array([-x[0], -9.0 * (x[1] - 2.0) / off])
+
+    def values(self, x):
+        return {"y": x[1]}
+
+
+def test_laplace_finds_a_mode_that_whole_steps_of_newton_would_fly_past(seeded):
+    posterior, _, _ = approximate(FarAway(), FitSettings(draws=4000), seeded(1))
+    y = posterior["y"].to_numpy()[0]
+    assert_near(y.mean(), 2.0, error_of_mean(y), comparisons=2)
+    assert_near(y.std(), 1.0 / 3.0, error_of_sd(y), comparisons=2)

@@ -21,7 +21,9 @@ from toolkit.data.tables import Floats
 from toolkit.model import FitSettings
 
 DRAWS = 1000
-NEWTON_STEPS = 8
+NEWTON_STEPS = 25
+HALVINGS = 12
+SMALLEST_STEP = 1e-6
 DIFFERENCE = 1e-3
 EXACT = 1e-6
 FEWEST_RATIOS = 400
@@ -49,12 +51,9 @@ def approximate(
 ) -> tuple[xr.Dataset, xr.Dataset, LaplaceDiagnostics]:
     """Draws of the Gaussian and the posterior's log density there, [1, draw, …]."""
     started, draws = perf_counter(), settings.draws or DRAWS
-    middle = np.where(posterior.is_round, 0.0, posterior.start)
     others = np.flatnonzero(~posterior.is_round)
-    root = np.eye(len(others))
-    for _ in range(NEWTON_STEPS):
-        root = _root(posterior, middle, others)
-        middle[others] += root @ (root.T @ posterior(middle)[1][others])
+    middle = _mode(posterior, np.where(posterior.is_round, 0.0, posterior.start), others)
+    root = _root(posterior, middle, others)
     made = max(draws, FEWEST_RATIOS)
     normal = np.random.default_rng(seed).standard_normal((made, len(middle)))
     x = normal.copy()
@@ -68,6 +67,25 @@ def approximate(
         xr.Dataset({"logp": (("chain", "draw"), density[None, :draws])}),
         LaplaceDiagnostics(k_hat, draws, perf_counter() - started),
     )
+
+
+def _mode(density: LogDensity, at: Floats, index: Any) -> Floats:
+    """Where it is highest as those of ``index`` vary: by Newton's steps, each of them uphill."""
+    value, slope = density(at)
+    for _ in range(NEWTON_STEPS):
+        root, step = _root(density, at, index), np.zeros(len(at))
+        step[index] = root @ (root.T @ slope[index])
+        for halvings in range(HALVINGS):
+            moved = at + 0.5**halvings * step
+            found = density(moved)
+            if found[0] > value:
+                break
+        else:  # it is the top, but for rounding
+            return at
+        at, (value, slope) = moved, found
+        if np.abs(step).max() < SMALLEST_STEP:
+            break
+    return at
 
 
 def _root(density: LogDensity, at: Floats, index: Any) -> Floats:
