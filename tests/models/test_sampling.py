@@ -5,10 +5,12 @@ from functools import partial
 import numpy as np
 import pymc as pm
 import pytest
+import xarray as xr
 
+from models.parts.fitting import sampling
 from models.parts.fitting.laplace import approximate
 from models.parts.fitting.posterior import QUARTER_TURN, SHORT_STEPS
-from models.parts.fitting.sampling import CHECKED_DRAWS, sample, without_inner
+from models.parts.fitting.sampling import CHECKED_DRAWS, Diagnostics, sample, without_inner
 from tests.chance import assert_chains_agree, assert_near, error_of_mean, error_of_sd
 from tests.models.graphs import OfModel
 from toolkit.model import MOST_DRAWS, FitSettings
@@ -109,6 +111,16 @@ def test_trajectories_that_do_not_lead_to_convergence_are_followed_by_the_next(q
     assert found.mixed
     assert found.draws == of_alone.draws
     np.testing.assert_array_equal(posterior["x"], alone["x"])
+
+
+@pytest.mark.parametrize(
+    ("draws", "ess", "nowhere"), [(500, 159, True), (500, 161, False), (400, 20, False)]
+)
+def test_draws_that_would_not_be_enough_at_their_limit_are_given_up(draws, ess, nowhere):
+    """Of 1,250 draws 400 have to be effective, and 500 tell."""
+    statistics = xr.Dataset({"step_size": ("draw", np.full(draws, 0.6))})
+    found = Diagnostics(1.02, "x", ess, "x", 900.0, "x", 0, 1.0, 3.0, draws, 1.0)
+    assert sampling._leads_nowhere(QUARTER_TURN, statistics, found) is nowhere
 
 
 def test_a_given_number_of_draws_is_drawn_by_the_surest_trajectories(seeded):

@@ -28,6 +28,8 @@ CHECKED_DRAWS = (200, 300, 400, 500, 600, 800, 1000, 1250, 1500)
 
 What is drawn hangs on none of it: a chain is the same, however long it is to go on.
 """
+JUDGED_DRAWS = 500
+"""After so many draws of each chain one can tell whether they will be enough."""
 MOST_SHARED = 100
 """A variable of more numbers is one of groups' effects."""
 TUNE = 300
@@ -94,14 +96,16 @@ def sample(
     """
     started = perf_counter()
 
-    def drawn_by(trajectories: Trajectories) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
-        return _sample(posterior, trajectories, settings, seed, progress, tune, started)
+    def drawn_by(
+        trajectories: Trajectories, give_up: bool = False
+    ) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
+        return _sample(posterior, trajectories, settings, seed, progress, tune, started, give_up)
 
     *quick, sure = posterior.trajectories
     if settings.draws is not None:
         return drawn_by(sure)
     for trajectories in quick:
-        drawn = drawn_by(trajectories)
+        drawn = drawn_by(trajectories, give_up=True)
         if drawn[2].mixed and not drawn[2].divergences:
             return drawn
     drawn = drawn_by(sure)
@@ -116,7 +120,9 @@ def _sample(
     progress: Progress,
     tune: int,
     started: float,
+    give_up: bool,
 ) -> tuple[xr.Dataset, xr.Dataset, Diagnostics]:
+    """``give_up``: as soon as the trajectories are seen to lead nowhere."""
     tune = settings.tune or tune
     watch = _Watch(settings.draws or trajectories.most_draws, tune, progress)
     sampler = nutpie.sample(
@@ -144,7 +150,7 @@ def _sample(
                 sampler.pause()
                 found = _diagnose(drawn, statistics, perf_counter() - started)
                 sampler.resume()
-            if found.mixed or statistics["step_size"].mean() < trajectories.least_step:
+            if found.mixed or (give_up and _leads_nowhere(trajectories, statistics, found)):
                 sampler.cancel()
                 return drawn, statistics, found
             watch.said = f"R-hat {found.r_hat:.3f}"
@@ -156,6 +162,15 @@ def _sample(
         raise
     found = _diagnose(drawn, statistics, perf_counter() - started)
     return drawn, statistics, found
+
+
+def _leads_nowhere(trajectories: Trajectories, statistics: xr.Dataset, found: Diagnostics) -> bool:
+    """Whether steps are too short, or all draws that there may be would hold too few effective."""
+    if statistics["step_size"].mean() < trajectories.least_step:
+        return True
+    share = found.draws / trajectories.most_draws
+    enough = min(found.ess_bulk, found.ess_tail) >= MIN_ESS * share
+    return found.draws >= JUDGED_DRAWS and not enough
 
 
 def for_nutpie(posterior: Posterior, density: LogDensity | None = None) -> Any:
