@@ -16,7 +16,7 @@ from toolkit.errors import ToolkitError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MINUTES = 3
+MINUTES = 4
 EXPERIMENT = "quick"
 BETTER, WORSE = "rhythm", "pooled_gamma"
 NO_FIT = "pair_conjugate"
