@@ -90,9 +90,9 @@ def sample(
 
     So many of each chain as the settings say, by the last of the posterior's trajectories; or as
     convergence asks for, by the first that lead there. Then all chains run at a time, for it is
-    them together that converge; those that mixed but diverged are run anew, at last by the shortest
-    steps. ``tune``: steps before the first draw, if the settings do not say. What is sampled for
-    something else only comes with the rest, and counts for convergence no more than without.
+    them together that converge; those that diverged are run anew, at last by the shortest steps.
+    ``tune``: steps before the first draw, if the settings do not say. What is sampled for something
+    else only comes with the rest, and counts for convergence no more than without.
     """
     started = perf_counter()
 
@@ -109,7 +109,7 @@ def sample(
         if drawn[2].mixed and not drawn[2].divergences:
             return drawn
     drawn = drawn_by(sure)
-    return drawn_by(SHORTEST_STEPS) if drawn[2].mixed and drawn[2].divergences else drawn
+    return drawn_by(SHORTEST_STEPS) if drawn[2].divergences else drawn
 
 
 def _sample(
