@@ -41,6 +41,8 @@ def build_round_model(
         moved = theta, customer - at.customer
         index = data.customer, data.product
         product = _products(at, moved, scales[1:], index, len(data.product_id), density.parts)
+        customer = density.several[0] * customer
+        product = [density.several[1] * each for each in product]
         v = theta[WEIGHTS : density.lapses]
         v = pt.concatenate([v, [-pt.sum(v)]])
         log_weight = v[None, :]

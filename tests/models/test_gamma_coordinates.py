@@ -59,9 +59,18 @@ class Case:
         return {name: rng.standard_normal(shape) for name, shape in zip(ROUND, shapes, strict=True)}
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["pooled", "lapse"])
+CASES = {
+    "pooled": lambda: Case(False),
+    "lapse": lambda: Case(True),
+    "one product": lambda: Case(True, customers=25, products=1, pairs=25),
+    "one customer": lambda: Case(True, customers=1, products=25, pairs=25),
+}
+"""Functions of nothing: cases."""
+
+
+@pytest.fixture(scope="module", params=CASES)
 def case(request):
-    return Case(request.param)
+    return CASES[request.param]()
 
 
 def parameters(case, raw):

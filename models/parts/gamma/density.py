@@ -7,8 +7,9 @@ What the search for the mode climbs (``mode.py``), and most of what is sampled (
 
 The log of a pair's typical interval is μ₀ + its customer's effect + its product's. Effects are
 N(0, scale²), as drawn, not yet deviations from a mean: the saved ``log_typical`` is μ₀ and both
-means, each effect weighing as much as it is known. Regularities of the average product have the
-weights softmax(v), v = (y, −Σ y); its tilt adds tilt · x, x the doublings of k.
+means, each effect weighing as much as it is known. The only customer and the only product there is
+have no effect on any pair: nothing would tell it from μ₀. Regularities of the average product have
+the weights softmax(v), v = (y, −Σ y); its tilt adds tilt · x, x the doublings of k.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import digamma, expit, gammaln, log_expit
 
 from models.parts.gamma.data import FitData
@@ -73,10 +75,19 @@ class GammaDensity:
         return self.lapses + 2 * self.lapse
 
     @cached_property
+    def several(self) -> NDArray[np.bool_]:
+        """Whether there is more than one customer, product and tilt, [1 + parts]."""
+        products = [len(self.data.product_id) > 1] * self.parts
+        return np.array([len(self.data.customer_id) > 1, *products])
+
+    @cached_property
     def shares(self) -> tuple[Floats, ...]:
         """What each customer's, product's and tilt's effect counts for in their means."""
         known = self.data.information(lapse=self.lapse)
-        return tuple(each / each.sum() for each in known.values())
+        return tuple(
+            more * each / each.sum()
+            for more, each in zip(self.several, known.values(), strict=True)
+        )
 
     @cached_property
     def doublings(self) -> Floats:
@@ -112,11 +123,12 @@ class GammaDensity:
         by = collapsed_likelihood(data.rows, (data.customer, data.product), to)
         by_logit = _by_logits(to, by)
         value, slope = self.of_effects(at, scales)
-        slope.product[0] += by.product
+        slope.product[0] += self.several[1] * by.product
         if self.lapse:
-            slope.product[1] += self._by_tilt(by_logit)
+            slope.product[1] += self.several[2] * self._by_tilt(by_logit)
         theta = slope.theta + self._by_theta(at, by, by_logit)
-        return value + by.value, Point(theta, slope.customer + by.customer, slope.product)
+        customer = slope.customer + self.several[0] * by.customer
+        return value + by.value, Point(theta, customer, slope.product)
 
     def of_effects(self, at: Point, scales: Floats) -> tuple[float, Point]:
         """Log density and gradient but for the pairs: of θ, and of the effects at ``scales``."""
@@ -172,11 +184,13 @@ class GammaDensity:
     def parameters(self, at: Point) -> CollapsedParameters:
         """What the kernel takes."""
         rows, a = self.data.rows, np.exp(at.theta[SHAPE])
+        customer = self.several[0] * at.customer
+        product = self.several[1:, None] * at.product
         m = rows.counts
         log_kept, left = np.zeros((2, len(m)))
         v = weights(at.theta[WEIGHTS : self.lapses])[:, None]
         if self.lapse:
-            v = v + self.doublings[:, None] * at.product[1]
+            v = v + self.doublings[:, None] * product[1]
             alpha, beta = self._lapse(at.theta)
             log_kept = (
                 gammaln(beta + m) - gammaln(beta)
@@ -185,8 +199,8 @@ class GammaDensity:
             left = alpha / (alpha + beta + m)
         return CollapsedParameters(
             shape=float(a),
-            customer=np.ascontiguousarray(at.customer),
-            product=at.product[0] + (at.theta[TYPICAL] + at.theta[SHAPE]),
+            customer=np.ascontiguousarray(customer),
+            product=product[0] + (at.theta[TYPICAL] + at.theta[SHAPE]),
             log_gamma=gammaln(a + rows.regularities * m[:, None]) - gammaln(a),
             log_weight=np.ascontiguousarray(log_softmax(v).T),
             log_kept=log_kept,

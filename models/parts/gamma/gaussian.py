@@ -45,9 +45,11 @@ class Curvature:
         pair = _difference_of_pairs(density, at)
         if convex:
             pair[0] = np.maximum(pair[0], 0.0)
-        index = density.data.customer, density.data.product
-        customer_theta[:, TYPICAL] = np.bincount(index[0], pair[0], len(at.customer))
-        product_theta[:, :, TYPICAL] = [np.bincount(index[1], one, products) for one in pair]
+        index, several = (density.data.customer, density.data.product), density.several
+        customer_theta[:, TYPICAL] = several[0] * np.bincount(index[0], pair[0], len(at.customer))
+        product_theta[:, :, TYPICAL] = [
+            several[1] * np.bincount(index[1], one, products) for one in pair
+        ]
         product = np.zeros((parts, parts, products))
         product[0] = product[:, 0] = product_theta[:, :, TYPICAL]
         if density.lapse:
@@ -61,7 +63,7 @@ class Curvature:
             customer=customer_theta[:, TYPICAL].copy(),
             product_theta=product_theta,
             product=_without_hollows(product),
-            pair=pair,
+            pair=all(several) * pair,
         )
 
     @classmethod

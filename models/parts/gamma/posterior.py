@@ -127,7 +127,12 @@ class GammaPosterior:
             names = ("customer", "product", "tilt")[: len(effects)]
             v = weights(theta[WEIGHTS : density.lapses]) + means[2:].sum() * density.doublings
             found: dict[str, Any] = {"x_raw": x.copy()}
-            found |= {n: e - mean for n, e, mean in zip(names, effects, means, strict=True)}
+            found |= {
+                name: more * (effect - mean)
+                for name, more, effect, mean in zip(
+                    names, density.several, effects, means, strict=True
+                )
+            }
             found |= {
                 "shape": np.exp(theta[SHAPE]),
                 "log_typical": theta[TYPICAL] + means[:2].sum(),
