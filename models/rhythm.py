@@ -93,4 +93,4 @@ Sources
 
 from models.parts.rhythm.version import RhythmVersion
 
-MODEL = RhythmVersion("rhythm", "8", __doc__ or "")
+MODEL = RhythmVersion("rhythm", "9", __doc__ or "")

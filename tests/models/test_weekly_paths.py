@@ -63,7 +63,8 @@ def arrays_of(*draws):
     population = {name: np.stack([draw[name] for draw in draws]) for name in ONE}
     effects = np.array([0.2, 0.0, 0.1, 0.0, -0.3, 0.0, 0.0, 0.0, 0.4])
     season = replace(some_season(1, 0.2), effects=effects)
-    return {**season.arrays, "base_rates": np.array([0.02, 0.3, 0.01])} | population
+    constants = {"drift": np.zeros(2), "base_rates": np.array([0.02, 0.3, 0.01])}
+    return {**season.arrays, **constants} | population
 
 
 def fitted(*draws):

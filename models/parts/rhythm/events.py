@@ -41,12 +41,12 @@ def event_factors(
     per_week = DAYS_PER_WEEK * _new_customers(model, patterns, worlds[0].draws.arrival)
     expected = np.zeros((2, 2, len(ids), weeks, draws))  # worlds, orders and units, …
     for j, product_id in enumerate(ids.tolist()):
-        level, shock = worlds[0].shocks(rng := streams.product(product_id))
+        levels = worlds[0].levels(rng := streams.product(product_id))
         uniform = rng.permutation((np.arange(draws) + 0.5) / draws)
         part = slice(offset[j], offset[j + 1])
         known, pooled = rows.select(part), by_trees.select(part)
         for world, (ahead, pace) in enumerate(zip(worlds, paces, strict=True)):
-            shared = model.shared(ahead, level + shock, pace)
+            shared = model.shared(ahead, levels, pace)
             arriving = per_week[j] * ahead.season[:weeks, None] * ahead.factors
             new = np.zeros((weeks, draws))
             expect_new_pairs(new_rows, j, arriving, shared, new)

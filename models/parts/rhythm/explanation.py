@@ -31,7 +31,7 @@ from models.parts.rhythm.activity import BOOSTED, COLUMNS, Activity
 from models.parts.rhythm.groups import CLOCK, ELAPSED, GROUPS, LOG_ODDS, Group
 from models.parts.rhythm.newcomers import newcomer_columns
 from models.parts.rhythm.pair_pooling import others
-from models.parts.rhythm.prediction import Ahead, Predictor
+from models.parts.rhythm.prediction import Ahead, Levels, Predictor
 from models.parts.rhythm.season import Season
 from models.parts.shapley import coalitions, shapley
 from toolkit.data.attribution import Attribution, Part
@@ -99,12 +99,12 @@ def pair_parts(
     )
     mixed = np.where(coalitions(len(groups))[:, of_input], pair, typical)
     ahead = model.ahead(patterns.as_of_date, weeks, draws, streams)
-    level, shock = ahead.shocks(rng := streams.product(int(patterns.product_id[row])))
+    levels = ahead.levels(rng := streams.product(int(patterns.product_id[row])))
     rows, by_trees = inputs.rows(mixed)
     orders = np.zeros((len(mixed), weeks, draws))
     expect_pairs(
         rows, by_trees, rng.permutation((np.arange(draws) + 0.5) / draws), np.ones(len(mixed)),
-        np.arange(len(mixed)), model.shared(ahead, level + shock, ahead.pace()), orders,
+        np.arange(len(mixed)), model.shared(ahead, levels, ahead.pace()), orders,
     )  # fmt: skip
     by_coalition = orders.sum(axis=1)
     shares = shapley(by_coalition)
@@ -164,8 +164,7 @@ class _Product(NamedTuple):
     rows: Activity
     by_trees: Others
     ahead: Ahead
-    level: Floats  # [draws]
-    shock: Floats  # [draws]
+    levels: Levels
     uniform: Floats  # [draws]
     per_week: Floats  # [draws], new customers at the year's mean
 
@@ -175,7 +174,7 @@ class _Product(NamedTuple):
     ) -> "_Product":
         """All that does not depend on who takes part."""
         ahead = model.ahead(patterns.as_of_date, weeks, draws, streams)
-        level, shock = ahead.shocks(rng := streams.product(int(patterns.product_id[0])))
+        levels = ahead.levels(rng := streams.product(int(patterns.product_id[0])))
         columns = newcomer_columns(patterns, model.season, model.base.newcomers)[0]
         arrival = ahead.draws.arrival
         log_mean = arrival[0] + (columns[:, None] * arrival[1:]).sum(axis=0)
@@ -185,8 +184,7 @@ class _Product(NamedTuple):
             model.rows(patterns),
             others(patterns, model.pool),
             ahead,
-            level,
-            shock,
+            levels,
             rng.permutation((np.arange(draws) + 0.5) / draws),
             DAYS_PER_WEEK * np.exp(np.minimum(log_mean, MAX_LOG_ARRIVALS)),
         )
@@ -200,8 +198,8 @@ class _Product(NamedTuple):
         )
         if SEASON not in there:
             ahead = ahead._replace(factors=np.ones_like(ahead.factors))
-        shock = self.level * (LEVEL in there) + self.shock * (SHOCK in there)
-        shared = self.model.shared(ahead, shock, ahead.pace())
+        levels = self.levels.only(of_all=LEVEL in there, own=SHOCK in there)
+        shared = self.model.shared(ahead, levels, ahead.pace())
         weeks, n = len(ahead.factors), len(self.patterns)
         known = np.zeros((1, *ahead.factors.shape))
         expect_pairs(

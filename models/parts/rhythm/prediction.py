@@ -26,14 +26,17 @@ from models.parts.rhythm.activity import (
     column,
 )
 from models.parts.rhythm.boosting import Trees, with_boosted
+from models.parts.rhythm.drift import Drift
 from models.parts.rhythm.newcomers import newcomer_columns
 from models.parts.rhythm.pair_pooling import others
 from models.parts.rhythm.season import Season
 from toolkit.data.tables import QUANTILES, Floats, Ints, PairDraws, Patterns, Predictions
 from toolkit.model import Streams
 
+DRIFT = "drift"
+"""Of products' levels, among what a fit saves."""
 TREES, BASE = "trees", "trees_base"
-"""Of the boosted column, among what a fit saves."""
+"""Of the boosted column."""
 PAIR_TREES, PAIR_BASE = "pair_trees", "pair_trees_base"
 """Of the trees that pairs are pooled with."""
 
@@ -43,6 +46,7 @@ class Predictor:
     """What paths are drawn from."""
 
     season: Season
+    drift: Drift
     base: BaseRates
     draws: Coefficients
     column: Trees | None  # that make the boosted column
@@ -67,6 +71,7 @@ class Predictor:
         )
         return cls(
             Season.from_arrays(a),
+            Drift(*a[DRIFT].tolist()),
             BaseRates(*a["base_rates"].tolist()),
             draws,
             Trees(arrays[TREES], arrays[BASE]) if TREES in arrays else None,
@@ -89,8 +94,7 @@ class Predictor:
         by_trees, pace = others(patterns, self.pool), ahead.pace()
         for j, product_id in enumerate(ids):
             rng = streams.product(int(product_id))
-            level, shock = ahead.shocks(rng)
-            shared = self.shared(ahead, level + shock, pace)
+            shared = self.shared(ahead, ahead.levels(rng), pace)
             part = slice(offset[j], offset[j + 1])
             urn, out = Urn.of(patterns, part, URN_WEIGHT), results.of_product(j, part)
             arrivals = WeeklyArrivals(arrival[j], ahead.season[:weeks, None] * ahead.factors)
@@ -116,12 +120,11 @@ class Predictor:
         for i, row in enumerate(rows.tolist()):
             part, own = patterns.of_same_product(row), slice(row, row + 1)
             product_id, customer_id = int(patterns.product_id[row]), int(patterns.customer_id[row])
-            level, shock = ahead.shocks(streams.product(product_id))
             predict_pairs(
                 streams.again(product_id, customer_id, number),
                 known.select(own),
                 by_trees.select(own),
-                self.shared(ahead, level + shock, pace),
+                self.shared(ahead, ahead.levels(streams.product(product_id)), pace),
                 Urn.of(patterns, part, URN_WEIGHT).starting_at(row - part.start),
                 np.array(QUANTILES),
                 results.of_product(i, slice(i, i + 1)),
@@ -147,12 +150,15 @@ class Predictor:
         c = c._replace(next_level=in_strata(c.next_level, self.draws.next_level))
         season = self.season.week_levels(as_of_date, REACH_WEEKS)
         factors = self.season.week_factors(as_of_date, weeks, draws, streams.shared())
-        return Ahead(c, season, factors)
+        return Ahead(c, season, factors, self.drift)
 
-    def shared(self, ahead: "Ahead", shock: Floats, pace: Floats) -> WeeklyDraws:
-        """What a product's pairs share; ``shock`` [draws], with the level of all."""
+    def shared(self, ahead: "Ahead", levels: "Levels", pace: Floats) -> WeeklyDraws:
+        """What a product's pairs share; ``pace`` of all products."""
+        week = np.minimum(np.arange(REACH_WEEKS), len(levels.by_week) - 1)
+        pace = pace * levels.by_week[week]
         season = np.append(0.0, np.cumsum(ahead.season))
         places = _places(self.blocks)
+        shock = levels.of_all + levels.own
         return WeeklyDraws(ahead.draws, places, NODE, NODE_WEIGHT, shock, pace, season)
 
 
@@ -162,6 +168,7 @@ class Ahead(NamedTuple):
     draws: Coefficients
     season: Floats  # [REACH_WEEKS], the level of each week
     factors: Floats  # [weeks, draws], what it may be off by
+    drift: Drift
 
     def pace(self) -> Floats:
         """Season, what it may be off by, and decline of each week, [REACH_WEEKS, draws]."""
@@ -170,11 +177,26 @@ class Ahead(NamedTuple):
         pace[: len(self.factors)] *= self.factors
         return pace
 
-    def shocks(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """The level of all products in the window, and a product's own shock, both [draws]."""
+    def levels(self, rng: np.random.Generator) -> "Levels":
+        """How a product's pairs are off together, drawn anew."""
         draws = len(self.draws.decline)
         strata = (rng.permutation(draws) + rng.random(draws)) / draws
-        return self.draws.next_level, self.draws.product_shock * ndtri(strata)
+        scale, z = self.draws.product_shock, ndtri(strata)
+        (weeks,) = rng.spawn(1)  # what follows is the same, however many weeks are asked for
+        return Levels(self.draws.next_level, *self.drift.draw(weeks, scale, z, len(self.factors)))
+
+
+class Levels(NamedTuple):
+    """By how much the hazards of a product's pairs are off, in logs and, by week, in times."""
+
+    of_all: Floats  # [draws], as all products are
+    own: Floats  # [draws]
+    by_week: Floats  # [weeks + 1, draws], its own, too; the last is every later week's
+
+    def only(self, *, of_all: bool, own: bool) -> "Levels":
+        """As if the others were known not to be off."""
+        by_week = self.by_week if own else np.ones_like(self.by_week)
+        return Levels(of_all * self.of_all, own * self.own, by_week)
 
 
 def in_strata(some: Floats, draws: Floats) -> Floats:

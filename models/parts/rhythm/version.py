@@ -19,11 +19,12 @@ from models.parts.kernels.weekly import HORIZON_WEEKS
 from models.parts.kernels.weekly_states import POOL_WEEKS
 from models.parts.rhythm.activity import BLOCKS
 from models.parts.rhythm.boosting import BOOSTED_KNOWN_DAYS, BOOSTED_OFFSETS, ForwardChain
+from models.parts.rhythm.drift import Drift
 from models.parts.rhythm.events import event_factors
 from models.parts.rhythm.explanation import pair_parts, product_parts
 from models.parts.rhythm.newcomers import NEWCOMERS, base_rates
 from models.parts.rhythm.pair_pooling import grow_pair_trees
-from models.parts.rhythm.prediction import BASE, PAIR_BASE, PAIR_TREES, TREES, Predictor
+from models.parts.rhythm.prediction import BASE, DRIFT, PAIR_BASE, PAIR_TREES, TREES, Predictor
 from models.parts.rhythm.prior import DEFAULT_PRIOR, OF_BOOSTED
 from models.parts.rhythm.season import Season
 from models.parts.rhythm.week_pooling import (
@@ -66,10 +67,12 @@ DIMENSIONS = {
     **{block: f"{block}_column" for block in BLOCKS},
     "arrival": "arrival_column",
     "base_rates": "of",
+    DRIFT: "variance",
 }
 COORDINATES = {
     "arrival_column": ("constant", *NEWCOMERS),
     "of": ("day", "visit", "newcomers"),
+    "variance": Drift._fields,
 }
 """What the columns of the coefficients are called, in a posterior's file."""
 WEEK_TREES = "week_trees"
@@ -149,6 +152,7 @@ class RhythmVersion:
         drawn = {str(name): thinned(array.to_numpy()) for name, array in posterior.items()}
         constants: dict[str, NDArray[Any]] = {
             **season.arrays,
+            DRIFT: np.array(Drift.of(patterns)),
             "base_rates": np.array([base.per_day, base.per_visit, base.newcomers]),
             **({TREES: trees.text, BASE: trees.base} if trees else {}),
         }
