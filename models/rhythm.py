@@ -28,7 +28,10 @@ What it assumes
     orders. With probability 1 − p(x) the pair has left for good and orders nothing; longer
     silence, of the pair, of its customer and of the product, can only lower p.
     All pairs share the level of a window of twelve weeks, all of a product its shock in it: that
-    is what makes a product's demand wider than the sum of its pairs.
+    is what makes a product's demand wider than the sum of its pairs. In the weeks to come the
+    shock drifts: it is a constant, a random walk from week to week, and something of each week's
+    own. How much of each is read once from the products' past weeks (``drift.py``); over a window
+    they come to the shock's variance.
     In a week with an order there are 1 + Poisson orders; within it they fall on the days of the
     week on which the customer orders. Sizes as in ``pooled_gamma``.
     First orders by customers new to a product are negative binomial; the log of their mean is
@@ -88,7 +91,8 @@ Sources
     van Houwelingen (2007), doi:10.1111/j.1467-9469.2006.00529.x, for landmarks; Prentice &
     Gloeckler (1978), doi:10.2307/2529588, for the hazard of grouped times; Cox (1972),
     doi:10.1111/j.2517-6161.1972.tb00899.x, for effects on a hazard; Vaupel, Manton & Stallard
-    (1979), doi:10.2307/2061224, for frailty.
+    (1979), doi:10.2307/2061224, for frailty; Matheron (1963), doi:10.2113/gsecongeo.58.8.1246, for
+    variograms.
 """
 
 from models.parts.rhythm.version import RhythmVersion
