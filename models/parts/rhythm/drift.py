@@ -64,8 +64,8 @@ class Drift(NamedTuple):
         walk ends with the last week.
         """
         draws = len(z)
-        strata = np.tile((np.arange(draws) + 0.5) / draws, (weeks, 2, 1))
-        normal = ndtri(rng.permuted(strata, axis=2))
+        strata = ndtri((np.arange(draws) + 0.5) / draws)
+        normal = rng.permuted(np.tile(strata, (weeks, 2, 1)), axis=2)
         walk = np.zeros((weeks + 1, draws))
         walk[:-1] = np.sqrt(self.step) * np.cumsum(normal[:, 0], axis=0)
         walk[-1] = walk[-2]
