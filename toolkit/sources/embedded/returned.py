@@ -1,7 +1,7 @@
 """What came back, over all lines of a database or an import: for reports, not for forecasts."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import duckdb
 import numpy as np
@@ -42,10 +42,11 @@ class Returned:
         found = self.unmatched
         if not len(found):
             return None
-        columns = (found.customer_id, found.product_id, found.day, found.quantity)
+        days = np.datetime64(_FIRST, "D") + found.day  # Python's dates do not go back as far
+        columns = (found.customer_id, found.product_id, days.astype(str), found.quantity)
         first = zip(*(column[:_EXAMPLES].tolist() for column in columns), strict=True)
         examples = tuple(
-            f"customer {customer}, product {product}, {_FIRST + timedelta(day)}: {units:,g}"
+            f"customer {customer}, product {product}, {day}: {units:,g}"
             for customer, product, day, units in first
         )
         rule = (
