@@ -193,7 +193,7 @@ def test_what_came_back_in_all():
     ]
     assert str(found) == (
         "returns, offset against the same customer's orders of the product, up to 90 days before: "
-        "13 units; 2 order events are wholly cancelled; 6 units reverse no order and are left out"
+        "13 units; order events wholly cancelled: 2; reversing no order and left out: 6 units"
     )
 
 

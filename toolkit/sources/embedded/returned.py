@@ -31,10 +31,9 @@ class Returned:
     def __str__(self) -> str:
         """One phrase for a report."""
         left = float(self.unmatched.quantity.sum())
-        rest = f"{left:,g} units reverse no order and are left out" if left else "none is left over"
         return (
-            f"returns, {OFFSET}: {self.units:,g} units; "
-            f"{self.cancelled:,g} order events are wholly cancelled; {rest}"
+            f"returns, {OFFSET}: {self.units:,g} units; order events wholly cancelled: "
+            f"{self.cancelled:,g}; reversing no order and left out: {left:,g} units"
         )
 
     def finding(self, table: str) -> Finding | None:
