@@ -5,6 +5,8 @@ What it assumes
     and k its regularity (1: memoryless, 32: clockwork). A pair's rate is λ ~ Gamma(a, a μ), its
     regularity one of ``REGULARITIES``, both with the fixed priors below. Pairs share nothing.
     The open interval counts as evidence: the next order is later than that.
+    A pair that orders again after a pause of more than a year that its rhythm does not explain has
+    begun anew: intervals before it tell nothing (``models/parts/pair/pauses.py``).
     Order sizes follow a Pólya urn (Blackwell & MacQueen 1973) over the pair's own past sizes, each
     weighing less the older it is, with ``urn_weight`` further balls drawn from the product's sizes.
     Customers new to the product arrive at a Gamma-Poisson rate and then order like any pair.
@@ -42,6 +44,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import logsumexp
 
 from models.parts.kernels.paths import NewPairs
 from models.parts.kernels.renewal import (
@@ -51,6 +54,7 @@ from models.parts.kernels.renewal import (
 )
 from models.parts.pair.arrivals import ArrivalPrior, arrival_posteriors
 from models.parts.pair.forecast import forecast, forecast_again
+from models.parts.pair.pauses import Intervals, since_pause
 from models.parts.pair.sizes import URN_WEIGHT
 from toolkit.data.tables import Floats, Ints, PairDraws, Patterns, Predictions
 from toolkit.errors import ModelError
@@ -66,7 +70,7 @@ from toolkit.model import (
 )
 
 NAME = "pair_conjugate"
-FORMULAS = "2"
+FORMULAS = "3"
 PARAMETERS_FILE = "parameters.json"
 REGULARITIES = (1, 2, 4, 8, 16, 32)
 
@@ -121,14 +125,18 @@ class PairConjugate:
     def posterior(self, patterns: Patterns) -> PairPosterior:
         """Every pair's exact posterior, given its intervals and the open one."""
         k = np.array(REGULARITIES)
-        m, S = patterns.interval_count[:, None].astype(float), patterns.interval_sum[:, None]
-        L = patterns.interval_log_sum[:, None]
-        log_weights = np.log(regularity_prior()) + log_intervals(
-            self.rate_shape, self.typical_interval, k, m, S, L
+        known = since_pause(patterns, lambda some: logsumexp(self._log_weights(some), axis=1))
+        A = self.rate_shape + k * known.m[:, None]
+        B = self.rate_shape * self.typical_interval + k * known.S[:, None]
+        return condition_on_open_interval(self._log_weights(known), A, B, k, patterns.open_interval)
+
+    def _log_weights(self, known: Intervals) -> Floats:
+        """log p(intervals and regularity) of each pair, [pairs, components]."""
+        m, S, L = (column[:, None] for column in known)
+        by_regularity: Floats = np.log(regularity_prior()) + log_intervals(
+            self.rate_shape, self.typical_interval, np.array(REGULARITIES), m, S, L
         )
-        A = self.rate_shape + k * m
-        B = self.rate_shape * self.typical_interval + k * S
-        return condition_on_open_interval(log_weights, A, B, k, patterns.open_interval)
+        return by_regularity
 
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams

@@ -15,7 +15,11 @@ from toolkit.sources.base import OrderSource
 
 
 def events_after(source: OrderSource, as_of_date: date, weeks: int) -> OrderEvents:
-    """Order events of the ``weeks`` weeks from the as-of date on; their days are 0 and more."""
+    """Order events of the ``weeks`` weeks from the as-of date on; their days are 0 and more.
+
+    As they stand at the end of those weeks: a return in them takes out orders of theirs, or of
+    before, which are not among these; so no quantity is negative. Later ones are not looked at.
+    """
     end = as_of_date + timedelta(weeks=weeks)
     events = source.order_events(end)
     after = events.where(events.day >= -DAYS_PER_WEEK * weeks)

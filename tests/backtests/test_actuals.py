@@ -17,6 +17,8 @@ from backtests.scores.history import (
 )
 from tests.conftest import AS_OF
 from tests.models.helpers import patterns_of
+from tests.sources.helpers import AS_OF as DAY
+from tests.sources.helpers import Line, database, rows_of
 from toolkit.data.tables import OrderEvents, Patterns, observed_weeks
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
@@ -105,6 +107,46 @@ def test_what_is_read_from_the_source_is_what_came_after(order_file, orders):
         ).fetchone()
     assert (len(later), later.quantity.sum()) == expected
     assert (later.day.min(), later.day.max()) == (0, 34)
+
+
+def test_returns_after_the_date_make_no_actual_negative():
+    """What reverses an order of before it leaves the weeks alone; what reverses one of theirs
+    takes it out; one after the last of the weeks is not looked at."""
+    lines = [
+        *(Line(1, 101, 1, -2, quantity=9), Line(2, 101, 1, 3, quantity=-9)),
+        *(Line(3, 102, 1, 1, quantity=5), Line(4, 102, 1, 8, quantity=-2)),
+        *(Line(5, 103, 1, 9, quantity=4), Line(6, 103, 1, 12, quantity=-4)),
+        *(Line(7, 101, 2, 4, quantity=6), Line(8, 101, 2, 14, quantity=-6)),
+        *(Line(9, 102, 2, -3, quantity=1), Line(10, 103, 2, 2, quantity=-8)),
+    ]
+    with database(lines) as conn:
+        source = as_source(conn)
+        known = source.order_events(DAY)
+        later = events_after(source, DAY, 2)
+        actuals = Actuals.of(source, Patterns.of(known), 2)
+    assert rows_of(known) == [(1, 101, -2, 9.0), (2, 102, -3, 1.0)]
+    assert rows_of(later) == [(1, 102, 1, 3.0), (2, 101, 4, 6.0)]
+    assert actuals.quantity.tolist() == [[3.0, 0.0], [6.0, 0.0]]
+    assert actuals.orders_by_week.tolist() == [[0, 0], [0, 0]]
+
+
+def test_an_order_on_the_border_of_two_dates_is_known_to_neither_twice():
+    """It happened after the second date, from its first minute on, and nowhere else."""
+    border = timedelta(weeks=12)
+    days = (0, 1, 83, 84, 85, 167, 168)  # 84 is the second date, 168 the end of its weeks
+    lines = [Line(i, 101, 1, day, hour=hour) for i, day in enumerate(days) for hour in (0, 23)]
+    lines += [Line(99, 102, 1, 84)]
+    with database(lines) as conn:
+        source = as_source(conn)
+        known = [source.order_events(day) for day in (DAY, DAY + border, DAY + 2 * border)]
+        after = [events_after(source, day, 12) for day in (DAY, DAY + border)]
+    assert [events.day.tolist() for events in known] == [
+        [],
+        [-84, -83, -1],
+        [-168, -167, -85, -84, -83, -1, -84],
+    ]
+    assert [events.day.tolist() for events in after] == [[0, 1, 83], [0, 1, 83, 0]]
+    assert [events.quantity.sum() for events in after] == [6.0, 7.0]
 
 
 @given(st.lists(rows, min_size=1, max_size=15), st.lists(rows, max_size=15))

@@ -27,7 +27,7 @@ from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.prices import RECENT_DAYS, RECENT_LINES, SLIP
-from toolkit.sources.sql import all_names, as_source, last_order_day
+from toolkit.sources.sql import all_names, as_source, last_order_day, weekly_quantities
 
 WIRES = Wires()
 """Connections of the real driver to the databases of a test; see ``hung_up``."""
@@ -59,6 +59,30 @@ LINES = [
     Line(4, 101, 1, -30, quantity=1, price=4.0),
     Line(5, 103, 3, -5, quantity=1, price=None),
 ]
+
+
+order_lines = st.builds(
+    Line,
+    order_id=st.integers(1, 8),
+    customer_id=st.sampled_from(sorted(NAMES)),
+    product_id=st.sampled_from(sorted(PRODUCTS)),
+    day=st.integers(-6, 4),
+    quantity=st.sampled_from([1.0, 2.5, -1.0, None]),
+    price=st.sampled_from([1.0, 2.0, None]),
+    added=st.none() | st.integers(-6, 4),
+    hour=st.integers(0, 23),
+)
+
+
+def consistent(lines):
+    """The same lines, where an order has one customer and one date."""
+    first = {}
+    for line in lines:
+        first.setdefault(line.order_id, line)
+    return [
+        replace(x, customer_id=first[x.order_id].customer_id, day=first[x.order_id].day)
+        for x in lines
+    ]
 
 
 def days_of(days):
@@ -250,6 +274,100 @@ def test_returns_are_netted_and_what_nets_to_nothing_is_no_event(open_source):
     assert days_of(source.customer_days(AS_OF, list(NAMES))) == [(101, -9, 1), (103, -8, 1)]
 
 
+def test_a_return_takes_back_the_latest_orders_before_it(open_source):
+    """By hand: of 101 the last order and a part of the one before, of 102 all there was."""
+    lines = [
+        Line(1, 101, 1, -30, quantity=5),
+        Line(2, 101, 1, -20, quantity=4, hour=9),
+        Line(2, 101, 2, -20, quantity=1),
+        Line(3, 101, 1, -10, quantity=3),
+        Line(4, 101, 1, -9, quantity=-6, hour=23),
+        Line(5, 102, 1, -9, quantity=80_995),
+        Line(6, 102, 1, -8, quantity=-80_995),
+        Line(7, 103, 1, -8, quantity=-2),
+        Line(8, 103, 1, -7, quantity=2),
+        Line(9, 103, 0, -7, quantity=1),
+        Line(10, 102, 2, -7, quantity=1),
+        Line(11, 102, 2, -6, quantity=-1),
+    ]
+    source = open_source(database(lines))
+    expected = [
+        (0, 103, -7, 1.0),
+        (1, 101, -30, 5.0),
+        (1, 101, -20, 1.0),
+        (1, 103, -7, 2.0),
+        (2, 101, -20, 1.0),
+    ]
+    assert rows_of(source.order_events(AS_OF)) == expected
+    assert days_of(source.customer_days(AS_OF, list(NAMES))) == [
+        (101, -30, 1),
+        (101, -20, 2),
+        (103, -7, 2),
+    ]
+    assert source.ordered_products(AS_OF, [102]) == [1, 2]
+
+
+def test_a_return_touches_no_order_as_it_was_known_before_it(open_source):
+    """Neither one at the date nor one later; the day after the return the order is gone."""
+    lines = [
+        Line(1, 101, 1, -3, quantity=7),
+        Line(2, 101, 1, 0, quantity=-7),
+        Line(1, 101, 2, -3, quantity=7),
+        Line(1, 101, 2, -3, quantity=-7, added=0),  # a line that is added to the order itself
+    ]
+    source = open_source(database(lines))
+    known = [(1, 101, -3, 7.0), (2, 101, -3, 7.0)]
+    assert rows_of(source.order_events(AS_OF)) == known
+    assert rows_of(source.order_events(AS_OF, [1, 2])) == known
+    assert days_of(source.customer_days(AS_OF, [101])) == [(101, -3, 2)]
+    day_after = AS_OF + timedelta(1)
+    assert rows_of(source.order_events(day_after)) == []
+    assert days_of(source.customer_days(day_after, [101])) == []
+
+
+returned_lines = st.builds(
+    Line,
+    order_id=st.integers(1, 30),
+    customer_id=st.sampled_from([101, 102]),
+    product_id=st.sampled_from([1, 2]),
+    day=st.integers(-6, 1),
+    quantity=st.sampled_from([1.0, 2.5, 2.5, -1.0, -2.5]),
+)
+
+
+@pytest.mark.parametrize("open_source", SOURCES.values(), ids=SOURCES)
+@settings(deadline=None, max_examples=30)
+@given(lines=st.lists(returned_lines, min_size=10, max_size=30).map(consistent))
+def test_events_are_the_same_whichever_way_they_are_asked_for(open_source, lines):
+    with database(lines) as conn:
+        source = open_source(conn)
+        events = source.order_events(AS_OF)
+        whole, days = rows_of(events), days_of(CustomerDays.of(events))
+        assert rows_of(source.order_events(AS_OF, list(PRODUCTS))) == whole
+        parts = [rows_of(source.order_events(AS_OF, [i])) for i in PRODUCTS]
+        assert [row for part in parts for row in part] == whole
+        assert days_of(source.customer_days(AS_OF, list(NAMES))) == days
+        parts = [days_of(source.customer_days(AS_OF, [i])) for i in NAMES]
+        assert [row for part in parts for row in part] == days
+
+
+def test_what_was_then_ordered_is_less_what_came_back_in_those_weeks(open_source):
+    """A return of an order of before leaves nothing negative behind; one after them counts not."""
+    lines = [
+        Line(1, 101, 1, -2, quantity=9),
+        Line(2, 101, 1, 3, quantity=-9),
+        Line(3, 102, 1, 1, quantity=5),
+        Line(4, 102, 1, 8, quantity=-2),
+        Line(5, 103, 1, 9, quantity=4),
+        Line(6, 103, 1, 14, quantity=-4),
+        Line(7, 103, 2, 30),
+    ]
+    source = open_source(database(lines))
+    assert weekly_quantities(source, 1, AS_OF, 2) == [3.0, 4.0]
+    assert weekly_quantities(source, 1, AS_OF, 3) == [3.0, 0.0, 0.0]
+    assert weekly_quantities(source, 1, AS_OF - timedelta(7), 1) == [9.0]
+
+
 def test_a_return_of_one_product_does_not_cancel_another(open_source):
     lines = [Line(1, 101, 1, -9, quantity=2), Line(2, 101, 2, -9, quantity=-5)]
     assert days_of(open_source(database(lines)).customer_days(AS_OF, [101])) == [(101, -9, 1)]
@@ -339,30 +457,6 @@ def test_ids_beyond_32_bits(open_source):
     assert rows_of(source.order_events(AS_OF, [big])) == [(big, big, -1, 1.0)]
     assert days_of(source.customer_days(AS_OF, [big])) == [(big, -1, 1)]
     assert source.products(AS_OF, [big])[big].name == "Far"
-
-
-order_lines = st.builds(
-    Line,
-    order_id=st.integers(1, 8),
-    customer_id=st.sampled_from(sorted(NAMES)),
-    product_id=st.sampled_from(sorted(PRODUCTS)),
-    day=st.integers(-6, 4),
-    quantity=st.sampled_from([1.0, 2.5, -1.0, None]),
-    price=st.sampled_from([1.0, 2.0, None]),
-    added=st.none() | st.integers(-6, 4),
-    hour=st.integers(0, 23),
-)
-
-
-def consistent(lines):
-    """The same lines, where an order has one customer and one date."""
-    first = {}
-    for line in lines:
-        first.setdefault(line.order_id, line)
-    return [
-        replace(x, customer_id=first[x.order_id].customer_id, day=first[x.order_id].day)
-        for x in lines
-    ]
 
 
 @pytest.mark.parametrize("open_source", SOURCES.values(), ids=SOURCES)

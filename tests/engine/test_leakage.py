@@ -419,6 +419,27 @@ def test_an_order_of_another_product_counts_where_customers_days_are_read(
         assert changed == (model.reads_customer_days and day < 0)
 
 
+@pytest.mark.parametrize("day", [-1, 0])
+@pytest.mark.parametrize("views", [False, True])
+def test_a_return_touches_orders_before_the_date_only_if_it_was_before_it(
+    conn, model, untouched, untouched_views, day, views
+):
+    """It takes back the last order that there was: as seen at the date, that order stood."""
+    last = as_source(conn).order_events(AS_OF, [1])
+    row = int(np.argmax(last.day))
+    returned = {"customer_id": int(last.customer_id[row]), "quantity": -float(last.quantity[row])}
+    with passing_rows(conn):
+        add_line(conn, product_id=1, day=day, **returned)
+        stands = as_source(conn).order_events(AS_OF, [1])
+        assert (len(stands) == len(last)) == (day == 0)
+        said, before = (
+            (view_bytes(conn, model), untouched_views)
+            if views
+            else (forecast_bytes(conn, model), untouched)
+        )
+        assert (said == before) == (day == 0)
+
+
 def test_codes_of_products_and_customers_change_no_byte(conn, model, untouched):
     """Whatever is in their table, of customers yet to come, too: no forecast reads it."""
     conn.execute(

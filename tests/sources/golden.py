@@ -71,7 +71,7 @@ def _acts(sales: Sales) -> Iterator[tuple[str, Callable[[], object]]]:
             yield f"customer_names_{word}", lambda s=source: s.customer_names([7, 8])
             for kind in KINDS:
                 yield f"all_{kind}_names_{word}", lambda s=source, k=kind: s.all_names(k)
-            yield f"ordered_{word}", lambda s=source: s.weekly_quantities(1, date(2021, 5, 3), 2)
+            yield f"last_day_{word}", source.last_order_day
             yield f"check_{word}", lambda n=names: check_server(conn, n)
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "orders.duckdb"

@@ -121,9 +121,10 @@ def test_what_makes_forecasts_wrong_is_fatal(fault, expected):
 
 
 NOTICES = {
-    "UPDATE dbo.OrderItem SET Qty = -2 WHERE ID = 1": (
-        "dbo.OrderItem: Qty is negative: netted per customer, product and day "
-        "(1 row; e.g. ID 1: -2.0)"
+    "UPDATE dbo.OrderItem SET Qty = -2, Created = '2024-03-01' WHERE ID = 3;"
+    'UPDATE dbo."Order" SET ClientAgreementID = 101 WHERE ID = 2': (
+        "dbo.OrderItem: Qty is negative: a return, offset against the same customer's orders of the"
+        " product, up to 90 days before (1 row; e.g. ID 3: -2.0)"
     ),
     "UPDATE dbo.OrderItem SET Qty = 0 WHERE ID = 1": (
         "dbo.OrderItem: Qty is 0 (1 row; e.g. ID 1: 0.0)"
@@ -154,6 +155,22 @@ def test_what_a_rule_handles_is_a_notice(change, expected):
     assert f"\n  - notice: {expected}" in str(report)
 
 
+def test_returns_that_reverse_no_order_are_told():
+    lines = [
+        *LINES,
+        Line(3, 101, 1, -8, quantity=-1.5),
+        Line(4, 102, 2, -8, quantity=-4),
+        Line(5, 103, 1, -2, quantity=-0.5),
+    ]
+    report = check_database(database(lines))
+    assert report.ok
+    assert [str(notice) for notice in report.notices][1:] == [
+        "dbo.OrderItem: returns of 4.5 units reverse no order of the 90 days before, and are left "
+        "out (2 rows; e.g. customer 103, product 1, 2024-03-02: 0.5, "
+        "customer 102, product 2, 2024-02-25: 4)"
+    ]
+
+
 def test_all_that_is_wrong_is_found_at_once():
     conn = database(LINES)
     for change in (
@@ -176,6 +193,7 @@ def test_all_that_is_wrong_is_found_at_once():
     assert [notice.rule.partition(":")[0] for notice in report.notices] == [
         "Qty is negative",
         "PricePerItem is null",
+        "returns of 2 units reverse no order of the 90 days before, and are left out",
     ]
 
 

@@ -44,7 +44,8 @@ seven digits."""
 class OrderEvents:
     """Order events: one row per (product, customer, day), strictly before ``as_of_date``.
 
-    ``quantity`` is the day's net sum; it is positive, or NaN where the data held no number.
+    ``quantity`` is the day's net sum, less what was returned later; it is positive, or NaN where
+    the data held no number.
     """
 
     as_of_date: date
@@ -81,8 +82,19 @@ class CustomerDays:
         """The days in ``events``, which hold all the products that count."""
         order = np.lexsort((events.day, events.customer_id))
         customer_id, day = events.customer_id[order], events.day[order]
-        start = _starts(customer_id, day)
+        start = starts_of(customer_id, day)
         return cls(customer_id[start], day[start], np.diff(np.append(start, len(day))))
+
+    def together(self, other: "CustomerDays") -> "CustomerDays":
+        """Both as one: the products of a day that is in both are added up."""
+        customer_id = np.concatenate((self.customer_id, other.customer_id))
+        day = np.concatenate((self.day, other.day))
+        order = np.lexsort((day, customer_id))
+        customer_id, day = customer_id[order], day[order]
+        start = starts_of(customer_id, day)
+        products = np.concatenate((self.products, other.products))[order]
+        sums = np.add.reduceat(products, start) if len(start) else products
+        return CustomerDays(customer_id[start], day[start], sums)
 
     def where(self, keep: NDArray[np.bool_]) -> "CustomerDays":
         """The days for which ``keep`` is true."""
@@ -118,7 +130,7 @@ class Patterns(Shown):
     @classmethod
     def of(cls, events: OrderEvents, customer_days: CustomerDays | None = None) -> "Patterns":
         """The patterns of all pairs in ``events``."""
-        first = _starts(events.product_id, events.customer_id)
+        first = starts_of(events.product_id, events.customer_id)
         offset = np.append(first, len(events)).astype(np.int64)
         last, order_count = offset[1:] - 1, np.diff(offset)
         m = (order_count - 1).astype(float)
@@ -324,7 +336,7 @@ class Predictions:
     products: ProductDraws
 
 
-def _starts(*keys: Ints) -> Ints:
+def starts_of(*keys: Ints) -> Ints:
     """Where sorted keys, of one length, change: the first row of each group."""
     changed = np.zeros(len(keys[0]), dtype=np.bool_)
     changed[:1] = True

@@ -2,8 +2,7 @@
 
 One has a second form, for SQL Server: there it saves reading all lines of a product.
 
-All but names, categories and the last two are of what was known before a date; those two tell how
-a forecast turned out.
+All but names, categories and the last are of what was known before a date.
 Parameters are named ``:name``; a list stands in ``IN (:name)``. A dialect (``sql.py``) puts
 them into the form its driver binds. An order line counts only if both it and its order were
 created before the as-of date: lines are added to old orders, and orders are dated ahead.
@@ -61,28 +60,42 @@ ORDER_EVENTS = _order_events("oi.ProductID IS NOT NULL")
 ORDER_EVENTS_OF_PRODUCTS = _order_events("oi.ProductID IN (:product_ids)")
 """The same for a list of products."""
 
-CUSTOMER_DAYS = Query(
-    "customers' order days",
-    f"""
-SELECT net.ClientID, net.OrderDay, COUNT(*) AS Products
-FROM (
-    SELECT ca.ClientID, oi.ProductID, CAST(oi.Created AS DATE) AS OrderDay
-    FROM dbo.OrderItem oi
+_OF_CUSTOMERS = f"""FROM dbo.OrderItem oi
     INNER JOIN dbo."Order" o ON o.ID = oi.OrderID
     INNER JOIN dbo.ClientAgreement ca ON ca.ID = o.ClientAgreementID
     WHERE {_KNOWN}
       AND oi.ProductID IS NOT NULL
-      AND ca.ClientID IN (:customer_ids)
-    GROUP BY ca.ClientID, oi.ProductID, CAST(oi.Created AS DATE)
-    HAVING COALESCE(ROUND(SUM(oi.Qty), {FRACTION_DIGITS}), 1) > 0
-) net
-GROUP BY net.ClientID, net.OrderDay
-ORDER BY net.ClientID, net.OrderDay""",
-    (_IDS, _DAYS, _IDS),
-)
-"""Days on which customers ordered anything, and how many products, returns netted.
+      AND ca.ClientID IN (:customer_ids)"""
 
-An order of no known quantity is one, too.
+_HAS_RETURNS = "CASE WHEN returned.ClientID IS NULL THEN 0 ELSE 1 END"
+
+CUSTOMER_DAYS = Query(
+    "customers' order days",
+    f"""
+SELECT net.ClientID, net.OrderDay, {_HAS_RETURNS} AS HasReturns,
+       COALESCE(returned.ProductID, 0) AS ProductID, COUNT(*) AS Products,
+       SUM(CASE WHEN returned.ClientID IS NULL THEN 0 ELSE net.Quantity END) AS Quantity
+FROM (
+    SELECT ca.ClientID, oi.ProductID, CAST(oi.Created AS DATE) AS OrderDay,
+           SUM(oi.Qty) AS Quantity
+    {_OF_CUSTOMERS}
+    GROUP BY ca.ClientID, oi.ProductID, CAST(oi.Created AS DATE)
+) net
+LEFT JOIN (
+    SELECT DISTINCT ca.ClientID, oi.ProductID
+    {_OF_CUSTOMERS}
+      AND oi.Qty < 0
+) returned ON returned.ClientID = net.ClientID AND returned.ProductID = net.ProductID
+WHERE returned.ClientID IS NOT NULL
+   OR COALESCE(ROUND(net.Quantity, {FRACTION_DIGITS}), 1) > 0
+GROUP BY net.ClientID, net.OrderDay, {_HAS_RETURNS}, COALESCE(returned.ProductID, 0)
+ORDER BY net.ClientID, net.OrderDay""",
+    (_IDS, _DAYS, _IDS, _IDS, _IDS, _NUMBERS),
+)
+"""Days on which customers ordered anything, and how many products.
+
+A product that the customer returned any of has rows of its own, with its net quantity, so that
+returns can be offset; ``HasReturns`` is 1 there. An order of no known quantity is one, too.
 """
 
 ORDERED_PRODUCTS = Query(
@@ -198,19 +211,6 @@ WHERE c.Name IS NOT NULL""",
     ),
 }
 """All names there are, by kind: to find an id by, never to make a forecast."""
-
-ORDERED = Query(
-    "what was then ordered",
-    """
-SELECT CAST(oi.Created AS DATE) AS OrderDay, SUM(oi.Qty) AS Quantity
-FROM dbo.OrderItem oi
-WHERE oi.ProductID IN (:product_ids)
-  AND oi.Created >= CAST(:start_date AS DATE)
-  AND oi.Created < CAST(:end_date AS DATE)
-GROUP BY CAST(oi.Created AS DATE)""",
-    (_DAYS, _NUMBERS),
-)
-"""Units of products by day, whatever is known of their orders."""
 
 LAST_DAY = Query(
     "the last day of the orders",

@@ -8,7 +8,7 @@ import numpy as np
 
 from toolkit.data.tables import CustomerDays, Ints, OrderEvents
 from toolkit.sources.base import OrderSource, ProductInfo, categories_of
-from toolkit.sources.sql import settled
+from toolkit.sources.returns import settled
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,14 @@ from typing import cast
 
 import duckdb
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.data.ids import Kind
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
     CustomerDays,
-    Floats,
     Ints,
     OrderEvents,
+    by_week,
     observed_weeks,
 )
 from toolkit.errors import SourceError
@@ -46,16 +45,15 @@ from toolkit.sources.queries import (
     CATEGORIES_OF_PRODUCTS,
     CUSTOMER_DAYS,
     CUSTOMER_NAMES,
-    FRACTION_DIGITS,
     LAST_DAY,
     ORDER_EVENTS,
     ORDER_EVENTS_OF_PRODUCTS,
-    ORDERED,
     ORDERED_PRODUCTS,
     PRODUCT_COLUMNS,
     PRODUCTS,
     Query,
 )
+from toolkit.sources.returns import offset_returns
 from toolkit.sources.sqlserver.dialect import SqlServerDialect, is_pymssql, is_renewed
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 
@@ -81,8 +79,9 @@ class SqlSource:
     ) -> OrderEvents:
         """Order events before the date, sorted by product, customer, day; None: all products.
 
-        Returns are netted against the same customer, product and day; what nets to zero or less
-        is no order event. Raises ``SourceError`` if the database fails.
+        Returns before the date are taken out of the orders that they reverse, see
+        ``returns.offset_returns``; what is wholly taken back is no order event. Raises
+        ``SourceError`` if the database fails.
         """
         as_of_date = _plain_date(as_of_date)
         if product_ids is None:
@@ -94,16 +93,10 @@ class SqlSource:
         return _to_events(as_of_date, columns)
 
     def customer_days(self, as_of_date: date, customer_ids: Sequence[int]) -> CustomerDays:
-        """Days before the date on which the customers ordered any product."""
+        """Days before the date on which the customers ordered any product: as order events tell."""
         as_of_date = _plain_date(as_of_date)
-        customer_id, order_date, products = self._read_ids(
-            CUSTOMER_DAYS, "customer_ids", customer_ids, as_of_date
-        )
-        return CustomerDays(
-            customer_id.astype(np.int64, copy=False),
-            _days_from(as_of_date, order_date),
-            products.astype(np.int64, copy=False),
-        )
+        columns = self._read_ids(CUSTOMER_DAYS, "customer_ids", customer_ids, as_of_date)
+        return _to_customer_days(as_of_date, columns)
 
     def ordered_products(self, as_of_date: date, customer_ids: Sequence[int]) -> list[int]:
         """Products of which the customers ordered anything before the date, ascending."""
@@ -153,10 +146,9 @@ class SqlSource:
             return [math.nan] * weeks
         last = self.last_order_day()
         over = 0 if last is None else observed_weeks(start, last, weeks)
-        span = {"start_date": start, "end_date": start + timedelta(weeks=over)}
-        days, quantities = self._read(ORDERED, {**span, "product_ids": [product_id]})
-        week = _days_from(start, days) // DAYS_PER_WEEK
-        ordered = np.bincount(week, quantities.astype(np.float64), over)
+        events = self.order_events(start + timedelta(weeks=over), [product_id])
+        day, units = events.day + DAYS_PER_WEEK * over, np.nan_to_num(events.quantity)
+        (ordered,) = by_week(np.zeros_like(day), day, units, 1, over)
         return [*ordered.tolist(), *[math.nan] * (weeks - over)]
 
     def _has_categories(self) -> bool:
@@ -240,8 +232,9 @@ def weekly_quantities(
 ) -> list[float]:
     """Units really ordered from ``start`` on, [weeks]; NaN in a week not over by the last order.
 
-    An order of today or a day to come does not tell that the weeks before it are over. To be drawn
-    beside a forecast, never to make one.
+    Returns in those weeks are taken out of the orders that they reverse. An order of today or a day
+    to come does not tell that the weeks before it are over. To be drawn beside a forecast, never to
+    make one.
     """
     return _database(connection, "what was ordered").weekly_quantities(product_id, start, weeks)
 
@@ -267,19 +260,42 @@ def _database(connection: OrderSource | Connection, what: str) -> SqlSource:
 
 
 def _to_events(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents:
+    events, unmatched = offset_returns(_net(as_of_date, columns))
+    if len(events) < len(columns[0]):
+        logger.debug(
+            "%d customer days left out: returns cancel their orders; %g units reverse none",
+            len(columns[0]) - len(events),
+            unmatched.quantity.sum(),
+        )
+    return events
+
+
+def _net(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents:
+    """Rows of products, customers and days as a table; not yet order events."""
     product_id, customer_id, order_date, quantity = columns
-    events = OrderEvents(
+    return OrderEvents(
         as_of_date,
         product_id.astype(np.int64, copy=False),
         customer_id.astype(np.int64, copy=False),
         _days_from(as_of_date, order_date),
-        settled(quantity.astype(np.float64, copy=False)),
+        quantity.astype(np.float64, copy=False),
     )
-    cancelled = events.quantity <= 0
-    if not cancelled.any():
-        return events
-    logger.debug("%d customer days left out: returns cancel their orders", cancelled.sum())
-    return events.where(~cancelled)
+
+
+def _to_customer_days(as_of_date: date, columns: Sequence[ResultColumn]) -> CustomerDays:
+    """Rows of ``CUSTOMER_DAYS``: those of products with returns are looked at one by one."""
+    customer_id, order_date, has_returns, product_id, products, quantity = columns
+    days = CustomerDays(
+        customer_id.astype(np.int64, copy=False),
+        _days_from(as_of_date, order_date),
+        products.astype(np.int64, copy=False),
+    )
+    returned = np.flatnonzero(has_returns)
+    if not len(returned):
+        return days
+    rows = returned[np.lexsort((order_date[returned], customer_id[returned], product_id[returned]))]
+    net = _net(as_of_date, [c[rows] for c in (product_id, customer_id, order_date, quantity)])
+    return days.where(has_returns == 0).together(CustomerDays.of(offset_returns(net)[0]))
 
 
 def _to_products(columns: Sequence[ResultColumn]) -> dict[int, ProductInfo]:
@@ -314,13 +330,6 @@ def _before_all_dates(found: str) -> SourceError:
         f"dbo.OrderItem.Created holds {found}, a date before the year 1: `toolkit check` lists such"
         " lines"
     )
-
-
-def settled(quantity: Floats) -> Floats:
-    """Fractions rounded, so that 0.1 + 0.2 - 0.3 is zero in whatever order it was added."""
-    finite = np.where(np.isfinite(quantity), quantity, np.nan)
-    whole: NDArray[np.bool_] = finite == np.rint(finite)  # as all are that are too large to round
-    return np.where(whole, finite, np.round(np.where(whole, 0.0, finite), FRACTION_DIGITS))
 
 
 def _plain_date(moment: date) -> date:

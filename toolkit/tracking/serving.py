@@ -55,7 +55,7 @@ SIGNATURE = ModelSignature(
         ]
     ),
 )
-"""A row is an order line or an order event; those of a day are added up, returns netted.
+"""A row is an order line or an order event; those of a day are added up, less returns.
 
 ``as_of_date`` is today if it is not given; rows at or after it are not looked at. ``table``:
 ``product_weeks`` or ``pairs``.

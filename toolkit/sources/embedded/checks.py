@@ -1,8 +1,9 @@
 """Check of an order database that somebody else filled: every broken rule at once.
 
 Fatal is what makes forecasts wrong without a word: lines that no query reaches or that count
-twice, quantities and prices that are no amounts. The rest is handled by a stated rule (negative
-quantities are netted, a customer without a name is called by the id) and is told as a notice.
+twice, quantities and prices that are no amounts. The rest is handled by a stated rule (returns
+are offset against what they reverse, a customer without a name is called by the id) and is told as
+a notice.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ import duckdb
 from toolkit.data.tables import MAX_AMOUNT
 from toolkit.errors import Finding, SourceError
 from toolkit.sources.embedded.database import TABLES, is_interrupt, missing_columns
+from toolkit.sources.embedded.returned import OFFSET, returned
 from toolkit.sources.folder.rules import EARLIEST, LATEST, ImportRule, beyond, findings
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
@@ -33,6 +35,15 @@ _UNKNOWN = {
     ("OrderItem", "ProductID"): ("Product", False),
 }
 """Foreign key: the table it points into, and whether orders are lost if it points nowhere."""
+
+_LINE_TABLES = {"OrderItem", "Order", "ClientAgreement"}
+_LINES = """
+    SELECT oi.ProductID AS product_id, ca.ClientID AS customer_id,
+           CAST(oi.Created AS DATE) AS day, oi.Qty AS quantity
+    FROM dbo.OrderItem oi
+    INNER JOIN dbo."Order" o ON o.ID = oi.OrderID
+    INNER JOIN dbo.ClientAgreement ca ON ca.ID = o.ClientAgreementID
+    WHERE oi.ProductID IS NOT NULL AND ca.ClientID IS NOT NULL"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,9 @@ def _check(conn: duckdb.DuckDBPyConnection) -> CheckReport:
         relation, shown = f'dbo."{table}"', f"dbo.{table}"
         fatal += findings(conn, shown, relation, _fatal_rules(table, usable))
         notices += findings(conn, shown, relation, _notice_rules(table, usable))
+    if {*usable} >= _LINE_TABLES:
+        unmatched = returned(conn, _LINES).finding("dbo.OrderItem")
+        notices += [] if unmatched is None else [unmatched]
     rows = {table: _count(conn, table) for table in usable}
     first, last = _span(conn) if "OrderItem" in usable else (None, None)
     if rows.get("OrderItem") == 0:
@@ -157,7 +171,7 @@ def _notice_rules(table: str, usable: Iterable[str]) -> list[ImportRule]:
         rules.append(ImportRule("Created lies in the future", future, _example("Created")))
     if table == "OrderItem":
         rules += [
-            _rule("Qty", "is negative: netted per customer, product and day", "< 0"),
+            _rule("Qty", f"is negative: a return, {OFFSET}", "< 0"),
             _rule("Qty", "is 0", "= 0"),
             _rule("PricePerItem", "is null: the price is taken from other lines", "IS NULL"),
         ]
