@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -20,9 +21,13 @@ type Text = Annotated[str, Field(min_length=1)]
 
 DATE_ORDERS = ("day-first", "month-first", "year-first", "excel-days", "named-months")
 
+_DIRECTIVE = re.compile("%-?[aAbBdfgHIjmMpSyYz%]")
+
 
 def _date_format(text: str) -> str:
-    if text not in DATE_ORDERS and "%" not in text:
+    directives = re.findall("%-?.?", text)
+    known = all(_DIRECTIVE.fullmatch(one) for one in directives)
+    if text not in DATE_ORDERS and not (directives and known):
         listed = ", ".join(DATE_ORDERS)
         raise ValueError(f"has to be one of {listed} or a format like %d.%m.%Y, got {text!r}")
     return text
