@@ -215,6 +215,19 @@ def test_parts_with_other_columns_are_refused(tmp_path, target):
         import_orders([one, other], target)
 
 
+def test_parts_of_two_kinds_are_refused(tmp_path, target):
+    one = written(tmp_path / "a.csv", "1,1,1,2024-01-01,1,2")
+    other = tmp_path / "b.parquet"
+    duckdb.read_csv(str(one)).write_parquet(str(other))
+    with pytest.raises(DataError, match="there are Parquet and CSV files: keep those of one kind"):
+        import_orders([one, other], target)
+
+
+def test_a_file_without_rows(tmp_path, target):
+    (failure,) = failures(written(tmp_path / "a.csv"), target)
+    assert failure == "order_lines: there are no rows"
+
+
 @pytest.mark.parametrize("name", ["order_lines.csv.gz", "sales.CSV.GZ"])
 def test_compressed_csv(tmp_path, target, name):
     text = f"{HEADER}\n1,1,1,2024-01-01,1,2\n\n2,1,1,2024-01-02,0,2\n"

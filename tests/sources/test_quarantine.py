@@ -70,6 +70,12 @@ def test_nothing_broken_leaves_an_empty_quarantine(tmp_path, target):
     assert aside.read_text(encoding="utf-8").splitlines() == [SET_ASIDE.splitlines()[0]]
 
 
+def test_a_quarantine_in_no_folder_is_refused_before_anything_is_read(tmp_path, target):
+    aside = Quarantine(tmp_path / "nowhere" / "broken.csv")
+    with pytest.raises(ArgumentError, match=r"there is no folder .*nowhere to write broken.csv to"):
+        import_orders([written(tmp_path / "a.csv", *BROKEN)], target, quarantine=aside)
+
+
 def test_a_limit_is_a_percentage(tmp_path):
     with pytest.raises(ArgumentError, match="from 0 to 100 percent, got 500"):
         Quarantine(tmp_path / "broken.csv", 500)

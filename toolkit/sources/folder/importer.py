@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from toolkit.errors import DataError, Finding
+from toolkit.errors import ArgumentError, DataError, Finding
 from toolkit.sources.base import categories_of
 from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
 from toolkit.sources.embedded.place import (
@@ -108,7 +108,7 @@ def import_folder(
 
 
 def import_orders(
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     database: Path | None,
     mapping: OrderMapping = AS_FOUND,
     *,
@@ -132,7 +132,11 @@ def import_orders(
     cannot be written. After either, or after Ctrl-C, all files are as they were.
     """
     started = time.perf_counter()
-    inputs = find_inputs(files)
+    inputs = find_inputs([Path(file) for file in files])
+    if quarantine is not None and not quarantine.file.parent.is_dir():
+        raise ArgumentError(
+            f"there is no folder {quarantine.file.parent} to write {quarantine.file.name} to"
+        )
     with _place(database, replace) as beside:
         new = beside / "orders.duckdb"
         with closing(_new_database(new)) as conn:

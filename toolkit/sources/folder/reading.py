@@ -57,7 +57,10 @@ def read_table(
 ) -> TableRead:
     """Read a table's files; what makes them unreadable comes back as failures."""
     try:
-        read = _read_parquet if all(map(is_parquet, parts)) else _read_csv
+        kinds = {is_parquet(path) for path in parts}
+        if len(kinds) > 1:
+            raise csv.Error("there are Parquet and CSV files: keep those of one kind")
+        read = _read_parquet if True in kinds else _read_csv
         return read(conn, table, parts, asked)
     except UnicodeDecodeError as exc:
         reason = f"it is not written in {exc.encoding}; name its encoding with --encoding"

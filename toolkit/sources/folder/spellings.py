@@ -73,7 +73,7 @@ _USUAL: Mapping[str, tuple[str, str]] = {
     ),
     "unit_price": (
         "unit_price price price_per_unit price_per_item sales_price item_price net_price "
-        "lineitem_price netpr unit_cost_price einzelpreis stückpreis stueckpreis preis "
+        "lineitem_price netpr einzelpreis stückpreis stueckpreis preis "
         "verkaufspreis nettopreis e_preis vk_preis",
         "rate price_each",
     ),
