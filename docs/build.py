@@ -28,7 +28,7 @@ STARTS = {
     "Forecast": (
         "toolkit.engine.ForecastEngine",
         "toolkit.results.forecast.ProductForecast",
-        "toolkit.sources.folder.importer.import_folder",
+        "toolkit.sources.folder.importer.import_orders",
         "toolkit.errors",
     ),
     "What to order": (

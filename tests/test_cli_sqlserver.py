@@ -120,7 +120,7 @@ BAD = {
         "not with this encryption (20002)",
     ),
     "a file that is not there": (["check", "--config", "no.toml"], {}, "no.toml cannot be read"),
-    "two sources": (["import", "folder", "--db", "o.duckdb"], {}, "FOLDER and --mssql"),
+    "two sources": (["import", "folder", "--db", "o.duckdb"], {}, "FILES and --mssql"),
     "both": (["check", "--db", "o.duckdb"], {}, "--db and --mssql has to be given, got both"),
     "no date": (["import", "--db", "o.duckdb", "--until", "soon"], {}, "got 'soon'"),
 }  # fmt: skip

@@ -150,31 +150,31 @@ def test_port_taken(tmp_path):
 def test_wrong_column_names(tmp_path):
     write_orders(tmp_path / "orders")
     lines = tmp_path / "orders" / "order_lines.csv"
-    heads = "OrderID,CustomerID,ProductID,Date,Qty,UnitPrice"
+    heads = "OrderID,CustomerID,ProductKey,When,Qty,UnitPrice"
     lines.write_text(re.sub("^.*", heads, lines.read_text(), count=1))
     done = run("import", "orders", "--db", "orders.duckdb", cwd=tmp_path)
     assert done.returncode == 2
     shows(done.stderr, "wrong column names")
-    assert "rename UnitPrice to unit_price" in done.stderr
     assert "rename the one that holds it to ordered_at" in done.stderr
 
 
 def test_dates_as_text(tmp_path):
     def in_words(i: int) -> str:
-        return (date(2024, 1, 2) + timedelta(7 * i)).strftime("%d %B %Y")
+        return f"week {i} of 2024"
 
     shows(refused(tmp_path, ordered_at=in_words), "dates as text")
 
 
-@pytest.mark.parametrize("form", ["%d/%m/%Y", "%d.%m.%Y", "%d-%m-%y"])
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%d-%m-%Y", "%d-%m-%y"])
 def test_day_first_dates(tmp_path, form):
     def turned(i: int) -> str:
-        return (date(2024, 1, 2) + timedelta(7 * i)).strftime(form)
+        return date(2024, 1 + i // 10, 2 + i % 10).strftime(form)
 
     said = refused(tmp_path, ordered_at=turned)
     shows(said, "day-first dates")
-    assert "dayfirst=True" in said
-    assert "(40 rows; e.g. line 2: 02" in said
+    assert "give --date-format day-first or --date-format month-first" in said
+    place = ("--db", "orders.duckdb", "--date-format", "day-first")
+    assert run("import", "orders", *place, cwd=tmp_path).returncode == 0
 
 
 def test_product_id_that_is_text(tmp_path, database):

@@ -37,8 +37,10 @@ GUIDES = {
     ),
     "docs/your_orders.md": Expected(
         ("Imported into orders.duckdb", "Top customers by volume", "'q50'", "What comes next",
-         "2 products together", "product_name next_order_date", "<ProductForecast of product 770"),
-        ("predictions/pairs.parquet", "predictions/product_weeks.parquet", "movers.csv"),
+         "2 products together", "product_name next_order_date", "<ProductForecast of product 770",
+         "Imported into sales.duckdb: 180 order lines", "Would be imported: 180 order lines"),
+        ("predictions/pairs.parquet", "predictions/product_weeks.parquet", "movers.csv",
+         "broken.csv", "sales.toml"),
     ),
     "docs/backtests.md": Expected(
         ("is in fits/pooled_gamma/", "Top customers by volume", "is better"), ("milk.png",)

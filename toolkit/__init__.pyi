@@ -62,6 +62,9 @@ from .sources.codes import Codes as Codes
 from .sources.embedded.checks import check_database as check_database
 from .sources.embedded.database import open_database as open_database
 from .sources.folder.importer import import_folder as import_folder
+from .sources.folder.importer import import_orders as import_orders
+from .sources.folder.mapping import OrderMapping as OrderMapping
+from .sources.folder.quarantine import Quarantine as Quarantine
 from .sources.generator import Truth as Truth
 from .sources.generator import generate_orders as generate_orders
 from .sources.generator import load_orders as load_orders

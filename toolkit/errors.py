@@ -44,13 +44,15 @@ class Finding:
 
 
 class DataError(ToolkitError):
-    """Order data breaks rules; ``findings`` holds every one of them."""
+    """Order data breaks rules; ``findings`` holds every one of them, ``remedy`` what may help."""
 
-    def __init__(self, where: str, findings: Sequence[Finding]) -> None:
+    def __init__(self, where: str, findings: Sequence[Finding], remedy: str = "") -> None:
         self.where = where
         self.findings = tuple(findings)
-        listed = "\n".join(f"  - {finding}" for finding in self.findings)
-        super().__init__(f"{where} breaks {len(self.findings)} rule(s):\n{listed}")
+        self.remedy = remedy
+        listed = [f"  - {finding}" for finding in self.findings]
+        head = f"{where} breaks {len(self.findings)} rule(s):"
+        super().__init__("\n".join([head, *listed, *([remedy] if remedy else [])]))
 
 
 class SourceError(ToolkitError):

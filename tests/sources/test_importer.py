@@ -152,8 +152,9 @@ def test_returns_are_kept_and_told(folder, target):
         "2,102,1,2024-01-05,4,5.5\n2,102,1,2024-01-05,-1.5,5",
     )
     assert notices_of(folder, target) == [
-        "order_lines: returns, netted per customer, product and day: 2.5 units; "
-        "1 such days net to nothing and are no order events (2 rows)"
+        "order_lines: returns, offset against the same customer's orders of the product, up to 90 "
+        "days before: 2.5 units; order events wholly cancelled: 1; reversing no order and left "
+        "out: 0 units (2 rows)"
     ]
     with open_database(target) as conn:
         events = rows_of(as_source(conn).order_events(AS_OF))

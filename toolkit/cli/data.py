@@ -1,15 +1,18 @@
 """``toolkit import`` and ``toolkit check``; each imports what it needs when it runs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.options import Config, Database, Json, MaybeDatabase, Mssql, one_of
+from toolkit.cli.options import Config, Json, MaybeDatabase, Mssql, one_of
+from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from toolkit.sources.folder.importer import ImportReport
-    from toolkit.sources.sqlserver.importer import ServerImportReport
+    from toolkit.sources.folder.mapping import OrderMapping
+    from toolkit.sources.folder.quarantine import Quarantine
+    from toolkit.sources.folder.understood import Understood
 
 
 def register(app: typer.Typer) -> None:
@@ -19,10 +22,14 @@ def register(app: typer.Typer) -> None:
 
 
 def import_(
-    db: Database,
-    folder: Annotated[
-        Path | None, typer.Argument(help="Holds order_lines, products, customers.")
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Files of order lines (Parquet, CSV), folders of their parts, or a folder that "
+            "holds order_lines, products, customers."
+        ),
     ] = None,
+    db: MaybeDatabase = None,
     mssql: Mssql = False,
     config: Config = None,
     until: Annotated[
@@ -32,28 +39,129 @@ def import_(
         int | None,
         typer.Option(help="From a SQL Server, compare so many of the latest months; default all."),
     ] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--map", help="FIELD=COLUMN, as customer_id=CustomerID.")
+    ] = None,
+    date_format: Annotated[
+        str | None,
+        typer.Option(
+            help="day-first, month-first, year-first, excel-days, named-months, or like %d.%m.%Y."
+        ),
+    ] = None,
+    decimal: Annotated[str | None, typer.Option(help="Decimal sign of the files: . or ,")] = None,
+    thousands: Annotated[str | None, typer.Option(help="What sets thousands apart.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the files: cp1252, …")] = None,
+    exclude_products: Annotated[
+        str | None, typer.Option(help="Codes whose lines are left out: POST,M")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="TOML that --save-mapping wrote; read if it is there.")
+    ] = None,
+    save_mapping: Annotated[
+        Path | None, typer.Option(help="Write how the files were read, for --mapping.")
+    ] = None,
+    quarantine: Annotated[
+        Path | None, typer.Option(help="Set broken lines aside in this CSV file.")
+    ] = None,
+    quarantine_limit: Annotated[
+        float | None, typer.Option(help="Refuse above so many percent of broken lines; default 5.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try it, write no database.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Read a folder of order lines (Parquet or CSV), or a SQL Server, into the embedded database.
+    """Read order lines from files (Parquet or CSV), or a SQL Server, into the embedded database.
 
-    From a SQL Server only what is new is read, however often the command is run.
+    One file is enough: products and customers are those of its lines. From a SQL Server only what
+    is new is read, however often the command is run.
     """
-    from toolkit.cli.display import answer
+    of_a_server = {"config": config, "until": until, "months": months}
+    one_of("FILES", bool(files), mssql, **of_a_server)
+    of_files = {
+        "columns": columns,
+        "date_format": date_format,
+        "decimal": decimal,
+        "thousands": thousands,
+        "encoding": encoding,
+        "exclude_products": exclude_products,
+    }
+    if mssql:
+        others = {"mapping": mapping, "save_mapping": save_mapping, "quarantine": quarantine,
+                  "quarantine_limit": quarantine_limit, "dry_run": dry_run or None}  # fmt: skip
+        _refuse_with_server({**of_files, **others})
+        _import_from_server(_needed(db), config, until, months, as_json)
+        return
+    _import_files(
+        files or [],
+        None if dry_run else _needed(db),
+        _mapping(mapping, of_files),
+        _quarantine(quarantine, quarantine_limit),
+        save_mapping,
+        as_json,
+    )
+
+
+def _needed(db: Path | None) -> Path:
+    if db is None:
+        raise ArgumentError("--db has to be given: the database file to write")
+    return db
+
+
+def _refuse_with_server(options: Mapping[str, object]) -> None:
+    called = {"columns": "--map"}
+    idle = [called.get(n, f"--{n.replace('_', '-')}") for n, value in options.items() if value]
+    if idle:
+        raise ArgumentError(f"{' and '.join(idle)}: of files only, not with --mssql")
+
+
+def _mapping(file: Path | None, options: Mapping[str, object]) -> "OrderMapping":
+    from toolkit.sources.folder.mapping import OrderMapping, columns_given
+
+    columns, excluded = options["columns"], options["exclude_products"]
+    saved = OrderMapping() if file is None or not file.exists() else OrderMapping.read(file)
+    codes = [code.strip() for code in str(excluded or "").split(",")]
+    return saved.with_options(
+        {
+            **options,
+            "columns": columns_given(columns if isinstance(columns, list) else []),
+            "exclude_products": [code for code in codes if code],
+        }
+    )
+
+
+def _quarantine(file: Path | None, limit: float | None) -> "Quarantine | None":
+    from toolkit.sources.folder.quarantine import LIMIT, Quarantine
+
+    if file is None:
+        if limit is not None:
+            raise ArgumentError("--quarantine-limit: only with --quarantine FILE")
+        return None
+    return Quarantine(file, LIMIT if limit is None else limit)
+
+
+def _import_files(
+    files: list[Path],
+    db: Path | None,
+    mapping: "OrderMapping",
+    quarantine: "Quarantine | None",
+    save_mapping: Path | None,
+    as_json: bool,
+) -> None:
+    from toolkit.cli.display import answer, print_plain
     from toolkit.cli.progress import status
-    from toolkit.sources.folder.importer import import_folder
+    from toolkit.sources.folder.importer import import_orders
     from toolkit.validation import plain
 
-    one_of("FOLDER", folder is not None, mssql, config=config, until=until, months=months)
-    report: ImportReport | ServerImportReport
-    if folder is None:
-        report = _import_server(db, config, until, months)
-        content = plain(report)
-        content = {**content.pop("imported"), **content}
-    else:
-        with status("Importing") as tell:
-            report = import_folder(folder, db, progress=tell)
-        content = plain(report)
-    answer(f"Imported into {db}: {report}", {"database": str(db), **content}, as_json)
+    def show(understood: "Understood") -> None:
+        if not as_json and (db is None or not understood.usual):
+            print_plain(f"{understood}\n")
+
+    with status("Importing") as tell:
+        report = import_orders(files, db, mapping, quarantine=quarantine, progress=tell, told=show)
+    if save_mapping is not None and report.understood is not None:
+        report.understood.mapping.save(save_mapping)
+    done = "Would be imported" if db is None else f"Imported into {db}"
+    where = {"database": None if db is None else str(db)}
+    answer(f"{done}: {report}", {**where, **plain(report)}, as_json)
 
 
 def check(
@@ -81,20 +189,27 @@ def check(
         raise typer.Exit(2)
 
 
-def _import_server(
-    db: Path, config: Path | None, until: str | None, months: int | None
-) -> "ServerImportReport":
+def _import_from_server(
+    db: Path, config: Path | None, until: str | None, months: int | None, as_json: bool
+) -> None:
+    from toolkit.cli.display import answer
     from toolkit.cli.progress import status
     from toolkit.sources.sqlserver.dialect import connect
     from toolkit.sources.sqlserver.importer import import_server
     from toolkit.sources.sqlserver.settings import read_server
     from toolkit.stages.arguments import parse_date
+    from toolkit.validation import plain
 
     server = read_server(config)
     day = None if until is None else parse_date(until)
     with status("Importing") as tell, connect(server.settings) as conn:
         place = server.settings.place
-        return import_server(conn, db, place, server.names, until=day, months=months, progress=tell)
+        report = import_server(
+            conn, db, place, server.names, until=day, months=months, progress=tell
+        )
+    content = plain(report)
+    content = {**content.pop("imported"), **content}
+    answer(f"Imported into {db}: {report}", {"database": str(db), **content}, as_json)
 
 
 def _check_server(config: Path | None, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""A folder of tables, as files: finds each table's file and stages it for checking.
+"""The tables of an import, and how each is staged for checking.
 
 A file becomes the view ``staged_<table>`` with three things per row: ``place`` (where it stands
 in the file), each column ``as it was read`` (``raw_<column>``) and each column typed, NULL where
@@ -7,11 +7,9 @@ the text is no such value. CSV is read as text, so that a wrong value can be sho
 Ids stay text where any file has one that is no whole number: then each is a code.
 """
 
-import csv
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import duckdb
 
@@ -20,7 +18,7 @@ from toolkit.sources.folder.id_texts import (
     ID_TEXT_TYPES,
     IdTexts,
     code_sql,
-    read_id_texts,
+    escaped,
     trimmed_sql,
 )
 
@@ -83,8 +81,12 @@ CATEGORY = {
 OPTIONAL = {"products": CATEGORY}
 """Columns that a file may have, too; a blank is none."""
 
-_FORMATS = (".parquet", ".csv")
-_DELIMITERS = (",", ";", "\t", "|")
+NAMES = {"product_name": TEXT, "customer_name": TEXT}
+"""Columns of lines that name their product and customer where no file does."""
+
+_EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
+"""From here on whole numbers of a type cannot all be told apart."""
+
 _ZONED_TYPES = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")  # of micro- and nanoseconds
 _HAS_ZONE = r":[0-9.:]+\s*([+-][0-9:]+|[A-Za-z][A-Za-z_/]*)\s*$"
 
@@ -93,7 +95,9 @@ _HAS_ZONE = r":[0-9.:]+\s*([+-][0-9:]+|[A-Za-z][A-Za-z_/]*)\s*$"
 class Staged:
     """A table as staged: its usable columns, what forbids the import and what is only told.
 
-    ``codes`` are those of its columns of ids that hold codes, each with an example.
+    ``codes`` are those of its columns of ids that hold codes, each with an example, ``said`` how
+    the values of a column are written, ``inexact`` columns of ids by the number from which on their
+    type tells no two apart.
     """
 
     table: str
@@ -101,47 +105,50 @@ class Staged:
     failures: tuple[Finding, ...] = ()
     notices: tuple[Finding, ...] = ()
     codes: Mapping[str, str] = field(default_factory=dict)
+    said: Mapping[str, str] = field(default_factory=dict)
+    inexact: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """SQL for where a row stands: its rank among all, its file, its line there, and in words."""
+
+    place: str
+    position: str = "0"
+    origin: str = "''"
+    number: str = "0"
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file made readable: a relation in SQL, its columns' types, and the place of a row.
+    """A table made readable: a relation in SQL, its columns' types, and the place of a row.
 
     ``id_texts`` tells of the columns of ids that came as text, ``made_up`` names those that nobody
     gave: no message does. ``optional`` are the columns that it may have beside those of ``LAYOUT``.
+    ``casts`` is SQL for columns that are not written in the usual way, ``said`` that way in words;
+    ``called`` is what its columns are called where they come from, ``unread`` are those that are
+    no part of the relation.
     """
 
     table: str
     relation: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
-    place: str = ""
+    row: Row = Row("''")
     failures: tuple[Finding, ...] = ()
+    notices: tuple[Finding, ...] = ()
     id_texts: Mapping[str, IdTexts] = field(default_factory=dict)
     made_up: frozenset[str] = frozenset()
     optional: Mapping[str, ColumnKind] = field(default_factory=dict)
+    casts: Mapping[str, str] = field(default_factory=dict)
+    said: Mapping[str, str] = field(default_factory=dict)
+    called: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> Mapping[str, ColumnKind]:
         """The columns that it has to have, and the optional ones that it has."""
         there = {name: kind for name, kind in self.optional.items() if name in self.types}
         return {**LAYOUT[self.table], **there}
-
-
-def read_file(conn: duckdb.DuckDBPyConnection, folder: Path, table: str) -> File:
-    """Find and open one table's file; what makes it unreadable comes back as failures."""
-    paths = [path for path in (folder / f"{table}{end}" for end in _FORMATS) if path.is_file()]
-    if not paths:
-        return _failed(table, f"the file is missing: neither {table}.parquet nor {table}.csv")
-    if len(paths) > 1:
-        return _failed(table, f"there are both {paths[0].name} and {paths[1].name}: keep one")
-    try:
-        read = _read_csv if paths[0].suffix == ".csv" else _read_parquet
-        file = read(conn, table, paths[0])
-        ids = [column for column, kind in LAYOUT[table].items() if kind is ID]
-        texts = read_id_texts(conn, file.relation, file.types, ids)
-        return replace(file, id_texts=texts, optional=OPTIONAL.get(table, {}))
-    except (duckdb.Error, OSError, UnicodeDecodeError, csv.Error) as exc:
-        return _failed(table, f"{paths[0].name} cannot be read: {str(exc).splitlines()[0]}")
 
 
 def code_columns(files: Iterable[File]) -> dict[str, str]:
@@ -159,16 +166,18 @@ def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str])
 
     ``codes`` are the columns whose ids are codes, in whatever file; they are text in the view.
     """
-    if not file.types:
+    if not file.types and not file.unread:
         return Staged(file.table, failures=file.failures)
     kinds = file.kinds
-    failures, notices = list(file.failures), []
+    failures, notices = list(file.failures), list(file.notices)
     rows = _count(conn, file.relation)
-    extra = [column for column in file.types if column not in kinds]
-    there = [column for column in file.types if column not in file.made_up]
+    extra = [column for column in file.types if column not in kinds] + [*file.unread]
+    there = [file.called.get(name, name) for name in file.types if name not in file.made_up]
+    there += file.unread
     for column in kinds:
         if column not in file.types:
-            failures.append(Finding(file.table, _missing(column, there, extra), rows))
+            mapped = bool(file.called) and file.table == "order_lines"
+            failures.append(Finding(file.table, _missing(column, there, extra, mapped), rows))
     usable = {column for column in kinds if column in file.types}
     for column in sorted(usable):
         if not file.types[column].startswith(kinds[column].types):
@@ -181,16 +190,34 @@ def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str])
         conn.execute(_view(file, usable, codes))
     here = {column: example for column, example in codes.items() if column in usable}
     notices += _id_notices(file)
-    return Staged(file.table, frozenset(usable), tuple(failures), tuple(notices), here)
+    inexact = {
+        column: _EXACT[file.types[column]]
+        for column in usable
+        if kinds[column] is ID and file.types[column] in _EXACT
+    }
+    return Staged(
+        file.table, frozenset(usable), tuple(failures), tuple(notices), here, file.said, inexact
+    )
 
 
-def _missing(column: str, there: Collection[str], extra: Iterable[str]) -> str:
-    """The rule that a column has to be there, and which one may be it by another name."""
+def _missing(
+    column: str, there: Collection[str], extra: Iterable[str], mapped: bool = False
+) -> str:
+    """The rule that a column has to be there, and which one may be it by another name.
+
+    Columns that may be ``mapped`` need not be renamed.
+    """
     if not there:
         return f"column {column} is missing; there are no columns"
     meant = next((name for name in extra if _may_be(name, column)), "the one that holds it")
-    listed = ", ".join(there)
-    return f"column {column} is missing; the columns are {listed}: rename {meant} to {column}"
+    listed, otherwise = ", ".join(there), ""
+    if mapped:
+        name = "COLUMN" if meant.startswith("the one") else meant
+        otherwise = f", or give --map {column}={name}"
+    return (
+        f"column {column} is missing; the columns are {listed}: rename {meant} to {column}"
+        f"{otherwise}"
+    )
 
 
 def _may_be(name: str, column: str) -> bool:
@@ -209,39 +236,38 @@ def _id_notices(file: File) -> Iterable[Finding]:
     for column, texts in file.id_texts.items():
         if texts.padded:
             yield Finding(file.table, f"blanks around {column}, left out", texts.padded)
+        if texts.invisible:
+            rule = f"{column} holds signs that nobody sees, so that equal codes may differ"
+            yield Finding(file.table, rule, len(texts.invisible), shown(texts.invisible))
         # The lines' products and customers are those of the other tables.
         if texts.example is not None and column == next(iter(LAYOUT[file.table])):
             rule = f"{column} is no whole number, so that all are taken as codes"
             yield Finding(file.table, rule, texts.codes, (texts.example,))
 
 
-def unread_files(folder: Path) -> list[str]:
-    """Names in the folder that are no part of the layout."""
-    expected = {f"{table}{end}" for table in LAYOUT for end in _FORMATS}
-    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    return sorted(names - expected)
-
-
 def shown(values: Iterable[object]) -> tuple[str, ...]:
     """The first few of some values, for a finding."""
-    return tuple(str(value) for value in list(values)[:EXAMPLES])
-
-
-def _failed(table: str, rule: str) -> File:
-    return File(table, failures=(Finding(table, rule, 0),))
+    return tuple(escaped(str(value)) for value in list(values)[:EXAMPLES])
 
 
 def _view(file: File, usable: Iterable[str], codes: Mapping[str, str]) -> str:
-    selected = [f"{file.place} AS place"]
+    row = file.row
+    selected = [
+        f"{row.place} AS place", f"{row.position} AS position",
+        f"{row.origin} AS origin", f"{row.number} AS number",
+    ]  # fmt: skip
     for column in sorted(usable):
         kind = file.kinds[column]
         raw = f'"{column}"'
-        typed = (
-            _typed_id(file, column, column in codes) if kind is ID else kind.cast.format(raw=raw)
-        )
+        if kind is ID:
+            typed = _typed_id(file, column, column in codes)
+        else:
+            typed = file.casts.get(column, kind.cast.format(raw=raw))
         selected += [f"{raw} AS raw_{column}", f"{typed} AS {column}"]
         if kind is MOMENT:
-            selected.append(f"{_has_zone(raw, file.types[column])} AS has_zone")
+            has_zone = str(column not in file.casts and _has_zone(raw, file.types[column]))
+            zoned = file.casts.get("has_zone", has_zone)
+            selected.append(f"{zoned} AS has_zone")
     staged = f"CREATE TEMP VIEW staged_{file.table}"
     return f"{staged} AS SELECT {', '.join(selected)} FROM {file.relation}"
 
@@ -264,66 +290,6 @@ def _has_zone(raw: str, type_: str) -> str:
     return str(type_ in _ZONED_TYPES)
 
 
-def _read_parquet(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> File:
-    relation = f"read_parquet({_path_literal(path)}, file_row_number = true)"
-    described = conn.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-    types = {name: type_ for name, type_, *_ in described if name != "file_row_number"}
-    return File(table, relation, types, "'row ' || (file_row_number + 1)")
-
-
-def _read_csv(conn: duckdb.DuckDBPyConnection, table: str, path: Path) -> File:
-    header, delimiter = _header(path, LAYOUT[table])
-    columns = dict.fromkeys(header, "VARCHAR")
-    declared = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in columns)
-    conn.execute(
-        f"CREATE TEMP TABLE text_{table} AS SELECT * FROM read_csv({_path_literal(path)},"
-        f" auto_detect = false, header = true, delim = {_literal(delimiter)}, quote = '\"',"
-        f" escape = '\"', columns = {{{declared}}}, store_rejects = true,"
-        f" rejects_table = 'rejects_{table}', rejects_scan = 'rejected_{table}')"
-    )
-    return File(table, f"text_{table}", columns, "'line ' || (rowid + 2)", _rejects(conn, table))
-
-
-def _header(path: Path, expected: Iterable[str]) -> tuple[list[str], str]:
-    """The column names of a CSV file, cut by the delimiter that yields most of the expected."""
-    with path.open("rb") as file:
-        first = file.readline().decode("utf-8-sig")
-
-    def cut(delimiter: str) -> list[str]:
-        return [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-
-    delimiter = max(_DELIMITERS, key=lambda d: len(set(cut(d)) & set(expected)))
-    header = cut(delimiter)
-    if not header:
-        raise csv.Error("it is empty")
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise csv.Error(f"column {', '.join(twice)} appears twice")
-    return header, delimiter
-
-
-def _rejects(conn: duckdb.DuckDBPyConnection, table: str) -> tuple[Finding, ...]:
-    """Lines that are no CSV of that many columns; DuckDB sets them aside."""
-    rejects = conn.execute(
-        f"SELECT line, any_value(error_message) FROM rejects_{table} GROUP BY line ORDER BY line"
-    ).fetchall()
-    if not rejects:
-        return ()
-    examples = shown(f"line {line}: {reason}" for line, reason in rejects)
-    return (Finding(table, "lines cannot be read", len(rejects), examples),)
-
-
 def _count(conn: duckdb.DuckDBPyConnection, relation: str) -> int:
     row = conn.execute(f"SELECT count(*) FROM {relation}").fetchone()
     return int(row[0]) if row else 0
-
-
-def _path_literal(path: Path) -> str:
-    """A path as SQL text in which ``*``, ``?`` and ``[`` are no wildcards."""
-    wild = {ord(sign): f"[{sign}]" for sign in "*?["}
-    return _literal(str(path).translate(wild))
-
-
-def _literal(text: str) -> str:
-    escaped = text.replace("'", "''")
-    return f"'{escaped}'"

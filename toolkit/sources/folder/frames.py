@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from toolkit.errors import ArgumentError, Finding
 from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
-from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, OPTIONAL, File
+from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, OPTIONAL, File, Row
 from toolkit.sources.folder.id_texts import read_id_texts
 from toolkit.sources.folder.importer import LINES, stage_checked
 from toolkit.sources.folder.numbering import keep_codes, numbered
@@ -129,7 +129,7 @@ def _file(
     conn.register(relation, pa.table({**columns, _ROW: pa.array(range(rows), pa.int64())}))
     described = conn.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     types = {name: type_ for name, type_, *_ in described if name != _ROW}
-    file = File(table, relation, types, f"'row ' || {_ROW}")
+    file = File(table, relation, types, Row(f"'row ' || {_ROW}", position=_ROW))
     ids = [column for column, kind in LAYOUT[table].items() if kind is ID]
     texts = read_id_texts(conn, relation, types, ids)
     optional = CATEGORY if table == "order_lines" else OPTIONAL.get(table, {})

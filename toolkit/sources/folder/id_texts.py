@@ -15,6 +15,9 @@ _PADDED = f"^{_BLANK}|{_BLANK}$"
 # A leading zero, a plus sign or an exponent would be lost in a number. Blank text tells nothing.
 _WHOLE = r"((-?[1-9][0-9]{0,%s}|0)(\.0*)?)?"
 _CERTAIN, _POSSIBLE = (f"{_BLANK}*{_WHOLE % digits}{_BLANK}*" for digits in (17, 18))
+_INVISIBLE = r"[\x{ad}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2064}\x{feff}]"
+MISSING = ("NULL", "null", "Null", "N/A", "n/a", "#N/A", "nan", "NaN", "None", "<NA>", "NaT")
+"""What programs write where an id is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +25,13 @@ class IdTexts:
     """One column of ids that came as text: rows with blanks around, rows with codes, and a code.
 
     A code is text that is no whole number of 64 bits, or is written as none (``00042``).
+    ``invisible`` are the codes with signs that nobody sees.
     """
 
     padded: int
     codes: int
     example: str | None
+    invisible: tuple[str, ...] = ()
 
 
 def read_id_texts(
@@ -51,7 +56,11 @@ def _texts_of(conn: duckdb.DuckDBPyConnection, relation: str, column: str) -> Id
     ((example,),) = conn.execute(
         f"SELECT {text} FROM {relation} WHERE {_is_code(text)} LIMIT 1"
     ).fetchall()
-    return IdTexts(padded, codes, example.strip(BLANKS))
+    hidden = conn.execute(
+        f"SELECT DISTINCT {text} FROM {relation} WHERE regexp_matches({text}, '{_INVISIBLE}')"
+        " ORDER BY 1"
+    ).fetchall()
+    return IdTexts(padded, codes, example.strip(BLANKS), tuple(code for (code,) in hidden))
 
 
 def _is_code(text: str) -> str:
@@ -60,6 +69,17 @@ def _is_code(text: str) -> str:
         f"NOT regexp_full_match({text}, '{_CERTAIN}') AND NOT"
         f" (regexp_full_match({text}, '{_POSSIBLE}')"
         f" AND TRY_CAST({trimmed_sql(text)} AS BIGINT) IS NOT NULL)"
+    )
+
+
+def escaped(text: str) -> str:
+    """A text whose signs that cannot be seen are written out.
+
+    >>> escaped("A\u200b, B")
+    'A\\\\u200b, B'
+    """
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
     )
 
 

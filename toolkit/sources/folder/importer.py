@@ -4,16 +4,17 @@ Every broken rule is found before anything is written, and all are reported at o
 database is built beside the old one and takes its place in one step, or not at all.
 """
 
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
 
-from toolkit.errors import DataError, Finding
+from toolkit.errors import ArgumentError, DataError, Finding
 from toolkit.sources.base import categories_of
 from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
 from toolkit.sources.embedded.place import (
@@ -22,24 +23,33 @@ from toolkit.sources.embedded.place import (
     translated,
     workplace,
 )
+from toolkit.sources.embedded.returned import returned
+from toolkit.sources.folder.derived import DERIVED, derive
 from toolkit.sources.folder.files import (
     LAYOUT,
     File,
     Staged,
     code_columns,
-    read_file,
     stage,
-    unread_files,
 )
+from toolkit.sources.folder.inputs import Inputs, find_inputs
+from toolkit.sources.folder.mapping import OrderMapping
 from toolkit.sources.folder.numbering import keep_codes, number_codes, numbered, numbered_lines
+from toolkit.sources.folder.quarantine import Quarantine, set_aside, write_aside
+from toolkit.sources.folder.reading import UNREADABLE, Asked, TableRead, read_table
 from toolkit.sources.folder.rules import findings, folder_rules, several_categories
-from toolkit.sources.queries import FRACTION_DIGITS
+from toolkit.sources.folder.understood import Understood, understood
 from toolkit.sources.sql import as_source
 
 type ImportProgress = Callable[[str], None]
 
+AS_FOUND = OrderMapping()
+"""Everything about the files is found in them."""
+
 LINES = "checked_order_lines"
 """The table of lines that keep all rules, with the numbers of codes."""
+
+QUARANTINE = "--quarantine FILE sets such lines aside and imports the others."
 
 ONE_CUSTOMER = (
     "all are of one customer, so that models have nothing to pool over customers; is customer_id "
@@ -53,7 +63,10 @@ NO_REPEATS = (
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import brought in, and what it found worth telling (``notices``)."""
+    """What an import brought in, and what it found worth telling (``notices``).
+
+    ``understood`` is what it made of the files' columns, where there were files.
+    """
 
     lines: int
     orders: int
@@ -65,6 +78,7 @@ class ImportReport:
     last_date: date
     notices: tuple[Finding, ...]
     seconds: float
+    understood: Understood | None = None
 
     def __str__(self) -> str:
         """A few lines for a person."""
@@ -86,33 +100,93 @@ def import_folder(
 ) -> ImportReport:
     """Import ``order_lines``, ``products``, ``customers`` (``.parquet`` or ``.csv``) of a folder.
 
-    Ids are whole numbers or text; of text, each is a code, which has a number inside
-    (``toolkit.sources.codes``) and is kept.
-
-    ``database`` is the file to write; an order database that is there already is replaced, if
-    ``replace``. ``progress`` is called with the name of each stage. Raises ``DataError`` with
-    every rule that the folder breaks, ``SourceError`` if the database cannot be written. After
-    either, or after Ctrl-C, the file is as it was.
+    As ``import_orders`` does, which see, with what it finds by itself.
     """
-    started = time.perf_counter()
     if not folder.is_dir():
         raise DataError(str(folder), [Finding("folder", "there is no such folder", 0)])
-    refuse_to_overwrite(database, replace)
-    with translated(database), workplace(database) as beside:
+    return import_orders([folder], database, replace=replace, progress=progress)
+
+
+def import_orders(
+    files: Sequence[Path | str],
+    database: Path | None,
+    mapping: OrderMapping = AS_FOUND,
+    *,
+    quarantine: Quarantine | None = None,
+    replace: bool = True,
+    progress: ImportProgress = lambda stage: None,
+    told: Callable[[Understood], None] = lambda understood: None,
+) -> ImportReport:
+    """Import order lines as they come out of other systems: Parquet or CSV, one file is enough.
+
+    ``files`` are files of order lines, folders of their parts, or a folder with ``order_lines``,
+    ``products`` and ``customers``. Products and customers that have no file are those of the lines,
+    with the names that the lines give them. ``mapping`` says how the files are to be read where
+    that is not plain; ``told`` is called with what was understood, before anything is checked.
+    Broken lines go into ``quarantine``, if there is one. Ids are whole numbers or text; of text,
+    each is a code, which has a number inside (``toolkit.sources.codes``) and is kept.
+
+    ``database`` is the file to write; an order database that is there already is replaced, if
+    ``replace``. None tries the import and writes nothing. ``progress`` is called with the name of
+    each stage. Raises ``DataError`` with every rule that is broken, ``SourceError`` if the database
+    cannot be written. After either, or after Ctrl-C, all files are as they were.
+    """
+    started = time.perf_counter()
+    inputs = find_inputs([Path(file) for file in files])
+    if quarantine is not None and not quarantine.file.parent.is_dir():
+        raise ArgumentError(
+            f"there is no folder {quarantine.file.parent} to write {quarantine.file.name} to"
+        )
+    with _place(database, replace) as beside:
         new = beside / "orders.duckdb"
         with closing(_new_database(new)) as conn:
-            files = _read_folder(conn, folder, progress)
+            read = _read(conn, inputs, mapping, beside / "texts", progress)
+            lines = next((one for one in read if one.file.table == "order_lines"), None)
+            seen = None
+            if lines is not None and lines.file.called:  # else it could not be read
+                seen = understood(conn, lines, mapping)
+                told(seen)
             progress("checking")
-            notices, codes = stage_checked(conn, files, str(folder))
-            notices += [Finding(name, "is not read", 0) for name in unread_files(folder)]
+            failed = _unreadable(inputs, read)
+            notices, codes = stage_checked(
+                conn, [one.file for one in read], inputs.where, failed, quarantine, True
+            )
+            notices += _excluded(lines) + [Finding(n, "is not read", 0) for n in inputs.unread]
             progress("writing the database")
             create_tables(conn)
             fill_tables(conn, LINES, numbered("products", codes), numbered("customers", codes))
             keep_codes(conn)
-            report = report_of(conn, notices, started)
+            report = report_of(conn, notices, started, seen)
+            if quarantine is not None and database is not None:
+                write_aside(conn, quarantine.file)
             conn.execute("CHECKPOINT")
-        put_in_place(new, database)
+        if database is not None:
+            put_in_place(new, database)
     return report
+
+
+@contextmanager
+def _place(database: Path | None, replace: bool) -> Iterator[Path]:
+    """A folder to build the database in: beside its place, or anywhere if nothing is written."""
+    if database is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    refuse_to_overwrite(database, replace)
+    with translated(database), workplace(database) as beside:
+        yield beside
+
+
+def _unreadable(inputs: Inputs, read: Sequence[TableRead]) -> list[Finding]:
+    """What is wrong with the files as a whole, and what has to be asked about them."""
+    asked = [Finding(one.file.table, question, 0) for one in read for question in one.questions]
+    return [*inputs.failures, *asked]
+
+
+def _excluded(lines: TableRead | None) -> list[Finding]:
+    if lines is None or not lines.excluded:
+        return []
+    return [Finding("order_lines", "lines of excluded products, left out", lines.excluded)]
 
 
 def _new_database(path: Path) -> duckdb.DuckDBPyConnection:
@@ -122,49 +196,102 @@ def _new_database(path: Path) -> duckdb.DuckDBPyConnection:
     return conn
 
 
-def _read_folder(
-    conn: duckdb.DuckDBPyConnection, folder: Path, progress: ImportProgress
-) -> list[File]:
-    files: list[File] = []
+def _read(
+    conn: duckdb.DuckDBPyConnection,
+    inputs: Inputs,
+    mapping: OrderMapping,
+    room: Path,
+    progress: ImportProgress,
+) -> list[TableRead]:
+    room.mkdir()
+    broken = {finding.table for finding in inputs.failures}
+    derived = frozenset(t for t in DERIVED if t not in inputs.parts and t not in broken)
+    asked = Asked(mapping, room, derived)
+    tables = []
     for table in LAYOUT:
-        progress(f"reading {table}")
-        files.append(read_file(conn, folder, table))
-    return files
+        if inputs.parts.get(table):
+            progress(f"reading {table}")
+            tables.append(read_table(conn, table, inputs.parts[table], asked))
+    return tables
 
 
 def stage_checked(
-    conn: duckdb.DuckDBPyConnection, files: Sequence[File], where: str
+    conn: duckdb.DuckDBPyConnection,
+    files: Sequence[File],
+    where: str,
+    failed: Sequence[Finding] = (),
+    quarantine: Quarantine | None = None,
+    may_set_aside: bool = False,
 ) -> tuple[list[Finding], tuple[str, ...]]:
     """Stage the tables and fill ``LINES``; return notices, and which columns of ids hold codes.
 
-    Raises ``DataError`` with all that is wrong ``where`` they come from.
+    Products and customers without a file are derived from the lines. Raises ``DataError`` with
+    all that is wrong ``where`` they come from, and with what ``failed`` before.
     """
     codes = code_columns(files)
     tables = [stage(conn, file, codes) for file in files]
-    failures = [finding for staged in tables for finding in _failures(conn, staged, tables)]
-    failures = failures or number_codes(conn, codes)
+    aside = _set_aside(conn, where, tables, quarantine) if not failed and quarantine else []
+    failures = [finding for staged in tables for finding in _failures(conn, staged, tables, aside)]
+    failures = sorted([*failed, *failures], key=lambda f: _rank(f.table))
+    derived: list[Finding] = []
+    if not failures:
+        lines = next(file for file in files if file.table == "order_lines")
+        for table in DERIVED:
+            if table not in {file.table for file in files}:
+                derived += derive(conn, table, lines)
+        failures = number_codes(conn, codes)
     if failures:
-        raise DataError(where, failures)
-    lines = next(staged for staged in tables if staged.table == "order_lines")
-    optional = lines.columns - LAYOUT["order_lines"].keys()
+        of_rows = not failed and all(f.table == "order_lines" and f.examples for f in failures)
+        raise DataError(where, failures, QUARANTINE if of_rows and may_set_aside else "")
+    staged_lines = next(staged for staged in tables if staged.table == "order_lines")
+    optional = (staged_lines.columns & {"category"}) - LAYOUT["order_lines"].keys()
     conn.execute(f"CREATE TEMP TABLE {LINES} AS {numbered_lines(codes, optional)}")
     notices = [notice for staged in tables for notice in staged.notices]
-    return [*_line_notices(conn), *_thin(conn), *notices], tuple(codes)
+    return [*aside, *_line_notices(conn), *_thin(conn), *derived, *notices], tuple(codes)
+
+
+def _rank(table: str) -> int:
+    """Findings come in the order of the tables; what is about a file by another name, first."""
+    return [*LAYOUT].index(table) if table in LAYOUT else -1
+
+
+def _set_aside(
+    conn: duckdb.DuckDBPyConnection,
+    where: str,
+    tables: Sequence[Staged],
+    quarantine: Quarantine,
+) -> list[Finding]:
+    """Broken lines taken out, if the lines can be read at all."""
+    lines = next(staged for staged in tables if staged.table == "order_lines")
+    unreadable = [finding for finding in lines.failures if finding.rule == UNREADABLE]
+    if len(unreadable) < len(lines.failures) or not lines.columns >= {*LAYOUT["order_lines"]}:
+        return []
+    return set_aside(conn, where, folder_rules(lines, _known(tables)), unreadable, quarantine)
+
+
+def _known(tables: Iterable[Staged]) -> list[str]:
+    """Tables whose ids can be looked up."""
+    return [one.table for one in tables if one.columns >= {next(iter(LAYOUT[one.table]))}]
 
 
 def _failures(
-    conn: duckdb.DuckDBPyConnection, staged: Staged, tables: list[Staged]
+    conn: duckdb.DuckDBPyConnection,
+    staged: Staged,
+    tables: Sequence[Staged],
+    aside: Sequence[Finding],
 ) -> list[Finding]:
+    failures = list(staged.failures)
+    if aside and staged.table == "order_lines":
+        failures = [finding for finding in failures if finding.rule != UNREADABLE]
     if not staged.columns:
-        return list(staged.failures)
-    known = [other.table for other in tables if other.columns >= {next(iter(LAYOUT[other.table]))}]
+        return failures
     relation = f"staged_{staged.table}"
-    broken = findings(conn, staged.table, relation, folder_rules(staged, known))
+    broken = findings(conn, staged.table, relation, folder_rules(staged, _known(tables)))
     if staged.table == "order_lines" and staged.columns >= {"product_id", "category"}:
         broken += several_categories(conn)
-    if not broken and not staged.failures and not _number(conn, f"SELECT count(*) FROM {relation}"):
+    if not broken and not failures and not _number(conn, f"SELECT count(*) FROM {relation}"):
         broken = [Finding(staged.table, "there are no rows", 0)]
-    return [*staged.failures, *broken]
+    return [*failures, *broken]
 
 
 def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
@@ -196,22 +323,17 @@ def _thin(conn: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
 
 
 def _returns(conn: duckdb.DuckDBPyConnection) -> str:
-    units = _number(conn, f"SELECT -sum(quantity) FROM {LINES} WHERE quantity < 0")
-    cancelled = _number(
-        conn,
-        f"SELECT count(*) FROM (SELECT 1 FROM {LINES} GROUP BY product_id, customer_id,"
-        f" CAST(ordered_at AS DATE) HAVING round(sum(quantity), {FRACTION_DIGITS}) <= 0)",
-    )
-    return (
-        f"returns, netted per customer, product and day: {units:,g} units; "
-        f"{cancelled:,g} such days net to nothing and are no order events"
-    )
+    day = "CAST(ordered_at AS DATE) AS day"
+    return str(returned(conn, f"SELECT product_id, customer_id, {day}, quantity FROM {LINES}"))
 
 
 def report_of(
-    conn: duckdb.DuckDBPyConnection, notices: list[Finding], started: float
+    conn: duckdb.DuckDBPyConnection,
+    notices: list[Finding],
+    started: float,
+    seen: Understood | None = None,
 ) -> ImportReport:
-    """What a database holds after an import."""
+    """What a database holds after an import, of files that were ``seen`` to be so."""
     first, last, pairs = conn.execute(
         "SELECT CAST(min(oi.Created) AS DATE), CAST(max(oi.Created) AS DATE),"
         " count(DISTINCT (oi.ProductID, o.ClientAgreementID))"
@@ -232,6 +354,7 @@ def report_of(
         last_date=last,
         notices=tuple(notices),
         seconds=time.perf_counter() - started,
+        understood=seen,
     )
 
 

@@ -7,7 +7,7 @@ import duckdb
 
 from toolkit.data.tables import MAX_AMOUNT
 from toolkit.errors import Finding
-from toolkit.sources.folder.files import EXAMPLES, LAYOUT, MOMENT, Staged, shown
+from toolkit.sources.folder.files import EXAMPLES, ID, LAYOUT, MOMENT, Staged, shown
 
 EARLIEST = "1990-01-01"
 LATEST = "3000-01-01"
@@ -15,6 +15,11 @@ TURN_ROUND = (
     "has the year last, so that day and month cannot be told apart: write 2024-01-31, which "
     "pandas.to_datetime(…, dayfirst=True) makes of 31/01/2024"
 )
+EXCEL = (
+    "is written like 1.23457E+12: a spreadsheet has cut its digits; show the column there as a "
+    "number without decimals or as text, and export it again"
+)
+_CUT = "[0-9][.,][0-9]+E[+][0-9]{2,}"
 _NO_YEAR = "1000-01-01"
 _YEAR_LAST = r"^\s*\d{1,2}[./-]\d{1,2}[./-]\d{2}(\d{2})?\b"
 
@@ -80,13 +85,35 @@ def _column_rules(staged: Staged, column: str) -> Iterable[ImportRule]:
         yield ImportRule(f"{column} is null", f"raw_{column} IS NULL", "place", needs)
     unread = f"raw_{column} IS NOT NULL AND {column} IS NULL"
     example = f"place || ': ' || raw_{column}"
-    if kind is MOMENT:
+    if kind is ID:
+        yield from _lost_digits(staged, column)
+    said = staged.said.get(column)
+    if kind is MOMENT and said is None:
         strange = f"({column} IS NULL OR {column} < DATE '{_NO_YEAR}')"  # 02-01-24 is in year 2
         turned = f"{strange} AND regexp_matches(CAST(raw_{column} AS VARCHAR), '{_YEAR_LAST}')"
         yield ImportRule(f"{column} {TURN_ROUND}", turned, example, needs)
         unread = f"{unread} AND NOT ({turned})"
     negation = "blank, or not" if column in staged.codes else "not"
-    yield ImportRule(f"{column} is {negation} {kind.name}", unread, example, needs)
+    name = kind.name if said is None else f"{kind.name.partition(' (')[0]} ({said})"
+    yield ImportRule(f"{column} is {negation} {name}", unread, example, needs)
+
+
+def _lost_digits(staged: Staged, column: str) -> Iterable[ImportRule]:
+    """Ids that may have been others before a program made floats of them."""
+    example, needs = f"place || ': ' || raw_{column}", frozenset({column})
+    if column in staged.codes:
+        text = f"CAST(raw_{column} AS VARCHAR)"
+        cut = f"{text} LIKE '%E+%' AND regexp_full_match({text}, '{_CUT}')"
+        yield ImportRule(f"{column} {EXCEL}", cut, example, needs)
+    if column in staged.inexact:
+        limit = staged.inexact[column]
+        yield ImportRule(
+            f"{column} is a float, which may stand for another whole number from {limit} on: "
+            "save the column as whole numbers (int64) or text",
+            f"abs(raw_{column}) >= {limit}",
+            f"place || ': ' || CAST(CAST(raw_{column} AS HUGEINT) AS VARCHAR)",
+            needs,
+        )
 
 
 def _value_rules() -> Iterable[ImportRule]:

@@ -1,0 +1,118 @@
+"""How files of order lines are to be read: a mapping, settled once and given again as TOML."""
+
+import codecs
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field
+from pydantic.dataclasses import dataclass
+
+from toolkit.disk import whole_file
+from toolkit.errors import ArgumentError
+from toolkit.sources.folder.spellings import LINE_FIELDS
+from toolkit.validation import CLOSED, parse, read_toml, unknown
+
+type Decimal = Literal[".", ","]
+type Thousands = Literal[".", ",", " ", "'"]
+type Text = Annotated[str, Field(min_length=1)]
+
+DATE_ORDERS = ("day-first", "month-first", "year-first", "excel-days", "named-months")
+
+_DIRECTIVE = re.compile("%-?[aAbBdfgHIjmMpSyYz%]")
+
+
+def _date_format(text: str) -> str:
+    directives = re.findall("%-?.?", text)
+    known = all(_DIRECTIVE.fullmatch(one) for one in directives)
+    if text not in DATE_ORDERS and not (directives and known):
+        listed = ", ".join(DATE_ORDERS)
+        raise ValueError(f"has to be one of {listed} or a format like %d.%m.%Y, got {text!r}")
+    return text
+
+
+def _encoding(text: str) -> str:
+    try:
+        codecs.lookup(text)
+    except LookupError:
+        raise ValueError(f"has to be an encoding like utf-8 or cp1252, got {text!r}") from None
+    return text
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
+class OrderMapping:
+    """How files of order lines are to be read; what is left out is found in the files.
+
+    ``columns`` has the column of a field (``customer_id``), ``date_format`` is ``day-first``,
+    ``month-first``, ``year-first``, ``excel-days``, ``named-months`` or a format like ``%d.%m.%Y``.
+    Lines of ``exclude_products`` (postage, fees) are left out.
+
+    >>> OrderMapping(columns={"customer_id": "CustomerID"}, decimal=",").decimal
+    ','
+    """
+
+    columns: Mapping[str, Text] = Field(default_factory=dict)
+    date_format: Annotated[str, AfterValidator(_date_format)] | None = None
+    decimal: Decimal | None = None
+    thousands: Thousands | None = None
+    encoding: Annotated[str, AfterValidator(_encoding)] | None = None
+    exclude_products: tuple[Text, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """A mapping that was saved. ``ArgumentError`` with everything that is wrong in it."""
+        return cls.of(read_toml(path), f"the mapping {path}")
+
+    @classmethod
+    def of(cls, content: Mapping[str, object], name: str) -> Self:
+        """The mapping that ``content`` describes. ``ArgumentError`` with all that is wrong."""
+        more = unknown("columns", content.get("columns"), LINE_FIELDS)
+        if content.get("decimal") is not None and content["decimal"] == content.get("thousands"):
+            more.append(f"decimal and thousands are both {content['decimal']!r}")
+        return parse(cls, content, name, more=more)
+
+    def with_options(self, options: Mapping[str, object]) -> Self:
+        """The same with what was given beside it, which prevails; None and nothing are not."""
+        given = {name: value for name, value in options.items() if value}
+        columns = {**self.columns, **given.pop("columns", {})}  # type: ignore[dict-item]
+        content = {**self.as_toml(), **given, "columns": columns}
+        return self.of(content, "the mapping")
+
+    def as_toml(self) -> dict[str, object]:
+        """Its content without what is left out."""
+        settled: dict[str, object] = {
+            "date_format": self.date_format,
+            "decimal": self.decimal,
+            "thousands": self.thousands,
+            "encoding": self.encoding,
+            "exclude_products": list(self.exclude_products),
+            "columns": dict(self.columns),
+        }
+        return {name: value for name, value in settled.items() if value}
+
+    def save(self, path: Path) -> None:
+        """Write it as TOML, for ``read``."""
+        content = self.as_toml()
+        columns = content.pop("columns", {})
+        lines = [f"{name} = {_toml(value)}" for name, value in content.items()]
+        if isinstance(columns, dict) and columns:
+            lines += ["", "[columns]", *(f"{name} = {_toml(v)}" for name, v in columns.items())]
+        with whole_file(path) as part:
+            part.write_text("\n".join(lines).lstrip() + "\n", encoding="utf-8")
+
+
+def columns_given(texts: list[str]) -> dict[str, str]:
+    """``["customer_id=CustomerID"]`` by field. ``ArgumentError`` for what is no such text."""
+    wrong = [text for text in texts if not all(text.partition("=")[::2])]
+    if wrong:
+        raise ArgumentError(
+            f"--map has to be FIELD=COLUMN, as in customer_id=CustomerID, got {', '.join(wrong)}"
+        )
+    return {field.strip(): name.strip() for field, _, name in (t.partition("=") for t in texts)}
+
+
+def _toml(value: object) -> str:
+    """A text or list of texts as TOML writes it, which is as JSON does."""
+    return json.dumps(value, ensure_ascii=False)
