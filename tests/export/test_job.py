@@ -21,7 +21,7 @@ from toolkit.export.job import ExportSettings, export_release
 from toolkit.export.plan import LAST
 from toolkit.export.report import Status
 from toolkit.results.forecast import ProductForecast
-from toolkit.sources.generator import load_orders
+from toolkit.sources.generator import FIRST_CUSTOMER_ID, load_orders
 from toolkit.stages.listing import ProductThresholds, Thresholds
 
 SETTINGS = ExportSettings(AS_OF)
@@ -215,6 +215,22 @@ def test_only_products_ordered_since_are_computed(engine, database, client):
         made = found.get("model_metadata", found)["as_of_date"]
         assert made == str(later if product_id in touched else AS_OF)
         assert plain(client, product_id) is None
+
+
+def test_a_product_that_was_only_returned_since_is_computed(engine, database, client):
+    """Else readers keep the forecast of an order that was cancelled."""
+    later = AS_OF + timedelta(1)
+    ordered = _products_ordered(database, AS_OF, later)
+    quiet = min({*known_products(database)} - ordered)
+    add_line(database, product_id=quiet, customer_id=FIRST_CUSTOMER_ID, day=-1, quantity=80_995.0)
+    export(engine, client)
+    add_line(database, product_id=quiet, customer_id=FIRST_CUSTOMER_ID, day=0, quantity=-80_995.0)
+    report = export(engine, client, as_of_date=later, since=LAST)
+    assert report.carried == 12 - len(ordered | {quiet})
+    found = plain(client, quiet, later)
+    assert found["model_metadata"]["as_of_date"] == str(later)
+    forecast = engine.generate_forecast(quiet, later)
+    assert found["summary"] == json.loads(json.dumps(forecast.summary))
 
 
 def test_a_carried_forecast_is_no_answer_to_a_cached_call_as_of_a_later_date(engine, client):
