@@ -393,6 +393,31 @@ def test_a_product_that_nobody_has_ordered_has_nothing_to_forecast(engine, datab
     assert plain(client, 50)["no_forecast"] is True
 
 
+def test_a_product_that_was_wholly_returned_has_nothing_to_forecast(engine, database, client):
+    """It is served as such, every night, and stops no export."""
+    database.execute("INSERT INTO dbo.Product VALUES (50, 'New')")
+    order = {"product_id": 50, "customer_id": FIRST_CUSTOMER_ID}
+    add_line(database, **order, day=-1, quantity=7.0)
+    export(engine, client)
+    assert plain(client, 50)["summary"]["expected_quantity"] > 0
+    add_line(database, **order, day=0, quantity=-7.0)
+    for night, since in enumerate((LAST, LAST, None), start=1):
+        later = AS_OF + timedelta(night)
+        report = export(engine, client, as_of_date=later, since=since)
+        assert report.products[-1].status is Status.NO_PREDICTIONS
+        assert plain(client, 50, later)["no_forecast"] is True
+    report = export(engine, client, as_of_date=later, shrink=True)
+    assert [product.product_id for product in report.products] == known_products(database)[:-1]
+
+
+def test_a_product_that_the_database_has_no_more_is_a_loss(engine, database, client):
+    export(engine, client)
+    database.execute("DELETE FROM dbo.OrderItem WHERE ProductID = 2")
+    database.execute("DELETE FROM dbo.Product WHERE ID = 2")
+    with pytest.raises(ArgumentError, match="would lose product 2, which release"):
+        export(engine, client, as_of_date=AS_OF + timedelta(1))
+
+
 def test_a_release_says_which_default_price_it_used(engine, database, client):
     """And is not taken for one of another price, or of none."""
     database.execute("UPDATE dbo.OrderItem SET PricePerItem = NULL WHERE ProductID = 2")

@@ -81,6 +81,8 @@ def make_plan(
     ids = sorted(np.unique(events.product_id).tolist())
     if asked is not None:
         ids = _existing(engine, set(asked), ids, as_of)
+    elif current is not None and not settings.shrink:
+        ids = _served(engine, set(current.product_ids), ids, as_of)
     if not len(events):
         raise PredictionError(f"there is no order before {as_of} to export forecasts from")
     _refuse_to_shrink(current, ids, settings)
@@ -106,6 +108,15 @@ def _existing(
     if unknown:
         raise ArgumentError(f"the database has no {_some(unknown)}")
     return sorted(asked)
+
+
+def _served(engine: ForecastEngine, served: set[int], ordered: list[int], as_of: date) -> list[int]:
+    """Those ordered, and those that readers have and of which no order is left: all came back.
+
+    A product that the database has no more is none of them.
+    """
+    silent = sorted(served - set(ordered))
+    return sorted([*ordered, *engine.source.products(as_of, silent)]) if silent else ordered
 
 
 def _refuse_to_lose_the_champion(
