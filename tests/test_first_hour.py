@@ -238,7 +238,7 @@ def test_what_nobody_ordered_before_the_date_ends_with_3_and_a_sentence(tmp_path
     )  # fmt: skip
     import_folder(returned, tmp_path / "returned.duckdb")
     done = run("forecast", 1, "--db", "returned.duckdb", "--as-of", AS_OF, cwd=tmp_path)
-    said = f"{nothing.format(1, AS_OF)} but for what was returned the same day.\n"
+    said = f"{nothing.format(1, AS_OF)} but for what was wholly returned.\n"
     assert (done.returncode, done.stderr) == (3, said)
 
 

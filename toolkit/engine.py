@@ -183,9 +183,9 @@ class ForecastEngine:
 
         Its demand is that of all customers; thresholds only choose whom it lists, perhaps nobody.
         One that is not given is the engine's own. None if nobody ordered the product before the
-        date (an order that was returned the same day is none). ArgumentError for arguments out of
-        range; SourceError or PredictionError if the forecast could not be made: where every pair
-        of the product failed, say, which is not the same as no demand.
+        date (an order that was wholly returned by then is none). ArgumentError for arguments out
+        of range; SourceError or PredictionError if the forecast could not be made: where every
+        pair of the product failed, say, which is not the same as no demand.
         """
         (forecast,) = self.generate_forecasts(
             [product_id], as_of_date, min_orders, min_confidence

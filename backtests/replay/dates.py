@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from toolkit.data.tables import observed_weeks
 from toolkit.errors import ArgumentError
 from toolkit.sources.base import OrderSource
+from toolkit.sources.sql import last_order_day
 from toolkit.stages.arguments import check_whole
 
 MOST_DATES, MOST_WEEKS = 520, 104
@@ -25,12 +26,10 @@ def replay_dates(
     """
     count = check_whole("dates", count, 1, MOST_DATES)
     step_weeks = check_whole("step_weeks", step_weeks, 1, MOST_WEEKS)
-    events = source.order_events(_END)
-    if not len(events):
+    events, last_day = source.order_events(_END), last_order_day(source)
+    if not len(events) or last_day is None:
         raise ArgumentError("the database holds no orders to replay")
-    first_day, last_day = (
-        _END + timedelta(int(day)) for day in (events.day.min(), events.day.max())
-    )
+    first_day = _END + timedelta(int(events.day.min()))
     newest = last or _monday_before(last_day + timedelta(1) - timedelta(weeks=weeks))
     dates = [newest - timedelta(weeks=step_weeks * i) for i in reversed(range(count))]
     outside = [

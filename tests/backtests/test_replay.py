@@ -16,6 +16,8 @@ from backtests.replay.replay import _stock_at, run_replay
 from backtests.replay.rules import Known, largest, mean_and_deviation, rules_of
 from tests.chance import assert_share
 from tests.conftest import AS_OF, add_line
+from tests.sources.helpers import Line
+from tests.sources.helpers import database as order_lines
 from toolkit.cli.app import app
 from toolkit.errors import ArgumentError
 from toolkit.model import find_model
@@ -179,6 +181,14 @@ def test_dates_are_mondays_with_their_weeks_after_them(database):
         replay_dates(source, 3, 40, 4, AS_OF)
     with pytest.raises(ArgumentError, match="3 whole weeks after it"):
         replay_dates(source, 3, 1, 4, AS_OF + timedelta(weeks=30))
+
+
+def test_a_last_order_that_is_cancelled_moves_no_date():
+    lines = [Line(1, 101, 1, -200), Line(2, 101, 1, -30), Line(3, 102, 2, -1, 4.0)]
+    with order_lines(lines) as conn:
+        days = replay_dates(as_source(conn), 3, 2, 4)
+    with order_lines([*lines, Line(4, 102, 2, -1, -4.0)]) as conn:
+        assert replay_dates(as_source(conn), 3, 2, 4) == days
 
 
 def test_many_dates_are_not_all_named(database):

@@ -21,7 +21,7 @@ from toolkit.export.job import ExportSettings, export_release
 from toolkit.export.plan import LAST
 from toolkit.export.report import Status
 from toolkit.results.forecast import ProductForecast
-from toolkit.sources.generator import load_orders
+from toolkit.sources.generator import FIRST_CUSTOMER_ID, load_orders
 from toolkit.stages.listing import ProductThresholds, Thresholds
 
 SETTINGS = ExportSettings(AS_OF)
@@ -217,6 +217,22 @@ def test_only_products_ordered_since_are_computed(engine, database, client):
         assert plain(client, product_id) is None
 
 
+def test_a_product_that_was_only_returned_since_is_computed(engine, database, client):
+    """Else readers keep the forecast of an order that was cancelled."""
+    later = AS_OF + timedelta(1)
+    ordered = _products_ordered(database, AS_OF, later)
+    quiet = min({*known_products(database)} - ordered)
+    add_line(database, product_id=quiet, customer_id=FIRST_CUSTOMER_ID, day=-1, quantity=80_995.0)
+    export(engine, client)
+    add_line(database, product_id=quiet, customer_id=FIRST_CUSTOMER_ID, day=0, quantity=-80_995.0)
+    report = export(engine, client, as_of_date=later, since=LAST)
+    assert report.carried == 12 - len(ordered | {quiet})
+    found = plain(client, quiet, later)
+    assert found["model_metadata"]["as_of_date"] == str(later)
+    forecast = engine.generate_forecast(quiet, later)
+    assert found["summary"] == json.loads(json.dumps(forecast.summary))
+
+
 def test_a_carried_forecast_is_no_answer_to_a_cached_call_as_of_a_later_date(engine, client):
     export(engine, client)
     later = AS_OF + timedelta(1)
@@ -375,6 +391,31 @@ def test_a_product_that_nobody_has_ordered_has_nothing_to_forecast(engine, datab
     assert report.products[1].status is Status.NO_PREDICTIONS
     assert report.products[1].expected_quantity is None
     assert plain(client, 50)["no_forecast"] is True
+
+
+def test_a_product_that_was_wholly_returned_has_nothing_to_forecast(engine, database, client):
+    """It is served as such, every night, and stops no export."""
+    database.execute("INSERT INTO dbo.Product VALUES (50, 'New')")
+    order = {"product_id": 50, "customer_id": FIRST_CUSTOMER_ID}
+    add_line(database, **order, day=-1, quantity=7.0)
+    export(engine, client)
+    assert plain(client, 50)["summary"]["expected_quantity"] > 0
+    add_line(database, **order, day=0, quantity=-7.0)
+    for night, since in enumerate((LAST, LAST, None), start=1):
+        later = AS_OF + timedelta(night)
+        report = export(engine, client, as_of_date=later, since=since)
+        assert report.products[-1].status is Status.NO_PREDICTIONS
+        assert plain(client, 50, later)["no_forecast"] is True
+    report = export(engine, client, as_of_date=later, shrink=True)
+    assert [product.product_id for product in report.products] == known_products(database)[:-1]
+
+
+def test_a_product_that_the_database_has_no_more_is_a_loss(engine, database, client):
+    export(engine, client)
+    database.execute("DELETE FROM dbo.OrderItem WHERE ProductID = 2")
+    database.execute("DELETE FROM dbo.Product WHERE ID = 2")
+    with pytest.raises(ArgumentError, match="would lose product 2, which release"):
+        export(engine, client, as_of_date=AS_OF + timedelta(1))
 
 
 def test_a_release_says_which_default_price_it_used(engine, database, client):

@@ -11,6 +11,7 @@ from toolkit.data.ids import BLANKS, number_of, plain_code
 from toolkit.errors import ArgumentError, DataError, SourceError
 from toolkit.sources.base import ProductInfo
 from toolkit.sources.codes import Codes, number_sql
+from toolkit.sources.embedded.checks import check_database
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.folder.importer import import_folder
 from toolkit.sources.folder.numbering import number_codes
@@ -296,3 +297,12 @@ def test_codes_that_cannot_be_read_are_a_source_error(folder, target):
 
 def as_int64(numbers):
     return np.array(numbers, dtype=np.int64)
+
+
+def test_a_check_shows_codes_of_returns_that_reverse_nothing(coded, tmp_path):
+    edit(coded, "order_lines", "2024-01-05,4,", "2024-01-05,-4,")
+    import_folder(coded, tmp_path / "coded.duckdb")
+    with open_database(tmp_path / "coded.duckdb") as conn:
+        notices = check_database(conn).notices
+    (found,) = (notice for notice in notices if "reverse no order" in notice.rule)
+    assert found.examples == ("customer c-17, product SKU-0042, 2024-01-05: 4",)

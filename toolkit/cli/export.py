@@ -56,7 +56,8 @@ Products = Annotated[
 Since = Annotated[
     str | None,
     typer.Option(
-        help="YYYY-MM-DD, or last: compute what was ordered since, or since the current release."
+        help="YYYY-MM-DD, or last: compute what was ordered or returned since, or since the current"
+        " release."
     ),
 ]
 Ttl = Annotated[int, typer.Option(help="Seconds that the forecasts stay.")]

@@ -290,7 +290,7 @@ def _why_nothing(product_id: str, as_of: date, db: Path | None, number: int) -> 
         return f"{said}, and {db} holds no order of it at all."
     first, last = found
     if first < as_of:
-        return f"{said} but for what was returned the same day."
+        return f"{said} but for what was wholly returned."
     return f"{said}; its orders in {db} are from {first} to {last}."
 
 

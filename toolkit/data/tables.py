@@ -214,7 +214,7 @@ class Patterns(Shown):
         return Patterns(events, self.customer_days, offset, *columns)
 
     def earlier(self, days: int) -> "Patterns":
-        """The patterns as they were ``days`` days before."""
+        """The patterns ``days`` days before, without orders that a later return took back."""
         events = self.events
         known = events.where(events.day < -days)
         seen = self.customer_days and self.customer_days.where(self.customer_days.day < -days)

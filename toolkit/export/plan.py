@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from toolkit.data.fingerprint import Fingerprint
 from toolkit.data.tables import OrderEvents
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, PredictionError
+from toolkit.export.touched import touched_products
 from toolkit.stages.arguments import check_ids, check_share, check_whole
 from toolkit.stages.listing import Thresholds
 
@@ -28,11 +29,12 @@ class ExportSettings:
     """What to export. Raises ``ArgumentError`` for what makes no sense.
 
     ``product_ids``: these only, in place of every product with an order before ``as_of_date``.
-    ``since``: only products with an order on or after that date are computed; all others keep
-    what the current release says of them. ``LAST`` stands for that release's as-of date, or for
-    all products if nothing of it can be kept. ``ttl_s``: seconds that the forecasts stay.
-    ``allowed_errors``: the share of the products, 0 to 1, that may be missing from the release
-    because they failed. ``keep``: so many releases before this one stay for a rollback.
+    ``since``: only products whose orders changed since that date, by an order or a return, are
+    computed; all others keep what the current release says of them. ``LAST`` stands for that
+    release's as-of date, or for all products if nothing of it can be kept. ``ttl_s``: seconds that
+    the forecasts stay. ``allowed_errors``: the share of the products, 0 to 1, that may be missing
+    from the release because they failed. ``keep``: so many releases before this one stay for a
+    rollback.
     ``shrink``: the release may serve fewer products than the current one. ``earlier``: it may be
     as of an earlier date than the current one. ``by_hand``: an engine without a registered version
     may follow a release of one.
@@ -79,11 +81,13 @@ def make_plan(
     ids = sorted(np.unique(events.product_id).tolist())
     if asked is not None:
         ids = _existing(engine, set(asked), ids, as_of)
+    elif current is not None and not settings.shrink:
+        ids = _served(engine, set(current.product_ids), ids, as_of)
     if not len(events):
         raise PredictionError(f"there is no order before {as_of} to export forecasts from")
     _refuse_to_shrink(current, ids, settings)
     computed_with = _computed_with(engine, events)
-    carried = _carried(current, computed_with, events, settings) & set(ids)
+    carried = _carried(engine, current, computed_with, events, settings) & set(ids)
     return ReleaseSpec(
         as_of_date=as_of,
         computed_with=computed_with,
@@ -104,6 +108,15 @@ def _existing(
     if unknown:
         raise ArgumentError(f"the database has no {_some(unknown)}")
     return sorted(asked)
+
+
+def _served(engine: ForecastEngine, served: set[int], ordered: list[int], as_of: date) -> list[int]:
+    """Those ordered, and those that readers have and of which no order is left: all came back.
+
+    A product that the database has no more is none of them.
+    """
+    silent = sorted(served - set(ordered))
+    return sorted([*ordered, *engine.source.products(as_of, silent)]) if silent else ordered
 
 
 def _refuse_to_lose_the_champion(
@@ -164,12 +177,13 @@ def _details(engine: ForecastEngine, computed_with: ComputedWith) -> Mapping[str
 
 
 def _carried(
+    engine: ForecastEngine,
     current: Release | None,
     computed_with: ComputedWith,
     events: OrderEvents,
     settings: ExportSettings,
 ) -> frozenset[int]:
-    """The products without an order since; their forecasts stay those of the current release."""
+    """The products of which no order changed since: they keep the current release's forecasts."""
     if settings.since is None:
         return frozenset()
     reason = _unfit(current, computed_with, settings)
@@ -179,8 +193,8 @@ def _carried(
         raise ArgumentError(f"{reason}: leave since out")
     since = current.as_of_date if settings.since == LAST else settings.since
     assert isinstance(since, date)
-    touched = events.product_id[events.day >= (since - events.as_of_date) / timedelta(1)]
-    return frozenset(current.product_ids) - frozenset(touched.tolist())
+    then = engine.source.order_events(since, settings.product_ids)
+    return frozenset(current.product_ids) - frozenset(touched_products(then, events).tolist())
 
 
 def _unfit(

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.tables import Floats, Ints, OrderEvents, starts_of
+from toolkit.data.tables import Floats, OrderEvents, starts_of
 from toolkit.sources.queries import FRACTION_DIGITS
 
 RETURN_DAYS = 90
@@ -33,8 +33,11 @@ def offset_returns(net: OrderEvents) -> tuple[OrderEvents, OrderEvents]:
     returned = np.flatnonzero(quantity < 0)
     if len(returned):
         start = starts_of(net.product_id, net.customer_id)
-        first = start[np.searchsorted(start, returned, side="right") - 1]
-        _offset(returned, first, net.day, quantity)
+        stop = np.append(start[1:], len(quantity))
+        pairs = np.unique(np.searchsorted(start, returned, side="right") - 1)
+        for first, last in zip(start[pairs].tolist(), stop[pairs].tolist(), strict=True):
+            rows = slice(first, last)
+            quantity[rows] = _offset(net.day[rows].tolist(), quantity[rows].tolist())
     events = replace(net, quantity=quantity)
     nothing: NDArray[np.bool_] = quantity <= 0
     if not nothing.any():
@@ -43,22 +46,26 @@ def offset_returns(net: OrderEvents) -> tuple[OrderEvents, OrderEvents]:
     return events.where(~nothing), replace(unmatched, quantity=-unmatched.quantity)
 
 
-def _offset(returned: Ints, first: Ints, day: Ints, quantity: Floats) -> None:
-    """Take the rows ``returned`` [returns], in order, out of those above them in ``quantity``.
+def _offset(days: list[int], quantity: list[float]) -> list[float]:
+    """What is left of a pair's days [days], in order: below zero where a return finds too little.
 
-    ``first`` [returns]: where the pair of each begins. A pair has a row a day, so that no return
-    looks at more than ``RETURN_DAYS`` rows.
+    ``standing`` are the rows with something left, the latest on top. A row goes in once and out
+    once, so that time grows with the rows alone.
     """
-    for row, top in zip(returned.tolist(), first.tolist(), strict=True):
-        owed, above = -float(quantity[row]), row - 1
-        while owed > 0 and above >= top and day[row] - day[above] <= RETURN_DAYS:
-            ordered = float(quantity[above])
-            if ordered > 0:
-                taken = min(owed, ordered)
-                quantity[above] = round(ordered - taken, FRACTION_DIGITS)
-                owed = round(owed - taken, FRACTION_DIGITS)
-            above -= 1
-        quantity[row] = -owed
+    standing: list[int] = []
+    for row, units in enumerate(quantity):
+        if units > 0:
+            standing.append(row)
+        while quantity[row] < 0 and standing:
+            above = standing[-1]
+            if days[row] - days[above] > RETURN_DAYS:
+                standing.clear()  # what lies below is older still, to later returns, too
+                break
+            left = round(quantity[above] + quantity[row], FRACTION_DIGITS)
+            quantity[above], quantity[row] = max(left, 0.0), min(left, 0.0)
+            if left <= 0:
+                standing.pop()
+    return quantity
 
 
 def settled(quantity: Floats) -> Floats:

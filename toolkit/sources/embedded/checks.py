@@ -15,6 +15,7 @@ import duckdb
 
 from toolkit.data.tables import MAX_AMOUNT
 from toolkit.errors import Finding, SourceError
+from toolkit.sources.codes import Codes
 from toolkit.sources.embedded.database import TABLES, is_interrupt, missing_columns
 from toolkit.sources.embedded.returned import OFFSET, returned
 from toolkit.sources.folder.rules import EARLIEST, LATEST, ImportRule, beyond, findings
@@ -100,7 +101,7 @@ def _check(conn: duckdb.DuckDBPyConnection) -> CheckReport:
         fatal += findings(conn, shown, relation, _fatal_rules(table, usable))
         notices += findings(conn, shown, relation, _notice_rules(table, usable))
     if {*usable} >= _LINE_TABLES:
-        unmatched = returned(conn, _LINES).finding("dbo.OrderItem")
+        unmatched = returned(conn, _LINES).finding("dbo.OrderItem", Codes.of(conn))
         notices += [] if unmatched is None else [unmatched]
     rows = {table: _count(conn, table) for table in usable}
     first, last = _span(conn) if "OrderItem" in usable else (None, None)

@@ -8,6 +8,7 @@ import numpy as np
 
 from toolkit.data.tables import OrderEvents
 from toolkit.errors import Finding
+from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.sources.returns import RETURN_DAYS, offset_returns
 
 OFFSET = (
@@ -36,8 +37,8 @@ class Returned:
             f"{self.cancelled:,g}; reversing no order and left out: {left:,g} units"
         )
 
-    def finding(self, table: str) -> Finding | None:
-        """What reverses no order, with examples; None where there is nothing of it."""
+    def finding(self, table: str, codes: Codes = NO_CODES) -> Finding | None:
+        """What reverses no order, with examples by their ``codes``; None where there is none."""
         found = self.unmatched
         if not len(found):
             return None
@@ -45,7 +46,8 @@ class Returned:
         columns = (found.customer_id, found.product_id, days.astype(str), found.quantity)
         first = zip(*(column[:_EXAMPLES].tolist() for column in columns), strict=True)
         examples = tuple(
-            f"customer {customer}, product {product}, {day}: {units:,g}"
+            f"customer {codes.code('customer', customer) or customer},"
+            f" product {codes.code('product', product) or product}, {day}: {units:,g}"
             for customer, product, day, units in first
         )
         rule = (
