@@ -410,10 +410,12 @@ def test_a_product_that_was_wholly_returned_has_nothing_to_forecast(engine, data
     assert [product.product_id for product in report.products] == known_products(database)[:-1]
 
 
-def test_a_product_that_the_database_has_no_more_is_a_loss(engine, database, client):
+@pytest.mark.parametrize("named", [True, False])
+def test_a_product_whose_lines_are_gone_is_a_loss(engine, database, client, named):
     export(engine, client)
     database.execute("DELETE FROM dbo.OrderItem WHERE ProductID = 2")
-    database.execute("DELETE FROM dbo.Product WHERE ID = 2")
+    if not named:
+        database.execute("DELETE FROM dbo.Product WHERE ID = 2")
     with pytest.raises(ArgumentError, match="would lose product 2, which release"):
         export(engine, client, as_of_date=AS_OF + timedelta(1))
 

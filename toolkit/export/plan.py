@@ -113,10 +113,12 @@ def _existing(
 def _served(engine: ForecastEngine, served: set[int], ordered: list[int], as_of: date) -> list[int]:
     """Those ordered, and those that readers have and of which no order is left: all came back.
 
-    A product that the database has no more is none of them.
+    Their lines tell that they were ordered, by a price. Where lines are gone it is none of them.
     """
     silent = sorted(served - set(ordered))
-    return sorted([*ordered, *engine.source.products(as_of, silent)]) if silent else ordered
+    known = engine.source.products(as_of, silent) if silent else {}
+    returned = [product for product, info in known.items() if info.unit_price is not None]
+    return sorted([*ordered, *returned])
 
 
 def _refuse_to_lose_the_champion(
