@@ -1,8 +1,9 @@
 """Exports that went through other programs: what they changed is understood, or asked about."""
 
-from tests.sources.odd_files import codes_of, lines_of, notices, written
+from tests.sources.odd_files import codes_of, failures, lines_of, notices, written
 from toolkit.sources.folder.importer import import_orders
 from toolkit.sources.folder.mapping import OrderMapping
+from toolkit.sources.folder.quarantine import Quarantine
 
 
 def test_whole_numbers_among_codes_are_the_same_when_written_as_floats(tmp_path, target):
@@ -24,3 +25,16 @@ def test_excluded_products_are_found_when_written_as_floats(tmp_path, target):
     path = written(tmp_path / "a.csv", *lines)
     import_orders([path], target, OrderMapping(exclude_products=("7",)))
     assert [line[1] for line in lines_of(target)] == [8]
+
+
+def test_dates_of_both_orders_are_asked_about(tmp_path, target):
+    days = ["13/01/2024", "15/01/2024", "01/14/2024", "02/03/2024"]
+    path = written(tmp_path / "a.csv", *(f"{n},1,1,{day},1,2" for n, day in enumerate(days)))
+    aside = Quarantine(tmp_path / "broken.csv", 50)
+    assert (
+        "order_lines: ordered_at is written both day first (13/01/2024) and month first "
+        "(01/14/2024), so that others may be either: give --date-format day-first or "
+        "--date-format month-first"
+    ) in failures(path, target, quarantine=aside)
+    report = import_orders([path], target, OrderMapping(date_format="day-first"), quarantine=aside)
+    assert report.lines == 3

@@ -24,6 +24,7 @@ _NAMED = (
 )  # fmt: skip
 _OFFSET = "offset"
 _NAMED_MONTHS = "named-months"
+_OPPOSITE = {"day-first": "month-first", "month-first": "day-first"}
 _NUMBERS = [pair.split("|") for pair in (".|", ".|,", ",|.", ".|'", ",|'", ".| ", ",| ", ",|")]
 """Decimal signs, and what sets thousands apart."""
 _SAID = {
@@ -98,6 +99,8 @@ def read_dates(
         question = None
         if {"day-first", "month-first"} <= set(best):
             question = _date_question(conn, casts, column)
+        elif wanted is None and best[0] in _OPPOSITE and _OPPOSITE[best[0]] in casts:
+            question = _mixed_question(conn, casts, column)
         cast = casts[best[0]].replace("text", f'"{column}"')
         return DateReading(best[0], cast, question=question)
 
@@ -264,6 +267,23 @@ def _date_question(
     return (
         f"{column} may be written day first or month first ({text} is {day} or {month}): "
         "give --date-format day-first or --date-format month-first"
+    )
+
+
+def _mixed_question(
+    conn: duckdb.DuckDBPyConnection, casts: Mapping[str, str], column: str
+) -> str | None:
+    """Where some dates can only be day first and others only month first, none is certain."""
+    day, month = casts["day-first"], casts["month-first"]
+    only_day, only_month = conn.execute(
+        f"SELECT min(text) FILTER (({day}) IS NOT NULL AND ({month}) IS NULL),"
+        f" min(text) FILTER (({day}) IS NULL AND ({month}) IS NOT NULL) FROM {_SEEN}"
+    ).fetchall()[0]
+    if only_day is None or only_month is None:
+        return None
+    return (
+        f"{column} is written both day first ({only_day}) and month first ({only_month}), so that "
+        "others may be either: give --date-format day-first or --date-format month-first"
     )
 
 
