@@ -1,6 +1,6 @@
 """Exports that went through other programs: what they changed is understood, or asked about."""
 
-from tests.sources.odd_files import codes_of, failures, lines_of, notices, written
+from tests.sources.odd_files import HEADER, codes_of, failures, lines_of, notices, written
 from toolkit.sources.folder.importer import import_orders
 from toolkit.sources.folder.mapping import OrderMapping
 from toolkit.sources.folder.quarantine import Quarantine
@@ -38,3 +38,11 @@ def test_dates_of_both_orders_are_asked_about(tmp_path, target):
     ) in failures(path, target, quarantine=aside)
     report = import_orders([path], target, OrderMapping(date_format="day-first"), quarantine=aside)
     assert report.lines == 3
+
+
+def test_columns_that_differ_in_case_only_are_named(tmp_path, target):
+    path = written(tmp_path / "a.csv", "1,1,1,2024-01-01,1,2,9", header=f"{HEADER},Quantity")
+    assert failures(path, target) == [
+        "order_lines: a.csv cannot be read: columns Quantity, quantity differ in their case only: "
+        "rename one"
+    ]
