@@ -33,7 +33,7 @@ def test_dates_of_both_orders_are_asked_about(tmp_path, target):
     aside = Quarantine(tmp_path / "broken.csv", 50)
     assert (
         "order_lines: ordered_at is written both day first (13/01/2024) and month first "
-        "(01/14/2024), so that others may be either: give --date-format day-first or "
+        "(01/14/2024), so that 02/03/2024 may be either: give --date-format day-first or "
         "--date-format month-first"
     ) in failures(path, target, quarantine=aside)
     report = import_orders([path], target, OrderMapping(date_format="day-first"), quarantine=aside)
@@ -45,4 +45,12 @@ def test_columns_that_differ_in_case_only_are_named(tmp_path, target):
     assert failures(path, target) == [
         "order_lines: a.csv cannot be read: columns Quantity, quantity differ in their case only: "
         "rename one"
+    ]
+
+
+def test_a_date_format_that_fits_nothing_is_told_as_such(tmp_path, target):
+    path = written(tmp_path / "a.csv", "1,1,1,31/01/2024,1,2")
+    assert failures(path, target, OrderMapping(date_format="%d.%m.%Y")) == [
+        "order_lines: ordered_at is not a date (dates like %d.%m.%Y) (1 row; "
+        "e.g. line 2: 31/01/2024)"
     ]

@@ -92,6 +92,8 @@ def read_dates(
             plain = usual.replace(f'"{column}"', "text")
             casts = {"": plain, _OFFSET: plain.replace("text", _colon_in_offset("text")), **casts}
         best = _best(conn, casts)
+        if not best and wanted in casts and _unread(conn, relation, column, usual):
+            best = [wanted]  # its own rule then tells that it does not fit
         if not best or best[0] == "":
             return DateReading()
         if best[0] == _OFFSET:
@@ -279,11 +281,12 @@ def _mixed_question(
         f"SELECT min(text) FILTER (({day}) IS NOT NULL AND ({month}) IS NULL),"
         f" min(text) FILTER (({day}) IS NULL AND ({month}) IS NOT NULL) FROM {_SEEN}"
     ).fetchall()[0]
-    if only_day is None or only_month is None:
+    either = _differing(conn, f"({day})::DATE", f"({month})::DATE")
+    if only_day is None or only_month is None or either is None:
         return None
     return (
         f"{column} is written both day first ({only_day}) and month first ({only_month}), so that "
-        "others may be either: give --date-format day-first or --date-format month-first"
+        f"{either[0]} may be either: give --date-format day-first or --date-format month-first"
     )
 
 
