@@ -70,8 +70,37 @@ def test_a_dry_run_shows_what_a_mapping_then_says_again(place):
     assert content["understood"]["columns"][0] == {
         "field": "order_id", "column": "Belegnummer", "samples": ["7", "8"], "read_as": "",
     }  # fmt: skip
-    absent = ("--db", "o.duckdb", "--mapping", "absent.toml")
-    assert run("import", "erp.csv", *absent, cwd=place).returncode == 0
+
+
+def test_a_mapping_may_be_missing_only_where_it_is_saved_now(place):
+    absent = ("erp.csv", "--dry-run", "--mapping", "absent.toml")
+    done = run("import", *absent, cwd=place)
+    assert (done.returncode, "absent.toml" in done.stderr) == (2, True)
+    both = run("import", *absent, "--save-mapping", "absent.toml", cwd=place)
+    assert both.returncode == 0, both.stderr
+    assert run("import", *absent, cwd=place).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "file", "said"),
+    [
+        ("--save-mapping", "erp.csv", "is read or written otherwise"),
+        ("--save-mapping", "o.duckdb", "is read or written otherwise"),
+        ("--save-mapping", "sales.csv", "holds something else already"),
+        ("--save-mapping", "none/m.toml", "there is no folder none"),
+        ("--save-mapping", ".", "is a folder"),
+        ("--quarantine", "erp.csv", "is read or written otherwise"),
+        ("--quarantine", "o.duckdb", "is read or written otherwise"),
+        ("--quarantine", "sales.csv", "holds something else already"),
+        ("--quarantine", ".", "is a folder"),
+    ],
+)
+def test_no_file_is_lost_to_another(place, option, file, said):
+    before = {path: path.read_bytes() for path in place.iterdir()}
+    done = run("import", "erp.csv", "--db", "o.duckdb", option, file, cwd=place)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+    assert {path: path.read_bytes() for path in place.iterdir()} == before
 
 
 def test_options_say_how_a_file_is_to_be_read(place):

@@ -55,7 +55,8 @@ def import_(
         str | None, typer.Option(help="Codes whose lines are left out: POST,M")
     ] = None,
     mapping: Annotated[
-        Path | None, typer.Option(help="TOML that --save-mapping wrote; read if it is there.")
+        Path | None,
+        typer.Option(help="TOML that --save-mapping wrote; may be missing if that writes it now."),
     ] = None,
     save_mapping: Annotated[
         Path | None, typer.Option(help="Write how the files were read, for --mapping.")
@@ -93,7 +94,7 @@ def import_(
     _import_files(
         files or [],
         None if dry_run else _needed(db),
-        _mapping(mapping, of_files),
+        _mapping(mapping, save_mapping, of_files),
         _quarantine(quarantine, quarantine_limit),
         save_mapping,
         as_json,
@@ -113,11 +114,14 @@ def _refuse_with_server(options: Mapping[str, object]) -> None:
         raise ArgumentError(f"{' and '.join(idle)}: of files only, not with --mssql")
 
 
-def _mapping(file: Path | None, options: Mapping[str, object]) -> "OrderMapping":
+def _mapping(
+    file: Path | None, save_to: Path | None, options: Mapping[str, object]
+) -> "OrderMapping":
     from toolkit.sources.folder.mapping import OrderMapping, columns_given
 
     columns, excluded = options["columns"], options["exclude_products"]
-    saved = OrderMapping() if file is None or not file.exists() else OrderMapping.read(file)
+    first = file is not None and file == save_to and not file.exists()
+    saved = OrderMapping() if file is None or first else OrderMapping.read(file)
     codes = [code.strip() for code in str(excluded or "").split(",")]
     return saved.with_options(
         {
@@ -149,7 +153,15 @@ def _import_files(
     from toolkit.cli.display import answer, print_plain
     from toolkit.cli.progress import status
     from toolkit.sources.folder.importer import import_orders
+    from toolkit.sources.folder.inputs import find_inputs
+    from toolkit.sources.folder.mapping import holds_mapping
+    from toolkit.sources.folder.places import check_place
     from toolkit.validation import plain
+
+    if save_mapping is not None:
+        read = (path for parts in find_inputs(files).parts.values() for path in parts)
+        others = [*read, db, None if quarantine is None else quarantine.file]
+        check_place(save_mapping, "the mapping", others, holds_mapping)
 
     def show(understood: "Understood") -> None:
         if not as_json and (db is None or not understood.usual):

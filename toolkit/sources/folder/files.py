@@ -236,6 +236,9 @@ def _id_notices(file: File) -> Iterable[Finding]:
     for column, texts in file.id_texts.items():
         if texts.padded:
             yield Finding(file.table, f"blanks around {column}, left out", texts.padded)
+        if texts.floats:
+            rule = f"{column} has whole numbers written like 17850.0, taken as 17850"
+            yield Finding(file.table, rule, texts.floats)
         if texts.invisible:
             rule = f"{column} holds signs that nobody sees, so that equal codes may differ"
             yield Finding(file.table, rule, len(texts.invisible), shown(texts.invisible))
@@ -280,7 +283,7 @@ def _typed_id(file: File, column: str, is_code: bool) -> str:
         return f"CAST({whole} AS VARCHAR)" if is_code else whole
     text = f"CAST({raw} AS VARCHAR)"
     if is_code:
-        return code_sql(text, padded=texts.padded > 0)
+        return code_sql(text, padded=texts.padded > 0, floats=texts.floats > 0)
     return ID.cast.format(raw=trimmed_sql(text) if texts.padded else text)
 
 

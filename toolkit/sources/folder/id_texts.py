@@ -15,6 +15,8 @@ _PADDED = f"^{_BLANK}|{_BLANK}$"
 # A leading zero, a plus sign or an exponent would be lost in a number. Blank text tells nothing.
 _WHOLE = r"((-?[1-9][0-9]{0,%s}|0)(\.0*)?)?"
 _CERTAIN, _POSSIBLE = (f"{_BLANK}*{_WHOLE % digits}{_BLANK}*" for digits in (17, 18))
+_FLOAT = rf"{_BLANK}*-?(0|[1-9][0-9]{{0,17}})[.]0{_BLANK}*"  # a whole number as floats are written
+_PARTED = rf"{_BLANK}*[0-9]+[.]([0-9]*[1-9][0-9]*|0[0-9]+){_BLANK}*"  # where 1.0 stands beside 1.1
 _INVISIBLE = r"[\x{ad}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2064}\x{feff}]"
 MISSING = ("NULL", "null", "Null", "N/A", "n/a", "#N/A", "nan", "NaN", "None", "<NA>", "NaT")
 """What programs write where an id is missing."""
@@ -25,13 +27,15 @@ class IdTexts:
     """One column of ids that came as text: rows with blanks around, rows with codes, and a code.
 
     A code is text that is no whole number of 64 bits, or is written as none (``00042``).
-    ``invisible`` are the codes with signs that nobody sees.
+    ``invisible`` are the codes with signs that nobody sees. ``floats`` counts whole numbers among
+    codes that a program wrote as floats (``17850.0``), which it does where some are missing.
     """
 
     padded: int
     codes: int
     example: str | None
     invisible: tuple[str, ...] = ()
+    floats: int = 0
 
 
 def read_id_texts(
@@ -60,7 +64,13 @@ def _texts_of(conn: duckdb.DuckDBPyConnection, relation: str, column: str) -> Id
         f"SELECT DISTINCT {text} FROM {relation} WHERE regexp_matches({text}, '{_INVISIBLE}')"
         " ORDER BY 1"
     ).fetchall()
-    return IdTexts(padded, codes, example.strip(BLANKS), tuple(code for (code,) in hidden))
+    floats, parted = conn.execute(
+        f"SELECT count(*) FILTER (WHERE regexp_full_match({text}, '{_FLOAT}')),"
+        f" count(*) FILTER (WHERE regexp_full_match({text}, '{_PARTED}')) FROM {relation}"
+        f" WHERE contains({text}, '.')"
+    ).fetchall()[0]
+    invisible = tuple(code for (code,) in hidden)
+    return IdTexts(padded, codes, example.strip(BLANKS), invisible, 0 if parted else floats)
 
 
 def _is_code(text: str) -> str:
@@ -88,6 +98,18 @@ def trimmed_sql(text: str) -> str:
     return f"trim({text}, '{BLANKS}')"
 
 
-def code_sql(text: str, padded: bool) -> str:
-    """Text as a code, as ``plain_code`` makes it; NULL where it is blank."""
-    return f"nullif(nfc_normalize({trimmed_sql(text) if padded else text}), '')"
+def code_sql(text: str, padded: bool, floats: bool) -> str:
+    """Text as a code, as ``plain_code`` makes it; NULL where it is blank.
+
+    With ``floats``, whole numbers that are written as floats are codes without their ``.0``.
+    """
+    plain = trimmed_sql(text) if padded else text
+    if floats:
+        whole = f"regexp_full_match({text}, '{_FLOAT}')"
+        plain = f"CASE WHEN {whole} THEN {without_zero(plain)} ELSE {plain} END"
+    return f"nullif(nfc_normalize({plain}), '')"
+
+
+def without_zero(text: str) -> str:
+    """SQL for a text without the ``.0`` that floats end in."""
+    return f"regexp_replace({text}, '[.]0$', '')"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from toolkit.errors import ArgumentError, DataError, Finding
+from toolkit.errors import DataError, Finding
 from toolkit.sources.base import categories_of
 from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
 from toolkit.sources.embedded.place import (
@@ -35,7 +35,13 @@ from toolkit.sources.folder.files import (
 from toolkit.sources.folder.inputs import Inputs, find_inputs
 from toolkit.sources.folder.mapping import OrderMapping
 from toolkit.sources.folder.numbering import keep_codes, number_codes, numbered, numbered_lines
-from toolkit.sources.folder.quarantine import Quarantine, set_aside, write_aside
+from toolkit.sources.folder.places import check_place
+from toolkit.sources.folder.quarantine import (
+    Quarantine,
+    holds_lines_aside,
+    set_aside,
+    write_aside,
+)
 from toolkit.sources.folder.reading import UNREADABLE, Asked, TableRead, read_table
 from toolkit.sources.folder.rules import findings, folder_rules, several_categories
 from toolkit.sources.folder.understood import Understood, understood
@@ -133,10 +139,9 @@ def import_orders(
     """
     started = time.perf_counter()
     inputs = find_inputs([Path(file) for file in files])
-    if quarantine is not None and not quarantine.file.parent.is_dir():
-        raise ArgumentError(
-            f"there is no folder {quarantine.file.parent} to write {quarantine.file.name} to"
-        )
+    if quarantine is not None:
+        read_files = (path for parts in inputs.parts.values() for path in parts)
+        check_place(quarantine.file, "broken lines", [*read_files, database], holds_lines_aside)
     with _place(database, replace) as beside:
         new = beside / "orders.duckdb"
         with closing(_new_database(new)) as conn:

@@ -103,6 +103,15 @@ class OrderMapping:
             part.write_text("\n".join(lines).lstrip() + "\n", encoding="utf-8")
 
 
+def holds_mapping(file: Path) -> bool:
+    """Whether a file is a mapping that ``read`` takes."""
+    try:
+        OrderMapping.read(file)
+    except ArgumentError:
+        return False
+    return True
+
+
 def columns_given(texts: list[str]) -> dict[str, str]:
     """``["customer_id=CustomerID"]`` by field. ``ArgumentError`` for what is no such text."""
     wrong = [text for text in texts if not all(text.partition("=")[::2])]

@@ -15,6 +15,7 @@ from toolkit.sources.folder.rules import ImportRule, findings
 LIMIT = 5.0
 """Percent of the lines that may be broken, unless the caller says otherwise."""
 
+_HEAD = b"file,line,reason,"
 _ASIDE = "lines_set_aside"
 _ALL = "all_order_lines"
 
@@ -61,6 +62,12 @@ def set_aside(
     told = f"lines set aside in {quarantine.file}"
     counts = [Finding(f.table, f"set aside: {f.rule}", f.rows, f.examples) for f in broken]
     return [Finding("order_lines", told, aside + lost), *counts]
+
+
+def holds_lines_aside(file: Path) -> bool:
+    """Whether a file holds lines that an import has set aside."""
+    with file.open("rb") as text:
+        return text.read(len(_HEAD)) == _HEAD
 
 
 def write_aside(conn: duckdb.DuckDBPyConnection, file: Path) -> None:

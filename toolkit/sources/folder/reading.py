@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from toolkit.errors import Finding
 from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, NAMES, OPTIONAL, File, Row, shown
-from toolkit.sources.folder.id_texts import MISSING, read_id_texts
+from toolkit.sources.folder.id_texts import MISSING, read_id_texts, without_zero
 from toolkit.sources.folder.inputs import is_parquet
 from toolkit.sources.folder.mapping import OrderMapping
 from toolkit.sources.folder.spellings import LINE_FIELDS, Recognised, recognise
@@ -301,7 +301,8 @@ def _understood(
     excluded = 0
     if table == "order_lines" and mapping.exclude_products and "product_id" in types:
         codes = ", ".join(map(_literal, mapping.exclude_products))
-        listed = f"coalesce(trim(CAST(product_id AS VARCHAR)) IN ({codes}), false)"
+        text = "trim(CAST(product_id AS VARCHAR))"
+        listed = f"coalesce({text} IN ({codes}) OR {without_zero(text)} IN ({codes}), false)"
         excluded = _one(conn, f"SELECT count(*) FROM {relation} WHERE {listed}")
         relation = f"(SELECT * FROM {relation} WHERE NOT {listed})"
     made_up: frozenset[str] = frozenset()

@@ -171,7 +171,10 @@ def _header(
     header = [name or f"column {i}" for i, name in enumerate(cut(delimiter), start=1)]
     if not header:
         raise csv.Error("it is empty")
-    twice = sorted({name for name in header if header.count(name) > 1})
+    folded = [name.lower() for name in header]
+    twice = sorted({name for name in header if folded.count(name.lower()) > 1})
+    if len({*twice}) > len({name.lower() for name in twice}):
+        raise csv.Error(f"columns {', '.join(twice)} differ in their case only: rename one")
     if twice:
         raise csv.Error(f"column {', '.join(twice)} appears twice")
     return tuple(header), delimiter

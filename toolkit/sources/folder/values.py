@@ -24,6 +24,7 @@ _NAMED = (
 )  # fmt: skip
 _OFFSET = "offset"
 _NAMED_MONTHS = "named-months"
+_OPPOSITE = {"day-first": "month-first", "month-first": "day-first"}
 _NUMBERS = [pair.split("|") for pair in (".|", ".|,", ",|.", ".|'", ",|'", ".| ", ",| ", ",|")]
 """Decimal signs, and what sets thousands apart."""
 _SAID = {
@@ -91,6 +92,8 @@ def read_dates(
             plain = usual.replace(f'"{column}"', "text")
             casts = {"": plain, _OFFSET: plain.replace("text", _colon_in_offset("text")), **casts}
         best = _best(conn, casts)
+        if not best and wanted in casts and _unread(conn, relation, column, usual):
+            best = [wanted]  # its own rule then tells that it does not fit
         if not best or best[0] == "":
             return DateReading()
         if best[0] == _OFFSET:
@@ -98,6 +101,8 @@ def read_dates(
         question = None
         if {"day-first", "month-first"} <= set(best):
             question = _date_question(conn, casts, column)
+        elif wanted is None and best[0] in _OPPOSITE and _OPPOSITE[best[0]] in casts:
+            question = _mixed_question(conn, casts, column)
         cast = casts[best[0]].replace("text", f'"{column}"')
         return DateReading(best[0], cast, question=question)
 
@@ -264,6 +269,24 @@ def _date_question(
     return (
         f"{column} may be written day first or month first ({text} is {day} or {month}): "
         "give --date-format day-first or --date-format month-first"
+    )
+
+
+def _mixed_question(
+    conn: duckdb.DuckDBPyConnection, casts: Mapping[str, str], column: str
+) -> str | None:
+    """Where some dates can only be day first and others only month first, none is certain."""
+    day, month = casts["day-first"], casts["month-first"]
+    only_day, only_month = conn.execute(
+        f"SELECT min(text) FILTER (({day}) IS NOT NULL AND ({month}) IS NULL),"
+        f" min(text) FILTER (({day}) IS NULL AND ({month}) IS NOT NULL) FROM {_SEEN}"
+    ).fetchall()[0]
+    either = _differing(conn, f"({day})::DATE", f"({month})::DATE")
+    if only_day is None or only_month is None or either is None:
+        return None
+    return (
+        f"{column} is written both day first ({only_day}) and month first ({only_month}), so that "
+        f"{either[0]} may be either: give --date-format day-first or --date-format month-first"
     )
 
 
