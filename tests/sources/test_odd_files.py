@@ -259,6 +259,8 @@ DATES = {
     "month first": (["12/1/2010 8:26", "12/13/2010 9:01"], datetime(2010, 12, 1, 8, 26)),
     "day first": (["1/12/2010", "13/12/2010 08:00:30"], datetime(2010, 12, 1)),
     "two digits": (["1/12/10", "13/12/10"], datetime(2010, 12, 1)),
+    "two digits, year first": (["24-01-15", "24-01-31"], datetime(2024, 1, 15)),
+    "two digits, day first": (["15-01-24", "31-01-24"], datetime(2024, 1, 15)),
     "dots": (["01.02.2024", "02.03.2024"], datetime(2024, 2, 1)),
     "names of months": (["31-Jan-2024", "1-Feb-2024"], datetime(2024, 1, 31)),
     "equal either way": (["01/01/2024", "02/02/2024"], datetime(2024, 1, 1)),
@@ -286,6 +288,17 @@ def test_dates_of_which_nothing_tells_more_are_a_question(tmp_path, target, want
     )
     import_orders([path], target, OrderMapping(date_format=wanted))
     assert lines_of(target)[0][2] == day
+
+
+def test_a_year_of_two_digits_may_come_first_or_last(tmp_path, target):
+    path = written(tmp_path / "a.csv", "1,1,1,24-01-15,1,1", "2,1,1,24-01-16,1,1")
+    (failure,) = failures(path, target)
+    assert failure == (
+        "order_lines: ordered_at may be written day first or year first (24-01-15 is "
+        "2015-01-24 or 2024-01-15): give --date-format day-first or --date-format year-first"
+    )
+    import_orders([path], target, OrderMapping(date_format="year-first"))
+    assert lines_of(target)[0][2] == datetime(2024, 1, 15)
 
 
 def test_one_odd_date_is_told_in_the_words_of_the_others(tmp_path, target):

@@ -7,6 +7,7 @@ two read as many and make different values of them, that is a question, never a 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import duckdb
 
@@ -24,6 +25,9 @@ _NAMED = (
 )  # fmt: skip
 _OFFSET = "offset"
 _NAMED_MONTHS = "named-months"
+_ORDER_SAID = {
+    "day-first": "day first", "month-first": "month first", "year-first": "year first"
+}  # fmt: skip
 _OPPOSITE = {"day-first": "month-first", "month-first": "day-first"}
 _NUMBERS = [pair.split("|") for pair in (".|", ".|,", ",|.", ".|'", ",|'", ".| ", ",| ", ",|")]
 """Decimal signs, and what sets thousands apart."""
@@ -99,8 +103,9 @@ def read_dates(
         if best[0] == _OFFSET:
             return DateReading(None, casts[_OFFSET].replace("text", f'"{column}"'), zoned=True)
         question = None
-        if {"day-first", "month-first"} <= set(best):
-            question = _date_question(conn, casts, column)
+        orders = [order for order in best if order in _ORDER_SAID]
+        if len(orders) > 1:
+            question = _date_question(conn, casts, column, orders)
         elif wanted is None and best[0] in _OPPOSITE and _OPPOSITE[best[0]] in casts:
             question = _mixed_question(conn, casts, column)
         cast = casts[best[0]].replace("text", f'"{column}"')
@@ -197,6 +202,8 @@ def _formats_of(shape: str) -> Iterable[tuple[str, str]]:
             yield "day-first", f"%d{sign}%m{sign}{year}{time}"
             if sign != ".":  # dots are written where days come first
                 yield "month-first", f"%m{sign}%d{sign}{year}{time}"
+            if sign == "-" and len(last) == 2:
+                yield "year-first", f"%y-%m-%d{time}"
     elif parts := _COMPACT.fullmatch(shape):
         time = _clock(parts[1])
         if time is not None:
@@ -230,6 +237,15 @@ def _date_cast(order: str, formats: Sequence[str]) -> str:
         days = "CAST(replace(text, ',', '.') AS DOUBLE)"
         since = f"TIMESTAMP '{EXCEL_EPOCH}' + to_seconds(CAST(round({days} * 86400) AS BIGINT))"
         return f"CASE WHEN regexp_full_match(trim(text), '{_EXCEL}') THEN {since} END"
+    short = [one for one in formats if "%y" in one and order in _ORDER_SAID]
+    long = [one for one in formats if one not in short]
+    parsed = [_parsed(some) for some in (long, short) if some]
+    if short:  # 31-01-24 is not of 2031
+        parsed[-1] = f"CASE WHEN {parsed[-1]} < today() + 1 THEN {parsed[-1]} END"
+    return f"coalesce({', '.join(parsed)})"
+
+
+def _parsed(formats: Sequence[str]) -> str:
     listed = ", ".join("'" + one.replace("'", "''") + "'" for one in formats)
     return f"try_strptime(trim(text), [{listed}])"
 
@@ -260,16 +276,18 @@ def _differing(
 
 
 def _date_question(
-    conn: duckdb.DuckDBPyConnection, casts: Mapping[str, str], column: str
+    conn: duckdb.DuckDBPyConnection, casts: Mapping[str, str], column: str, orders: Sequence[str]
 ) -> str | None:
-    found = _differing(conn, f"({casts['day-first']})::DATE", f"({casts['month-first']})::DATE")
-    if found is None:
-        return None
-    text, day, month = found
-    return (
-        f"{column} may be written day first or month first ({text} is {day} or {month}): "
-        "give --date-format day-first or --date-format month-first"
-    )
+    for one, other in combinations(orders, 2):
+        found = _differing(conn, f"({casts[one]})::DATE", f"({casts[other]})::DATE")
+        if found is not None:
+            text, this, that = found
+            return (
+                f"{column} may be written {_ORDER_SAID[one]} or {_ORDER_SAID[other]} "
+                f"({text} is {this} or {that}): "
+                f"give --date-format {one} or --date-format {other}"
+            )
+    return None
 
 
 def _mixed_question(
