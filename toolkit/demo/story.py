@@ -16,7 +16,7 @@ from toolkit.errors import ToolkitError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MINUTES = 4
+MINUTES = 3
 EXPERIMENT = "quick"
 BETTER, WORSE = "rhythm", "pooled_gamma"
 NO_FIT = "pair_conjugate"
