@@ -64,4 +64,4 @@ lock: setup
 	  --no-emit-index-url --no-emit-find-links --generate-hashes --quiet -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-3.* demo fits runs site mlflow.db mlartifacts bench.json *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* demo fits runs site watch mlflow.db mlartifacts bench.json *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,6 +10,7 @@ from backtests.cli.promote import promote
 from backtests.cli.replay import replay
 from backtests.cli.report import report
 from backtests.cli.scores import compare, keep_comparison, thresholds
+from backtests.cli.watch import watch
 from backtests.run.shipped import shipped_experiments
 from toolkit.cli.options import DEFAULT_FITS, DEFAULT_RUNS, Json, Run, StoreUri
 
@@ -46,6 +47,7 @@ def register(app: typer.Typer) -> None:
     app.command()(thresholds)
     app.command()(promote)
     app.command()(replay)
+    app.command()(watch)
 
 
 def backtest(

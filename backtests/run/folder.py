@@ -7,6 +7,7 @@
 ``tasks/AS_OF/LABEL/SHARD/``           ``task.json``, ``pairs.parquet``, ``product_weeks.parquet``,
                                        ``totals.parquet``
 ``scores.parquet``                     the scores, tidy
+``weeks.parquet``                      scores of single weeks, which a watch is held against
 ``comparison.json``                    which version is better on what
 ``thresholds.json``                    thresholds chosen and verified
 ``report.html``                        all of it as one page
@@ -40,9 +41,9 @@ from toolkit.errors import ArgumentError, ToolkitError
 from toolkit.validation import load, write
 
 META, TASK = "run.json", "task.json"
-SCORES, COMPARISON = "scores.parquet", "comparison.json"
+SCORES, WEEKS, COMPARISON = "scores.parquet", "weeks.parquet", "comparison.json"
 THRESHOLDS, REPORT = "thresholds.json", "report.html"
-SUMMARIES = (SCORES, COMPARISON, THRESHOLDS, REPORT)
+SUMMARIES = (SCORES, WEEKS, COMPARISON, THRESHOLDS, REPORT)
 PAIRS, PRODUCT_WEEKS = "pairs.parquet", "product_weeks.parquet"
 TOTALS = "totals.parquet"
 ANEW = "`toolkit backtest` makes the run anew"

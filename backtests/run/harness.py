@@ -17,6 +17,7 @@ from backtests.run.experiment import Experiment
 from backtests.run.fitting import Bar, Fitting, find_versions, fit_all, frozen_fit
 from backtests.run.folder import (
     SCORES,
+    WEEKS,
     RunFolder,
     only_one,
     start_run,
@@ -28,6 +29,7 @@ from backtests.run.provenance import ProductSample, Survey, code_version, run_ke
 from backtests.run.records import FitRecord, RunDescription
 from backtests.run.tasks import Outcome, Task
 from backtests.scores.summaries import summarize
+from backtests.scores.weekly import weeks_of_run
 from toolkit.data.tables import observed_weeks
 from toolkit.errors import ArgumentError
 from toolkit.fits import save_fit
@@ -108,6 +110,7 @@ def run_backtest(
 
             work_through(waiting, run.path, jobs, tell)
         write_table(run.path / SCORES, summarize(run, slices=experiment.slices))
+        write_table(run.path / WEEKS, weeks_of_run(run, run.versions))
     return _report(run, len(tasks), len(tasks) - len(waiting), notices, started)
 
 

@@ -137,7 +137,7 @@ def score(task: Task) -> Scored:
     predictions, failed = predict(model, patterns, task)
     events = _events_after(task.database, task.as_of_date, task.observed_weeks)
     truth = Reality(
-        Actuals.among(events, patterns, task.observed_weeks),
+        Actuals.among(events, (patterns.product_id, patterns.customer_id), task.observed_weeks),
         KnownHistory.of(patterns, known.first_days),
         *pit_uniforms(patterns, task.as_of_date, task.observed_weeks, task.pit_seed),
         known.categories,

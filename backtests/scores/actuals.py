@@ -40,22 +40,24 @@ class Actuals:
     @classmethod
     def of(cls, source: OrderSource, patterns: Patterns, weeks: int) -> "Actuals":
         """Read what happened in the ``weeks`` weeks after the patterns' as-of date."""
-        return cls.among(events_after(source, patterns.as_of_date, weeks), patterns, weeks)
+        events = events_after(source, patterns.as_of_date, weeks)
+        return cls.among(events, (patterns.product_id, patterns.customer_id), weeks)
 
     @classmethod
-    def among(cls, events: OrderEvents, patterns: Patterns, weeks: int) -> "Actuals":
-        """What of ``events``, all on or after the as-of date, the pairs and products did."""
-        product_id, _ = patterns.product_offsets()
+    def among(cls, events: OrderEvents, pairs: tuple[Ints, Ints], weeks: int) -> "Actuals":
+        """What of ``events``, all on or after the as-of date, the pairs and products did.
+
+        ``pairs``: product and customer ids, [pairs] each, sorted by both.
+        """
+        product_id = np.unique(pairs[0])
         events = events.where(np.isin(events.product_id, product_id))
         product = np.searchsorted(product_id, events.product_id)
         units = np.nan_to_num(events.quantity)
         quantity = by_week(product, events.day, units, len(product_id), weeks)
-        pair, known = find_pairs(
-            (patterns.product_id, patterns.customer_id), (events.product_id, events.customer_id)
-        )
+        pair, known = find_pairs(pairs, (events.product_id, events.customer_id))
         day = events.day[known]
-        orders = by_week(pair[known], day, np.ones(len(day)), len(patterns), weeks)
-        next_day = np.full(len(patterns), np.inf)
+        orders = by_week(pair[known], day, np.ones(len(day)), len(pairs[0]), weeks)
+        next_day = np.full(len(pairs[0]), np.inf)
         np.minimum.at(next_day, pair[known], day.astype(float))
         next_day[np.isinf(next_day)] = np.nan
         return cls(weeks, next_day, orders.astype(np.int64), product_id, quantity)

@@ -59,7 +59,7 @@ def test_actuals_by_hand():
             (8, 1, 20, 7.0),
         ]
     )
-    actuals = Actuals.among(later, patterns, 3)
+    actuals = Actuals.among(later, (patterns.product_id, patterns.customer_id), 3)
     assert actuals.orders_by_week.tolist() == [[2, 1, 0], [0, 0, 0], [0, 0, 1]]
     assert np.array_equal(actuals.next_day, [0, np.nan, 20], equal_nan=True)
     assert actuals.next_week().tolist() == [0, 3, 2]
@@ -79,7 +79,7 @@ def one_a_day(found):
 def test_actuals_as_a_slow_twin_counts_them(before, after):
     before, after = one_a_day(before), one_a_day(after)
     patterns = Patterns.of(events_of(before))
-    actuals = Actuals.among(events_of(after), patterns, 4)
+    actuals = Actuals.among(events_of(after), (patterns.product_id, patterns.customer_id), 4)
     for i, pair in enumerate(zip(patterns.product_id, patterns.customer_id, strict=True)):
         days = sorted(day for p, c, day, _ in after if (p, c) == pair)
         assert np.array_equal(actuals.next_day[i], days[0] if days else np.nan, equal_nan=True)

@@ -1,6 +1,6 @@
 """How a command ends that could not do what it was asked: one sentence, and an exit code.
 
-1 failed, 2 wrong arguments or data, 3 nothing to forecast, 130 Ctrl-C.
+1 failed, 2 wrong arguments or data, 3 nothing to forecast, 4 an alarm stands, 130 Ctrl-C.
 """
 
 import errno
@@ -23,7 +23,7 @@ from toolkit.errors import (
 )
 from toolkit.installed import missing
 
-FAILED, WRONG, NOTHING, INTERRUPTED = 1, 2, 3, 130
+FAILED, WRONG, NOTHING, ALARM, INTERRUPTED = 1, 2, 3, 4, 130
 NO_ACCESS = {
     errno.EACCES,
     errno.EEXIST,

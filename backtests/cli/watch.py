@@ -1,0 +1,106 @@
+"""``toolkit watch``; imports what it needs when it runs."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.cli.exits import ALARM
+from toolkit.cli.options import (
+    AsOfOrLast,
+    Config,
+    Draws,
+    Json,
+    MaybeDatabase,
+    Mssql,
+    Seed,
+    StoreUri,
+)
+from toolkit.data.defaults import DRAWS, SEED
+
+if TYPE_CHECKING:
+    from backtests.watch.report import WatchReport
+
+ALARM_URL = "TOOLKIT_ALARM_URL"
+
+Folder = Annotated[Path, typer.Option("--folder", help="Where forecasts and scores are kept.")]
+Log = Annotated[bool, typer.Option(help="Log what was found to MLflow.")]
+
+
+def watch(
+    db: MaybeDatabase = None,
+    mssql: Mssql = False,
+    config: Config = None,
+    as_of: AsOfOrLast = None,
+    folder: Folder = Path("watch"),
+    draws: Draws = DRAWS,
+    seed: Seed = SEED,
+    store: StoreUri = None,
+    log: Log = True,
+    as_json: Json = False,
+) -> None:
+    """Keep the champion's forecast, score those whose weeks are over, and sound an alarm.
+
+    For cron, once a week. The challenger, if that alias names a version, and the model that needs
+    no fit forecast beside it. An alarm is sent to the address in TOOLKIT_ALARM_URL, too. Exit code
+    4: an alarm of the champion stands.
+    """
+    from datetime import date
+
+    from backtests.watch.folder import WatchFolder
+    from backtests.watch.watch import WatchSettings
+    from backtests.watch.watch import watch as run
+    from toolkit.cli.display import print_json, show_card
+    from toolkit.cli.orders import day_of, orders_of
+    from toolkit.errors import ArgumentError
+    from toolkit.sources.sql import last_order_day
+    from toolkit.stages.arguments import parse_date
+    from toolkit.tracking.store import open_store
+
+    opened = open_store(store)
+    with orders_of(db, mssql, config) as orders:
+        last = last_order_day(orders.source)
+        if last is None:
+            raise ArgumentError("there is no order before today: nothing to watch")
+        day = day_of(orders, as_of)
+        report = run(
+            orders.source,
+            opened,
+            WatchFolder(folder),
+            today=date.today(),
+            last_date=last,
+            as_of_date=None if day is None else parse_date(day),
+            settings=WatchSettings(draws, seed),
+        )
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        show_card(report.to_card())
+    if log:
+        _log(report, store)
+    if report.alarms:
+        _send(report)
+    if report.champion_alarm:
+        raise typer.Exit(ALARM)
+
+
+def _log(report: "WatchReport", store: str | None) -> None:
+    """Log what was found; where the store cannot be had, it is in the folder all the same."""
+    from backtests.watch.log import log_watch
+    from toolkit.errors import TrackingError
+    from toolkit.tracking.store import open_store
+
+    try:
+        log_watch(open_store(store), report)
+    except TrackingError as exc:
+        typer.echo(f"Not logged: {exc}", err=True)
+
+
+def _send(report: "WatchReport") -> None:
+    """Post the alarms to the address in the environment, if there is one."""
+    from backtests.watch.alarm import post
+
+    url = os.environ.get(ALARM_URL)
+    if url and (problem := post(url, report.alarms)):
+        typer.echo(f"Not sent to {ALARM_URL}: {problem}", err=True)

@@ -1,0 +1,87 @@
+"""Scores of single weeks: what a version said of a week, and what the week brought.
+
+A backtest has them by as-of date, a watch by the dates on which it kept a forecast; both by the
+same formulas, so that the one can be held against the other.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from backtests.scores.metrics import log_loss
+from backtests.scores.registry import HEADLINE_ORDERS, ScoredRun
+from toolkit.data.tables import DAYS_PER_WEEK
+
+KEYS = ("version", "as_of_date", "week")
+COLUMNS = (
+    *KEYS, "begins", "units", "expected_units", "crps", "product_weeks", "held", "loss", "pairs",
+)  # fmt: skip
+INSIDE = (0.1, 0.9)
+
+
+def week_scores(pairs: pd.DataFrame, product_weeks: pd.DataFrame) -> pd.DataFrame:
+    """A row per observed week of one as-of date, by ``week`` from 1.
+
+    ``units``, ``expected_units``: of all products. ``crps``: sum over product-weeks of products
+    with ten order events before, in units; ``product_weeks`` counts them, ``held`` those of them
+    inside their 80 % interval, by PIT. ``loss``: sum of the log losses of an order in this week
+    by pairs that had none in the weeks before, ``pairs`` how many these are; their sum over the
+    weeks is the log score of the week of the next order. NaN where the version says nothing of
+    pairs.
+
+    ``pairs``: columns ``next_week`` (from 0) and ``p_order_w1`` … of a table of pairs;
+    ``product_weeks``: a table of product-weeks (``backtests.scores.tables``).
+    """
+    by_week = product_weeks.groupby("week")
+    counted = product_weeks[product_weeks["product_orders_before"] >= HEADLINE_ORDERS]
+    held = counted["pit"].between(*INSIDE)
+    table = pd.DataFrame(
+        {
+            "units": by_week["quantity"].sum(),
+            "expected_units": by_week["expected_quantity"].sum(),
+            "crps": counted.groupby("week")["crps"].sum(),
+            "product_weeks": counted.groupby("week").size(),
+            "held": held.groupby(counted["week"]).sum(),
+        }
+    ).astype(float)
+    losses = [_of_pairs(pairs, int(week)) for week in table.index]
+    return table.assign(loss=[loss for loss, _ in losses], pairs=[n for _, n in losses])
+
+
+def _of_pairs(pairs: pd.DataFrame, week: int) -> tuple[float, float]:
+    """Sum of the log losses of an order in ``week``, from 1, and of how many pairs."""
+    column = f"p_order_w{week}"
+    if column not in pairs:
+        return np.nan, np.nan
+    waiting = pairs[pairs["next_week"] >= week - 1]
+    by_now = waiting[column].to_numpy(dtype=float)
+    before = np.zeros(len(by_now))
+    if week > 1:
+        before = waiting[f"p_order_w{week - 1}"].to_numpy(dtype=float)
+    left = 1.0 - before
+    p = np.divide(by_now - before, left, out=np.ones_like(left), where=left > 0)
+    ordered = (waiting["next_week"] == week - 1).to_numpy(dtype=float)
+    return float(log_loss(np.clip(p, 0.0, 1.0), ordered).sum()), float(len(waiting))
+
+
+def weeks_of_run(run: ScoredRun, versions: Sequence[str]) -> pd.DataFrame:
+    """``week_scores`` of a run: a row per version, as-of date and week, and when it ``begins``."""
+    columns = ["week", "product_orders_before", "quantity", "expected_quantity", "pit", "crps"]
+    parts = []
+    for version, day in product(versions, run.dates):
+        units = run.product_weeks(version, day, columns)
+        if len(units):
+            names = [f"p_order_w{week + 1}" for week in range(int(units["week"].max()))]
+            scores = week_scores(run.pairs(version, day, ["next_week", *names]), units)
+            parts.append(keyed(scores, version, pd.Timestamp(day)))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*COLUMNS])
+
+
+def keyed(scores: pd.DataFrame, version: str, as_of_date: pd.Timestamp) -> pd.DataFrame:
+    """The rows of ``week_scores`` with what they are of, in the order of ``COLUMNS``."""
+    table = scores.reset_index().assign(version=version, as_of_date=as_of_date)
+    ahead = [timedelta(DAYS_PER_WEEK * (week - 1)) for week in table["week"].tolist()]
+    return table.assign(begins=table["as_of_date"] + pd.Series(ahead, table.index))[[*COLUMNS]]

@@ -1,0 +1,220 @@
+"""Control charts of a released version: does it do as well as its backtest promised?
+
+Each chart has a number for each week. Its mean and deviation come from the backtest; the sum of
+what lies further than one deviation from the mean (CUSUM, Page 1954, doi:10.2307/2333009),
+
+    S = max(0, S + z − 1),  z = (x − mean) / deviation,
+
+starts from 0, in both directions where both are bad. Where outcomes are in x, z is at most 8 either
+way: no single week decides. An alarm stands while a sum is above its
+limit. The limit is what the sum stays below for a hundred years in a share ½^(1/charts) of
+simulated centuries, so that all charts together do in half of them or more: the backtest's weeks
+drawn at random with a Gaussian kernel (a smoothed bootstrap; bandwidth by Silverman 1986, ISBN
+978-0412246203), mean and deviation each time estimated from another such sample, since they are not
+known any better. Once one by one and once four by four as they came, since weeks that follow each
+other may be alike; the larger limit counts.
+
+A shift by three deviations sounds within a month or so; one by less than a deviation never does.
+
+Revisions are of forecasts alone. Those of a backtest that fits anew at each date are wider than
+those of one fit: the first twelve of the watch take their place as soon as there are more.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from backtests.scores.weekly import KEYS
+from toolkit.data.tables import DAYS_PER_WEEK, Floats
+
+REFERENCE = 1.0
+"""Deviations that a week may lie off without adding to the sum."""
+BLOCK = 4
+FEWEST_WEEKS, FEWEST_REVISIONS = 24, 6
+"""Of the backtest, for a limit."""
+FIRST_REVISIONS = 12
+"""Of the watch, in place of the backtest's."""
+CENTURIES, CENTURY_WEEKS = 300, 5200
+MAX_SAMPLE = 1.5  # deviations of samples are not taken to be smaller than 1 / 1.5 of the whole's
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A number of each week.
+
+    ``both``: too small is bad, too. ``widest``: no week counts for more deviations.
+    """
+
+    name: str
+    title: str
+    both: bool
+    widest: float = 8.0
+
+
+LEVEL = Chart("level", "units ordered over units expected", both=True)
+REVISION = Chart(
+    "revision", "what is expected of the same weeks, against the forecast before", True
+)
+PAIRS = Chart("pairs", "log loss of who orders, over the reference's", both=False)
+UNITS = Chart("units", "CRPS of units by product, over the reference's", both=False)
+HELD = Chart("held", "share of product-weeks in their 80 % interval", both=True)
+CHARTS = (LEVEL, REVISION, PAIRS, UNITS, HELD)
+
+
+class Revision(NamedTuple):
+    """A forecast against the one before, of another as-of date."""
+
+    as_of_date: pd.Timestamp
+    weeks: int  # between the dates
+    move: float  # log of the ratio of what both expect of the weeks that both have
+
+
+def values_of(own: pd.DataFrame, reference: pd.DataFrame | None) -> pd.DataFrame:
+    """The charts of single weeks (all but ``REVISION``) by name, for each row of ``own``.
+
+    ``own``, ``reference``: rows of ``weekly`` tables of one version each. Ratios are logs; NaN
+    where one side has nothing.
+    """
+    table = pd.DataFrame(
+        {
+            LEVEL.name: _log(own["units"]) - _log(own["expected_units"]),
+            HELD.name: own["held"] / own["product_weeks"].where(own["product_weeks"] > 0),
+        },
+        own.index,
+    )
+    if reference is None:
+        return table.assign(**{PAIRS.name: np.nan, UNITS.name: np.nan})
+    keys = list(KEYS[1:])
+    other = own[keys].merge(reference, how="left", on=keys).set_axis(own.index)
+    return table.assign(
+        **{
+            PAIRS.name: _log(own["loss"] / own["pairs"]) - _log(other["loss"] / other["pairs"]),
+            UNITS.name: _log(own["crps"] / own["product_weeks"])
+            - _log(other["crps"] / other["product_weeks"]),
+        }
+    )
+
+
+def revisions(expected: Mapping[pd.Timestamp, Floats]) -> list[Revision]:
+    """By how much each forecast moved what the one before expected of the same weeks.
+
+    ``expected``: units of all products by as-of date, [weeks]. Left out where dates are not whole
+    weeks apart, or no week is in both.
+    """
+    found = []
+    dates = sorted(expected)
+    for before, day in pairwise(dates):
+        gap, rest = divmod((day - before).days, DAYS_PER_WEEK)
+        shared = min(len(expected[before]) - gap, len(expected[day]))
+        if rest == 0 and shared > 0:
+            sums = expected[day][:shared].sum(), expected[before][gap : gap + shared].sum()
+            if min(sums) > 0:
+                found.append(Revision(day, gap, float(np.log(sums[0] / sums[1]))))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What the backtest says of a chart: its mean and deviation, and the limit of its sums.
+
+    ``drift``: the values are sums over some weeks, whose mean and variance grow with them.
+    """
+
+    mean: float
+    deviation: float
+    limit: float
+    drift: bool = False
+
+    def standardized(self, value: Floats, weeks: Floats) -> Floats:
+        """Deviations from the mean; ``weeks`` [values] counts for what drifts."""
+        if not self.drift:
+            return (value - self.mean) / self.deviation
+        return (value - self.mean * weeks) / (self.deviation * np.sqrt(weeks))
+
+
+def promise_of_weeks(chart: Chart, blocks: Sequence[Floats]) -> Promise | None:
+    """From the values of consecutive weeks, a block for each; None where they are too few.
+
+    Blocks are cut to ``BLOCK`` weeks; rests are left out.
+    """
+    cut = [
+        block[start : start + BLOCK]
+        for block in blocks
+        for start in range(0, len(block) - BLOCK + 1, BLOCK)
+    ]
+    whole = np.array([part for part in cut if np.isfinite(part).all()])
+    if whole.size < FEWEST_WEEKS:
+        return None
+    return _promise(chart, whole)
+
+
+def promise_of_revisions(moves: Sequence[Revision]) -> Promise | None:
+    """From revisions, of the backtest or the first of the watch; None where they are too few."""
+    if len(moves) < FEWEST_REVISIONS:
+        return None
+    gap = np.array([gap for _, gap, _ in moves], dtype=float)
+    move = np.array([move for _, _, move in moves])
+    mean = move.sum() / gap.sum()
+    of_a_week = mean + (move - mean * gap) / np.sqrt(gap)
+    return _promise(REVISION, of_a_week[:, None], drift=True)
+
+
+def _promise(chart: Chart, blocks: Floats, drift: bool = False) -> Promise | None:
+    """``blocks`` [blocks, weeks]; None where no week differs from another."""
+    deviation = float(blocks.std(ddof=1))
+    if not deviation > 0:
+        return None
+    singly = _limit(chart, blocks.tobytes(), (blocks.size, 1))
+    limit = max(singly, _limit(chart, blocks.tobytes(), blocks.shape))
+    return Promise(float(blocks.mean()), deviation, limit, drift)
+
+
+def sums(chart: Chart, z: Floats) -> Floats:
+    """S after each value [values], the larger one of both directions; NaN changes nothing."""
+    up = down = 0.0
+    out = np.empty(len(z))
+    for place, value in enumerate(np.clip(z, -chart.widest, chart.widest).tolist()):
+        if np.isfinite(value):
+            up = max(0.0, up + value - REFERENCE)
+            down = max(0.0, down - value - REFERENCE) if chart.both else 0.0
+        out[place] = max(up, down)
+    return out
+
+
+@lru_cache(maxsize=32)
+def _limit(chart: Chart, content: bytes, shape: tuple[int, ...]) -> float:
+    """What S stays below for a century in a share ½^(1/charts) of simulated ones."""
+    blocks = np.frombuffer(content).reshape(shape)
+    rng = np.random.default_rng(0)
+    n, length = shape
+    mean, deviation = blocks.mean(), blocks.std(ddof=1)
+    width = 1.06 * blocks.size**-0.2
+
+    def smooth(values: Floats) -> Floats:
+        noise = width * deviation * rng.standard_normal(values.shape)
+        return np.asarray(mean + (values - mean + noise) / np.hypot(1.0, width))
+
+    sample = smooth(blocks[rng.integers(n, size=(CENTURIES, n))]).reshape(CENTURIES, -1)
+    means = sample.mean(axis=1)
+    deviations = np.maximum(sample.std(axis=1, ddof=1), deviation / MAX_SAMPLE)
+    up, down, highest = np.zeros((3, CENTURIES))
+    for week in range(CENTURY_WEEKS):
+        if week % length == 0:
+            drawn = blocks[rng.integers(n, size=CENTURIES)]
+        z = (smooth(drawn[:, week % length]) - means) / deviations
+        z = np.clip(z, -chart.widest, chart.widest)
+        up = np.maximum(0.0, up + z - REFERENCE)
+        down = np.maximum(0.0, down - z - REFERENCE)
+        highest = np.maximum(highest, np.maximum(up, down) if chart.both else up)
+    return float(np.quantile(highest, 0.5 ** (1 / len(CHARTS))))
+
+
+def _log(values: pd.Series) -> Floats:
+    """Logs, NaN of what is not positive."""
+    number = values.to_numpy(dtype=float)
+    return np.log(np.where(number > 0, number, np.nan))

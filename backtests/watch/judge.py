@@ -1,0 +1,184 @@
+"""How a version under watch stands: its charts against what its backtest promised."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from backtests.evidence.found import find_evidence
+from backtests.run.folder import WEEKS, read_scores
+from backtests.watch.charts import (
+    BLOCK,
+    CHARTS,
+    FEWEST_WEEKS,
+    FIRST_REVISIONS,
+    REVISION,
+    Chart,
+    Promise,
+    Revision,
+    promise_of_revisions,
+    promise_of_weeks,
+    revisions,
+    sums,
+    values_of,
+)
+from backtests.watch.folder import WatchFolder
+from backtests.watch.report import ChartState, VersionWatch
+from backtests.watch.versions import REFERENCE, Watched
+from toolkit.data.tables import Floats, Ints
+from toolkit.model import default_model
+from toolkit.tracking.logged import artifact_of
+from toolkit.tracking.registry import ModelVersionRef
+from toolkit.tracking.store import Store
+
+
+def judge(
+    store: Store,
+    folder: WatchFolder,
+    table: pd.DataFrame,
+    version: Watched,
+    versions: Sequence[Watched],
+) -> tuple[VersionWatch, str | None]:
+    """How a version stands, and what is missing for that."""
+    own = _one_after_the_other(table[table["version"] == version.fit])
+    reference = versions[-1] if versions[-1].role == REFERENCE else None
+    if version.ref is None:
+        return _stand(version, own, (), None), None
+    promises, backtest = _promises(store, version.ref, reference is not None)
+    notice = None if promises else _no_promise(version, backtest)
+    other = table[table["version"] == reference.fit] if reference else None
+    values = values_of(own, other)
+    moves = revisions(folder.expected(version.fit))
+    states = [
+        _of_revisions(moves, promises.get(chart.name))
+        if chart == REVISION
+        else _of_weeks(chart, own, values, promises.get(chart.name))
+        for chart in CHARTS
+    ]
+    return _stand(version, own, states, backtest), notice
+
+
+def _no_promise(version: Watched, backtest: str | None) -> str:
+    if backtest is None:
+        return f"no backtest of {version.fit} is in the store: without one no alarm can sound"
+    return (
+        f"backtest {backtest} has less than {FEWEST_WEEKS} weeks of {version.fit}, or none by "
+        "week: run it again, with more dates, for alarms"
+    )
+
+
+def _one_after_the_other(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each week what the latest forecast before it said, in their order."""
+    rows = rows.sort_values(["as_of_date", "week"], ignore_index=True)
+    dates = sorted({*rows["as_of_date"]})
+    until = {**dict(pairwise(dates)), **dict.fromkeys(dates[-1:], pd.Timestamp.max)}
+    own = [
+        begins < until[day] for begins, day in zip(rows["begins"], rows["as_of_date"], strict=True)
+    ]
+    return rows[np.array(own, dtype=bool)].reset_index(drop=True)
+
+
+def _promises(
+    store: Store, ref: ModelVersionRef, with_reference: bool
+) -> tuple[dict[str, Promise], str | None]:
+    """By chart what the version's backtest says, and the backtest's name."""
+    evidence = find_evidence(store, ref)
+    if evidence is None:
+        return {}, None
+    with artifact_of(store, evidence.backtest, WEEKS) as path:
+        table = None if path is None else read_scores(path)
+    if table is None:
+        return {}, evidence.backtest.name
+    own = table[table["version"] == evidence.candidate.label].sort_values(
+        ["as_of_date", "week"], ignore_index=True
+    )
+    expected = {
+        pd.Timestamp(str(day)): rows["expected_units"].to_numpy(dtype=float)
+        for day, rows in own.groupby("as_of_date")
+    }
+    other = evidence.find(default_model().name, None) if with_reference else None
+    reference = None if other is None else table[table["version"] == other.label]
+    own = _near(own)
+    values = values_of(own, reference)
+    found = {
+        chart.name: promise_of_revisions(revisions(expected))
+        if chart == REVISION
+        else promise_of_weeks(
+            chart, [values[chart.name].to_numpy()[rows] for rows in _by_date(own)]
+        )
+        for chart in CHARTS
+    }
+    return {name: one for name, one in found.items() if one is not None}, evidence.backtest.name
+
+
+def _near(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the first weeks after each date: as few as there have to be, in whole blocks."""
+    longest = int(rows["week"].max()) if len(rows) else 0
+    for weeks in range(BLOCK, longest, BLOCK):
+        near = rows[rows["week"] <= weeks]
+        if len(near) >= FEWEST_WEEKS:
+            return near.reset_index(drop=True)
+    return rows
+
+
+def _by_date(rows: pd.DataFrame) -> list[Ints]:
+    """The rows of each date."""
+    codes, dates = pd.factorize(rows["as_of_date"], sort=True)
+    return [np.flatnonzero(codes == code) for code in range(len(dates))]
+
+
+def _of_weeks(
+    chart: Chart, own: pd.DataFrame, values: pd.DataFrame, promise: Promise | None
+) -> ChartState:
+    value = values[chart.name].to_numpy(dtype=float)
+    return _state(chart, value, np.ones(len(value)), list(own["begins"]), promise)
+
+
+def _of_revisions(moves: Sequence[Revision], promise: Promise | None) -> ChartState:
+    if len(moves) > FIRST_REVISIONS:
+        promise = promise_of_revisions(moves[:FIRST_REVISIONS]) or promise
+        moves = moves[FIRST_REVISIONS:]
+    value = np.array([one.move for one in moves], dtype=float)
+    weeks = np.array([one.weeks for one in moves], dtype=float)
+    return _state(REVISION, value, weeks, [one.as_of_date for one in moves], promise)
+
+
+def _state(
+    chart: Chart,
+    value: Floats,
+    weeks: Floats,
+    begins: Sequence[pd.Timestamp],
+    promise: Promise | None,
+) -> ChartState:
+    known = [*np.flatnonzero(np.isfinite(value)).tolist()]
+    last = float(value[known[-1]]) if known else None
+    if promise is None:
+        return ChartState(chart.name, chart.title, len(known), last)
+    total = sums(chart, promise.standardized(value, weeks))
+    above = total > promise.limit
+    since = None
+    if len(above) and above[-1]:
+        first = int(np.flatnonzero(~above)[-1]) + 1 if (~above).any() else 0
+        since = begins[first].date()
+    return ChartState(
+        chart.name, chart.title, len(known), last, promise.mean, promise.deviation,
+        float(total[-1]) if len(total) else 0.0, promise.limit, since,
+    )  # fmt: skip
+
+
+def _stand(
+    version: Watched, own: pd.DataFrame, charts: Sequence[ChartState], backtest: str | None
+) -> VersionWatch:
+    def ratio(numerator: str, denominator: str) -> float | None:
+        below = float(own[denominator].sum())
+        found = float(own[numerator].sum()) / below if below else math.nan
+        return found if math.isfinite(found) else None
+
+    bias = ratio("expected_units", "units")
+    return VersionWatch(
+        version.role, version.fit, backtest, len(own), ratio("loss", "pairs"),
+        ratio("crps", "product_weeks"), None if bias is None else bias - 1.0,
+        ratio("held", "product_weeks"), tuple(charts),
+    )  # fmt: skip

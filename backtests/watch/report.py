@@ -1,0 +1,145 @@
+"""What a watch found: the charts of each version, the alarms, and how the data changed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from backtests.watch.drift import Drift
+from toolkit.card import Card, CardCell, Figure, Grid, Shown, Strong, counted
+from toolkit.validation import plain
+
+
+@dataclass(frozen=True, slots=True)
+class ChartState:
+    """Where a chart stands.
+
+    ``value``: of the last week; ``promised``, ``deviation``, ``limit``: from the backtest, None
+    where that has too few weeks for them, and the chart cannot sound. ``since``: the week from
+    which on the sum is above its limit.
+    """
+
+    name: str
+    title: str
+    weeks: int
+    value: float | None
+    promised: float | None = None
+    deviation: float | None = None
+    sum: float | None = None
+    limit: float | None = None
+    since: date | None = None
+
+    @property
+    def alarm(self) -> bool:
+        """Whether an alarm stands."""
+        return self.since is not None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionWatch:
+    """A version under watch: champion, challenger or reference."""
+
+    role: str
+    fit: str
+    backtest: str | None  # whose figures are promised
+    weeks: int  # scored
+    log_loss: float | None  # of an order in a week, per pair
+    crps: float | None  # of units by product and week, over demand
+    bias: float | None  # of units
+    held: float | None  # share of product-weeks in their 80 % interval
+    charts: tuple[ChartState, ...] = ()
+
+    def alarms(self) -> Iterator[str]:
+        """A sentence for each alarm that stands."""
+        for chart in self.charts:
+            if chart.alarm:
+                yield (
+                    f"{self.role} {self.fit}: {chart.title} is {chart.value:.3f}, the backtest had "
+                    f"{chart.promised:.3f} ± {chart.deviation:.3f}; its sum {chart.sum:.1f} is "
+                    f"above {chart.limit:.1f} since the week of {chart.since}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class WatchReport(Shown):
+    """What a watch did and found as of ``as_of_date``."""
+
+    as_of_date: date
+    kept: tuple[str, ...]  # fits of which a forecast was kept
+    scored: int  # weeks of versions
+    versions: tuple[VersionWatch, ...]
+    drift: Drift | None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """A sentence for each alarm that stands, of the champion first."""
+        return tuple(sentence for version in self.versions for sentence in version.alarms())
+
+    @property
+    def champion_alarm(self) -> bool:
+        """Whether an alarm of the champion stands."""
+        return any(chart.alarm for chart in self.versions[0].charts)
+
+    def to_dict(self) -> dict[str, object]:
+        """All of it, for JSON."""
+        return plain(self) | {"alarms": list(self.alarms)}
+
+    def to_card(self) -> Card:
+        """Versions side by side, the charts of each, and the data's drift."""
+        return Card(
+            title="Watch",
+            subtitle=f"As of {self.as_of_date}",
+            figures=[
+                Figure("forecasts kept", f"{len(self.kept)}"),
+                Figure("weeks scored now", f"{self.scored}"),
+                Figure("alarms", f"{len(self.alarms)}"),
+            ],
+            warnings=[f"ALARM {sentence}" for sentence in self.alarms],
+            grids=[
+                _scores(self.versions),
+                *(_charts(version) for version in self.versions if version.charts),
+                *([self.drift.to_grid()] if self.drift else []),
+            ],
+            sentences=self.notices,
+        )
+
+
+def _scores(versions: tuple[VersionWatch, ...]) -> Grid:
+    heads = ("", "version", "weeks", "log loss", "CRPS", "bias", "in 80 %")
+    rows = [
+        (
+            version.role,
+            version.fit,
+            f"{version.weeks}",
+            _number(version.log_loss, "{:.4f}"),
+            _number(version.crps, "{:.3f}"),
+            _number(version.bias, "{:+.1%}"),
+            _number(version.held, "{:.1%}"),
+        )
+        for version in versions
+    ]
+    note = "Log loss of an order in a week, by pair; CRPS of units by product, over demand."
+    return Grid("Weeks that are over", heads, rows, frozenset(heads[2:]), note)
+
+
+def _charts(version: VersionWatch) -> Grid:
+    heads = ("chart", "last week", "promised", "deviation", "sum", "limit", "")
+    rows: list[tuple[CardCell, ...]] = [
+        (
+            chart.title,
+            _number(chart.value, "{:.3f}"),
+            _number(chart.promised, "{:.3f}"),
+            _number(chart.deviation, "{:.3f}"),
+            _number(chart.sum, "{:.1f}"),
+            _number(chart.limit, "{:.1f}"),
+            Strong(f"ALARM since {chart.since}") if chart.alarm else "",
+        )
+        for chart in version.charts
+    ]
+    weeks = max((chart.weeks for chart in version.charts), default=0)
+    note = f"{counted(weeks, 'week')} against the backtest {version.backtest or 'that is missing'}."
+    return Grid(f"Charts of the {version.role}", heads, rows, frozenset(heads[1:6]), note)
+
+
+def _number(value: float | None, how: str) -> str:
+    return "–" if value is None else how.format(value)

@@ -1,0 +1,105 @@
+"""Keep a forecast, score those whose weeks are over, and ask whether promises were kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from backtests.watch.drift import Drift
+from backtests.watch.folder import WatchFolder, due
+from backtests.watch.judge import judge
+from backtests.watch.kept import KeptForecast
+from backtests.watch.report import WatchReport
+from backtests.watch.versions import Watched, watched_versions
+from toolkit.data.defaults import DRAWS, SEED, WEEKS
+from toolkit.data.tables import DAYS_PER_WEEK
+from toolkit.errors import ArgumentError
+from toolkit.sources.base import OrderSource
+from toolkit.stages.patterns import read_patterns
+from toolkit.stages.prediction import CustomerPredictor
+from toolkit.tracking.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """How forecasts are made: predictive draws per pair, and their seed."""
+
+    draws: int = DRAWS
+    seed: int = SEED
+
+
+def watch(
+    source: OrderSource,
+    store: Store,
+    folder: WatchFolder,
+    *,
+    today: date,
+    last_date: date,
+    as_of_date: date | None = None,
+    settings: WatchSettings | None = None,
+) -> WatchReport:
+    """Keep forecasts of the versions under watch, score weeks that are over, judge the charts.
+
+    ``as_of_date``: of the forecast to keep; None for whole weeks after the first one, by ``today``
+    at the latest. ``last_date``: the last day with orders; a week is over when it ended by then. A
+    forecast that was kept is not made again. Raises ``ArgumentError`` for an as-of date after
+    ``today``, less than a week after another, or before the date of a version's fit;
+    ``TrackingError`` without a champion.
+    """
+    versions = watched_versions(store)
+    with folder.alone():
+        kept_on = sorted({record.as_of_date for record in folder.records().values()})
+        day = as_of_date or due(kept_on, today)
+        _check_date(day, today, kept_on, versions)
+        kept = _keep(source, folder, versions, day, today, settings or WatchSettings())
+        scored = folder.score(source, last_date)
+        table = folder.weeks()
+        judged = [judge(store, folder, table, version, versions) for version in versions]
+    fitted = versions[0].ref and versions[0].ref.as_of_date
+    return WatchReport(
+        as_of_date=day,
+        kept=tuple(kept),
+        scored=scored,
+        versions=tuple(version for version, _ in judged),
+        drift=Drift.of(source.order_events(day), date.fromisoformat(fitted)) if fitted else None,
+        notices=tuple(notice for _, notice in judged if notice),
+    )
+
+
+def _check_date(
+    day: date, today: date, kept_on: Sequence[date], versions: Sequence[Watched]
+) -> None:
+    if day > today:
+        raise ArgumentError(f"a forecast is kept as of today, {today}, or before, not as of {day}")
+    near = [other for other in kept_on if 0 < abs((other - day).days) < DAYS_PER_WEEK]
+    if near:
+        raise ArgumentError(
+            f"forecasts are kept a week apart or more: there is one as of {near[0]}, {day} is less "
+            "than a week from it"
+        )
+    for version in versions:
+        fitted = version.ref and version.ref.as_of_date
+        if fitted and date.fromisoformat(fitted) > day:
+            raise ArgumentError(
+                f"{version.fit} was fitted to orders up to {fitted}: as of {day} it knows too much"
+            )
+
+
+def _keep(
+    source: OrderSource,
+    folder: WatchFolder,
+    versions: Sequence[Watched],
+    day: date,
+    today: date,
+    settings: WatchSettings,
+) -> list[str]:
+    """Forecast with those of which no forecast is kept as of ``day``; returns their fits."""
+    missing = [one for one in versions if not folder.place(day, one.fit).exists()]
+    for version in missing:
+        model = version.model
+        patterns, _ = read_patterns(source, day, model.reads_customer_days)
+        if not len(patterns):
+            raise ArgumentError(f"there is no order before {day} to forecast from")
+        predictor = CustomerPredictor(model, WEEKS, settings.draws, settings.seed)
+        predictions, _ = predictor.predict(patterns)
+        KeptForecast.of(predictions, version.fit, today).save(folder.place(day, version.fit))
+    return [one.fit for one in missing]
