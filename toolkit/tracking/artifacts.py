@@ -2,8 +2,8 @@
 
 MLflow writes absolute paths of artefacts into a local store, and a folder that was moved or
 copied no longer finds its models. Experiments made here say ``beside-store:/NAME`` instead, which
-is ``mlartifacts/NAME`` in the folder of the sqlite file, wherever that is today. MLflow finds this
-class by its entry point, in the server of its user interface, too.
+is ``mlartifacts/NAME`` in the folder of the sqlite file, wherever that is today. MLflow finds
+``beside_store`` by its entry point, in the server of its user interface, too.
 """
 
 import os
@@ -12,7 +12,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 
 SCHEME = "beside-store"
 FOLDER = "mlartifacts"
@@ -48,12 +50,17 @@ def local_folder(artifact_uri: str, store_uri: str) -> Path:
     return folder
 
 
-class BesideStoreRepository(LocalArtifactRepository):
-    """Artefacts in the folder of the store that the caller, the server or MLflow works with."""
+def beside_store(
+    artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
+) -> ArtifactRepository:
+    """Artefacts in the folder of the store that the caller, the server or MLflow works with.
 
-    def __init__(
-        self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
-    ) -> None:
-        store = tracking_uri or os.environ.get(_STORE_OF_THE_SERVER) or mlflow.get_tracking_uri()
-        folder = local_folder(artifact_uri, store)
-        super().__init__(str(folder), tracking_uri, registry_uri)
+    Behind a server, over HTTP: `mlflow server`, started in the folder of the sqlite file, serves
+    its ``mlartifacts`` there; elsewhere `--artifacts-destination` names the folder.
+    """
+    store = tracking_uri or os.environ.get(_STORE_OF_THE_SERVER) or mlflow.get_tracking_uri()
+    if urlsplit(store).scheme in ("http", "https"):
+        path = urlsplit(artifact_uri).path
+        return MlflowArtifactsRepository(f"mlflow-artifacts:{path}", store, registry_uri)
+    folder = local_folder(artifact_uri, store)
+    return LocalArtifactRepository(str(folder), tracking_uri, registry_uri)
