@@ -85,6 +85,7 @@ def test_json_is_the_whole_report(call, client):
     [
         (["--products", "99"], None, 2, "the database has no product 99"),
         (["--products", "SKU-1"], None, 2, "product_id has to be a whole number, got 'SKU-1'"),
+        (["--customers", "SKU-1"], None, 2, "customer_id has to be a whole number, got 'SKU-1'"),
         (["--since", "soon"], None, 2, "has to be a date as YYYY-MM-DD, got 'soon'"),
         (["--version", "7"], None, 2, "nothing is registered"),
         ([], "http://localhost", 2, "a cache URL starts with redis://"),

@@ -217,6 +217,28 @@ def test_only_products_ordered_since_are_computed(engine, database, client):
         assert plain(client, product_id) is None
 
 
+def test_only_what_a_customer_ordered_is_computed_where_its_orders_were_corrected(
+    engine, database, client
+):
+    """Orders entered late are of no day since the release: the customer tells which products."""
+    first = export(engine, client)
+    customer = FIRST_CUSTOMER_ID
+    ids = known_products(database)
+    ordered = set(engine.source.ordered_products(AS_OF, [customer]))
+    quiet = min({*ids} - ordered)
+    add_line(database, product_id=quiet, customer_id=customer, day=-3, quantity=50.0)
+    second = export(engine, client, customer_ids=[customer])
+    assert 0 < second.carried == 12 - len(ordered | {quiet})
+    for product_id in ids:
+        found = plain(client, product_id)
+        assert found["release"] == second.release != first.release
+        if product_id in ordered | {quiet}:
+            forecast = engine.generate_forecast(product_id, AS_OF)
+            assert found["summary"] == json.loads(json.dumps(forecast.summary))
+    with pytest.raises(ArgumentError, match="the database has no customer 99"):
+        export(engine, client, customer_ids=[99, customer])
+
+
 def test_a_product_that_was_only_returned_since_is_computed(engine, database, client):
     """Else readers keep the forecast of an order that was cancelled."""
     later = AS_OF + timedelta(1)
@@ -462,6 +484,7 @@ def test_nothing_is_carried_over_from_a_release_of_another_format(engine, client
         {"product_ids": []},
         {"product_ids": ["1"]},
         {"since": AS_OF},
+        {"customer_ids": []},
         {"ttl_s": 0},
         {"allowed_errors": 1.5},
         {"keep": 0},

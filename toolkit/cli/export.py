@@ -60,6 +60,13 @@ Since = Annotated[
         " release."
     ),
 ]
+Customers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--customers",
+        help="Compute what these ordered, id or code, and keep the rest; may be repeated.",
+    ),
+]
 Ttl = Annotated[int, typer.Option(help="Seconds that the forecasts stay.")]
 AllowErrors = Annotated[
     float, typer.Option(help="Publish though such a share of the products failed, 0 to 1.")
@@ -87,6 +94,7 @@ def export(
     version: Version = "champion",
     products: Products = None,
     since: Since = None,
+    customers: Customers = None,
     weeks: Weeks = WEEKS,
     draws: Draws = DRAWS,
     seed: Seed = SEED,
@@ -120,6 +128,9 @@ def export(
             as_of_date=parse_date(as_of),
             product_ids=[orders.codes.number("product", i) for i in products] if products else None,
             since=since if since is None or since == LAST else parse_date(since),
+            customer_ids=(
+                [orders.codes.number("customer", i) for i in customers] if customers else None
+            ),
             ttl_s=ttl,
             allowed_errors=allow_errors,
             keep=keep,

@@ -44,9 +44,12 @@ def log_export(store: Store, report: ExportReport | Exception, settings: ExportS
 
 
 def _params(settings: ExportSettings) -> dict[str, str]:
-    """What was asked for; of the products only how many."""
-    asked = settings.product_ids
-    values = asdict(settings) | {"product_ids": "all" if asked is None else len(asked)}
+    """What was asked for; of products and customers only how many."""
+    asked, customers = settings.product_ids, settings.customer_ids
+    values = asdict(settings) | {
+        "product_ids": "all" if asked is None else len(asked),
+        "customer_ids": None if customers is None else len(customers),
+    }
     return {name: str(value) for name, value in values.items() if value is not None}
 
 

@@ -31,7 +31,9 @@ class ExportSettings:
     ``product_ids``: these only, in place of every product with an order before ``as_of_date``.
     ``since``: only products whose orders changed since that date, by an order or a return, are
     computed; all others keep what the current release says of them. ``LAST`` stands for that
-    release's as-of date, or for all products if nothing of it can be kept. ``ttl_s``: seconds that
+    release's as-of date, or for all products if nothing of it can be kept. ``customer_ids``: only
+    products that these customers ordered are computed, beside those of ``since``: for orders that
+    were entered late, or corrected. ``ttl_s``: seconds that
     the forecasts stay. ``allowed_errors``: the share of the products, 0 to 1, that may be missing
     from the release because they failed. ``keep``: so many releases before this one stay for a
     rollback.
@@ -43,6 +45,7 @@ class ExportSettings:
     as_of_date: date
     product_ids: Sequence[int] | None = None
     since: date | Literal["last"] | None = None
+    customer_ids: Sequence[int] | None = None
     ttl_s: int = RELEASE_TTL_S
     allowed_errors: float = 0.0
     keep: int = 2
@@ -57,6 +60,8 @@ class ExportSettings:
         check_whole("keep", self.keep, 1)
         if self.product_ids is not None and not check_ids("product_id", self.product_ids):
             raise ArgumentError("products to export have to be named, or all of them, got none")
+        if self.customer_ids is not None and not check_ids("customer_id", self.customer_ids):
+            raise ArgumentError("customers whose orders changed have to be named, got none")
         if isinstance(self.since, date) and self.since >= self.as_of_date:
             raise ArgumentError(
                 f"since has to be before the as-of date {self.as_of_date}, got {self.since}"
@@ -185,18 +190,26 @@ def _carried(
     events: OrderEvents,
     settings: ExportSettings,
 ) -> frozenset[int]:
-    """The products of which no order changed since: they keep the current release's forecasts."""
-    if settings.since is None:
+    """The products of which no order changed: they keep the current release's forecasts."""
+    if settings.since is None and settings.customer_ids is None:
         return frozenset()
     reason = _unfit(current, computed_with, settings)
     if reason is not None and settings.since == LAST:
         return frozenset()
     if current is None or reason is not None:
-        raise ArgumentError(f"{reason}: leave since out")
-    since = current.as_of_date if settings.since == LAST else settings.since
-    assert isinstance(since, date)
-    then = engine.source.order_events(since, settings.product_ids)
-    return frozenset(current.product_ids) - frozenset(touched_products(then, events).tolist())
+        raise ArgumentError(f"{reason}: leave since and customers out")
+    kept = frozenset(current.product_ids)
+    if settings.customer_ids is not None:
+        customers = sorted(set(settings.customer_ids))
+        missing = set(customers) - engine.source.customer_names(customers).keys()
+        if missing:
+            raise ArgumentError(f"the database has no {_some(sorted(missing), 'customer')}")
+        kept -= frozenset(engine.source.ordered_products(settings.as_of_date, customers))
+    if settings.since is not None:
+        since = current.as_of_date if settings.since == LAST else settings.since
+        then = engine.source.order_events(since, settings.product_ids)
+        kept -= frozenset(touched_products(then, events).tolist())
+    return kept
 
 
 def _unfit(
@@ -223,6 +236,6 @@ def _unfit(
     return None
 
 
-def _some(ids: Sequence[int]) -> str:
+def _some(ids: Sequence[int], what: str = "product") -> str:
     listed = ", ".join(map(str, ids[:SHOWN])) + (", …" if len(ids) > SHOWN else "")
-    return f"product {listed}" if len(ids) == 1 else f"{len(ids):,} products: {listed}"
+    return f"{what} {listed}" if len(ids) == 1 else f"{len(ids):,} {what}s: {listed}"
