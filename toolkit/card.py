@@ -5,11 +5,13 @@ one template. Text is shown as it is, whatever it holds, and a card stays readab
 leaves out styles and drawings.
 """
 
+import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what renders is imported when it is asked for: a reader starts without it
@@ -112,6 +114,23 @@ class Card:
         False
         """
         return _template().render(card=self)
+
+    def page(self, figures: Iterable[tuple[str, bytes]] = ()) -> str:
+        """One HTML page that opens offline: the card, and ``figures``: titles and PNGs.
+
+        >>> Card("One & all").page().startswith("<!doctype html>")
+        True
+        """
+        drawn = "".join(
+            f'<h5>{escape(title)}</h5><img alt="{escape(title)}" '
+            f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+            for title, png in figures
+        )
+        return (
+            f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(self.title)}"
+            f"</title><style>body{{margin:2em auto;max-width:60em}}img{{max-width:100%}}"
+            f"h5{{font:600 14px system-ui}}</style><body>{self.html()}{drawn}"
+        )
 
     def text(self, width: int = TEXT_WIDTH) -> str:
         """The card as plain text, its tables at most ``width`` columns wide.

@@ -1,11 +1,9 @@
 """Whether a fit's chains have converged, by ArviZ: in the terminal, and as a page with plots."""
 
-import base64
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -94,17 +92,9 @@ class Diagnosis(Shown):
 
     def page(self) -> str:
         """One HTML page that opens offline: the card, trace, rank, energy and forest plots."""
-        figures = "".join(
-            f'<h5>{escape(title)}</h5><img alt="{escape(title)}" src="data:image/png;base64,{png}">'
-            for title, png in self._figures()
-        )
-        return (
-            f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(self.fit.model)}"
-            f"</title><style>body{{margin:2em auto;max-width:60em}}img{{max-width:100%}}"
-            f"h5{{font:600 14px system-ui}}</style><body>{self.to_card().html()}{figures}"
-        )
+        return self.to_card().page(self._figures())
 
-    def _figures(self) -> Iterator[tuple[str, str]]:
+    def _figures(self) -> Iterator[tuple[str, bytes]]:
         posterior = self.tree["posterior"].to_dataset()
         single = [str(n) for n, array in posterior.items() if array.dims == ("chain", "draw")]
         drawn = single[:DRAWN]
@@ -120,8 +110,8 @@ class Diagnosis(Shown):
             yield "Energy", _png(az.plot_energy(self.tree, backend="matplotlib"))
 
 
-def _png(made: "az.PlotCollection") -> str:
+def _png(made: "az.PlotCollection") -> bytes:
     held = io.BytesIO()
     made.viz["figure"].item().savefig(held, format="png", dpi=90, bbox_inches="tight")
     plt.close("all")
-    return base64.b64encode(held.getvalue()).decode()
+    return held.getvalue()

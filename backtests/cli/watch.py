@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 ALARM_URL = "TOOLKIT_ALARM_URL"
 
 Folder = Annotated[Path, typer.Option("--folder", help="Where forecasts and scores are kept.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Write a page with the charts to this file.")
+]
 Log = Annotated[bool, typer.Option(help="Log what was found to MLflow.")]
 
 
@@ -36,6 +39,7 @@ def watch(
     folder: Folder = Path("watch"),
     draws: Draws = DRAWS,
     seed: Seed = SEED,
+    out: Out = None,
     store: StoreUri = None,
     log: Log = True,
     as_json: Json = False,
@@ -53,6 +57,7 @@ def watch(
     from backtests.watch.watch import watch as run
     from toolkit.cli.display import print_json, show_card
     from toolkit.cli.orders import day_of, orders_of
+    from toolkit.disk import whole_file
     from toolkit.errors import ArgumentError
     from toolkit.sources.sql import last_order_day
     from toolkit.stages.arguments import parse_date
@@ -73,6 +78,9 @@ def watch(
             as_of_date=None if day is None else parse_date(day),
             settings=WatchSettings(draws, seed),
         )
+    if out is not None:
+        with whole_file(out) as part:
+            part.write_text(report.page(), encoding="utf-8")
     if as_json:
         print_json(report.to_dict())
     else:

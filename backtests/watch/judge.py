@@ -24,8 +24,9 @@ from backtests.watch.charts import (
     sums,
     values_of,
 )
+from backtests.watch.figure import ChartState
 from backtests.watch.folder import WatchFolder
-from backtests.watch.report import ChartState, VersionWatch
+from backtests.watch.report import VersionWatch
 from backtests.watch.versions import REFERENCE, Watched
 from toolkit.data.tables import Floats, Ints
 from toolkit.model import default_model
@@ -152,19 +153,23 @@ def _state(
     begins: Sequence[pd.Timestamp],
     promise: Promise | None,
 ) -> ChartState:
-    known = [*np.flatnonzero(np.isfinite(value)).tolist()]
-    last = float(value[known[-1]]) if known else None
+    known = np.isfinite(value)
+    last = float(value[known][-1]) if known.any() else None
+    days = [day.date() for day in begins]
     if promise is None:
-        return ChartState(chart.name, chart.title, len(known), last)
+        past = zip(days, value.tolist(), [None] * len(days), strict=True)
+        told = tuple(row for row, there in zip(past, known, strict=True) if there)
+        return ChartState(chart.name, chart.title, len(told), last, history=told)
     total = sums(chart, promise.standardized(value, weeks))
     above = total > promise.limit
     since = None
     if len(above) and above[-1]:
-        first = int(np.flatnonzero(~above)[-1]) + 1 if (~above).any() else 0
-        since = begins[first].date()
+        since = days[int(np.flatnonzero(~above)[-1]) + 1 if (~above).any() else 0]
+    rows = zip(days, value.tolist(), total.tolist(), strict=True)
     return ChartState(
-        chart.name, chart.title, len(known), last, promise.mean, promise.deviation,
+        chart.name, chart.title, int(known.sum()), last, promise.mean, promise.deviation,
         float(total[-1]) if len(total) else 0.0, promise.limit, since,
+        tuple(row for row, there in zip(rows, known, strict=True) if there),
     )  # fmt: skip
 
 

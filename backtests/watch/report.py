@@ -5,33 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from backtests.watch.drift import Drift
+from backtests.watch.figure import ChartState, draw
 from toolkit.card import Card, CardCell, Figure, Grid, Shown, Strong, counted
 from toolkit.validation import plain
-
-
-@dataclass(frozen=True, slots=True)
-class ChartState:
-    """Where a chart stands.
-
-    ``value``: of the last week; ``promised``, ``deviation``, ``limit``: from the backtest, None
-    where that has too few weeks for them, and the chart cannot sound. ``since``: the week from
-    which on the sum is above its limit.
-    """
-
-    name: str
-    title: str
-    weeks: int
-    value: float | None
-    promised: float | None = None
-    deviation: float | None = None
-    sum: float | None = None
-    limit: float | None = None
-    since: date | None = None
-
-    @property
-    def alarm(self) -> bool:
-        """Whether an alarm stands."""
-        return self.since is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +59,12 @@ class WatchReport(Shown):
     def to_dict(self) -> dict[str, object]:
         """All of it, for JSON."""
         return plain(self) | {"alarms": list(self.alarms)}
+
+    def page(self) -> str:
+        """One HTML page that opens offline: the card, and the charts week by week."""
+        drawn = (version for version in self.versions if version.charts)
+        titles = ((f"{one.role} {one.fit}, week by week", draw(one.charts)) for one in drawn)
+        return self.to_card().page(titles)
 
     def to_card(self) -> Card:
         """Versions side by side, the charts of each, and the data's drift."""

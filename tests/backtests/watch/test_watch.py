@@ -183,11 +183,25 @@ def test_the_command(with_half_the_customers, promoted, store, tmp_path):
     assert runs[0].data.tags["toolkit.alarm"].startswith("champion")
     assert runs[0].data.metrics["champion/level/sum"] > runs[0].data.metrics["champion/level/limit"]
     url = "http://127.0.0.1:9/secret-token"  # nobody answers
-    again = start(TOOLKIT, *asked, "--json", "--no-log", cwd=tmp_path, TOOLKIT_ALARM_URL=url)
+    again = start(
+        TOOLKIT,
+        *asked,
+        "--json",
+        "--no-log",
+        "--out",
+        "watch.html",
+        cwd=tmp_path,
+        TOOLKIT_ALARM_URL=url,
+    )
     assert again.returncode == 4
     assert json.loads(again.stdout)["alarms"]
     assert "Not sent to TOOLKIT_ALARM_URL" in again.stderr
     assert "secret-token" not in again.stderr
+    page = (tmp_path / "watch.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "ALARM" in page
+    assert "data:image/png;base64," in page
+    assert "http" not in page.split("data:image", 1)[0].replace("http-equiv", "")
 
 
 def test_bad_calls_are_a_sentence(order_file, store, tmp_path):

@@ -1,0 +1,66 @@
+"""Where a chart stands, and how it came there, drawn."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from matplotlib.figure import Figure
+
+from backtests.report.palette import COLOURS
+
+LINE, BAND, ALARM = COLOURS[0], COLOURS[2], COLOURS[5]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartState:
+    """Where a chart stands.
+
+    ``value``: of the last week; ``promised``, ``deviation``, ``limit``: from the backtest, None
+    where that has too few weeks for them, and the chart cannot sound. ``since``: the week from
+    which on the sum is above its limit. ``history``: of each week when it begins, the value, and
+    the sum after it.
+    """
+
+    name: str
+    title: str
+    weeks: int
+    value: float | None
+    promised: float | None = None
+    deviation: float | None = None
+    sum: float | None = None
+    limit: float | None = None
+    since: date | None = None
+    history: tuple[tuple[date, float, float | None], ...] = ()
+
+    @property
+    def alarm(self) -> bool:
+        """Whether an alarm stands."""
+        return self.since is not None
+
+
+def draw(charts: Sequence[ChartState]) -> bytes:
+    """A PNG with a row for each chart that has a week: its values, and its sums."""
+    shown = [chart for chart in charts if chart.history]
+    figure = Figure(figsize=(10, 0.6 + 1.9 * len(shown)), layout="constrained")
+    if shown:
+        rows = figure.subplots(len(shown), 2, squeeze=False, sharex=True)
+        for (left, right), chart in zip(rows, shown, strict=True):
+            begins, values, sums = zip(*chart.history, strict=True)
+            left.plot(begins, values, "o-", color=LINE, markersize=3)
+            left.set_title(chart.title, fontsize=9, loc="left")
+            if chart.promised is not None and chart.deviation is not None:
+                low, high = chart.promised - chart.deviation, chart.promised + chart.deviation
+                left.axhspan(low, high, color=BAND, alpha=0.15, label="promised")
+                left.legend(fontsize=8, frameon=False)
+            if chart.limit is not None:
+                right.plot(begins, sums, "o-", color=LINE, markersize=3)
+                right.axhline(chart.limit, color=ALARM, linestyle="--", label="limit")
+                right.legend(fontsize=8, frameon=False)
+            right.set_title("sum", fontsize=9, loc="left")
+            for axes in (left, right):
+                axes.tick_params(labelsize=8)
+                axes.tick_params(axis="x", rotation=30)
+    held = io.BytesIO()
+    figure.savefig(held, format="png", dpi=90)
+    return held.getvalue()
