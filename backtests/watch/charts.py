@@ -20,6 +20,7 @@ Revisions are of forecasts alone. Those of a backtest that fits anew at each dat
 those of one fit: the first twelve of the watch take their place as soon as there are more.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,13 +48,19 @@ MAX_SAMPLE = 1.5  # deviations of samples are not taken to be smaller than 1 / 1
 class Chart:
     """A number of each week.
 
-    ``both``: too small is bad, too. ``widest``: no week counts for more deviations.
+    ``both``: too small is bad, too. ``ratio``: it is the log of a ratio. ``widest``: no week counts
+    for more deviations.
     """
 
     name: str
     title: str
     both: bool
+    ratio: bool = True
     widest: float = 8.0
+
+    def shown(self, value: float) -> float:
+        """The ratio, where the number is its log."""
+        return math.exp(value) if self.ratio else value
 
 
 LEVEL = Chart("level", "units ordered over units expected", both=True)
@@ -62,7 +69,7 @@ REVISION = Chart(
 )
 PAIRS = Chart("pairs", "log loss of who orders, over the reference's", both=False)
 UNITS = Chart("units", "CRPS of units by product, over the reference's", both=False)
-HELD = Chart("held", "share of product-weeks in their 80 % interval", both=True)
+HELD = Chart("held", "share of product-weeks in their 80 % interval", both=True, ratio=False)
 CHARTS = (LEVEL, REVISION, PAIRS, UNITS, HELD)
 
 

@@ -16,18 +16,17 @@ LINE, BAND, ALARM = COLOURS[0], COLOURS[2], COLOURS[5]
 class ChartState:
     """Where a chart stands.
 
-    ``value``: of the last week; ``promised``, ``deviation``, ``limit``: from the backtest, None
-    where that has too few weeks for them, and the chart cannot sound. ``since``: the week from
-    which on the sum is above its limit. ``history``: of each week when it begins, the value, and
-    the sum after it.
+    ``value``: of the last week; ``usual``: the mean less and plus a deviation, and ``limit``, from
+    the backtest; None where that has too few weeks, and the chart cannot sound. ``since``: the week
+    from which on the sum is above its limit. ``history``: of each week when it begins, the value,
+    and the sum after it.
     """
 
     name: str
     title: str
     weeks: int
     value: float | None
-    promised: float | None = None
-    deviation: float | None = None
+    usual: tuple[float, float] | None = None
     sum: float | None = None
     limit: float | None = None
     since: date | None = None
@@ -49,9 +48,8 @@ def draw(charts: Sequence[ChartState]) -> bytes:
             begins, values, sums = zip(*chart.history, strict=True)
             left.plot(begins, values, "o-", color=LINE, markersize=3)
             left.set_title(chart.title, fontsize=9, loc="left")
-            if chart.promised is not None and chart.deviation is not None:
-                low, high = chart.promised - chart.deviation, chart.promised + chart.deviation
-                left.axhspan(low, high, color=BAND, alpha=0.15, label="promised")
+            if chart.usual is not None:
+                left.axhspan(*chart.usual, color=BAND, alpha=0.15, label="usual")
                 left.legend(fontsize=8, frameon=False)
             if chart.limit is not None:
                 right.plot(begins, sums, "o-", color=LINE, markersize=3)

@@ -154,22 +154,23 @@ def _state(
     promise: Promise | None,
 ) -> ChartState:
     known = np.isfinite(value)
-    last = float(value[known][-1]) if known.any() else None
     days = [day.date() for day in begins]
-    if promise is None:
-        past = zip(days, value.tolist(), [None] * len(days), strict=True)
-        told = tuple(row for row, there in zip(past, known, strict=True) if there)
-        return ChartState(chart.name, chart.title, len(told), last, history=told)
-    total = sums(chart, promise.standardized(value, weeks))
+    shown = [chart.shown(x) for x in value.tolist()]
+    total = None if promise is None else sums(chart, promise.standardized(value, weeks))
+    after = [None] * len(days) if total is None else total.tolist()
+    rows = zip(days, shown, after, strict=True)
+    history = tuple(row for row, there in zip(rows, known, strict=True) if there)
+    last = history[-1][1] if history else None
+    if promise is None or total is None:
+        return ChartState(chart.name, chart.title, len(history), last, history=history)
     above = total > promise.limit
     since = None
     if len(above) and above[-1]:
         since = days[int(np.flatnonzero(~above)[-1]) + 1 if (~above).any() else 0]
-    rows = zip(days, value.tolist(), total.tolist(), strict=True)
+    low, high = promise.mean - promise.deviation, promise.mean + promise.deviation
     return ChartState(
-        chart.name, chart.title, int(known.sum()), last, promise.mean, promise.deviation,
-        float(total[-1]) if len(total) else 0.0, promise.limit, since,
-        tuple(row for row, there in zip(rows, known, strict=True) if there),
+        chart.name, chart.title, len(history), last, (chart.shown(low), chart.shown(high)),
+        float(total[-1]) if len(total) else 0.0, promise.limit, since, history,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ class VersionWatch:
     backtest: str | None  # whose figures are promised
     weeks: int  # scored
     log_loss: float | None  # of an order in a week, per pair
-    crps: float | None  # of units by product and week, over demand
+    crps: float | None  # of units by product and week, in units
     bias: float | None  # of units
     held: float | None  # share of product-weeks in their 80 % interval
     charts: tuple[ChartState, ...] = ()
@@ -29,9 +29,9 @@ class VersionWatch:
         for chart in self.charts:
             if chart.alarm:
                 yield (
-                    f"{self.role} {self.fit}: {chart.title} is {chart.value:.3f}, the backtest had "
-                    f"{chart.promised:.3f} ± {chart.deviation:.3f}; its sum {chart.sum:.1f} is "
-                    f"above {chart.limit:.1f} since the week of {chart.since}"
+                    f"{self.role} {self.fit}: {chart.title} is {chart.value:.3f}, usual is "
+                    f"{_usual(chart)}; its sum {chart.sum:.1f} is above {chart.limit:.1f} since "
+                    f"the week of {chart.since}"
                 )
 
 
@@ -100,18 +100,17 @@ def _scores(versions: tuple[VersionWatch, ...]) -> Grid:
         )
         for version in versions
     ]
-    note = "Log loss of an order in a week, by pair; CRPS of units by product, over demand."
+    note = "Log loss of an order in a week, by pair; CRPS of units by product and week."
     return Grid("Weeks that are over", heads, rows, frozenset(heads[2:]), note)
 
 
 def _charts(version: VersionWatch) -> Grid:
-    heads = ("chart", "last week", "promised", "deviation", "sum", "limit", "")
+    heads = ("chart", "last week", "usual", "sum", "limit", "")
     rows: list[tuple[CardCell, ...]] = [
         (
             chart.title,
             _number(chart.value, "{:.3f}"),
-            _number(chart.promised, "{:.3f}"),
-            _number(chart.deviation, "{:.3f}"),
+            _usual(chart),
             _number(chart.sum, "{:.1f}"),
             _number(chart.limit, "{:.1f}"),
             Strong(f"ALARM since {chart.since}") if chart.alarm else "",
@@ -119,9 +118,14 @@ def _charts(version: VersionWatch) -> Grid:
         for chart in version.charts
     ]
     weeks = max((chart.weeks for chart in version.charts), default=0)
-    note = f"{counted(weeks, 'week')} against the backtest {version.backtest or 'that is missing'}."
-    return Grid(f"Charts of the {version.role}", heads, rows, frozenset(heads[1:6]), note)
+    backtest = version.backtest or "that is missing"
+    note = f"{counted(weeks, 'week')}. Usual are the middle two thirds of the backtest {backtest}."
+    return Grid(f"Charts of the {version.role}", heads, rows, frozenset(heads[1:5]), note)
 
 
 def _number(value: float | None, how: str) -> str:
     return "–" if value is None else how.format(value)
+
+
+def _usual(chart: ChartState) -> str:
+    return "–" if chart.usual is None else f"{chart.usual[0]:.3f} to {chart.usual[1]:.3f}"
