@@ -22,7 +22,7 @@ those of one fit: the first twelve of the watch take their place as soon as ther
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -54,6 +54,7 @@ class Chart:
 
     name: str
     title: str
+    _: KW_ONLY
     both: bool
     ratio: bool = True
     widest: float = 8.0
@@ -65,7 +66,10 @@ class Chart:
 
 LEVEL = Chart("level", "units ordered over units expected", both=True)
 REVISION = Chart(
-    "revision", "what is expected of the same weeks, against the forecast before", True
+    "revision",
+    "what is expected of the same weeks, over the forecast before",
+    both=True,
+    widest=np.inf,
 )
 PAIRS = Chart("pairs", "log loss of who orders, over the reference's", both=False)
 UNITS = Chart("units", "CRPS of units by product, over the reference's", both=False)

@@ -107,6 +107,16 @@ def test_false_alarms_are_as_rare_as_is_said():
     assert quiet / 200 > 0.5 ** (1 / 5) - 0.1
 
 
+def test_a_jump_between_forecasts_sounds_at_once():
+    """Nothing was ordered in between that one week could be blamed for."""
+    moves = [Revision(weeks_later(i), 1, 0.01 * (-1) ** i) for i in range(12)]
+    known = promise_of_revisions(moves)
+    assert known is not None
+    z = known.standardized(np.array([0.0, np.log(0.5)]), np.ones(2))
+    assert (sums(REVISION, z) > known.limit).tolist() == [False, True]
+    assert (sums(LEVEL, z) > known.limit).tolist() == [False, False]  # of one week of outcomes
+
+
 def test_too_few_weeks_promise_nothing():
     values = np.random.default_rng(1).normal(size=(5, 4))
     assert promise_of_weeks(LEVEL, list(values)) is None
