@@ -235,7 +235,7 @@ def only_one(path: Path) -> Iterator[None]:
         with FileLock(path / ".lock", blocking=False):
             yield
     except Timeout:
-        raise ToolkitError(f"another backtest is at work in {path}") from None
+        raise ToolkitError(f"another process is at work in {path}") from None
 
 
 def write_task(folder: Path, record: TaskRecord, tables: ScoreTables) -> None:

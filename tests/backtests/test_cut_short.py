@@ -114,7 +114,7 @@ def test_only_one_process_works_in_a_folder(tmp_path):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"held\n"
         with (
-            pytest.raises(ToolkitError, match="another backtest is at work"),
+            pytest.raises(ToolkitError, match="another process is at work"),
             only_one(tmp_path / "run"),
         ):
             pass
