@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from toolkit.errors import DataError, Finding
+from toolkit.errors import ArgumentError, DataError, Finding
 from toolkit.sources.base import categories_of
 from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
 from toolkit.sources.embedded.place import (
@@ -24,6 +24,7 @@ from toolkit.sources.embedded.place import (
     workplace,
 )
 from toolkit.sources.embedded.returned import returned
+from toolkit.sources.folder.csv_rows import UNREADABLE
 from toolkit.sources.folder.derived import DERIVED, derive
 from toolkit.sources.folder.files import (
     LAYOUT,
@@ -32,6 +33,7 @@ from toolkit.sources.folder.files import (
     code_columns,
     stage,
 )
+from toolkit.sources.folder.given import GIVEN, OrderTable
 from toolkit.sources.folder.inputs import Inputs, find_inputs
 from toolkit.sources.folder.mapping import OrderMapping
 from toolkit.sources.folder.numbering import keep_codes, number_codes, numbered, numbered_lines
@@ -42,7 +44,9 @@ from toolkit.sources.folder.quarantine import (
     set_aside,
     write_aside,
 )
-from toolkit.sources.folder.reading import UNREADABLE, Asked, TableRead, read_table
+from toolkit.sources.folder.questions import UnsettledError
+from toolkit.sources.folder.reading import TableRead, read_order_table, read_table
+from toolkit.sources.folder.rows import Asked
 from toolkit.sources.folder.rules import findings, folder_rules, several_categories
 from toolkit.sources.folder.understood import Understood, understood
 from toolkit.sources.sql import as_source
@@ -114,7 +118,7 @@ def import_folder(
 
 
 def import_orders(
-    files: Sequence[Path | str],
+    files: Path | str | Sequence[Path | str] | OrderTable,
     database: Path | None,
     mapping: OrderMapping = AS_FOUND,
     *,
@@ -123,39 +127,55 @@ def import_orders(
     progress: ImportProgress = lambda stage: None,
     told: Callable[[Understood], None] = lambda understood: None,
 ) -> ImportReport:
-    """Import order lines as they come out of other systems: Parquet or CSV, one file is enough.
+    """Import order lines as they come out of other systems; one file, or a table, is enough.
 
-    ``files`` are files of order lines, folders of their parts, or a folder with ``order_lines``,
-    ``products`` and ``customers``. Products and customers that have no file are those of the lines,
-    with the names that the lines give them. ``mapping`` says how the files are to be read where
-    that is not plain; ``told`` is called with what was understood, before anything is checked.
+    ``files`` are files of order lines (Parquet, CSV, Excel), folders of their parts, or a folder
+    with ``order_lines``, ``products`` and ``customers``; or the order lines themselves, as a
+    DataFrame or whatever Arrow reads by its PyCapsule interface. Products and customers that have
+    no file are those of the lines, with the names that the lines give them. ``mapping`` says how
+    they are to be read where that is not plain; ``told`` is called with what was understood, before
+    anything is checked.
     Broken lines go into ``quarantine``, if there is one. Ids are whole numbers or text; of text,
     each is a code, which has a number inside (``toolkit.sources.codes``) and is kept.
 
     ``database`` is the file to write; an order database that is there already is replaced, if
     ``replace``. None tries the import and writes nothing. ``progress`` is called with the name of
-    each stage. Raises ``DataError`` with every rule that is broken, ``SourceError`` if the database
-    cannot be written. After either, or after Ctrl-C, all files are as they were.
+    each stage. Raises ``DataError`` with every rule that is broken (its subclass
+    ``UnsettledError`` has questions, too, where two readings fit), ``SourceError`` if the database
+    cannot be written. After any, or after Ctrl-C, all files are as they were.
+
+    >>> import pandas as pd
+    >>> lines = pd.DataFrame({"Customer": ["C-1", "C-2"], "SKU": ["CUP", "CUP"], "Qty": [2, 5],
+    ...                       "Order Date": ["2024-01-31", "2024-02-07"], "Price": [4.5, 4.25]})
+    >>> report = import_orders(lines, None)
+    >>> report.lines, report.customers, report.first_date.isoformat()
+    (2, 2, '2024-01-31')
     """
     started = time.perf_counter()
-    inputs = find_inputs([Path(file) for file in files])
+    table, inputs = _told_apart(files)
     if quarantine is not None:
         read_files = (path for parts in inputs.parts.values() for path in parts)
         check_place(quarantine.file, "broken lines", [*read_files, database], holds_lines_aside)
     with _place(database, replace) as beside:
         new = beside / "orders.duckdb"
         with closing(_new_database(new)) as conn:
-            read = _read(conn, inputs, mapping, beside / "texts", progress)
+            read = _read(conn, table, inputs, mapping, beside / "texts", progress)
+            questions = [question for one in read for question in one.questions]
             lines = next((one for one in read if one.file.table == "order_lines"), None)
             seen = None
-            if lines is not None and lines.file.called:  # else it could not be read
+            if lines is not None and lines.file.called and not questions:
                 seen = understood(conn, lines, mapping)
                 told(seen)
             progress("checking")
             failed = _unreadable(inputs, read)
-            notices, codes = stage_checked(
-                conn, [one.file for one in read], inputs.where, failed, quarantine, True
-            )
+            try:
+                notices, codes = stage_checked(
+                    conn, [one.file for one in read], inputs.where, failed, quarantine, True
+                )
+            except DataError as exc:
+                if not questions:
+                    raise
+                raise UnsettledError(exc.where, exc.findings, exc.remedy, questions) from None
             notices += _excluded(lines) + [Finding(n, "is not read", 0) for n in inputs.unread]
             progress("writing the database")
             create_tables(conn)
@@ -168,6 +188,19 @@ def import_orders(
         if database is not None:
             put_in_place(new, database)
     return report
+
+
+def _told_apart(
+    files: Path | str | Sequence[Path | str] | OrderTable,
+) -> tuple[OrderTable | None, Inputs]:
+    """The table that was given, or the files that were named."""
+    if isinstance(files, OrderTable):
+        return files, Inputs(GIVEN)
+    paths = [files] if isinstance(files, Path | str) else files
+    if not (isinstance(paths, Sequence) and all(isinstance(path, Path | str) for path in paths)):
+        kind = type(files).__name__
+        raise ArgumentError(f"files has to be paths or a table of order lines, got a {kind}")
+    return None, find_inputs([Path(path) for path in paths])
 
 
 @contextmanager
@@ -184,7 +217,9 @@ def _place(database: Path | None, replace: bool) -> Iterator[Path]:
 
 def _unreadable(inputs: Inputs, read: Sequence[TableRead]) -> list[Finding]:
     """What is wrong with the files as a whole, and what has to be asked about them."""
-    asked = [Finding(one.file.table, question, 0) for one in read for question in one.questions]
+    asked = [
+        Finding(one.file.table, str(question), 0) for one in read for question in one.questions
+    ]
     return [*inputs.failures, *asked]
 
 
@@ -203,6 +238,7 @@ def _new_database(path: Path) -> duckdb.DuckDBPyConnection:
 
 def _read(
     conn: duckdb.DuckDBPyConnection,
+    table: OrderTable | None,
     inputs: Inputs,
     mapping: OrderMapping,
     room: Path,
@@ -212,11 +248,14 @@ def _read(
     broken = {finding.table for finding in inputs.failures}
     derived = frozenset(t for t in DERIVED if t not in inputs.parts and t not in broken)
     asked = Asked(mapping, room, derived)
+    if table is not None:
+        progress("reading the table")
+        return [read_order_table(conn, table, asked)]
     tables = []
-    for table in LAYOUT:
-        if inputs.parts.get(table):
-            progress(f"reading {table}")
-            tables.append(read_table(conn, table, inputs.parts[table], asked))
+    for name in LAYOUT:
+        if inputs.parts.get(name):
+            progress(f"reading {name}")
+            tables.append(read_table(conn, name, inputs.parts[name], asked))
     return tables
 
 
