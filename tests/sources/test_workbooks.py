@@ -6,7 +6,7 @@ import pytest
 
 from tests.sources.odd_files import codes_of, failures, lines_of, names_of, notices
 from tests.sources.odd_files import written as csv
-from tests.sources.workbooks import HEADER, written
+from tests.sources.workbooks import HEADER, written, written_ods
 from toolkit.errors import DataError
 from toolkit.sources.folder.importer import import_folder, import_orders
 from toolkit.sources.folder.mapping import OrderMapping
@@ -32,6 +32,14 @@ def test_cells_are_what_they_are(tmp_path, target):
 def test_whole_numbers_are_whole_numbers(tmp_path, target):
     import_orders([written(tmp_path / "a.xlsx", line(1, 12345.0, 7.0))], target)
     assert lines_of(target)[0][:2] == (12345, 7)
+
+
+def test_libreoffice_s_files(tmp_path, target):
+    import_orders([written_ods(tmp_path / "a.ods", line(1, "00042", 7, NOON, 2, 1.234))], target)
+    assert (codes_of(target, "customer"), lines_of(target)[0][1:]) == (
+        ["00042"],
+        (7, NOON, 2, 1.234),
+    )
 
 
 @pytest.mark.parametrize("file_format", ["xlsx", "XLSX"])

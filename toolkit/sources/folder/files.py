@@ -228,7 +228,7 @@ def _missing(
     if mapped:
         name = "COLUMN" if meant.startswith("the one") else meant
         otherwise = f", or give --map {column}={name}"
-        if column in _CONSTANT:
+        if column in _CONSTANT and name == "COLUMN":
             value, why = _CONSTANT[column]
             otherwise += f", or --constant {column}={value} if {why}"
     return (
