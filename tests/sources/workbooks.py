@@ -33,16 +33,15 @@ def _fill(book, name, rows, above):
 def written_ods(path, *rows, header=HEADER):
     """The same as LibreOffice writes it, as far as it matters."""
     lines = "".join(
-        f"<table:table-row>{''.join(map(_cell, row))}</table:table-row>" for row in rows
+        f"<table:table-row>{''.join(map(_cell, row))}</table:table-row>" for row in (header, *rows)
     )
-    head = "".join(map(_cell, header))
     names = "".join(
         f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
         for name in ("office", "table", "text")
     )
     content = (
         f'<?xml version="1.0"?><office:document-content{names}><office:body><office:spreadsheet>'
-        f'<table:table table:name="Data"><table:table-row>{head}</table:table-row>{lines}'
+        f'<table:table table:name="Data">{lines}'
         "</table:table></office:spreadsheet></office:body></office:document-content>"
     )
     kind = "application/vnd.oasis.opendocument.spreadsheet"

@@ -13,7 +13,8 @@ from toolkit.sources.embedded.database import create_tables, fill_tables, hide_p
 from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, OPTIONAL, File, Row
 from toolkit.sources.folder.given import array_of
 from toolkit.sources.folder.id_texts import read_id_texts
-from toolkit.sources.folder.importer import LINES, stage_checked
+from toolkit.sources.folder.importer import stage_checked
+from toolkit.sources.folder.notices import LINES
 from toolkit.sources.folder.numbering import keep_codes, numbered
 
 WHERE = "what was given as DataFrames"

@@ -23,7 +23,6 @@ from toolkit.sources.embedded.place import (
     translated,
     workplace,
 )
-from toolkit.sources.embedded.returned import returned
 from toolkit.sources.folder.csv_rows import UNREADABLE
 from toolkit.sources.folder.derived import DERIVED, derive
 from toolkit.sources.folder.files import (
@@ -36,6 +35,7 @@ from toolkit.sources.folder.files import (
 from toolkit.sources.folder.given import GIVEN, OrderTable
 from toolkit.sources.folder.inputs import Inputs, find_inputs
 from toolkit.sources.folder.mapping import OrderMapping
+from toolkit.sources.folder.notices import LINES, line_notices, thin
 from toolkit.sources.folder.numbering import keep_codes, number_codes, numbered, numbered_lines
 from toolkit.sources.folder.places import check_place
 from toolkit.sources.folder.quarantine import (
@@ -56,19 +56,7 @@ type ImportProgress = Callable[[str], None]
 AS_FOUND = OrderMapping()
 """Everything about the files is found in them."""
 
-LINES = "checked_order_lines"
-"""The table of lines that keep all rules, with the numbers of codes."""
-
 QUARANTINE = "--quarantine FILE sets such lines aside and imports the others."
-
-ONE_CUSTOMER = (
-    "all are of one customer, so that models have nothing to pool over customers; is customer_id "
-    "the right column?"
-)
-NO_REPEATS = (
-    "no customer ordered a product on two days, so that there are no intervals to learn from and "
-    "no customer will be listed; is customer_id the right column, or the time too short?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +279,7 @@ def stage_checked(
     optional = (staged_lines.columns & {"category"}) - LAYOUT["order_lines"].keys()
     conn.execute(f"CREATE TEMP TABLE {LINES} AS {numbered_lines(codes, optional)}")
     notices = [notice for staged in tables for notice in staged.notices]
-    return [*aside, *_line_notices(conn), *_thin(conn), *derived, *notices], tuple(codes)
+    return [*aside, *line_notices(conn), *thin(conn), *derived, *notices], tuple(codes)
 
 
 def _rank(table: str) -> int:
@@ -336,39 +324,6 @@ def _failures(
     if not broken and not failures and not _number(conn, f"SELECT count(*) FROM {relation}"):
         broken = [Finding(staged.table, "there are no rows", 0)]
     return [*failures, *broken]
-
-
-def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
-    """What is imported as it is, and told."""
-    columns = ", ".join(LAYOUT["order_lines"])
-    distinct = f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {LINES})"
-    converted = _number(conn, f"SELECT count(*) FROM {LINES} WHERE has_zone")
-    repeated = _number(conn, f"SELECT count(*) - ({distinct}) FROM {LINES}")
-    returned = _number(conn, f"SELECT count(*) FROM {LINES} WHERE quantity < 0")
-    told = {
-        "times with a time zone, converted to UTC": converted,
-        "exact repetitions of another line, kept": repeated,
-        _returns(conn) if returned else "": returned,
-    }
-    return [Finding("order_lines", rule, int(rows)) for rule, rows in told.items() if rows]
-
-
-def _thin(conn: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
-    """What models will miss in these orders."""
-    lines = int(_number(conn, f"SELECT count(*) FROM {LINES}"))
-    if _number(conn, f"SELECT count(DISTINCT customer_id) FROM {LINES}") == 1:
-        yield Finding("order_lines", ONE_CUSTOMER, lines)
-    repeats = (
-        f"SELECT count(*) FROM (SELECT 1 FROM {LINES} GROUP BY customer_id, product_id"
-        " HAVING CAST(min(ordered_at) AS DATE) < CAST(max(ordered_at) AS DATE))"
-    )
-    if not _number(conn, repeats):
-        yield Finding("order_lines", NO_REPEATS, lines)
-
-
-def _returns(conn: duckdb.DuckDBPyConnection) -> str:
-    day = "CAST(ordered_at AS DATE) AS day"
-    return str(returned(conn, f"SELECT product_id, customer_id, {day}, quantity FROM {LINES}"))
 
 
 def report_of(
