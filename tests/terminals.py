@@ -10,6 +10,7 @@ import termios
 import time
 
 PATIENCE = 240
+AGAIN = 20
 _SIGNS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -53,15 +54,21 @@ class Typed:
     def type(self, text):
         os.write(self.ours, text.encode())
 
-    def ended(self):
-        """Its exit code, after all that it shows."""
-        while self._read():
+    def ended(self, pressing=""):
+        """Its exit code, after all that it shows.
+
+        Where nothing happens ``pressing`` is typed again, as people do: a Ctrl-C that comes just
+        before Python waits for a key is noticed with the next one.
+        """
+        while self._read(pressing):
             pass
         return self.process.wait(PATIENCE)
 
-    def _read(self):
-        ready, _, _ = select.select([self.ours], [], [], PATIENCE)
-        assert ready, self.shown
+    def _read(self, pressing=""):
+        end = time.monotonic() + PATIENCE
+        while not select.select([self.ours], [], [], AGAIN)[0]:
+            assert time.monotonic() < end, self.shown
+            self.type(pressing)
         try:
             chunk = os.read(self.ours, 65536)
         except OSError:  # Linux's way to say that the other end is closed

@@ -54,7 +54,7 @@ def test_who_does_not_answer_finds_all_as_it_was(place, key, code):
         person.type("1\r")
         person.until("Which one? [1/2]: ")
         person.type(key)
-        assert person.ended() == code, person.shown
+        assert person.ended(pressing=key) == code, person.shown
         assert "Traceback" not in person.shown
         assert ("nothing was imported" in person.shown) == (key == CTRL_D)
     assert names(place) == before
