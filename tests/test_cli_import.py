@@ -122,7 +122,7 @@ WRONG = {
     "no column": (["--map", "customer_id"], "--map has to be FIELD=COLUMN"),
     "no field": (["--map", "client=CustomerID"], "columns.client: is unknown"),
     "no format": (["--date-format", "%Q"], "date_format: has to be"),
-    "no sign": (["--decimal", ";"], "decimal: has to be one of '.', ','"),
+    "no sign": (["--decimal", ";"], "decimal: has to be one of '.', ',', 'per-file'"),
     "one sign": (["--decimal", ".", "--thousands", "."], "decimal and thousands are both '.'"),
     "no encoding": (["--encoding", "ebcdic9"], "encoding: has to be an encoding like utf-8"),
     "no quarantine": (["--quarantine-limit", "9"], "only with --quarantine FILE"),

@@ -29,6 +29,7 @@ user = "me"
 def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("extras")
     (place / "orders").mkdir()
+    (place / "sales.xlsx").write_bytes(b"PK")
     orders = generate_orders(Truth(customers=20, products=4, pairs=60, days=500), seed=3)
     write_folder(orders, place / "orders", "parquet")
     import_folder(place / "orders", place / "orders.duckdb")
@@ -44,6 +45,7 @@ CASES = [
     ("lightgbm", "fit", ("fit", "lightgbm_pairs", *ASKED), "a model with boosted trees"),
     ("pymc_marketing", "peers", ("fit", "bg_nbd", *ASKED), "the peer BG/NBD"),
     ("pymssql", "sqlserver", ("check", "--mssql"), "reading a SQL Server"),
+    ("python_calamine", "tables", ("import", "sales.xlsx", "--dry-run"), "reading Excel files"),
     ("xlsxwriter", "tables", ("forecast", "1", *ASKED, "--out", "f.xlsx"), "an Excel file"),
 ]
 

@@ -24,6 +24,7 @@ OPTIONAL = {
     "lightgbm": "fit",
     "pymc_marketing": "peers",
     "pymssql": "sqlserver",
+    "python_calamine": "tables",
     "statsforecast": "peers",
     "xlsxwriter": "tables",
 }

@@ -81,7 +81,7 @@ def test_a_mapping_lists_all_that_is_wrong_with_it(tmp_path):
     said = str(caught.value)
     assert "has 3 mistakes" in said
     assert "columns.customer: is unknown; did you mean" in said
-    assert "decimal: has to be one of '.', ',', got ';'" in said
+    assert "decimal: has to be one of '.', ',', 'per-file', got ';'" in said
     assert "date_format: has to be one of day-first, month-first" in said
 
 
@@ -151,7 +151,7 @@ def test_a_file_of_products_goes_before_the_lines(tmp_path, target):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("sales.xlsx", "is no Parquet or CSV file"),
+        ("sales.xlsx", "it is no workbook, or a damaged one"),
         ("nothing.csv", "there is no such file"),
         ("nothing", "there is no such folder"),
     ],

@@ -25,8 +25,8 @@ def import_(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Files of order lines (Parquet, CSV), folders of their parts, or a folder that "
-            "holds order_lines, products, customers."
+            help="Files of order lines (Parquet, CSV, Excel), folders of their parts, or a folder "
+            "that holds order_lines, products, customers."
         ),
     ] = None,
     db: MaybeDatabase = None,
@@ -48,9 +48,19 @@ def import_(
             help="day-first, month-first, year-first, excel-days, named-months, or like %d.%m.%Y."
         ),
     ] = None,
-    decimal: Annotated[str | None, typer.Option(help="Decimal sign of the files: . or ,")] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="Decimal sign of the files: . or , or per-file.")
+    ] = None,
     thousands: Annotated[str | None, typer.Option(help="What sets thousands apart.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of the files: cp1252, …")] = None,
+    sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook.")] = None,
+    constants: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--constant",
+            help="FIELD=VALUE where no column has it: customer_id=ALL, unit_price=unknown.",
+        ),
+    ] = None,
     exclude_products: Annotated[
         str | None, typer.Option(help="Codes whose lines are left out: POST,M")
     ] = None,
@@ -70,7 +80,7 @@ def import_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Try it, write no database.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Read order lines from files (Parquet or CSV), or a SQL Server, into the embedded database.
+    """Read order lines from files, or a SQL Server, into the embedded database.
 
     One file is enough: products and customers are those of its lines. From a SQL Server only what
     is new is read, however often the command is run.
@@ -83,6 +93,8 @@ def import_(
         "decimal": decimal,
         "thousands": thousands,
         "encoding": encoding,
+        "sheet": sheet,
+        "constants": constants,
         "exclude_products": exclude_products,
     }
     if mssql:
@@ -108,7 +120,7 @@ def _needed(db: Path | None) -> Path:
 
 
 def _refuse_with_server(options: Mapping[str, object]) -> None:
-    called = {"columns": "--map"}
+    called = {"columns": "--map", "constants": "--constant"}
     idle = [called.get(n, f"--{n.replace('_', '-')}") for n, value in options.items() if value]
     if idle:
         raise ArgumentError(f"{' and '.join(idle)}: of files only, not with --mssql")
@@ -117,19 +129,28 @@ def _refuse_with_server(options: Mapping[str, object]) -> None:
 def _mapping(
     file: Path | None, save_to: Path | None, options: Mapping[str, object]
 ) -> "OrderMapping":
-    from toolkit.sources.folder.mapping import OrderMapping, columns_given
+    from toolkit.sources.folder.mapping import OrderMapping, fields_given
 
-    columns, excluded = options["columns"], options["exclude_products"]
+    excluded = options["exclude_products"]
     first = file is not None and file == save_to and not file.exists()
     saved = OrderMapping() if file is None or first else OrderMapping.read(file)
     codes = [code.strip() for code in str(excluded or "").split(",")]
     return saved.with_options(
         {
             **options,
-            "columns": columns_given(columns if isinstance(columns, list) else []),
+            "columns": fields_given(
+                _texts(options["columns"]), "--map", "FIELD=COLUMN, as in customer_id=CustomerID"
+            ),
+            "constants": fields_given(
+                _texts(options["constants"]), "--constant", "FIELD=VALUE, as in customer_id=ALL"
+            ),
             "exclude_products": [code for code in codes if code],
         }
     )
+
+
+def _texts(values: object) -> list[str]:
+    return values if isinstance(values, list) else []
 
 
 def _quarantine(file: Path | None, limit: float | None) -> "Quarantine | None":
@@ -151,8 +172,7 @@ def _import_files(
     as_json: bool,
 ) -> None:
     from toolkit.cli.display import answer, print_plain
-    from toolkit.cli.progress import status
-    from toolkit.sources.folder.importer import import_orders
+    from toolkit.cli.questions import until_settled
     from toolkit.sources.folder.inputs import find_inputs
     from toolkit.sources.folder.mapping import holds_mapping
     from toolkit.sources.folder.places import check_place
@@ -167,8 +187,7 @@ def _import_files(
         if not as_json and (db is None or not understood.usual):
             print_plain(f"{understood}\n")
 
-    with status("Importing") as tell:
-        report = import_orders(files, db, mapping, quarantine=quarantine, progress=tell, told=show)
+    report = until_settled(files, db, mapping, quarantine, show, may_ask=not as_json)
     if save_mapping is not None and report.understood is not None:
         report.understood.mapping.save(save_mapping)
     done = "Would be imported" if db is None else f"Imported into {db}"

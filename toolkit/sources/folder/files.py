@@ -21,6 +21,7 @@ from toolkit.sources.folder.id_texts import (
     escaped,
     trimmed_sql,
 )
+from toolkit.sources.folder.mapping import UNKNOWN
 
 EXAMPLES = 5
 
@@ -84,6 +85,12 @@ OPTIONAL = {"products": CATEGORY}
 NAMES = {"product_name": TEXT, "customer_name": TEXT}
 """Columns of lines that name their product and customer where no file does."""
 
+_CONSTANT = {
+    "customer_id": ("ALL", "there are no customers"),
+    "unit_price": (UNKNOWN, "there are no prices"),
+}
+"""Columns that order lines may well lack, and what is to be given then."""
+
 _EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
 """From here on whole numbers of a type cannot all be told apart."""
 
@@ -97,7 +104,7 @@ class Staged:
 
     ``codes`` are those of its columns of ids that hold codes, each with an example, ``said`` how
     the values of a column are written, ``inexact`` columns of ids by the number from which on their
-    type tells no two apart.
+    type tells no two apart, ``unknown`` those that no row has a value of, as was said.
     """
 
     table: str
@@ -107,6 +114,7 @@ class Staged:
     codes: Mapping[str, str] = field(default_factory=dict)
     said: Mapping[str, str] = field(default_factory=dict)
     inexact: Mapping[str, int] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,8 @@ class File:
     gave: no message does. ``optional`` are the columns that it may have beside those of ``LAYOUT``.
     ``casts`` is SQL for columns that are not written in the usual way, ``said`` that way in words;
     ``called`` is what its columns are called where they come from, ``unread`` are those that are
-    no part of the relation.
+    no part of the relation. ``unsettled`` are columns that were told of otherwise, ``constants``
+    those that were given one value for all rows.
     """
 
     table: str
@@ -143,6 +152,8 @@ class File:
     said: Mapping[str, str] = field(default_factory=dict)
     called: Mapping[str, str] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    unsettled: frozenset[str] = frozenset()
+    constants: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kinds(self) -> Mapping[str, ColumnKind]:
@@ -172,10 +183,11 @@ def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str])
     failures, notices = list(file.failures), list(file.notices)
     rows = _count(conn, file.relation)
     extra = [column for column in file.types if column not in kinds] + [*file.unread]
-    there = [file.called.get(name, name) for name in file.types if name not in file.made_up]
+    nowhere = {*file.made_up, *file.constants}
+    there = [file.called.get(name, name) for name in file.types if name not in nowhere]
     there += file.unread
     for column in kinds:
-        if column not in file.types:
+        if column not in file.types and column not in file.unsettled:
             mapped = bool(file.called) and file.table == "order_lines"
             failures.append(Finding(file.table, _missing(column, there, extra, mapped), rows))
     usable = {column for column in kinds if column in file.types}
@@ -195,9 +207,11 @@ def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str])
         for column in usable
         if kinds[column] is ID and file.types[column] in _EXACT
     }
+    unknown = frozenset(name for name, value in file.constants.items() if value == UNKNOWN)
     return Staged(
-        file.table, frozenset(usable), tuple(failures), tuple(notices), here, file.said, inexact
-    )
+        file.table, frozenset(usable), tuple(failures), tuple(notices), here, file.said, inexact,
+        unknown & {"unit_price"},
+    )  # fmt: skip
 
 
 def _missing(
@@ -214,6 +228,9 @@ def _missing(
     if mapped:
         name = "COLUMN" if meant.startswith("the one") else meant
         otherwise = f", or give --map {column}={name}"
+        if column in _CONSTANT and name == "COLUMN":
+            value, why = _CONSTANT[column]
+            otherwise += f", or --constant {column}={value} if {why}"
     return (
         f"column {column} is missing; the columns are {listed}: rename {meant} to {column}"
         f"{otherwise}"

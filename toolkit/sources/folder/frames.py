@@ -11,8 +11,10 @@ import pyarrow.compute as pc
 from toolkit.errors import ArgumentError, Finding
 from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
 from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, OPTIONAL, File, Row
+from toolkit.sources.folder.given import array_of
 from toolkit.sources.folder.id_texts import read_id_texts
-from toolkit.sources.folder.importer import LINES, stage_checked
+from toolkit.sources.folder.importer import stage_checked
+from toolkit.sources.folder.notices import LINES
 from toolkit.sources.folder.numbering import keep_codes, numbered
 
 WHERE = "what was given as DataFrames"
@@ -95,23 +97,7 @@ def _of_lines(products: str) -> str:
 
 def _columns(frame: pd.DataFrame) -> _Columns:
     """Its columns by name; of one that is there twice the last counts, as in a dictionary."""
-    return {str(name): _array(frame.iloc[:, i]) for i, name in enumerate(frame.columns)}
-
-
-def _array(values: pd.Series) -> pa.Array:
-    """A column as Arrow has it; what is of several kinds as text, for rules to find fault with."""
-    try:
-        array = pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        texts = [None if pd.api.types.is_scalar(v) and pd.isna(v) else str(v) for v in values]
-        array = pa.array(texts, pa.string())
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if isinstance(array, pa.DictionaryArray):
-        array = array.dictionary_decode()
-    if pa.types.is_null(array.type):
-        return array.cast(pa.string())
-    return array
+    return {str(name): array_of(frame.iloc[:, i]) for i, name in enumerate(frame.columns)}
 
 
 def _ids_alone(column: str, ids: pa.Array | None) -> _Columns:

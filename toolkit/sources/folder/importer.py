@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from toolkit.errors import DataError, Finding
+from toolkit.errors import ArgumentError, DataError, Finding
 from toolkit.sources.base import categories_of
 from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
 from toolkit.sources.embedded.place import (
@@ -23,7 +23,7 @@ from toolkit.sources.embedded.place import (
     translated,
     workplace,
 )
-from toolkit.sources.embedded.returned import returned
+from toolkit.sources.folder.csv_rows import UNREADABLE
 from toolkit.sources.folder.derived import DERIVED, derive
 from toolkit.sources.folder.files import (
     LAYOUT,
@@ -32,8 +32,10 @@ from toolkit.sources.folder.files import (
     code_columns,
     stage,
 )
+from toolkit.sources.folder.given import GIVEN, OrderTable
 from toolkit.sources.folder.inputs import Inputs, find_inputs
 from toolkit.sources.folder.mapping import OrderMapping
+from toolkit.sources.folder.notices import LINES, line_notices, thin
 from toolkit.sources.folder.numbering import keep_codes, number_codes, numbered, numbered_lines
 from toolkit.sources.folder.places import check_place
 from toolkit.sources.folder.quarantine import (
@@ -42,7 +44,9 @@ from toolkit.sources.folder.quarantine import (
     set_aside,
     write_aside,
 )
-from toolkit.sources.folder.reading import UNREADABLE, Asked, TableRead, read_table
+from toolkit.sources.folder.questions import UnsettledError
+from toolkit.sources.folder.reading import TableRead, read_order_table, read_table
+from toolkit.sources.folder.rows import Asked
 from toolkit.sources.folder.rules import findings, folder_rules, several_categories
 from toolkit.sources.folder.understood import Understood, understood
 from toolkit.sources.sql import as_source
@@ -52,19 +56,7 @@ type ImportProgress = Callable[[str], None]
 AS_FOUND = OrderMapping()
 """Everything about the files is found in them."""
 
-LINES = "checked_order_lines"
-"""The table of lines that keep all rules, with the numbers of codes."""
-
 QUARANTINE = "--quarantine FILE sets such lines aside and imports the others."
-
-ONE_CUSTOMER = (
-    "all are of one customer, so that models have nothing to pool over customers; is customer_id "
-    "the right column?"
-)
-NO_REPEATS = (
-    "no customer ordered a product on two days, so that there are no intervals to learn from and "
-    "no customer will be listed; is customer_id the right column, or the time too short?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +106,7 @@ def import_folder(
 
 
 def import_orders(
-    files: Sequence[Path | str],
+    files: Path | str | Sequence[Path | str] | OrderTable,
     database: Path | None,
     mapping: OrderMapping = AS_FOUND,
     *,
@@ -123,39 +115,55 @@ def import_orders(
     progress: ImportProgress = lambda stage: None,
     told: Callable[[Understood], None] = lambda understood: None,
 ) -> ImportReport:
-    """Import order lines as they come out of other systems: Parquet or CSV, one file is enough.
+    """Import order lines as they come out of other systems; one file, or a table, is enough.
 
-    ``files`` are files of order lines, folders of their parts, or a folder with ``order_lines``,
-    ``products`` and ``customers``. Products and customers that have no file are those of the lines,
-    with the names that the lines give them. ``mapping`` says how the files are to be read where
-    that is not plain; ``told`` is called with what was understood, before anything is checked.
+    ``files`` are files of order lines (Parquet, CSV, Excel), folders of their parts, or a folder
+    with ``order_lines``, ``products`` and ``customers``; or the order lines themselves, as a
+    DataFrame or whatever Arrow reads by its PyCapsule interface. Products and customers that have
+    no file are those of the lines, with the names that the lines give them. ``mapping`` says how
+    they are to be read where that is not plain; ``told`` is called with what was understood, before
+    anything is checked.
     Broken lines go into ``quarantine``, if there is one. Ids are whole numbers or text; of text,
     each is a code, which has a number inside (``toolkit.sources.codes``) and is kept.
 
     ``database`` is the file to write; an order database that is there already is replaced, if
     ``replace``. None tries the import and writes nothing. ``progress`` is called with the name of
-    each stage. Raises ``DataError`` with every rule that is broken, ``SourceError`` if the database
-    cannot be written. After either, or after Ctrl-C, all files are as they were.
+    each stage. Raises ``DataError`` with every rule that is broken (its subclass
+    ``UnsettledError`` has questions, too, where two readings fit), ``SourceError`` if the database
+    cannot be written. After any, or after Ctrl-C, all files are as they were.
+
+    >>> import pandas as pd
+    >>> lines = pd.DataFrame({"Customer": ["C-1", "C-2"], "SKU": ["CUP", "CUP"], "Qty": [2, 5],
+    ...                       "Order Date": ["2024-01-31", "2024-02-07"], "Price": [4.5, 4.25]})
+    >>> report = import_orders(lines, None)
+    >>> report.lines, report.customers, report.first_date.isoformat()
+    (2, 2, '2024-01-31')
     """
     started = time.perf_counter()
-    inputs = find_inputs([Path(file) for file in files])
+    table, inputs = _told_apart(files)
     if quarantine is not None:
         read_files = (path for parts in inputs.parts.values() for path in parts)
         check_place(quarantine.file, "broken lines", [*read_files, database], holds_lines_aside)
     with _place(database, replace) as beside:
         new = beside / "orders.duckdb"
         with closing(_new_database(new)) as conn:
-            read = _read(conn, inputs, mapping, beside / "texts", progress)
+            read = _read(conn, table, inputs, mapping, beside / "texts", progress)
+            questions = [question for one in read for question in one.questions]
             lines = next((one for one in read if one.file.table == "order_lines"), None)
             seen = None
-            if lines is not None and lines.file.called:  # else it could not be read
+            if lines is not None and lines.file.called and not questions:
                 seen = understood(conn, lines, mapping)
                 told(seen)
             progress("checking")
             failed = _unreadable(inputs, read)
-            notices, codes = stage_checked(
-                conn, [one.file for one in read], inputs.where, failed, quarantine, True
-            )
+            try:
+                notices, codes = stage_checked(
+                    conn, [one.file for one in read], inputs.where, failed, quarantine, True
+                )
+            except DataError as exc:
+                if not questions:
+                    raise
+                raise UnsettledError(exc.where, exc.findings, exc.remedy, questions) from None
             notices += _excluded(lines) + [Finding(n, "is not read", 0) for n in inputs.unread]
             progress("writing the database")
             create_tables(conn)
@@ -168,6 +176,19 @@ def import_orders(
         if database is not None:
             put_in_place(new, database)
     return report
+
+
+def _told_apart(
+    files: Path | str | Sequence[Path | str] | OrderTable,
+) -> tuple[OrderTable | None, Inputs]:
+    """The table that was given, or the files that were named."""
+    if isinstance(files, OrderTable):
+        return files, Inputs(GIVEN)
+    paths = [files] if isinstance(files, Path | str) else files
+    if not (isinstance(paths, Sequence) and all(isinstance(path, Path | str) for path in paths)):
+        kind = type(files).__name__
+        raise ArgumentError(f"files has to be paths or a table of order lines, got a {kind}")
+    return None, find_inputs([Path(path) for path in paths])
 
 
 @contextmanager
@@ -184,7 +205,9 @@ def _place(database: Path | None, replace: bool) -> Iterator[Path]:
 
 def _unreadable(inputs: Inputs, read: Sequence[TableRead]) -> list[Finding]:
     """What is wrong with the files as a whole, and what has to be asked about them."""
-    asked = [Finding(one.file.table, question, 0) for one in read for question in one.questions]
+    asked = [
+        Finding(one.file.table, str(question), 0) for one in read for question in one.questions
+    ]
     return [*inputs.failures, *asked]
 
 
@@ -203,6 +226,7 @@ def _new_database(path: Path) -> duckdb.DuckDBPyConnection:
 
 def _read(
     conn: duckdb.DuckDBPyConnection,
+    table: OrderTable | None,
     inputs: Inputs,
     mapping: OrderMapping,
     room: Path,
@@ -212,11 +236,14 @@ def _read(
     broken = {finding.table for finding in inputs.failures}
     derived = frozenset(t for t in DERIVED if t not in inputs.parts and t not in broken)
     asked = Asked(mapping, room, derived)
+    if table is not None:
+        progress("reading the table")
+        return [read_order_table(conn, table, asked)]
     tables = []
-    for table in LAYOUT:
-        if inputs.parts.get(table):
-            progress(f"reading {table}")
-            tables.append(read_table(conn, table, inputs.parts[table], asked))
+    for name in LAYOUT:
+        if inputs.parts.get(name):
+            progress(f"reading {name}")
+            tables.append(read_table(conn, name, inputs.parts[name], asked))
     return tables
 
 
@@ -252,7 +279,7 @@ def stage_checked(
     optional = (staged_lines.columns & {"category"}) - LAYOUT["order_lines"].keys()
     conn.execute(f"CREATE TEMP TABLE {LINES} AS {numbered_lines(codes, optional)}")
     notices = [notice for staged in tables for notice in staged.notices]
-    return [*aside, *_line_notices(conn), *_thin(conn), *derived, *notices], tuple(codes)
+    return [*aside, *line_notices(conn), *thin(conn), *derived, *notices], tuple(codes)
 
 
 def _rank(table: str) -> int:
@@ -297,39 +324,6 @@ def _failures(
     if not broken and not failures and not _number(conn, f"SELECT count(*) FROM {relation}"):
         broken = [Finding(staged.table, "there are no rows", 0)]
     return [*failures, *broken]
-
-
-def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
-    """What is imported as it is, and told."""
-    columns = ", ".join(LAYOUT["order_lines"])
-    distinct = f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {LINES})"
-    converted = _number(conn, f"SELECT count(*) FROM {LINES} WHERE has_zone")
-    repeated = _number(conn, f"SELECT count(*) - ({distinct}) FROM {LINES}")
-    returned = _number(conn, f"SELECT count(*) FROM {LINES} WHERE quantity < 0")
-    told = {
-        "times with a time zone, converted to UTC": converted,
-        "exact repetitions of another line, kept": repeated,
-        _returns(conn) if returned else "": returned,
-    }
-    return [Finding("order_lines", rule, int(rows)) for rule, rows in told.items() if rows]
-
-
-def _thin(conn: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
-    """What models will miss in these orders."""
-    lines = int(_number(conn, f"SELECT count(*) FROM {LINES}"))
-    if _number(conn, f"SELECT count(DISTINCT customer_id) FROM {LINES}") == 1:
-        yield Finding("order_lines", ONE_CUSTOMER, lines)
-    repeats = (
-        f"SELECT count(*) FROM (SELECT 1 FROM {LINES} GROUP BY customer_id, product_id"
-        " HAVING CAST(min(ordered_at) AS DATE) < CAST(max(ordered_at) AS DATE))"
-    )
-    if not _number(conn, repeats):
-        yield Finding("order_lines", NO_REPEATS, lines)
-
-
-def _returns(conn: duckdb.DuckDBPyConnection) -> str:
-    day = "CAST(ordered_at AS DATE) AS day"
-    return str(returned(conn, f"SELECT product_id, customer_id, {day}, quantity FROM {LINES}"))
 
 
 def report_of(

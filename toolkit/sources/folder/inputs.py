@@ -10,7 +10,10 @@ TABLES = ("order_lines", "products", "customers")
 LINES = TABLES[0]
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
-_PARTS = (*PARQUET, ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+WORKBOOK = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+KINDS = (PARQUET, CSV, WORKBOOK)
+_ENDINGS = tuple(ending for kind in KINDS for ending in kind)
+_PARTS = (*PARQUET, ".csv", ".csv.gz", ".tsv", ".tsv.gz", *WORKBOOK)
 """What parts end in: a text that lies beside them is a note."""
 
 
@@ -45,9 +48,9 @@ def find_inputs(paths: Sequence[Path]) -> Inputs:
     return Inputs(where, {t: tuple(f) for t, f in files.items()}, tuple(failures))
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a file is to be read as Parquet."""
-    return path.name.lower().endswith(PARQUET)
+def kind_of(path: Path) -> tuple[str, ...]:
+    """The endings of files of its kind."""
+    return next((kind for kind in KINDS if path.name.lower().endswith(kind)), CSV)
 
 
 def _of_folder(folder: Path) -> Inputs:
@@ -89,29 +92,32 @@ def _parts(path: Path) -> tuple[tuple[Path, ...], str | None]:
     """A file, or the files in a folder of parts; and what is wrong with it."""
     if path.is_dir():
         inside = sorted(p for p in path.rglob("*") if p.name.lower().endswith(_PARTS))
-        inside = [p for p in inside if not p.name.startswith((".", "_"))]
-        return tuple(inside), None if inside else "the folder holds no Parquet and no CSV files"
+        inside = [p for p in inside if not p.name.startswith((".", "_", "~$"))]
+        nothing = "the folder holds no Parquet, CSV or Excel files"
+        return tuple(inside), None if inside else nothing
     if not path.exists():
         return (), f"there is no such {'file' if path.suffix else 'folder'}"
     if _ending(path) is None:
-        wanted = "save it as CSV in UTF-8" if "xls" in path.suffix.lower() else "save it as one"
-        return (), f"is no Parquet or CSV file (.parquet, .csv, .tsv, .txt, .csv.gz): {wanted}"
+        return (), (
+            "is no Parquet, CSV or Excel file (.parquet, .csv, .tsv, .txt, .csv.gz, .xlsx, .xls, "
+            ".ods): save it as one"
+        )
     return (path,), None
 
 
 def _ending(path: Path) -> str | None:
     name = path.name.lower()
-    return next((end for end in (*PARQUET, *CSV) if name.endswith(end)), None)
+    return next((end for end in _ENDINGS if name.endswith(end)), None)
 
 
 def _preference(name: str) -> int:
     """Parquet before CSV, as the two are called in messages."""
-    return next((i for i, end in enumerate((*PARQUET, *CSV)) if name.lower().endswith(end)), 99)
+    return next((i for i, end in enumerate(_ENDINGS) if name.lower().endswith(end)), 99)
 
 
 def _is_of(name: str, table: str) -> bool:
-    return any(name.lower() == f"{table}{end}" for end in (*PARQUET, *CSV))
+    return any(name.lower() == f"{table}{end}" for end in _ENDINGS)
 
 
 def _shown_names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith((".", "~$")))

@@ -15,7 +15,13 @@ from toolkit.errors import ArgumentError
 from toolkit.sources.folder.spellings import LINE_FIELDS
 from toolkit.validation import CLOSED, parse, read_toml, unknown
 
-type Decimal = Literal[".", ","]
+PER_FILE = "per-file"
+"""Decimal signs are those that each file has."""
+
+UNKNOWN = "unknown"
+"""The price that a constant says nobody knows."""
+
+type Decimal = Literal[".", ",", "per-file"]
 type Thousands = Literal[".", ",", " ", "'"]
 type Text = Annotated[str, Field(min_length=1)]
 
@@ -47,6 +53,9 @@ class OrderMapping:
 
     ``columns`` has the column of a field (``customer_id``), ``date_format`` is ``day-first``,
     ``month-first``, ``year-first``, ``excel-days``, ``named-months`` or a format like ``%d.%m.%Y``.
+    ``decimal`` may be ``per-file``, where files differ; ``sheet`` is that of a workbook.
+    ``constants`` have the value, for all lines, of a field that no column has; ``unit_price`` may
+    be ``unknown``.
     Lines of ``exclude_products`` (postage, fees) are left out.
 
     >>> OrderMapping(columns={"customer_id": "CustomerID"}, decimal=",").decimal
@@ -59,6 +68,8 @@ class OrderMapping:
     thousands: Thousands | None = None
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     exclude_products: tuple[Text, ...] = ()
+    sheet: Text | None = None
+    constants: Mapping[str, Text] = Field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -69,6 +80,10 @@ class OrderMapping:
     def of(cls, content: Mapping[str, object], name: str) -> Self:
         """The mapping that ``content`` describes. ``ArgumentError`` with all that is wrong."""
         more = unknown("columns", content.get("columns"), LINE_FIELDS)
+        more += unknown("constants", content.get("constants"), LINE_FIELDS[:6])
+        more += _twice(content.get("columns"), content.get("constants"))
+        if content.get("decimal") == PER_FILE and content.get("thousands"):
+            more.append(f"thousands: not with decimal {PER_FILE}")
         if content.get("decimal") is not None and content["decimal"] == content.get("thousands"):
             more.append(f"decimal and thousands are both {content['decimal']!r}")
         return parse(cls, content, name, more=more)
@@ -77,7 +92,8 @@ class OrderMapping:
         """The same with what was given beside it, which prevails; None and nothing are not."""
         given = {name: value for name, value in options.items() if value}
         columns = {**self.columns, **given.pop("columns", {})}  # type: ignore[dict-item]
-        content = {**self.as_toml(), **given, "columns": columns}
+        constants = {**self.constants, **given.pop("constants", {})}  # type: ignore[dict-item]
+        content = {**self.as_toml(), **given, "columns": columns, "constants": constants}
         return self.of(content, "the mapping")
 
     def as_toml(self) -> dict[str, object]:
@@ -87,18 +103,21 @@ class OrderMapping:
             "decimal": self.decimal,
             "thousands": self.thousands,
             "encoding": self.encoding,
+            "sheet": self.sheet,
             "exclude_products": list(self.exclude_products),
             "columns": dict(self.columns),
+            "constants": dict(self.constants),
         }
         return {name: value for name, value in settled.items() if value}
 
     def save(self, path: Path) -> None:
         """Write it as TOML, for ``read``."""
         content = self.as_toml()
-        columns = content.pop("columns", {})
+        tables = {name: content.pop(name, None) for name in ("columns", "constants")}
         lines = [f"{name} = {_toml(value)}" for name, value in content.items()]
-        if isinstance(columns, dict) and columns:
-            lines += ["", "[columns]", *(f"{name} = {_toml(v)}" for name, v in columns.items())]
+        for name, table in tables.items():
+            if isinstance(table, dict):
+                lines += ["", f"[{name}]", *(f"{field} = {_toml(v)}" for field, v in table.items())]
         with whole_file(path) as part:
             part.write_text("\n".join(lines).lstrip() + "\n", encoding="utf-8")
 
@@ -112,14 +131,20 @@ def holds_mapping(file: Path) -> bool:
     return True
 
 
-def columns_given(texts: list[str]) -> dict[str, str]:
+def fields_given(texts: list[str], option: str, example: str) -> dict[str, str]:
     """``["customer_id=CustomerID"]`` by field. ``ArgumentError`` for what is no such text."""
     wrong = [text for text in texts if not all(text.partition("=")[::2])]
     if wrong:
-        raise ArgumentError(
-            f"--map has to be FIELD=COLUMN, as in customer_id=CustomerID, got {', '.join(wrong)}"
-        )
+        raise ArgumentError(f"{option} has to be {example}, got {', '.join(wrong)}")
     return {field.strip(): name.strip() for field, _, name in (t.partition("=") for t in texts)}
+
+
+def _twice(columns: object, constants: object) -> list[str]:
+    """Fields that are said to have both a column and a constant."""
+    if not isinstance(columns, Mapping) or not isinstance(constants, Mapping):
+        return []
+    both = [field for field in columns if field in constants]
+    return [f"{field}: is both a column ({columns[field]}) and a constant" for field in both]
 
 
 def _toml(value: object) -> str:

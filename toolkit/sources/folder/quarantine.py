@@ -8,8 +8,8 @@ import duckdb
 
 from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError, DataError, Finding
+from toolkit.sources.folder.csv_rows import REJECTED
 from toolkit.sources.folder.files import LAYOUT
-from toolkit.sources.folder.reading import REJECTED
 from toolkit.sources.folder.rules import ImportRule, findings
 
 LIMIT = 5.0

@@ -81,7 +81,7 @@ def folder_rules(staged: Staged, known: Sequence[str]) -> list[ImportRule]:
 def _column_rules(staged: Staged, column: str) -> Iterable[ImportRule]:
     kind = LAYOUT[staged.table][column]
     needs = frozenset({column})
-    if column != "name":
+    if column != "name" and column not in staged.unknown:
         yield ImportRule(f"{column} is null", f"raw_{column} IS NULL", "place", needs)
     unread = f"raw_{column} IS NOT NULL AND {column} IS NULL"
     example = f"place || ': ' || raw_{column}"

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from toolkit.sources.folder.questions import Question, choice_of_column
+
 LINE_FIELDS = (
     "order_id", "customer_id", "product_id", "ordered_at", "quantity", "unit_price",
     "product_name", "customer_name", "category",
@@ -36,7 +38,13 @@ _SYSTEMS: tuple[Mapping[str, str], ...] = (
     },
 )
 
-_USUAL: Mapping[str, tuple[str, str]] = {
+_OTHER_DAYS = (
+    "delivery_date delivered_at ship_date shipped_at shipping_date dispatch_date due_date "
+    "requested_date lieferdatum versanddatum"
+)
+"""Days of what comes after an order: never taken for it, but a mere date beside may be theirs."""
+
+_USUAL: Mapping[str, tuple[str, ...]] = {
     # The field: names that can hardly mean anything else, and names that may.
     "order_id": (
         "order_id order_no order_number order_nr ordernum invoice_id invoice_no invoice_number "
@@ -60,10 +68,12 @@ _USUAL: Mapping[str, tuple[str, str]] = {
         "product item article artikel produkt ean gtin no",
     ),
     "ordered_at": (
-        "ordered_at order_date order_datetime order_timestamp invoice_date sales_date "
-        "transaction_date purchase_date document_date posting_date created_datetime created_at "
-        "created_date ds audat erdat belegdatum bestelldatum auftragsdatum rechnungsdatum",
-        "date datetime timestamp time day datum tag",
+        "ordered_at order_date order_datetime order_timestamp sales_date transaction_date "
+        "purchase_date ds audat bestelldatum auftragsdatum",
+        "date datetime timestamp datum created_at created_date created_datetime erdat "
+        "document_date posting_date invoice_date belegdatum buchungsdatum rechnungsdatum "
+        + _OTHER_DAYS,
+        "time day tag",
     ),
     "quantity": (
         "quantity qty order_qty order_quantity ordered_qty qty_ordered sales_qty quantity_ordered "
@@ -99,10 +109,15 @@ _USUAL: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """The column that each field is, and a sentence for each that could not be told."""
+    """The column that each field is; what could not be told, and what was mapped and is not there.
+
+    ``unsettled`` are the fields of both.
+    """
 
     columns: Mapping[str, str]
-    questions: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
+    failures: tuple[str, ...] = ()
+    unsettled: frozenset[str] = frozenset()
 
 
 def plain(name: str) -> str:
@@ -119,15 +134,16 @@ def recognise(header: Sequence[str], fields: Iterable[str], given: Mapping[str, 
 
     >>> recognise(["InvoiceNo", "CustomerID", "Note"], LINE_FIELDS, {}).columns
     {'order_id': 'InvoiceNo', 'customer_id': 'CustomerID'}
-    >>> recognise(["SKU", "Item No"], LINE_FIELDS, {}).questions
-    ('product_id may be SKU or Item No: choose one with --map product_id=SKU',)
+    >>> str(recognise(["SKU", "Item No"], LINE_FIELDS, {}).questions[0])
+    'product_id may be SKU or Item No: choose one with --map product_id=SKU'
     """
     columns: dict[str, str] = {}
-    questions: list[str] = []
+    questions: dict[str, Question] = {}
+    failures: dict[str, str] = {}
     for field, name in given.items():
         found = _given(header, name)
         if found is None:
-            questions.append(f"there is no column {name} to map to {field}; {_near(name, header)}")
+            failures[field] = f"there is no column {name} to map to {field}; {_near(name, header)}"
         else:
             columns[field] = found
     left = [name for name in header if name not in columns.values()]
@@ -136,13 +152,12 @@ def recognise(header: Sequence[str], fields: Iterable[str], given: Mapping[str, 
         if field in given:
             continue
         names = [system[field]] if field in system else _candidates(field, left)
-        if len(names) > 1:
-            listed = " or ".join(names)
-            asked = f"choose one with --map {field}={_quoted(names[0])}"
-            questions.append(f"{field} may be {listed}: {asked}")
+        if len(names) > 1 or {*map(plain, names)} & _OTHER:
+            questions[field] = choice_of_column(field, names)
         elif names:
             columns[field] = names[0]
-    return Recognised(columns, tuple(questions))
+    unsettled = frozenset({*questions, *failures})
+    return Recognised(columns, tuple(questions.values()), tuple(failures.values()), unsettled)
 
 
 def _given(header: Sequence[str], name: str) -> str | None:
@@ -179,5 +194,4 @@ def _candidates(field: str, names: Sequence[str]) -> list[str]:
     return []
 
 
-def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name
+_OTHER = {plain(name) for name in _OTHER_DAYS.split()}

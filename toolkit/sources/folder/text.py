@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from toolkit.sources.folder.rows import one_of_each
+
 _DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 1 << 20
 _MARKS = {
@@ -44,7 +46,8 @@ def open_csv(path: Path, expected: Iterable[str], encoding: str | None, room: Pa
     """Find out how a CSV file is written; ``expected`` are columns that it may have.
 
     A copy in UTF-8 goes into the folder ``room`` where the file is in another encoding. Raises
-    ``csv.Error`` for a file without a usable header, ``UnicodeDecodeError`` and ``OSError``.
+    ``csv.Error`` for an empty file, ``UnreadableError`` for a header that cannot be used,
+    ``UnicodeDecodeError`` and ``OSError``.
     """
     found = encoding or _encoding_of(path)
     readable = path
@@ -62,11 +65,11 @@ def open_csv(path: Path, expected: Iterable[str], encoding: str | None, room: Pa
         else:
             delimiters = _DELIMITERS
     header, delimiter = _header(first, set(expected), delimiters)
-    return CsvText(path, readable, found, header, delimiter, skip, breaks)
+    return CsvText(path, readable, found, one_of_each(header), delimiter, skip, breaks)
 
 
 def row_lines(text: CsvText) -> Iterator[int]:
-    """The line of the file on which each row begins; blank lines and odd rows are none.
+    """The line of the file on which each row begins; blank lines, and odd or empty rows, are none.
 
     A row has as many fields as the header: DuckDB sets others aside.
     """
@@ -77,7 +80,7 @@ def row_lines(text: CsvText) -> Iterator[int]:
         reader = csv.reader(_with_ends(lines), delimiter=text.delimiter)
         begin = 1
         for number, row in enumerate(reader):
-            if number and len(row) == len(text.header):
+            if number and len(row) == len(text.header) and any(row):
                 yield begin + text.skip
             begin = reader.line_num + 1
 
@@ -159,22 +162,14 @@ def _as_utf_8(path: Path, encoding: str, room: Path) -> Path:
     return copy
 
 
-def _header(
-    first: str, expected: set[str], delimiters: Sequence[str]
-) -> tuple[tuple[str, ...], str]:
+def _header(first: str, expected: set[str], delimiters: Sequence[str]) -> tuple[list[str], str]:
     """The column names, cut by the delimiter that yields most of the expected, or most."""
 
     def cut(delimiter: str) -> list[str]:
         return [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
 
     delimiter = max(delimiters, key=lambda d: (len(set(cut(d)) & expected), len(cut(d))))
-    header = [name or f"column {i}" for i, name in enumerate(cut(delimiter), start=1)]
+    header = cut(delimiter)
     if not header:
         raise csv.Error("it is empty")
-    folded = [name.lower() for name in header]
-    twice = sorted({name for name in header if folded.count(name.lower()) > 1})
-    if len({*twice}) > len({name.lower() for name in twice}):
-        raise csv.Error(f"columns {', '.join(twice)} differ in their case only: rename one")
-    if twice:
-        raise csv.Error(f"column {', '.join(twice)} appears twice")
-    return tuple(header), delimiter
+    return header, delimiter

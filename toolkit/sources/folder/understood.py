@@ -13,6 +13,8 @@ from toolkit.sources.folder.reading import TableRead
 SAMPLES = 3
 _LOOKED_AT = 10_000
 _LONGEST = 24
+_NEEDLESS = {"DOUBLE": ".0", "TIMESTAMP": " 00:00:00"}
+"""What need not be shown of values of a type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ def understood(conn: duckdb.DuckDBPyConnection, read: TableRead, asked: OrderMap
     file = read.file
     called = {field: file.called[field] for field in file.kinds if field in file.called}
     columns = tuple(_column(conn, read, field, column) for field, column in called.items())
+    columns += tuple(
+        UnderstoodColumn(field, "", (), f"{value} in all lines")
+        for field, value in file.constants.items()
+    )
     found = {
         "date_format": read.date_format,
         "decimal": read.decimal,
@@ -64,7 +70,8 @@ def understood(conn: duckdb.DuckDBPyConnection, read: TableRead, asked: OrderMap
         "encoding": read.encoding,
     }
     mapping = asked.with_options({**found, "columns": called}).with_options(asked.as_toml())
-    usual = not file.said and set(called) >= set(LAYOUT["order_lines"]) and read.encoding is None
+    odd = file.said or file.constants or read.encoding
+    usual = not odd and set(called) >= set(LAYOUT["order_lines"])
     return Understood(columns, mapping, usual and all(f == c for f, c in called.items()))
 
 
@@ -75,12 +82,15 @@ def _column(
         f'SELECT CAST("{field}" AS VARCHAR) FROM {read.file.relation}'
         f' WHERE "{field}" IS NOT NULL LIMIT {_LOOKED_AT}'
     ).fetchall()
-    samples = list(dict.fromkeys(str(value) for (value,) in values))[:SAMPLES]
+    end = _NEEDLESS.get(read.file.types[field], "")
+    samples = list(dict.fromkeys(str(value).removesuffix(end) for (value,) in values))[:SAMPLES]
     said = read.file.said.get(field, "")
     if field in read.file.casts and samples:
         cast = read.file.casts[field]
-        found = conn.execute(
-            f'SELECT CAST({cast} AS VARCHAR) FROM (SELECT ? AS "{field}")', [samples[0]]
+        found = conn.execute(  # of a row, since files may be written in several ways
+            f"SELECT CAST({cast} AS VARCHAR) FROM {read.file.relation}"
+            f' WHERE CAST("{field}" AS VARCHAR) = ? LIMIT 1',
+            [samples[0]],
         ).fetchone()
         said = f"{said}: {found[0]}" if found and found[0] is not None else said
     return UnderstoodColumn(field, column, tuple(_short(samples)), said)

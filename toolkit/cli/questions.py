@@ -1,0 +1,57 @@
+"""What files leave open is asked in a terminal; a script gets it as an error."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.prompt import Prompt
+
+from toolkit.cli.display import console, print_plain
+from toolkit.cli.progress import status
+from toolkit.errors import ArgumentError
+from toolkit.sources.folder.importer import ImportReport, import_orders
+from toolkit.sources.folder.mapping import OrderMapping
+from toolkit.sources.folder.quarantine import Quarantine
+from toolkit.sources.folder.questions import Question, UnsettledError
+from toolkit.sources.folder.understood import Understood
+
+
+def until_settled(
+    files: Sequence[Path],
+    db: Path | None,
+    mapping: OrderMapping,
+    quarantine: Quarantine | None,
+    told: Callable[[Understood], None],
+    may_ask: bool,
+) -> ImportReport:
+    """Import files; where two readings fit, ask the person at the terminal, if there is one.
+
+    The answers are in the mapping of what was understood. Nothing is open while a question is.
+    """
+    while True:
+        try:
+            with status("Importing") as tell:
+                return import_orders(
+                    files, db, mapping, quarantine=quarantine, progress=tell, told=told
+                )
+        except UnsettledError as exc:
+            if not (may_ask and sys.stdin.isatty() and sys.stdout.isatty()):
+                raise
+            for question in exc.questions:
+                mapping = mapping.with_options(_answer(question))
+
+
+def _answer(question: Question) -> dict[str, object]:
+    """The settings that a person chooses."""
+    print_plain(f"{question.asked}.")
+    for number, one in enumerate(question.answers, start=1):
+        print_plain(f"  {number}  {one.meaning}")
+    numbers = [str(number) for number in range(1, len(question.answers) + 1)]
+    try:
+        chosen = Prompt.ask("Which one?", choices=numbers, console=console)
+    except EOFError:
+        raise ArgumentError(
+            f"nothing was imported, since a question was left open; {question.remedy}"
+        ) from None
+    print_plain("")
+    return dict(question.answers[int(chosen) - 1].settings)
