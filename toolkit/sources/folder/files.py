@@ -284,6 +284,8 @@ def _typed_id(file: File, column: str, is_code: bool) -> str:
     text = f"CAST({raw} AS VARCHAR)"
     if is_code:
         return code_sql(text, padded=texts.padded > 0, floats=texts.floats > 0)
+    if texts.plain:
+        return f"TRY_CAST({text} AS BIGINT)"
     return ID.cast.format(raw=trimmed_sql(text) if texts.padded else text)
 
 

@@ -77,7 +77,7 @@ def _column(
     ).fetchall()
     samples = list(dict.fromkeys(str(value) for (value,) in values))[:SAMPLES]
     said = read.file.said.get(field, "")
-    if field in read.file.casts and samples:
+    if said and field in read.file.casts and samples:
         cast = read.file.casts[field]
         found = conn.execute(
             f'SELECT CAST({cast} AS VARCHAR) FROM (SELECT ? AS "{field}")', [samples[0]]
