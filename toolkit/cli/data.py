@@ -54,6 +54,10 @@ def import_(
     exclude_products: Annotated[
         str | None, typer.Option(help="Codes whose lines are left out: POST,M")
     ] = None,
+    replaces: Annotated[
+        Path | None,
+        typer.Option(help="CSV of replaced products: old_product, new_product, date."),
+    ] = None,
     mapping: Annotated[
         Path | None,
         typer.Option(help="TOML that --save-mapping wrote; may be missing if that writes it now."),
@@ -84,6 +88,7 @@ def import_(
         "thousands": thousands,
         "encoding": encoding,
         "exclude_products": exclude_products,
+        "replaces": None if replaces is None else str(replaces),
     }
     if mssql:
         others = {"mapping": mapping, "save_mapping": save_mapping, "quarantine": quarantine,

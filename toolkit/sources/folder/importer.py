@@ -48,8 +48,10 @@ from toolkit.sources.folder.quarantine import (
     write_aside,
 )
 from toolkit.sources.folder.reading import UNREADABLE, Asked, TableRead, read_table
+from toolkit.sources.folder.replaces import ReplacesFile, read_replaces
 from toolkit.sources.folder.rules import findings, folder_rules, several_categories
 from toolkit.sources.folder.understood import Understood, understood
+from toolkit.sources.replaced import keep_replaced
 from toolkit.sources.sql import as_source
 
 type ImportProgress = Callable[[str], None]
@@ -147,9 +149,11 @@ def import_orders(
     """
     started = time.perf_counter()
     inputs = find_inputs([Path(file) for file in files])
+    replaces_file = None if mapping.replaces is None else Path(mapping.replaces)
     if quarantine is not None:
         read_files = (path for parts in inputs.parts.values() for path in parts)
-        check_place(quarantine.file, "broken lines", [*read_files, database], holds_lines_aside)
+        others = [*read_files, replaces_file, database]
+        check_place(quarantine.file, "broken lines", others, holds_lines_aside)
     with _place(database, replace) as beside:
         new = beside / "orders.duckdb"
         with closing(_new_database(new)) as conn:
@@ -161,14 +165,17 @@ def import_orders(
                 told(seen)
             progress("checking")
             failed = _unreadable(inputs, read)
+            replaces = None if replaces_file is None else read_replaces(replaces_file, beside)
             notices, codes = stage_checked(
-                conn, [one.file for one in read], inputs.where, failed, quarantine, True
+                conn, [one.file for one in read], inputs.where, failed, quarantine, True, replaces
             )
             notices += _excluded(lines) + [Finding(n, "is not read", 0) for n in inputs.unread]
             progress("writing the database")
             create_tables(conn)
             fill_tables(conn, LINES, numbered("products", codes), numbered("customers", codes))
             keep_codes(conn)
+            if replaces is not None:
+                keep_replaced(conn, replaces.numbered("product_id" in codes))
             report = report_of(conn, notices, started, seen)
             if quarantine is not None and database is not None:
                 write_aside(conn, quarantine.file)
@@ -235,6 +242,7 @@ def stage_checked(
     failed: Sequence[Finding] = (),
     quarantine: Quarantine | None = None,
     may_set_aside: bool = False,
+    replaces: ReplacesFile | None = None,
 ) -> tuple[list[Finding], tuple[str, ...]]:
     """Stage the tables and fill ``LINES``; return notices, and which columns of ids hold codes.
 
@@ -245,6 +253,7 @@ def stage_checked(
     tables = [stage(conn, file, codes) for file in files]
     aside = _set_aside(conn, where, tables, quarantine) if not failed and quarantine else []
     failures = [finding for staged in tables for finding in _failures(conn, staged, tables, aside)]
+    failures += [] if replaces is None else replaces.broken(conn, tables)
     failures = sorted([*failed, *failures], key=lambda f: _rank(f.table))
     derived: list[Finding] = []
     if not failures:

@@ -47,7 +47,8 @@ class OrderMapping:
 
     ``columns`` has the column of a field (``customer_id``), ``date_format`` is ``day-first``,
     ``month-first``, ``year-first``, ``excel-days``, ``named-months`` or a format like ``%d.%m.%Y``.
-    Lines of ``exclude_products`` (postage, fees) are left out.
+    Lines of ``exclude_products`` (postage, fees) are left out. ``replaces`` is a CSV file of
+    replaced products: ``old_product``, ``new_product`` and ``date``.
 
     >>> OrderMapping(columns={"customer_id": "CustomerID"}, decimal=",").decimal
     ','
@@ -59,6 +60,7 @@ class OrderMapping:
     thousands: Thousands | None = None
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     exclude_products: tuple[Text, ...] = ()
+    replaces: Text | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -88,6 +90,7 @@ class OrderMapping:
             "thousands": self.thousands,
             "encoding": self.encoding,
             "exclude_products": list(self.exclude_products),
+            "replaces": self.replaces,
             "columns": dict(self.columns),
         }
         return {name: value for name, value in settled.items() if value}
