@@ -172,7 +172,8 @@ def replaces(folder, *rows, header="old_product,new_product,date"):
 @pytest.mark.parametrize("header", ["old_product;new_product;date", "Old;Replaced by;Since"])
 def test_a_file_of_replaced_products_is_imported(sales, header):
     mapping = replaces(sales, " A ;B;2022-04-18", "", header=header)
-    import_orders(["sales.csv"], sales / "orders.duckdb", mapping)
+    report = import_orders(["sales.csv"], sales / "orders.duckdb", mapping)
+    assert "replaces.csv: products were replaced (1 row)" in str(report)
     with open_database(sales / "orders.duckdb") as conn:
         (found,) = replacements_of(as_source(conn)).each
         assert found.since_date == date(2022, 4, 18)

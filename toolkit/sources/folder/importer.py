@@ -175,7 +175,9 @@ def import_orders(
             fill_tables(conn, LINES, numbered("products", codes), numbered("customers", codes))
             keep_codes(conn)
             if replaces is not None:
-                keep_replaced(conn, replaces.numbered("product_id" in codes))
+                replaced = replaces.numbered("product_id" in codes)
+                keep_replaced(conn, replaced)
+                notices.append(Finding(replaces.name, "products were replaced", len(replaced)))
             report = report_of(conn, notices, started, seen)
             if quarantine is not None and database is not None:
                 write_aside(conn, quarantine.file)
@@ -253,7 +255,7 @@ def stage_checked(
     tables = [stage(conn, file, codes) for file in files]
     aside = _set_aside(conn, where, tables, quarantine) if not failed and quarantine else []
     failures = [finding for staged in tables for finding in _failures(conn, staged, tables, aside)]
-    failures += [] if replaces is None else replaces.broken(conn, tables)
+    failures += [] if replaces is None else replaces.of_files(conn, tables)
     failures = sorted([*failed, *failures], key=lambda f: _rank(f.table))
     derived: list[Finding] = []
     if not failures:

@@ -43,25 +43,25 @@ class ReplacesFile:
     lines: tuple[_Line, ...] = ()
     failures: tuple[Finding, ...] = ()
 
-    def broken(self, conn: duckdb.DuckDBPyConnection, tables: Iterable[Staged]) -> list[Finding]:
+    def of_files(self, conn: duckdb.DuckDBPyConnection, tables: Iterable[Staged]) -> list[Finding]:
         """All that is wrong with it; with products that are none of the staged ``tables``, too."""
         holding = [t.table for t in tables if "product_id" in t.columns]
-        if not holding or not self.lines:
+        if not holding:
             return [*self.failures]
         named = "products" if "products" in holding else holding[0]
-        found = conn.execute(
-            f"SELECT DISTINCT CAST(product_id AS VARCHAR) FROM staged_{named}"
-        ).fetchall()
-        return [*self.failures, *self._unknown({product for (product,) in found})]
+        return self.broken(conn, f"SELECT DISTINCT product_id FROM staged_{named}")
 
-    def _unknown(self, products: Collection[str]) -> list[Finding]:
-        broken = [
+    def broken(self, conn: duckdb.DuckDBPyConnection, products: str) -> list[Finding]:
+        """The same with products that are not among ``products``, SQL for their ids."""
+        found = conn.execute(f"SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({products})").fetchall()
+        known = {product for (product,) in found}
+        unknown = [
             f"{line.place}: {product}"
             for line in self.lines
             for product in (line.old, line.new)
-            if product and product not in products
+            if product and product not in known
         ]
-        return _finding(self.name, "product is unknown", broken)
+        return [*self.failures, *_finding(self.name, "product is unknown", unknown)]
 
     def numbered(self, are_codes: bool) -> tuple[Replaced, ...]:
         """The replacements by the numbers of the products; nothing may be wrong with them."""
