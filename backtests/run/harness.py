@@ -143,7 +143,7 @@ def describe(experiment: Experiment, survey: Survey, database: Path) -> RunDescr
     anywhere = replace(experiment, database=None)
     return RunDescription(
         name=experiment.name,
-        key=run_key(anywhere, survey.data, code, survey.categories),
+        key=run_key(anywhere, survey.data, code, survey.categories, survey.replaced),
         experiment=anywhere,
         data=survey.data,
         categories=survey.categories,

@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -20,7 +20,7 @@ from toolkit.data.tables import Floats, Ints, Patterns
 from toolkit.errors import ArgumentError
 from toolkit.installed import ENTRY_POINT_GROUP
 from toolkit.model import find_model, model_file
-from toolkit.sources.base import OrderSource, categories_of
+from toolkit.sources.base import OrderSource, categories_of, events_until, replacements_of
 from toolkit.validation import plain
 
 KEY_DIGITS = 8
@@ -34,24 +34,36 @@ _END = date(9999, 1, 1)
 class Survey:
     """The data as a whole: its fingerprint, and when each pair became known.
 
-    ``categories`` is a digest of which product is in which category; None where none is.
+    ``categories`` is a digest of which product is in which category, ``replaced`` of which
+    products others replaced, and when; None where none is. The orders are of the products that
+    were ordered.
     """
 
     data: Fingerprint
     first_day: Ints  # [pairs], days from ``data.first_date``
     product_id: Ints  # [pairs]
     categories: str | None = None
+    replaced: str | None = None
 
     @classmethod
     def of(cls, source: OrderSource) -> "Survey":
         """Read all order events once. ``ArgumentError`` where there are none."""
-        events = source.order_events(_END)
+        events = events_until(source, _END, date.min)
         if not len(events):
             raise ArgumentError("the database holds no orders to test on")
         patterns = Patterns.of(events)
         first_day = events.day[patterns.event_offset[:-1]] - events.day.min()
         categories = categories_of(source, patterns.product_offsets()[0].tolist())
-        return cls(Fingerprint.of(events), first_day, patterns.product_id, _digest(categories))
+        replaced = [
+            (r.product_id, r.replaced_by, str(r.since_date)) for r in replacements_of(source).each
+        ]
+        return cls(
+            Fingerprint.of(events),
+            first_day,
+            patterns.product_id,
+            _digest(categories.items()),
+            _digest(replaced),
+        )
 
     def pairs_before(self, as_of_date: date, sample: "ProductSample") -> int:
         """Pairs of the products in ``sample`` with an order before the date."""
@@ -85,17 +97,22 @@ def uniforms(key: tuple[int, ...], count: int) -> Floats:
 
 
 def run_key(
-    experiment: Experiment, data: Fingerprint, code: str, categories: str | None = None
+    experiment: Experiment,
+    data: Fingerprint,
+    code: str,
+    categories: str | None = None,
+    replaced: str | None = None,
 ) -> str:
     """Identifies a run: equal keys give equal results."""
     content = [plain(experiment), plain(data), code, *([categories] if categories else [])]
+    content += [{"replaced": replaced}] if replaced else []
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
 
 
-def _digest(categories: Mapping[int, str]) -> str | None:
-    text = json.dumps(sorted(categories.items()), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest() if categories else None
+def _digest(rows: Collection[tuple[object, ...]]) -> str | None:
+    text = json.dumps(sorted(rows), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest() if rows else None
 
 
 def code_version(models: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from backtests.scores.history import find_pairs
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints, OrderEvents, Patterns, by_week
-from toolkit.sources.base import OrderSource
+from toolkit.sources.base import OrderSource, events_until
 
 
 def events_after(source: OrderSource, as_of_date: date, weeks: int) -> OrderEvents:
@@ -19,9 +19,11 @@ def events_after(source: OrderSource, as_of_date: date, weeks: int) -> OrderEven
 
     As they stand at the end of those weeks: a return in them takes out orders of theirs, or of
     before, which are not among these; so no quantity is negative. Later ones are not looked at.
+    Products are those of the as-of date: orders of one that was replaced before it are its heir's,
+    orders of one that is replaced later are its own.
     """
     end = as_of_date + timedelta(weeks=weeks)
-    events = source.order_events(end)
+    events = events_until(source, end, as_of_date)
     after = events.where(events.day >= -DAYS_PER_WEEK * weeks)
     day = after.day + DAYS_PER_WEEK * weeks
     return OrderEvents(as_of_date, after.product_id, after.customer_id, day, after.quantity)

@@ -16,6 +16,7 @@ from models.parts.pair.results import Results
 from tests.bench import numpy_twin
 from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, seconds
 from tests.bench.fits import measure_fits
+from tests.bench.imports import measure_imports
 from tests.bench.releases import measure_releases
 from tests.bench.sqlserver import measure_sqlserver
 from tests.sources.helpers import PyformatConnection, write_folder
@@ -43,6 +44,7 @@ def measure(folder: Path | None, as_of: date | None, fits: bool) -> Iterator[Fig
         report = import_folder(folder, database)
         million = report.lines / 1e6
         yield Figure("import, per 1 M lines", report.seconds / million, "s", 10)
+        yield from measure_imports(work)
         as_of = as_of or report.last_date + timedelta(1) - timedelta(weeks=HORIZON_WEEKS)
         with open_database(database) as conn:
             yield from _batch(conn, as_of)

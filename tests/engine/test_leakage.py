@@ -25,6 +25,7 @@ from toolkit.replenishment.policy import ReplenishmentPolicy
 from toolkit.replenishment.stock import Stock
 from toolkit.sources.embedded.database import add_category
 from toolkit.sources.generator import FIRST_CUSTOMER_ID, load_orders
+from toolkit.sources.replaced import Replaced, keep_replaced
 from toolkit.sources.sql import as_source
 from toolkit.stages.patterns import PatternAnalyzer
 
@@ -438,6 +439,25 @@ def test_a_return_touches_orders_before_the_date_only_if_it_was_before_it(
             else (forecast_bytes(conn, model), untouched)
         )
         assert (said == before) == (day == 0)
+
+
+@pytest.mark.parametrize("day", [-1, 0, 9])
+@pytest.mark.parametrize("views", [False, True])
+def test_a_product_replaced_on_the_date_or_later_changes_no_byte(
+    conn, model, untouched, untouched_views, day, views
+):
+    """One that was replaced before it does, whenever its orders were."""
+    replaced = Replaced(2, 1, AS_OF + timedelta(day))
+    keep_replaced(conn, [replaced])
+    try:
+        said, before = (
+            (view_bytes(conn, model), untouched_views)
+            if views
+            else (forecast_bytes(conn, model), untouched)
+        )
+        assert (said == before) == (day >= 0)
+    finally:
+        conn.execute("DROP TABLE dbo.ProductReplaced")
 
 
 def test_codes_of_products_and_customers_change_no_byte(conn, model, untouched):

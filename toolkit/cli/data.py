@@ -64,6 +64,10 @@ def import_(
     exclude_products: Annotated[
         str | None, typer.Option(help="Codes whose lines are left out: POST,M")
     ] = None,
+    replaces: Annotated[
+        Path | None,
+        typer.Option(help="CSV of replaced products: old_product, new_product, date."),
+    ] = None,
     mapping: Annotated[
         Path | None,
         typer.Option(help="TOML that --save-mapping wrote; may be missing if that writes it now."),
@@ -101,12 +105,12 @@ def import_(
         others = {"mapping": mapping, "save_mapping": save_mapping, "quarantine": quarantine,
                   "quarantine_limit": quarantine_limit, "dry_run": dry_run or None}  # fmt: skip
         _refuse_with_server({**of_files, **others})
-        _import_from_server(_needed(db), config, until, months, as_json)
+        _import_from_server(_needed(db), config, until, months, replaces, as_json)
         return
     _import_files(
         files or [],
         None if dry_run else _needed(db),
-        _mapping(mapping, save_mapping, of_files),
+        _mapping(mapping, save_mapping, {**of_files, "replaces": replaces and str(replaces)}),
         _quarantine(quarantine, quarantine_limit),
         save_mapping,
         as_json,
@@ -221,7 +225,12 @@ def check(
 
 
 def _import_from_server(
-    db: Path, config: Path | None, until: str | None, months: int | None, as_json: bool
+    db: Path,
+    config: Path | None,
+    until: str | None,
+    months: int | None,
+    replaces: Path | None,
+    as_json: bool,
 ) -> None:
     from toolkit.cli.display import answer
     from toolkit.cli.progress import status
@@ -236,8 +245,9 @@ def _import_from_server(
     with status("Importing") as tell, connect(server.settings) as conn:
         place = server.settings.place
         report = import_server(
-            conn, db, place, server.names, until=day, months=months, progress=tell
-        )
+            conn, db, place, server.names,
+            until=day, months=months, replaces=replaces, progress=tell,
+        )  # fmt: skip
     content = plain(report)
     content = {**content.pop("imported"), **content}
     answer(f"Imported into {db}: {report}", {"database": str(db), **content}, as_json)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from toolkit.cli.exits import nothing_before
+from toolkit.cli.exits import nothing_before, nothing_to_forecast
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOfOrLast,
@@ -18,7 +18,7 @@ from toolkit.cli.options import (
     complete_model,
     warn_of_fit,
 )
-from toolkit.cli.orders import day_of, numbers_of, orders_of
+from toolkit.cli.orders import day_of, numbers_of, orders_of, replaced_by
 from toolkit.data.defaults import WEEKS
 from toolkit.errors import ArgumentError
 
@@ -67,6 +67,7 @@ def explain(
     from toolkit.cli.progress import status
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
+    from toolkit.stages.arguments import parse_date
 
     logging.getLogger("toolkit.stages.discovery").setLevel(logging.ERROR)  # it is said below
     if against_all and customer is None:
@@ -83,6 +84,8 @@ def explain(
             result = engine.explain(number, who, day, against="all" if against_all else "product")
     if result is None:
         by = "" if customer is None else f" by customer {customer}"
+        if replaced := replaced_by(orders, number, parse_date(day)):
+            nothing_to_forecast(f"There is nothing to explain of product {product}: {replaced}.")
         nothing_before(f"product {product}{by}", day)
     if plot is not None:
         save_figure(result.plot(), plot)

@@ -24,7 +24,7 @@ from toolkit.cli.options import (
     complete_model,
     warn_of_fit,
 )
-from toolkit.cli.orders import day_of, numbers_of, orders_of
+from toolkit.cli.orders import day_of, numbers_of, orders_of, replaced_by
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS, WEEKS
 from toolkit.errors import ArgumentError
 
@@ -235,7 +235,7 @@ def _of_products(
             _show_product(result, orders, asked)
     day = parse_date(as_of)
     reasons = [
-        _why_nothing(name, day, db, number)
+        _why_nothing(name, day, db, number, orders)
         for name, number in zip(named, numbers, strict=True)
         if results[number] is None
     ]
@@ -275,10 +275,14 @@ def _write(results: "Sequence[AnyForecast | None]", orders: "OpenSource", asked:
         typer.echo(json.dumps(made[0] if len(made) == 1 else made, indent=2))
 
 
-def _why_nothing(product_id: str, as_of: date, db: Path | None, number: int) -> str:
-    """Nobody ordered it; where a file can be asked, it says whether anybody did later."""
+def _why_nothing(
+    product_id: str, as_of: date, db: Path | None, number: int, orders: "OpenSource"
+) -> str:
+    """It was replaced, or nobody ordered it; a file says whether anybody did later."""
     from toolkit.sources.embedded.database import open_database, order_span
 
+    if replaced := replaced_by(orders, number, as_of):
+        return f"There is nothing to forecast for product {product_id}: {replaced}."
     said = (
         f"There is nothing to forecast for product {product_id}: nobody ordered it before {as_of}"
     )

@@ -49,3 +49,17 @@ def numbers_of(orders: "OpenSource", kind: Kind, texts: Sequence[str]) -> list[i
     from toolkit.sources.sql import all_names
 
     return find_all(kind, texts, orders.codes, lambda: all_names(orders.source, kind))
+
+
+def replaced_by(orders: "OpenSource", product_id: int, as_of: date) -> str | None:
+    """That another product had replaced it before the date, in words; None where none had."""
+    from toolkit.sources.base import replacements_of
+
+    found = replacements_of(orders.source).before(as_of).get(product_id)
+    if found is None:
+        return None
+    heir = orders.codes.code("product", found.replaced_by) or found.replaced_by
+    return (
+        f"product {heir} has replaced it since {found.since_date}, and its orders are the history "
+        f"of {heir}"
+    )

@@ -16,11 +16,13 @@ from toolkit.data.tables import OrderEvents
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.export.touched import touched_products
+from toolkit.sources.base import replacements_of
 from toolkit.stages.arguments import check_ids, check_share, check_whole
 from toolkit.stages.listing import Thresholds
 
 LAST: Literal["last"] = "last"
 DATA = "data_sha256"
+REPLACED = "replaced_sha256"
 SHOWN = 5
 
 
@@ -100,7 +102,7 @@ def make_plan(
         ttl_s=settings.ttl_s,
         carried=sorted(carried),
         base=None if current is None else current.release_id,
-        details=_details(engine, computed_with),
+        details=_details(engine, computed_with, as_of),
     )
 
 
@@ -171,16 +173,25 @@ def _pair(thresholds: Thresholds) -> list[float]:
     return [thresholds.min_orders, thresholds.min_confidence]
 
 
-def _details(engine: ForecastEngine, computed_with: ComputedWith) -> Mapping[str, KeyScalar]:
-    """What a person who looks at the release wants to know."""
-    version = engine.registered
-    return {
+def _details(
+    engine: ForecastEngine, computed_with: ComputedWith, as_of: date
+) -> Mapping[str, KeyScalar]:
+    """What a person who looks at the release wants to know, and the next export."""
+    version, replaced = engine.registered, _replaced(engine, as_of)
+    return ({} if replaced is None else {REPLACED: replaced}) | {
         "model": f"{computed_with['model_name']}@{computed_with['model_version']}",
         "registered_version": None if version is None else version.number,
         "mlflow_run_id": None if version is None else version.run_id,
         "default_price": computed_with["default_price"],
         DATA: computed_with[DATA],
     }
+
+
+def _replaced(engine: ForecastEngine, as_of: date) -> str | None:
+    """A digest of the products that had been replaced before the date; None where none had."""
+    known = replacements_of(engine.source).before(as_of).values()
+    rows = sorted([r.product_id, r.replaced_by, str(r.since_date)] for r in known)
+    return digest(rows) if rows else None
 
 
 def _carried(
@@ -194,6 +205,11 @@ def _carried(
     if settings.since is None and settings.customer_ids is None:
         return frozenset()
     reason = _unfit(current, computed_with, settings)
+    if current is not None and reason is None:
+        before = _replaced(engine, current.as_of_date)
+        if before != current.details.get(REPLACED):
+            made = f"release {current.release_id} was made with other replaced products"
+            reason = f"{made}, so that nothing of it can be kept"
     if reason is not None and settings.since == LAST:
         return frozenset()
     if current is None or reason is not None:

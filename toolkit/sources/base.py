@@ -1,6 +1,6 @@
 """What the engine asks of order data, wherever it lives: five questions, one query each.
 
-A sixth, of categories, may be asked of those that have them.
+A sixth, of categories, may be asked of those that have them, and a seventh of replaced products.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from datetime import date
 from typing import Protocol, runtime_checkable
 
 from toolkit.data.tables import CustomerDays, OrderEvents
+from toolkit.sources.replaced import NO_REPLACEMENTS, Replacements
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,40 @@ class CategorySource(Protocol):
 
         It has no date: products are grouped as they are today.
         """
+
+
+@runtime_checkable
+class ReplacingSource(Protocol):
+    """Order data that may tell which products others replaced."""
+
+    def replacements(self) -> Replacements:
+        """All that it knows, whenever they are dated."""
+
+    def order_events(
+        self,
+        as_of_date: date,
+        product_ids: Sequence[int] | None = None,
+        *,
+        replaced_before: date | None = None,
+    ) -> OrderEvents:
+        """As ``OrderSource`` has it, with the products as they were before an earlier date."""
+
+
+def replacements_of(source: OrderSource) -> Replacements:
+    """Which products others replaced; none where the source knows of none."""
+    return source.replacements() if isinstance(source, ReplacingSource) else NO_REPLACEMENTS
+
+
+def events_until(
+    source: OrderSource,
+    end_date: date,
+    as_of_date: date,
+    product_ids: Sequence[int] | None = None,
+) -> OrderEvents:
+    """Order events before ``end_date``, of the products as they were known at ``as_of_date``."""
+    if isinstance(source, ReplacingSource):
+        return source.order_events(end_date, product_ids, replaced_before=as_of_date)
+    return source.order_events(end_date, product_ids)
 
 
 def categories_of(

@@ -69,9 +69,11 @@ _OF_CUSTOMERS = f"""FROM dbo.OrderItem oi
 
 _HAS_RETURNS = "CASE WHEN returned.ClientID IS NULL THEN 0 ELSE 1 END"
 
-CUSTOMER_DAYS = Query(
-    "customers' order days",
-    f"""
+
+def _customer_days(apart: str) -> Query:
+    return Query(
+        "customers' order days",
+        f"""
 SELECT net.ClientID, net.OrderDay, {_HAS_RETURNS} AS HasReturns,
        COALESCE(returned.ProductID, 0) AS ProductID, COUNT(*) AS Products,
        SUM(CASE WHEN returned.ClientID IS NULL THEN 0 ELSE net.Quantity END) AS Quantity
@@ -84,19 +86,25 @@ FROM (
 LEFT JOIN (
     SELECT DISTINCT ca.ClientID, oi.ProductID
     {_OF_CUSTOMERS}
-      AND oi.Qty < 0
+      AND {apart}
 ) returned ON returned.ClientID = net.ClientID AND returned.ProductID = net.ProductID
 WHERE returned.ClientID IS NOT NULL
    OR COALESCE(ROUND(net.Quantity, {FRACTION_DIGITS}), 1) > 0
 GROUP BY net.ClientID, net.OrderDay, {_HAS_RETURNS}, COALESCE(returned.ProductID, 0)
 ORDER BY net.ClientID, net.OrderDay""",
-    (_IDS, _DAYS, _IDS, _IDS, _IDS, _NUMBERS),
-)
+        (_IDS, _DAYS, _IDS, _IDS, _IDS, _NUMBERS),
+    )
+
+
+CUSTOMER_DAYS = _customer_days("oi.Qty < 0")
 """Days on which customers ordered anything, and how many products.
 
 A product that the customer returned any of has rows of its own, with its net quantity, so that
 returns can be offset; ``HasReturns`` is 1 there. An order of no known quantity is one, too.
 """
+
+CUSTOMER_DAYS_OF_HEIRS = _customer_days("(oi.Qty < 0 OR oi.ProductID IN (:product_ids))")
+"""The same, and products that were replaced or took another's place have such rows, too."""
 
 ORDERED_PRODUCTS = Query(
     "customers' products",

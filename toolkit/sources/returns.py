@@ -33,11 +33,13 @@ def offset_returns(net: OrderEvents) -> tuple[OrderEvents, OrderEvents]:
     returned = np.flatnonzero(quantity < 0)
     if len(returned):
         start = starts_of(net.product_id, net.customer_id)
-        stop = np.append(start[1:], len(quantity))
-        pairs = np.unique(np.searchsorted(start, returned, side="right") - 1)
-        for first, last in zip(start[pairs].tolist(), stop[pairs].tolist(), strict=True):
-            rows = slice(first, last)
-            quantity[rows] = _offset(net.day[rows].tolist(), quantity[rows].tolist())
+        size = np.diff(np.append(start, len(quantity)))
+        pair = np.repeat(np.arange(len(start)), size)  # [rows]
+        has_returns = np.zeros(len(start), np.bool_)
+        has_returns[pair[returned]] = True
+        rows = np.flatnonzero(has_returns[pair])
+        columns = (pair[rows], net.day[rows], quantity[rows])
+        quantity[rows] = _offset(*(column.tolist() for column in columns))
     events = replace(net, quantity=quantity)
     nothing: NDArray[np.bool_] = quantity <= 0
     if not nothing.any():
@@ -46,14 +48,16 @@ def offset_returns(net: OrderEvents) -> tuple[OrderEvents, OrderEvents]:
     return events.where(~nothing), replace(unmatched, quantity=-unmatched.quantity)
 
 
-def _offset(days: list[int], quantity: list[float]) -> list[float]:
-    """What is left of a pair's days [days], in order: below zero where a return finds too little.
+def _offset(pair: list[int], days: list[int], quantity: list[float]) -> list[float]:
+    """What is left of pairs' days [rows], in order: below zero where a return finds too little.
 
-    ``standing`` are the rows with something left, the latest on top. A row goes in once and out
-    once, so that time grows with the rows alone.
+    ``standing`` are the pair's rows with something left, the latest on top. A row goes in once and
+    out once, so that time grows with the rows alone.
     """
     standing: list[int] = []
     for row, units in enumerate(quantity):
+        if standing and pair[row] != pair[standing[-1]]:
+            standing.clear()
         if units > 0:
             standing.append(row)
         while quantity[row] < 0 and standing:

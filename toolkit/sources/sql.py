@@ -9,9 +9,11 @@ import logging
 import math
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import date, timedelta
+from functools import cached_property
 from itertools import batched, pairwise
 from typing import cast
 
@@ -44,6 +46,7 @@ from toolkit.sources.queries import (
     CATEGORIES,
     CATEGORIES_OF_PRODUCTS,
     CUSTOMER_DAYS,
+    CUSTOMER_DAYS_OF_HEIRS,
     CUSTOMER_NAMES,
     LAST_DAY,
     ORDER_EVENTS,
@@ -53,6 +56,7 @@ from toolkit.sources.queries import (
     PRODUCTS,
     Query,
 )
+from toolkit.sources.replaced import Replacements, heirs_of, inherited
 from toolkit.sources.returns import offset_returns
 from toolkit.sources.sqlserver.dialect import SqlServerDialect, is_pymssql, is_renewed
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
@@ -66,7 +70,9 @@ class SqlSource:
     """Order data in the tables ``dbo.Client``, ``ClientAgreement``, ``Order``, ``OrderItem``,
     ``Product``, read over a connection that its caller owns; see ``OrderSource``.
 
-    A DB-API connection answers up to 2,000 ids with one query, and more with one per 2,000.
+    A DB-API connection answers up to 2,000 ids with one query, and more with one per 2,000. Orders
+    of replaced products are those of their heirs (``toolkit.sources.replaced``): an embedded
+    database tells of them, once.
     """
 
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
@@ -74,42 +80,73 @@ class SqlSource:
         self._connection = connection
         self._dialect = dialect
 
+    @cached_property
+    def _replacements(self) -> Replacements:
+        return Replacements.of(self._connection)
+
+    def replacements(self) -> Replacements:
+        """Which products others replaced: those that an embedded database tells of."""
+        return self._replacements
+
     def order_events(
-        self, as_of_date: date, product_ids: Sequence[int] | None = None
+        self,
+        as_of_date: date,
+        product_ids: Sequence[int] | None = None,
+        *,
+        replaced_before: date | None = None,
     ) -> OrderEvents:
         """Order events before the date, sorted by product, customer, day; None: all products.
 
-        Returns before the date are taken out of the orders that they reverse, see
+        Orders of a product that was replaced before the date are those of the one that replaced it,
+        or, to see what came after an earlier date, only if it was ``replaced_before`` that. Returns
+        before the date are taken out of the orders that they reverse, see
         ``returns.offset_returns``; what is wholly taken back is no order event. Raises
         ``SourceError`` if the database fails.
         """
         as_of_date = _plain_date(as_of_date)
+        heirs = self._replacements.heirs(_plain_date(replaced_before or as_of_date))
         if product_ids is None:
             columns = self._read(ORDER_EVENTS, {"as_of_date": as_of_date})
         else:
-            columns = self._read_ids(
-                ORDER_EVENTS_OF_PRODUCTS, "product_ids", product_ids, as_of_date
-            )
-        return _to_events(as_of_date, columns)
+            read = _with_replaced([p for p in product_ids if p not in heirs], heirs)
+            columns = self._read_ids(ORDER_EVENTS_OF_PRODUCTS, "product_ids", read, as_of_date)
+        return _to_events(as_of_date, columns, heirs)
 
     def customer_days(self, as_of_date: date, customer_ids: Sequence[int]) -> CustomerDays:
         """Days before the date on which the customers ordered any product: as order events tell."""
         as_of_date = _plain_date(as_of_date)
-        columns = self._read_ids(CUSTOMER_DAYS, "customer_ids", customer_ids, as_of_date)
-        return _to_customer_days(as_of_date, columns)
+        heirs = self._replacements.heirs(as_of_date)
+        query = CUSTOMER_DAYS_OF_HEIRS if heirs else CUSTOMER_DAYS
+        more: Parameters = {"product_ids": [*{*heirs, *heirs.values()}]} if heirs else {}
+        columns = self._read_ids(query, "customer_ids", customer_ids, as_of_date, more)
+        return _to_customer_days(as_of_date, columns, heirs)
 
     def ordered_products(self, as_of_date: date, customer_ids: Sequence[int]) -> list[int]:
         """Products of which the customers ordered anything before the date, ascending."""
-        (ids,) = self._read_ids(
-            ORDERED_PRODUCTS, "customer_ids", customer_ids, _plain_date(as_of_date)
-        )
-        return [int(i) for i in np.unique(ids.astype(np.int64, copy=False))]
+        as_of_date = _plain_date(as_of_date)
+        (ids,) = self._read_ids(ORDERED_PRODUCTS, "customer_ids", customer_ids, as_of_date)
+        heirs = self._replacements.heirs(as_of_date)
+        return [int(i) for i in np.unique(heirs_of(ids.astype(np.int64, copy=False), heirs))]
 
     def products(self, as_of_date: date, product_ids: Sequence[int]) -> dict[int, ProductInfo]:
-        """Name and price before the date, for those of the products that exist."""
-        return _to_products(
-            self._read_ids(PRODUCTS, "product_ids", product_ids, _plain_date(as_of_date))
-        )
+        """Name and price before the date, for those of the products that exist.
+
+        One without a price of its own has that of the products that it replaced before the date.
+        """
+        as_of_date = _plain_date(as_of_date)
+        heirs = self._replacements.heirs(as_of_date)
+        read = _with_replaced(product_ids, heirs)
+        columns = self._read_ids(PRODUCTS, "product_ids", read, as_of_date)
+        found = _to_products(columns)
+        if not heirs:
+            return found
+        together = _to_products([heirs_of(columns[0].astype(np.int64), heirs), *columns[1:]])
+        asked = {*product_ids} & found.keys()
+        unpriced = {i for i in asked - heirs.keys() if found[i].unit_price is None}
+        return {
+            i: replace(found[i], unit_price=together[i].unit_price) if i in unpriced else found[i]
+            for i in sorted(asked)
+        }
 
     def customer_names(self, customer_ids: Sequence[int]) -> dict[int, str]:
         """Names of those of the customers that have one."""
@@ -146,7 +183,8 @@ class SqlSource:
             return [math.nan] * weeks
         last = self.last_order_day()
         over = 0 if last is None else observed_weeks(start, last, weeks)
-        events = self.order_events(start + timedelta(weeks=over), [product_id])
+        end = start + timedelta(weeks=over)
+        events = self.order_events(end, [product_id], replaced_before=start)
         day, units = events.day + DAYS_PER_WEEK * over, np.nan_to_num(events.quantity)
         (ordered,) = by_week(np.zeros_like(day), day, units, 1, over)
         return [*ordered.tolist(), *[math.nan] * (weeks - over)]
@@ -160,9 +198,14 @@ class SqlSource:
         return wanted in {(schema.lower(), column.lower()) for schema, column in found}
 
     def _read_ids(
-        self, query: Query, name: str, ids: Sequence[int], as_of_date: date | None = None
+        self,
+        query: Query,
+        name: str,
+        ids: Sequence[int],
+        as_of_date: date | None = None,
+        more: Parameters = {},  # noqa: B006 - it is only read
     ) -> list[ResultColumn]:
-        dated: Parameters = {} if as_of_date is None else {"as_of_date": as_of_date}
+        dated: Parameters = more if as_of_date is None else {**more, "as_of_date": as_of_date}
         portions = [[np.empty(0, dtype) for dtype in query.dtypes]]
         distinct = sorted({operator.index(i) for i in ids})  # so that portions join up sorted
         # `batched` makes room for a whole portion at once: ten million would take 70 ms
@@ -259,12 +302,21 @@ def _database(connection: OrderSource | Connection, what: str) -> SqlSource:
     return source
 
 
-def _to_events(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents:
-    events, unmatched = offset_returns(_net(as_of_date, columns))
-    if len(events) < len(columns[0]):
+def _with_replaced(product_ids: Sequence[int], heirs: Mapping[int, int]) -> list[int]:
+    """The products, and those whose orders they inherited."""
+    asked = {*product_ids}
+    return [*product_ids, *(old for old, new in heirs.items() if new in asked)]
+
+
+def _to_events(
+    as_of_date: date, columns: Sequence[ResultColumn], heirs: Mapping[int, int]
+) -> OrderEvents:
+    net = inherited(_net(as_of_date, columns), heirs)
+    events, unmatched = offset_returns(net)
+    if len(events) < len(net):
         logger.debug(
             "%d customer days left out: returns cancel their orders; %g units reverse none",
-            len(columns[0]) - len(events),
+            len(net) - len(events),
             unmatched.quantity.sum(),
         )
     return events
@@ -282,7 +334,9 @@ def _net(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents:
     )
 
 
-def _to_customer_days(as_of_date: date, columns: Sequence[ResultColumn]) -> CustomerDays:
+def _to_customer_days(
+    as_of_date: date, columns: Sequence[ResultColumn], heirs: Mapping[int, int]
+) -> CustomerDays:
     """Rows of ``CUSTOMER_DAYS``: those of products with returns are looked at one by one."""
     customer_id, order_date, has_returns, product_id, products, quantity = columns
     days = CustomerDays(
@@ -295,7 +349,8 @@ def _to_customer_days(as_of_date: date, columns: Sequence[ResultColumn]) -> Cust
         return days
     rows = returned[np.lexsort((order_date[returned], customer_id[returned], product_id[returned]))]
     net = _net(as_of_date, [c[rows] for c in (product_id, customer_id, order_date, quantity)])
-    return days.where(has_returns == 0).together(CustomerDays.of(offset_returns(net)[0]))
+    events, _ = offset_returns(inherited(net, heirs))
+    return days.where(has_returns == 0).together(CustomerDays.of(events))
 
 
 def _to_products(columns: Sequence[ResultColumn]) -> dict[int, ProductInfo]:

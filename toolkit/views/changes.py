@@ -13,7 +13,7 @@ from toolkit.data.scenario import Change, Named, NumberedScenario
 from toolkit.data.tables import DAYS_PER_WEEK
 from toolkit.errors import ArgumentError
 from toolkit.model import CalendarModel, FittedModel, RedrawingModel
-from toolkit.sources.base import OrderSource
+from toolkit.sources.base import OrderSource, replacements_of
 from toolkit.sources.codes import NEAREST, Codes
 from toolkit.sources.received import ReceivedOrder
 from toolkit.sources.search import find
@@ -133,6 +133,10 @@ class _Finder:
         assert isinstance(number, int)
         if kind == "product" and number not in orders.source.products(orders.as_of, [number]):
             return None, f"there is no product {name!r}"
+        replaced = replacements_of(orders.source).before(orders.as_of) if kind == "product" else {}
+        if number in replaced:
+            heir = orders.shown("product", replaced[number].replaced_by)
+            return None, f"product {name!r} was replaced before {orders.as_of}: name {heir}"
         if kind == "customer" and not orders.source.ordered_products(orders.as_of, [number]):
             return None, f"customer {name!r} ordered nothing before {orders.as_of}"
         return number, ""

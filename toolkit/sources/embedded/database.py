@@ -27,6 +27,9 @@ TABLES = {
 OPTIONAL = {"Product": {"Category": "VARCHAR"}}
 """Columns that a table may have, too: a database without them is as good."""
 
+LINE_ORDER = "product_id, ordered_at, order_id, quantity, unit_price"
+"""The order of order lines: a product's lie together, and whichever came first leaves no trace."""
+
 _MAGIC = b"DUCK"  # bytes 8 to 11 of a database file
 
 
@@ -64,10 +67,10 @@ def fill_tables(
         'INSERT INTO dbo."Order" SELECT order_id, any_value(customer_id), min(ordered_at)'
         f" FROM {order_lines} GROUP BY order_id ORDER BY order_id"
     )
-    order = "product_id, ordered_at, order_id, quantity, unit_price"
-    conn.execute(
-        f"INSERT INTO dbo.OrderItem SELECT row_number() OVER (ORDER BY {order}), order_id,"
-        f" product_id, quantity, unit_price, ordered_at FROM {order_lines} ORDER BY {order}"
+    conn.execute(  # a window with an order of its own would sort once more
+        "INSERT INTO dbo.OrderItem SELECT row_number() OVER (), * FROM"
+        " (SELECT order_id, product_id, quantity, unit_price, ordered_at"
+        f" FROM {order_lines} ORDER BY {LINE_ORDER})"
     )
 
 

@@ -18,6 +18,7 @@ _CERTAIN, _POSSIBLE = (f"{_BLANK}*{_WHOLE % digits}{_BLANK}*" for digits in (17,
 _FLOAT = rf"{_BLANK}*-?(0|[1-9][0-9]{{0,17}})[.]0{_BLANK}*"  # a whole number as floats are written
 _PARTED = rf"{_BLANK}*[0-9]+[.]([0-9]*[1-9][0-9]*|0[0-9]+){_BLANK}*"  # where 1.0 stands beside 1.1
 _INVISIBLE = r"[\x{ad}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2064}\x{feff}]"
+_SEEN = "id_texts_seen"
 MISSING = ("NULL", "null", "Null", "N/A", "n/a", "#N/A", "nan", "NaN", "None", "<NA>", "NaT")
 """What programs write where an id is missing."""
 
@@ -29,46 +30,67 @@ class IdTexts:
     A code is text that is no whole number of 64 bits, or is written as none (``00042``).
     ``invisible`` are the codes with signs that nobody sees. ``floats`` counts whole numbers among
     codes that a program wrote as floats (``17850.0``), which it does where some are missing.
+    ``plain``: all are whole numbers as they are written anywhere, or missing.
     """
 
-    padded: int
-    codes: int
-    example: str | None
+    padded: int = 0
+    codes: int = 0
+    example: str | None = None
     invisible: tuple[str, ...] = ()
     floats: int = 0
+    plain: bool = False
+
+
+PLAIN = IdTexts(plain=True)
 
 
 def read_id_texts(
     conn: duckdb.DuckDBPyConnection, relation: str, types: Mapping[str, str], columns: Iterable[str]
 ) -> dict[str, IdTexts]:
     """What those of the columns hold that came as text, by column."""
+    asked = [column for column in columns if types.get(column) in ID_TEXT_TYPES]
+    if not asked:
+        return {}
+    odd = ", ".join(
+        f"count(*) FILTER (CAST(TRY_CAST({_text(c)} AS BIGINT) AS VARCHAR)"
+        f" IS DISTINCT FROM {_text(c)})"
+        for c in asked
+    )
+    counts = conn.execute(f"SELECT {odd} FROM {relation}").fetchall()[0]
     return {
-        column: _texts_of(conn, relation, column)
-        for column in columns
-        if types.get(column) in ID_TEXT_TYPES
+        column: _texts_of(conn, relation, column) if rows else PLAIN
+        for column, rows in zip(asked, counts, strict=True)
     }
 
 
+def _text(column: str) -> str:
+    return f'CAST("{column}" AS VARCHAR)'
+
+
 def _texts_of(conn: duckdb.DuckDBPyConnection, relation: str, column: str) -> IdTexts:
-    text = f'CAST("{column}" AS VARCHAR)'
-    padded, codes = conn.execute(
-        f"SELECT count(*) FILTER (WHERE regexp_matches({text}, '{_PADDED}')),"
-        f" count(*) FILTER (WHERE {_is_code(text)}) FROM {relation}"
+    text = _text(column)
+    conn.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_SEEN} AS"
+        f" SELECT {text} AS text, count(*) AS n FROM {relation} GROUP BY ALL"
+    )
+
+    def rows(fitting: str) -> str:
+        return f"CAST(coalesce(sum(n) FILTER ({fitting}), 0) AS BIGINT)"
+
+    padded, codes, floats, parted = conn.execute(
+        f"SELECT {rows(f"regexp_matches(text, '{_PADDED}')")}, {rows(_is_code('text'))},"
+        f" {rows(f"regexp_full_match(text, '{_FLOAT}')")},"
+        f" {rows(f"regexp_full_match(text, '{_PARTED}')")} FROM {_SEEN}"
     ).fetchall()[0]
+    hidden = conn.execute(
+        f"SELECT text FROM {_SEEN} WHERE regexp_matches(text, '{_INVISIBLE}') ORDER BY 1"
+    ).fetchall()
+    conn.execute(f"DROP TABLE {_SEEN}")
     if not codes:
-        return IdTexts(padded, codes, None)
+        return IdTexts(padded)
     ((example,),) = conn.execute(
         f"SELECT {text} FROM {relation} WHERE {_is_code(text)} LIMIT 1"
     ).fetchall()
-    hidden = conn.execute(
-        f"SELECT DISTINCT {text} FROM {relation} WHERE regexp_matches({text}, '{_INVISIBLE}')"
-        " ORDER BY 1"
-    ).fetchall()
-    floats, parted = conn.execute(
-        f"SELECT count(*) FILTER (WHERE regexp_full_match({text}, '{_FLOAT}')),"
-        f" count(*) FILTER (WHERE regexp_full_match({text}, '{_PARTED}')) FROM {relation}"
-        f" WHERE contains({text}, '.')"
-    ).fetchall()[0]
     invisible = tuple(code for (code,) in hidden)
     return IdTexts(padded, codes, example.strip(BLANKS), invisible, 0 if parted else floats)
 

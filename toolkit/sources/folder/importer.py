@@ -16,7 +16,12 @@ import duckdb
 
 from toolkit.errors import ArgumentError, DataError, Finding
 from toolkit.sources.base import categories_of
-from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
+from toolkit.sources.embedded.database import (
+    LINE_ORDER,
+    create_tables,
+    fill_tables,
+    hide_progress_bar,
+)
 from toolkit.sources.embedded.place import (
     put_in_place,
     refuse_to_overwrite,
@@ -46,9 +51,11 @@ from toolkit.sources.folder.quarantine import (
 )
 from toolkit.sources.folder.questions import UnsettledError
 from toolkit.sources.folder.reading import TableRead, read_order_table, read_table
+from toolkit.sources.folder.replaces import ReplacesFile, read_replaces
 from toolkit.sources.folder.rows import Asked
 from toolkit.sources.folder.rules import findings, folder_rules, several_categories
 from toolkit.sources.folder.understood import Understood, understood
+from toolkit.sources.replaced import keep_replaced
 from toolkit.sources.sql import as_source
 
 type ImportProgress = Callable[[str], None]
@@ -141,9 +148,11 @@ def import_orders(
     """
     started = time.perf_counter()
     table, inputs = _told_apart(files)
+    replaces_file = None if mapping.replaces is None else Path(mapping.replaces)
     if quarantine is not None:
         read_files = (path for parts in inputs.parts.values() for path in parts)
-        check_place(quarantine.file, "broken lines", [*read_files, database], holds_lines_aside)
+        others = [*read_files, replaces_file, database]
+        check_place(quarantine.file, "broken lines", others, holds_lines_aside)
     with _place(database, replace) as beside:
         new = beside / "orders.duckdb"
         with closing(_new_database(new)) as conn:
@@ -156,9 +165,16 @@ def import_orders(
                 told(seen)
             progress("checking")
             failed = _unreadable(inputs, read)
+            replaces = None if replaces_file is None else read_replaces(replaces_file, beside)
             try:
                 notices, codes = stage_checked(
-                    conn, [one.file for one in read], inputs.where, failed, quarantine, True
+                    conn,
+                    [one.file for one in read],
+                    inputs.where,
+                    failed,
+                    quarantine,
+                    True,
+                    replaces,
                 )
             except DataError as exc:
                 if not questions:
@@ -169,6 +185,10 @@ def import_orders(
             create_tables(conn)
             fill_tables(conn, LINES, numbered("products", codes), numbered("customers", codes))
             keep_codes(conn)
+            if replaces is not None:
+                replaced = replaces.numbered("product_id" in codes)
+                keep_replaced(conn, replaced)
+                notices.append(Finding(replaces.name, "products were replaced", len(replaced)))
             report = report_of(conn, notices, started, seen)
             if quarantine is not None and database is not None:
                 write_aside(conn, quarantine.file)
@@ -254,6 +274,7 @@ def stage_checked(
     failed: Sequence[Finding] = (),
     quarantine: Quarantine | None = None,
     may_set_aside: bool = False,
+    replaces: ReplacesFile | None = None,
 ) -> tuple[list[Finding], tuple[str, ...]]:
     """Stage the tables and fill ``LINES``; return notices, and which columns of ids hold codes.
 
@@ -264,6 +285,7 @@ def stage_checked(
     tables = [stage(conn, file, codes) for file in files]
     aside = _set_aside(conn, where, tables, quarantine) if not failed and quarantine else []
     failures = [finding for staged in tables for finding in _failures(conn, staged, tables, aside)]
+    failures += [] if replaces is None else replaces.of_files(conn, tables)
     failures = sorted([*failed, *failures], key=lambda f: _rank(f.table))
     derived: list[Finding] = []
     if not failures:
@@ -277,7 +299,8 @@ def stage_checked(
         raise DataError(where, failures, QUARANTINE if of_rows and may_set_aside else "")
     staged_lines = next(staged for staged in tables if staged.table == "order_lines")
     optional = (staged_lines.columns & {"category"}) - LAYOUT["order_lines"].keys()
-    conn.execute(f"CREATE TEMP TABLE {LINES} AS {numbered_lines(codes, optional)}")
+    numbered = numbered_lines(codes, optional)
+    conn.execute(f"CREATE TEMP TABLE {LINES} AS {numbered} ORDER BY {LINE_ORDER}")
     notices = [notice for staged in tables for notice in staged.notices]
     return [*aside, *line_notices(conn), *thin(conn), *derived, *notices], tuple(codes)
 
@@ -334,9 +357,10 @@ def report_of(
 ) -> ImportReport:
     """What a database holds after an import, of files that were ``seen`` to be so."""
     first, last, pairs = conn.execute(
-        "SELECT CAST(min(oi.Created) AS DATE), CAST(max(oi.Created) AS DATE),"
-        " count(DISTINCT (oi.ProductID, o.ClientAgreementID))"
+        "SELECT CAST(min(first) AS DATE), CAST(max(last) AS DATE), count(*) FROM"
+        " (SELECT min(oi.Created) AS first, max(oi.Created) AS last"
         ' FROM dbo.OrderItem oi INNER JOIN dbo."Order" o ON o.ID = oi.OrderID'
+        " GROUP BY oi.ProductID, o.ClientAgreementID)"
     ).fetchall()[0]
     rows = {
         table: int(_number(conn, f'SELECT count(*) FROM dbo."{table}"'))

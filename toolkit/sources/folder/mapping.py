@@ -56,7 +56,8 @@ class OrderMapping:
     ``decimal`` may be ``per-file``, where files differ; ``sheet`` is that of a workbook.
     ``constants`` have the value, for all lines, of a field that no column has; ``unit_price`` may
     be ``unknown``.
-    Lines of ``exclude_products`` (postage, fees) are left out.
+    Lines of ``exclude_products`` (postage, fees) are left out. ``replaces`` is a CSV file of
+    replaced products: ``old_product``, ``new_product`` and ``date``.
 
     >>> OrderMapping(columns={"customer_id": "CustomerID"}, decimal=",").decimal
     ','
@@ -70,6 +71,7 @@ class OrderMapping:
     exclude_products: tuple[Text, ...] = ()
     sheet: Text | None = None
     constants: Mapping[str, Text] = Field(default_factory=dict)
+    replaces: Text | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -105,6 +107,7 @@ class OrderMapping:
             "encoding": self.encoding,
             "sheet": self.sheet,
             "exclude_products": list(self.exclude_products),
+            "replaces": self.replaces,
             "columns": dict(self.columns),
             "constants": dict(self.constants),
         }

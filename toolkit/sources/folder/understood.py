@@ -85,7 +85,7 @@ def _column(
     end = _NEEDLESS.get(read.file.types[field], "")
     samples = list(dict.fromkeys(str(value).removesuffix(end) for (value,) in values))[:SAMPLES]
     said = read.file.said.get(field, "")
-    if field in read.file.casts and samples:
+    if said and field in read.file.casts and samples:
         cast = read.file.casts[field]
         found = conn.execute(  # of a row, since files may be written in several ways
             f"SELECT CAST({cast} AS VARCHAR) FROM {read.file.relation}"

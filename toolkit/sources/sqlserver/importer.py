@@ -27,7 +27,10 @@ from toolkit.sources.embedded.place import (
     workplace,
 )
 from toolkit.sources.folder.importer import ImportProgress, ImportReport, report_of
+from toolkit.sources.folder.replaces import read_replaces
 from toolkit.sources.names import PLAIN_NAMES, Names
+from toolkit.sources.replaced import TABLE as REPLACED
+from toolkit.sources.replaced import keep_replaced
 from toolkit.sources.sqlserver.check import check_server
 from toolkit.sources.sqlserver.copy import Copy, Copying, Server, Tally
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
@@ -67,6 +70,7 @@ def import_server(
     *,
     until: date | None = None,
     months: int | None = None,
+    replaces: Path | None = None,
     progress: ImportProgress = lambda stage: None,
     patience: Patience = PATIENCE,
 ) -> ServerImportReport:
@@ -76,10 +80,12 @@ def import_server(
     refused. ``until``: the day before which lines are copied, by default today, by this clock or
     the server's, whichever is earlier. ``months``: so many of the latest are compared, and those
     since the last import; what changed before waits for an import without it. By default, and the
-    first time, all are. What ``check_database`` calls fatal in the copy, such as odd prices, is
-    copied as it is, and among the notices. Raises ``DataError`` with everything fatal that
-    ``check_server`` finds, ``ArgumentError`` for fewer months than 1, and ``SourceError`` if the
-    server cannot be read or the database cannot be written; the database is then as it was.
+    first time, all are. ``replaces`` is a CSV file of replaced products (``old_product``,
+    ``new_product``, ``date``); without it none was. What ``check_database`` calls fatal in the
+    copy, such as odd prices, is copied as it is, and among the notices. Raises ``DataError`` with
+    everything fatal that ``check_server`` finds or that is wrong with ``replaces``,
+    ``ArgumentError`` for fewer months than 1, and ``SourceError`` if the server cannot be read or
+    the database cannot be written; the database is then as it was.
     """
     if months is not None and months < 1:
         raise ArgumentError(f"months has to be a whole number of at least 1, got {months}")
@@ -101,6 +107,7 @@ def import_server(
             tally = _copy(reading, Copy(conn), until, months, checked.has_categories, progress)
             progress("sorting")
             _finish(conn, until)
+            _replace_products(conn, replaces, beside)
             report = report_of(conn, [*_notices(tally), *check_database(conn).fatal], started)
             conn.execute("CHECKPOINT")
         put_in_place(partial, database)
@@ -208,6 +215,17 @@ def _finish(conn: duckdb.DuckDBPyConnection, until: date) -> None:
         _sort(conn, "Order", "ID")
         in_order = lines
     conn.execute("UPDATE import_state SET until_date = $1, sorted_lines = $2", [until, in_order])
+
+
+def _replace_products(conn: duckdb.DuckDBPyConnection, replaces: Path | None, room: Path) -> None:
+    """Replaced products are those of the file, and no others."""
+    conn.execute(f"DROP TABLE IF EXISTS dbo.{REPLACED}")
+    if replaces is not None:
+        found = read_replaces(replaces, room)
+        broken = found.broken(conn, "SELECT ID FROM dbo.Product")
+        if broken:
+            raise DataError(str(replaces), broken)
+        keep_replaced(conn, found.numbered(are_codes=False))
 
 
 def _sort(conn: duckdb.DuckDBPyConnection, table: str, order: str) -> None:
