@@ -9,6 +9,7 @@ from datetime import date
 from typing import Protocol, runtime_checkable
 
 from toolkit.data.tables import CustomerDays, OrderEvents
+from toolkit.data.zones import today_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,19 @@ class CategorySource(Protocol):
 
         It has no date: products are grouped as they are today.
         """
+
+
+@runtime_checkable
+class ZonedSource(Protocol):
+    """Order data of which it is known where the business is."""
+
+    def today(self) -> date:
+        """The date there."""
+
+
+def today_of(source: OrderSource) -> date:
+    """The date where the business is; this machine's, where the source does not know of a zone."""
+    return source.today() if isinstance(source, ZonedSource) else today_in(None)
 
 
 def categories_of(

@@ -24,6 +24,7 @@ from toolkit.sources.embedded.place import (
     workplace,
 )
 from toolkit.sources.embedded.returned import returned
+from toolkit.sources.embedded.zone import keep_zone
 from toolkit.sources.folder.derived import DERIVED, derive
 from toolkit.sources.folder.files import (
     LAYOUT,
@@ -161,6 +162,7 @@ def import_orders(
             create_tables(conn)
             fill_tables(conn, LINES, numbered("products", codes), numbered("customers", codes))
             keep_codes(conn)
+            keep_zone(conn, mapping.timezone)
             report = report_of(conn, notices, started, seen)
             if quarantine is not None and database is not None:
                 write_aside(conn, quarantine.file)
@@ -252,7 +254,13 @@ def stage_checked(
     optional = (staged_lines.columns & {"category"}) - LAYOUT["order_lines"].keys()
     conn.execute(f"CREATE TEMP TABLE {LINES} AS {numbered_lines(codes, optional)}")
     notices = [notice for staged in tables for notice in staged.notices]
-    return [*aside, *_line_notices(conn), *_thin(conn), *derived, *notices], tuple(codes)
+    return [
+        *aside,
+        *_line_notices(conn, staged_lines.zone),
+        *_thin(conn),
+        *derived,
+        *notices,
+    ], tuple(codes)
 
 
 def _rank(table: str) -> int:
@@ -299,7 +307,7 @@ def _failures(
     return [*failures, *broken]
 
 
-def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
+def _line_notices(conn: duckdb.DuckDBPyConnection, zone: str | None) -> list[Finding]:
     """What is imported as it is, and told."""
     columns = ", ".join(LAYOUT["order_lines"])
     distinct = f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {LINES})"
@@ -307,7 +315,7 @@ def _line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
     repeated = _number(conn, f"SELECT count(*) - ({distinct}) FROM {LINES}")
     returned = _number(conn, f"SELECT count(*) FROM {LINES} WHERE quantity < 0")
     told = {
-        "times with a time zone, converted to UTC": converted,
+        f"times with an offset from UTC, taken as days in {zone}": converted,
         "exact repetitions of another line, kept": repeated,
         _returns(conn) if returned else "": returned,
     }

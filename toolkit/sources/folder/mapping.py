@@ -10,14 +10,18 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from toolkit.data.zones import known_zone
 from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError
+from toolkit.sources.embedded.database import OPTIONAL, TABLES
 from toolkit.sources.folder.spellings import LINE_FIELDS
-from toolkit.validation import CLOSED, parse, read_toml, unknown
+from toolkit.sources.names import DEFAULT_SCHEMA, Names, TableNames
+from toolkit.validation import CLOSED, has_to_be, parse, read_toml, unknown
 
 type Decimal = Literal[".", ","]
 type Thousands = Literal[".", ",", " ", "'"]
 type Text = Annotated[str, Field(min_length=1)]
+type SqlName = Annotated[str, Field(pattern="^[^%]+$"), has_to_be("a name without %")]
 
 DATE_ORDERS = ("day-first", "month-first", "year-first", "excel-days", "named-months")
 
@@ -42,12 +46,23 @@ def _encoding(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, config=CLOSED)
+class ServerTable:
+    """Where a table lies on a SQL Server, and what its columns are called there."""
+
+    schema: SqlName = DEFAULT_SCHEMA
+    name: SqlName | None = None
+    columns: Mapping[str, SqlName] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, config=CLOSED)
 class OrderMapping:
-    """How files of order lines are to be read; what is left out is found in the files.
+    """How orders are to be read; of files, what is left out is found in them.
 
     ``columns`` has the column of a field (``customer_id``), ``date_format`` is ``day-first``,
     ``month-first``, ``year-first``, ``excel-days``, ``named-months`` or a format like ``%d.%m.%Y``.
-    Lines of ``exclude_products`` (postage, fees) are left out.
+    ``timezone`` (``Europe/Berlin``) is the zone of the business: instants are of its days. Lines of
+    ``exclude_products`` (postage, fees) are left out. ``tables`` (``OrderItem``) are those of a SQL
+    Server that are called otherwise there.
 
     >>> OrderMapping(columns={"customer_id": "CustomerID"}, decimal=",").decimal
     ','
@@ -58,7 +73,9 @@ class OrderMapping:
     decimal: Decimal | None = None
     thousands: Thousands | None = None
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
+    timezone: Annotated[str, AfterValidator(known_zone)] | None = None
     exclude_products: tuple[Text, ...] = ()
+    tables: Mapping[str, ServerTable] = Field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -67,11 +84,30 @@ class OrderMapping:
 
     @classmethod
     def of(cls, content: Mapping[str, object], name: str) -> Self:
-        """The mapping that ``content`` describes. ``ArgumentError`` with all that is wrong."""
+        """The mapping that ``content`` describes. ``ArgumentError`` with all that is wrong.
+
+        What is said of the SQL Server itself (``[mssql]``) is no part of it.
+        """
+        content = {key: value for key, value in content.items() if key != "mssql"}
+        return parse(cls, content, name, more=cls.mistakes(content))
+
+    @staticmethod
+    def mistakes(content: Mapping[str, object]) -> list[str]:
+        """What is wrong beyond the kinds of values: unknown names, signs that are the same."""
         more = unknown("columns", content.get("columns"), LINE_FIELDS)
+        more += _unknown_tables(content.get("tables"))
         if content.get("decimal") is not None and content["decimal"] == content.get("thousands"):
             more.append(f"decimal and thousands are both {content['decimal']!r}")
-        return parse(cls, content, name, more=more)
+        return more
+
+    @property
+    def names(self) -> Names:
+        """What the tables of a SQL Server are called there, and whose days count."""
+        tables = {
+            ours: TableNames(table.schema, table.name or ours, table.columns)
+            for ours, table in self.tables.items()
+        }
+        return Names(tables, self.timezone)
 
     def with_options(self, options: Mapping[str, object]) -> Self:
         """The same with what was given beside it, which prevails; None and nothing are not."""
@@ -87,18 +123,16 @@ class OrderMapping:
             "decimal": self.decimal,
             "thousands": self.thousands,
             "encoding": self.encoding,
+            "timezone": self.timezone,
             "exclude_products": list(self.exclude_products),
             "columns": dict(self.columns),
+            "tables": {ours: _table_toml(table) for ours, table in self.tables.items()},
         }
         return {name: value for name, value in settled.items() if value}
 
     def save(self, path: Path) -> None:
         """Write it as TOML, for ``read``."""
-        content = self.as_toml()
-        columns = content.pop("columns", {})
-        lines = [f"{name} = {_toml(value)}" for name, value in content.items()]
-        if isinstance(columns, dict) and columns:
-            lines += ["", "[columns]", *(f"{name} = {_toml(v)}" for name, v in columns.items())]
+        lines = _toml_lines(self.as_toml())
         with whole_file(path) as part:
             part.write_text("\n".join(lines).lstrip() + "\n", encoding="utf-8")
 
@@ -122,6 +156,27 @@ def columns_given(texts: list[str]) -> dict[str, str]:
     return {field.strip(): name.strip() for field, _, name in (t.partition("=") for t in texts)}
 
 
-def _toml(value: object) -> str:
-    """A text or list of texts as TOML writes it, which is as JSON does."""
-    return json.dumps(value, ensure_ascii=False)
+def _unknown_tables(tables: object) -> list[str]:
+    """Tables and columns that are none of ours."""
+    wrong = unknown("tables", tables, list(TABLES))
+    for ours, table in tables.items() if isinstance(tables, dict) else ():
+        if ours in TABLES and isinstance(table, dict):
+            columns = [*TABLES[ours], *OPTIONAL.get(ours, ())]
+            wrong += unknown(f"tables.{ours}.columns", table.get("columns"), columns)
+    return wrong
+
+
+def _table_toml(table: ServerTable) -> dict[str, object]:
+    said = {"schema": table.schema, "name": table.name, "columns": dict(table.columns)}
+    return {name: value for name, value in said.items() if value}
+
+
+def _toml_lines(content: Mapping[str, object], place: str = "") -> list[str]:
+    """Texts and lists of texts as TOML writes them, which is as JSON does; tables come last."""
+    tables = {name: value for name, value in content.items() if isinstance(value, dict)}
+    plain = {name: value for name, value in content.items() if name not in tables}
+    lines = ["", f"[{place}]"] if place and plain else []
+    lines += [f"{name} = {json.dumps(v, ensure_ascii=False)}" for name, v in plain.items()]
+    for name, table in tables.items():
+        lines += _toml_lines(table, f"{place}.{name}".removeprefix("."))
+    return lines

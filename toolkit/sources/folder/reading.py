@@ -14,9 +14,10 @@ from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, NAMES, OPTIONAL, 
 from toolkit.sources.folder.id_texts import MISSING, read_id_texts, without_zero
 from toolkit.sources.folder.inputs import is_parquet
 from toolkit.sources.folder.mapping import OrderMapping
+from toolkit.sources.folder.moments import read_moments
 from toolkit.sources.folder.spellings import LINE_FIELDS, Recognised, recognise
 from toolkit.sources.folder.text import CsvText, line_at, open_csv, row_lines
-from toolkit.sources.folder.values import read_dates, read_numbers
+from toolkit.sources.folder.values import read_numbers
 
 REJECTED = "rejected_order_lines"
 """Lines of order lines' files that are no rows: their file, line, reason and text."""
@@ -344,14 +345,12 @@ def _values_read(
     casts: dict[str, str] = {}
     said: dict[str, str] = {}
     questions, notices = list(read.questions), list(read.file.notices)
-    if "ordered_at" in text:
-        usual = kinds["ordered_at"].cast.format(raw='"ordered_at"')
-        dates = read_dates(conn, relation, "ordered_at", usual, mapping.date_format)
-        if dates.cast is not None:
-            casts |= {"ordered_at": dates.cast, "has_zone": str(dates.zoned)}
-            said |= {"ordered_at": dates.said} if dates.said else {}
-            read = replace(read, date_format=dates.order)
-        questions += [dates.question] if dates.question else []
+    if "ordered_at" in types:
+        moments = read_moments(conn, relation, types["ordered_at"], mapping)
+        casts.update(moments.casts)
+        said |= {"ordered_at": moments.said} if moments.said else {}
+        questions += moments.questions
+        read = replace(read, date_format=moments.order)
     columns = [column for column in ("quantity", "unit_price") if column in text]
     numbers = read_numbers(conn, relation, columns, mapping.decimal, mapping.thousands)
     if numbers.casts:
@@ -360,7 +359,7 @@ def _values_read(
         read = replace(read, decimal=numbers.decimal, thousands=numbers.thousands or None)
     questions += [numbers.question] if numbers.question else []
     notices += [Finding("order_lines", rule, rows) for rule, rows in numbers.notices]
-    file = replace(read.file, casts=casts, said=said, notices=tuple(notices))
+    file = replace(read.file, casts=casts, said=said, notices=tuple(notices), zone=mapping.timezone)
     return replace(read, file=file, questions=tuple(questions))
 
 

@@ -14,13 +14,20 @@ from toolkit.sources.dialects import Connection
 from toolkit.sources.embedded.database import OPTIONAL, TABLES
 from toolkit.sources.names import Names, quoted
 from toolkit.sources.sqlserver.catalog import (
-    COLUMNS,
     INDEXES,
     SNAPSHOT,
     VERSION,
     WANTED,
     held_indexes,
     type_problem,
+)
+from toolkit.sources.sqlserver.columns import (
+    NO_ZONE,
+    Columns,
+    columns_there,
+    find_column,
+    is_instant,
+    made_of,
 )
 from toolkit.sources.sqlserver.copy import Server
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
@@ -29,9 +36,6 @@ OLDEST = (13, "2016")
 AZURE = {5: "Azure SQL Database", 8: "Azure SQL Managed Instance"}
 """By edition of the engine; both are up to date, and report version 12 for ever."""
 _ONLINE = {3, *AZURE}  # Enterprise, Developer and Evaluation are one edition
-
-
-type _Columns = dict[tuple[str, str, str], tuple[str, int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,16 @@ def check_server(
     Unless ``counted``, a table's rows are 1 where it has any, and no table is read as a whole.
     Raises ``SourceError`` only if the server cannot be read at all.
     """
-    return _Check(Server(connection, names, patience), names, counted).report()
+    return check_and_settle(connection, names, patience, counted)[0]
+
+
+def check_and_settle(
+    connection: Connection, names: Names, patience: Patience, counted: bool
+) -> tuple[ServerReport, Names]:
+    """The same, and the names with what has to be made of columns of other types."""
+    check = _Check(Server(connection, names, patience), names, counted)
+    report = check.report()
+    return report, check.names
 
 
 class _Check:
@@ -84,12 +97,14 @@ class _Check:
 
     def __init__(self, server: Server, names: Names, counted: bool) -> None:
         self._server, self._names, self._counted = server, names, counted
+        self.names = names
         self._fatal: list[Finding] = []
         self._notices: list[Finding] = []
 
     def report(self) -> ServerReport:
         edition, version = self._version()
-        found = self._columns()
+        found = columns_there(self._server, self._names)
+        self.names = made_of(self._names, found)
         usable = [table for table in TABLES if self._has_columns(table, found)]
         rows = {}
         for table in usable:
@@ -102,9 +117,9 @@ class _Check:
         self._indexes(usable, online=edition in _ONLINE)
         self._snapshot()
         product = AZURE.get(edition, "SQL Server")
+        has_categories = find_column(self._names, "Product", "Category", found) is not None
         return ServerReport(
-            product, version, rows, last, self._find("Product", "Category", found) is not None,
-            tuple(self._fatal), tuple(self._notices),
+            product, version, rows, last, has_categories, tuple(self._fatal), tuple(self._notices),
         )  # fmt: skip
 
     def _shown(self, table: str, column: str = "") -> str:
@@ -119,22 +134,7 @@ class _Check:
             self._fatal.append(Finding("SQL Server", rule, 0))
         return int(str(edition)), str(version)
 
-    def _columns(self) -> _Columns:
-        """Type and scale of every column, by schema, table and column in lower case."""
-        tables = [self._names[table].table for table in TABLES]
-        found: _Columns = {}
-        for schema, table, column, type_, scale in self._server.ask(
-            "the columns", COLUMNS, {"tables": tables}
-        ):
-            key = (str(schema).lower(), str(table).lower(), str(column).lower())
-            found[key] = (str(type_), None if scale is None else int(str(scale)))
-        return found
-
-    def _find(self, table: str, column: str, found: _Columns) -> tuple[str, int | None] | None:
-        names = self._names[table]
-        return found.get((names.schema.lower(), names.table.lower(), names.column(column).lower()))
-
-    def _has_columns(self, table: str, found: _Columns) -> bool:
+    def _has_columns(self, table: str, found: Columns) -> bool:
         names = self._names[table]
         place = (names.schema.lower(), names.table.lower())
         if not any(key[:2] == place for key in found):
@@ -143,13 +143,17 @@ class _Check:
             return False
         whole = True
         for column, expected in TABLES[table].items():
-            known = self._find(table, column, found)
+            known = find_column(self._names, table, column, found)
             problem = "is missing" if known is None else type_problem(expected, *known)
+            if column in self.names[table].made:
+                problem = None
+            elif known is not None and is_instant(column, known[0]):
+                problem = NO_ZONE
             if problem is not None:
                 self._fatal.append(Finding(self._shown(table, column), problem, 0))
                 whole = False
         for column in OPTIONAL.get(table, ()):
-            if column in names.columns and self._find(table, column, found) is None:
+            if column in names.columns and find_column(self._names, table, column, found) is None:
                 self._fatal.append(Finding(self._shown(table, column), "is missing", 0))
         return whole
 
@@ -169,9 +173,11 @@ class _Check:
         return int(str(rows))
 
     def _last_date(self) -> date | None:
-        names = self._names["OrderItem"]
+        names = self.names["OrderItem"]
         sql = f"SELECT MAX({quoted(names.column('Created'))}) AS Latest FROM {names.quoted}"
-        ((latest,),) = self._server.ask("the latest order line", sql)
+        if names.made:
+            sql = "SELECT MAX(oi.Created) AS Latest FROM dbo.OrderItem oi"
+        ((latest,),) = self._server.named(self.names).ask("the latest order line", sql)
         day = latest.date() if isinstance(latest, datetime) else latest
         return day if isinstance(day, date) else None
 
