@@ -107,8 +107,22 @@ def _substituted(node: exp.Expression) -> exp.Expression:
         node.this.set("cross_apply", None)
     if isinstance(node, exp.National):
         return exp.Literal.string(node.this)
+    return _computed(node)
+
+
+def _computed(node: exp.Expression) -> exp.Expression:
+    """What is computed otherwise."""
     if isinstance(node, exp.Anonymous):
         return _function(node)
+    if isinstance(node, exp.Collate):
+        return node.this.transform(_substituted)
+    if isinstance(node, exp.Div):  # of whole numbers, all that are divided
+        return exp.IntDiv(this=node.this.transform(_substituted), expression=node.expression)
+    if isinstance(node, exp.Cast) and isinstance(node.this, exp.Substring):
+        hashed, length = node.this.this, node.this.args["length"]
+        if isinstance(hashed, exp.SHA2):
+            text = hashed.this.transform(_substituted)
+            return exp.Anonymous(this="first_bytes", expressions=[text, length])
     if isinstance(node, exp.Table) and node.db.lower() == "information_schema":
         return exp.to_table(f"sys.information_schema_{node.name.lower()}", alias=node.alias or None)
     return node

@@ -15,13 +15,15 @@ _TABLE = re.compile(rf'\b{DEFAULT_SCHEMA}\.(?:"(\w+)"|(\w+))')
 class TableNames:
     """Where a table of ours lies and what its columns are called there, by our names.
 
-    ``made`` is SQL for columns of ours that have to be made of the table's, which is called ``t``.
+    ``made`` is SQL for columns of ours that have to be made of the table's, which is called ``t``,
+    and of what is ``joined`` to it.
     """
 
     schema: str
     table: str
     columns: Mapping[str, str] = field(default_factory=dict)
     made: Mapping[str, str] = field(default_factory=dict)
+    joined: str = ""
 
     def column(self, ours: str) -> str:
         """The name that a column of ours has there."""
@@ -34,9 +36,10 @@ class TableNames:
         """
         if all(self.column(ours) == ours and ours not in self.made for ours in columns):
             return self.quoted
-        named = {ours: quoted(self.column(ours)) for ours in columns}
+        of_table = "t." if self.made else ""
+        named = {ours: f"{of_table}{quoted(self.column(ours))}" for ours in columns}
         listed = ", ".join(f"{self.made.get(c, there)} AS {c}" for c, there in named.items())
-        return f"(SELECT {listed} FROM {self.quoted}{' t' if self.made else ''})"
+        return f"(SELECT {listed} FROM {self.quoted}{f' t{self.joined}' if self.made else ''})"
 
     @property
     def quoted(self) -> str:
@@ -77,7 +80,8 @@ class Names:
         if table not in TABLES or table not in self.tables:
             return plain
         names = self.tables[table]
-        asked = [c for c in OPTIONAL.get(table, {}) if re.search(rf"\b{c}\b", sql)]
+        more = [*OPTIONAL.get(table, {}), *(c for c in names.made if c not in TABLES[table])]
+        asked = [c for c in more if re.search(rf"\b{c}\b", sql)]
         return names.relation([*TABLES[table], *asked])
 
 

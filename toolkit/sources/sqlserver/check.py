@@ -23,16 +23,19 @@ from toolkit.sources.sqlserver.catalog import (
 )
 from toolkit.sources.sqlserver.columns import (
     NO_ZONE,
+    TEXTS,
     Columns,
     columns_there,
     find_column,
     is_instant,
+    key_problem,
     made_of,
 )
 from toolkit.sources.sqlserver.copy import Server
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 
 OLDEST = (13, "2016")
+WITH_UTF8 = 15  # 2019
 AZURE = {5: "Azure SQL Database", 8: "Azure SQL Managed Instance"}
 """By edition of the engine; both are up to date, and report version 12 for ever."""
 _ONLINE = {3, *AZURE}  # Enterprise, Developer and Evaluation are one edition
@@ -97,7 +100,7 @@ class _Check:
 
     def __init__(self, server: Server, names: Names, counted: bool) -> None:
         self._server, self._names, self._counted = server, names, counted
-        self.names = names
+        self.names, self._too_old = names, False
         self._fatal: list[Finding] = []
         self._notices: list[Finding] = []
 
@@ -132,6 +135,8 @@ class _Check:
         if edition not in AZURE and int(str(version).partition(".")[0]) < OLDEST[0]:
             rule = f"is version {version}; {OLDEST[1]} ({OLDEST[0]}.0) or newer is needed"
             self._fatal.append(Finding("SQL Server", rule, 0))
+        major = int(str(version).partition(".")[0])
+        self._too_old = edition not in AZURE and major < WITH_UTF8
         return int(str(edition)), str(version)
 
     def _has_columns(self, table: str, found: Columns) -> bool:
@@ -146,7 +151,9 @@ class _Check:
             known = find_column(self._names, table, column, found)
             problem = "is missing" if known is None else type_problem(expected, *known)
             if column in self.names[table].made:
-                problem = None
+                problem = key_problem(self._names, table, column, found)
+                if self._too_old and known is not None and known[0].lower() in TEXTS:
+                    problem = f"is {known[0]}: keys that are text need SQL Server 2019 or newer"
             elif known is not None and is_instant(column, known[0]):
                 problem = NO_ZONE
             if problem is not None:

@@ -18,6 +18,7 @@ import duckdb
 
 from toolkit.data.zones import today_in
 from toolkit.errors import ArgumentError, DataError, Finding, SourceError
+from toolkit.sources.codes import keep_coded
 from toolkit.sources.dialects import Connection
 from toolkit.sources.embedded.checks import check_database
 from toolkit.sources.embedded.database import add_category, create_tables, open_database
@@ -31,6 +32,7 @@ from toolkit.sources.embedded.zone import keep_zone, zone_of
 from toolkit.sources.folder.importer import ImportProgress, ImportReport, report_of
 from toolkit.sources.names import PLAIN_NAMES, Names
 from toolkit.sources.sqlserver.check import check_and_settle
+from toolkit.sources.sqlserver.columns import codes_there
 from toolkit.sources.sqlserver.copy import Copy, Copying, Server, Tally
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 from toolkit.sources.sqlserver.months import AHEAD, DATED, compared_from
@@ -102,6 +104,7 @@ def import_server(
             if checked.has_categories:
                 add_category(conn)
             tally = _copy(reading, Copy(conn), until, months, checked.has_categories, progress)
+            keep_coded(conn, codes_there(reading, names))
             progress("sorting")
             _finish(conn, until)
             report = report_of(conn, [*_notices(tally), *check_database(conn).fatal], started)
