@@ -80,6 +80,15 @@ def test_what_the_server_takes_as_equal_is_one_key(sales):
     sales.duck.execute("UPDATE dbo.OrderItem SET ProductID = 'ä-2' WHERE ProductID = 'Ä-2'")
     with open_server(SqlServer(sales.settings(password=PASSWORD))) as orders:
         assert events_of(orders.source) == expected
+    with closing(sales.steady()) as conn:
+        report = check_server(conn, PLAIN_NAMES, QUICK)
+    assert report.ok
+    (told,) = [str(n) for n in report.notices if "is one" in n.rule]
+    assert told.startswith(
+        "dbo.OrderItem.ProductID: is written otherwise than dbo.Product.ID, which the server takes "
+        "as equal: it is one ("
+    )
+    assert told.endswith("e.g. ä-2 for Ä-2)")
 
 
 def test_keys_that_cannot_be_codes_are_told(sales):

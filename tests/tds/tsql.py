@@ -115,7 +115,8 @@ def _computed(node: exp.Expression) -> exp.Expression:
     if isinstance(node, exp.Anonymous):
         return _function(node)
     if isinstance(node, exp.Collate):
-        return node.this.transform(_substituted)
+        collated: exp.Expression = node.this.transform(_substituted)
+        return collated
     if isinstance(node, exp.Div):  # of whole numbers, all that are divided
         return exp.IntDiv(this=node.this.transform(_substituted), expression=node.expression)
     if isinstance(node, exp.Cast) and isinstance(node.this, exp.Substring):

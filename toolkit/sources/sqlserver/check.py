@@ -22,7 +22,9 @@ from toolkit.sources.sqlserver.catalog import (
     type_problem,
 )
 from toolkit.sources.sqlserver.columns import (
+    MERGED,
     NO_ZONE,
+    OWNERS,
     TEXTS,
     Columns,
     columns_there,
@@ -117,6 +119,8 @@ class _Check:
         last = self._last_date() if self._counted and rows.get("OrderItem") else None
         if rows.get("OrderItem") == 0:
             self._fatal.append(Finding(self._shown("OrderItem"), "there are no order lines", 0))
+        if self._counted and len(usable) == len(TABLES):
+            self._merged(found)
         self._indexes(usable, online=edition in _ONLINE)
         self._snapshot()
         product = AZURE.get(edition, "SQL Server")
@@ -187,6 +191,24 @@ class _Check:
         ((latest,),) = self._server.named(self.names).ask("the latest order line", sql)
         day = latest.date() if isinstance(latest, datetime) else latest
         return day if isinstance(day, date) else None
+
+    def _merged(self, found: Columns) -> None:
+        """Keys that the server takes as equal though they are written otherwise."""
+        for (table, column), owner in OWNERS.items():
+            known = find_column(self._names, table, column, found)
+            if known is None or known[0].lower() not in TEXTS:
+                continue
+            here, there = self._names[table], self._names[owner]
+            sql = MERGED.format(
+                here=here.quoted, column=quoted(here.column(column)),
+                there=there.quoted, id=quoted(there.column("ID")),
+            )  # fmt: skip
+            ((rows, example),) = self._server.ask(f"the keys of {here.shown}", sql)
+            if int(str(rows)):
+                of = self._shown(owner, "ID")
+                rule = f"is written otherwise than {of}, which the server takes as equal: it is one"
+                finding = Finding(self._shown(table, column), rule, int(str(rows)), (str(example),))
+                self._notices.append(finding)
 
     def _indexes(self, usable: Sequence[str], online: bool) -> None:
         tables = [self._names[table].table for table in TABLES]

@@ -36,6 +36,14 @@ OWNERS = {
 }
 """The table whose keys a column holds."""
 
+MERGED = """
+SELECT COUNT_BIG(*) AS Lines, MIN(CONCAT(t.{column}, ' for ', o.{id})) AS Example
+FROM {here} t
+INNER JOIN {there} o ON o.{id} = t.{column}
+WHERE HASHBYTES('SHA2_256', CAST(t.{column} AS NVARCHAR(4000)))
+   <> HASHBYTES('SHA2_256', CAST(o.{id} AS NVARCHAR(4000)))"""
+"""Rows whose key the owner writes otherwise: by their collations these are equal."""
+
 KINDS_OF: Mapping[str, Kind] = {"Product": "product", "Client": "customer"}
 _UTF8 = "Latin1_General_100_BIN2_UTF8"
 NO_ZONE = (
