@@ -26,7 +26,7 @@ from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
 from toolkit.stages.aggregation import ProductAggregator
-from toolkit.stages.arguments import MAX_WEEKS, check_ids, check_whole, parse_date
+from toolkit.stages.arguments import MAX_WEEKS, as_of_day, check_ids, check_whole
 from toolkit.stages.discovery import discover
 from toolkit.stages.listing import (
     Chooser,
@@ -143,6 +143,7 @@ class ForecastEngine:
         *,
         products: "pd.DataFrame | None" = None,
         customers: "pd.DataFrame | None" = None,
+        timezone: str | None = None,
         model: FittedModel | None = None,
         thresholds: ProductThresholds | None = None,
         default_price: float | None = None,
@@ -155,14 +156,16 @@ class ForecastEngine:
         ``order_lines`` has the columns ``customer_id``, ``product_id``, ``ordered_at``,
         ``quantity`` and ``unit_price``, and may have ``order_id``; ``products`` has ``product_id``
         and ``name``, ``customers`` has ``customer_id`` and ``name``: without them nobody has a
-        name. A product's ``category`` may stand in ``products`` or in each of its lines. Raises
-        ``DataError`` with every rule that is broken. The orders are copied into a database in
-        memory: ``engine.conn``, of which ``Codes.of`` tells the numbers of text ids.
+        name. A product's ``category`` may stand in ``products`` or in each of its lines. Where
+        ``ordered_at`` has offsets from UTC, ``timezone`` (``Europe/Berlin``) is the business's,
+        whose days count. Raises ``DataError`` with every rule that is broken. The orders are
+        copied into a database in memory: ``engine.conn``, of which ``Codes.of`` tells the numbers
+        of text ids.
         """
         from toolkit.sources.folder.frames import frame_database
 
         return cls(
-            frame_database(order_lines, products, customers),
+            frame_database(order_lines, products, customers, timezone),
             forecast_weeks,
             model=model,
             thresholds=thresholds,
@@ -205,7 +208,7 @@ class ForecastEngine:
         A product that fails is no forecast less, but an error: it names the product.
         """
         ids = list(dict.fromkeys(check_ids("product_id", product_ids)))
-        as_of = parse_date(as_of_date)
+        as_of = as_of_day(as_of_date, self.source)
         chooser = self._chooser(as_of, min_orders, min_confidence)
         self._warn_of_the_future(as_of, None in (min_orders, min_confidence))
         forecasts: Forecasts = {}
@@ -224,7 +227,7 @@ class ForecastEngine:
         SourceError or PredictionError if the forecast could not be made.
         """
         (customer_id,) = check_ids("customer_id", [customer_id])
-        as_of = parse_date(as_of_date)
+        as_of = as_of_day(as_of_date, self.source)
         chooser = self._chooser(as_of, None, None)
         self._warn_of_the_future(as_of, own_thresholds=True)
         return customer_forecast(self.pattern_analyzer, self._making, customer_id, as_of, chooser)
@@ -249,7 +252,7 @@ class ForecastEngine:
             ids = _each_once(product_ids)
         else:
             ids = products_in(self.source, category, product_ids)
-        as_of = parse_date(as_of_date)
+        as_of = as_of_day(as_of_date, self.source)
         chooser = self._chooser(as_of, None, None)
         self._warn_of_the_future(as_of, own_thresholds=True)
         return portfolio_forecast(
@@ -271,7 +274,7 @@ class ForecastEngine:
         today). ArgumentError with all that is wrong: unknown names, contradictions, dates outside
         the horizon; else raises as ``forecast_customer`` does.
         """
-        ids, as_of = _each_once(product_ids), parse_date(as_of_date)
+        ids, as_of = _each_once(product_ids), as_of_day(as_of_date, self.source)
         self._warn_of_the_future(as_of, own_thresholds=False)
         return compared(self.pattern_analyzer, self._making, gathered(scenarios), ids, as_of, codes)
 
@@ -290,7 +293,7 @@ class ForecastEngine:
         (YYYY-MM-DD, default today). Raises as ``forecast_customer`` does.
         """
         grid = ThresholdGrid(min_orders, min_confidence)
-        ids, as_of = _each_once(product_ids), parse_date(as_of_date)
+        ids, as_of = _each_once(product_ids), as_of_day(as_of_date, self.source)
         self._warn_of_the_future(as_of, own_thresholds=True)
         return sensitivity_of(self.pattern_analyzer, self._making, ids, as_of, grid)
 
@@ -314,7 +317,7 @@ class ForecastEngine:
         (product_id,) = check_ids("product_id", [product_id])
         if customer_id is not None:
             (customer_id,) = check_ids("customer_id", [customer_id])
-        as_of = parse_date(as_of_date)
+        as_of = as_of_day(as_of_date, self.source)
         thresholds = self._chooser(as_of, None, None)(product_id)
         self._warn_of_the_future(as_of, own_thresholds=customer_id is not None)
         return explained(
@@ -334,7 +337,7 @@ class ForecastEngine:
         It all has to fit into memory: 16 bytes a product, week and draw.
         """
         ids = _each_once(product_ids)
-        as_of = parse_date(as_of_date)
+        as_of = as_of_day(as_of_date, self.source)
         self._warn_of_the_future(as_of, own_thresholds=False)
         metadata = self._making.metadata_at(as_of, 0, DEFAULTS, None)
         return draws_of(self.pattern_analyzer, self.predictor, ids, as_of, metadata)
@@ -357,7 +360,7 @@ class ForecastEngine:
         is in seconds.
         """
         (product_id,) = check_ids("product_id", [product_id])
-        as_of = parse_date(as_of_date)
+        as_of = as_of_day(as_of_date, self.source)
         thresholds = self._chooser(as_of, min_orders, min_confidence)(product_id)
         cache = ForecastCache(redis_client, cache_ttl)
         key = ForecastKey(product_id, as_of, self._making.computed_with(thresholds))

@@ -470,3 +470,18 @@ def test_codes_of_products_and_customers_change_no_byte(conn, model, untouched):
         assert forecast_bytes(conn, model) == untouched
     finally:
         conn.execute("DROP TABLE dbo.Code")
+
+
+@pytest.mark.parametrize("before", [timedelta(0), timedelta(seconds=1)])
+def test_an_instant_counts_by_its_day_in_the_zone(orders, before):
+    """At midnight in Berlin it is still the day before in UTC."""
+    lines = orders.order_lines[orders.order_lines.product_id == 1]
+    lines = lines.assign(ordered_at=lines.ordered_at.dt.tz_localize("Europe/Berlin"))
+    midnight = pd.Timestamp(AS_OF, tz="Europe/Berlin") - before
+    added = lines.tail(1).assign(ordered_at=midnight, quantity=77.0, order_id=10**9)
+    engines = [
+        ForecastEngine.from_frame(frame, timezone="Europe/Berlin", clock=lambda: NOON)
+        for frame in (lines, pd.concat([lines, added]))
+    ]
+    seen = [repr(engine.generate_forecast(1, AS_OF)) for engine in engines]
+    assert (seen[0] == seen[1]) is (not before)

@@ -52,7 +52,8 @@ def statements() -> dict[str, str]:
                 server.seen.batches.clear()
                 act()
                 for number, sql in enumerate(dict.fromkeys(server.seen.batches), start=1):
-                    found[f"{name}_{number:02}"] = sql.strip() + "\n"
+                    dated = sql.replace(f"'{date.today()}'", "'TODAY'")
+                    found[f"{name}_{number:02}"] = dated.strip() + "\n"
     return found
 
 

@@ -10,7 +10,8 @@ from tests.sources.helpers import AS_OF, assert_same_events, edit, rows_of, to_p
 from toolkit.errors import SourceError
 from toolkit.sources.base import ProductInfo
 from toolkit.sources.embedded.database import open_database
-from toolkit.sources.folder.importer import import_folder
+from toolkit.sources.folder.importer import import_folder, import_orders
+from toolkit.sources.folder.mapping import OrderMapping
 from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.sql import as_source
 
@@ -109,18 +110,21 @@ ZONED = [
 ]
 
 
-def test_times_with_a_zone_become_utc(folder, target):
+def test_times_with_a_zone_become_times_of_the_zone_that_is_named(folder, target):
     edit(folder, "order_lines", "2024-01-02 08:30:00", "2024-01-02T00:30:00+02:00")
     edit(folder, "order_lines", "2024-01-02 09:30:00", "2024-01-02 09:30:00Z")
     edit(folder, "order_lines", "2024-01-05", "2024-01-05 00:00:00-05")
     edit(folder, "order_lines", "2024-02-01 10:00:00", "2024-02-01 10:00:00 Europe/Berlin")
-    expected = "order_lines: times with a time zone, converted to UTC (4 rows)"
-    assert notices_of(folder, target) == [expected]
+    expected = "order_lines: times with an offset from UTC, taken as days in UTC (4 rows)"
+    report = import_orders([folder], target, OrderMapping(timezone="UTC"))
+    assert [str(notice) for notice in report.notices] == [expected]
     assert ordered_at(target) == ZONED
 
 
 @pytest.mark.parametrize("unit", ["us", "ns"])
-def test_a_zoned_parquet_column_becomes_utc(folder, target, monkeypatch, unit):
+def test_a_zoned_parquet_column_becomes_times_of_the_zone_that_is_named(
+    folder, target, monkeypatch, unit
+):
     path = folder / "order_lines.parquet"
     frame = pd.read_csv(folder / "order_lines.csv").assign(
         ordered_at=pd.to_datetime(ZONED, utc=True)
@@ -129,8 +133,9 @@ def test_a_zoned_parquet_column_becomes_utc(folder, target, monkeypatch, unit):
     frame.to_parquet(path, index=False)
     (folder / "order_lines.csv").unlink()
     monkeypatch.setenv("TZ", "America/New_York")
-    expected = "order_lines: times with a time zone, converted to UTC (4 rows)"
-    assert notices_of(folder, target) == [expected]
+    expected = "order_lines: times with an offset from UTC, taken as days in UTC (4 rows)"
+    report = import_orders([folder], target, OrderMapping(timezone="UTC"))
+    assert [str(notice) for notice in report.notices] == [expected]
     assert ordered_at(target) == ZONED
 
 

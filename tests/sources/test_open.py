@@ -6,6 +6,7 @@ import pytest
 from tests.conftest import AS_OF
 from tests.sources.helpers import assert_same_events
 from tests.sources.sales import Sales
+from tests.tds.catalog import add_catalog
 from tests.tds.server import TdsServer
 from toolkit.errors import ArgumentError, ToolkitError
 from toolkit.sources.base import OrderSource
@@ -25,6 +26,7 @@ def file(orders, tmp_path):
 def test_a_file_and_a_server_give_the_same_events(database, file, monkeypatch):
     monkeypatch.chdir(file.parent)
     expected = as_source(database).order_events(AS_OF)
+    add_catalog(database)
     with TdsServer({"Sales": database}) as server:
         settings = Sales(database, server).settings()
         monkeypatch.setenv("TOOLKIT_MSSQL_PASSWORD", settings.password)

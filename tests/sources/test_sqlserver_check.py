@@ -12,6 +12,7 @@ from toolkit.errors import SourceError
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
 from toolkit.sources.sqlserver.catalog import WANTED
 from toolkit.sources.sqlserver.check import check_server
+from toolkit.sources.sqlserver.columns import NO_ZONE
 
 ALL_INDEXES = [Indexed(index.table, index.keys, index.included) for index in WANTED]
 
@@ -123,7 +124,7 @@ def test_everything_wrong_is_told_at_once(sales):
     assert [str(finding) for finding in report.fatal] == [
         "SQL Server: is version 12.0.2000.8; 2016 (13.0) or newer is needed",
         "dbo.Client: is missing, or hidden from this user",
-        "dbo.Order.Created: is datetimeoffset, not a date or time without a zone",
+        f"dbo.Order.Created: {NO_ZONE}",
         "dbo.OrderItem.Qty: is nvarchar, not a number",
         "dbo.Product.Name: is missing",
     ]

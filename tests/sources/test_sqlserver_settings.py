@@ -5,6 +5,7 @@ import re
 import pytest
 
 from toolkit.errors import ArgumentError
+from toolkit.sources.folder.mapping import OrderMapping
 from toolkit.sources.names import Names, TableNames
 from toolkit.sources.sqlserver.settings import SqlServerSettings, read_server
 
@@ -148,3 +149,52 @@ def test_a_file_that_cannot_be_read(write, tmp_path):
         read_server(tmp_path / "nowhere.toml", ENVIRONMENT)
     with pytest.raises(ArgumentError, match="is no TOML"):
         read_server(write("host = "), ENVIRONMENT)
+
+
+MAPPING = """
+timezone = "Europe/Berlin"
+decimal = ","
+
+[columns]
+customer_id = "Kunde"
+
+[tables.Product]
+columns = { Category = "ProductGroup" }
+
+[tables.Client]
+name = "Shops"
+"""
+
+
+def test_one_mapping_serves_files_and_servers(write, tmp_path):
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(MAPPING, encoding="utf-8")
+    read = OrderMapping.read(mapping)
+    assert (read.decimal, read.columns) == (",", {"customer_id": "Kunde"})
+    tables = {
+        "Product": TableNames("dbo", "Product", {"Category": "ProductGroup"}),
+        "Client": TableNames("dbo", "Shops"),
+    }
+    assert read.names == Names(tables, "Europe/Berlin")
+    server = read_server(environment=ENVIRONMENT, mapping=mapping)
+    assert server.names == read.names
+    read.save(tmp_path / "again.toml")
+    assert OrderMapping.read(tmp_path / "again.toml") == read
+    both = read_server(write("timezone = 'UTC'\n" + FILE), ENVIRONMENT, mapping=mapping)
+    assert both.names.timezone == "UTC"
+    assert both.names.tables.keys() == {"OrderItem"}  # of the file of --config
+    asked = read_server(write(FILE), ENVIRONMENT, mapping=mapping, timezone="Asia/Tokyo")
+    assert asked.names.timezone == "Asia/Tokyo"
+
+
+def test_a_description_of_a_server_is_a_mapping(write):
+    path = write("timezone = 'UTC'\n" + FILE)
+    names = read_server(path, ENVIRONMENT).names
+    assert OrderMapping.read(path).names == names
+    wrong = write("timezone = 'Europe/Berln'\n[tables.Orders]\n[columns]\nclient = 'x'\n" + FILE)
+    with pytest.raises(ArgumentError) as caught:
+        read_server(wrong, ENVIRONMENT)
+    said = str(caught.value)
+    assert "timezone: has to be a time zone like Europe/Berlin, got 'Europe/Berln'" in said
+    assert "tables.Orders: is unknown" in said
+    assert "columns.client: is unknown" in said

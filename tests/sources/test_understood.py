@@ -128,7 +128,8 @@ SYSTEMS = {
 
 @pytest.mark.parametrize(("header", "line"), SYSTEMS.values(), ids=SYSTEMS)
 def test_exports_of_other_systems(tmp_path, target, header, line):
-    import_orders([written(tmp_path / "a.csv", line, header=header)], target)
+    mapping = OrderMapping(timezone="Europe/Berlin")
+    import_orders([written(tmp_path / "a.csv", line, header=header)], target, mapping)
     (one,) = lines_of(target)
     assert (one[2].date(), *one[3:]) == (datetime(2024, 1, 1).date(), 2, 4.5)
 

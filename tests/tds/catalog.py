@@ -11,6 +11,7 @@ _TYPES = {
     "DOUBLE": "float",
     "FLOAT": "real",
     "VARCHAR": "nvarchar",
+    "UUID": "uniqueidentifier",
     "DATE": "date",
     "TIMESTAMP": "datetime2",
     "TIMESTAMP WITH TIME ZONE": "datetimeoffset",
@@ -38,6 +39,8 @@ def add_catalog(
     cases = " ".join(f"WHEN '{duck}' THEN '{sql}'" for duck, sql in _TYPES.items())
     conn.execute(f"""
         CREATE SCHEMA IF NOT EXISTS sys;
+        CREATE OR REPLACE MACRO first_bytes(told, n) AS
+            CAST(CAST(unhex(sha256(told)[:2 * n]) AS BIT) AS BIGINT);
         CREATE OR REPLACE VIEW sys.information_schema_columns AS
             SELECT table_schema, table_name, column_name, numeric_scale,
                    CASE data_type {cases} ELSE lower(split_part(data_type, '(', 1)) END AS data_type

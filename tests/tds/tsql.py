@@ -99,10 +99,7 @@ def sql_errors(exc: SqlErrors | duckdb.Error) -> tuple[SqlError, ...]:
 def _substituted(node: exp.Expression) -> exp.Expression:
     """What DuckDB lacks, and the system view that both have but fill differently."""
     if isinstance(node, exp.DataType):
-        if node.this in (exp.DataType.Type.MONEY, exp.DataType.Type.SMALLMONEY):
-            return exp.DataType.build("DECIMAL(19,4)")
-        if node.this == exp.DataType.Type.BIT:
-            return exp.DataType.build("BOOLEAN")
+        return _type(node)
     if isinstance(node, exp.Join) and isinstance(node.this, exp.Lateral):
         # OUTER APPLY is a join without a condition; DuckDB wants one.
         node.set("side", "LEFT" if node.this.args.get("cross_apply") is False else None)
@@ -110,6 +107,39 @@ def _substituted(node: exp.Expression) -> exp.Expression:
         node.this.set("cross_apply", None)
     if isinstance(node, exp.National):
         return exp.Literal.string(node.this)
+    return _computed(node)
+
+
+def _computed(node: exp.Expression) -> exp.Expression:
+    """What is computed otherwise."""
+    if isinstance(node, exp.Anonymous):
+        return _function(node)
+    if isinstance(node, exp.Collate):
+        collated: exp.Expression = node.this.transform(_substituted)
+        return collated
+    if isinstance(node, exp.Div):  # of whole numbers, all that are divided
+        return exp.IntDiv(this=node.this.transform(_substituted), expression=node.expression)
+    if isinstance(node, exp.Cast) and isinstance(node.this, exp.Substring):
+        hashed, length = node.this.this, node.this.args["length"]
+        if isinstance(hashed, exp.SHA2):
+            text = hashed.this.transform(_substituted)
+            return exp.Anonymous(this="first_bytes", expressions=[text, length])
     if isinstance(node, exp.Table) and node.db.lower() == "information_schema":
         return exp.to_table(f"sys.information_schema_{node.name.lower()}", alias=node.alias or None)
+    return node
+
+
+def _type(node: exp.DataType) -> exp.DataType:
+    if node.this in (exp.DataType.Type.MONEY, exp.DataType.Type.SMALLMONEY):
+        return exp.DataType.build("DECIMAL(19,4)")
+    return exp.DataType.build("BOOLEAN") if node.this == exp.DataType.Type.BIT else node
+
+
+def _function(node: exp.Anonymous) -> exp.Expression:
+    """Instants as what clocks in UTC show, which is the one offset that is asked for."""
+    name, utc = str(node.this).upper(), exp.Literal.string("UTC")
+    if name == "SWITCHOFFSET":
+        return exp.AtTimeZone(this=node.expressions[0], zone=utc)
+    if name == "SYSUTCDATETIME":
+        return exp.AtTimeZone(this=exp.Anonymous(this="now", expressions=[]), zone=utc)
     return node

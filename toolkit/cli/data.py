@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from toolkit.sources.folder.mapping import OrderMapping
     from toolkit.sources.folder.quarantine import Quarantine
     from toolkit.sources.folder.understood import Understood
+    from toolkit.sources.sqlserver.settings import SqlServer
 
 
 def register(app: typer.Typer) -> None:
@@ -61,6 +62,10 @@ def import_(
             help="FIELD=VALUE where no column has it: customer_id=ALL, unit_price=unknown.",
         ),
     ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option(help="Time zone of the business, whose days count: Europe/Berlin."),
+    ] = None,
     exclude_products: Annotated[
         str | None, typer.Option(help="Codes whose lines are left out: POST,M")
     ] = None,
@@ -89,6 +94,8 @@ def import_(
     One file is enough: products and customers are those of its lines. From a SQL Server only what
     is new is read, however often the command is run.
     """
+    from toolkit.sources.sqlserver.settings import read_server
+
     of_a_server = {"config": config, "until": until, "months": months}
     one_of("FILES", bool(files), mssql, **of_a_server)
     of_files = {
@@ -99,13 +106,15 @@ def import_(
         "encoding": encoding,
         "sheet": sheet,
         "constants": constants,
+        "timezone": timezone,
         "exclude_products": exclude_products,
     }
     if mssql:
-        others = {"mapping": mapping, "save_mapping": save_mapping, "quarantine": quarantine,
+        others = {"save_mapping": save_mapping, "quarantine": quarantine,
                   "quarantine_limit": quarantine_limit, "dry_run": dry_run or None}  # fmt: skip
-        _refuse_with_server({**of_files, **others})
-        _import_from_server(_needed(db), config, until, months, replaces, as_json)
+        _refuse_with_server({**of_files, **others, "timezone": None})
+        described = read_server(config, mapping=mapping, timezone=timezone)
+        _import_from_server(_needed(db), described, until, months, replaces, as_json)
         return
     _import_files(
         files or [],
@@ -226,7 +235,7 @@ def check(
 
 def _import_from_server(
     db: Path,
-    config: Path | None,
+    server: "SqlServer",
     until: str | None,
     months: int | None,
     replaces: Path | None,
@@ -236,11 +245,9 @@ def _import_from_server(
     from toolkit.cli.progress import status
     from toolkit.sources.sqlserver.dialect import connect
     from toolkit.sources.sqlserver.importer import import_server
-    from toolkit.sources.sqlserver.settings import read_server
     from toolkit.stages.arguments import parse_date
     from toolkit.validation import plain
 
-    server = read_server(config)
     day = None if until is None else parse_date(until)
     with status("Importing") as tell, connect(server.settings) as conn:
         place = server.settings.place

@@ -61,7 +61,7 @@ def nothing_to_forecast(sentence: str) -> NoReturn:
     raise typer.Exit(NOTHING)
 
 
-def nothing_before(what: str, as_of: str | date | None) -> NoReturn:
+def nothing_before(what: str, as_of: str | date) -> NoReturn:
     """The same, since nobody ordered it before the date."""
     from toolkit.stages.arguments import parse_date
 

@@ -119,13 +119,13 @@ def export(
     from toolkit.errors import ArgumentError, ToolkitError
     from toolkit.export.plan import LAST, ExportSettings
     from toolkit.model import DEFAULT_MODEL
-    from toolkit.stages.arguments import parse_date
+    from toolkit.stages.arguments import as_of_day, parse_date
 
     for name in ("toolkit.engine", "toolkit.stages"):
         logging.getLogger(name).setLevel(logging.ERROR)  # the report counts them
     with orders_of(db, mssql, config) as orders, counting_bar("Forecasting products") as bar:
         settings = ExportSettings(
-            as_of_date=parse_date(as_of),
+            as_of_date=as_of_day(as_of, orders.source),
             product_ids=[orders.codes.number("product", i) for i in products] if products else None,
             since=since if since is None or since == LAST else parse_date(since),
             customer_ids=(

@@ -279,12 +279,13 @@ def _all_patterns(
 ) -> "tuple[Patterns, tuple[FailedPair, ...]]":
     from toolkit.sources.embedded.database import open_database
     from toolkit.sources.sql import as_source
-    from toolkit.stages.arguments import parse_date
+    from toolkit.stages.arguments import as_of_day
     from toolkit.stages.patterns import read_patterns
 
-    as_of_date = parse_date(as_of)
     with open_database(db) as conn:
-        patterns, broken = read_patterns(as_source(conn), as_of_date, customer_days)
+        source = as_source(conn)
+        as_of_date = as_of_day(as_of, source)
+        patterns, broken = read_patterns(source, as_of_date, customer_days)
     if not len(patterns):
         raise PredictionError(f"{db} holds no order before {as_of_date}")
     return patterns, broken
@@ -309,16 +310,16 @@ def _fingerprint(db: Path, fitted: "FittedModel") -> "Fingerprint":
     from toolkit.results.fit import FitCard
     from toolkit.sources.embedded.database import open_database
     from toolkit.sources.sql import as_source
-    from toolkit.stages.arguments import parse_date
+    from toolkit.stages.arguments import as_of_day
 
     with tempfile.TemporaryDirectory() as folder:
         fitted.save(Path(folder))
         card = FitCard.read(Path(folder))
         if card is None:
             raise ArgumentError(f"{fitted.name} was fitted to nothing: --db does not apply")
-        as_of = parse_date(card.as_of_date)
     with open_database(db) as conn:
-        return Fingerprint.of(as_source(conn).order_events(as_of))
+        source = as_source(conn)
+        return Fingerprint.of(source.order_events(as_of_day(card.as_of_date, source)))
 
 
 def _show_fit(folder: Path, card: "FitCard", as_json: bool) -> None:

@@ -172,7 +172,7 @@ def _of_customer(
     engine: "ForecastEngine",
     orders: "OpenSource",
     customer: str,
-    as_of: str | date | None,
+    as_of: str | date,
     asked: Asked,
 ) -> None:
     from toolkit.cli.display import codes_of, show_card
@@ -193,7 +193,7 @@ def _of_all(
     orders: "OpenSource",
     named: Sequence[str],
     categories: Sequence[str],
-    as_of: str | date | None,
+    as_of: str | date,
     asked: Asked,
 ) -> None:
     from toolkit.cli.display import codes_of, save_figure, show_card
@@ -221,7 +221,7 @@ def _of_products(
     engine: "ForecastEngine",
     orders: "OpenSource",
     named: Sequence[str],
-    as_of: str | date | None,
+    as_of: str | date,
     asked: Asked,
     db: Path | None,
 ) -> None:

@@ -31,10 +31,13 @@ def orders_of(
     return open_server(read_server(config)) if db is None else open_source(file_address(db))
 
 
-def day_of(orders: "OpenSource", as_of: str | None) -> str | date | None:
-    """The as-of date; ``last`` is the day after the last order."""
+def day_of(orders: "OpenSource", as_of: str | None) -> str | date:
+    """The as-of date; ``last`` is the day after the last order, None today where the orders are."""
+    from toolkit.sources.base import today_of
     from toolkit.sources.sql import last_order_day
 
+    if as_of is None:
+        return today_of(orders.source)
     if as_of != LAST:
         return as_of
     last = last_order_day(orders.source)

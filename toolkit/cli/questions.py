@@ -44,14 +44,23 @@ def until_settled(
 def _answer(question: Question) -> dict[str, object]:
     """The settings that a person chooses."""
     print_plain(f"{question.asked}.")
+    if not question.answers:
+        return {question.setting: _typed(question)}
     for number, one in enumerate(question.answers, start=1):
         print_plain(f"  {number}  {one.meaning}")
     numbers = [str(number) for number in range(1, len(question.answers) + 1)]
+    chosen = _typed(question, numbers)
+    return dict(question.answers[int(chosen) - 1].settings)
+
+
+def _typed(question: Question, choices: list[str] | None = None) -> str:
+    """What a person types."""
+    words = "Which one?" if choices else question.setting.capitalize()
     try:
-        chosen = Prompt.ask("Which one?", choices=numbers, console=console)
+        text = Prompt.ask(words, choices=choices, console=console)
     except EOFError:
         raise ArgumentError(
             f"nothing was imported, since a question was left open; {question.remedy}"
         ) from None
     print_plain("")
-    return dict(question.answers[int(chosen) - 1].settings)
+    return text or ""

@@ -25,7 +25,7 @@ from toolkit.replenishment.result import PlanLines, ReplenishmentPlan
 from toolkit.replenishment.stock import Stock
 from toolkit.sources.base import ProductInfo
 from toolkit.sources.codes import NO_CODES, Codes
-from toolkit.stages.arguments import check_whole, parse_date
+from toolkit.stages.arguments import as_of_day, check_whole
 from toolkit.stages.prediction import CustomerPredictor
 from toolkit.validation import EXAMPLES
 
@@ -60,7 +60,7 @@ def plan_replenishment(
     stock that the database does not know, or that the policy and the draws cannot serve;
     ``SourceError`` and ``PredictionError`` as the engine does.
     """
-    as_of, draws = parse_date(as_of_date), check_whole("draws", draws, 1)
+    as_of, draws = as_of_day(as_of_date, engine.source), check_whole("draws", draws, 1)
     if ranked_by not in RANKINGS:
         raise ArgumentError(f"ranked_by has to be one of {', '.join(RANKINGS)}, got {ranked_by!r}")
     infos = engine.source.products(as_of, stock.product_id.tolist())

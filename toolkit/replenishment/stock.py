@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from toolkit.data.tables import MAX_AMOUNT, Floats, Ints
 from toolkit.errors import ArgumentError, DataError, Finding
 from toolkit.replenishment.policy import MAX_DAYS, LeadTime, parse_lead_time
-from toolkit.sources.base import OrderSource
+from toolkit.sources.base import OrderSource, today_of
 from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.validation import EXAMPLES, read_csv, wrong_columns
 
@@ -177,7 +176,7 @@ def _products(
         except ArgumentError as exc:
             unknown[row] = str(exc) if text else "it is empty"
     if source is not None and ids:
-        there = source.products(date.today(), [*ids.values()])
+        there = source.products(today_of(source), [*ids.values()])
         unknown |= {
             row: f"{texts[row]!r} is not in the database"
             for row, number in ids.items()

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Protocol, runtime_checkable
 
 from toolkit.data.tables import CustomerDays, OrderEvents
+from toolkit.data.zones import today_in
 from toolkit.sources.replaced import NO_REPLACEMENTS, Replacements
 
 
@@ -92,6 +93,19 @@ def events_until(
     if isinstance(source, ReplacingSource):
         return source.order_events(end_date, product_ids, replaced_before=as_of_date)
     return source.order_events(end_date, product_ids)
+
+
+@runtime_checkable
+class ZonedSource(Protocol):
+    """Order data of which it is known where the business is."""
+
+    def today(self) -> date:
+        """The date there."""
+
+
+def today_of(source: OrderSource) -> date:
+    """The date where the business is; this machine's, where the source does not know of a zone."""
+    return source.today() if isinstance(source, ZonedSource) else today_in(None)
 
 
 def categories_of(

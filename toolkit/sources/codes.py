@@ -146,3 +146,14 @@ def _read(conn: duckdb.DuckDBPyConnection) -> dict[Kind, Coded]:
         for kind, table in found.items()
         if len(table)
     }
+
+
+def keep_coded(conn: duckdb.DuckDBPyConnection, kinds: Mapping[Kind, Coded]) -> None:
+    """Write codes into ``dbo.Code``, in place of those that are there; none leave it as it is."""
+    if not kinds:
+        return
+    conn.execute("CREATE OR REPLACE TABLE dbo.Code (Kind VARCHAR, ID BIGINT, Code VARCHAR)")
+    for kind, coded in kinds.items():
+        conn.register("coded", pa.table({"ID": coded.numbers, "Code": coded.codes}))
+        conn.execute(f"INSERT INTO dbo.Code SELECT '{kind}', ID, Code FROM coded ORDER BY ID")
+        conn.unregister("coded")

@@ -15,7 +15,15 @@ from toolkit.sources.base import OrderSource
 from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source, sqlserver_source
+from toolkit.sources.sqlserver.columns import (
+    codes_there,
+    columns_there,
+    made_of,
+    refuse_without_zone,
+)
+from toolkit.sources.sqlserver.copy import Server
 from toolkit.sources.sqlserver.dialect import connect
+from toolkit.sources.sqlserver.faults import PATIENCE
 from toolkit.sources.sqlserver.settings import PREFIX, SqlServer, read_server
 
 
@@ -68,7 +76,12 @@ def file_address(path: Path) -> str:
 def open_server(server: SqlServer) -> Iterator[OpenSource]:
     """The orders of a SQL Server that a file and the environment describe."""
     with connect(server.settings) as conn:
-        yield OpenSource(sqlserver_source(conn, server.names))
+        reading = Server(conn, server.names, PATIENCE)
+        found = columns_there(reading, server.names)
+        refuse_without_zone(server.names, found)
+        names = made_of(server.names, found)
+        codes = Codes(codes_there(reading, names))
+        yield OpenSource(sqlserver_source(conn, names), codes)
 
 
 @contextmanager

@@ -225,7 +225,7 @@ LAST_DAY = Query(
     """
 SELECT CAST(MAX(oi.Created) AS DATE) AS LastDay
 FROM dbo.OrderItem oi
-WHERE oi.Created < CAST(CURRENT_TIMESTAMP AS DATE)""",
+WHERE oi.Created < CAST(:today AS DATE)""",
     (_DAYS,),
 )
 """The last day before today on which anything was ordered; null if nothing was."""

@@ -29,6 +29,7 @@ from toolkit.data.tables import (
     by_week,
     observed_weeks,
 )
+from toolkit.data.zones import today_in
 from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.dialects import (
@@ -38,7 +39,9 @@ from toolkit.sources.dialects import (
     DuckDbDialect,
     Parameters,
     ResultColumn,
+    run_once,
 )
+from toolkit.sources.embedded.zone import zone_of
 from toolkit.sources.names import PLAIN_NAMES, Names
 from toolkit.sources.prices import recent_price
 from toolkit.sources.queries import (
@@ -172,14 +175,21 @@ class SqlSource:
         ids, names = self._read(ALL_NAMES[kind], {})
         return dict(zip(ids.tolist(), names.tolist(), strict=True))
 
+    def today(self) -> date:
+        """The date in the time zone of the orders; this machine's, where none is known."""
+        conn, zone = self._connection, self._dialect.names.timezone
+        if zone is None and isinstance(conn, duckdb.DuckDBPyConnection):
+            zone = run_once("the time zone", lambda: zone_of(conn))
+        return today_in(zone)
+
     def last_order_day(self) -> date | None:
         """As the function of this name."""
-        ((last,),) = self._read(LAST_DAY, {})
+        ((last,),) = self._read(LAST_DAY, {"today": self.today()})
         return None if np.isnat(last) else cast("date", last.item())
 
     def weekly_quantities(self, product_id: int, start: date, weeks: int) -> list[float]:
         """As the function of this name."""
-        if start + timedelta(weeks=1) > date.today():
+        if start + timedelta(weeks=1) > self.today():
             return [math.nan] * weeks
         last = self.last_order_day()
         over = 0 if last is None else observed_weeks(start, last, weeks)

@@ -7,22 +7,26 @@ import numpy as np
 
 from toolkit.data.tables import MAX_AMOUNT
 from toolkit.errors import ArgumentError
+from toolkit.sources.base import OrderSource, today_of
 
 MAX_WEEKS = 104
 LATEST = date(9990, 1, 1)
 """As-of dates are before it, so that what follows one is a date of Python's, too."""
 
 
-def parse_date(value: str | date | None) -> date:
-    """An ISO date (YYYY-MM-DD), a date, or today for None.
+def as_of_day(value: str | date | None, source: OrderSource) -> date:
+    """The as-of date as ``parse_date`` takes it; None is today in the time zone of the orders."""
+    return today_of(source) if value is None else parse_date(value)
+
+
+def parse_date(value: str | date) -> date:
+    """An ISO date (YYYY-MM-DD) or a date.
 
     Raises ``ArgumentError`` on anything else, and from ``LATEST`` on.
 
     >>> parse_date("2025-11-11")
     datetime.date(2025, 11, 11)
     """
-    if value is None:
-        return date.today()
     day = _date_of(value)
     if day is None:
         raise ArgumentError(f"as_of_date has to be a date as YYYY-MM-DD, got {value!r}")

@@ -23,7 +23,7 @@ from toolkit.sources.base import OrderSource
 from toolkit.sources.embedded.database import create_tables, fill_tables
 from toolkit.sources.folder.rules import EARLIEST, LATEST, ImportRule, findings
 from toolkit.sources.sql import as_source
-from toolkit.stages.arguments import parse_date
+from toolkit.stages.arguments import as_of_day
 from toolkit.stages.listing import warn_of
 from toolkit.stages.patterns import read_patterns
 from toolkit.stages.predict_tables import pairs_frame, product_weeks_frame
@@ -98,8 +98,8 @@ def predict_table(
     if table not in FRAMES:
         raise ArgumentError(f"table has to be one of {', '.join(FRAMES)}, got {table!r}")
     predictor = CustomerPredictor(fitted, weeks, draws, seed)
-    as_of = parse_date(as_of_date)
     with orders_source(orders) as source:
+        as_of = as_of_day(as_of_date, source)
         patterns, failed = read_patterns(source, as_of, fitted.reads_customer_days)
     warn_of(failed)
     if not len(patterns):

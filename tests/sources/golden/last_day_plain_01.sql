@@ -1,3 +1,3 @@
 SELECT CAST(MAX(oi.Created) AS DATE) AS LastDay
 FROM dbo.OrderItem oi
-WHERE oi.Created < CAST(CURRENT_TIMESTAMP AS DATE)
+WHERE oi.Created < CAST('TODAY' AS DATE)

@@ -14,10 +14,12 @@ from datetime import date
 import duckdb
 
 from toolkit.data.tables import MAX_AMOUNT
+from toolkit.data.zones import today_in
 from toolkit.errors import Finding, SourceError
 from toolkit.sources.codes import Codes
 from toolkit.sources.embedded.database import TABLES, is_interrupt, missing_columns
 from toolkit.sources.embedded.returned import OFFSET, returned
+from toolkit.sources.embedded.zone import zone_of
 from toolkit.sources.folder.rules import EARLIEST, LATEST, ImportRule, beyond, findings
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
@@ -95,11 +97,11 @@ def _check(conn: duckdb.DuckDBPyConnection) -> CheckReport:
     fatal = [Finding(name, "is missing", 0) for name in missing_columns(conn)]
     fatal += _wrong_types(conn)
     usable = [t for t in TABLES if not any(_concerns(finding, t) for finding in fatal)]
-    notices = []
+    notices, today = [], today_in(zone_of(conn))
     for table in usable:
         relation, shown = f'dbo."{table}"', f"dbo.{table}"
         fatal += findings(conn, shown, relation, _fatal_rules(table, usable))
-        notices += findings(conn, shown, relation, _notice_rules(table, usable))
+        notices += findings(conn, shown, relation, _notice_rules(table, usable, today))
     if {*usable} >= _LINE_TABLES:
         unmatched = returned(conn, _LINES).finding("dbo.OrderItem", Codes.of(conn))
         notices += [] if unmatched is None else [unmatched]
@@ -164,11 +166,11 @@ def _fatal_rules(table: str, usable: Iterable[str]) -> list[ImportRule]:
     return rules
 
 
-def _notice_rules(table: str, usable: Iterable[str]) -> list[ImportRule]:
+def _notice_rules(table: str, usable: Iterable[str], today: date) -> list[ImportRule]:
     rules = _unknown_rules(table, usable, fatal=False)
     if "Created" in TABLES[table]:
         day = "CAST(Created AS DATE)"
-        future = f"{day} > current_date AND {day} < DATE '{LATEST}'"
+        future = f"{day} > DATE '{today}' AND {day} < DATE '{LATEST}'"
         rules.append(ImportRule("Created lies in the future", future, _example("Created")))
     if table == "OrderItem":
         rules += [

@@ -94,7 +94,7 @@ _CONSTANT = {
 _EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
 """From here on whole numbers of a type cannot all be told apart."""
 
-_ZONED_TYPES = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")  # of micro- and nanoseconds
+ZONED_TYPES = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")  # of micro- and nanoseconds
 _HAS_ZONE = r":[0-9.:]+\s*([+-][0-9:]+|[A-Za-z][A-Za-z_/]*)\s*$"
 
 
@@ -115,6 +115,7 @@ class Staged:
     said: Mapping[str, str] = field(default_factory=dict)
     inexact: Mapping[str, int] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ class File:
     ``casts`` is SQL for columns that are not written in the usual way, ``said`` that way in words;
     ``called`` is what its columns are called where they come from, ``unread`` are those that are
     no part of the relation. ``unsettled`` are columns that were told of otherwise, ``constants``
-    those that were given one value for all rows.
+    those that were given one value for all rows. ``zone`` is the time zone of the orders, where one
+    was named.
     """
 
     table: str
@@ -154,6 +156,7 @@ class File:
     unread: tuple[str, ...] = ()
     unsettled: frozenset[str] = frozenset()
     constants: Mapping[str, str] = field(default_factory=dict)
+    zone: str | None = None
 
     @property
     def kinds(self) -> Mapping[str, ColumnKind]:
@@ -211,6 +214,7 @@ def stage(conn: duckdb.DuckDBPyConnection, file: File, codes: Mapping[str, str])
     return Staged(
         file.table, frozenset(usable), tuple(failures), tuple(notices), here, file.said, inexact,
         unknown & {"unit_price"},
+        file.zone,
     )  # fmt: skip
 
 
@@ -287,9 +291,7 @@ def _view(file: File, usable: Iterable[str], codes: Mapping[str, str]) -> str:
             typed = file.casts.get(column, kind.cast.format(raw=raw))
         selected += [f"{raw} AS raw_{column}", f"{typed} AS {column}"]
         if kind is MOMENT:
-            has_zone = str(column not in file.casts and _has_zone(raw, file.types[column]))
-            zoned = file.casts.get("has_zone", has_zone)
-            selected.append(f"{zoned} AS has_zone")
+            selected.append(f"{file.casts.get('has_zone', 'false')} AS has_zone")
     staged = f"CREATE TEMP VIEW staged_{file.table}"
     return f"{staged} AS SELECT {', '.join(selected)} FROM {file.relation}"
 
@@ -308,10 +310,9 @@ def _typed_id(file: File, column: str, is_code: bool) -> str:
     return ID.cast.format(raw=trimmed_sql(text) if texts.padded else text)
 
 
-def _has_zone(raw: str, type_: str) -> str:
-    if type_ == "VARCHAR":
-        return f"regexp_matches({raw}, '{_HAS_ZONE}')"
-    return str(type_ in _ZONED_TYPES)
+def has_zone_sql(raw: str) -> str:
+    """SQL for whether a text ends like a time with a zone."""
+    return f"regexp_matches({raw}, '{_HAS_ZONE}')"
 
 
 def _count(conn: duckdb.DuckDBPyConnection, relation: str) -> int:

@@ -10,12 +10,17 @@ import pyarrow.compute as pc
 
 from toolkit.errors import ArgumentError, Finding
 from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
+from toolkit.sources.embedded.zone import keep_zone
 from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, OPTIONAL, File, Row
 from toolkit.sources.folder.given import array_of
 from toolkit.sources.folder.id_texts import read_id_texts
 from toolkit.sources.folder.importer import stage_checked
+from toolkit.sources.folder.mapping import OrderMapping
+from toolkit.sources.folder.moments import COLUMN as MOMENT
+from toolkit.sources.folder.moments import in_zone
 from toolkit.sources.folder.notices import LINES
 from toolkit.sources.folder.numbering import keep_codes, numbered
+from toolkit.sources.folder.values import DateReading
 
 WHERE = "what was given as DataFrames"
 GIVEN_TWICE = "products have a column category, too: leave out one of them"
@@ -28,13 +33,15 @@ def frame_database(
     order_lines: pd.DataFrame,
     products: pd.DataFrame | None = None,
     customers: pd.DataFrame | None = None,
+    timezone: str | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """A database in memory with the orders; its owner closes it.
 
     Columns and rules are those of a folder's tables (``docs/your_orders.md``), but ``order_id`` may
     be left out, and so may products and customers: then all ids in the lines count, without names.
-    A product's ``category`` may stand in its lines as well as in ``products``. Raises ``DataError``
-    with every rule that is broken; ``row 3`` in it is ``order_lines.iloc[3]``.
+    A product's ``category`` may stand in its lines as well as in ``products``. Instants are of the
+    days of ``timezone``, which has to be given then. Raises ``DataError`` with every rule that is
+    broken; ``row 3`` in it is ``order_lines.iloc[3]``. Raises ``ArgumentError`` for no DataFrame.
     """
     given: dict[str, object] = {
         "order_lines": order_lines, "products": products, "customers": customers,
@@ -45,18 +52,22 @@ def frame_database(
         if not isinstance(frame, pd.DataFrame):
             kind = type(frame).__name__
             raise ArgumentError(f"{name} has to be a pandas DataFrame, got a {kind}")
+    OrderMapping.of({} if timezone is None else {"timezone": timezone}, "the arguments")
     conn = duckdb.connect()
     try:
         conn.execute("SET TimeZone = 'UTC'")
         hide_progress_bar(conn)
-        _fill(conn, {name: f for name, f in given.items() if isinstance(f, pd.DataFrame)})
+        _fill(conn, {name: f for name, f in given.items() if isinstance(f, pd.DataFrame)}, timezone)
+        keep_zone(conn, timezone)
     except BaseException:
         conn.close()
         raise
     return conn
 
 
-def _fill(conn: duckdb.DuckDBPyConnection, given: Mapping[str, pd.DataFrame]) -> None:
+def _fill(
+    conn: duckdb.DuckDBPyConnection, given: Mapping[str, pd.DataFrame], zone: str | None
+) -> None:
     columns = {name: _columns(frame) for name, frame in given.items()}
     lines = columns["order_lines"]
     made_up = frozenset() if "order_id" in lines else frozenset({"order_id"})
@@ -69,6 +80,7 @@ def _fill(conn: duckdb.DuckDBPyConnection, given: Mapping[str, pd.DataFrame]) ->
         _file(conn, table, columns[table], made_up if table == "order_lines" else frozenset())
         for table in LAYOUT
     ]
+    files = [_in_zone(conn, file, zone) if file.table == "order_lines" else file for file in files]
     in_lines = "category" in lines
     if in_lines and "category" in columns["products"]:
         twice = Finding("order_lines", GIVEN_TWICE, len(given["order_lines"]))
@@ -120,6 +132,16 @@ def _file(
     texts = read_id_texts(conn, relation, types, ids)
     optional = CATEGORY if table == "order_lines" else OPTIONAL.get(table, {})
     return replace(file, id_texts=texts, made_up=made_up, optional=optional)
+
+
+def _in_zone(conn: duckdb.DuckDBPyConnection, file: File, zone: str | None) -> File:
+    """The order lines, their instants as times of the zone."""
+    if MOMENT not in file.types:
+        return file
+    how = "timezone='Europe/Berlin'"
+    found = in_zone(conn, file.relation, file.types[MOMENT], DateReading(), zone, how)
+    asked = tuple(Finding(file.table, str(question), 0) for question in found.questions)
+    return replace(file, casts=found.casts, failures=asked, zone=zone)
 
 
 def _relation(table: str) -> str:

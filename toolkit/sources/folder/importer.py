@@ -28,6 +28,7 @@ from toolkit.sources.embedded.place import (
     translated,
     workplace,
 )
+from toolkit.sources.embedded.zone import keep_zone
 from toolkit.sources.folder.csv_rows import UNREADABLE
 from toolkit.sources.folder.derived import DERIVED, derive
 from toolkit.sources.folder.files import (
@@ -185,6 +186,7 @@ def import_orders(
             create_tables(conn)
             fill_tables(conn, LINES, numbered("products", codes), numbered("customers", codes))
             keep_codes(conn)
+            keep_zone(conn, mapping.timezone)
             if replaces is not None:
                 replaced = replaces.numbered("product_id" in codes)
                 keep_replaced(conn, replaced)
@@ -302,7 +304,8 @@ def stage_checked(
     numbered = numbered_lines(codes, optional)
     conn.execute(f"CREATE TEMP TABLE {LINES} AS {numbered} ORDER BY {LINE_ORDER}")
     notices = [notice for staged in tables for notice in staged.notices]
-    return [*aside, *line_notices(conn), *thin(conn), *derived, *notices], tuple(codes)
+    told = line_notices(conn, staged_lines.zone)
+    return [*aside, *told, *thin(conn), *derived, *notices], tuple(codes)
 
 
 def _rank(table: str) -> int:

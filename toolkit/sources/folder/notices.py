@@ -25,7 +25,7 @@ NO_REPEATS = (
 )
 
 
-def line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
+def line_notices(conn: duckdb.DuckDBPyConnection, zone: str | None) -> list[Finding]:
     """What is imported as it is, and told."""
     same = " AND ".join(f"{c} = lag({c}) OVER ()" for c in LINE_ORDER.split(", "))
     converted, returned = conn.execute(
@@ -34,7 +34,7 @@ def line_notices(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
     # Equal lines lie together, and those of an order are of one customer.
     repeated = count(conn, f"SELECT count(*) FROM (SELECT {same} AS same FROM {LINES}) WHERE same")
     told = {
-        "times with a time zone, converted to UTC": converted,
+        f"times with an offset from UTC, taken as days in {zone}": converted,
         "exact repetitions of another line, kept": repeated,
         _returns(conn) if returned else "": returned,
     }

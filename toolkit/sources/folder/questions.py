@@ -19,11 +19,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something that two readings fit; ``remedy`` names the option that settles it."""
+    """Something that two readings fit; ``remedy`` names the option that settles it.
+
+    Without ``answers`` to choose from, the answer is a text, for the ``setting`` of that name.
+    """
 
     asked: str
     remedy: str
     answers: tuple[Answer, ...]
+    setting: str = ""
 
     def __str__(self) -> str:
         """For a script, which cannot answer."""
@@ -72,4 +76,14 @@ def choice_of_sheet(file: str, names: Sequence[str]) -> Question:
         f"{file} has several sheets that are filled: {', '.join(names)}",
         f"choose one with --sheet {quoted}",
         tuple(Answer(name, {"sheet": name}) for name in names),
+    )
+
+
+def which_zone(field_: str, example: str, option: str) -> Question:
+    """Whose days count, where times are instants."""
+    return Question(
+        f"{field_} has an offset from UTC ({example}), so that its day depends on the place",
+        f"give the time zone of the business, as {option}",
+        (),
+        "timezone",
     )

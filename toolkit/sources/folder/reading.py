@@ -14,6 +14,7 @@ from toolkit.sources.folder.given import GIVEN, OrderTable, read_given
 from toolkit.sources.folder.id_texts import read_id_texts, without_zero
 from toolkit.sources.folder.inputs import CSV, PARQUET, WORKBOOK, kind_of
 from toolkit.sources.folder.mapping import UNKNOWN, OrderMapping
+from toolkit.sources.folder.moments import read_moments
 from toolkit.sources.folder.numbers import Parts, read_numbers
 from toolkit.sources.folder.questions import Question
 from toolkit.sources.folder.rows import (
@@ -27,7 +28,6 @@ from toolkit.sources.folder.rows import (
     typed,
     types_of,
 )
-from toolkit.sources.folder.values import read_dates
 from toolkit.sources.folder.workbook import read_workbooks
 
 NO_ORDERS = "no column is order_id, so that each line counts as an order of its own"
@@ -197,14 +197,12 @@ def _values_read(
     casts: dict[str, str] = {}
     said: dict[str, str] = {}
     questions, notices = list(read.questions), list(read.file.notices)
-    if "ordered_at" in text:
-        usual = kinds["ordered_at"].cast.format(raw='"ordered_at"')
-        dates = read_dates(conn, rows.relation, "ordered_at", usual, mapping.date_format)
-        if dates.cast is not None:
-            casts |= {"ordered_at": dates.cast, "has_zone": str(dates.zoned)}
-            said |= {"ordered_at": dates.said} if dates.said else {}
-            read = replace(read, date_format=dates.order)
-        questions += [dates.question] if dates.question else []
+    if "ordered_at" in rows.types:
+        moments = read_moments(conn, rows.relation, rows.types["ordered_at"], mapping)
+        casts.update(moments.casts)
+        said |= {"ordered_at": moments.said} if moments.said else {}
+        questions += moments.questions
+        read = replace(read, date_format=moments.order)
     columns = [column for column in ("quantity", "unit_price") if column in text]
     numbers = read_numbers(
         conn, rows.relation, columns, mapping.decimal, mapping.thousands, rows.parts
@@ -215,5 +213,5 @@ def _values_read(
         read = replace(read, decimal=numbers.decimal, thousands=numbers.thousands or None)
     questions += [numbers.question] if numbers.question else []
     notices += [Finding("order_lines", rule, rows_) for rule, rows_ in numbers.notices]
-    file = replace(read.file, casts=casts, said=said, notices=tuple(notices))
+    file = replace(read.file, casts=casts, said=said, notices=tuple(notices), zone=mapping.timezone)
     return replace(read, file=file, questions=tuple(questions))

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import duckdb
 
 from toolkit.data.tables import MAX_AMOUNT
+from toolkit.data.zones import EASTERNMOST, today_in
 from toolkit.errors import Finding
 from toolkit.sources.folder.files import EXAMPLES, ID, LAYOUT, MOMENT, Staged, shown
 
@@ -72,7 +74,12 @@ def folder_rules(staged: Staged, known: Sequence[str]) -> list[ImportRule]:
     """
     rules = [rule for column in LAYOUT[staged.table] for rule in _column_rules(staged, column)]
     if staged.table == "order_lines":
-        rules += [*_value_rules(), *_unknown_id_rules(staged, known), _one_customer_per_order()]
+        rules += [
+            *_value_rules(),
+            *_moment_rules(staged.zone),
+            *_unknown_id_rules(staged, known),
+            _one_customer_per_order(),
+        ]
     else:
         rules.append(_unique_id(staged.table))
     return [rule for rule in rules if rule.needs <= staged.columns]
@@ -127,13 +134,20 @@ def _value_rules() -> Iterable[ImportRule]:
     not_above = "isfinite(unit_price) AND unit_price <= 0"
     yield rule("unit_price is not above 0", not_above, "unit_price")
     yield rule(f"unit_price is beyond {MAX_AMOUNT:g}", beyond("unit_price"), "unit_price")
-    outside = f"ordered_at < DATE '{EARLIEST}' OR ordered_at >= current_date + 1"
-    yield rule(f"ordered_at lies outside {EARLIEST} … today", outside, "ordered_at")
+
+
+def _moment_rules(zone: str | None) -> Iterable[ImportRule]:
+    """Without a zone, today is the latest date that any place has."""
+    example, needs = "place || ': ' || raw_ordered_at", frozenset({"ordered_at"})
+    after = today_in(zone or EASTERNMOST) + timedelta(1)
+    outside = f"ordered_at < DATE '{EARLIEST}' OR ordered_at >= DATE '{after}'"
+    yield ImportRule(f"ordered_at lies outside {EARLIEST} … today", outside, example, needs)
     zoneless = (
         "ordered_at IS NOT NULL AND NOT has_zone"
         " AND (SELECT bool_or(has_zone) FROM staged_order_lines)"
     )
-    yield rule("ordered_at has no time zone, where other rows have one", zoneless, "ordered_at")
+    told = "ordered_at has no time zone, where other rows have one"
+    yield ImportRule(told, zoneless, example, needs)
 
 
 def _unknown_id_rules(staged: Staged, known: Sequence[str]) -> Iterable[ImportRule]:

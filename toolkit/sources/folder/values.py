@@ -89,7 +89,8 @@ def read_dates(
         elif wanted is None and best[0] in _OPPOSITE and _OPPOSITE[best[0]] in casts:
             question = _mixed_question(conn, casts, column)
         cast = casts[best[0]].replace("text", f'"{column}"')
-        return DateReading(best[0], cast, question=question)
+        zoned = "%z" in best[0].lower()
+        return DateReading(best[0], cast, zoned, question)
 
 
 def _plain_moment(column: str) -> str:
@@ -156,8 +157,8 @@ def _clock(shape: str | None) -> str | None:
 
 
 def _colon_in_offset(text: str) -> str:
-    """SQL for a time whose offset from UTC is written ``+0100``, as ``+01:00``."""
-    return rf"regexp_replace({text}, '\s*([+-]\d\d)(\d\d)$', '\1:\2')"
+    """SQL for a time whose offset from UTC is written ``+0100`` or `` +01:00``, as ``+01:00``."""
+    return rf"regexp_replace({text}, '\s*([+-]\d\d):?(\d\d)$', '\1:\2')"
 
 
 def _date_cast(order: str, formats: Sequence[str]) -> str:
@@ -169,7 +170,8 @@ def _date_cast(order: str, formats: Sequence[str]) -> str:
     long = [one for one in formats if one not in short]
     parsed = [_parsed(some) for some in (long, short) if some]
     if short:  # 31-01-24 is not of 2031
-        parsed[-1] = f"CASE WHEN {parsed[-1]} < today() + 1 THEN {parsed[-1]} END"
+        # … and it may be tomorrow already where it was written
+        parsed[-1] = f"CASE WHEN {parsed[-1]} < today() + 2 THEN {parsed[-1]} END"
     return f"coalesce({', '.join(parsed)})"
 
 

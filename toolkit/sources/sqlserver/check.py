@@ -14,7 +14,6 @@ from toolkit.sources.dialects import Connection
 from toolkit.sources.embedded.database import OPTIONAL, TABLES
 from toolkit.sources.names import Names, quoted
 from toolkit.sources.sqlserver.catalog import (
-    COLUMNS,
     INDEXES,
     SNAPSHOT,
     VERSION,
@@ -22,16 +21,26 @@ from toolkit.sources.sqlserver.catalog import (
     held_indexes,
     type_problem,
 )
+from toolkit.sources.sqlserver.columns import (
+    MERGED,
+    NO_ZONE,
+    OWNERS,
+    TEXTS,
+    Columns,
+    columns_there,
+    find_column,
+    is_instant,
+    key_problem,
+    made_of,
+)
 from toolkit.sources.sqlserver.copy import Server
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 
 OLDEST = (13, "2016")
+WITH_UTF8 = 15  # 2019
 AZURE = {5: "Azure SQL Database", 8: "Azure SQL Managed Instance"}
 """By edition of the engine; both are up to date, and report version 12 for ever."""
 _ONLINE = {3, *AZURE}  # Enterprise, Developer and Evaluation are one edition
-
-
-type _Columns = dict[tuple[str, str, str], tuple[str, int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,16 @@ def check_server(
     Unless ``counted``, a table's rows are 1 where it has any, and no table is read as a whole.
     Raises ``SourceError`` only if the server cannot be read at all.
     """
-    return _Check(Server(connection, names, patience), names, counted).report()
+    return check_and_settle(connection, names, patience, counted)[0]
+
+
+def check_and_settle(
+    connection: Connection, names: Names, patience: Patience, counted: bool
+) -> tuple[ServerReport, Names]:
+    """The same, and the names with what has to be made of columns of other types."""
+    check = _Check(Server(connection, names, patience), names, counted)
+    report = check.report()
+    return report, check.names
 
 
 class _Check:
@@ -84,12 +102,14 @@ class _Check:
 
     def __init__(self, server: Server, names: Names, counted: bool) -> None:
         self._server, self._names, self._counted = server, names, counted
+        self.names, self._too_old = names, False
         self._fatal: list[Finding] = []
         self._notices: list[Finding] = []
 
     def report(self) -> ServerReport:
         edition, version = self._version()
-        found = self._columns()
+        found = columns_there(self._server, self._names)
+        self.names = made_of(self._names, found)
         usable = [table for table in TABLES if self._has_columns(table, found)]
         rows = {}
         for table in usable:
@@ -99,12 +119,14 @@ class _Check:
         last = self._last_date() if self._counted and rows.get("OrderItem") else None
         if rows.get("OrderItem") == 0:
             self._fatal.append(Finding(self._shown("OrderItem"), "there are no order lines", 0))
+        if self._counted and len(usable) == len(TABLES):
+            self._merged(found)
         self._indexes(usable, online=edition in _ONLINE)
         self._snapshot()
         product = AZURE.get(edition, "SQL Server")
+        has_categories = find_column(self._names, "Product", "Category", found) is not None
         return ServerReport(
-            product, version, rows, last, self._find("Product", "Category", found) is not None,
-            tuple(self._fatal), tuple(self._notices),
+            product, version, rows, last, has_categories, tuple(self._fatal), tuple(self._notices),
         )  # fmt: skip
 
     def _shown(self, table: str, column: str = "") -> str:
@@ -117,24 +139,11 @@ class _Check:
         if edition not in AZURE and int(str(version).partition(".")[0]) < OLDEST[0]:
             rule = f"is version {version}; {OLDEST[1]} ({OLDEST[0]}.0) or newer is needed"
             self._fatal.append(Finding("SQL Server", rule, 0))
+        major = int(str(version).partition(".")[0])
+        self._too_old = edition not in AZURE and major < WITH_UTF8
         return int(str(edition)), str(version)
 
-    def _columns(self) -> _Columns:
-        """Type and scale of every column, by schema, table and column in lower case."""
-        tables = [self._names[table].table for table in TABLES]
-        found: _Columns = {}
-        for schema, table, column, type_, scale in self._server.ask(
-            "the columns", COLUMNS, {"tables": tables}
-        ):
-            key = (str(schema).lower(), str(table).lower(), str(column).lower())
-            found[key] = (str(type_), None if scale is None else int(str(scale)))
-        return found
-
-    def _find(self, table: str, column: str, found: _Columns) -> tuple[str, int | None] | None:
-        names = self._names[table]
-        return found.get((names.schema.lower(), names.table.lower(), names.column(column).lower()))
-
-    def _has_columns(self, table: str, found: _Columns) -> bool:
+    def _has_columns(self, table: str, found: Columns) -> bool:
         names = self._names[table]
         place = (names.schema.lower(), names.table.lower())
         if not any(key[:2] == place for key in found):
@@ -143,13 +152,19 @@ class _Check:
             return False
         whole = True
         for column, expected in TABLES[table].items():
-            known = self._find(table, column, found)
+            known = find_column(self._names, table, column, found)
             problem = "is missing" if known is None else type_problem(expected, *known)
+            if column in self.names[table].made:
+                problem = key_problem(self._names, table, column, found)
+                if self._too_old and known is not None and known[0].lower() in TEXTS:
+                    problem = f"is {known[0]}: keys that are text need SQL Server 2019 or newer"
+            elif known is not None and is_instant(column, known[0]):
+                problem = NO_ZONE
             if problem is not None:
                 self._fatal.append(Finding(self._shown(table, column), problem, 0))
                 whole = False
         for column in OPTIONAL.get(table, ()):
-            if column in names.columns and self._find(table, column, found) is None:
+            if column in names.columns and find_column(self._names, table, column, found) is None:
                 self._fatal.append(Finding(self._shown(table, column), "is missing", 0))
         return whole
 
@@ -169,11 +184,31 @@ class _Check:
         return int(str(rows))
 
     def _last_date(self) -> date | None:
-        names = self._names["OrderItem"]
+        names = self.names["OrderItem"]
         sql = f"SELECT MAX({quoted(names.column('Created'))}) AS Latest FROM {names.quoted}"
-        ((latest,),) = self._server.ask("the latest order line", sql)
+        if names.made:
+            sql = "SELECT MAX(oi.Created) AS Latest FROM dbo.OrderItem oi"
+        ((latest,),) = self._server.named(self.names).ask("the latest order line", sql)
         day = latest.date() if isinstance(latest, datetime) else latest
         return day if isinstance(day, date) else None
+
+    def _merged(self, found: Columns) -> None:
+        """Keys that the server takes as equal though they are written otherwise."""
+        for (table, column), owner in OWNERS.items():
+            known = find_column(self._names, table, column, found)
+            if known is None or known[0].lower() not in TEXTS:
+                continue
+            here, there = self._names[table], self._names[owner]
+            sql = MERGED.format(
+                here=here.quoted, column=quoted(here.column(column)),
+                there=there.quoted, id=quoted(there.column("ID")),
+            )  # fmt: skip
+            ((rows, example),) = self._server.ask(f"the keys of {here.shown}", sql)
+            if int(str(rows)):
+                of = self._shown(owner, "ID")
+                rule = f"is written otherwise than {of}, which the server takes as equal: it is one"
+                finding = Finding(self._shown(table, column), rule, int(str(rows)), (str(example),))
+                self._notices.append(finding)
 
     def _indexes(self, usable: Sequence[str], online: bool) -> None:
         tables = [self._names[table].table for table in TABLES]

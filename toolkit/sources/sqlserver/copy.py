@@ -8,7 +8,7 @@ behind, and the next one takes up where it ended.
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 
 import duckdb
 import pyarrow as pa
@@ -56,8 +56,12 @@ class Server:
     """The side that is read; every question is asked again where that may help."""
 
     def __init__(self, connection: Connection, names: Names, patience: Patience) -> None:
-        self._connection = connection
+        self._connection, self._patience = connection, patience
         self._dialect = SqlServerDialect(names, patience, is_renewed(connection))
+
+    def named(self, names: Names) -> "Server":
+        """The same, asked by other names."""
+        return Server(self._connection, names, self._patience)
 
     def run[T](self, subject: str, work: Callable[[], T]) -> T:
         """``work()``, anew after what may pass."""
@@ -89,6 +93,11 @@ class Server:
         """The day that the server's clock shows."""
         ((day,),) = self.ask("the server's date", "SELECT CAST(CURRENT_TIMESTAMP AS DATE) AS D")
         return date.fromisoformat(str(day))
+
+    def now(self) -> datetime:
+        """The instant that the server's clock shows."""
+        ((now,),) = self.ask("the server's clock", "SELECT SYSUTCDATETIME() AS Now")
+        return datetime.fromisoformat(str(now)).replace(tzinfo=UTC)
 
 
 class Copy:

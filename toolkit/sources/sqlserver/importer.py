@@ -16,7 +16,9 @@ from pathlib import Path
 
 import duckdb
 
+from toolkit.data.zones import today_in
 from toolkit.errors import ArgumentError, DataError, Finding, SourceError
+from toolkit.sources.codes import keep_coded
 from toolkit.sources.dialects import Connection
 from toolkit.sources.embedded.checks import check_database
 from toolkit.sources.embedded.database import add_category, create_tables, open_database
@@ -26,12 +28,14 @@ from toolkit.sources.embedded.place import (
     translated,
     workplace,
 )
+from toolkit.sources.embedded.zone import keep_zone, zone_of
 from toolkit.sources.folder.importer import ImportProgress, ImportReport, report_of
 from toolkit.sources.folder.replaces import read_replaces
 from toolkit.sources.names import PLAIN_NAMES, Names
 from toolkit.sources.replaced import TABLE as REPLACED
 from toolkit.sources.replaced import keep_replaced
-from toolkit.sources.sqlserver.check import check_server
+from toolkit.sources.sqlserver.check import check_and_settle
+from toolkit.sources.sqlserver.columns import codes_there
 from toolkit.sources.sqlserver.copy import Copy, Copying, Server, Tally
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
 from toolkit.sources.sqlserver.months import AHEAD, DATED, compared_from
@@ -77,34 +81,35 @@ def import_server(
     """Copy the orders of a server into ``database``, or bring that up to date.
 
     ``server`` says where the orders come from, and is kept with them: those of another are
-    refused. ``until``: the day before which lines are copied, by default today, by this clock or
-    the server's, whichever is earlier. ``months``: so many of the latest are compared, and those
-    since the last import; what changed before waits for an import without it. By default, and the
-    first time, all are. ``replaces`` is a CSV file of replaced products (``old_product``,
-    ``new_product``, ``date``); without it none was. What ``check_database`` calls fatal in the
-    copy, such as odd prices, is copied as it is, and among the notices. Raises ``DataError`` with
-    everything fatal that ``check_server`` finds or that is wrong with ``replaces``,
-    ``ArgumentError`` for fewer months than 1, and ``SourceError`` if the server cannot be read or
-    the database cannot be written; the database is then as it was.
+    refused, and so are days of another zone than ``names`` tell. ``until``: the day before which
+    lines are copied, by default today, by this clock or the server's, whichever is earlier.
+    ``months``: so many of the latest are compared, and those since the last import; what changed
+    before waits for an import without it. By default, and the first time, all are. ``replaces`` is
+    a CSV file of replaced products (``old_product``, ``new_product``, ``date``); without it none
+    was. What ``check_database`` calls fatal in the copy, such as odd prices, is copied as it is,
+    and among the notices. Raises ``DataError`` with everything fatal that ``check_server`` finds or
+    that is wrong with ``replaces``, ``ArgumentError`` for fewer months than 1, and ``SourceError``
+    if the server cannot be read or the database cannot be written; the database is then as it was.
     """
     if months is not None and months < 1:
         raise ArgumentError(f"months has to be a whole number of at least 1, got {months}")
     started = time.perf_counter()
-    _refuse_foreign(database, server)
+    _refuse_foreign(database, server, names.timezone)
     progress("checking")
-    checked = check_server(connection, names, patience, counted=False)
+    checked, names = check_and_settle(connection, names, patience, counted=False)
     if not checked.ok:
         raise DataError(server, checked.fatal)
     reading = Server(connection, names, patience)
-    until = until or min(reading.today(), datetime.now(UTC).date())
+    until = until or _today(reading, names.timezone)
     real = database.resolve()  # beside the file itself, where a link leads to it
     partial = real.with_name(f"{real.name}{SUFFIX}")
     with translated(database), workplace(database, alone=True) as beside:
-        _prepare(partial, database, server, beside)
+        _prepare(partial, database, server, names.timezone, beside)
         with closing(_opened(partial)) as conn:
             if checked.has_categories:
                 add_category(conn)
             tally = _copy(reading, Copy(conn), until, months, checked.has_categories, progress)
+            keep_coded(conn, codes_there(reading, names))
             progress("sorting")
             _finish(conn, until)
             _replace_products(conn, replaces, beside)
@@ -152,21 +157,33 @@ def _notices(tally: Tally) -> list[Finding]:
     ]
 
 
-def _refuse_foreign(database: Path, server: str) -> None:
-    """Refuse to write over what was not imported from this server."""
+def _today(server: Server, zone: str | None) -> date:
+    """The earlier of two clocks: this one and the server's."""
+    if zone is None:
+        return min(server.today(), datetime.now(UTC).date())
+    return today_in(zone, min(server.now(), datetime.now(UTC)))
+
+
+def _refuse_foreign(database: Path, server: str, zone: str | None) -> None:
+    """Refuse to write over what was not imported from this server, as days of this zone."""
     refuse_to_overwrite(database, replace=True)
     if not database.exists():
         return
     with closing(open_database(database)) as conn:
-        origin = _origin(conn)
+        origin, days_of = _origin(conn), zone_of(conn)
     if origin != server:
         holds = f"orders of {origin}" if origin else "orders that came from no server"
         raise SourceError(f"{database} holds {holds}, not of {server}: choose another file")
+    if days_of != zone:
+        raise SourceError(
+            f"{database} holds days of {days_of or 'no named time zone'}, not of "
+            f"{zone or 'no named one'}: choose another file"
+        )
 
 
-def _prepare(partial: Path, database: Path, server: str, beside: Path) -> None:
+def _prepare(partial: Path, database: Path, server: str, zone: str | None, beside: Path) -> None:
     """A copy to go on with: one that was broken off, or of the database, or an empty one."""
-    if partial.exists() and _is_of(partial, server):
+    if partial.exists() and _is_of(partial, server, zone):
         return
     partial.unlink(missing_ok=True)
     fresh = beside / "orders.duckdb"
@@ -179,12 +196,13 @@ def _prepare(partial: Path, database: Path, server: str, beside: Path) -> None:
                 "CREATE TABLE import_state (server VARCHAR, until_date DATE, sorted_lines BIGINT)"
             )
             conn.execute("INSERT INTO import_state VALUES ($1, NULL, 0)", [server])
+            keep_zone(conn, zone)
     fresh.replace(partial)
 
 
-def _is_of(partial: Path, server: str) -> bool:
+def _is_of(partial: Path, server: str, zone: str | None) -> bool:
     with closing(open_database(partial, read_only=False)) as conn:
-        return _origin(conn) == server
+        return _origin(conn) == server and zone_of(conn) == zone
 
 
 def _opened(partial: Path) -> duckdb.DuckDBPyConnection:

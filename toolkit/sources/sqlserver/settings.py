@@ -13,14 +13,13 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from toolkit.sources.embedded.database import OPTIONAL, TABLES
-from toolkit.sources.names import DEFAULT_SCHEMA, PLAIN_NAMES, Names, TableNames
-from toolkit.validation import CLOSED, Json, has_to_be, parse, read_toml, unknown
+from toolkit.sources.folder.mapping import OrderMapping
+from toolkit.sources.names import PLAIN_NAMES, Names
+from toolkit.validation import CLOSED, Json, parse, read_toml
 
 type Encryption = Literal["off", "request", "require"]
 type Intent = Literal["ReadOnly", "ReadWrite"]
 type Text = Annotated[str, Field(min_length=1)]
-type SqlName = Annotated[str, Field(pattern="^[^%]+$"), has_to_be("a name without %")]
 
 PREFIX = "TOOLKIT_MSSQL_"
 _SECRET = CLOSED | ConfigDict(hide_input_in_errors=True)
@@ -64,17 +63,9 @@ class SqlServer:
     names: Names = PLAIN_NAMES
 
 
-@dataclass(frozen=True, slots=True, config=CLOSED)
-class _Table:
-    schema: SqlName = DEFAULT_SCHEMA
-    name: SqlName | None = None
-    columns: Mapping[str, SqlName] = Field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, config=CLOSED)
-class _Description:
+@dataclass(frozen=True, slots=True, kw_only=True, config=CLOSED)
+class _Description(OrderMapping):
     mssql: SqlServerSettings
-    tables: Mapping[str, _Table] = Field(default_factory=dict)
 
 
 _KEYS = tuple(one.name for one in fields(SqlServerSettings))
@@ -82,22 +73,32 @@ _WHOLE = ("port", "login_timeout_seconds", "query_timeout_seconds")
 _DIGITS = re.compile("[0-9]+").fullmatch
 
 
-def read_server(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> SqlServer:
+def read_server(
+    path: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    mapping: Path | None = None,
+    timezone: str | None = None,
+) -> SqlServer:
     """The server as a TOML file and the environment describe it; the environment prevails.
 
-    The file holds ``[mssql]`` with the fields of ``SqlServerSettings`` except the password, and
-    ``[tables.NAME]`` with ``schema``, ``name`` and ``columns`` where names differ. The environment
-    has ``TOOLKIT_MSSQL_HOST`` and so on, ``TOOLKIT_MSSQL_PASSWORD`` always. Raises
-    ``ArgumentError`` with everything that is wrong.
+    The file is a mapping, as one of files is (``OrderMapping``), that also holds ``[mssql]`` with
+    the fields of ``SqlServerSettings`` except the password. What it does not say, another
+    ``mapping`` may. The environment has ``TOOLKIT_MSSQL_HOST`` and so on, and always
+    ``TOOLKIT_MSSQL_PASSWORD``. Raises ``ArgumentError`` with everything that is wrong.
     """
-    content = {"mssql": {}, **({} if path is None else read_toml(path))}
-    wrong, variables = _unknown_names(content.get("tables")), _from_environment(environment)
+    files = [file for file in (mapping, path) if file is not None]
+    content: Json = {"mssql": {}}
+    for file in files:
+        content |= read_toml(file)
+    content |= {"timezone": timezone} if timezone else {}
+    wrong, variables = OrderMapping.mistakes(content), _from_environment(environment)
     given = content["mssql"] if isinstance(content["mssql"], dict) else {}
     if "password" in given:
         wrong.append(f"mssql.password: belongs into the environment, as {_variable('password')}")
     if isinstance(content["mssql"], dict):
         content["mssql"] = {k: v for k, v in given.items() if k != "password"} | variables
-    where = f"{path} and the environment" if path else "the environment"
+    where = " and ".join([*map(str, files), "the environment"])
     found = parse(
         _Description,
         content,
@@ -105,11 +106,7 @@ def read_server(path: Path | None = None, environment: Mapping[str, str] = os.en
         called={f"mssql.{key}": _called(key, given, variables) for key in _KEYS},
         more=wrong,
     )
-    tables = {
-        ours: TableNames(table.schema, table.name or ours, table.columns)
-        for ours, table in found.tables.items()
-    }
-    return SqlServer(found.mssql, Names(tables))
+    return SqlServer(found.mssql, found.names)
 
 
 def _variable(key: str) -> str:
@@ -128,13 +125,3 @@ def _from_environment(environment: Mapping[str, str]) -> Json:
     given = {key: environment[_variable(key)] for key in _KEYS if environment.get(_variable(key))}
     whole = {key: int(text) for key, text in given.items() if key in _WHOLE and _DIGITS(text)}
     return {**given, **whole}
-
-
-def _unknown_names(tables: object) -> list[str]:
-    """Tables and columns that are none of ours."""
-    wrong = unknown("tables", tables, list(TABLES))
-    for ours, table in tables.items() if isinstance(tables, dict) else ():
-        if ours in TABLES and isinstance(table, dict):
-            columns = [*TABLES[ours], *OPTIONAL.get(ours, ())]
-            wrong += unknown(f"tables.{ours}.columns", table.get("columns"), columns)
-    return wrong
