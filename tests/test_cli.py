@@ -14,20 +14,14 @@ import pandas as pd
 import pytest
 
 from tests.conftest import AS_OF
-from tests.processes import error_of
+from tests.processes import TOOLKIT, error_of, run, start
 from tests.sources.helpers import write_folder
 from toolkit.engine import ForecastEngine
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import weekly_quantities
 
-TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
+ASKED = ("--db", "orders.duckdb", "--as-of", AS_OF)
 QUANTILES = ["q05", "q10", "q25", "q50", "q75", "q90", "q95"]
-
-
-def run(*arguments, cwd) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [TOOLKIT, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture(scope="module")
@@ -36,20 +30,20 @@ def place(orders, tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("cli")
     (place / "orders").mkdir()
     write_folder(orders, place / "orders", "csv")
-    done = run("import", "orders", "--db", "orders.duckdb", cwd=place)
+    done = start(TOOLKIT, "import", "orders", "--db", "orders.duckdb", cwd=place)
     assert done.returncode == 0, done.stderr
     assert "12 products" in done.stdout
     return place
 
 
 def test_check_finds_nothing_wrong(place):
-    done = run("check", "--db", "orders.duckdb", "--json", cwd=place)
+    done = start(TOOLKIT, "check", "--db", "orders.duckdb", "--json", cwd=place)
     assert done.returncode == 0
     assert json.loads(done.stdout)["fatal"] == []
 
 
 def test_forecast_shows_weeks_customers_and_risks(place):
-    done = run("forecast", 1, "--db", "orders.duckdb", "--as-of", AS_OF, cwd=place)
+    done = start(TOOLKIT, "forecast", 1, *ASKED, cwd=place)
     assert done.returncode == 0
     for part in ("Article 1", "Demand by week", "Top customers", "Customers at risk", "2022-08-22"):
         assert part in done.stdout
@@ -67,9 +61,6 @@ def dated(place, tmp_path):
         return tmp_path
 
     return dated
-
-
-ASKED = ("--db", "orders.duckdb", "--as-of", AS_OF)
 
 
 @pytest.mark.parametrize(
@@ -127,10 +118,7 @@ def test_nothing_to_forecast_has_an_exit_code_of_its_own(place):
 
 @pytest.fixture(scope="module")
 def tables(place) -> tuple[pd.DataFrame, pd.DataFrame]:
-    done = run(
-        "predict", "pair_conjugate", "--db", "orders.duckdb", "--as-of", AS_OF, "--out", "out",
-        cwd=place,
-    )  # fmt: skip
+    done = start(TOOLKIT, "predict", "pair_conjugate", *ASKED, "--out", "out", cwd=place)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (place / "out").iterdir()) == [
         "pairs.parquet",

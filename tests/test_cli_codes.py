@@ -1,8 +1,6 @@
 """The command line where ids are text: codes go in, and codes come out."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import AS_OF
+from tests.processes import run
 from toolkit.cli.display import forecast_json
 from toolkit.data.ids import number_of
 from toolkit.engine import ForecastEngine
@@ -17,14 +16,7 @@ from toolkit.results.forecast import ProductForecast
 from toolkit.sources.codes import Codes
 from toolkit.sources.embedded.database import open_database
 
-TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 DATED = ("--db", "orders.duckdb", "--as-of", AS_OF)
-
-
-def run(*arguments, cwd) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [TOOLKIT, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
-    )
 
 
 def sku(ids: pd.Series) -> pd.Series:

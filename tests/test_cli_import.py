@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.processes import TOOLKIT, start
+from tests.processes import run
 from tests.sources.odd_files import written
 from tests.sources.test_understood import ERP, ERP_LINES, UCI, UCI_LINES
 
@@ -15,10 +15,6 @@ def place(tmp_path):
     written(tmp_path / "sales.csv", *UCI_LINES, broken, header=UCI)
     written(tmp_path / "erp.csv", *ERP_LINES, header=ERP, encoding="latin-1")
     return tmp_path
-
-
-def run(*arguments, cwd):
-    return start(TOOLKIT, *arguments, cwd=cwd)
 
 
 def names(place):

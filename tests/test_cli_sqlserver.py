@@ -11,7 +11,8 @@ import duckdb
 import pytest
 
 from tests.conftest import AS_OF, known_products
-from tests.processes import error_of
+from tests.processes import TOOLKIT, error_of
+from tests.processes import run as run_command
 from tests.tds.catalog import add_catalog
 from tests.tds.faults import DENIED, Stall
 from tests.tds.server import PASSWORD, USER, TdsServer
@@ -19,7 +20,6 @@ from toolkit.engine import ForecastEngine
 from toolkit.sources.sql import weekly_quantities
 from toolkit.sources.sqlserver.settings import read_server
 
-TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 GUIDE = (Path(__file__).parents[1] / "docs" / "sql_server.md").read_text()
 
 
@@ -46,14 +46,7 @@ def environment(server):
 @pytest.fixture
 def run(environment, tmp_path):
     def run(*arguments, **changed):
-        return subprocess.run(
-            [TOOLKIT, *map(str, arguments)],
-            cwd=tmp_path,
-            env=os.environ | environment | changed,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_command(*arguments, cwd=tmp_path, **(environment | changed))
 
     return run
 
@@ -185,7 +178,7 @@ def test_the_guides_commands_import(environment, database, tmp_path):
     done = subprocess.run(
         ["bash", "-euc", commands],
         cwd=tmp_path,
-        env=os.environ | environment | {"PATH": f"{Path(TOOLKIT).parent}:{os.environ['PATH']}"},
+        env=os.environ | environment | {"PATH": f"{Path(TOOLKIT[0]).parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,

@@ -6,7 +6,7 @@ from importlib.metadata import distribution, version
 
 import pytest
 
-from tests.processes import MODULE, TOOLKIT, error_of, start
+from tests.processes import MODULE, TOOLKIT, error_of, run, start
 from toolkit.installed import DISTRIBUTION, ENTRY_POINT_GROUP
 
 HEAVY = {
@@ -32,7 +32,7 @@ def test_the_module_is_the_command(tmp_path):
 def complete(*words: str, cwd) -> list[str]:
     """What the shell would offer for the last of ``words``."""
     asked = {"COMP_WORDS": " ".join(["toolkit", *words]), "COMP_CWORD": len(words)}
-    done = start(TOOLKIT, cwd=cwd, _TOOLKIT_COMPLETE="complete_bash", **asked)
+    done = run(cwd=cwd, _TOOLKIT_COMPLETE="complete_bash", **asked)
     assert done.stderr == ""
     return done.stdout.split()
 
@@ -90,19 +90,19 @@ def test_help_and_completion_import_nothing_heavy(variables, tmp_path):
 
 
 def test_an_experiment_is_known_by_its_name(tmp_path):
-    done = start(TOOLKIT, "backtest", "quick", cwd=tmp_path)
+    done = run("backtest", "quick", cwd=tmp_path)
     assert error_of(done) == f"Error: there is no database {tmp_path}/demo/orders.duckdb"
     (tmp_path / "quick").mkdir()  # a folder of that name is no experiment
-    assert error_of(start(TOOLKIT, "backtest", "quick", cwd=tmp_path)) == error_of(done)
+    assert error_of(run("backtest", "quick", cwd=tmp_path)) == error_of(done)
 
 
 def test_a_file_goes_before_a_name(tmp_path):
     (tmp_path / "quick").write_text("horizon = 1")
-    assert "quick has 4 mistakes" in error_of(start(TOOLKIT, "backtest", "quick", cwd=tmp_path))
+    assert "quick has 4 mistakes" in error_of(run("backtest", "quick", cwd=tmp_path))
 
 
 def test_an_unknown_name_is_told_with_those_there_are(tmp_path):
-    done = start(TOOLKIT, "backtest", "slow", cwd=tmp_path)
+    done = run("backtest", "slow", cwd=tmp_path)
     assert done.returncode == 2
     assert error_of(done) == (
         "Error: there is no experiment slow: name a TOML file, or one that is shipped: "

@@ -19,6 +19,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.processes import run
 from toolkit import ForecastEngine, ForecastReader, open_database
 from toolkit.errors import ArgumentError, CacheError, ModelError, SourceError
 from toolkit.model import find_model
@@ -38,13 +39,6 @@ def shows(text: str, mistake: str) -> None:
     """The text says what the document says that it does, and is no traceback."""
     assert all(part in text for part in SAID[mistake]), text
     assert "Traceback" not in text
-
-
-def run(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [BIN / "toolkit", *map(str, arguments)],
-        cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 def write_orders(folder: Path, **columns) -> Path:

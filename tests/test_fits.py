@@ -23,7 +23,7 @@ import typer
 import xarray as xr
 
 from tests.conftest import AS_OF
-from tests.processes import error_of, limit_files, namespace, start
+from tests.processes import TOOLKIT, error_of, limit_files, namespace, run, start
 from tests.sources.helpers import write_folder
 from toolkit.cli import fits as fits_commands
 from toolkit.errors import ModelError
@@ -32,14 +32,7 @@ from toolkit.installed import HOME
 from toolkit.model import find_model
 from toolkit.results.fit import FitCard
 
-TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 QUICK = ["--draws", "60", "--tune", "60", "--chains", "2"]
-
-
-def run(*arguments, cwd) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [TOOLKIT, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +46,8 @@ def place(orders, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def fitted(place):
-    done = run(
+    done = start(
+        TOOLKIT,
         "fit",
         "pooled_gamma",
         "--db",
@@ -74,7 +68,7 @@ def test_a_c_compiler_without_the_headers_of_python_ends_no_fit(place, tmp_path)
     hidden = f'mount -t tmpfs none {sysconfig.get_path("include")} && exec "$@"'
     asked = ("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", AS_OF, *QUICK)
     flags = f"base_compiledir={tmp_path / 'compiled'}"
-    command = (*namespace("--mount"), "sh", "-c", hidden, "sh", TOOLKIT)
+    command = (*namespace("--mount"), "sh", "-c", hidden, "sh", *TOOLKIT)
     done = start(command, *asked, cwd=place, PYTENSOR_FLAGS=flags)
     assert done.returncode == 0, done.stderr
 
@@ -419,7 +413,7 @@ MODEL = Version()
 def test_a_fit_waits_in_memory_until_there_is_room(place, tmp_path):
     (tmp_path / "fills.py").write_text(FILLS_THE_DISK)
     asked = ("fit", f"{tmp_path}/fills.py:MODEL", "--db", "orders.duckdb", "--as-of", str(AS_OF))
-    command = [TOOLKIT, *asked, "--fits", str(tmp_path / "fits")]
+    command = [*TOOLKIT, *asked, "--fits", str(tmp_path / "fits")]
     environment = os.environ | {"PYTHONPATH": str(HOME)}
     with subprocess.Popen(
         command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -513,7 +507,7 @@ def test_a_page_that_finds_no_room_leaves_what_was_there(place, fitted, tmp_path
     page = tmp_path / "fit.html"
     page.write_text("before")
     asked = ("diagnose", "pooled_gamma", "--out", page)
-    done = start((TOOLKIT,), *asked, cwd=place, most_bytes=10_000)
+    done = run(*asked, cwd=place, most_bytes=10_000)
     assert error_of(done).startswith(f"Error: {page}: No space left on device; make room there")
     assert done.returncode == 1
     assert page.read_text() == "before"
@@ -548,7 +542,7 @@ def wait_for(process, text: bytes) -> None:
 def test_an_interrupted_fit_leaves_nothing(place, tmp_path, heeded_ctrl_c, shown):
     with subprocess.Popen(
         [
-            *(TOOLKIT, "fit", "lapse_gamma", "--db", "orders.duckdb", "--as-of", str(AS_OF)),
+            *(*TOOLKIT, "fit", "lapse_gamma", "--db", "orders.duckdb", "--as-of", str(AS_OF)),
             *("--draws", "100000", "--fits", str(tmp_path / "fits")),
         ],
         cwd=place,

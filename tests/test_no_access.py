@@ -9,7 +9,8 @@ import sys
 import duckdb
 import pytest
 
-from tests.processes import TOOLKIT, error_of, start
+from tests.processes import error_of
+from tests.processes import run as run_as_root
 from tests.sources.helpers import write_folder
 from toolkit.cache.server import embedded_server
 from toolkit.installed import HOME
@@ -36,7 +37,7 @@ STORE = "--store or MLFLOW_TRACKING_URI names a store that you can write to"
 
 def run(*arguments, cwd, **variables):
     """A command of somebody whose home cannot be written to either, unless said."""
-    return start(TOOLKIT, *arguments, cwd=cwd, obey=True, **variables)
+    return run_as_root(*arguments, cwd=cwd, obey=True, **variables)
 
 
 @pytest.fixture(scope="module")

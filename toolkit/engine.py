@@ -1,4 +1,4 @@
-"""The forecast engine: six stages in a row, for one product or a batch."""
+"""The forecast engine: what may be asked of it, with which model and thresholds."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,7 @@ from toolkit.model import FittedModel, default_model, fitted
 from toolkit.results.customer import CustomerForecast
 from toolkit.results.explanation import Explanation
 from toolkit.results.forecast import ProductForecast
-from toolkit.results.metadata import ModelMetadata, RegisteredVersion
+from toolkit.results.metadata import RegisteredVersion
 from toolkit.results.portfolio import PortfolioForecast
 from toolkit.results.scenario import ScenarioComparison
 from toolkit.results.sensitivity import ThresholdSensitivity
@@ -27,21 +27,14 @@ from toolkit.sources.dialects import Connection
 from toolkit.sources.sql import as_source
 from toolkit.stages.aggregation import ProductAggregator
 from toolkit.stages.arguments import MAX_WEEKS, as_of_day, check_ids, check_whole
-from toolkit.stages.discovery import discover
-from toolkit.stages.listing import (
-    Chooser,
-    ProductListing,
-    ProductThresholds,
-    list_customers,
-)
-from toolkit.stages.metadata import NamedProduct, product_metadata
-from toolkit.stages.names import fill_in_customer_names
+from toolkit.stages.listing import Chooser, ProductThresholds
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor
 from toolkit.views.categories import products_in
 from toolkit.views.customer import customer_forecast
 from toolkit.views.draws import draws_of
 from toolkit.views.explanation import explained
+from toolkit.views.forecasts import Forecasts, product_forecasts
 from toolkit.views.making import DEFAULTS, Making
 from toolkit.views.portfolio import portfolio_forecast
 from toolkit.views.scenarios import compared
@@ -56,10 +49,6 @@ if TYPE_CHECKING:
     from toolkit.tracking.store import Store
 
 logger = logging.getLogger(__name__)
-
-BATCH_SIZE = 1000
-
-type Forecasts = dict[int, ProductForecast | None]
 
 
 class ForecastEngine:
@@ -211,10 +200,9 @@ class ForecastEngine:
         as_of = as_of_day(as_of_date, self.source)
         chooser = self._chooser(as_of, min_orders, min_confidence)
         self._warn_of_the_future(as_of, None in (min_orders, min_confidence))
-        forecasts: Forecasts = {}
-        for start in range(0, len(ids), BATCH_SIZE):
-            forecasts |= self._generate_batch(ids[start : start + BATCH_SIZE], as_of, chooser)
-        return forecasts
+        return product_forecasts(
+            self.pattern_analyzer, self.aggregator, self._making, ids, as_of, chooser, logger
+        )
 
     def forecast_customer(
         self, customer_id: int, as_of_date: str | date | None = None
@@ -372,32 +360,6 @@ class ForecastEngine:
         fields = cached(cache, key, compute)
         return None if fields is None else ProductForecast.from_dict(fields)
 
-    def _generate_batch(self, ids: list[int], as_of: date, chooser: Chooser) -> Forecasts:
-        """The six stages."""
-        named = f"product {ids[0]}" if len(ids) == 1 else f"{len(ids)} products"
-        logger.info("Generating forecast for %s as of %s", named, as_of)
-        try:
-            events = discover(self.source, as_of, ids)
-            patterns, broken = self.pattern_analyzer.analyze(events)
-            predictions, failed = self.predictor.predict(patterns)
-            products = product_metadata(self.source, as_of, ids, self.aggregator.default_price)
-            forecasts = {
-                listing.product_id: self.aggregator.aggregate(
-                    listing,
-                    products[listing.product_id],
-                    as_of,
-                    self._metadata_of(as_of, listing, products[listing.product_id]),
-                )
-                for listing in list_customers(predictions, (*broken, *failed), chooser)
-            }
-            fill_in_customer_names(self.source, forecasts.values())
-        except Exception as exc:
-            logger.error("Error generating forecast for %s: %s", named, exc)
-            raise
-        for forecast in forecasts.values():
-            _log_complete(forecast)
-        return dict.fromkeys(ids) | forecasts
-
     def thresholds_at(self, as_of: date) -> ProductThresholds:
         """The engine's thresholds if they were known at the date, else the defaults."""
         return self._making.thresholds_at(as_of)
@@ -425,21 +387,6 @@ class ForecastEngine:
     def _warn_of_the_future(self, as_of: date, own_thresholds: bool) -> None:
         self._making.warn_of_the_future(as_of, own_thresholds, logger)
 
-    def _metadata_of(
-        self, as_of: date, listing: ProductListing, product: NamedProduct
-    ) -> ModelMetadata:
-        price = product.unit_price if product.is_default else None
-        return self._making.metadata_at(as_of, listing.failed_pairs, listing.thresholds, price)
-
 
 def _each_once(product_ids: Iterable[int] | None) -> list[int] | None:
     return None if product_ids is None else [*dict.fromkeys(check_ids("product_id", product_ids))]
-
-
-def _log_complete(forecast: ProductForecast) -> None:
-    logger.info(
-        "Forecast complete for product %d: %.0f units, %.0f orders",
-        forecast.product_id,
-        forecast.summary["expected_quantity"],
-        forecast.summary["expected_orders"],
-    )

@@ -1,15 +1,20 @@
-"""What is installed: this distribution, objects behind entry points, and optional libraries."""
+"""What is installed: this distribution, objects behind entry points, and optional libraries.
 
+And modules that a person names by where they are.
+"""
+
+import hashlib
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points, version
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ModelError, ToolkitError
 
 DISTRIBUTION = "interorder-toolkit"
 ENTRY_POINT_GROUP = "toolkit.models"
@@ -139,3 +144,51 @@ def _hiding(point: EntryPoint) -> Path | None:
     if found == HOME / package / "__init__.py":
         return None
     return found.parent if found.name == "__init__.py" else found
+
+
+def module_at(place: str) -> ModuleType:
+    """The module of an object at ``FILE.py:NAME`` or ``MODULE:NAME``.
+
+    A file is executed once in a process, as any module is. Raises ``ModelError`` where there is no
+    such file or module, or its code fails.
+    """
+    where = absolute_place(place).rsplit(":", 1)[0]
+    return _module_of_file(Path(where)) if where.endswith(".py") else _module(where)
+
+
+def absolute_place(place: str) -> str:
+    """The same place, wherever a process works."""
+    where, _, attribute = place.rpartition(":")
+    path = Path(where).expanduser().absolute()
+    return f"{path if where.endswith('.py') else where}:{attribute}"
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    """The module in a file, executed unless it was before."""
+    if not path.is_file():
+        raise ModelError(f"there is no file {path} to take a model from")
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    name = f"model_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[name] = module = module_from_spec(spec)  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as exc:
+        del sys.modules[name]
+        if not isinstance(exc, Exception):
+            raise
+        raise ModelError(f"{path} cannot be loaded: {type(exc).__name__}: {exc}") from exc
+    return module
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except Exception as exc:
+        raise ModelError(
+            f"the module {name!r} cannot be imported: {exc}; a file is named path/to/file.py:MODEL"
+        ) from exc

@@ -6,19 +6,14 @@ fitted parameters, and fitted parameters into predictions; both are pure: random
 :class:`Streams`, results go out as data.
 """
 
-import hashlib
-import importlib
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from importlib.metadata import entry_points
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -27,7 +22,7 @@ from toolkit.data.attribution import Attribution
 from toolkit.data.calendar import NO_CALENDAR, Calendar, Event
 from toolkit.data.tables import DemandFactors, Ints, PairDraws, Patterns, Predictions
 from toolkit.errors import ModelError
-from toolkit.installed import ENTRY_POINT_GROUP, load
+from toolkit.installed import ENTRY_POINT_GROUP, absolute_place, load, module_at
 
 DEFAULT_MODEL = "pair_conjugate"
 
@@ -327,62 +322,19 @@ def model_file(name: str) -> Path | None:
     model = find_model(name)
     for place in _places():
         if _located(place) is model:
-            return Path(_module_at(place).__file__ or "")
+            return Path(module_at(place).__file__ or "")
     return None
-
-
-def _module_at(place: str) -> ModuleType:
-    where = _absolute(place).rsplit(":", 1)[0]
-    return _module_of_file(Path(where)) if where.endswith(".py") else _module(where)
 
 
 def _located(place: str) -> ModelVersion:
     """The object at ``FILE.py:NAME`` or ``MODULE:NAME``."""
-    where, attribute = _absolute(place).rsplit(":", 1)
-    module = _module_at(place)
+    where, attribute = absolute_place(place).rsplit(":", 1)
+    module = module_at(place)
     if not hasattr(module, attribute):
         held = [name for name, value in vars(module).items() if _is_model(value)]
         there = f"it has {', '.join(held)}" if held else "it holds no model"
         raise ModelError(f"{where} has no {attribute!r}; {there}")
     return _checked(getattr(module, attribute), place)
-
-
-def _absolute(place: str) -> str:
-    """The same place, wherever a process works."""
-    where, _, attribute = place.rpartition(":")
-    path = Path(where).expanduser().absolute()
-    return f"{path if where.endswith('.py') else where}:{attribute}"
-
-
-def _module_of_file(path: Path) -> ModuleType:
-    """The module in a file, executed unless it was before."""
-    if not path.is_file():
-        raise ModelError(f"there is no file {path} to take a model from")
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    name = f"model_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[name] = module = module_from_spec(spec)  # dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-    except BaseException as exc:
-        del sys.modules[name]
-        if not isinstance(exc, Exception):
-            raise
-        raise ModelError(f"{path} cannot be loaded: {type(exc).__name__}: {exc}") from exc
-    return module
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except Exception as exc:
-        raise ModelError(
-            f"the module {name!r} cannot be imported: {exc}; a file is named path/to/file.py:MODEL"
-        ) from exc
 
 
 def _checked(model: object, what: str) -> ModelVersion:
@@ -429,4 +381,4 @@ def _announce(place: str, model: ModelVersion) -> None:
         raise ModelError(
             f"{place} is called {model.name!r}, as {what} is: give it a name of its own"
         )
-    os.environ[MODELS_VARIABLE] = ";".join([*others, _absolute(place)])
+    os.environ[MODELS_VARIABLE] = ";".join([*others, absolute_place(place)])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from toolkit.data.tables import DAYS_PER_WEEK, Floats
 from toolkit.replenishment.levels import ProtectedDemand, reaching
@@ -124,4 +124,4 @@ def _once(target: float) -> float:
 
 
 def _z(target: float) -> float:
-    return float(norm.ppf(target))
+    return float(ndtri(target))

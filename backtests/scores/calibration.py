@@ -5,8 +5,8 @@ NaN as in ``metrics``: it stays in its row; one number for all rows is NaN with 
 
 import numpy as np
 import pandas as pd
+import scipy  # `stats` comes when it is used: workers do without its half a second
 from numpy.typing import ArrayLike
-from scipy.stats import kstest, mannwhitneyu, rankdata
 
 from backtests.scores import checks
 from toolkit.data.tables import Floats, Ints
@@ -111,7 +111,7 @@ def ks_uniform(pit: ArrayLike) -> float:
     values = checks.probabilities("pit", pit, None)
     if not len(values) or np.isnan(values).any():
         return float("nan")
-    return float(kstest(values, "uniform", method="asymp").statistic)
+    return float(scipy.stats.kstest(values, "uniform", method="asymp").statistic)
 
 
 def auc(p: ArrayLike, y: ArrayLike) -> float:
@@ -128,7 +128,9 @@ def auc(p: ArrayLike, y: ArrayLike) -> float:
     compared = float(ones.sum() * (1 - ones).sum())
     if not compared > 0:
         return float("nan")
-    larger = mannwhitneyu(said[ones == 1], said[ones == 0], method="asymptotic").statistic
+    larger = scipy.stats.mannwhitneyu(
+        said[ones == 1], said[ones == 0], method="asymptotic"
+    ).statistic
     return float(larger) / compared
 
 
@@ -148,7 +150,7 @@ def reliability(p: ArrayLike, y: ArrayLike, bins: int = BINS) -> pd.DataFrame:
     check_whole("bins", bins, 1)
     if np.isnan(said).any() or np.isnan(ones).any():
         said, ones = said[:0], ones[:0]
-    middle = rankdata(said) - 0.5  # ties share the rank in their middle
+    middle = scipy.stats.rankdata(said) - 0.5  # ties share the rank in their middle
     group = pd.DataFrame({"p": said, "y": ones}).groupby(
         (middle * bins / max(len(said), 1)).astype(np.int64)
     )

@@ -1,7 +1,6 @@
 """Backtests from end to end: in real processes, killed, broken, and the same every time."""
 
 import json
-import subprocess
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,9 +12,10 @@ import pytest
 from backtests.run.folder import RunFolder
 from backtests.run.harness import describe, run_backtest
 from backtests.run.provenance import Survey
-from tests.backtests.conftest import EARLIER, TOOLKIT, backtest, experiment, tables
+from tests.backtests.conftest import EARLIER, backtest, experiment, tables
 from tests.backtests.planted import Learnt
 from tests.conftest import AS_OF
+from tests.processes import run as run_command
 from toolkit.errors import ArgumentError, ModelError
 from toolkit.fits import save_fit
 from toolkit.sources.embedded.database import open_database
@@ -247,13 +247,7 @@ def test_wrong_experiments_are_told_at_the_command_line(order_file, tmp_path):
     (tmp_path / "e.toml").write_text(
         'name = "e"\ndates.lst = []\n[[versions]]\nmodel = "pair_conjugate"\ndrawz = 3\n'
     )
-    done = subprocess.run(
-        [TOOLKIT, "backtest", "e.toml", "--db", order_file],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_command("backtest", "e.toml", "--db", order_file, cwd=tmp_path)
     assert done.returncode == 2
     assert "e.toml has 2 mistakes" in done.stderr
     assert "did you mean 'draws'?" in done.stderr
@@ -266,10 +260,10 @@ def test_the_command_ends_with_a_page_and_the_run_in_mlflow(order_file, tmp_path
     (tmp_path / "e.toml").write_text(
         f'name = "e"\ndraws = 20\ndates.list = [{AS_OF}]\n[[versions]]\nmodel = "pair_conjugate"\n'
     )
-    command = [TOOLKIT, "backtest", "e.toml", "--db", order_file, "--jobs", "1"]
+    command = ("backtest", "e.toml", "--db", order_file, "--jobs", 1)
     (tmp_path / "no.db").write_text("no store")
     away, done = (
-        subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, check=False)
+        run_command(*command, *more, cwd=tmp_path)
         for more in (["--store", "sqlite:///no.db"], ["--json"])
     )
     assert away.returncode == done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ from backtests.run.tracked import tracked_backtest
 from backtests.scores.summaries import summarize
 from tests.backtests.conftest import EARLIER, backtest, experiment, of_the_run, tables
 from tests.conftest import AS_OF
-from tests.processes import TOOLKIT, error_of, start
+from tests.processes import error_of, run, start
 from toolkit.errors import ArgumentError
 from toolkit.installed import HOME
 
@@ -79,7 +79,7 @@ def test_damaged_tasks_are_done_again(run, copied, order_file):
 def test_commands_say_which_file_is_damaged(copied):
     cut(copied / TASK / "pairs.parquet")
     for command in ("compare", "thresholds"):
-        done = start(TOOLKIT, command, copied, cwd=copied)
+        done = run(command, copied, cwd=copied)
         assert error_of(done) == (
             f"Error: {copied}/{TASK}/pairs.parquet is damaged; `toolkit backtest`, asked the same "
             "again, makes it anew"
@@ -159,7 +159,7 @@ def test_a_full_disk_ends_a_backtest_in_a_sentence_and_it_is_resumed(order_file,
         'model = "pair_conjugate"\n'
     )
     asked = ("backtest", "e.toml", "--db", order_file, "--jobs", 1, "--no-log")
-    done = start(TOOLKIT, *asked, cwd=tmp_path, most_bytes=10_000)
+    done = run(*asked, cwd=tmp_path, most_bytes=10_000)
     (folder,) = (tmp_path / "runs").iterdir()
     assert error_of(done).startswith(
         f"Error: {folder}/tasks/{AS_OF}/pair_conjugate/0000: No space left on device; make room "
@@ -167,7 +167,7 @@ def test_a_full_disk_ends_a_backtest_in_a_sentence_and_it_is_resumed(order_file,
     )
     assert done.returncode == 1
     assert not list(folder.rglob(".part-*"))
-    done = start(TOOLKIT, *asked, cwd=tmp_path)
+    done = run(*asked, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

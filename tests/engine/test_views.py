@@ -12,7 +12,7 @@ from tests.sources.helpers import PyformatConnection
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import find_model
-from toolkit.results.customer import CUSTOMER_PRODUCTS, CUSTOMER_WEEKS
+from toolkit.results.customer_fields import CUSTOMER_PRODUCTS, CUSTOMER_WEEKS
 from toolkit.results.forecast import AT_RISK, PRODUCT_WEEKS, TOP_CUSTOMERS
 from toolkit.results.portfolio import PORTFOLIO_AT_RISK, PORTFOLIO_PRODUCTS, PORTFOLIO_WEEKS
 from toolkit.results.risk import LOW_P_ALIVE, OVERDUE_PROBABILITY

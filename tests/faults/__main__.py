@@ -5,6 +5,7 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 
 from rich.console import Console
 from rich.table import Table
@@ -38,10 +39,10 @@ def main() -> None:
 
 def caused(asked: argparse.Namespace) -> Iterator[Tally]:
     """What is being counted; those first that fork, as nothing has started a thread by then."""
-    from tests.faults import central, kills, processes, readers, replica, rubbish
+    from tests.faults import central, kills, readers, replica, rubbish
 
     chance = random.Random(asked.seed)
-    processes.import_all()
+    import_module("tests.imported")  # what they fork
     if asked.kills:
         yield from kills.kills(asked.kills, chance)
     if asked.central:

@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -32,28 +31,6 @@ LIMIT_S = 300.0
 """What takes longer hangs."""
 
 POLL_S = 0.01
-
-USED = (
-    "backtests.cli.backtest",
-    "backtests.cli.promote",
-    "backtests.evidence.gate",
-    "models.pair_conjugate",
-    "models.pooled_gamma",
-    "models.rhythm",
-    "tests.tracking.evidence",
-    "toolkit.export.job",
-    "toolkit.tracking.promotion",
-    "toolkit.tracking.registration",
-)
-
-
-def import_all() -> None:
-    """Whatever the commands import when they run; MLflow's tables are worked out once."""
-    for name in USED:
-        import_module(name)
-    with tempfile.TemporaryDirectory() as folder:
-        open_store = import_module("toolkit.tracking.store").open_store
-        open_store(f"sqlite:///{folder}/mlflow.db").client.search_experiments()
 
 
 @dataclass(frozen=True)

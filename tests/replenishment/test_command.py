@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 import zipfile
 from datetime import timedelta
 from importlib.util import find_spec
@@ -14,10 +13,10 @@ import pandas as pd
 import pytest
 
 from tests.conftest import AS_OF
+from tests.processes import run as run_command
 from toolkit.data.ids import number_of
 from toolkit.sources.generator import load_orders
 
-TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 ASKED = ("--db", "orders.duckdb", "--as-of", AS_OF, "--stock", "stock.csv", "--lead-time", "14",
          "--draws", "99")  # fmt: skip
 
@@ -34,10 +33,7 @@ def place(orders, tmp_path_factory) -> Path:
 
 
 def run(*arguments, cwd) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [TOOLKIT, "plan", *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    return run_command("plan", *arguments, cwd=cwd)
 
 
 def test_it_shows_what_to_order(place):

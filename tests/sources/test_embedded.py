@@ -9,7 +9,7 @@ import sys
 import duckdb
 import pytest
 
-from tests.processes import TOOLKIT, error_of, start
+from tests.processes import error_of, run
 from tests.sources.helpers import (
     AS_OF,
     edit,
@@ -145,7 +145,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_database(folder, target,
     import_folder(folder, target)
     before, listed = target.read_bytes(), sorted(target.parent.iterdir())
     many = many_orders(tmp_path / "many")
-    done = start(TOOLKIT, "import", many, "--db", target, cwd=tmp_path, most_bytes=100_000)
+    done = run("import", many, "--db", target, cwd=tmp_path, most_bytes=100_000)
     assert error_of(done) == (
         f"Error: {target} could not be written: no space is left on its disk; make room there, or "
         "name a file on another one"

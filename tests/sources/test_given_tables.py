@@ -67,7 +67,7 @@ def test_a_relation_of_duckdb(target):
         "SELECT 1 AS order_id, 2 AS customer_id, 3 AS product_id, 4 AS quantity, 2.5 AS unit_price,"
         " TIMESTAMPTZ '2024-01-01 00:30:00+02' AS ordered_at"
     )
-    import_orders(lines, target)
+    import_orders(lines, target, OrderMapping(timezone="UTC"))
     assert lines_of(target) == [(2, 3, datetime(2023, 12, 31, 22, 30), 4, 2.5)]
 
 

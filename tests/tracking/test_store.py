@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.processes import TOOLKIT, error_of, start
+from tests.processes import error_of, run, start
 from tests.tracking.conftest import ROOT, finished
 from toolkit.errors import TrackingError
 from toolkit.tracking.store import Store, masked, open_store, without_secrets
@@ -106,14 +106,14 @@ def test_a_file_that_is_no_store_is_left_alone(tmp_path):
 @pytest.mark.slow
 def test_a_store_that_finds_no_room_is_not_left_half_made(tmp_path):
     asked = ("register", "pair_conjugate", "--store", f"sqlite:///{tmp_path}/mlflow.db")
-    done = start(TOOLKIT, *asked, cwd=tmp_path, most_bytes=300_000)
+    done = run(*asked, cwd=tmp_path, most_bytes=300_000)
     assert error_of(done).startswith("Error: the tracking store sqlite:///")
     assert done.returncode == 1
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db.lock"]
     killed = tmp_path / ".part-mlflow.db"
     killed.mkdir()
     (killed / "mlflow.db").write_bytes(b"SQLite format 3\0" + bytes(4080))
-    done = start(TOOLKIT, *asked, cwd=tmp_path)
+    done = run(*asked, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not killed.exists()
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from toolkit.data.tables import PairPredictions, Patterns
 from toolkit.errors import PredictionError
-from toolkit.results.customer import CustomerForecast, CustomerPairs
+from toolkit.results.customer import CustomerForecast
+from toolkit.results.customer_fields import CustomerPairs
 from toolkit.results.pair import FailedPair
 from toolkit.results.risk import NO_RISK, severity_of
 from toolkit.stages.discovery import discover
