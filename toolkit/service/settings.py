@@ -1,0 +1,42 @@
+"""What a service is started with; goes to its worker processes as it is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.cache.records import MEMORY_BYTES, STALE_S
+
+MAX_AGE_S = 60
+"""A client may use an answer again for so long before it asks whether that changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oidc:
+    """Who issues tokens, and the audience that they have to be for."""
+
+    issuer: str
+    audience: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """What a service reads, who may ask, and how often.
+
+    ``keys``: the file of API keys; without it and ``oidc`` everybody may ask. ``rate``: requests a
+    minute of each key and worker; None for any number. ``oldest_s``: from which age on a release
+    is too old to be ready. ``max_age_s`` goes into ``Cache-Control``.
+    """
+
+    redis_url: str
+    keys: Path | None = None
+    oidc: Oidc | None = None
+    rate: int | None = None
+    oldest_s: float | None = None
+    max_age_s: int = MAX_AGE_S
+    stale_s: float = STALE_S
+    memory_bytes: int = MEMORY_BYTES
+    access_log: bool = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may ask."""
+        return self.keys is None and self.oidc is None
