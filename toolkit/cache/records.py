@@ -12,10 +12,10 @@ nobody confirmed it. A watch asks for the pointer twice a second, and finds the 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import batched
 from typing import Any
 
@@ -26,10 +26,12 @@ from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from toolkit.cache.current import META, CurrentRelease, refuse_unreadable, release_of
 from toolkit.cache.database import parsed, text
-from toolkit.cache.envelope import UnusableError, check_newer, parse
-from toolkit.cache.names import POINTER, index_key, meta_key
+from toolkit.cache.envelope import UnusableError
+from toolkit.cache.names import POINTER, at_risk_key, index_key, meta_key
 from toolkit.cache.pointer import Answer, Pointer, content_of, pointer_of, served_entry, value_names
+from toolkit.cache.spec import INVALIDATED
 from toolkit.errors import CacheError
 
 logger = logging.getLogger(__name__)
@@ -48,25 +50,8 @@ MEMORY_BYTES = 64 * 2**20
 BESIDE = 500
 """What a value takes in memory beside its bytes, about."""
 
-META = ("as_of_date", "published_at", "details", "computed_with", "ttl_ms")
-
 type Make[V] = Callable[[int, Pointer, str, bytes], V]
 """Of a product, its release, the index's entry (``sha1:length:status``) and the value's bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentRelease:
-    """The release that readers get, and what is said of it."""
-
-    pointer: Pointer
-    published_at: str
-    published: float
-    details: Mapping[str, Any]
-    computed_with: Mapping[str, Any]
-
-    def age_s(self) -> float:
-        """Seconds since it was published, never negative."""
-        return max(0.0, time.time() - self.published)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +112,11 @@ class Records[V]:
                 await task
             await self._client.aclose()
 
+    @property
+    def stale_s(self) -> float | None:
+        """Seconds since the server confirmed anything; None while it answers."""
+        return None if self.failure is None else time.monotonic() - self._confirmed
+
     def unready(self, oldest_s: float | None = None) -> str | None:
         """Why what is given out is not what it should be; None if it is.
 
@@ -166,6 +156,43 @@ class Records[V]:
             if len({one.release.pointer.release for one in found.values()}) <= 1:
                 return found
         raise CacheError("releases follow each other faster than so many products can be read")
+
+    async def at_risk(self, offset: int, limit: int) -> tuple[CurrentRelease, list[bytes]]:
+        """Rows of the current release's list of customers at risk, as JSON, the gravest first.
+
+        Those of products that were invalidated are left out. ``CacheError`` if the server does not
+        answer or has no such list.
+        """
+        for _ in range(ATTEMPTS):
+            release = self.release
+            if release is None or self.failure is not None:
+                raise CacheError(self.failure or "the cache has not answered yet")
+            name = release.pointer.release
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.get(POINTER)
+            pipeline.llen(at_risk_key(name))
+            pipeline.lrange(at_risk_key(name), offset, offset + limit - 1)
+            pointer, length, rows = await self._run(pipeline)
+            if pointer_of(pointer) == release.pointer:
+                if length == release.at_risk:
+                    return release, await self._still_served(rows, name)
+                raise CacheError(
+                    f"release {name} has no list of customers at risk: it was made by an earlier"
+                    " version of the toolkit, or the server has dropped it; `toolkit export` makes"
+                    " one"
+                )
+            await self._adopt(pointer_of(pointer))
+        raise CacheError("releases follow each other faster than they can be read")
+
+    async def _still_served(self, rows: Sequence[str | bytes], release: str) -> list[bytes]:
+        products = [int(parsed(row, dict)["product_id"]) for row in rows]
+        if not products:
+            return []
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.hmget(index_key(release), list(map(str, products)))
+        (entries,) = await self._run(pipeline)
+        kept = zip(rows, entries, strict=True)
+        return [text(row).encode() for row, entry in kept if text(entry or "") != INVALIDATED]
 
     async def _ask_for_those_who_wait(self) -> None:
         await asyncio.sleep(0)  # whoever asks in this turn of the loop comes along
@@ -264,7 +291,7 @@ class Records[V]:
         meta, some = await self._run(pipeline)
         if some is not None:
             await self._check_readable(int(text(some)), pointer)
-        release = _release(pointer, dict(zip(META, meta, strict=True)))
+        release = release_of(pointer, dict(zip(META, meta, strict=True)))
         seen = None if self.release is None else self.release.pointer
         if pointer.older_than(seen):
             return
@@ -279,10 +306,7 @@ class Records[V]:
         pipeline.mget(value_names([product_id], pointer))
         (values,) = await self._run(pipeline)
         for value in values:
-            with suppress(UnusableError):
-                fields = {} if value is None else parse(value)
-                if fields.get("release") == pointer.release:
-                    _refuse_newer(fields, pointer)
+            refuse_unreadable(value, pointer)
 
     async def _run(self, pipeline: Pipeline) -> list[Any]:
         try:
@@ -362,30 +386,3 @@ def _client(url: str, patience_s: float) -> redis.asyncio.Redis:
         retry=Retry(NoBackoff(), 1),
     )
     return redis.asyncio.Redis.from_pool(pool)
-
-
-def _refuse_newer(fields: dict[str, object], pointer: Pointer) -> None:
-    try:
-        check_newer(fields)
-    except UnusableError as flaw:
-        raise CacheError(f"release {pointer.release} {flaw}") from flaw
-
-
-def _release(pointer: Pointer, meta: Mapping[str, Any]) -> CurrentRelease:
-    """What is said of the release; what is not there or damaged is left out."""
-    at, details, computed_with = (
-        text(meta[name] or "") for name in ("published_at", "details", "computed_with")
-    )
-    published = datetime.now(UTC)
-    with suppress(ValueError):
-        published = datetime.fromisoformat(at)
-    return CurrentRelease(
-        pointer, at, published.timestamp(), _object(details), _object(computed_with)
-    )
-
-
-def _object(said: str) -> Mapping[str, Any]:
-    try:
-        return parsed(said, dict)
-    except ValueError:
-        return {}

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
-from toolkit.cache.records import CurrentRelease, Found, Records
+from toolkit.cache.current import CurrentRelease
+from toolkit.cache.records import Found, Records
 from toolkit.data.ids import numbers_meant
 from toolkit.errors import CacheError
+from toolkit.service.metrics import STALE
 from toolkit.service.pages import Page
 from toolkit.service.replies import JSON, Header, ProblemError, Reply
 from toolkit.service.settings import ServiceSettings
@@ -74,6 +76,7 @@ def headers_of(release: CurrentRelease, stale_s: float | None = None) -> list[He
         (b"forecast-age", b"%d" % release.age_s()),
     ]
     if stale_s is not None:
+        STALE.inc()
         headers.append((b"forecast-stale", b"%d" % stale_s))
     return headers
 

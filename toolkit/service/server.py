@@ -1,5 +1,6 @@
 """A service that runs: its sockets, its worker processes, and what is checked before."""
 
+import logging
 import signal
 import socket
 import sys
@@ -12,16 +13,23 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
-from toolkit.cache.database import Database
-from toolkit.cache.urls import client_of
+from toolkit.cache.current import check_readable
 from toolkit.errors import ArgumentError, CacheError
+from toolkit.service.access import Access
 from toolkit.service.app import Service
+from toolkit.service.guard import GuardedProtocol
+from toolkit.service.metrics import serve_metrics
+from toolkit.service.places import Places
 from toolkit.service.settings import ServiceSettings
 
 BACKLOG = 2048
 GRACE_S = 5
+KEEP_ALIVE_S = 30
 CONNECTIONS = 1_000
 """Of a worker; a further one is told that the service is busy."""
+
+LOG_FORMAT = "%(asctime)s %(levelname)s: %(message)s"
+TOLD = ("toolkit.service", "toolkit.cache.records")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +40,33 @@ class Application:
 
     def __call__(self) -> ASGIApp:
         """The application."""
+        logging.basicConfig(format=LOG_FORMAT, level=logging.WARNING, force=True)
+        for name in TOLD:
+            logging.getLogger(name).setLevel(logging.INFO)
         return Service(self.settings)
 
 
 def serve(
     settings: ServiceSettings,
-    host: str,
-    port: int,
+    places: Places,
     workers: int = 1,
-    listening: Callable[[str], None] = lambda url: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Serve until the process is told to end. ``ArgumentError`` if it cannot begin.
 
-    ``listening`` is told the URL once connections are taken.
+    ``say`` is told where it listens, once connections are taken.
     """
-    check_cache(settings.redis_url)
-    with closing(listen(host, port)) as listener:
-        listening(url_of(listener))
+    check_begin(settings)
+    with closing(listen(places.host, places.port)) as listener:
+        if places.metrics_port is not None:
+            say(f"Metrics at {serve_metrics(places.metrics_host, places.metrics_port)}")
+        say(f"Serving at {url_of(listener)}")
         signal.signal(signal.SIGTERM, _end)
         config = uvicorn.Config(
             Application(settings),
             factory=True,
             workers=workers,
-            http="httptools",
+            http=GuardedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -62,6 +74,7 @@ def serve(
             server_header=False,
             proxy_headers=False,
             limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
         )
         if workers == 1:
@@ -70,13 +83,13 @@ def serve(
             Multiprocess(config, [listener]).run()
 
 
-def check_cache(url: str) -> None:
-    """``ArgumentError`` in a sentence unless a server answers at ``url``."""
+def check_begin(settings: ServiceSettings) -> None:
+    """``ArgumentError`` in a sentence unless cache, keys and provider can be used."""
     try:
-        with client_of(url) as client:
-            Database(client, to_write=False)
+        check_readable(settings.redis_url)
     except (CacheError, ValueError) as error:
         raise ArgumentError(str(error)) from error
+    Access(settings)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.cache.records import MEMORY_BYTES, STALE_S
+from toolkit.errors import ArgumentError
 
 MAX_AGE_S = 60
 """A client may use an answer again for so long before it asks whether that changed."""
@@ -40,3 +41,12 @@ class ServiceSettings:
     def is_open(self) -> bool:
         """Whether everybody may ask."""
         return self.keys is None and self.oidc is None
+
+
+def oidc_of(issuer: str | None, audience: str | None) -> Oidc | None:
+    """Both or neither; ``ArgumentError`` for one of them."""
+    if issuer is None and audience is None:
+        return None
+    if not issuer or not audience:
+        raise ArgumentError("--oidc-issuer and --oidc-audience are given together, got one of them")
+    return Oidc(issuer, audience)
