@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from tests.cache.conftest import forecast, own_server, publish, server, shared_server, until
+from tests.cache.conftest import (
+    PATIENT_S,
+    forecast,
+    own_server,
+    publish,
+    server,
+    shared_server,
+    until,
+)
 
 __all__ = ["forecast", "own_server", "publish", "server", "shared_server"]
 
@@ -31,11 +39,16 @@ class Running:
     def ready(self) -> bool:
         return httpx.get(f"{self.url}/readyz", trust_env=False).status_code == 200
 
+    def all_ready(self, connections=8) -> bool:
+        """As far as so many connections tell, of several workers."""
+        return all(self.ready() for _ in range(connections))
+
 
 @contextmanager
-def running(redis_url, *options):
+def running(redis_url, *options, patience_s=PATIENT_S):
     """``toolkit serve`` at a free port; it is told to end at the end, and ends well."""
     command = [sys.executable, "-m", "toolkit", "serve", "--redis", redis_url, "--port", "0"]
+    command += ["--patience", str(patience_s)]
     with subprocess.Popen(
         [*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -45,6 +58,8 @@ def running(redis_url, *options):
         try:
             for line in process.stdout:
                 name, _, url = line.strip().rpartition(" ")
+                if name == "Metrics at":
+                    found.metrics_url = url
                 if name == "Serving at":
                     found.url = url
                     break

@@ -30,6 +30,9 @@ Rate = Annotated[
 MaxAge = Annotated[
     int, typer.Option(min=0, help="Seconds that a client may use an answer again, unasked.")
 ]
+Patience = Annotated[
+    float, typer.Option(min=0.01, help="Seconds that a request waits for the cache.")
+]
 Oldest = Annotated[
     float | None,
     typer.Option(min=0, help="Hours from which on a release is too old to be ready."),
@@ -57,7 +60,10 @@ def serve(
     oidc_audience: Audience = None,
     rate: Rate = None,
     max_age: MaxAge = 60,
-    oldest: Oldest = None,
+    oldest: Patience = Annotated[
+    float, typer.Option(min=0.01, help="Seconds that a request waits for the cache.")
+]
+Oldest = None,
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
     access_log: AccessLog = True,
@@ -75,6 +81,7 @@ def serve(
         oidc=oidc_of(oidc_issuer, oidc_audience),
         rate=rate,
         max_age_s=max_age,
+        patience_s=patience,
         oldest_s=None if oldest is None else 3600 * oldest,
         access_log=access_log,
     )

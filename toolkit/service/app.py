@@ -42,6 +42,7 @@ class Service:
             page_of,
             weight,
             memory_bytes=settings.memory_bytes,
+            patience_s=settings.patience_s,
             stale_s=settings.stale_s,
         )
         self._access = Access(settings)

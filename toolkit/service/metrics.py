@@ -77,6 +77,11 @@ def serve_metrics(host: str, port: int) -> str:
     return f"http://{host}:{server.server_port}/metrics"
 
 
+def forget_this_process() -> None:
+    """This process is no worker: what it says of its present does not count."""
+    mark_process_dead(os.getpid())
+
+
 def _lives(process: int) -> bool:
     with suppress(PermissionError):
         try:

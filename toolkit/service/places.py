@@ -47,4 +47,7 @@ def metrics_folder() -> Iterator[None]:
     """A folder that all processes of the service write their counts into, before they start."""
     with tempfile.TemporaryDirectory(prefix="toolkit-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        yield
+        try:
+            yield
+        finally:
+            del os.environ["PROMETHEUS_MULTIPROC_DIR"]

@@ -18,7 +18,7 @@ from toolkit.errors import ArgumentError, CacheError
 from toolkit.service.access import Access
 from toolkit.service.app import Service
 from toolkit.service.guard import GuardedProtocol
-from toolkit.service.metrics import serve_metrics
+from toolkit.service.metrics import forget_this_process, serve_metrics
 from toolkit.service.places import Places
 from toolkit.service.settings import ServiceSettings
 
@@ -80,6 +80,7 @@ def serve(
         if workers == 1:
             uvicorn.Server(config).run([listener])
         else:
+            forget_this_process()
             Multiprocess(config, [listener]).run()
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.cache.records import MEMORY_BYTES, STALE_S
+from toolkit.cache.records import MEMORY_BYTES, PATIENCE_S, STALE_S
 from toolkit.errors import ArgumentError
 
 MAX_AGE_S = 60
@@ -24,7 +24,8 @@ class ServiceSettings:
 
     ``keys``: the file of API keys; without it and ``oidc`` everybody may ask. ``rate``: requests a
     minute of each key and worker; None for any number. ``oldest_s``: from which age on a release
-    is too old to be ready. ``max_age_s`` goes into ``Cache-Control``.
+    is too old to be ready. ``max_age_s`` goes into ``Cache-Control``. A request
+    waits ``patience_s`` for the cache.
     """
 
     redis_url: str
@@ -33,6 +34,7 @@ class ServiceSettings:
     rate: int | None = None
     oldest_s: float | None = None
     max_age_s: int = MAX_AGE_S
+    patience_s: float = PATIENCE_S
     stale_s: float = STALE_S
     memory_bytes: int = MEMORY_BYTES
     access_log: bool = True
