@@ -83,7 +83,10 @@ def keys(key_file):
 def guarded(shared_server, key_file, keys, issuer):
     options = ("--keys", key_file, "--oidc-issuer", issuer.url, "--oidc-audience", AUDIENCE)
     more = ("--workers", 2, "--rate", RATE, "--metrics-port", 0)
-    with running(shared_server.url, *options, *more) as found:
+    rights = "on >pw ~forecast:* +@read +@connection"
+    shared_server.client().execute_command(f"ACL SETUSER reader {rights}")
+    reader = shared_server.url.replace("unix://", "unix://reader:pw@")
+    with running(reader, *options, *more) as found:
         yield found
 
 

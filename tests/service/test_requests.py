@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -176,16 +177,12 @@ def test_odd_requests(service, http, publish_and_wait):
 def raw(service, request):
     """What comes back for bytes as they are, until the service closes."""
     place = urlsplit(service.url)
+    received = b""
     with socket.create_connection((place.hostname, place.port), timeout=20) as end:
-        try:
+        with suppress(ConnectionError):
             end.sendall(request.encode("latin-1"))
-        except ConnectionError:
-            pass
-        received = b""
-        try:
+        with suppress(ConnectionError):
             while more := end.recv(65_536):
                 received += more
-        except ConnectionError:
-            pass
     head, _, body = received.partition(b"\r\n\r\n")
     return head.decode(), body.decode()

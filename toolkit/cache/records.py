@@ -295,7 +295,7 @@ class Records[V]:
         seen = None if self.release is None else self.release.pointer
         if pointer.older_than(seen):
             return
-        if seen is None or seen.release != pointer.release:
+        if seen is None or (seen.release, seen.epoch) != (pointer.release, pointer.epoch):
             self._memory.clear()
             logger.info("Release %s is current", pointer.release)
         self.release = release

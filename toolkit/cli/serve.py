@@ -60,10 +60,8 @@ def serve(
     oidc_audience: Audience = None,
     rate: Rate = None,
     max_age: MaxAge = 60,
-    oldest: Patience = Annotated[
-    float, typer.Option(min=0.01, help="Seconds that a request waits for the cache.")
-]
-Oldest = None,
+    patience: Patience = 0.5,
+    oldest: Oldest = None,
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
     access_log: AccessLog = True,

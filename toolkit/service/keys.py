@@ -67,14 +67,16 @@ def read_keys(file: Path) -> dict[str, str]:
 
 
 class ApiKeys:
-    """The keys of a file, read again when it has changed."""
+    """The keys of a file, read again when it has changed; what cannot be read opens nothing.
+
+    ``ArgumentError`` if it cannot be read at first.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._looked = 0.0
         self._stamp: tuple[int, int] | None = None
-        self._names: dict[str, str] = {}
-        self._look()
+        self._names = read_keys(file)
 
     def name_of(self, key: str) -> str | None:
         """Whose key it is; None if nobody's."""
@@ -83,7 +85,6 @@ class ApiKeys:
         return self._names.get(hashed(key))
 
     def _look(self) -> None:
-        """What cannot be read any more opens nothing."""
         self._looked = time.monotonic()
         try:
             status = self._file.stat()
