@@ -1,6 +1,6 @@
 """Uvicorn's HTTP protocol, and what it lacks against clients that are slow or send for ever."""
 
-from asyncio import TimerHandle
+from asyncio import TimerHandle, Transport
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -23,7 +23,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _in_head = True
 
-    def connection_made(self, transport) -> None:  # type: ignore[no-untyped-def,override] # noqa: ANN001
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Give the client so long for a request."""
         super().connection_made(transport)
         self._timer = self.loop.call_later(HEAD_S, self._refuse, HTTPStatus.REQUEST_TIMEOUT)
@@ -59,14 +59,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read as fast as it is written to."""
         self._drain = self.loop.call_later(DRAIN_S, self.transport.abort)
-        super().pause_writing()  # type: ignore[no-untyped-call]
+        super().pause_writing()
 
     def resume_writing(self) -> None:
         """It reads again."""
         if self._drain is not None:
             self._drain.cancel()
             self._drain = None
-        super().resume_writing()  # type: ignore[no-untyped-call]
+        super().resume_writing()
 
     def _let_be(self) -> None:
         if self._timer is not None:
