@@ -59,7 +59,7 @@ GUIDES = {
          "1-2018-01-01 {'success': 2, 'no_predictions': 0, 'error': 0}"),
     ),
     "docs/service.md": Expected(
-        ('{"product_id":770,"release":"',), ("keys", "shop.key", "serve.log")
+        ('{"product_id":770,"release":"',), ("keys", "serve.log")
     ),
 }  # fmt: skip
 """In the order in which they run in one clone: each uses what those before it leave behind."""
