@@ -90,14 +90,18 @@ class Records[V]:
     ) -> None:
         self._client = _client(url, patience_s)
         self._make, self._patience_s, self._stale_s = make, patience_s, stale_s
-        self._memory: LRUCache[tuple[str, int], tuple[str, V]] = LRUCache(
-            memory_bytes, lambda kept: weigh(kept[1]) + BESIDE
-        )
-        self._waiting: dict[int, asyncio.Future[Found[V]]] = {}
+        self._begin(memory_bytes, weigh)
         self._asking: asyncio.Task[None] | None = None
         self._confirmed = time.monotonic()
         self.release: CurrentRelease | None = None
         self.failure: str | None = "the cache has not answered yet"
+
+    def _begin(self, memory_bytes: int, weigh: Callable[[V], int]) -> None:
+        """Nothing is kept yet, and nobody waits."""
+        self._memory: LRUCache[tuple[str, int], tuple[str, V]] = LRUCache(
+            memory_bytes, lambda kept: weigh(kept[1]) + BESIDE
+        )
+        self._waiting: dict[int, asyncio.Future[Found[V]]] = {}
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
