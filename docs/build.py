@@ -50,6 +50,8 @@ STARTS = {
         "backtests.evidence.gate.Gate",
         "toolkit.export.job.export_release",
         "toolkit.cache.reader.ForecastReader",
+        "toolkit.service.settings.ServiceSettings",
+        "toolkit.service.server.serve",
     ),
 }  # fmt: skip
 """Where to begin, as the first page tells."""

@@ -100,6 +100,7 @@ def typed(text: str) -> Iterator[list[str]]:
     for language, block in BLOCK.findall(text):
         if language in ("sh", "console"):
             shown = re.sub(r"\$\([^)]*\)", "X", block.replace("\\\n", " "))
+            shown = re.sub(r" 2> \S+| &$", "", shown, flags=re.M)
             for part in re.split(r"\n|&&|;", shown):
                 if call := re.search(r"(?:^|[\s/])toolkit (.+)", part):
                     yield shlex.split(call[1])

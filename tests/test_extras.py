@@ -68,6 +68,7 @@ BARE = [
     ("pymc", "fit", ("fit", "pooled_gamma", *ASKED)),
     ("mlflow", "tracking", ("history",)),
     ("plotly", "report", ("report", "runs/none")),
+    ("uvicorn", "serve", ("serve",)),
 ]
 """What the bare distribution lacks, and a command that wants it."""
 

@@ -58,6 +58,9 @@ GUIDES = {
         ("is what readers get now", "that was worse",
          "1-2018-01-01 {'success': 2, 'no_predictions': 0, 'error': 0}"),
     ),
+    "docs/service.md": Expected(
+        ('{"product_id":770,"release":"',), ("keys", "serve.log")
+    ),
 }  # fmt: skip
 """In the order in which they run in one clone: each uses what those before it leave behind."""
 

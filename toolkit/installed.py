@@ -45,6 +45,8 @@ EXTRAS = OPTIONAL | {
     **dict.fromkeys(("mlflow", "sqlalchemy"), "tracking"),
     "xarray": "tables",
     **dict.fromkeys(("markupsafe", "plotly"), "report"),
+    **dict.fromkeys(("fastapi", "httptools", "jwt", "limits"), "serve"),
+    **dict.fromkeys(("prometheus_client", "starlette", "uvicorn", "uvloop"), "serve"),
 }
 """All packages that are imported and do not come with the bare distribution."""
 

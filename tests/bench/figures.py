@@ -18,6 +18,7 @@ from tests.bench.figure import DRAWS, HORIZON_WEEKS, Figure, seconds
 from tests.bench.fits import measure_fits
 from tests.bench.imports import measure_imports
 from tests.bench.releases import measure_releases
+from tests.bench.service import measure_service
 from tests.bench.sqlserver import measure_sqlserver
 from tests.sources.helpers import PyformatConnection, write_folder
 from toolkit.cache.server import embedded_server
@@ -51,6 +52,7 @@ def measure(folder: Path | None, as_of: date | None, fits: bool) -> Iterator[Fig
             yield from _kernel(conn, as_of)
             yield from _cache(conn, as_of)
             yield from measure_releases(conn, as_of)
+        yield from measure_service()
         yield from _commands(database, as_of, work)
         yield from measure_sqlserver(database, as_of, work)
         if fits:

@@ -31,12 +31,13 @@ class Database:
     message names the server, without any password.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, to_write: bool = True) -> None:
         self.client = client
         self.where = _address(client)
         with self.translated():
             client.ping()
-        self._check_role()
+        if to_write:
+            self._check_role()
 
     def _check_role(self) -> None:
         """A replica refuses to be written to, a cluster to rename over many keys at once."""

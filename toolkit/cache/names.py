@@ -4,7 +4,8 @@
 ``forecast:product:{id}:{as_of}:{digest}`` one that a release must not be mixed with
 ``forecast:invalidated:{id}``              how often the product was invalidated
 ``forecast:current``                       the pointer: which release is current
-``forecast:release:{release}…``            a release that is staged or kept, and its index
+``forecast:release:{release}…``            a release that is staged or kept, its index, and its
+                                           customers at risk
 """
 
 import hashlib
@@ -28,6 +29,9 @@ BEHIND = "forecast:behind"
 """A set of the releases for which the plain keys have not followed the pointer yet."""
 
 EXPORT_LOCK = "forecast:export-lock"
+
+AT_RISK_COUNT = "at_risk"
+"""The field of a release's hash that says how long its list of customers at risk is."""
 
 type KeyScalar = str | int | float | None
 type ComputedWith = Mapping[str, KeyScalar]
@@ -60,6 +64,11 @@ def meta_key(release_id: str) -> str:
 def index_key(release_id: str) -> str:
     """A hash: product id to ``sha1:length:status`` of every value of the release."""
     return f"forecast:release:{release_id}:index"
+
+
+def at_risk_key(release_id: str) -> str:
+    """A list: customers at risk over all products of the release, as JSON, the gravest first."""
+    return f"forecast:release:{release_id}:at-risk"
 
 
 def value_prefix(release_id: str) -> str:

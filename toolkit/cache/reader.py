@@ -10,14 +10,13 @@ from memory stand in, and say how old they are.
         print(reading.forecast.summary["expected_quantity"], reading.age_s)
 """
 
-import hashlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from itertools import batched
@@ -26,14 +25,13 @@ from weakref import WeakSet
 
 import redis
 
-from toolkit.cache.database import parsed, text
 from toolkit.cache.envelope import UnusableError, decode
 from toolkit.cache.flights import Flights
 from toolkit.cache.lane import Failure, lane_of
 from toolkit.cache.limited_log import LIMITED
 from toolkit.cache.memory import Kept, Memory, in_words, kept_now
-from toolkit.cache.names import POINTER, index_key, value_prefix
-from toolkit.cache.spec import INVALIDATED
+from toolkit.cache.names import POINTER, index_key
+from toolkit.cache.pointer import Answer, Pointer, content_of, pointer_of, value_names
 from toolkit.cache.urls import client_of
 from toolkit.errors import CacheError
 from toolkit.results.forecast import ProductForecast
@@ -90,21 +88,6 @@ class ReadCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pointer:
-    """The release that was current at a moment; a server that was emptied has another epoch.
-
-    ``products``: so many it has to have; ``expires_at``: when its values begin to expire, as ISO.
-    """
-
-    release: str
-    as_of: str
-    epoch: str
-    flip: int
-    products: int
-    expires_at: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Found:
     """A forecast of a release; ``size`` is what it takes in memory, about."""
 
@@ -112,15 +95,6 @@ class _Found:
     release: str
     generated_at: datetime | None
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """Of a product: its values, wherever one lies, the release's entry, the size of its index."""
-
-    values: Sequence[str | bytes]
-    entry: str | bytes | None
-    index_size: int
 
 
 class ForecastReader:
@@ -148,7 +122,7 @@ class ForecastReader:
         self._compute = compute
         self._local_s, self._stale_s, self._patience_s = local_s, stale_s, patience_s
         self._memory: Memory[_Found] = Memory(MOST_ENTRIES, local_bytes)
-        self._newest: _Pointer | None = None
+        self._newest: Pointer | None = None
         self._counted = dict.fromkeys(asdict(ReadCounts()), 0)
         self._flights: Flights[Reading | None] = Flights()
         self.reset_locks()
@@ -232,8 +206,8 @@ class ForecastReader:
         )
 
     def _ask_in_portions(
-        self, ids: Sequence[int], guess: _Pointer | None
-    ) -> tuple[_Pointer, dict[int, _Answer]]:
+        self, ids: Sequence[int], guess: Pointer | None
+    ) -> tuple[Pointer, dict[int, Answer]]:
         """As ``_ask`` does; nothing is there of the products once another release is current.
 
         A server without room to spare would drop keys for an answer of many megabytes.
@@ -246,12 +220,10 @@ class ForecastReader:
             answers |= more
         return pointer, answers
 
-    def _ask(
-        self, ids: Sequence[int], guess: _Pointer | None
-    ) -> tuple[_Pointer, dict[int, _Answer]]:
+    def _ask(self, ids: Sequence[int], guess: Pointer | None) -> tuple[Pointer, dict[int, Answer]]:
         """The pointer, and what there is of the products in the release that it is, by a guess."""
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.mget([POINTER, *([] if guess is None else _names(ids, guess))])
+        pipeline.mget([POINTER, *([] if guess is None else value_names(ids, guess))])
         if guess is not None and ids:
             pipeline.hmget(index_key(guess.release), list(map(str, ids)))
             pipeline.hlen(index_key(guess.release))
@@ -261,15 +233,15 @@ class ForecastReader:
             raise CacheError(f"the cache failed: {outcome.reason}")
         (first, *values), *of_index = cast("list[Any]", outcome.value)
         if not of_index:
-            return _pointer(first), {}
+            return pointer_of(first), {}
         places = zip(values[: len(ids)], values[len(ids) :], strict=True)
         entries, size = of_index
-        return _pointer(first), {
-            i: _Answer([value for value in held if value is not None], entry, size)
+        return pointer_of(first), {
+            i: Answer([value for value in held if value is not None], entry, size)
             for i, held, entry in zip(ids, places, entries, strict=True)
         }
 
-    def _notice(self, pointer: _Pointer, found: Mapping[int, _Found]) -> _Pointer:
+    def _notice(self, pointer: Pointer, found: Mapping[int, _Found]) -> Pointer:
         """Keep what was found; another release than before makes all else forgotten.
 
         Returns the newest release seen: another one, and nothing is kept, where a thread was
@@ -277,7 +249,7 @@ class ForecastReader:
         """
         with self._lock:
             newest = self._newest
-            if newest and newest.epoch == pointer.epoch and newest.flip > pointer.flip:
+            if newest is not None and pointer.older_than(newest):
                 return newest
             if newest != pointer:
                 self._memory.clear()
@@ -336,39 +308,10 @@ def _reading(kept: Kept[_Found], now: float, origin: Origin, stale: bool = False
     return Reading(found.forecast, found.release, kept.age_at(now), stale, origin)
 
 
-def _names(ids: Sequence[int], pointer: _Pointer) -> list[str]:
-    """Where a release's values are: under names of its own, or, later, under the plain keys."""
-    own = value_prefix(pointer.release)
-    return [f"{own}{i}" for i in ids] + [f"forecast:product:{i}:{pointer.as_of}" for i in ids]
-
-
-def _unpacked(product_id: int, answer: _Answer, pointer: _Pointer) -> _Found | None:
+def _unpacked(product_id: int, answer: Answer, pointer: Pointer) -> _Found | None:
     """The forecast; None where the release serves none, ``UnusableError`` if it is lost."""
-    if answer.entry is None and answer.index_size >= pointer.products:
-        return None
-    entry = text(answer.entry or "")
-    if entry == INVALIDATED:
-        return None
-    for value in answer.values:
-        content = value.encode() if isinstance(value, str) else value
-        if entry.rpartition(":")[0] == f"{hashlib.sha1(content).hexdigest()}:{len(content)}":
-            return _decoded(product_id, content, pointer.release)
-    if answer.values and answer.entry is not None:
-        raise UnusableError(f"is not what release {pointer.release} was published with")
-    raise UnusableError(_why_missing(pointer))
-
-
-def _why_missing(pointer: _Pointer) -> str:
-    """Whether its time is over or not, the remedy is another export."""
-    if pointer.expires_at and datetime.now(UTC).isoformat() >= pointer.expires_at:
-        return (
-            f"has expired: release {pointer.release} was to last until {pointer.expires_at[:16]}"
-            " (UTC), and no export has been published since"
-        )
-    return (
-        f"is missing, though release {pointer.release} serves it: the server has dropped it (for"
-        " want of memory?); `toolkit export` makes a new release"
-    )
+    content = content_of(answer, pointer)
+    return None if content is None else _decoded(product_id, content, pointer.release)
 
 
 def _decoded(product_id: int, content: bytes, release: str) -> _Found:
@@ -383,17 +326,3 @@ def _decoded(product_id: int, content: bytes, release: str) -> _Found:
     except ValueError as flaw:
         raise UnusableError(f"is no forecast: {flaw}") from flaw
     return _Found(forecast, release, envelope.generated_at, GROWTH * len(content))
-
-
-def _pointer(value: object) -> _Pointer:
-    if value is None:
-        raise CacheError("the cache holds no release: `toolkit export` makes one")
-    try:
-        said = parsed(value, dict)
-        names = said["release"], said["as_of_date"], said["epoch"]
-        if not all(isinstance(name, str) for name in names):
-            raise TypeError("what has no name")
-        products, expires_at = int(said.get("products", 0)), str(said.get("expires_at", ""))
-        return _Pointer(*names, int(said["flip"]), products, expires_at)
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise CacheError(f"the value at {POINTER} is no pointer to a release") from error

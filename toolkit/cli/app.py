@@ -20,6 +20,7 @@ from toolkit.cli import (
     plan,
     promotion,
     sensitivity,
+    serve,
     whatif,
 )
 from toolkit.cli.exits import reported_in_a_sentence
@@ -35,7 +36,7 @@ app = typer.Typer(
 COMMANDS_GROUP = "toolkit.commands"
 """Entry points in it are called with ``app``, to add commands to it."""
 
-for group in (data, fits, forecast, explain, whatif, sensitivity, plan, promotion, export):
+for group in (data, fits, forecast, explain, whatif, sensitivity, plan, promotion, export, serve):
     group.register(app)
 
 

@@ -31,6 +31,7 @@ from toolkit.cache.names import (
     REGISTRY,
     RELEASE_COUNT,
     STAGED,
+    at_risk_key,
     index_key,
     meta_key,
     value_prefix,
@@ -219,4 +220,4 @@ class Releases:
             with self._database.translated():
                 client.unlink(*portion)
         with self._database.translated():
-            client.unlink(index_key(release_id), meta_key(release_id))
+            client.unlink(at_risk_key(release_id), index_key(release_id), meta_key(release_id))

@@ -15,6 +15,7 @@ from toolkit.cache.names import (
     index_key,
     value_prefix,
 )
+from toolkit.cache.releases.at_risk import AtRiskList
 from toolkit.cache.releases.plain import make_current
 from toolkit.cache.releases.steps import (
     KEEP_MS,
@@ -58,6 +59,7 @@ class Staging:
         self._database = database
         self._token = token
         self._index = index_key(release_id)
+        self._at_risk = AtRiskList(database, release_id)
         self._expected = frozenset(spec.product_ids)
         self._done = self._staged()
         self._base = spec.base if spec.carried else None
@@ -96,7 +98,7 @@ class Staging:
             for product_id, forecast in portion:
                 value = self._encoded(product_id, forecast, given(product_id))
                 arguments += [product_id, value, _entry(value, forecast)]
-                sizes.append(len(value))
+                sizes.append(len(value) + self._at_risk.note(product_id, forecast))
             self._demand_room(self._average(sizes))
             self._refuse_if(self._database.run(PUT, [EXPORT_LOCK, self._index], arguments) != 1)
             self._done.update({i: _status_of(forecast) for i, forecast in portion})
@@ -140,6 +142,7 @@ class Staging:
         ``missing_allowed`` as ``verify`` takes it.
         """
         self.verify(missing_allowed)
+        self._at_risk.write(self._done, self.spec.ttl_s, self._token)
         return make_current(
             self._database,
             self.release_id,

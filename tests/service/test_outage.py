@@ -1,0 +1,89 @@
+"""The cache hangs, is killed, comes back empty, and gets a release: under load all the while."""
+
+import threading
+import time
+
+import httpx
+import redis
+
+from tests.cache.conftest import until
+from tests.cache.servers import stopped, valkey_at
+from tests.service.conftest import running
+
+RECOVERED_S = 2.0
+PATIENCE_S = 0.3
+
+
+class Polling:
+    """Asks for some products all the while; what came, since ``since``."""
+
+    def __init__(self, url, ids):
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._ask, args=(url, list(ids)))
+        self.answers = []
+
+    def _ask(self, url, ids):
+        with httpx.Client(base_url=url, trust_env=False, timeout=10) as client:
+            while not self._over.is_set():
+                for i in ids:
+                    asked = time.monotonic()
+                    self.answers.append((asked, client.get(f"/v1/forecasts/{i}")))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._over.set()
+        self._thread.join()
+
+    def since(self, moment):
+        return [answer for asked, answer in list(self.answers) if asked >= moment]
+
+
+def stale(answer):
+    return "forecast-stale" in answer.headers
+
+
+def test_memory_stands_in_and_the_cache_is_found_again(tmp_path, publish):
+    path = tmp_path / "s"
+    with valkey_at(path) as process, running(f"unix://{path}", patience_s=PATIENCE_S) as service:
+        with redis.Redis(unix_socket_path=str(path)) as client:
+            first = publish(ids=range(1, 4), client=client)
+        assert until(service.ready, 10)
+        with Polling(service.url, range(1, 4)) as polling:
+            assert until(lambda: len(polling.answers) > 6)
+
+            with stopped(process.pid):
+                assert until(lambda: stale(polling.answers[-1][1]), 10)
+                time.sleep(1.2)
+                unready = httpx.get(f"{service.url}/readyz", trust_env=False)
+                assert unready.status_code == 503
+                assert unready.json()["detail"].startswith("Not ready: ")
+                assert httpx.get(f"{service.url}/livez", trust_env=False).status_code == 200
+                late = polling.answers[-1][1]
+                assert int(late.headers["forecast-stale"]) >= 1
+            assert until(lambda: service.ready() and not stale(polling.answers[-1][1]), RECOVERED_S)
+
+            process.kill()
+            process.wait()
+            assert until(lambda: stale(polling.answers[-1][1]), 10)
+            assert not service.ready()
+            path.unlink(missing_ok=True)
+            with valkey_at(path), redis.Redis(unix_socket_path=str(path)) as client:
+                empty = lambda: httpx.get(f"{service.url}/readyz", trust_env=False).json()  # noqa: E731
+                assert until(lambda: "holds no release" in empty().get("detail", ""), 10)
+                assert stale(polling.answers[-1][1])
+                second = publish(ids=range(1, 4), mark="again", client=client)
+                came = time.monotonic()
+                assert until(service.ready, RECOVERED_S)
+                assert until(lambda: polling.since(came + RECOVERED_S), 10)
+                for answer in polling.since(came + RECOVERED_S):
+                    assert answer.json()["forecast"]["model_metadata"]["mark"] == "again"
+                    assert not stale(answer)
+    seen = [answer for _, answer in polling.answers]
+    assert {answer.status_code for answer in seen} == {200}
+    assert {answer.headers["forecast-release"] for answer in seen} == {
+        first.release_id,
+        second.release_id,
+    }

@@ -1,0 +1,106 @@
+"""``GET /v1/forecasts/{product}``: the path that most requests take, and that decodes nothing."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
+
+from toolkit.cache.current import CurrentRelease
+from toolkit.cache.records import Found, Records
+from toolkit.data.ids import numbers_meant
+from toolkit.errors import CacheError
+from toolkit.service.metrics import STALE
+from toolkit.service.pages import Page
+from toolkit.service.replies import JSON, Header, ProblemError, Reply
+from toolkit.service.settings import ServiceSettings
+
+LONGEST_CODE = 200
+GZIPPED: Header = (b"content-encoding", b"gzip")
+VARY: Header = (b"vary", b"accept-encoding")
+
+
+class Forecasts:
+    """Answers from the records, with the headers that let a client ask again for little."""
+
+    def __init__(self, records: Records[Page], settings: ServiceSettings) -> None:
+        self.records = records
+        said = f"private, max-age={settings.max_age_s}, stale-if-error={settings.stale_s:.0f}"
+        self._cacheable = (b"cache-control", said.encode())
+
+    async def reply(self, segment: bytes, headers: Iterable[Header]) -> Reply:
+        """The forecast of the product that a segment of a path names, by id or code."""
+        found = await self.find(product_named(segment))
+        page = found.value
+        assert page is not None
+        known, accepted = _asked(headers)
+        packed = page.compressed if b"gzip" in accepted else b""
+        tag = b'"%b%b"' % (page.tag, b"-gzip" if packed else b"")
+        sent = [self._cacheable, (b"etag", tag), VARY, *release_headers(found)]
+        if known and _matches(known, tag):
+            return Reply(HTTPStatus.NOT_MODIFIED, sent)
+        if packed:
+            return Reply(HTTPStatus.OK, [JSON, GZIPPED, *sent], packed)
+        return Reply(HTTPStatus.OK, [JSON, *sent], page.body)
+
+    async def find(self, code: str) -> Found[Page]:
+        """The record of a product, by id or code; 404 or 503 where there is none."""
+        try:
+            for number in numbers_meant(code):
+                found = await self.records.one(number)
+                if found.value is not None:
+                    return found
+        except CacheError as error:
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, sentence(error)) from error
+        release = found.release.pointer.release
+        said = f"Release {release} does not serve product {code[:LONGEST_CODE]!r}."
+        raise ProblemError(HTTPStatus.NOT_FOUND, said, release_headers(found))
+
+
+def product_named(segment: bytes) -> str:
+    """The id or code in a segment of a path; a slash of a code comes as ``%2F``."""
+    code = unquote_to_bytes(segment).decode(errors="replace")
+    if not code.strip() or len(code) > LONGEST_CODE:
+        said = f"A product is an id or a code of 1 to {LONGEST_CODE} characters."
+        raise ProblemError(HTTPStatus.NOT_FOUND, said)
+    return code
+
+
+def release_headers(found: Found[Page]) -> list[Header]:
+    """Which release an answer is of, how old that is, and for how long nobody confirmed it."""
+    return headers_of(found.release, found.stale_s)
+
+
+def headers_of(release: CurrentRelease, stale_s: float | None = None) -> list[Header]:
+    """The same for any answer of a release."""
+    headers: list[Header] = [
+        (b"forecast-release", release.pointer.release.encode()),
+        (b"forecast-age", b"%d" % release.age_s()),
+    ]
+    if stale_s is not None:
+        STALE.inc()
+        headers.append((b"forecast-stale", b"%d" % stale_s))
+    return headers
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, as a sentence of its own."""
+    said = str(error).rstrip(".")
+    return f"{said[:1].upper()}{said[1:]}."
+
+
+def _asked(headers: Iterable[Header]) -> tuple[bytes, bytes]:
+    """The tags that a client knows, and the encodings that it takes."""
+    known = accepted = b""
+    for name, value in headers:
+        if name == b"if-none-match":
+            known = value
+        elif name == b"accept-encoding":
+            accepted = value
+    return known, accepted
+
+
+def _matches(known: bytes, tag: bytes) -> bool:
+    return (
+        known == tag
+        or known.strip() == b"*"
+        or any(one.strip().removeprefix(b"W/") == tag for one in known.split(b","))
+    )
