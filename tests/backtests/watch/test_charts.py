@@ -95,16 +95,16 @@ def test_a_shift_of_three_deviations_sounds_within_five_weeks():
 
 @pytest.mark.slow
 def test_false_alarms_are_as_rare_as_is_said():
-    """Of 200 backtests of 48 Gaussian weeks each, a century more: without an alarm of one chart in
-    a share of ½^(1/5) = .87 of them, less four standard errors (.1): chance fails this once in
-    30,000 at other seeds; these are fixed."""
+    """Of 100 backtests of 48 Gaussian weeks each, a century more: without an alarm of one chart in
+    a share of ½^(1/5) = .87 of them or more, less four standard errors (.14): chance fails this
+    once in 30,000 at other seeds; these are fixed."""
     rng = np.random.default_rng(0)
     quiet = 0
-    for seed in range(200):
+    for seed in range(100):
         known = promise(seed)
         z = known.standardized(rng.normal(0.0, 0.1, CENTURY_WEEKS), np.ones(CENTURY_WEEKS))
         quiet += not (sums(LEVEL, z) > known.limit).any()
-    assert quiet / 200 > 0.5 ** (1 / 5) - 0.1
+    assert quiet / 100 > 0.5 ** (1 / 5) - 0.14
 
 
 def test_a_jump_between_forecasts_sounds_at_once():
