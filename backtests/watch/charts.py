@@ -6,13 +6,12 @@ what lies further than one deviation from the mean (CUSUM, Page 1954, doi:10.230
     S = max(0, S + z − 1),  z = (x − mean) / deviation,
 
 starts from 0, in both directions where both are bad. Where outcomes are in x, z is at most 8 either
-way: no single week decides. An alarm stands while a sum is above its
-limit. The limit is what the sum stays below for a hundred years in a share ½^(1/charts) of
-simulated centuries, so that all charts together do in half of them or more: the backtest's weeks
-drawn at random with a Gaussian kernel (a smoothed bootstrap; bandwidth by Silverman 1986, ISBN
+way: no single week decides. An alarm stands while a sum is above its limit: what the sum stays
+below for a hundred years in a share (⅔)^(1/charts) of simulated centuries. These are the backtest's
+weeks drawn at random with a Gaussian kernel (a smoothed bootstrap; bandwidth by Silverman 1986, ISBN
 978-0412246203), mean and deviation each time estimated from another such sample, since they are not
-known any better. Once one by one and once four by four as they came, since weeks that follow each
-other may be alike; the larger limit counts.
+known any better: once one by one and once four by four as they came, since weeks that follow each
+other may be alike; the larger limit counts. So in half of all centuries or more no chart sounds.
 
 A shift by three deviations sounds within a month or so; one by less than a deviation never does.
 
@@ -41,6 +40,8 @@ FEWEST_WEEKS, FEWEST_REVISIONS = 24, 6
 FIRST_REVISIONS = 12
 """Of the watch, in place of the backtest's."""
 CENTURIES, CENTURY_WEEKS = 300, 5200
+QUIET = 2 / 3
+"""So many simulated centuries have no alarm: of Gaussian weeks that are half of all or more."""
 MAX_SAMPLE = 1.5  # deviations of samples are not taken to be smaller than 1 / 1.5 of the whole's
 
 
@@ -199,7 +200,7 @@ def sums(chart: Chart, z: Floats) -> Floats:
 
 @lru_cache(maxsize=32)
 def _limit(chart: Chart, content: bytes, shape: tuple[int, ...]) -> float:
-    """What S stays below for a century in a share ½^(1/charts) of simulated ones."""
+    """What S stays below for a century in a share of simulated ones."""
     blocks = np.frombuffer(content).reshape(shape)
     rng = np.random.default_rng(0)
     n, length = shape
@@ -222,7 +223,7 @@ def _limit(chart: Chart, content: bytes, shape: tuple[int, ...]) -> float:
         up = np.maximum(0.0, up + z - REFERENCE)
         down = np.maximum(0.0, down - z - REFERENCE)
         highest = np.maximum(highest, np.maximum(up, down) if chart.both else up)
-    return float(np.quantile(highest, 0.5 ** (1 / len(CHARTS))))
+    return float(np.quantile(highest, QUIET ** (1 / len(CHARTS))))
 
 
 def _log(values: pd.Series) -> Floats:

@@ -96,8 +96,7 @@ def test_a_shift_of_three_deviations_sounds_within_five_weeks():
 @pytest.mark.slow
 def test_false_alarms_are_as_rare_as_is_said():
     """Of 100 backtests of 48 Gaussian weeks each, a century more: without an alarm of one chart in
-    a share of ½^(1/5) = .87 of them or more, less four standard errors (.14): chance fails this
-    once in 30,000 at other seeds; these are fixed."""
+    a share of ½^(1/5) = .87 of them or more, less four standard errors (.14); seeds are fixed."""
     rng = np.random.default_rng(0)
     quiet = 0
     for seed in range(100):
