@@ -9,7 +9,7 @@ import duckdb
 
 from toolkit.errors import Finding
 from toolkit.sources.folder.csv_rows import read_csv
-from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, NAMES, OPTIONAL, File, Row
+from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, NAMES, NUMBER, OPTIONAL, File, Row
 from toolkit.sources.folder.given import GIVEN, OrderTable, read_given
 from toolkit.sources.folder.id_texts import read_id_texts, without_zero
 from toolkit.sources.folder.inputs import CSV, PARQUET, WORKBOOK, kind_of
@@ -86,6 +86,9 @@ def _read_parquet(
     types = types_of(conn, files)
     header = tuple(name for name in types if name not in _OF_PARQUET)
     found = meant(table, header, asked)
+    if len(parts) > 1 and _differ(conn, listed, [*found.columns.values()]):
+        files = files.replace("filename = true", "filename = true, union_by_name = true")
+        types = types_of(conn, files)
     columns = [typed(f, name, types[name]) for f, name in found.columns.items()]
     kept = f"(SELECT {', '.join([*_OF_PARQUET, *columns])} FROM {files})"
     several = len(parts) > 1
@@ -102,6 +105,25 @@ def _read_parquet(
     by_field = {f: t for f, t in types_of(conn, kept).items() if f not in _OF_PARQUET}
     names = tuple(path.name for path in parts)
     return Rows(kept, by_field, row, header, found, Parts(index, names))
+
+
+def _differ(conn: duckdb.DuckDBPyConnection, files: str, columns: Sequence[str]) -> bool:
+    """Whether files hold numbers of several types; ``UnreadableError`` for other differences.
+
+    DuckDB would make the first file's type of them all: text ids whole numbers, instants UTC.
+    """
+    found = conn.execute(
+        "SELECT name, list(DISTINCT duckdb_type ORDER BY duckdb_type)"
+        f" FROM parquet_schema([{files}])"
+        " WHERE duckdb_type IS NOT NULL GROUP BY name HAVING count(DISTINCT duckdb_type) > 1"
+    ).fetchall()
+    several = {name: types for name, types in found if name in columns}
+    for name, types in several.items():
+        if any(not type_.startswith(NUMBER.types) or type_ == "VARCHAR" for type_ in types):
+            raise UnreadableError(
+                f"column {name} is {' in one file and '.join(types)} in another: save it alike"
+            )
+    return bool(several)
 
 
 _OF_PARQUET = ("filename", "file_row_number")
