@@ -209,6 +209,7 @@ def test_everything_that_is_wrong_with_it_is_said_at_once(sales):
             "in a circle .1 row; e.g. A → B → A",
         ),
         (["A,B"], "old,new", "column date is missing; the columns are old, new"),
+        (["A,B,1,2"], "old,new,date,date", "cannot be read: column date appears twice"),
         (None, "", "No such file or directory"),
     ],
 )
