@@ -98,6 +98,7 @@ def test_it_is_what_runs_there(place):
         "lab",
         "peers",
         "report",
+        "serve",
         "sqlserver",
         "tables",
         "tracking",

@@ -585,7 +585,7 @@ def test_a_closed_connection_is_a_source_error(open_source):
     source = open_source(conn)
     WIRES.hang_up()
     conn.close()
-    with pytest.raises(SourceError, match="order events could not be read"):
+    with pytest.raises(SourceError, match="could not be read"):
         source.order_events(AS_OF)
 
 
