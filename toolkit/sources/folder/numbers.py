@@ -219,6 +219,8 @@ def _mixed_question(
 ) -> Question | None:
     """Where some numbers can only have a decimal dot, others only a comma, none is certain."""
     one = casts[chosen]
+    if only_read_by(conn, "text", one)[0] is None:  # it reads all
+        return None
     for other in (way for way in casts if _sign(way) != _sign(chosen)):
         either = differing(conn, one, casts[other])
         only_one, only_other = only_read_by(conn, one, casts[other])
