@@ -60,6 +60,36 @@ def test_who_does_not_answer_finds_all_as_it_was(place, key, code):
     assert names(place) == before
 
 
+def test_a_zone_is_typed_and_one_that_is_unknown_typed_again(tmp_path):
+    written(tmp_path / "a.csv", "1,7,8,2024-04-06T22:30:00Z,1,1")
+    with Typed([*TOOLKIT, *ASKED], tmp_path) as person:
+        asked = person.until("Timezone: ")
+        assert "ordered_at has an offset from UTC (2024-04-06T22:30:00Z)" in asked
+        person.type("Europe/Berln\r")
+        assert "the nearest names are Europe/Berlin" in person.until("Timezone: ")
+        person.type("\r")
+        person.until("Timezone: ")
+        person.type("Europe/Berlin\r")
+        assert person.ended() == 0, person.shown
+    assert [str(line[2]) for line in lines_of(tmp_path / "o.duckdb")] == ["2024-04-07 00:30:00"]
+    assert OrderMapping.read(tmp_path / "a.toml").timezone == "Europe/Berlin"
+    again = start(TOOLKIT, "import", "a.csv", "--mapping", "a.toml", "--dry-run", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize(("key", "code"), [(CTRL_C, 130), (CTRL_D, 2)])
+def test_who_names_no_zone_finds_all_as_it_was(tmp_path, key, code):
+    written(tmp_path / "a.csv", "1,7,8,2024-04-06T22:30:00Z,1,1")
+    with Typed([*TOOLKIT, *ASKED], tmp_path) as person:
+        person.until("Timezone: ")
+        person.type("nowhere\r")
+        person.until("Timezone: ")
+        person.type(key)
+        assert person.ended(pressing=key) == code, person.shown
+        assert "Traceback" not in person.shown
+    assert names(tmp_path) == {"a.csv"}
+
+
 def test_a_script_gets_an_error_that_names_the_options(place):
     before = names(place)
     done = start(TOOLKIT, *ASKED, cwd=place)

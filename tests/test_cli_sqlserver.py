@@ -51,7 +51,7 @@ def run(environment, tmp_path):
     return run
 
 
-def test_check_import_and_forecast(run, database):
+def test_check_import_and_forecast(run, database, tmp_path):
     done = run("check", "--mssql", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -65,6 +65,11 @@ def test_check_import_and_forecast(run, database):
     assert imported["lines"] == imported["rows_read"]["OrderItem"] == lines
     done = run("import", "--mssql", "--db", "orders.duckdb", "--months", "3")
     assert "whose counts and sums are the server's" in done.stdout
+    (tmp_path / "replaces.csv").write_text("old_product,new_product,date\n1,2,2000-01-01\n")
+    (tmp_path / "mapping.toml").write_text("replaces = 'replaces.csv'\n")
+    run("import", "--mssql", "--db", "replaced.duckdb", "--mapping", "mapping.toml")
+    done = run("forecast", 1, "--db", "replaced.duckdb", "--as-of", AS_OF)
+    assert "product 2 has replaced it since 2000-01-01" in done.stderr
     done = run("check", "--db", "orders.duckdb")
     assert done.returncode == 0, done.stdout
     done = run("forecast", 1, "--db", "orders.duckdb", "--as-of", AS_OF, "--json")

@@ -1,11 +1,14 @@
 """Files of one import whose numbers are written in several ways, and other oddities of parts."""
 
+from dataclasses import replace
+
 import duckdb
 import pytest
 
 from tests.sources.odd_files import failures, lines_of, notices, written
 from toolkit.sources.folder.importer import import_orders
 from toolkit.sources.folder.mapping import OrderMapping
+from toolkit.sources.folder.quarantine import Quarantine
 from toolkit.sources.folder.questions import UnsettledError
 
 HEADER = "order_id;customer_id;product_id;ordered_at;quantity;unit_price"
@@ -65,6 +68,26 @@ def test_a_file_that_both_ways_fit_beside_files_of_both(tmp_path, target):
         import_orders(parts(tmp_path, COMMA, DOT, EITHER), target)
     assert "numbers in 3.csv may have a decimal dot or comma" in str(caught.value)
     assert not target.exists()
+
+
+def test_numbers_of_both_kinds_in_one_file_are_a_question(tmp_path, target):
+    """A quarantine would take those away that tell of the other kind."""
+    prices = ["1.234,50"] * 3 + ["1,234.50", "1,234"]
+    lines = [f"{i};1;{i};2024-01-0{i};1;{price}" for i, price in enumerate(prices, 1)]
+    file, aside = parts(tmp_path, lines), Quarantine(tmp_path / "aside.csv", limit=50)
+    with pytest.raises(UnsettledError) as caught:
+        import_orders(file, target, quarantine=aside)
+    (question,) = caught.value.questions
+    assert str(question) == (
+        "numbers are written both with a decimal comma (1.234,50) and with a decimal dot "
+        "(1,234.50), so that 1,234 may be either: give --decimal , or --decimal ."
+    )
+    read = []
+    for answer in question.answers:
+        mapping = OrderMapping().with_options(answer.settings)
+        import_orders(file, target, mapping, quarantine=replace(aside, limit=80))
+        read.append([price for _, price in values(target)])
+    assert read == [[1234.5, 1234.5, 1234.5, 1.234], [1234.5, 1234]]
 
 
 def test_files_that_agree_are_read_as_one(tmp_path, target):

@@ -51,9 +51,18 @@ def test_a_dot_that_may_set_thousands_apart_is_told(tmp_path, target):
     report = import_orders([path], target)
     assert (
         "order_lines: quantity is always written like 1.000, which is read as 1; if its dots set "
-        "thousands apart, give --decimal , --thousands . (2 rows)" in notices(report)
+        "thousands apart, write it without them (2 rows)" in notices(report)
     )
     assert [line[3] for line in lines_of(target)] == [1, 3]
+
+
+@pytest.mark.parametrize(("other", "told"), [("12", True), ("1.5", False), ("0.250", False)])
+def test_dots_beside_whole_numbers_may_set_thousands_apart_too(tmp_path, target, other, told):
+    path = written(
+        tmp_path / "a.csv", "1,1,1,2024-01-01,1.234,2.50", f"2,1,1,2024-01-02,{other},2.50"
+    )
+    said = "order_lines: quantity is written like 1.000 wherever it has a dot"
+    assert any(said in notice for notice in notices(import_orders([path], target))) == told
 
 
 @pytest.mark.parametrize(("decimal", "quantity"), [(".", 1), (",", 1000)])
@@ -189,6 +198,53 @@ def test_a_folder_of_parts(tmp_path, target):
         (place / "_SUCCESS").touch()
     for path in (tmp_path / "order_lines.parquet", tmp_path / "in"):
         assert import_orders([path], target).lines == 2
+
+
+ALIKE = {"product_id": "1", "ordered_at": "TIMESTAMP '2024-01-01'", "quantity": "1"}
+
+
+def parts_that_differ(tmp_path, field, *values):
+    for i, value in enumerate(values):
+        row = {**ALIKE, field: value}
+        selected = ", ".join(f"{sql} AS {name}" for name, sql in row.items())
+        duckdb.sql(f"SELECT {i} AS order_id, 1 AS customer_id, 2.5 AS unit_price, {selected}"
+                   ).write_parquet(str(tmp_path / f"{i}.parquet"))  # fmt: skip
+    return [tmp_path / f"{i}.parquet" for i in range(len(values))]
+
+
+@pytest.mark.parametrize(
+    ("field", "one", "other", "types"),
+    [
+        ("ordered_at", "TIMESTAMP '2024-01-01'", "TIMESTAMPTZ '2024-01-01 23:30:00+00'",
+         ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")),
+        ("ordered_at", "DATE '2024-01-01'", "TIMESTAMPTZ '2024-01-01 23:30:00+00'",
+         ("DATE", "TIMESTAMP WITH TIME ZONE")),
+        ("product_id", "1::DOUBLE", "'00123'", ("DOUBLE", "VARCHAR")),
+        ("quantity", "1.5::DOUBLE", "'1.234'", ("DOUBLE", "VARCHAR")),
+    ],
+)  # fmt: skip
+def test_parts_of_different_types_are_refused(tmp_path, target, field, one, other, types):
+    """DuckDB would make the first file's type of all: of an instant UTC."""
+    for values in ((one, other), (other, one)):
+        with pytest.raises(DataError) as caught:
+            import_orders(
+                parts_that_differ(tmp_path, field, *values), target, OrderMapping(timezone="UTC")
+            )
+        said = f"column {field} is {types[0]} in one file and {types[1]} in another: save it alike"
+        assert f"0.parquet, 1.parquet cannot be read: {said}" in str(caught.value)
+
+
+def test_parts_of_types_that_go_together_lose_nothing(tmp_path, target):
+    import_orders(parts_that_differ(tmp_path, "quantity", "1", "2.5::DOUBLE"), target)
+    assert [line[3] for line in lines_of(target)] == [1, 2.5]
+    import_orders(parts_that_differ(tmp_path, "product_id", "1", "'00123'"), target)
+    assert codes_of(target, "product") == ["00123", "1"]
+    days = ("DATE '2024-01-01'", "TIMESTAMP '2024-01-02 23:30:00'", "TIMESTAMP_NS '2024-01-03'")
+    import_orders(parts_that_differ(tmp_path, "ordered_at", *days), target)
+    assert [line[2].day for line in lines_of(target)] == [1, 2, 3]
+    ids = ("9007199254740993::BIGINT", "9007199254740993::DOUBLE")
+    with pytest.raises(DataError, match="product_id is a float, which may stand for another"):
+        import_orders(parts_that_differ(tmp_path, "product_id", *ids), target)
 
 
 def test_parts_name_the_file_and_line_of_what_is_wrong(tmp_path, target):

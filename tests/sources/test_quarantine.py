@@ -33,7 +33,8 @@ def test_broken_lines_are_refused_at_once_with_a_remedy(tmp_path, target):
         import_orders([written(tmp_path / "a.csv", *BROKEN[:5])], target)
     assert len(caught.value.findings) == 3
     assert str(caught.value).endswith(
-        "--quarantine FILE sets such lines aside and imports the others."
+        "--quarantine FILE sets such lines aside and imports the others; above 5 % of the lines it "
+        "takes --quarantine-limit, too."
     )
 
 

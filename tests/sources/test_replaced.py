@@ -209,6 +209,7 @@ def test_everything_that_is_wrong_with_it_is_said_at_once(sales):
             "in a circle .1 row; e.g. A → B → A",
         ),
         (["A,B"], "old,new", "column date is missing; the columns are old, new"),
+        (["A,B,1,2"], "old,new,date,date", "cannot be read: column date appears twice"),
         (None, "", "No such file or directory"),
     ],
 )
@@ -231,3 +232,9 @@ def test_the_command_says_what_has_replaced_a_product(sales):
     assert done.exit_code == 3
     assert f"There is nothing to forecast for product A: {told}" in done.stderr
     assert run(app, ["forecast", "A", "--db", "o.duckdb", "--as-of", "2022-04-18"]).exit_code == 0
+    asked = ["--db", "o.duckdb", "--as-of", "2022-06-01"]
+    done = run(app, ["sensitivity", "A", *asked])
+    assert done.exit_code == 3
+    assert "no order before 2022-06-01 (those of a product that was replaced" in done.stderr
+    done = run(app, ["forecast", "A", "B", "--together", *asked])
+    assert "1 product never ordered before, or replaced since, left out." in done.stdout

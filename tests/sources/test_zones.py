@@ -122,6 +122,13 @@ def test_times_with_and_without_an_offset_are_not_mixed(tmp_path, target):
     assert also == told
 
 
+@pytest.mark.parametrize("day", ["2024-04-07 23:30:00", "2024-04-07"])
+def test_a_time_without_an_offset_is_local_beside_offsets_of_any_kind(tmp_path, target, day):
+    file = write(tmp_path, ["2024-04-07 23:30:00 +0000", day])
+    with pytest.raises(DataError, match=f"no time zone, .* .1 row; e.g. line 3: {day}."):
+        import_orders([file], target, BERLIN)
+
+
 def test_what_is_no_time_is_no_time_with_an_offset(tmp_path, target):
     file = write(tmp_path, ["2024-04-07 10:00:00", "2024-04-07 10:00 at noon", "2024-04-07"])
     with pytest.raises(DataError) as caught:
@@ -170,6 +177,26 @@ def test_data_frames(tmp_path):
     events = engine.source.order_events(date(2024, 4, 7))
     assert rows_of(events) == [(7, 1, -6, 1.0)]
     assert today_of(engine.source) == today_in("Europe/Berlin")
+
+
+NOON = datetime(2024, 4, 7, 12)
+MIXED = {
+    "aware first": [NOON.replace(tzinfo=UTC), NOON],
+    "naive first": [NOON, NOON.replace(tzinfo=UTC)],
+    "a day first": [NOON.date(), NOON.replace(tzinfo=UTC)],
+}
+
+
+@pytest.mark.parametrize("moments", MIXED.values(), ids=MIXED)
+def test_objects_with_and_without_a_zone_are_not_mixed(moments):
+    """Arrow takes some of them to UTC."""
+    columns = {"customer_id": 1, "product_id": 7, "quantity": 1, "unit_price": 2}
+    lines = pd.DataFrame({"ordered_at": pd.Series(moments, dtype=object), **columns})
+    told = "ordered_at has no time zone, where other rows have one"
+    with pytest.raises(DataError, match=told):
+        import_orders(lines, None, BERLIN)
+    with pytest.raises(DataError, match=told):
+        ForecastEngine.from_frame(lines, timezone="Europe/Berlin")
 
 
 def test_a_zone_is_kept_in_a_mapping(tmp_path):

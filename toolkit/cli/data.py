@@ -114,7 +114,8 @@ def import_(
                   "quarantine_limit": quarantine_limit, "dry_run": dry_run or None}  # fmt: skip
         _refuse_with_server({**of_files, **others, "timezone": None})
         described = read_server(config, mapping=mapping, timezone=timezone)
-        _import_from_server(_needed(db), described, until, months, replaces, as_json)
+        replaced = replaces or described.replaces
+        _import_from_server(_needed(db), described, until, months, replaced, as_json)
         return
     _import_files(
         files or [],

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -22,6 +22,9 @@ from toolkit.errors import (
     TrackingError,
 )
 from toolkit.installed import missing
+
+if TYPE_CHECKING:
+    from toolkit.sources.open import OpenSource
 
 FAILED, WRONG, NOTHING, ALARM, INTERRUPTED = 1, 2, 3, 4, 130
 NO_ACCESS = {
@@ -61,12 +64,15 @@ def nothing_to_forecast(sentence: str) -> NoReturn:
     raise typer.Exit(NOTHING)
 
 
-def nothing_before(what: str, as_of: str | date) -> NoReturn:
-    """The same, since nobody ordered it before the date."""
+def nothing_before(what: str, as_of: str | date, orders: "OpenSource") -> NoReturn:
+    """The same, since nobody ordered it before the date, or all of it was replaced."""
+    from toolkit.sources.base import replacements_of
     from toolkit.stages.arguments import parse_date
 
     day = parse_date(as_of)
-    nothing_to_forecast(f"There is nothing to forecast for {what}: no order before {day}.")
+    replaced = replacements_of(orders.source).before(day)
+    but = " (those of a product that was replaced are the new one's)" if replaced else ""
+    nothing_to_forecast(f"There is nothing to forecast for {what}: no order before {day}{but}.")
 
 
 def _end(sentence: str, code: int) -> None:

@@ -86,7 +86,7 @@ def explain(
         by = "" if customer is None else f" by customer {customer}"
         if replaced := replaced_by(orders, number, parse_date(day)):
             nothing_to_forecast(f"There is nothing to explain of product {product}: {replaced}.")
-        nothing_before(f"product {product}{by}", day)
+        nothing_before(f"product {product}{by}", day, orders)
     if plot is not None:
         save_figure(result.plot(), plot)
     if as_json:

@@ -181,7 +181,7 @@ def _of_customer(
     result = engine.forecast_customer(number, as_of)
     _write([result], orders, asked)
     if result is None:
-        nothing_before(f"customer {customer}", as_of)
+        nothing_before(f"customer {customer}", as_of, orders)
     if not asked.as_json:
         ids = [product["product_id"] for product in result.products]
         codes = codes_of(orders.codes, "product", ids)
@@ -206,7 +206,7 @@ def _of_all(
     if result is None:
         kind = "product" if named else "category"
         listed = ", ".join(named or categories)
-        nothing_before(f"{kind} {listed}" if listed else "any product", as_of)
+        nothing_before(f"{kind} {listed}" if listed else "any product", as_of, orders)
     if asked.plot is not None:
         save_figure(result.plot(), asked.plot)
     if not asked.as_json:

@@ -122,7 +122,7 @@ def plan(
             codes=orders.codes,
         )  # fmt: skip
         if made is None:
-            nothing_before(f"any product in {stock}", day_of(orders, as_of))
+            nothing_before(f"any product in {stock}", day_of(orders, as_of), orders)
     if out is not None:
         write_tables({"plan": made.to_frame()}, out, None)
     if as_json:

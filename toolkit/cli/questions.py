@@ -38,12 +38,24 @@ def until_settled(
             if not (may_ask and sys.stdin.isatty() and sys.stdout.isatty()):
                 raise
             for question in exc.questions:
-                mapping = mapping.with_options(_answer(question))
+                mapping = _answered(question, mapping)
+
+
+def _answered(question: Question, mapping: OrderMapping) -> OrderMapping:
+    """The mapping with what a person chooses; a text that cannot be is asked for again."""
+    print_plain(f"{question.asked}.")
+    while True:
+        settings = _answer(question)
+        try:
+            return mapping.with_options(settings)
+        except ArgumentError as exc:
+            if question.answers:
+                raise
+            print_plain(f"{exc}\n")
 
 
 def _answer(question: Question) -> dict[str, object]:
     """The settings that a person chooses."""
-    print_plain(f"{question.asked}.")
     if not question.answers:
         return {question.setting: _typed(question)}
     for number, one in enumerate(question.answers, start=1):

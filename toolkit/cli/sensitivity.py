@@ -97,7 +97,7 @@ def sensitivity(
                 ids, day, min_orders=grid.min_orders, min_confidence=grid.min_confidence
             )
         if result is None:
-            nothing_before(f"product {', '.join(named)}" if named else "any product", day)
+            nothing_before(f"product {', '.join(named)}" if named else "any product", day, orders)
     if plot is not None:
         save_figure(result.plot(), plot)
     if out is not None:

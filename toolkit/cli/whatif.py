@@ -87,7 +87,8 @@ def whatif(
         with status("Comparing"):
             result = engine.compare_scenarios(file, ids, day, codes=orders.codes)
         if result is None:
-            nothing_before(f"product {', '.join(product)}" if product else "any product", day)
+            what = f"product {', '.join(product)}" if product else "any product"
+            nothing_before(what, day, orders)
     if out is not None:
         frames = {name: with_codes(t, orders.codes) for name, t in result.tables().items()}
         write_tables(frames, out, table)

@@ -194,6 +194,14 @@ def _replaced(engine: ForecastEngine, as_of: date) -> str | None:
     return digest(rows) if rows else None
 
 
+def _changed_hands(engine: ForecastEngine, current: Release, as_of: date) -> frozenset[int]:
+    """Products of which the orders are others' as of the date than they are for a release."""
+    replacements = replacements_of(engine.source)
+    then, now = replacements.heirs(current.as_of_date), replacements.heirs(as_of)
+    changed = [old for old in now if then.get(old) != now[old]]
+    return frozenset(i for old in changed for i in (old, now[old], then.get(old, old)))
+
+
 def _carried(
     engine: ForecastEngine,
     current: Release | None,
@@ -214,7 +222,7 @@ def _carried(
         return frozenset()
     if current is None or reason is not None:
         raise ArgumentError(f"{reason}: leave since and customers out")
-    kept = frozenset(current.product_ids)
+    kept = frozenset(current.product_ids) - _changed_hands(engine, current, settings.as_of_date)
     if settings.customer_ids is not None:
         customers = sorted(set(settings.customer_ids))
         missing = set(customers) - engine.source.customer_names(customers).keys()

@@ -151,7 +151,8 @@ class PortfolioForecast(Shown):
         missing, failed = len(summary["never_ordered"]), made["failed_pairs"]
         warnings = [f"{counted(failed, 'pair')} failed, left out."] if failed else []
         if missing:
-            warnings.append(f"{counted(missing, 'product')} never ordered before, left out.")
+            left_out = counted(missing, "product")
+            warnings.append(f"{left_out} never ordered before, or replaced since, left out.")
         return Card(
             title=f"{counted(summary['product_count'], 'product')} together",
             subtitle=(

@@ -147,7 +147,8 @@ class ScenarioComparison(Shown):
         failed, missing = made["failed_pairs"], len(self.never_ordered)
         warnings = [f"{counted(failed, 'pair')} failed, left out."] if failed else []
         if missing:
-            warnings.append(f"{counted(missing, 'product')} never ordered before, left out.")
+            left_out = counted(missing, "product")
+            warnings.append(f"{left_out} never ordered before, or replaced since, left out.")
         if self.unpriced_products:
             unpriced = counted(self.unpriced_products, "product")
             warnings.append(f"{unpriced} without a price, left out of revenue.")

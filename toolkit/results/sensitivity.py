@@ -211,7 +211,8 @@ class ThresholdSensitivity(Shown):
         missing, failed = len(self.never_ordered), made["failed_pairs"]
         warnings = [f"{counted(failed, 'pair')} failed, left out."] if failed else []
         if missing:
-            warnings.append(f"{counted(missing, 'product')} never ordered before, left out.")
+            left_out = counted(missing, "product")
+            warnings.append(f"{left_out} never ordered before, or replaced since, left out.")
         return Card(
             title=f"What thresholds list of {counted(self.product_count, 'product')}",
             subtitle=(

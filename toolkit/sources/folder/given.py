@@ -62,10 +62,18 @@ def array_of(values: "pd.Series") -> pa.Array:
     try:
         array = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        pd = need("pandas", "reading a DataFrame")
-        texts = [None if pd.api.types.is_scalar(v) and pd.isna(v) else str(v) for v in values]
-        array = pa.array(texts, pa.string())
+        return _as_texts(values)
+    if values.dtype == object and pa.types.is_temporal(array.type):
+        zones = {getattr(v, "tzinfo", None) is None for v in values.dropna()}
+        if len(zones) > 1:  # of which Arrow takes some to UTC without a word
+            return _as_texts(values)
     return _plain(array)
+
+
+def _as_texts(values: "pd.Series") -> pa.Array:
+    pd = need("pandas", "reading a DataFrame")
+    texts = [None if pd.api.types.is_scalar(v) and pd.isna(v) else str(v) for v in values]
+    return pa.array(texts, pa.string())
 
 
 def _plain(array: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -45,6 +45,7 @@ from toolkit.sources.folder.notices import LINES, line_notices, thin
 from toolkit.sources.folder.numbering import keep_codes, number_codes, numbered, numbered_lines
 from toolkit.sources.folder.places import check_place
 from toolkit.sources.folder.quarantine import (
+    LIMIT,
     Quarantine,
     holds_lines_aside,
     set_aside,
@@ -64,7 +65,10 @@ type ImportProgress = Callable[[str], None]
 AS_FOUND = OrderMapping()
 """Everything about the files is found in them."""
 
-QUARANTINE = "--quarantine FILE sets such lines aside and imports the others."
+QUARANTINE = (
+    f"--quarantine FILE sets such lines aside and imports the others; above {LIMIT:g} % of the "
+    "lines it takes --quarantine-limit, too."
+)
 
 
 @dataclass(frozen=True, slots=True)

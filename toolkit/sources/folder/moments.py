@@ -63,11 +63,11 @@ def in_zone(
 
 def _has_zone(type_: str, dates: DateReading) -> str | None:
     """SQL for whether a time has a zone; None where none can have."""
-    if type_ in ZONED_TYPES or dates.zoned:
+    if type_ in ZONED_TYPES or (dates.zoned and dates.order is not None):
         return "true"
-    if type_ != "VARCHAR" or dates.cast is not None:
+    if type_ != "VARCHAR" or (dates.cast is not None and not dates.zoned):
         return None
-    return f"({has_zone_sql(_RAW)} AND ({_USUAL}) IS NOT NULL)"
+    return f"({has_zone_sql(_RAW)} AND ({dates.cast or _USUAL}) IS NOT NULL)"
 
 
 def _instant(dates: DateReading) -> str:

@@ -11,7 +11,14 @@ import duckdb
 
 from toolkit.sources.folder.mapping import PER_FILE
 from toolkit.sources.folder.questions import Answer, Question, choice_of_decimal
-from toolkit.sources.folder.seen import Seen, best_by_part, best_of, differing, unread
+from toolkit.sources.folder.seen import (
+    Seen,
+    best_by_part,
+    best_of,
+    differing,
+    only_read_by,
+    unread,
+)
 
 _NUMBERS = [pair.split("|") for pair in (".|", ".|,", ",|.", ".|'", ",|'", ".| ", ",| ", ",|")]
 """Decimal signs, and what sets thousands apart."""
@@ -85,7 +92,7 @@ def _all_files(
     columns: Sequence[str],
     ways: Sequence[tuple[str, str]],
     asked: bool,
-    dotted: Iterable[tuple[str, int, bool]],
+    dotted: Iterable[tuple[str, int, str]],
 ) -> NumberReading:
     casts = {d + t: _number_cast(d, t) for d, t in ways}
     if not casts:
@@ -95,6 +102,8 @@ def _all_files(
     best = best_of(conn, casts)
     question = None if asked else _number_question(conn, casts, best)
     chosen = best[0] if best else ""
+    if not asked and question is None:
+        question = _mixed_question(conn, casts, chosen)
     if not chosen:
         return NumberReading(question=question, notices=tuple(_told(dotted)))
     made = {column: casts[chosen].replace("text", f'"{column}"') for column in columns}
@@ -205,26 +214,56 @@ def _number_question(
     return None
 
 
+def _mixed_question(
+    conn: duckdb.DuckDBPyConnection, casts: Mapping[str, str], chosen: str
+) -> Question | None:
+    """Where some numbers can only have a decimal dot, others only a comma, none is certain."""
+    one = casts[chosen]
+    if only_read_by(conn, "text", one)[0] is None:  # it reads all
+        return None
+    for other in (way for way in casts if _sign(way) != _sign(chosen)):
+        either = differing(conn, one, casts[other])
+        only_one, only_other = only_read_by(conn, one, casts[other])
+        if either is None or only_one is None or only_other is None:
+            continue
+        text, this, that = either
+        signs = {way: (way or ".")[0] for way in (chosen, other)}
+        return choice_of_decimal(
+            f"numbers are written both with a decimal {_sign(chosen)} ({only_one}) and with a "
+            f"decimal {_sign(other)} ({only_other}), so that {text} may be either",
+            {
+                signs[chosen]: f"decimal {_sign(chosen)}: {text} is {this:.12g}",
+                signs[other]: f"decimal {_sign(other)}: {text} is {that:.12g}",
+            },
+        )
+    return None
+
+
 def _dotted(
     conn: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[str]
-) -> list[tuple[str, int, bool]]:
-    """Columns with texts like ``1.000``: how many those are, and whether they are all."""
+) -> list[tuple[str, int, str]]:
+    """Columns with texts like ``1.000``: how many, and whether all, or all with a dot, are so."""
     found = []
     for column in columns:
         shaped = f"regexp_full_match(\"{column}\", '-?[1-9][0-9]{{0,2}}([.][0-9]{{3}})+')"
-        every, those = conn.execute(
-            f'SELECT count("{column}"), count(*) FILTER (WHERE {shaped}) FROM {relation}'
+        every, with_dot, those = conn.execute(
+            f'SELECT count("{column}"), count(*) FILTER (WHERE "{column}" LIKE \'%.%\'),'
+            f" count(*) FILTER (WHERE {shaped}) FROM {relation}"
         ).fetchall()[0]
         if those:
-            found.append((column, those, those == every))
+            how = {
+                with_dot: "is written like 1.000 wherever it has a dot",
+                every: "is always written like 1.000",
+            }.get(those, "")
+            found.append((column, those, how))
     return found
 
 
-def _told(dotted: Iterable[tuple[str, int, bool]]) -> Iterable[tuple[str, int]]:
-    for column, rows, every in dotted:
-        if every:
+def _told(dotted: Iterable[tuple[str, int, str]]) -> Iterable[tuple[str, int]]:
+    for column, rows, how in dotted:
+        if how:
             yield (
-                f"{column} is always written like 1.000, which is read as 1; if its dots set "
-                "thousands apart, give --decimal , --thousands .",
+                f"{column} {how}, which is read as 1; if its dots set thousands apart, write it "
+                "without them",
                 rows,
             )

@@ -1,7 +1,7 @@
 """A table's files, read: its rows by field, with SQL for values that are written in other ways."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,7 +9,20 @@ import duckdb
 
 from toolkit.errors import Finding
 from toolkit.sources.folder.csv_rows import read_csv
-from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, NAMES, OPTIONAL, File, Row
+from toolkit.sources.folder.files import (
+    CATEGORY,
+    ID,
+    LAYOUT,
+    MOMENT,
+    NAMES,
+    NUMBER,
+    OPTIONAL,
+    TEXT,
+    ZONED_TYPES,
+    ColumnKind,
+    File,
+    Row,
+)
 from toolkit.sources.folder.given import GIVEN, OrderTable, read_given
 from toolkit.sources.folder.id_texts import read_id_texts, without_zero
 from toolkit.sources.folder.inputs import CSV, PARQUET, WORKBOOK, kind_of
@@ -86,6 +99,9 @@ def _read_parquet(
     types = types_of(conn, files)
     header = tuple(name for name in types if name not in _OF_PARQUET)
     found = meant(table, header, asked)
+    if len(parts) > 1 and _differ(conn, table, listed, found.columns):
+        files = files.replace("filename = true", "filename = true, union_by_name = true")
+        types = types_of(conn, files)
     columns = [typed(f, name, types[name]) for f, name in found.columns.items()]
     kept = f"(SELECT {', '.join([*_OF_PARQUET, *columns])} FROM {files})"
     several = len(parts) > 1
@@ -102,6 +118,40 @@ def _read_parquet(
     by_field = {f: t for f, t in types_of(conn, kept).items() if f not in _OF_PARQUET}
     names = tuple(path.name for path in parts)
     return Rows(kept, by_field, row, header, found, Parts(index, names))
+
+
+def _differ(
+    conn: duckdb.DuckDBPyConnection, table: str, files: str, columns: Mapping[str, str]
+) -> bool:
+    """Whether files hold several types that go together; ``UnreadableError`` if they do not.
+
+    DuckDB would make the first file's type of them all: text ids whole numbers, instants UTC.
+    """
+    found = conn.execute(
+        "SELECT name, list(DISTINCT duckdb_type ORDER BY duckdb_type)"
+        f" FROM parquet_schema([{files}])"
+        " WHERE duckdb_type IS NOT NULL GROUP BY name HAVING count(DISTINCT duckdb_type) > 1"
+    ).fetchall()
+    several = {name: types for name, types in found if name in columns.values()}
+    for field_, name in columns.items():
+        types = several.get(name, [])
+        if not _go_together(LAYOUT[table].get(field_, TEXT), types):
+            raise UnreadableError(
+                f"column {name} is {' in one file and '.join(types)} in another: save it alike"
+            )
+    return bool(several)
+
+
+def _go_together(kind: ColumnKind, types: Sequence[str]) -> bool:
+    """Whether a common type has the values of all; numbers as text hide what floats have lost."""
+    if kind is MOMENT:
+        zoned = {type_ in ZONED_TYPES for type_ in types}
+        return len(zoned) < 2 and all(t.startswith(("DATE", "TIMESTAMP")) for t in types)
+    known = all(type_.startswith(NUMBER.types) for type_ in types)
+    if kind is ID:
+        lossy = any(type_.startswith(("FLOAT", "DOUBLE", "DECIMAL")) for type_ in types)
+        return known and not (lossy and "VARCHAR" in types)
+    return kind is not NUMBER or (known and "VARCHAR" not in types)
 
 
 _OF_PARQUET = ("filename", "file_row_number")

@@ -13,6 +13,7 @@ import duckdb
 from toolkit.data.ids import number_of, plain_code
 from toolkit.errors import Finding
 from toolkit.sources.folder.files import Staged, shown
+from toolkit.sources.folder.rows import UnreadableError
 from toolkit.sources.folder.text import open_csv
 from toolkit.sources.replaced import Replaced, circles
 
@@ -82,7 +83,7 @@ def read_replaces(file: Path, room: Path) -> ReplacesFile:
         rows = _rows(file, room)
     except UnicodeDecodeError as exc:
         return _unread(file, f"it is not written in {exc.encoding}")
-    except (OSError, csv.Error) as exc:
+    except (OSError, csv.Error, UnreadableError) as exc:
         return _unread(file, (isinstance(exc, OSError) and exc.strerror) or str(exc))
     lines = [
         _Line(f"line {number}", plain_code(old), plain_code(new), _day(text), text)

@@ -73,6 +73,17 @@ def differing(
     return found[0] if found else None
 
 
+def only_read_by(
+    conn: duckdb.DuckDBPyConnection, one: str, other: str
+) -> tuple[str | None, str | None]:
+    """A text of which only the one way makes something, and one of which only the other does."""
+    first, second = conn.execute(
+        f"SELECT min(text) FILTER (({one}) IS NOT NULL AND ({other}) IS NULL),"
+        f" min(text) FILTER (({one}) IS NULL AND ({other}) IS NOT NULL) FROM {SEEN}"
+    ).fetchall()[0]
+    return first, second
+
+
 def _counts(casts: Mapping[str, str]) -> str:
     return ", ".join(
         f"coalesce(sum(n) FILTER (({cast}) IS NOT NULL"

@@ -13,7 +13,7 @@ import duckdb
 
 from toolkit.sources.folder.mapping import DATE_ORDERS
 from toolkit.sources.folder.questions import Question, choice_of_date
-from toolkit.sources.folder.seen import SEEN, Seen, best_of, differing, unread
+from toolkit.sources.folder.seen import SEEN, Seen, best_of, differing, only_read_by, unread
 
 EXCEL_EPOCH = "1899-12-30"
 _EXCEL = r"[1-9][0-9]{4}([.,][0-9]+)?"
@@ -43,7 +43,7 @@ _SAID = {
 class DateReading:
     """How dates are read: SQL that makes a timestamp of the column, None for the usual way.
 
-    ``zoned``: all that it reads have a time zone.
+    ``zoned``: what it reads has a time zone; all of it, where it has an ``order``.
     """
 
     order: str | None = None
@@ -203,10 +203,7 @@ def _mixed_question(
 ) -> Question | None:
     """Where some dates can only be day first and others only month first, none is certain."""
     day, month = casts["day-first"], casts["month-first"]
-    only_day, only_month = conn.execute(
-        f"SELECT min(text) FILTER (({day}) IS NOT NULL AND ({month}) IS NULL),"
-        f" min(text) FILTER (({day}) IS NULL AND ({month}) IS NOT NULL) FROM {SEEN}"
-    ).fetchall()[0]
+    only_day, only_month = only_read_by(conn, day, month)
     either = differing(conn, f"({day})::DATE", f"({month})::DATE")
     if only_day is None or only_month is None or either is None:
         return None

@@ -18,7 +18,7 @@ import duckdb
 
 from toolkit.data.zones import today_in
 from toolkit.errors import ArgumentError, DataError, Finding, SourceError
-from toolkit.sources.codes import keep_coded
+from toolkit.sources.codes import Codes, keep_coded
 from toolkit.sources.dialects import Connection
 from toolkit.sources.embedded.checks import check_database
 from toolkit.sources.embedded.database import add_category, create_tables, open_database
@@ -240,10 +240,12 @@ def _replace_products(conn: duckdb.DuckDBPyConnection, replaces: Path | None, ro
     conn.execute(f"DROP TABLE IF EXISTS dbo.{REPLACED}")
     if replaces is not None:
         found = read_replaces(replaces, room)
-        broken = found.broken(conn, "SELECT ID FROM dbo.Product")
+        are_codes = Codes.of(conn).has("product")
+        codes = "SELECT Code FROM dbo.Code WHERE Kind = 'product'"
+        broken = found.broken(conn, codes if are_codes else "SELECT ID FROM dbo.Product")
         if broken:
             raise DataError(str(replaces), broken)
-        keep_replaced(conn, found.numbered(are_codes=False))
+        keep_replaced(conn, found.numbered(are_codes))
 
 
 def _sort(conn: duckdb.DuckDBPyConnection, table: str, order: str) -> None:

@@ -57,10 +57,11 @@ class SqlServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class SqlServer:
-    """A server, and what the tables are called there."""
+    """A server, what the tables are called there, and the file of replaced products, if any."""
 
     settings: SqlServerSettings
     names: Names = PLAIN_NAMES
+    replaces: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CLOSED)
@@ -106,7 +107,8 @@ def read_server(
         called={f"mssql.{key}": _called(key, given, variables) for key in _KEYS},
         more=wrong,
     )
-    return SqlServer(found.mssql, found.names)
+    replaces = None if found.replaces is None else Path(found.replaces)
+    return SqlServer(found.mssql, found.names, replaces)
 
 
 def _variable(key: str) -> str:
