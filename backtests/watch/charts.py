@@ -8,8 +8,8 @@ what lies further than one deviation from the mean (CUSUM, Page 1954, doi:10.230
 starts from 0, in both directions where both are bad. Where outcomes are in x, z is at most 8 either
 way: no single week decides. An alarm stands while a sum is above its limit: what the sum stays
 below for a hundred years in a share (⅔)^(1/charts) of simulated centuries. These are the backtest's
-weeks drawn at random with a Gaussian kernel (a smoothed bootstrap; bandwidth by Silverman 1986, ISBN
-978-0412246203), mean and deviation each time estimated from another such sample, since they are not
+weeks drawn at random with a Gaussian kernel (a smoothed bootstrap; bandwidth by Silverman 1986,
+ISBN 978-0412246203), mean and deviation each time estimated from another such sample, since they are not
 known any better: once one by one and once four by four as they came, since weeks that follow each
 other may be alike; the larger limit counts. So in half of all centuries or more no chart sounds.
 
