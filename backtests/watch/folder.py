@@ -59,9 +59,10 @@ class WatchFolder:
         }
 
     def weeks(self) -> pd.DataFrame:
-        """The weeks that were scored; empty where none was."""
+        """The weeks that were scored; empty where none was. ``ArgumentError`` if damaged."""
         file = self.path / WEEKS
-        return read_scores(file) if file.exists() else pd.DataFrame(columns=[*COLUMNS])
+        remedy = f"restore it, or remove {self.path}, and the watch begins anew"
+        return read_scores(file, remedy) if file.exists() else pd.DataFrame(columns=[*COLUMNS])
 
     def score(self, source: OrderSource, last_date: date) -> int:
         """Score the weeks that are over by ``last_date`` and were not yet; returns how many."""
@@ -92,11 +93,11 @@ class WatchFolder:
 
 
 def due(kept: list[date], today: date) -> date:
-    """The as-of date of the forecast to keep by ``today``: whole weeks after the first one.
+    """The as-of date of the forecast to keep by ``today``: whole weeks after the latest one.
 
     >>> due([date(2024, 1, 1), date(2024, 1, 8)], date(2024, 1, 18))
     datetime.date(2024, 1, 15)
     """
     if not kept:
         return today
-    return today - timedelta((today - min(kept)).days % DAYS_PER_WEEK)
+    return today - timedelta((today - max(kept)).days % DAYS_PER_WEEK)
