@@ -164,7 +164,14 @@ def test_odd_requests(service, http, publish_and_wait):
         refused = http.request(method, "/v1/forecasts/1")
         assert refused.status_code == 405
         assert refused.json()["detail"] == f"{method} is not what this path takes."
-    assert http.head("/v1/forecasts/1").status_code == 200
+    for path in ("/v1/forecasts/1", "/v1/at-risk?limit=x", "/v1/releases/current", "/readyz"):
+        head, whole = http.head(path), http.get(path)
+        assert (head.status_code, head.content) == (whole.status_code, b"")
+        assert head.headers["content-type"] == whole.headers["content-type"]
+    for line in ("OPTIONS *", "CONNECT a:443", "GET http://a/v1/forecasts/1", "GET //", "PRI *"):
+        head, body = raw(service, f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert head.split()[1] in {"200", "400", "404", "405"}, (line, head)
+        assert "Traceback" not in body
     assert (
         http.get("/v1/forecasts/1", headers={"if-none-match": '"x", W/"y", *'}).status_code == 200
     )

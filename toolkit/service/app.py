@@ -143,8 +143,10 @@ class _Exchange:
                 self._bytes += len(message.get("body", b""))
             await self._send(message)
 
-        self._scope["state"] = {"who": self._who}
-        await self._service._api(self._scope, receive, send)
+        scope = dict(self._scope) | {"state": {"who": self._who}}
+        if scope["method"] == "HEAD":  # the server leaves the body out
+            scope["method"] = "GET"
+        await self._service._api(scope, receive, send)
 
     async def _body(self, receive: Receive) -> bytes:
         """The whole body; 413 or 408 if it is too large or too slow."""
