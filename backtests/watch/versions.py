@@ -9,6 +9,7 @@ from toolkit.tracking.registry import CHAMPION, ModelVersionRef, aliases, find
 from toolkit.tracking.store import Store
 
 CHALLENGER, REFERENCE = "challenger", "reference"
+NO_CHAMPION = "there is no champion to watch: `toolkit promote` makes one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def watched_versions(store: Store) -> list[Watched]:
     """
     named = aliases(store)
     if CHAMPION not in named:
-        raise TrackingError("there is no champion to watch: `toolkit promote` makes one")
+        raise TrackingError(NO_CHAMPION)
     found: list[Watched] = []
     for role in (CHAMPION, CHALLENGER):
         if role in named and named[role] not in [one.ref.number for one in found if one.ref]:

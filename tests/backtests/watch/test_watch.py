@@ -298,6 +298,9 @@ def test_without_a_champion(order_file, tmp_path):
     )
     assert done.returncode == 2
     assert "toolkit promote" in error_of(done)
+    done = start(TOOLKIT, "watch", "--db", order_file, "--store", "sqlite:///no.db", cwd=tmp_path)
+    assert "toolkit promote" in error_of(done)
+    assert not (tmp_path / "no.db").exists()
 
 
 def test_without_a_backtest_it_says_so(order_file, tmp_path):
