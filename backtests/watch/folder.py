@@ -24,6 +24,7 @@ from backtests.scores.actuals import events_after
 from backtests.scores.weekly import COLUMNS, KEYS, keyed
 from backtests.watch.kept import PAIRS, PRODUCTS, RECORD, KeptForecast, KeptRecord, read_record
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, observed_weeks
+from toolkit.errors import ArgumentError
 from toolkit.sources.base import OrderSource
 
 FORECASTS, WEEKS = "forecasts", "weeks.parquet"
@@ -62,7 +63,12 @@ class WatchFolder:
         """The weeks that were scored; empty where none was. ``ArgumentError`` if damaged."""
         file = self.path / WEEKS
         remedy = f"restore it, or remove {self.path}, and the watch begins anew"
-        return read_scores(file, remedy) if file.exists() else pd.DataFrame(columns=[*COLUMNS])
+        if not file.exists():
+            return pd.DataFrame(columns=[*COLUMNS])
+        table = read_scores(file, remedy)
+        if not {*COLUMNS} <= {*table}:
+            raise ArgumentError(f"{file} holds no scores of weeks; {remedy}")
+        return table
 
     def score(self, source: OrderSource, last_date: date) -> int:
         """Score the weeks that are over by ``last_date`` and were not yet; returns how many."""

@@ -15,6 +15,7 @@ import pytest
 from backtests.evidence.gate import Gate
 from backtests.run.folder import WEEKS, RunFolder, read_scores
 from backtests.watch.alarm import post
+from backtests.watch.drift import Drift
 from backtests.watch.folder import WatchFolder
 from backtests.watch.judge import judge
 from backtests.watch.kept import KeptForecast
@@ -22,6 +23,7 @@ from backtests.watch.versions import Watched
 from backtests.watch.watch import WatchSettings, watch
 from tests.backtests.watch.conftest import DATES
 from tests.processes import TOOLKIT, error_of, start
+from toolkit.data.tables import OrderEvents
 from toolkit.data.zones import today_in
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.model import default_model
@@ -266,6 +268,14 @@ def test_a_champion_beside_the_reference_as_its_challenger(order_file, store, tm
     assert charts["pairs"].value == charts["units"].value == 1.0
 
 
+def test_drift_of_orders_without_quantities():
+    """Their usual size is not known: JSON has no NaN."""
+    some = OrderEvents(START, *np.array([[1, 1], [2, 2], [-9, -2]]), np.full(2, np.nan))
+    drift = Drift.of(some, START - timedelta(7))
+    assert (drift.then.median_units, drift.now.median_units) == (0.0, 0.0)
+    assert (drift.then.orders, drift.now.orders) == (1, 2)
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/a b", "http://127.0.0.1:9/\n", "http://"])
 def test_an_address_that_is_none_is_a_sentence(url):
     assert "127" not in post(url, ["alarm"])
@@ -283,6 +293,12 @@ def test_bad_calls_are_a_sentence(order_file, store, tmp_path):
     (kept,) = folder.glob("forecasts/2022-04-11/*")
     (kept / "pairs.parquet").write_bytes(b"cut short")
     with pytest.raises(ArgumentError, match=r"no forecast that was kept.*restore it, or remove it"):
+        look(order_file, store, folder, later(1))
+    (kept / "pairs.parquet").unlink()
+    with pytest.raises(ArgumentError, match=r"it lacks pairs.parquet or products.parquet"):
+        look(order_file, store, folder, later(1))
+    pd.DataFrame({"other": [1]}).to_parquet(folder / "weeks.parquet")
+    with pytest.raises(ArgumentError, match=r"holds no scores of weeks; restore it"):
         look(order_file, store, folder, later(1))
     (folder / "weeks.parquet").write_bytes(b"cut short")
     with pytest.raises(ArgumentError, match=r"weeks.parquet is damaged.*and the watch begins anew"):
