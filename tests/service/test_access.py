@@ -22,7 +22,7 @@ from toolkit.errors import ArgumentError
 from toolkit.service.keys import hashed, make_key, read_keys
 from toolkit.service.replies import ProblemError
 from toolkit.service.settings import Oidc
-from toolkit.service.tokens import Tokens
+from toolkit.service.tokens import Tokens, keys_url
 
 AUDIENCE = "forecasts"
 RATE = 40
@@ -167,7 +167,16 @@ def test_an_issuer_that_tells_no_keys_is_a_problem_of_its_own(issuer, monkeypatc
     said = documents | {"/.well-known/openid-configuration": elsewhere}
     monkeypatch.setattr(issuer, "documents", lambda: said)
     with pytest.raises(ArgumentError, match="does not answer as one: its keys are at 'file:"):
-        Tokens(Oidc(issuer.url, AUDIENCE))
+        keys_url(issuer.url)
+
+
+def test_an_issuer_that_is_away_when_a_worker_begins(issuer):
+    """As one that replaces a dead worker: keys open all the same, and tokens once it is back."""
+    tokens = Tokens(Oidc("http://127.0.0.1:9", AUDIENCE))
+    with pytest.raises(ProblemError, match="issuer of tokens does not answer"):
+        asyncio.run(tokens.name_of(issuer.token()))
+    tokens._oidc = Oidc(issuer.url, AUDIENCE)
+    assert asyncio.run(tokens.name_of(issuer.token())) == "oidc:erp"
 
 
 def test_a_key_is_added_on_a_line_of_its_own(tmp_path):

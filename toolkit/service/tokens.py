@@ -44,15 +44,13 @@ class _Good:
 
 
 class Tokens:
-    """The tokens that ``oidc`` issues. ``ArgumentError`` if it does not answer as one."""
+    """The tokens that ``oidc`` issues. It is asked when the first one comes."""
 
     def __init__(self, oidc: Oidc) -> None:
         self._oidc = oidc
         self._good: LRUCache[bytes, _Good] = LRUCache(REMEMBERED)
         self._missed_at = -RETRY_S
-        self._keys = jwt.PyJWKClient(
-            keys_url(oidc.issuer), cache_keys=False, lifespan=KEYS_STAY_S, timeout=PATIENCE_S
-        )
+        self._keys: jwt.PyJWKClient | None = None
 
     async def name_of(self, token: str) -> str:
         """Whose token it is; ``ProblemError`` if nobody's, or if the provider does not answer."""
@@ -97,6 +95,13 @@ class Tokens:
     def _issued(self, anew: bool = False) -> dict[str | None, jwt.PyJWK]:
         """The provider's keys by their names; 503 if it does not tell them."""
         try:
+            if self._keys is None:
+                self._keys = jwt.PyJWKClient(
+                    keys_url(self._oidc.issuer),
+                    cache_keys=False,
+                    lifespan=KEYS_STAY_S,
+                    timeout=PATIENCE_S,
+                )
             return {key.key_id: key for key in self._keys.get_signing_keys(anew)}
         except (jwt.PyJWKClientError, jwt.PyJWKSetError, OSError, ValueError) as error:
             said = "The issuer of tokens does not answer, so that no token can be checked."
