@@ -59,6 +59,10 @@ def test_a_batch_is_of_one_release(http, publish_and_wait):
     assert {one["release"] for one in said["forecasts"].values()} == {release.release_id}
     assert all(one["product_id"] == int(i) for i, one in said["forecasts"].items())
     assert said["unknown"] == ["SKU-1", "9999"]
+    form = {"content-type": "application/x-www-form-urlencoded"}  # as curl says of any body
+    for headers in (form, {}):
+        some = http.post("/v1/forecasts:batch", content=b'{"products":[1]}', headers=headers)
+        assert list(some.json()["forecasts"]) == ["1"]
 
 
 def test_customers_at_risk_the_gravest_first(server, http, release_at_risk):

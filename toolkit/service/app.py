@@ -14,7 +14,7 @@ from toolkit.service.answers import Answers
 from toolkit.service.forecasts import Forecasts
 from toolkit.service.metrics import AGE, READY, Measures
 from toolkit.service.pages import page_of, weight
-from toolkit.service.replies import NO_STORE, ProblemError, Reply, json_reply, problem
+from toolkit.service.replies import JSON, NO_STORE, ProblemError, Reply, json_reply, problem
 from toolkit.service.routes import api
 from toolkit.service.settings import ServiceSettings
 
@@ -143,7 +143,8 @@ class _Exchange:
                 self._bytes += len(message.get("body", b""))
             await self._send(message)
 
-        scope = dict(self._scope) | {"state": {"who": self._who}}
+        said = [header for header in self._scope["headers"] if header[0] != b"content-type"]
+        scope = dict(self._scope) | {"state": {"who": self._who}, "headers": [*said, JSON]}
         if scope["method"] == "HEAD":  # the server leaves the body out
             scope["method"] = "GET"
         await self._service._api(scope, receive, send)
