@@ -69,17 +69,15 @@ def judge(
 
 def _silent(version: Watched, backtest: str | None, charts: Sequence[str], some: bool) -> str:
     """Why these charts sound no alarm."""
-    if some:
-        return (
-            f"backtest {backtest} has too few dates of {version.fit}, or of {default_model().name} "
-            f"beside it, for a limit: no alarm can sound of {'; '.join(charts)}"
-        )
+    why = f"backtest {backtest} has too few dates of {version.fit}, or of the reference beside it"
     if backtest is None:
-        return f"no backtest of {version.fit} is in the store: without one no alarm can sound"
-    return (
-        f"backtest {backtest} has less than {FEWEST_WEEKS} weeks of {version.fit}, or none by "
-        "week: run it again, with more dates, for alarms"
-    )
+        why = f"no backtest of {version.fit} is in the store"
+    elif not some:
+        why = (
+            f"backtest {backtest} has less than {FEWEST_WEEKS} weeks of {version.fit}, or none by "
+            "week (run it again, with more dates)"
+        )
+    return f"{why}: no alarm can sound of {'; '.join(charts)}"
 
 
 def _one_after_the_other(rows: pd.DataFrame) -> pd.DataFrame:
