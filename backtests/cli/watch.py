@@ -21,6 +21,7 @@ from toolkit.data.defaults import DRAWS, SEED
 
 if TYPE_CHECKING:
     from backtests.watch.report import WatchReport
+    from toolkit.tracking.store import Store
 
 ALARM_URL = "TOOLKIT_ALARM_URL"
 
@@ -50,57 +51,57 @@ def watch(
     no fit forecast beside it. An alarm is sent to the address in TOOLKIT_ALARM_URL, too. Exit code
     4: an alarm of the champion stands.
     """
-    from datetime import date
-
     from backtests.watch.folder import WatchFolder
+    from backtests.watch.versions import NO_CHAMPION
     from backtests.watch.watch import WatchSettings
     from backtests.watch.watch import watch as run
     from toolkit.cli.display import print_json, show_card
     from toolkit.cli.orders import day_of, orders_of
     from toolkit.disk import whole_file
-    from toolkit.errors import ArgumentError
+    from toolkit.errors import ArgumentError, TrackingError
+    from toolkit.sources.base import today_of
     from toolkit.sources.sql import last_order_day
     from toolkit.stages.arguments import parse_date
-    from toolkit.tracking.store import open_store
+    from toolkit.tracking.loading import open_if_there
 
-    opened = open_store(store)
+    opened = open_if_there(store)
+    if opened is None:
+        raise TrackingError(NO_CHAMPION)
     with orders_of(db, mssql, config) as orders:
         last = last_order_day(orders.source)
         if last is None:
             raise ArgumentError("there is no order before today: nothing to watch")
-        day = day_of(orders, as_of)
         report = run(
             orders.source,
             opened,
             WatchFolder(folder),
-            today=date.today(),
+            today=today_of(orders.source),
             last_date=last,
-            as_of_date=None if day is None else parse_date(day),
+            as_of_date=None if as_of is None else parse_date(day_of(orders, as_of)),
             settings=WatchSettings(draws, seed),
         )
-    if out is not None:
-        with whole_file(out) as part:
-            part.write_text(report.page(), encoding="utf-8")
     if as_json:
         print_json(report.to_dict())
     else:
         show_card(report.to_card())
-    if log:
-        _log(report, store)
     if report.alarms:
         _send(report)
+    if out is not None:
+        with whole_file(out) as part:
+            part.write_text(report.page(), encoding="utf-8")
+    if log:
+        _log(report, opened)
     if report.champion_alarm:
         raise typer.Exit(ALARM)
 
 
-def _log(report: "WatchReport", store: str | None) -> None:
+def _log(report: "WatchReport", store: "Store") -> None:
     """Log what was found; where the store cannot be had, it is in the folder all the same."""
     from backtests.watch.log import log_watch
     from toolkit.errors import TrackingError
-    from toolkit.tracking.store import open_store
 
     try:
-        log_watch(open_store(store), report)
+        log_watch(store, report)
     except TrackingError as exc:
         typer.echo(f"Not logged: {exc}", err=True)
 

@@ -256,12 +256,12 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_parquet(part, index=False, compression="zstd")
 
 
-def read_scores(path: Path) -> pd.DataFrame:
-    """The scores in a file; ``ArgumentError`` if it holds none."""
+def read_scores(path: Path, remedy: str = MENDED) -> pd.DataFrame:
+    """The scores in a file; ``ArgumentError``, with the remedy, if it holds none."""
     try:
         return _read(path.read_bytes())
     except (OSError, pa.ArrowException) as exc:
-        raise ArgumentError(f"{path} is damaged: {str(exc).splitlines()[0]}; {MENDED}") from exc
+        raise ArgumentError(f"{path} is damaged: {str(exc).splitlines()[0]}; {remedy}") from exc
 
 
 def _checked_table(path: Path, record: TaskRecord) -> bytes:

@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from http.client import HTTPException
 
 PATIENCE_S = 10.0
 
@@ -19,5 +20,5 @@ def post(url: str, alarms: Sequence[str]) -> str | None:
             return None
     except urllib.error.HTTPError as exc:
         return f"the server answered {exc.code}"
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, HTTPException) as exc:
         return str(getattr(exc, "reason", None) or type(exc).__name__)

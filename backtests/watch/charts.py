@@ -6,17 +6,23 @@ what lies further than one deviation from the mean (CUSUM, Page 1954, doi:10.230
     S = max(0, S + z − 1),  z = (x − mean) / deviation,
 
 starts from 0, in both directions where both are bad. Where outcomes are in x, z is at most 8 either
-way: no single week decides. An alarm stands while a sum is above its limit: what the sum stays
-below for a hundred years in a share (⅔)^(1/charts) of simulated centuries. These are the backtest's
-weeks drawn at random with a Gaussian kernel (a smoothed bootstrap; bandwidth by Silverman 1986,
-ISBN 978-0412246203), mean and deviation each time estimated from another such sample, since they are not
-known any better: once one by one and once four by four as they came, since weeks that follow each
-other may be alike; the larger limit counts. So in half of all centuries or more no chart sounds.
+way: no single week decides. An alarm stands while a sum is above its limit, and a sum rises no
+further than 8 above it: where a cause was removed, the alarm ends within eight usual weeks.
+
+The limit is what the sum stays below for a hundred years in a share (⅔)^(1/charts) of simulated
+centuries. These are the backtest's weeks drawn at random with a Gaussian kernel (a smoothed
+bootstrap; bandwidth by Silverman 1986, ISBN 978-0412246203), mean and deviation each time estimated
+from another such sample, since they are not known any better: once one by one and once four by four
+as they came, since weeks that follow each other may be alike; the larger limit counts. So in half
+of all centuries or more no chart sounds.
+
+A week that brought nothing counts for a hundredth of what was expected, in both.
 
 A shift by three deviations sounds within a month or so; one by less than a deviation never does.
 
 Revisions are of forecasts alone. Those of a backtest that fits anew at each date are wider than
-those of one fit: the first twelve of the watch take their place as soon as there are more.
+those of one fit: the first twelve of the watch take their place as soon as there are more, unless
+they sounded.
 """
 
 import math
@@ -42,6 +48,10 @@ FIRST_REVISIONS = 12
 CENTURIES, CENTURY_WEEKS = 300, 5200
 QUIET = 2 / 3
 """So many simulated centuries have no alarm: of Gaussian weeks that are half of all or more."""
+LEAST_RATIO = 0.01
+"""Units of a week that brought less, or nothing, count for this share of the expected ones."""
+ABOVE_LIMIT = 8.0
+"""So far above its limit a sum may rise."""
 MAX_SAMPLE = 1.5  # deviations of samples are not taken to be smaller than 1 / 1.5 of the whole's
 
 
@@ -76,6 +86,7 @@ PAIRS = Chart("pairs", "log loss of who orders, over the reference's", both=Fals
 UNITS = Chart("units", "CRPS of units by product, over the reference's", both=False)
 HELD = Chart("held", "share of product-weeks in their 80 % interval", both=True, ratio=False)
 CHARTS = (LEVEL, REVISION, PAIRS, UNITS, HELD)
+HELD_AGAINST_REFERENCE = (PAIRS, UNITS)
 
 
 class Revision(NamedTuple):
@@ -94,7 +105,11 @@ def values_of(own: pd.DataFrame, reference: pd.DataFrame | None) -> pd.DataFrame
     """
     table = pd.DataFrame(
         {
-            LEVEL.name: _log(own["units"]) - _log(own["expected_units"]),
+            LEVEL.name: _log(
+                (own["units"] / own["expected_units"].where(own["expected_units"] > 0)).clip(
+                    lower=LEAST_RATIO
+                )
+            ),
             HELD.name: own["held"] / own["product_weeks"].where(own["product_weeks"] > 0),
         },
         own.index,
@@ -186,14 +201,15 @@ def _promise(chart: Chart, blocks: Floats, drift: bool = False) -> Promise | Non
     return Promise(float(blocks.mean()), deviation, limit, drift)
 
 
-def sums(chart: Chart, z: Floats) -> Floats:
+def sums(chart: Chart, z: Floats, limit: float) -> Floats:
     """S after each value [values], the larger one of both directions; NaN changes nothing."""
     up = down = 0.0
+    highest = limit + ABOVE_LIMIT
     out = np.empty(len(z))
     for place, value in enumerate(np.clip(z, -chart.widest, chart.widest).tolist()):
         if np.isfinite(value):
-            up = max(0.0, up + value - REFERENCE)
-            down = max(0.0, down - value - REFERENCE) if chart.both else 0.0
+            up = min(max(0.0, up + value - REFERENCE), highest)
+            down = min(max(0.0, down - value - REFERENCE), highest) if chart.both else 0.0
         out[place] = max(up, down)
     return out
 

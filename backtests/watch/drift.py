@@ -27,7 +27,7 @@ class Figures:
         """From all order events before the date."""
         recent = events.day >= -DAYS_PER_WEEK * SPAN_WEEKS
         some = events.where(recent)
-        orders = len(some)
+        orders, known = len(some), some.quantity[~np.isnan(some.quantity)]
         first = np.ones(len(events), dtype=bool)
         first[1:] = (np.diff(events.product_id) != 0) | (np.diff(events.customer_id) != 0)
         weekday = (events.as_of_date.weekday() + some.day) % DAYS_PER_WEEK
@@ -36,7 +36,7 @@ class Figures:
             len(np.unique(some.customer_id)),
             len(np.unique(some.product_id)),
             orders,
-            float(np.nanmedian(some.quantity)) if orders else 0.0,
+            float(np.median(known)) if len(known) else 0.0,
             float(first[recent].mean()) if orders else 0.0,
             tuple(shares.tolist()),
         )

@@ -1,6 +1,7 @@
 """Where a chart stands, and how it came there, drawn."""
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -36,6 +37,12 @@ class ChartState:
     def alarm(self) -> bool:
         """Whether an alarm stands."""
         return self.since is not None
+
+    @property
+    def sounded(self) -> bool:
+        """Whether an alarm stands, or stood."""
+        limit = math.inf if self.limit is None else self.limit
+        return any(total is not None and total > limit for _, _, total in self.history)
 
 
 def draw(charts: Sequence[ChartState]) -> bytes:

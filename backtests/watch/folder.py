@@ -24,6 +24,7 @@ from backtests.scores.actuals import events_after
 from backtests.scores.weekly import COLUMNS, KEYS, keyed
 from backtests.watch.kept import PAIRS, PRODUCTS, RECORD, KeptForecast, KeptRecord, read_record
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, observed_weeks
+from toolkit.errors import ArgumentError
 from toolkit.sources.base import OrderSource
 
 FORECASTS, WEEKS = "forecasts", "weeks.parquet"
@@ -59,9 +60,15 @@ class WatchFolder:
         }
 
     def weeks(self) -> pd.DataFrame:
-        """The weeks that were scored; empty where none was."""
+        """The weeks that were scored; empty where none was. ``ArgumentError`` if damaged."""
         file = self.path / WEEKS
-        return read_scores(file) if file.exists() else pd.DataFrame(columns=[*COLUMNS])
+        remedy = f"restore it, or remove {self.path}, and the watch begins anew"
+        if not file.exists():
+            return pd.DataFrame(columns=[*COLUMNS])
+        table = read_scores(file, remedy)
+        if not {*COLUMNS} <= {*table}:
+            raise ArgumentError(f"{file} holds no scores of weeks; {remedy}")
+        return table
 
     def score(self, source: OrderSource, last_date: date) -> int:
         """Score the weeks that are over by ``last_date`` and were not yet; returns how many."""
@@ -92,11 +99,11 @@ class WatchFolder:
 
 
 def due(kept: list[date], today: date) -> date:
-    """The as-of date of the forecast to keep by ``today``: whole weeks after the first one.
+    """The as-of date of the forecast to keep by ``today``: whole weeks after the latest one.
 
     >>> due([date(2024, 1, 1), date(2024, 1, 8)], date(2024, 1, 18))
     datetime.date(2024, 1, 15)
     """
     if not kept:
         return today
-    return today - timedelta((today - min(kept)).days % DAYS_PER_WEEK)
+    return today - timedelta((today - max(kept)).days % DAYS_PER_WEEK)

@@ -14,6 +14,7 @@ from backtests.watch.charts import (
     CHARTS,
     FEWEST_WEEKS,
     FIRST_REVISIONS,
+    HELD_AGAINST_REFERENCE,
     REVISION,
     Chart,
     Promise,
@@ -27,7 +28,7 @@ from backtests.watch.charts import (
 from backtests.watch.figure import ChartState
 from backtests.watch.folder import WatchFolder
 from backtests.watch.report import VersionWatch
-from backtests.watch.versions import REFERENCE, Watched
+from backtests.watch.versions import Watched
 from toolkit.data.tables import Floats, Ints
 from toolkit.model import default_model
 from toolkit.tracking.logged import artifact_of
@@ -44,30 +45,39 @@ def judge(
 ) -> tuple[VersionWatch, str | None]:
     """How a version stands, and what is missing for that."""
     own = _one_after_the_other(table[table["version"] == version.fit])
-    reference = versions[-1] if versions[-1].role == REFERENCE else None
+    reference = next((one for one in versions if one.is_reference and one != version), None)
     if version.ref is None:
         return _stand(version, own, (), None), None
     promises, backtest = _promises(store, version.ref, reference is not None)
-    notice = None if promises else _no_promise(version, backtest)
     other = table[table["version"] == reference.fit] if reference else None
     values = values_of(own, other)
     moves = revisions(folder.expected(version.fit))
     states = [
-        _of_revisions(moves, promises.get(chart.name))
+        state_of_revisions(moves, promises.get(chart.name))
         if chart == REVISION
         else _of_weeks(chart, own, values, promises.get(chart.name))
         for chart in CHARTS
     ]
+    silent = [
+        state.title
+        for chart, state in zip(CHARTS, states, strict=True)
+        if state.limit is None and (reference or chart not in HELD_AGAINST_REFERENCE)
+    ]
+    notice = _silent(version, backtest, silent, bool(promises)) if silent else None
     return _stand(version, own, states, backtest), notice
 
 
-def _no_promise(version: Watched, backtest: str | None) -> str:
+def _silent(version: Watched, backtest: str | None, charts: Sequence[str], some: bool) -> str:
+    """Why these charts sound no alarm."""
+    why = f"backtest {backtest} has too few dates of {version.fit}, or of the reference beside it"
     if backtest is None:
-        return f"no backtest of {version.fit} is in the store: without one no alarm can sound"
-    return (
-        f"backtest {backtest} has less than {FEWEST_WEEKS} weeks of {version.fit}, or none by "
-        "week: run it again, with more dates, for alarms"
-    )
+        why = f"no backtest of {version.fit} is in the store"
+    elif not some:
+        why = (
+            f"backtest {backtest} has less than {FEWEST_WEEKS} weeks of {version.fit}, or none by "
+            "week (run it again, with more dates)"
+        )
+    return f"{why}: no alarm can sound of {'; '.join(charts)}"
 
 
 def _one_after_the_other(rows: pd.DataFrame) -> pd.DataFrame:
@@ -137,10 +147,18 @@ def _of_weeks(
     return _state(chart, value, np.ones(len(value)), list(own["begins"]), promise)
 
 
-def _of_revisions(moves: Sequence[Revision], promise: Promise | None) -> ChartState:
-    if len(moves) > FIRST_REVISIONS:
-        promise = promise_of_revisions(moves[:FIRST_REVISIONS]) or promise
-        moves = moves[FIRST_REVISIONS:]
+def state_of_revisions(moves: Sequence[Revision], promise: Promise | None) -> ChartState:
+    """Where that chart stands: the first of the watch say what is usual, unless they sounded."""
+    state = _state_of(moves[:FIRST_REVISIONS], promise)
+    if len(moves) <= FIRST_REVISIONS:
+        return state
+    if state.sounded:  # they are not usual
+        return _state_of(moves, promise)
+    usual = promise_of_revisions(moves[:FIRST_REVISIONS]) or promise
+    return _state_of(moves[FIRST_REVISIONS:], usual)
+
+
+def _state_of(moves: Sequence[Revision], promise: Promise | None) -> ChartState:
     value = np.array([one.move for one in moves], dtype=float)
     weeks = np.array([one.weeks for one in moves], dtype=float)
     return _state(REVISION, value, weeks, [one.as_of_date for one in moves], promise)
@@ -156,7 +174,9 @@ def _state(
     known = np.isfinite(value)
     days = [day.date() for day in begins]
     shown = [chart.shown(x) for x in value.tolist()]
-    total = None if promise is None else sums(chart, promise.standardized(value, weeks))
+    total = (
+        None if promise is None else sums(chart, promise.standardized(value, weeks), promise.limit)
+    )
     after = [None] * len(days) if total is None else total.tolist()
     rows = zip(days, shown, after, strict=True)
     history = tuple(row for row, there in zip(rows, known, strict=True) if there)

@@ -120,7 +120,12 @@ class KeptForecast:
             products = pq.read_table(folder / PRODUCTS, use_threads=False)
         except (OSError, pa.ArrowException) as exc:
             said = str(exc).splitlines()[0]
-            raise ArgumentError(f"{folder} is no forecast that was kept: {said}") from exc
+            if isinstance(exc, FileNotFoundError):
+                said = f"it lacks {PAIRS} or {PRODUCTS}"
+            raise ArgumentError(
+                f"{folder} is no forecast that was kept: {said}; restore it, or remove it, and the "
+                "watch goes on without it"
+            ) from exc
         count = products.num_rows
         draws = products["draws"].combine_chunks().flatten().to_numpy()
         return cls(

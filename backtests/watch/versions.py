@@ -9,6 +9,7 @@ from toolkit.tracking.registry import CHAMPION, ModelVersionRef, aliases, find
 from toolkit.tracking.store import Store
 
 CHALLENGER, REFERENCE = "challenger", "reference"
+NO_CHAMPION = "there is no champion to watch: `toolkit promote` makes one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,12 @@ class Watched:
     @property
     def fit(self) -> str:
         """MODEL@VERSION."""
-        return f"{self.model.name}@{self.model.version}"
+        return _fit_of(self.model)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is the model that needs no fit, under whatever role: others are held to it."""
+        return self.fit == _fit_of(default_model())
 
 
 def watched_versions(store: Store) -> list[Watched]:
@@ -32,11 +38,16 @@ def watched_versions(store: Store) -> list[Watched]:
     """
     named = aliases(store)
     if CHAMPION not in named:
-        raise TrackingError("there is no champion to watch: `toolkit promote` makes one")
+        raise TrackingError(NO_CHAMPION)
     found: list[Watched] = []
     for role in (CHAMPION, CHALLENGER):
         if role in named and named[role] not in [one.ref.number for one in found if one.ref]:
             ref = find(store, role)
             found.append(Watched(role, load_in_use(store, ref).model, ref))
-    reference = Watched(REFERENCE, default_model(), None)
-    return found if reference.fit in [one.fit for one in found] else [*found, reference]
+    if any(one.is_reference for one in found):
+        return found
+    return [*found, Watched(REFERENCE, default_model(), None)]
+
+
+def _fit_of(model: FittedModel) -> str:
+    return f"{model.name}@{model.version}"

@@ -39,7 +39,7 @@ def watch(
 ) -> WatchReport:
     """Keep forecasts of the versions under watch, score weeks that are over, judge the charts.
 
-    ``as_of_date``: of the forecast to keep; None for whole weeks after the first one, by ``today``
+    ``as_of_date``: of the forecast to keep; None for whole weeks after the latest one, by ``today``
     at the latest. ``last_date``: the last day with orders; a week is over when it ended by then. A
     forecast that was kept is not made again. Raises ``ArgumentError`` for an as-of date after
     ``today``, less than a week after another, or before the date of a version's fit;
@@ -61,7 +61,7 @@ def watch(
         scored=scored,
         versions=tuple(version for version, _ in judged),
         drift=Drift.of(source.order_events(day), date.fromisoformat(fitted)) if fitted else None,
-        notices=tuple(notice for _, notice in judged if notice),
+        notices=(*_stale(day, last_date), *(notice for _, notice in judged if notice)),
     )
 
 
@@ -82,6 +82,16 @@ def _check_date(
             raise ArgumentError(
                 f"{version.fit} was fitted to orders up to {fitted}: as of {day} it knows too much"
             )
+
+
+def _stale(day: date, last_date: date) -> list[str]:
+    """A notice where a whole week before ``day`` has no orders: nothing can be said of it."""
+    if (day - last_date).days <= DAYS_PER_WEEK:
+        return []
+    return [
+        f"the last order is of {last_date}: weeks after it are not scored, and sound no alarm, "
+        "until there are later orders"
+    ]
 
 
 def _keep(

@@ -1,5 +1,6 @@
 """Keys, tokens, limits, the access log and the metrics, of a service of two processes."""
 
+import asyncio
 import json
 import os
 import re
@@ -17,7 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.cache.conftest import until
 from tests.service.conftest import running
-from toolkit.service.keys import make_key
+from toolkit.errors import ArgumentError
+from toolkit.service.keys import hashed, make_key, read_keys
+from toolkit.service.replies import ProblemError
+from toolkit.service.settings import Oidc
+from toolkit.service.tokens import Tokens, keys_url
 
 AUDIENCE = "forecasts"
 RATE = 40
@@ -51,7 +56,8 @@ def issuing():
         def do_GET(self):
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(json.dumps(issuer.documents()[self.path]).encode())
+            said = issuer.documents()[self.path]
+            self.wfile.write((said if isinstance(said, str) else json.dumps(said)).encode())
 
         def log_message(self, *arguments):
             pass
@@ -129,9 +135,11 @@ def test_a_key_that_is_taken_out_opens_nothing(http, keys, key_file):
 def test_tokens_of_the_issuer_open(http, issuer):
     good = issuer.token()
     assert ask(http, good).status_code == 200
+    assert ask(http, issuer.token(iat=time.time() + 5)).status_code == 200  # its clock is ahead
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     wrong = {
-        "expired": issuer.token(exp=time.time() - 5),
+        "expired": issuer.token(exp=time.time() - 60),
+        "not yet valid": issuer.token(iat=time.time() + 60),
         "audience": issuer.token(aud="others"),
         "issuer": issuer.token(iss="http://elsewhere"),
         "signature": issuer.token(key=stranger),
@@ -144,6 +152,40 @@ def test_tokens_of_the_issuer_open(http, issuer):
         refused = ask(http, token)
         assert refused.status_code == 401, why
         assert re.search(why, refused.json()["detail"], re.IGNORECASE), refused.json()
+
+
+def test_an_issuer_that_tells_no_keys_is_a_problem_of_its_own(issuer, monkeypatch):
+    tokens = Tokens(Oidc(issuer.url, AUDIENCE))
+    documents = issuer.documents()
+    for keys in ("<html>", {"keys": []}, {"keys": [{"kty": "x"}]}, []):
+        said = documents | {"/keys": keys}
+        monkeypatch.setattr(issuer, "documents", lambda said=said: said)
+        with pytest.raises(ProblemError, match="issuer of tokens does not answer") as problem:
+            asyncio.run(tokens.name_of(issuer.token()))
+        assert problem.value.status == 503
+    elsewhere = documents["/.well-known/openid-configuration"] | {"jwks_uri": "file:///etc/passwd"}
+    said = documents | {"/.well-known/openid-configuration": elsewhere}
+    monkeypatch.setattr(issuer, "documents", lambda: said)
+    with pytest.raises(ArgumentError, match="does not answer as one: its keys are at 'file:"):
+        keys_url(issuer.url)
+
+
+def test_an_issuer_that_is_away_when_a_worker_begins(issuer):
+    """As one that replaces a dead worker: keys open all the same, and tokens once it is back."""
+    tokens = Tokens(Oidc("http://127.0.0.1:9", AUDIENCE))
+    with pytest.raises(ProblemError, match="issuer of tokens does not answer"):
+        asyncio.run(tokens.name_of(issuer.token()))
+    tokens._oidc = Oidc(issuer.url, AUDIENCE)
+    assert asyncio.run(tokens.name_of(issuer.token())) == "oidc:erp"
+
+
+def test_a_key_is_added_on_a_line_of_its_own(tmp_path):
+    """Whoever edits the file may leave its last line without an end."""
+    file = tmp_path / "keys"
+    first = make_key(file, "first")
+    file.write_text(file.read_text().rstrip("\n"))
+    second = make_key(file, "second")
+    assert read_keys(file) == {hashed(first): "first", hashed(second): "second"}
 
 
 def test_too_many_a_minute(http, keys):

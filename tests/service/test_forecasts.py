@@ -79,4 +79,7 @@ def test_each_encoding_has_a_tag_of_its_own(http, publish_and_wait):
     assert packed.content == plain.content
     assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 2
     assert packed.headers["etag"] != plain.headers["etag"]
+    for without in ("identity, gzip;q=0", "gzip; q=0.0, br"):
+        refused = http.get("/v1/forecasts/1", headers={"accept-encoding": without})
+        assert "content-encoding" not in refused.headers
     assert json.loads(plain.content)["product_id"] == 1

@@ -1,5 +1,6 @@
 """The cache hangs, is killed, comes back empty, and gets a release: under load all the while."""
 
+import json
 import threading
 import time
 
@@ -9,6 +10,7 @@ import redis
 from tests.cache.conftest import until
 from tests.cache.servers import stopped, valkey_at
 from tests.service.conftest import running
+from toolkit.data.ids import number_of
 
 RECOVERED_S = 2.0
 PATIENCE_S = 0.3
@@ -87,3 +89,38 @@ def test_memory_stands_in_and_the_cache_is_found_again(tmp_path, publish):
         first.release_id,
         second.release_id,
     }
+
+
+def test_memory_stands_in_for_codes_and_batches(tmp_path, publish):
+    """A number may be a code, too: of what else it may stand for memory has nothing."""
+    path, code = tmp_path / "s", number_of("0042")
+    with valkey_at(path) as process, running(f"unix://{path}", patience_s=PATIENCE_S) as service:
+        with redis.Redis(unix_socket_path=str(path)) as client:
+            publish(ids=[1, 2, 3, code], client=client)
+        assert until(service.ready, 10)
+        asked = {"products": [1, "2", "0042"]}
+        with service.client() as http:
+            assert http.post("/v1/forecasts:batch", json=asked).status_code == 200
+            with stopped(process.pid):
+                assert until(lambda: not service.ready(), 10)
+                alone = http.get("/v1/forecasts/0042")
+                assert (alone.status_code, stale(alone)) == (200, True)
+                assert alone.json()["product_id"] == code
+                together = http.post("/v1/forecasts:batch", json=asked)
+                assert list(together.json()["forecasts"]) == ["1", "2", "0042"]
+                assert stale(together)
+                new = http.post("/v1/forecasts:batch", json={"products": [1, 3]})
+                assert new.status_code == 503
+                assert http.get("/v1/forecasts/3").status_code == 503
+
+
+def test_a_pointer_that_is_damaged(server, service, http, publish_and_wait):
+    publish_and_wait()
+    client = server.client()
+    whole = json.loads(client.get("forecast:current"))
+    assert http.get("/v1/forecasts/1").status_code == 200
+    client.set("forecast:current", json.dumps(whole | {"expires_at": "0"}))
+    answer = http.get("/v1/forecasts/1")
+    assert (answer.status_code, stale(answer)) == (200, True)
+    client.set("forecast:current", json.dumps(whole))
+    assert until(service.ready, RECOVERED_S)

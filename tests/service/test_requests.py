@@ -59,6 +59,10 @@ def test_a_batch_is_of_one_release(http, publish_and_wait):
     assert {one["release"] for one in said["forecasts"].values()} == {release.release_id}
     assert all(one["product_id"] == int(i) for i, one in said["forecasts"].items())
     assert said["unknown"] == ["SKU-1", "9999"]
+    form = {"content-type": "application/x-www-form-urlencoded"}  # as curl says of any body
+    for headers in (form, {}):
+        some = http.post("/v1/forecasts:batch", content=b'{"products":[1]}', headers=headers)
+        assert list(some.json()["forecasts"]) == ["1"]
 
 
 def test_customers_at_risk_the_gravest_first(server, http, release_at_risk):
@@ -164,7 +168,14 @@ def test_odd_requests(service, http, publish_and_wait):
         refused = http.request(method, "/v1/forecasts/1")
         assert refused.status_code == 405
         assert refused.json()["detail"] == f"{method} is not what this path takes."
-    assert http.head("/v1/forecasts/1").status_code == 200
+    for path in ("/v1/forecasts/1", "/v1/at-risk?limit=x", "/v1/releases/current", "/readyz"):
+        head, whole = http.head(path), http.get(path)
+        assert (head.status_code, head.content) == (whole.status_code, b"")
+        assert head.headers["content-type"] == whole.headers["content-type"]
+    for line in ("OPTIONS *", "CONNECT a:443", "GET http://a/v1/forecasts/1", "GET //", "PRI *"):
+        head, body = raw(service, f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert head.split()[1] in {"200", "400", "404", "405"}, (line, head)
+        assert "Traceback" not in body
     assert (
         http.get("/v1/forecasts/1", headers={"if-none-match": '"x", W/"y", *'}).status_code == 200
     )

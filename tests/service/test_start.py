@@ -36,6 +36,15 @@ def test_the_port_is_taken(server, refused):
     assert "cannot listen at 127.0.0.1:70000" in refused("--redis", server.url, "--port", 70000)
 
 
+def test_the_host_is_none(server, refused, tmp_path):
+    (tmp_path / "keys").touch()
+    for host in ("a..b", "x" * 300, "no.such.host.invalid"):
+        said = refused(
+            "--redis", server.url, "--port", 0, "--keys", tmp_path / "keys", "--host", host
+        )
+        assert f"the service cannot listen at {host}:0: " in said
+
+
 def test_the_cache_is_none(own_server, refused):
     assert "a cache URL starts with redis://" in refused("--redis", "http://localhost")
     said = refused("--redis", "unix:///no/such/socket")

@@ -82,7 +82,7 @@ def check_readable(url: str) -> None:
         pointer = pointer_of(found)
         with database.translated():
             some = client.hrandfield(index_key(pointer.release))
-            values = client.mget(value_names([int(text(some))], pointer)) if some else []
+            values = client.mget(value_names([text(some)], pointer)) if some else []
         assert isinstance(values, list)
         for value in values:
             refuse_unreadable(value, pointer)

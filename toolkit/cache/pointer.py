@@ -61,12 +61,14 @@ def pointer_of(value: object) -> Pointer:
         if not all(isinstance(name, str) for name in names):
             raise TypeError("what has no name")
         products, expires_at = int(said.get("products", 0)), str(said.get("expires_at", ""))
+        if expires_at:
+            datetime.fromisoformat(expires_at)
         return Pointer(*names, int(said["flip"]), products, expires_at)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise CacheError(f"the value at {POINTER} is no pointer to a release") from error
 
 
-def value_names(ids: Iterable[int], pointer: Pointer) -> list[str]:
+def value_names(ids: Iterable[int | str], pointer: Pointer) -> list[str]:
     """Where a release's values are: under names of its own, or, later, under the plain keys."""
     own, ids = value_prefix(pointer.release), list(ids)
     return [f"{own}{i}" for i in ids] + [f"forecast:product:{i}:{pointer.as_of}" for i in ids]

@@ -150,15 +150,19 @@ class Records[V]:
                 self._asking = asyncio.create_task(self._ask_for_those_who_wait())
         return await asyncio.shield(future)
 
-    async def many(self, product_ids: Iterable[int]) -> dict[int, Found[V]]:
-        """The same for some, all of one release. ``CacheError`` as for one."""
+    async def many(self, product_ids: Iterable[int]) -> dict[int, Found[V] | CacheError]:
+        """The same for some, all of one release; the error of each of which nothing can tell.
+
+        ``CacheError`` if no release stays for as long as that takes.
+        """
         ids = list(dict.fromkeys(product_ids))
         for _ in range(ATTEMPTS):
-            found: dict[int, Found[V]] = {}
+            told: dict[int, Found[V] | CacheError] = {}
             for portion in batched(ids, AT_ONCE):
-                found |= {i: self._given(one) for i, one in (await self._portion(portion)).items()}
-            if len({one.release.pointer.release for one in found.values()}) <= 1:
-                return found
+                told |= await self._portion(portion)
+            found = [one for one in told.values() if isinstance(one, Found)]
+            if len({one.release.pointer.release for one in found}) <= 1:
+                return told
         raise CacheError("releases follow each other faster than so many products can be read")
 
     async def at_risk(self, offset: int, limit: int) -> tuple[CurrentRelease, list[bytes]]:
@@ -294,7 +298,7 @@ class Records[V]:
         pipeline.hrandfield(index_key(pointer.release))
         meta, some = await self._run(pipeline)
         if some is not None:
-            await self._check_readable(int(text(some)), pointer)
+            await self._check_readable(text(some), pointer)
         release = release_of(pointer, dict(zip(META, meta, strict=True)))
         seen = None if self.release is None else self.release.pointer
         if pointer.older_than(seen):
@@ -304,7 +308,7 @@ class Records[V]:
             logger.info("Release %s is current", pointer.release)
         self.release = release
 
-    async def _check_readable(self, product_id: int, pointer: Pointer) -> None:
+    async def _check_readable(self, product_id: str, pointer: Pointer) -> None:
         """``CacheError`` if a value of the release has a format that is not known here."""
         pipeline = self._client.pipeline(transaction=False)
         pipeline.mget(value_names([product_id], pointer))
@@ -363,11 +367,6 @@ class Records[V]:
             if kept is not None:
                 return Found(kept[1], self.release, stale_s)
         raise CacheError(why)
-
-    def _given(self, outcome: Found[V] | CacheError) -> Found[V]:
-        if isinstance(outcome, CacheError):
-            raise outcome
-        return outcome
 
 
 def _settle[V](future: asyncio.Future[Found[V]], outcome: Found[V] | CacheError) -> None:

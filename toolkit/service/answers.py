@@ -1,7 +1,7 @@
 """What is answered of several products, and of the release as a whole."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from toolkit.cache.records import Found
@@ -30,17 +30,18 @@ class Answers:
         asked = {code: numbers_meant(code) for code in dict.fromkeys(codes)}
         self._access.count(who, len(asked) - 1)
         try:
-            found = await self._records.many(i for numbers in asked.values() for i in numbers)
+            told = await self._records.many(i for numbers in asked.values() for i in numbers)
+            pages = {code: _first(told, numbers) for code, numbers in asked.items()}
         except CacheError as error:
             raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, sentence(error)) from error
-        pages = {code: _first(found, numbers) for code, numbers in asked.items()}
         known = b",".join(
             b"%b:%b" % (json.dumps(code).encode(), page.forecast)
             for code, page in pages.items()
             if page is not None
         )
         unknown = [code for code, page in pages.items() if page is None]
-        one = max(found.values(), key=lambda one: one.stale_s or 0.0)
+        found = (one for one in told.values() if isinstance(one, Found))
+        one = max(found, key=lambda one: one.stale_s or 0.0)
         release = json.dumps(one.release.pointer.release).encode()
         body = b'{"release":%b,"forecasts":{%b},"unknown":%b}' % (
             release,
@@ -81,6 +82,16 @@ class Answers:
         return json_reply(said_of_it, [NO_STORE, *headers_of(release, stale_s)])
 
 
-def _first(found: dict[int, Found[Page]], numbers: Sequence[int]) -> Page | None:
-    """The page of the first number that a code may stand for and that is served."""
-    return next((one.value for i in numbers if (one := found[i]).value is not None), None)
+def _first(told: Mapping[int, Found[Page] | CacheError], numbers: Sequence[int]) -> Page | None:
+    """The page of the first number that a code may stand for and that is served.
+
+    ``CacheError`` where there is none, and of one of the numbers nobody can tell.
+    """
+    found = [told[i] for i in numbers]
+    for one in found:
+        if isinstance(one, Found) and one.value is not None:
+            return one.value
+    for one in found:
+        if isinstance(one, CacheError):
+            raise one
+    return None

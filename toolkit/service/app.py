@@ -14,7 +14,7 @@ from toolkit.service.answers import Answers
 from toolkit.service.forecasts import Forecasts
 from toolkit.service.metrics import AGE, READY, Measures
 from toolkit.service.pages import page_of, weight
-from toolkit.service.replies import NO_STORE, ProblemError, Reply, json_reply, problem
+from toolkit.service.replies import JSON, NO_STORE, ProblemError, Reply, json_reply, problem
 from toolkit.service.routes import api
 from toolkit.service.settings import ServiceSettings
 
@@ -143,8 +143,11 @@ class _Exchange:
                 self._bytes += len(message.get("body", b""))
             await self._send(message)
 
-        self._scope["state"] = {"who": self._who}
-        await self._service._api(self._scope, receive, send)
+        said = [header for header in self._scope["headers"] if header[0] != b"content-type"]
+        scope = dict(self._scope) | {"state": {"who": self._who}, "headers": [*said, JSON]}
+        if scope["method"] == "HEAD":  # the server leaves the body out
+            scope["method"] = "GET"
+        await self._service._api(scope, receive, send)
 
     async def _body(self, receive: Receive) -> bytes:
         """The whole body; 413 or 408 if it is too large or too slow."""

@@ -1,5 +1,6 @@
 """``GET /v1/forecasts/{product}``: the path that most requests take, and that decodes nothing."""
 
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
@@ -16,6 +17,7 @@ from toolkit.service.settings import ServiceSettings
 LONGEST_CODE = 200
 GZIPPED: Header = (b"content-encoding", b"gzip")
 VARY: Header = (b"vary", b"accept-encoding")
+_REFUSED = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
 
 
 class Forecasts:
@@ -32,7 +34,7 @@ class Forecasts:
         page = found.value
         assert page is not None
         known, accepted = _asked(headers)
-        packed = page.compressed if b"gzip" in accepted else b""
+        packed = page.compressed if _takes_gzip(accepted) else b""
         tag = b'"%b%b"' % (page.tag, b"-gzip" if packed else b"")
         sent = [self._cacheable, (b"etag", tag), VARY, *release_headers(found)]
         if known and _matches(known, tag):
@@ -43,13 +45,17 @@ class Forecasts:
 
     async def find(self, code: str) -> Found[Page]:
         """The record of a product, by id or code; 404 or 503 where there is none."""
-        try:
-            for number in numbers_meant(code):
+        failure: CacheError | None = None
+        for number in numbers_meant(code):
+            try:
                 found = await self.records.one(number)
-                if found.value is not None:
-                    return found
-        except CacheError as error:
-            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, sentence(error)) from error
+            except CacheError as error:  # memory may have what else the code stands for
+                failure = failure or error
+                continue
+            if found.value is not None:
+                return found
+        if failure is not None:
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, sentence(failure)) from failure
         release = found.release.pointer.release
         said = f"Release {release} does not serve product {code[:LONGEST_CODE]!r}."
         raise ProblemError(HTTPStatus.NOT_FOUND, said, release_headers(found))
@@ -96,6 +102,11 @@ def _asked(headers: Iterable[Header]) -> tuple[bytes, bytes]:
         elif name == b"accept-encoding":
             accepted = value
     return known, accepted
+
+
+def _takes_gzip(accepted: bytes) -> bool:
+    """Whether it is among the encodings, and not there to be refused."""
+    return b"gzip" in accepted and _REFUSED.search(accepted) is None
 
 
 def _matches(known: bytes, tag: bytes) -> bool:

@@ -35,6 +35,8 @@ def make_key(file: Path, name: str) -> str:
     key = f"{PREFIX}{secrets.token_urlsafe(32)}"
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "a") as out:
+        if file.stat().st_size and not file.read_text().endswith("\n"):
+            out.write("\n")
         out.write(f"{name} {hashed(key)}\n")
     return key
 

@@ -74,7 +74,8 @@ def serve_metrics(host: str, port: int) -> str:
     except (OSError, OverflowError) as error:
         said = getattr(error, "strerror", None) or error
         raise ArgumentError(f"metrics cannot be served at {host}:{port}: {said}") from error
-    return f"http://{host}:{server.server_port}/metrics"
+    where = f"[{host}]" if ":" in host else host
+    return f"http://{where}:{server.server_port}/metrics"
 
 
 def forget_this_process() -> None:

@@ -21,6 +21,7 @@ from toolkit.service.guard import GuardedProtocol
 from toolkit.service.metrics import forget_this_process, serve_metrics
 from toolkit.service.places import Places
 from toolkit.service.settings import ServiceSettings
+from toolkit.service.tokens import keys_url
 
 BACKLOG = 2048
 GRACE_S = 5
@@ -91,6 +92,8 @@ def check_begin(settings: ServiceSettings) -> None:
     except (CacheError, ValueError) as error:
         raise ArgumentError(str(error)) from error
     Access(settings)
+    if settings.oidc is not None:
+        keys_url(settings.oidc.issuer)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -28,6 +28,9 @@ KEYS_STAY_S = 3600
 REMEMBERED = 10_000
 MOST_BYTES = 1_000_000
 LONGEST_TOKEN = 8_192
+LEEWAY_S = 10.0
+"""Clocks of the provider and of this machine may be so far apart."""
+
 RETRY_S = 10.0
 """After a token that named an unknown key, the provider is asked again this much later."""
 
@@ -41,15 +44,13 @@ class _Good:
 
 
 class Tokens:
-    """The tokens that ``oidc`` issues. ``ArgumentError`` if it does not answer as one."""
+    """The tokens that ``oidc`` issues. It is asked when the first one comes."""
 
     def __init__(self, oidc: Oidc) -> None:
         self._oidc = oidc
         self._good: LRUCache[bytes, _Good] = LRUCache(REMEMBERED)
         self._missed_at = -RETRY_S
-        self._keys = jwt.PyJWKClient(
-            keys_url(oidc.issuer), cache_keys=False, lifespan=KEYS_STAY_S, timeout=PATIENCE_S
-        )
+        self._keys: jwt.PyJWKClient | None = None
 
     async def name_of(self, token: str) -> str:
         """Whose token it is; ``ProblemError`` if nobody's, or if the provider does not answer."""
@@ -70,27 +71,41 @@ class Tokens:
                 algorithms=ALGORITHMS,
                 audience=self._oidc.audience,
                 issuer=self._oidc.issuer,
+                leeway=LEEWAY_S,
                 options={"require": ["exp", "iss", "aud"]},
             )
-        except jwt.PyJWKClientConnectionError as error:
-            said = "The issuer of tokens does not answer, so that no token can be checked."
-            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, said) from error
         except jwt.PyJWTError as error:
             said = f"The token is not accepted: {str(error).rstrip('.')[:200]}."
             raise ProblemError(HTTPStatus.UNAUTHORIZED, said) from error
         name = claims.get("azp") or claims.get("client_id") or claims.get("sub") or "token"
-        return _Good(f"oidc:{_PLAIN.sub('_', str(name))}"[:64], float(claims["exp"]))
+        until = float(claims["exp"]) + LEEWAY_S
+        return _Good(f"oidc:{_PLAIN.sub('_', str(name))}"[:64], until)
 
     def _key_of(self, token: str) -> jwt.PyJWK:
         """The provider's key that the token names; unknown ones do not ask it again and again."""
         name = jwt.get_unverified_header(token).get("kid")
-        known = {key.key_id: key for key in self._keys.get_signing_keys()}
+        known = self._issued()
         if name not in known and time.monotonic() - self._missed_at >= RETRY_S:
             self._missed_at = time.monotonic()
-            known = {key.key_id: key for key in self._keys.get_signing_keys(refresh=True)}
+            known = self._issued(anew=True)
         if name not in known:
             raise jwt.InvalidKeyError("its key is none of the issuer's")
         return known[name]
+
+    def _issued(self, anew: bool = False) -> dict[str | None, jwt.PyJWK]:
+        """The provider's keys by their names; 503 if it does not tell them."""
+        try:
+            if self._keys is None:
+                self._keys = jwt.PyJWKClient(
+                    keys_url(self._oidc.issuer),
+                    cache_keys=False,
+                    lifespan=KEYS_STAY_S,
+                    timeout=PATIENCE_S,
+                )
+            return {key.key_id: key for key in self._keys.get_signing_keys(anew)}
+        except (jwt.PyJWKClientError, jwt.PyJWKSetError, OSError, ValueError) as error:
+            said = "The issuer of tokens does not answer, so that no token can be checked."
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, said) from error
 
 
 def keys_url(issuer: str) -> str:
@@ -103,6 +118,8 @@ def keys_url(issuer: str) -> str:
             said = json.loads(answer.read(MOST_BYTES))
         if said["issuer"] != issuer:
             raise ValueError(f"it calls itself {said['issuer']!r}")
+        if not str(said["jwks_uri"]).startswith(("https://", "http://")):
+            raise ValueError(f"its keys are at {said['jwks_uri']!r}")
         return str(said["jwks_uri"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = str(getattr(error, "reason", error)) or type(error).__name__

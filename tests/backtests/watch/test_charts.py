@@ -19,6 +19,7 @@ from backtests.watch.charts import (
     sums,
     values_of,
 )
+from backtests.watch.judge import state_of_revisions
 
 MONDAY = pd.Timestamp("2024-01-01")
 
@@ -38,15 +39,23 @@ def table(**columns) -> pd.DataFrame:
 
 def test_a_sum_by_hand():
     z = np.array([0.5, 2.0, 1.5, -3.0, np.nan, 20.0])
-    assert sums(PAIRS, z).tolist() == [0.0, 1.0, 1.5, 0.0, 0.0, 7.0]
-    assert sums(LEVEL, z).tolist() == [0.0, 1.0, 1.5, 2.0, 2.0, 7.0]
+    assert sums(PAIRS, z, 5.0).tolist() == [0.0, 1.0, 1.5, 0.0, 0.0, 7.0]
+    assert sums(LEVEL, z, 5.0).tolist() == [0.0, 1.0, 1.5, 2.0, 2.0, 7.0]
+
+
+def test_an_alarm_ends_soon_after_its_cause():
+    """As half the orders were missing once: a jump of 200 deviations, and a jump back."""
+    z = np.array([-200.0, 200.0, *[0.0] * 8])
+    total = sums(REVISION, z, 5.0)
+    assert total[:3].tolist() == [13.0, 13.0, 12.0]
+    assert total[-1] == 5.0
 
 
 def test_values_are_logs_of_ratios():
     own = table(units=[2.0, 0.0], expected_units=[1.0, 1.0], loss=[3.0, 1.0], held=[0.5, 1.0])
     other = table(loss=[6.0, 1.0], crps=[2.0, 1.0]).iloc[:1]
     values = values_of(own, other)
-    assert values[LEVEL.name].tolist() == pytest.approx([np.log(2.0), np.nan], nan_ok=True)
+    assert values[LEVEL.name].tolist() == pytest.approx([np.log(2.0), np.log(0.01)])
     assert values[PAIRS.name].tolist() == pytest.approx([np.log(0.5), np.nan], nan_ok=True)
     assert values["units"].tolist() == pytest.approx([np.log(0.5), np.nan], nan_ok=True)
     assert values["held"].tolist() == [0.5, 1.0]
@@ -89,8 +98,8 @@ def promise(seed: int = 1, weeks: int = 48, chart: Chart = LEVEL) -> Promise:
 def test_a_shift_of_three_deviations_sounds_within_five_weeks():
     known = promise()
     z = known.standardized(np.full(5, known.mean + 3.0 * known.deviation), np.ones(5))
-    assert (sums(LEVEL, z) > known.limit).any()
-    assert (sums(LEVEL, -z) > known.limit).any()
+    assert (sums(LEVEL, z, known.limit) > known.limit).any()
+    assert (sums(LEVEL, -z, known.limit) > known.limit).any()
 
 
 @pytest.mark.slow
@@ -102,7 +111,7 @@ def test_false_alarms_are_as_rare_as_is_said():
     for seed in range(100):
         known = promise(seed)
         z = known.standardized(rng.normal(0.0, 0.1, CENTURY_WEEKS), np.ones(CENTURY_WEEKS))
-        quiet += not (sums(LEVEL, z) > known.limit).any()
+        quiet += not (sums(LEVEL, z, known.limit) > known.limit).any()
     assert quiet / 100 > 0.5 ** (1 / 5) - 0.14
 
 
@@ -112,8 +121,29 @@ def test_a_jump_between_forecasts_sounds_at_once():
     known = promise_of_revisions(moves)
     assert known is not None
     z = known.standardized(np.array([0.0, np.log(0.5)]), np.ones(2))
-    assert (sums(REVISION, z) > known.limit).tolist() == [False, True]
-    assert (sums(LEVEL, z) > known.limit).tolist() == [False, False]  # of one week of outcomes
+    assert (sums(REVISION, z, known.limit) > known.limit).tolist() == [False, True]
+    assert (sums(LEVEL, z, known.limit) > known.limit).tolist() == [
+        False,
+        False,
+    ]  # of one week of outcomes
+
+
+def test_a_week_without_any_order_counts_against():
+    """Nothing was ordered where a thousand units were expected: no week is further off."""
+    known = promise()
+    quiet = values_of(table(units=[0.0] * 3, expected_units=[1000.0] * 3), None)[LEVEL.name]
+    assert (sums(LEVEL, known.standardized(quiet, np.ones(3)), known.limit) > known.limit).any()
+
+
+def test_first_revisions_that_sounded_are_not_what_is_usual():
+    known = promise_of_revisions([Revision(weeks_later(i), 1, 0.01 * (-1) ** i) for i in range(12)])
+    calm = [Revision(weeks_later(i), 1, 0.002 * (-1) ** i) for i in range(13)]
+    state = state_of_revisions(calm, known)
+    assert (state.weeks, state.usual[1]) == (1, pytest.approx(1.002, abs=1e-4))
+    jumped = [*calm[:9], Revision(weeks_later(9), 1, np.log(0.5)), *calm[10:]]
+    state = state_of_revisions(jumped, known)
+    assert state.since == weeks_later(9).date()
+    assert (state.weeks, state.limit) == (13, known.limit)
 
 
 def test_too_few_weeks_promise_nothing():

@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+from dataclasses import replace
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -13,14 +14,21 @@ import pytest
 
 from backtests.evidence.gate import Gate
 from backtests.run.folder import WEEKS, RunFolder, read_scores
+from backtests.watch.alarm import post
+from backtests.watch.drift import Drift
 from backtests.watch.folder import WatchFolder
+from backtests.watch.judge import judge
 from backtests.watch.kept import KeptForecast
+from backtests.watch.versions import Watched
 from backtests.watch.watch import WatchSettings, watch
 from tests.backtests.watch.conftest import DATES
 from tests.processes import TOOLKIT, error_of, start
+from toolkit.data.tables import OrderEvents
+from toolkit.data.zones import today_in
 from toolkit.errors import ArgumentError, TrackingError
 from toolkit.model import default_model
 from toolkit.sources.embedded.database import open_database
+from toolkit.sources.embedded.zone import keep_zone
 from toolkit.sources.sql import as_source
 from toolkit.tracking.promotion import promote, set_alias
 from toolkit.tracking.registration import register_fit
@@ -204,6 +212,75 @@ def test_the_command(with_half_the_customers, promoted, store, tmp_path):
     assert "http" not in page.split("data:image", 1)[0].replace("http-equiv", "")
 
 
+def test_a_forecast_is_kept_once_a_week_where_the_business_is(order_file, store, tmp_path):
+    """Kept as of three days ago; here it is another day than there."""
+    file = tmp_path / "zoned.duckdb"
+    shutil.copy(order_file, file)
+    with duckdb.connect(str(file)) as conn:
+        keep_zone(conn, "Pacific/Kiritimati")
+        there = today_in("Pacific/Kiritimati")
+    asked = ("watch", "--db", file, "--json", "--no-log")
+    done = start(TOOLKIT, *asked, cwd=tmp_path, TZ="Etc/GMT+12")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert date.fromisoformat(found["as_of_date"]) >= there
+    assert len(found["kept"]) == 1
+    (kept,) = (tmp_path / "watch" / "forecasts").iterdir()
+    kept.rename(kept.with_name(str(date.fromisoformat(found["as_of_date"]) - timedelta(3))))
+    again = start(TOOLKIT, *asked, cwd=tmp_path, TZ="Etc/GMT+12")
+    assert again.returncode == 0, again.stderr
+
+
+def test_after_a_date_between_weeks_the_next_is_a_week_later(order_file, store, tmp_path):
+    folder = tmp_path / "watch"
+    look(order_file, store, folder, START)
+    look(order_file, store, folder, later(2), as_of_date=later(2) - timedelta(2))  # a Saturday
+    assert look(order_file, store, folder, later(2)).kept == ()
+    assert look(order_file, store, folder, later(3)).as_of_date == later(3) - timedelta(2)
+
+
+def test_a_watch_without_new_orders_says_so(order_file, store, tmp_path):
+    with open_database(order_file) as conn:
+        report = watch(
+            as_source(conn), store, WatchFolder(tmp_path / "watch"), today=later(3),
+            last_date=later(1), settings=FEW,
+        )  # fmt: skip
+    assert report.notices[0].startswith(f"the last order is of {later(1)}: weeks after it are not")
+
+
+def test_a_champion_beside_the_reference_as_its_challenger(order_file, store, tmp_path):
+    """The reference has its scores under whatever role."""
+    other = find(store, "champion")
+    folder = tmp_path / "watch"
+    look(order_file, store, folder, START)
+    reference = Watched("challenger", default_model(), other)
+    champion = Watched("champion", replace(default_model(), urn_weight=0.25), other)
+    kept = folder / "forecasts" / str(START)
+    (own,) = kept.iterdir()
+    record = (own / "forecast.json").read_text()
+    shutil.copytree(own, kept / champion.fit)
+    (kept / champion.fit / "forecast.json").write_text(record.replace(own.name, champion.fit))
+    with open_database(order_file) as conn:
+        WatchFolder(folder).score(as_source(conn), later(2))
+    table = WatchFolder(folder).weeks()
+    state, _ = judge(store, WatchFolder(folder), table, champion, [champion, reference])
+    charts = {chart.name: chart for chart in state.charts}
+    assert charts["pairs"].value == charts["units"].value == 1.0
+
+
+def test_drift_of_orders_without_quantities():
+    """Their usual size is not known: JSON has no NaN."""
+    some = OrderEvents(START, *np.array([[1, 1], [2, 2], [-9, -2]]), np.full(2, np.nan))
+    drift = Drift.of(some, START - timedelta(7))
+    assert (drift.then.median_units, drift.now.median_units) == (0.0, 0.0)
+    assert (drift.then.orders, drift.now.orders) == (1, 2)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/a b", "http://127.0.0.1:9/\n", "http://"])
+def test_an_address_that_is_none_is_a_sentence(url):
+    assert "127" not in post(url, ["alarm"])
+
+
 def test_bad_calls_are_a_sentence(order_file, store, tmp_path):
     folder = tmp_path / "watch"
     look(order_file, store, folder, START)
@@ -215,7 +292,16 @@ def test_bad_calls_are_a_sentence(order_file, store, tmp_path):
         look(order_file, store, folder, date(2020, 1, 6))
     (kept,) = folder.glob("forecasts/2022-04-11/*")
     (kept / "pairs.parquet").write_bytes(b"cut short")
-    with pytest.raises(ArgumentError, match="is no forecast that was kept"):
+    with pytest.raises(ArgumentError, match=r"no forecast that was kept.*restore it, or remove it"):
+        look(order_file, store, folder, later(1))
+    (kept / "pairs.parquet").unlink()
+    with pytest.raises(ArgumentError, match=r"it lacks pairs.parquet or products.parquet"):
+        look(order_file, store, folder, later(1))
+    pd.DataFrame({"other": [1]}).to_parquet(folder / "weeks.parquet")
+    with pytest.raises(ArgumentError, match=r"holds no scores of weeks; restore it"):
+        look(order_file, store, folder, later(1))
+    (folder / "weeks.parquet").write_bytes(b"cut short")
+    with pytest.raises(ArgumentError, match=r"weeks.parquet is damaged.*and the watch begins anew"):
         look(order_file, store, folder, later(1))
 
 
@@ -228,6 +314,9 @@ def test_without_a_champion(order_file, tmp_path):
     )
     assert done.returncode == 2
     assert "toolkit promote" in error_of(done)
+    done = start(TOOLKIT, "watch", "--db", order_file, "--store", "sqlite:///no.db", cwd=tmp_path)
+    assert "toolkit promote" in error_of(done)
+    assert not (tmp_path / "no.db").exists()
 
 
 def test_without_a_backtest_it_says_so(order_file, tmp_path):
