@@ -129,6 +129,15 @@ def test_as_of_last_is_the_day_after_the_last_order(ask, orders):
     assert untimed(json.loads(out)) == untimed(json.loads(other))
 
 
+def test_orders_that_ended_long_ago_are_told_of(db, ask, capsys):
+    code = run(["forecast", "1", "--db", str(db)])
+    err = capsys.readouterr().err
+    assert code == 0
+    assert err.startswith("Notice: the last order is of 2022-")
+    assert err.endswith("--as-of last forecasts from there\n")
+    assert ask(1, as_of="last")[2] == ""
+
+
 def test_as_of_last_without_any_order(orders, tmp_path, capsys):
     with open_database_copy(orders, tmp_path) as conn:
         conn.execute("DELETE FROM dbo.OrderItem")

@@ -24,7 +24,7 @@ from toolkit.cli.options import (
     complete_model,
     warn_of_fit,
 )
-from toolkit.cli.orders import day_of, numbers_of, orders_of, replaced_by
+from toolkit.cli.orders import day_of, numbers_of, orders_of, replaced_by, tell_age
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS, WEEKS
 from toolkit.errors import ArgumentError
 
@@ -119,6 +119,7 @@ def forecast(
             thresholds=thresholds,
             default_price=default_price,
         )
+        tell_age(orders, as_of)
         day = day_of(orders, as_of)
         if customer is not None:
             _of_customer(engine, orders, customer, day, asked)

@@ -6,6 +6,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from toolkit.cli.options import one_of
 from toolkit.data.ids import Kind
 from toolkit.errors import ArgumentError
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from toolkit.sources.open import OpenSource
 
 LAST = "last"
+STALE_DAYS = 28
+"""Orders that ended longer ago than that are told of, where nobody named an as-of date."""
 
 
 def orders_of(
@@ -44,6 +48,21 @@ def day_of(orders: "OpenSource", as_of: str | None) -> str | date:
     if last is None:
         raise ArgumentError(f"--as-of {LAST}: there is no order before today")
     return last + timedelta(days=1)
+
+
+def tell_age(orders: "OpenSource", as_of: str | None) -> None:
+    """Say so where the as-of date is today for want of another, and orders ended long before."""
+    from toolkit.sources.base import today_of
+    from toolkit.sources.sql import last_order_day
+
+    last = last_order_day(orders.source) if as_of is None else None
+    days = 0 if last is None else (today_of(orders.source) - last).days
+    if days > STALE_DAYS:
+        typer.echo(
+            f"Notice: the last order is of {last}, {days:,} days before today; --as-of {LAST} "
+            "forecasts from there",
+            err=True,
+        )
 
 
 def numbers_of(orders: "OpenSource", kind: Kind, texts: Sequence[str]) -> list[int]:
