@@ -23,6 +23,8 @@ CODE = (sys.executable, "-c", "from toolkit.cli.app import main; main()")
 
 FORKS = multiprocessing.get_context("forkserver")
 IMPORTED = "tests.imported"
+PLACES = tuple(sys.path)
+"""Where modules are found before a test adds places of its own."""
 READ_BY_IMPORTS = {"HOME", "NUMBA_CACHE_DIR", "PYTENSOR_FLAGS", "PYTHONPATH"}
 
 DROP = 24  # PR_CAPBSET_DROP
@@ -66,7 +68,8 @@ def run(
     command = [*TOOLKIT, *map(str, arguments)]
     pipes = [FORKS.Pipe(duplex=False) for _ in range(2)]
     said = [end for _, end in pipes]
-    asked = (command, Path(cwd).absolute(), _environment(variables), obey, most_bytes, *said)
+    place, environment = Path(cwd).absolute(), _environment(variables)
+    asked = (command, PLACES, place, environment, obey, most_bytes, *said)
     process = FORKS.Process(target=_run, args=asked)
     process.start()
     for end in said:
@@ -79,6 +82,7 @@ def run(
 
 def _run(
     command: list[str],
+    places: tuple[str, ...],
     cwd: Path,
     environment: dict[str, str],
     obey: bool,
@@ -94,7 +98,7 @@ def _run(
     os.environ.update(environment)
     _bind(obey, most_bytes)
     sys.argv = command
-    sys.path[0] = str(Path(command[0]).parent)
+    sys.path[:] = [str(Path(command[0]).parent), *places[1:]]
     runpy.run_path(command[0], run_name="__main__")
 
 

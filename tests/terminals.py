@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -78,5 +79,6 @@ class Typed:
 
 
 def _take_terminal():
-    """Ctrl-C goes to the process."""
+    """Ctrl-C goes to the process, which heeds it: jobs in the background ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
