@@ -289,9 +289,14 @@ class Records[V]:
         return made
 
     async def _adopt(self, pointer: Pointer) -> None:
-        """Follow the pointer, unless a newer one was seen; ``CacheError`` if it cannot be read."""
+        """Follow the pointer, unless it or a newer one was seen; ``CacheError`` if it cannot be
+        read.
+
+        Questions that find the same new pointer side by side adopt it once: each is answered from
+        the release that it began with, and would start over if another took its place.
+        """
         seen = None if self.release is None else self.release.pointer
-        if pointer.older_than(seen):
+        if pointer == seen or pointer.older_than(seen):
             return
         pipeline = self._client.pipeline(transaction=False)
         pipeline.hmget(meta_key(pointer.release), list(META))
@@ -301,7 +306,7 @@ class Records[V]:
             await self._check_readable(text(some), pointer)
         release = release_of(pointer, dict(zip(META, meta, strict=True)))
         seen = None if self.release is None else self.release.pointer
-        if pointer.older_than(seen):
+        if pointer == seen or pointer.older_than(seen):
             return
         if seen is None or (seen.release, seen.epoch) != (pointer.release, pointer.epoch):
             self._memory.clear()
