@@ -41,4 +41,4 @@ Sources
 
 from models.parts.rhythm.version import RhythmVersion
 
-MODEL = RhythmVersion("ensemble", "6", __doc__ or "", boosted=True, pooled=True)
+MODEL = RhythmVersion("ensemble", "7", __doc__ or "", boosted=True, pooled=True)
