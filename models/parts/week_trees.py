@@ -10,7 +10,7 @@ import numpy as np
 from models.parts.special_days import SpecialDays
 from models.parts.trees import TreeText, answer, grow
 from models.parts.weekly_demand import WeeklyDemand
-from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
+from toolkit.data.tables import DAYS_PER_WEEK, QUANTILES, Floats, Ints
 
 HORIZON_WEEKS = 12
 SEEN_WEEKS = 65
@@ -29,7 +29,11 @@ WEIGHT_POWER = 0.75
 ROUNDS = 150
 SETTINGS: Mapping[str, Any] = {"feature_fraction": 0.6}
 MEAN: Mapping[str, Any] = {"objective": "tweedie", "tweedie_variance_power": 1.3}
-"""The objective of trees for the mean."""
+OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
+    "mean": MEAN,
+    **{f"quantile_{level}": {"objective": "quantile", "alpha": level} for level in QUANTILES},
+}
+"""What trees are grown for, by name."""
 YEAR_DAYS = 365.2425
 
 
