@@ -1,6 +1,7 @@
 """Boosted trees on product-weeks: rows of products, weeks and distances, and what they expect."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -172,14 +173,16 @@ def _mean(weeks: Floats) -> Floats:
     return mean
 
 
-def train(training: Training, seed: int, objectives: Mapping[str, Any]) -> dict[str, TreeText]:
-    """Trees for each of the ``objectives``, by name."""
+def train(training: Training, seed: int, cores: int) -> dict[str, TreeText]:
+    """Trees for each of ``OBJECTIVES``, by name; ``cores`` of them are grown at a time."""
     columns = training.rows.columns
     weight = training.rows.scale**WEIGHT_POWER
-    return {
-        name: grow(columns, training.label, {**SETTINGS, **objective}, ROUNDS, seed, weight)
-        for name, objective in objectives.items()
-    }
+
+    def grown(objective: Mapping[str, Any]) -> TreeText:
+        return grow(columns, training.label, {**SETTINGS, **objective}, ROUNDS, seed, weight)
+
+    with ThreadPoolExecutor(cores) as pool:
+        return dict(zip(OBJECTIVES, pool.map(grown, OBJECTIVES.values()), strict=True))
 
 
 def forecast(

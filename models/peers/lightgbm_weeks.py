@@ -61,7 +61,7 @@ def learn(patterns: Patterns, settings: FitSettings, seed: int) -> tuple[Arrays,
             f"{NAME} learns from products that were known for some weeks, and before "
             f"{patterns.as_of_date} there is none with demand since: nothing to fit"
         )
-    return {**train(training, seed, OBJECTIVES), **special.arrays}, len(training.label)
+    return {**train(training, seed, settings.cores), **special.arrays}, len(training.label)
 
 
 def forecast(

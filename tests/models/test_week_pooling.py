@@ -179,6 +179,11 @@ def test_where_no_week_tells_of_demand_nothing_is_grown(trees):
     assert again.texts.keys() == trees.texts.keys()
 
 
+def test_trees_are_the_same_however_many_are_grown_at_a_time(trees, patterns):
+    both = WeekTrees.grow(patterns, SEASON, seed=1, cores=2)
+    assert all(np.array_equal(both.texts[name], text) for name, text in trees.texts.items())
+
+
 def test_nobody_is_not_pooled(own, trees):
     nobody = own.patterns.select(np.zeros(len(own.patterns), dtype=bool))
     empty = PATHS.predict(nobody, weeks=3, draws=5, streams=Streams(1))

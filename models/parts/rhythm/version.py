@@ -154,7 +154,7 @@ class RhythmVersion:
         }
         if self.pooled:
             own = Predictor.of({**drawn, **constants})
-            constants |= _pooled_with(patterns, own, seed)
+            constants |= _pooled_with(patterns, own, seed, settings.cores)
         of_blocks = {f"{b}_column": ("constant", *names) for b, names in data.blocks.items()}
         made = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
         inference = Inference.of(
@@ -264,7 +264,9 @@ class FittedRhythm(Fit):
         )
 
 
-def _pooled_with(patterns: Patterns, own: Predictor, seed: int) -> dict[str, NDArray[Any]]:
+def _pooled_with(
+    patterns: Patterns, own: Predictor, seed: int, cores: int
+) -> dict[str, NDArray[Any]]:
     """What the versions that pool save besides; ``own``: what they would predict unpooled."""
 
     def p_order(some: Patterns) -> Floats:
@@ -272,6 +274,6 @@ def _pooled_with(patterns: Patterns, own: Predictor, seed: int) -> dict[str, NDA
         return predicted.pairs.p_order_by_week[:, -1]
 
     trees = grow_pair_trees(patterns, p_order, seed)
-    week_trees = WeekTrees.grow(patterns, own.season, seed)
+    week_trees = WeekTrees.grow(patterns, own.season, seed, cores)
     of_weeks = {} if week_trees is None else week_trees.arrays
     return {PAIR_TREES: trees.text, PAIR_BASE: trees.base, **of_weeks}

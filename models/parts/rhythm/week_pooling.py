@@ -80,11 +80,13 @@ class WeekTrees:
     texts: Mapping[str, TreeText]
 
     @classmethod
-    def grow(cls, patterns: Patterns, season: Season, seed: int) -> "WeekTrees | None":
+    def grow(
+        cls, patterns: Patterns, season: Season, seed: int, cores: int = 1
+    ) -> "WeekTrees | None":
         """From the weeks before the date; None where none of them tells of any demand."""
         past = _at_levels(patterns, season, TRAINED_WEEKS)
         training = Training.of(past, NO_SPECIAL_DAYS, patterns.as_of_date, ROWS, seed)
-        return cls(train(training, seed, OBJECTIVES)) if training.label.any() else None
+        return cls(train(training, seed, cores)) if training.label.any() else None
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "WeekTrees | None":
