@@ -3,6 +3,7 @@
 from dataclasses import astuple, replace
 from datetime import date, timedelta
 from math import cos, exp, log, pi, sin, sqrt
+from statistics import median
 
 import numpy as np
 import pytest
@@ -341,18 +342,27 @@ def test_how_weeks_differ_against_a_slow_twin():
         np.array([0.0, -0.5, 0.2, 0.0]),
         np.full(4, 1e-3),
     )
-    off = [5.0, 5.1, 4.9, 5.0]  # less what stood out; their median is 5
     total, means = 0.0, np.zeros(3)
     for s in np.exp(np.linspace(log(0.01), log(0.4), 38)):
         for gamma in np.linspace(0, 1.5, 31):
             for b in np.linspace(0, 1, 21):
                 p = 0.8 if b == 1 else 0.01
                 p *= exp(-(((log(s) - log(0.07)) / 0.6) ** 2 + ((gamma - 0.4) / 0.3) ** 2) / 2)
-                for i, e in enumerate((0.0, -0.5, 0.2, 0.0)):
+                off = [5.0, 4.6 + 0.5 * b, 5.1 - 0.2 * b, 5.0]
+                for each, e in zip(off, (0.0, -0.5, 0.2, 0.0), strict=True):
                     scale = sqrt(s**2 + (gamma * e) ** 2 + 1e-3)
-                    p *= (1 + ((off[i] - 5 + (1 - b) * e) / scale) ** 2 / 4) ** -2.5 / scale
+                    p *= (1 + ((each - median(off)) / scale) ** 2 / 4) ** -2.5 / scale
                 total, means = total + p, means + p * np.array([s, gamma, b])
     assert astuple(WeeksAhead.of([backcast])) == pytest.approx(means / total, rel=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_is_found_where_most_weeks_stand_out(share):
+    """Eight of twelve by .3, as with promotions in most weeks: their level is not that of all."""
+    out = np.array([0.3] * 8 + [0.0] * 4)
+    level = 5.0 + share * out + 0.02 * np.resize([-1.0, 1.0, 1.0], 12)
+    backcast = Backcast(level, np.zeros(12), out, np.full(12, 1e-4))
+    assert WeeksAhead.of(3 * [backcast]).share == pytest.approx(share, abs=0.1)
 
 
 def test_what_is_saved_comes_back(seeded):

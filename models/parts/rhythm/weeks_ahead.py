@@ -64,13 +64,12 @@ class WeeksAhead:
             / 2.0
         )
         for one in backcasts:
-            off = one.log_counts - one.smooth - one.out
-            off -= np.median(off)
-            for i in range(len(off)):
+            off = one.log_counts - one.smooth - SHARES.reshape(-1, 1) * one.out  # [shares, weeks]
+            off -= np.median(off, axis=-1, keepdims=True)  # the level of all, at each share
+            for i in range(off.shape[-1]):
                 variance = SPREADS**2 + (RATIOS * one.out[i]) ** 2 + one.counting[i]
-                apart = off[i] + (1.0 - SHARES) * one.out[i]
                 log_p = log_p - np.log(variance) / 2.0
-                log_p -= (TAIL + 1.0) / 2.0 * np.log1p(apart**2 / (TAIL * variance))
+                log_p -= (TAIL + 1.0) / 2.0 * np.log1p(off[:, i] ** 2 / (TAIL * variance))
         p = np.exp(log_p - log_p.max())
         p /= p.sum()
         return cls(*(float((p * values).sum()) for values in (SPREADS, RATIOS, SHARES)))
