@@ -10,7 +10,8 @@ What it assumes
     ``models/parts/rhythm/week_pooling.py``). Every path's units in that week are moved by the one
     factor between them, so that customers, products and totals still add up draw by draw. How far
     a week may be off is the mean, in units, of both quantile functions, the paths' and that of
-    trees for seven quantiles: draws move, their ranks and their mean stay.
+    trees for seven quantiles: draws move, their ranks and their mean stay; equal ones are ranked
+    at random.
 
 When it is right
     Recurring orders with a year of history or more, products whose demand has a shape of its own
@@ -44,4 +45,4 @@ Sources
 
 from models.parts.rhythm.version import RhythmVersion
 
-MODEL = RhythmVersion("ensemble", "7", __doc__ or "", boosted=True, pooled=True)
+MODEL = RhythmVersion("ensemble", "8", __doc__ or "", boosted=True, pooled=True)

@@ -195,7 +195,7 @@ class FittedRhythm(Fit):
         own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
         if self.week_trees is None:
             return own
-        return pooled(own, self.week_trees, self.predictor.season)
+        return pooled(own, self.week_trees, self.predictor.season, streams)
 
     def predict_again(
         self,

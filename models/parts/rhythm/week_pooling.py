@@ -20,7 +20,9 @@ varied, the paths who may order. The draw of rank i among n becomes
 
 Q being the trees' quantiles, linear in between, and above the highest as far beyond it as the
 paths' draws are; all draws of a week then by one factor, so that their mean stays. Ranks stay, and
-so does what moves together; a week without an order stays one: whose would its units be?
+so does what moves together; a week without an order stays one: whose would its units be? Draws that
+are equal are ranked at random, by product and week: by their index, the same draws would be the
+high ones of every product, and sums of products far too wide.
 
 Source: Bates & Granger (1969), doi:10.1057/jors.1969.103, for pooling; Genest & Zidek (1986),
 doi:10.1214/ss/1177013825, for the logarithmic pool; Ratcliff (1979),
@@ -58,6 +60,7 @@ from toolkit.data.tables import (
     Patterns,
     Predictions,
 )
+from toolkit.model import Streams
 
 WEIGHT = 2.0 / 3.0
 """Of the trees, in the mean of logs."""
@@ -114,11 +117,11 @@ class WeekTrees:
         return mean * level, np.sort(np.stack(quantiles), axis=0) * level
 
 
-def pooled(own: Predictions, trees: WeekTrees, season: Season) -> Predictions:
+def pooled(own: Predictions, trees: WeekTrees, season: Season, streams: Streams) -> Predictions:
     """The predictions with their units moved to the pool of both expectations and shapes."""
     if not len(own.patterns):
         return own
-    factor, of_draws = _both_factors(own, trees, season)
+    factor, of_draws = _both_factors(own, trees, season, streams)
     pairs, products = own.pairs, own.products
     of_pair = np.repeat(factor, np.diff(own.patterns.product_offsets()[1]), axis=0)
     return replace(
@@ -174,14 +177,18 @@ def factors(
     return _factor(own.products.expected_quantity, mean)
 
 
-def _both_factors(own: Predictions, trees: WeekTrees, season: Season) -> tuple[Floats, Draws]:
+def _both_factors(
+    own: Predictions, trees: WeekTrees, season: Season, streams: Streams
+) -> tuple[Floats, Draws]:
     """What moves expected units, [products, weeks], and each draw, [products, weeks, draws]."""
     mean, quantiles = trees.forecast(own.patterns, season, season, own.weeks)
     expected = own.products.expected_quantity
     factor = _factor(expected, mean)
     moved = own.products.quantity * factor[..., None].astype(np.float32)
     return factor, factor[..., None].astype(np.float32) * _shape(
-        moved, np.where(expected > 0, quantiles, 0.0)
+        moved,
+        np.where(expected > 0, quantiles, 0.0),
+        _among_equals(own.products.product_id, moved, streams),
     )
 
 
@@ -199,12 +206,21 @@ def _factor(paths: Floats, trees: Floats) -> Floats:
     return factor
 
 
-def _shape(draws: Draws, quantiles: Floats) -> Draws:
+def _among_equals(product_id: Ints, draws: Draws, streams: Streams) -> Draws:
+    """What equal draws are ranked by, a product's and first weeks' always the same numbers."""
+    by: Draws = np.empty(draws.shape, dtype=np.float32)  # week by week, however draws lie
+    for of_product, number in zip(by, product_id.tolist(), strict=True):
+        _, rng = streams.product(number).spawn(2)  # the paths use the first
+        rng.random(out=of_product, dtype=np.float32)
+    return by
+
+
+def _shape(draws: Draws, quantiles: Floats, among_equals: Draws) -> Draws:
     """What moves each draw to the mean of both quantile functions, their mean kept.
 
     1 where there is no draw above 0 or no quantile, [products, weeks, draws].
     """
-    order = np.argsort(draws, axis=2, kind="stable")
+    order = np.lexsort((among_equals, draws), axis=2)
     own = np.take_along_axis(draws, order, axis=2)
     said = _at_ranks(quantiles, own)
     mixed = np.where(own > 0, (1 - SHAPE_WEIGHT) * own + SHAPE_WEIGHT * said, 0)
