@@ -46,6 +46,13 @@ def rhythm(all_patterns) -> FittedModel:
 
 
 @pytest.fixture(scope="session")
+def ensemble(all_patterns) -> FittedModel:
+    """As ``rhythm``, with all trees: units of its products are moved draw by draw."""
+    settings = FitSettings(method="laplace", draws=100, pairs=300)
+    return find_model("ensemble").fit(all_patterns, seed=1, settings=settings)
+
+
+@pytest.fixture(scope="session")
 def fit_with(all_patterns) -> Callable[..., FittedModel]:
     """Fits ``rhythm`` briefly, with a calendar of some events."""
 

@@ -21,12 +21,14 @@ OWN = (
 """What a row says of the scenario itself."""
 
 
-@pytest.fixture(params=["pair_conjugate", "rhythm"])
+@pytest.fixture(
+    params=["pair_conjugate", "rhythm", pytest.param("ensemble", marks=pytest.mark.slow)]
+)
 def engine(request, database) -> ForecastEngine:
     model = (
-        request.getfixturevalue("rhythm")
-        if request.param == "rhythm"
-        else find_model(request.param)
+        find_model(request.param)
+        if request.param == "pair_conjugate"
+        else request.getfixturevalue(request.param)
     )
     return ForecastEngine(database, model=model, draws=60, clock=lambda: NOON)
 

@@ -20,12 +20,14 @@ GRID = {"min_orders": (1, 3, 8), "min_confidence": (0.0, 0.25, 0.4)}
 CELLS = [(o, c) for o in GRID["min_orders"] for c in GRID["min_confidence"]]
 
 
-@pytest.fixture(params=["pair_conjugate", "rhythm"])
+@pytest.fixture(
+    params=["pair_conjugate", "rhythm", pytest.param("ensemble", marks=pytest.mark.slow)]
+)
 def engine(request, database) -> ForecastEngine:
     model = (
-        request.getfixturevalue("rhythm")
-        if request.param == "rhythm"
-        else find_model(request.param)
+        find_model(request.param)
+        if request.param == "pair_conjugate"
+        else request.getfixturevalue(request.param)
     )
     return ForecastEngine(database, model=model, draws=60, clock=lambda: NOON)
 

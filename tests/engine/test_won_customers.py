@@ -21,12 +21,14 @@ MID_WEEK = AS_OF + timedelta(10)
 DRAWS = 60
 
 
-@pytest.fixture(params=["pair_conjugate", "rhythm"])
+@pytest.fixture(
+    params=["pair_conjugate", "rhythm", pytest.param("ensemble", marks=pytest.mark.slow)]
+)
 def engine(request, database) -> ForecastEngine:
     model = (
-        request.getfixturevalue("rhythm")
-        if request.param == "rhythm"
-        else find_model(request.param)
+        find_model(request.param)
+        if request.param == "pair_conjugate"
+        else request.getfixturevalue(request.param)
     )
     return ForecastEngine(database, model=model, draws=DRAWS, clock=lambda: NOON)
 
