@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from toolkit.cli.exits import nothing_to_forecast
 from toolkit.cli.options import (
     REDIS_VARIABLE,
     AsOf,
+    Cluster,
     Config,
     DefaultPrice,
     Draws,
@@ -30,11 +32,13 @@ if TYPE_CHECKING:
     from toolkit.cache.releases.catalog import Release
     from toolkit.engine import ForecastEngine
     from toolkit.export.job import ExportProgress
+    from toolkit.export.making import Maker
     from toolkit.export.plan import ExportSettings
     from toolkit.export.report import ExportReport
     from toolkit.sources.base import OrderSource
     from toolkit.sources.codes import Codes
 
+DEFAULT_WORK = Path("exports")
 DEFAULT_REDIS = "redis://localhost:6379/0"
 READ_PATIENCE_S = 2.0
 SHOWN_FAILURES = 10
@@ -76,6 +80,9 @@ Shrink = Annotated[bool, typer.Option("--shrink", help="Serve fewer products tha
 Earlier = Annotated[
     bool, typer.Option("--earlier", help="Publish as of an earlier date than readers have now.")
 ]
+Work = Annotated[
+    Path, typer.Option(help="With --cluster: a folder that all workers see, for what is under way.")
+]
 Log = Annotated[bool, typer.Option(help="Log the export to MLflow.")]
 
 
@@ -104,6 +111,8 @@ def export(
     keep: Keep = 2,
     shrink: Shrink = False,
     earlier: Earlier = False,
+    cluster: Cluster = None,
+    work: Work = DEFAULT_WORK,
     store: StoreUri = None,
     log: Log = True,
     as_json: Json = False,
@@ -121,6 +130,8 @@ def export(
     from toolkit.model import DEFAULT_MODEL
     from toolkit.stages.arguments import as_of_day, parse_date
 
+    if cluster is not None and db is None:
+        raise ArgumentError("--cluster forecasts from a file that all workers see: name it by --db")
     for name in ("toolkit.engine", "toolkit.stages"):
         logging.getLogger(name).setLevel(logging.ERROR)  # the report counts them
     with orders_of(db, mssql, config) as orders, counting_bar("Forecasting products") as bar:
@@ -140,7 +151,8 @@ def export(
         )
         engine = _engine(orders.source, version, weeks, draws, seed, default_price, store)
         try:
-            report = _run(engine, settings, redis, bar, store)
+            with _maker(engine, db, cluster, work) as make:
+                report = _run(engine, settings, redis, bar, store, make)
         except ToolkitError as exc:
             if log and not isinstance(exc, ArgumentError):
                 _log(exc, settings, store)
@@ -251,6 +263,7 @@ def _run(
     redis: str | None,
     bar: "ExportProgress",
     store: str | None,
+    make: "Maker | None",
 ) -> "ExportReport":
     from toolkit.cache.releases.catalog import Releases
     from toolkit.cache.server import connect
@@ -259,7 +272,23 @@ def _run(
     with _cache_url(redis) as url, connect(url) as client:
         if engine.registered is not None:
             _note_before(Releases(client).current(), store)
-        return export_release(engine, client, settings, bar)
+        return export_release(engine, client, settings, bar, make)
+
+
+@contextmanager
+def _maker(
+    engine: "ForecastEngine", db: Path | None, cluster: str | None, work: Path
+) -> "Iterator[Maker | None]":
+    """What forecasts on a cluster; None where the engine itself does."""
+    from toolkit.cluster.workers import open_workers
+    from toolkit.export.job import MOST_ERRORS
+    from toolkit.export.shards import made_by
+
+    if cluster is None or db is None:
+        yield None
+        return
+    with open_workers(1, cluster) as workers:
+        yield made_by(workers, engine, db, work, MOST_ERRORS)
 
 
 def _note_before(current: "Release | None", store: str | None) -> None:

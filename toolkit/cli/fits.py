@@ -11,6 +11,7 @@ import typer
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOf,
+    Cluster,
     Database,
     Draws,
     Fits,
@@ -227,13 +228,19 @@ def predict(
     weeks: Weeks = WEEKS,
     draws: Draws = DRAWS,
     seed: Seed = SEED,
+    cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
-    """Predict every product and pair; writes product_weeks.parquet and pairs.parquet."""
+    """Predict every product and pair; writes product_weeks.parquet and pairs.parquet.
+
+    A prediction on a cluster that was interrupted is resumed.
+    """
     from toolkit.cli.progress import progress_bar, status
+    from toolkit.cluster.workers import open_workers
     from toolkit.fits import load_fit
     from toolkit.sources.codes import Codes
     from toolkit.sources.embedded.database import open_database
+    from toolkit.stages.predict_shards import Asked, predict_on
     from toolkit.stages.predict_tables import write_predictions
     from toolkit.stages.prediction import CustomerPredictor
 
@@ -245,7 +252,12 @@ def predict(
         with open_database(db) as conn:
             codes = Codes.of(conn)
     with progress_bar("Predicting pairs", len(patterns)) as advance:
-        written = write_predictions(predictor, patterns, out, advance, codes)
+        if cluster is None:
+            written = write_predictions(predictor, patterns, out, advance, codes)
+        else:
+            asked = Asked.of(predictor, patterns, db, fits)
+            with open_workers(1, cluster) as workers:
+                written = predict_on(workers, asked, patterns, out, advance)
     _warn_of_failures((*broken, *written.failed), codes)
     _show_written(written, as_json)
 

@@ -7,22 +7,21 @@ completes.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import batched
 
 import redis
 
-from toolkit.cache.envelope import Fields
 from toolkit.cache.releases.catalog import LOCK_S, Release, Releases, ReleaseSpec, Staging
 from toolkit.cache.releases.staging import SUCCESS
 from toolkit.engine import ForecastEngine
-from toolkit.errors import CacheError, PredictionError, SourceError
+from toolkit.errors import CacheError
+from toolkit.export.making import Made, Maker, forecast_each, refuse_more
 from toolkit.export.plan import ExportSettings, make_plan, refuse_to_go_back
 from toolkit.export.report import ExportReport, ProductStatus, Status
-from toolkit.results.forecast import ProductForecast
 
 logger = logging.getLogger(__name__)
 
@@ -40,16 +39,18 @@ def export_release(
     client: redis.Redis,
     settings: ExportSettings,
     progress: ExportProgress = lambda done, total: None,
+    make: Maker | None = None,
 ) -> ExportReport:
     """Forecast the products with ``engine`` and make them the current release of the server.
 
-    ``progress`` is told how many products are done, and of how many. A product that fails is in
-    the report; if more fail than are allowed, nothing is published, and the report says so.
+    ``make`` forecasts them in its place: on workers, say (``toolkit.export.shards``). ``progress``
+    is told how many products are done, and of how many. A product that fails is in the report; if
+    more fail than are allowed, nothing is published, and the report says so.
     Raises ``ArgumentError`` as ``make_plan`` does, ``SourceError`` if the database fails,
     ``PredictionError`` if more than 100 products do, ``CacheError`` if the server fails or
     another export is running. Readers then have what they had.
     """
-    run = _Run(engine, settings, progress)
+    run = _Run(engine, settings, progress, make or _made_by(engine))
     with run.in_redis():
         releases = Releases(client)
         current = releases.current()
@@ -74,6 +75,7 @@ class _Run:
     engine: ForecastEngine
     settings: ExportSettings
     progress: ExportProgress
+    make: Maker
     started: float = field(default_factory=time.perf_counter)
     redis_s: float = 0.0
     resumed: int = 0
@@ -105,20 +107,18 @@ class _Run:
         total, as_of = len(staging.spec.product_ids), staging.spec.as_of_date
         missing = [i for i in staging.spec.product_ids if i not in self.statuses]
         self.progress(len(self.statuses), total)
-        for batch in batched(missing, BATCH):
-            forecasts = self._forecast(batch, as_of)
-            with self.in_redis():
-                staging.put(
-                    {i: _fields(forecast) for i, forecast in forecasts.items()},
-                    lambda product_id: self.engine.computed_with(product_id, as_of),
-                )
-            self.totals |= {
-                i: forecast.summary["expected_quantity"]
-                for i, forecast in forecasts.items()
-                if forecast is not None
-            }
-            self.statuses |= {i: staging.done[i] for i in forecasts}
-            self.progress(len(self.statuses) + len(self.errors), total)
+        with closing(self.make([*batched(missing, BATCH)], as_of)) as batches:
+            for made in batches:
+                self.errors |= made.errors
+                refuse_more(self.errors, MOST_ERRORS)
+                with self.in_redis():
+                    staging.put(
+                        made.forecasts,
+                        lambda product_id: self.engine.computed_with(product_id, as_of),
+                    )
+                self.totals |= made.totals
+                self.statuses |= {i: staging.done[i] for i in made.forecasts}
+                self.progress(len(self.statuses) + len(self.errors), total)
 
     def refusal(self, products: int) -> str | None:
         """Why the release is not published; None if it is."""
@@ -165,27 +165,12 @@ class _Run:
             return ProductStatus(product_id, Status.NO_PREDICTIONS)
         return ProductStatus(product_id, Status.SUCCESS, self.totals.get(product_id))
 
-    def _forecast(self, ids: Sequence[int], as_of: date) -> Mapping[int, ProductForecast | None]:
-        """Of those that do not fail: a batch that does is halved until it is known which does."""
-        try:
-            return self.engine.generate_forecasts(ids, as_of)
-        except SourceError:
-            raise
-        except Exception as exc:
-            if len(ids) == 1:
-                self._note(ids[0], exc)
-                return {}
-        half = len(ids) // 2
-        return {**self._forecast(ids[:half], as_of), **self._forecast(ids[half:], as_of)}
 
-    def _note(self, product_id: int, exc: Exception) -> None:
-        self.errors[product_id] = f"{type(exc).__name__}: {exc}"
-        if len(self.errors) > MOST_ERRORS:
-            raise PredictionError(
-                f"more than {MOST_ERRORS} products failed, and nothing was published; the last"
-                f" failed for {exc}"
-            ) from exc
+def _made_by(engine: ForecastEngine) -> Maker:
+    """By the engine itself, one batch after the other."""
 
+    def make(batches: Sequence[Sequence[int]], as_of: date) -> Generator[Made, None, None]:
+        for ids in batches:
+            yield forecast_each(engine, ids, as_of, MOST_ERRORS)
 
-def _fields(forecast: ProductForecast | None) -> Fields | None:
-    return None if forecast is None else forecast.to_dict()
+    return make
