@@ -58,4 +58,4 @@ def test_workers_make_the_forecasts_that_the_engine_makes(file, client, tmp_path
     assert told[-1] == (12, 12)
     assert len(told) == 4
     assert not list((tmp_path / "work").iterdir())
-    assert AS_OF == there.as_of_date
+    assert there.as_of_date == AS_OF
