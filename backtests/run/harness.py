@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 
 from backtests.run.experiment import Experiment
-from backtests.run.fitting import Bar, Fitting, find_versions, fit_all, frozen_fit
+from backtests.run.fitting import Bar, FitMaker, Fitting, find_versions, fit_all, frozen_fit
 from backtests.run.folder import (
     SCORES,
     WEEKS,
@@ -24,7 +24,7 @@ from backtests.run.folder import (
     withdraw_summaries,
     write_table,
 )
-from backtests.run.pool import work_through
+from backtests.run.pool import fitted_by, work_through
 from backtests.run.provenance import ProductSample, Survey, code_version, run_key
 from backtests.run.records import FitRecord, RunDescription
 from backtests.run.tasks import Outcome, Task
@@ -100,7 +100,8 @@ def run_backtest(
     with open_workers(jobs, cluster) as workers, only_one(path):
         run = start_run(path, description)
         with workers.seeing([database, *_model_files(experiment)], run.path):
-            chosen = _models(experiment, models | frozen, database, run, jobs, bar)
+            make = None if cluster is None else fitted_by(workers, bar)
+            chosen = _models(experiment, models | frozen, database, run, jobs, bar, make)
             tasks = list(plan(experiment, survey, database, run, chosen))
             kept = _work_off(tasks, run, workers, bar)
         write_table(run.path / SCORES, summarize(run, slices=experiment.slices))
@@ -220,6 +221,7 @@ def _models(
     run: RunFolder,
     jobs: int,
     bar: Bar,
+    make: FitMaker | None,
 ) -> dict[tuple[str, date], FitRecord]:
     """By label and date: NAME or NAME@VERSION, or why there is none."""
     chosen: dict[tuple[str, date], FitRecord] = {}
@@ -234,7 +236,8 @@ def _models(
                 wanted[key] = Fitting.of(
                     version, run.dates[0] if once else day, experiment.calendar
                 )
-    became = fit_all(list(dict.fromkeys(wanted.values())), database, run.fits, jobs, bar)
+    fittings = list(dict.fromkeys(wanted.values()))
+    became = fit_all(fittings, database, run.fits, jobs, bar, make)
     return chosen | {key: became[fitting] for key, fitting in wanted.items()}
 
 

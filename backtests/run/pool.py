@@ -1,10 +1,12 @@
 """Tasks handed out to workers. One whose processes die takes one task with it, not the run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from backtests.run.fitting import Bar, FitMaker, FitTask, fit
+from backtests.run.records import FitRecord
 from backtests.run.tasks import Outcome, Scored, Task, record, work
 from toolkit.cluster.workers import Workers
 
@@ -31,3 +33,16 @@ def _died(task: Task, run: Path) -> Outcome:
     outcome = Outcome(task, DIED, 0.0)
     record(outcome, Scored(), run)
     return outcome
+
+
+def fitted_by(workers: Workers, bar: Bar) -> FitMaker:
+    """Makes fits on ``workers``, beside each other; one that kills them has failed."""
+
+    def make(tasks: Sequence[FitTask]) -> Iterator[tuple[FitTask, FitRecord]]:
+        keyed = workers.each(fit, tasks, lambda task: ("fit", str(task.file)))
+        with bar("Fitting", len(tasks)) as advance, closing(keyed) as ended:
+            for task, record in ended:
+                advance(1)
+                yield task, record or FitRecord(error=DIED, asked=task.fitting.asked)
+
+    return make

@@ -10,7 +10,8 @@ from toolkit.cluster.probe import Terms, code_digest, differences, file_digest
 @pytest.fixture
 def terms(tmp_path):
     (tmp_path / "data").write_bytes(b"x" * 100_000)
-    return Terms.here([tmp_path / "data"], tmp_path)
+    (tmp_path / "secret").write_text("a")
+    return Terms.here([tmp_path / "data"], tmp_path / "secret")
 
 
 def test_a_process_agrees_with_itself(terms):
@@ -29,6 +30,12 @@ def test_each_difference_is_a_clause(terms, tmp_path):
     assert said == f"may not write to {tmp_path / 'nowhere'}"
 
 
+def test_a_folder_without_the_secret_is_another_one(terms, tmp_path):
+    (tmp_path / "secret").write_text("b")
+    (said,) = differences(terms)
+    assert said.startswith(f"sees another file at {tmp_path}: ")
+
+
 def test_a_file_that_is_another_one_or_none_is_told(terms, tmp_path):
     (tmp_path / "data").write_bytes(b"x" * 50_000 + b"y" + b"x" * 49_999)
     (said,) = differences(terms)
@@ -41,9 +48,9 @@ def test_a_file_that_is_another_one_or_none_is_told(terms, tmp_path):
 def test_a_model_s_file_that_changed_since_it_was_loaded_is_told(tmp_path):
     file = tmp_path / "model.py"
     file.write_text("ONE = 1\n")
-    assert differences(Terms.here([file], tmp_path)) == []
+    assert differences(Terms.here([file], file)) == []
     file.write_text("ONE = 2\n")
-    (said,) = differences(Terms.here([file], tmp_path))
+    (said,) = differences(Terms.here([file], file))
     assert said.startswith(f"runs other code of {file} than this process: ")
 
 

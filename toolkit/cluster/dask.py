@@ -67,7 +67,7 @@ class DaskWorkers:
         token = folder / f".part-seen-{token_hex(8)}"
         token.write_text(token_hex(32))
         try:
-            self._terms = Terms.here([*reads, token], folder)
+            self._terms = Terms.here(reads, token)
             self._ask(self._terms)
             yield
         finally:
@@ -85,11 +85,12 @@ class DaskWorkers:
         in_hand: dict[Future[Result], tuple[Task, int]] = {}
         executor = self._client.get_executor(pure=False, retries=TASK_RETRIES)
         try:
-            seen = time.monotonic()
+            room, looked, seen = 0, -LOOK_S, time.monotonic()
             while waiting or in_hand:
-                room = self._threads()
-                seen = time.monotonic() if room else seen
-                self._give_up_after(time.monotonic() - seen)
+                if time.monotonic() - looked >= LOOK_S:
+                    room, looked = self._threads(), time.monotonic()
+                    seen = looked if room else seen
+                    self._give_up_after(looked - seen)
                 while waiting and len(in_hand) < room:
                     task, tries = waiting.popleft()
                     future = self._submit(executor, do, task, (*key(task), tries))

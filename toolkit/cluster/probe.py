@@ -9,7 +9,7 @@ import os
 import pickle
 import platform
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
@@ -37,23 +37,26 @@ class Terms:
     """What client and workers have to have in common.
 
     ``versions``: of Python and packages. ``code``: a digest of the packages that make results.
-    ``files``: a digest of some of each file that workers read. ``folder``: they write there.
+    ``files``: a digest of some of each file that workers read. ``folder``: they write there, and
+    ``secret`` is a file in it, with its digest. ``variables`` say where models are.
     """
 
     versions: tuple[tuple[str, str], ...]
     code: str
     files: tuple[tuple[str, str], ...]
     folder: str
+    secret: tuple[str, str]
     variables: tuple[tuple[str, str], ...]
 
     @classmethod
-    def here(cls, reads: Iterable[Path], folder: Path) -> "Terms":
-        """Those of this process, which has to see the files itself."""
+    def here(cls, reads: Iterable[Path], secret: Path) -> "Terms":
+        """Those of this process; ``secret`` is a file in the folder that is written to."""
         return cls(
             versions=_versions(),
             code=code_digest(),
             files=tuple((str(path), str(file_digest(path))) for path in reads),
-            folder=str(folder),
+            folder=str(secret.parent),
+            secret=(str(secret), str(file_digest(secret))),
             variables=tuple((n, os.environ[n]) for n in PASSED_ON if n in os.environ),
         )
 
@@ -74,9 +77,21 @@ def do_task(terms: Terms, payload: bytes) -> object:
         if found:
             raise ClusterError(f"a worker on {platform.node()} {'; '.join(found)}")
         _MET.add(terms)
-    os.environ.update(dict(terms.variables))
+    _set_variables(dict(terms.variables))
     do, task = pickle.loads(payload)
     return do(task)
+
+
+def _set_variables(wanted: Mapping[str, str]) -> None:
+    """As the client has them; a model that was found by others may now be another."""
+    before = {name: os.environ.get(name) for name in PASSED_ON}
+    for name, value in before.items():
+        if name in wanted:
+            os.environ[name] = wanted[name]
+        elif value is not None:
+            del os.environ[name]
+    if before != {name: wanted.get(name) for name in PASSED_ON} and "toolkit.model" in sys.modules:
+        sys.modules["toolkit.model"].find_model.cache_clear()
 
 
 _MET: set[Terms] = set()
@@ -172,11 +187,12 @@ def _other_code(terms: Terms) -> Iterator[str]:
 
 
 def _other_files(terms: Terms) -> Iterator[str]:
-    for path, wanted in terms.files:
+    for path, wanted in (*terms.files, terms.secret):
         found = file_digest(Path(path))
         if found != wanted:
             what = "does not see" if found is None else "sees another file at"
-            yield f"{what} {path}: what tasks read and write has one path on all machines"
+            where = terms.folder if path == terms.secret[0] else path
+            yield f"{what} {where}: what tasks read and write has one path on all machines"
             return
     if not os.access(terms.folder, os.W_OK | os.X_OK):
         yield f"may not write to {terms.folder}"
