@@ -42,7 +42,7 @@ def test_who_has_the_certificate_is_let_in_and_nobody_else(tmp_path):
             head.address.replace("tls", "tcp"),
         ):
             with (
-                pytest.raises(ClusterError, match="^no scheduler answers at "),
+                pytest.raises(ClusterError, match=r"^no scheduler answers at "),
                 open_workers(1, place),
             ):
                 pass
