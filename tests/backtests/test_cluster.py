@@ -54,6 +54,7 @@ def whole(folder):
     return tables(folder) | {name: (folder / name).read_bytes() for name in (SCORES, WEEKS)}
 
 
+@pytest.mark.slow
 def test_two_workers_make_the_bytes_that_two_processes_make(run, order_file, dask, tmp_path):
     head, _ = dask
     report = on_cluster(of_the_run(), order_file, tmp_path / "runs", head.address)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from toolkit.installed import HOME
+
 PATIENT_S = 60.0
 """Enough for a process to start on any machine, however busy."""
 
@@ -24,6 +26,8 @@ WORKER = (
     sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--memory-limit", "0",
     "--no-dashboard",
 )  # fmt: skip
+OURS = os.pathsep.join([str(HOME), os.environ.get("PYTHONPATH", "")])
+"""Where a worker finds the tests."""
 IMPATIENT = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "10s"}
 
 

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from toolkit.cluster.probe import Terms, code_digest, differences, file_digest
+from toolkit.cluster.probe import ONE_THREAD, Terms, code_digest, differences, file_digest
+
+
+@pytest.fixture(autouse=True)
+def started_with_one_thread(monkeypatch):
+    for name in ONE_THREAD:
+        monkeypatch.setenv(name, "1")
 
 
 @pytest.fixture
@@ -28,6 +34,12 @@ def test_each_difference_is_a_clause(terms, tmp_path):
     assert said == "runs other code than this process: install the same and start it again"
     (said,) = differences(replace(terms, folder=str(tmp_path / "nowhere")))
     assert said == f"may not write to {tmp_path / 'nowhere'}"
+
+
+def test_a_process_whose_numpy_has_several_threads_is_told(terms, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    (said,) = differences(terms)
+    assert said == "was started without OPENBLAS_NUM_THREADS=1"
 
 
 def test_a_folder_without_the_secret_is_another_one(terms, tmp_path):

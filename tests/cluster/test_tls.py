@@ -3,11 +3,10 @@
 import pytest
 
 from tests.cluster import tasks
-from tests.cluster.servers import scheduler, worker
+from tests.cluster.servers import OURS, scheduler, worker
 from tests.tds.certificate import self_signed
 from toolkit.cluster.workers import open_workers
 from toolkit.errors import ClusterError
-from toolkit.installed import HOME
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +28,7 @@ def test_who_has_the_certificate_is_let_in_and_nobody_else(tmp_path):
     tls = ("--tls-ca-file", pem, "--tls-cert", pem, "--tls-key", pem)
     with (
         scheduler(tmp_path / "s", "--protocol", "tls", *tls) as head,
-        worker(tmp_path / "w", head.address, *tls, PYTHONPATH=HOME),
+        worker(tmp_path / "w", head.address, *tls, PYTHONPATH=OURS),
     ):
         assert head.address.startswith("tls://")
         with (

@@ -5,10 +5,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.cluster import tasks
-from tests.cluster.servers import scheduler, worker
+from tests.cluster.servers import OURS, scheduler, worker
 from toolkit.cluster.probe import ONE_THREAD
 from toolkit.cluster.workers import open_workers
-from toolkit.installed import HOME
 
 
 @contextmanager
@@ -20,7 +19,7 @@ def processes(folder):
 @contextmanager
 def dask(folder):
     """A task that kills its worker is given up at once."""
-    places = {"PYTHONPATH": HOME}
+    places = {"PYTHONPATH": OURS}
     with (
         scheduler(folder / "s", DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES=0) as head,
         worker(folder / "a", head.address, **places),
@@ -33,8 +32,6 @@ def dask(folder):
 
 
 WORKERS = {"processes": processes, "dask": dask}
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", params=WORKERS)
@@ -60,6 +57,7 @@ def test_what_a_task_raises_comes_out(workers):
     assert each(workers, tasks.odd_ones_raise, [2, 4]) == [(2, 2), (4, 4)]
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_its_process_takes_no_other_with_it(workers):
     asked = list(range(8))
     done = dict(workers.each(tasks.the_third_kills, asked, lambda n: ("kills", n)))

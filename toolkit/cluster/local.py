@@ -32,6 +32,7 @@ class LocalProcesses:
     @contextmanager
     def seeing(self, reads: Iterable[Path], folder: Path) -> Iterator[None]:
         """Processes of this machine see what this one does."""
+        folder.mkdir(parents=True, exist_ok=True)
         yield
 
     def each[Task, Result](
