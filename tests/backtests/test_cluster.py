@@ -80,7 +80,7 @@ def test_workers_that_are_killed_cost_time_and_nothing_else(order_file, dask, tm
     local = run_backtest(
         many_tasks(), order_file, runs=tmp_path / "local", fits=tmp_path / "no", jobs=2
     )
-    assert kills >= 8
+    assert kills == report.tasks // 6 > 5
     assert report.tasks == local.tasks == len(RunFolder(report.folder).tasks())
     assert (report.kept, report.failures) == (0, 0)
     assert whole(report.folder) == whole(local.folder)
