@@ -12,7 +12,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +140,7 @@ class DaskWorkers:
 
     def _submit[Task, Result](
         self,
-        executor: Executor,
+        executor: Any,  # of Dask's client: one of concurrent.futures that takes a key
         do: Callable[[Task], Result],
         task: Task,
         key: tuple[str | int, ...],

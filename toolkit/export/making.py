@@ -63,7 +63,7 @@ def forecast_each(
 def refuse_more(errors: Mapping[int, str], most: int) -> None:
     """``PredictionError`` for more errors than ``most``."""
     if len(errors) > most:
-        last = next(reversed(errors.values()))
+        last = [*errors.values()][-1]
         raise PredictionError(
             f"more than {most} products failed, and nothing was published; the last failed for "
             f"{last}"
