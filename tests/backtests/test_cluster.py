@@ -65,6 +65,20 @@ def test_two_workers_make_the_bytes_that_two_processes_make(run, order_file, das
 
 
 @pytest.mark.slow
+def test_fits_made_by_workers_are_those_made_here(order_file, dask, tmp_path):
+    """Two at two dates, beside each other there and one after the other here."""
+    version = {"model": "lapse_gamma", "method": "laplace", "refit": "refit"}
+    asked = experiment(version, dates=(EARLIER, AS_OF))
+    there = on_cluster(asked, order_file, tmp_path / "there", dask[0].address)
+    here = run_backtest(asked, order_file, runs=tmp_path / "here", fits=tmp_path / "no", jobs=2)
+    assert (there.failures, there.errors) == (0, ())
+    fits = [sorted(p.name for p in run.folder.glob("fits/*/*")) for run in (there, here)]
+    assert len(fits[0]) == 4
+    assert fits[0] == fits[1]
+    assert whole(there.folder) == whole(here.folder)
+
+
+@pytest.mark.slow
 def test_workers_that_are_killed_cost_time_and_nothing_else(order_file, dask, tmp_path):
     """A worker picked at random, after every sixth task."""
     head, hands = dask

@@ -96,12 +96,14 @@ def worker(folder: Path, address: str, *more: object, first=(), **variables) -> 
 
 @contextmanager
 def dask_cluster(folder: Path, workers: int = 2) -> Iterator[tuple[Server, list[Server]]]:
-    """A scheduler and so many workers; they join a moment later."""
+    """A scheduler and so many workers that have joined it."""
     with ExitStack() as stack:
         head = stack.enter_context(scheduler(folder / "scheduler"))
         hands = [
             stack.enter_context(worker(folder / f"worker{i}", head.address)) for i in range(workers)
         ]
+        for log in folder.glob("worker*/said.log"):
+            wait_for(lambda log=log: "Registered to:" in log.read_text())
         yield head, hands
 
 

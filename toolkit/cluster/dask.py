@@ -140,7 +140,7 @@ class DaskWorkers:
 
     def _submit[Task, Result](
         self,
-        executor: Any,  # of Dask's client: one of concurrent.futures that takes a key
+        executor: Any,  # noqa: ANN401  # Dask's takes a key, too
         do: Callable[[Task], Result],
         task: Task,
         key: tuple[str | int, ...],
@@ -148,7 +148,7 @@ class DaskWorkers:
         if self._terms is None:
             raise RuntimeError("tasks are handed out within `seeing` only")
         payload = pickle.dumps((do, task))
-        future: Future[Any] = executor.submit(do_task, self._terms, payload, key=key)
+        future: Future[Any] = executor.submit(on_worker, self._terms, payload, key=key)
         return future
 
     def _threads(self) -> int:
@@ -171,6 +171,15 @@ class DaskWorkers:
 
 
 KEPT = "what is done is kept, and the same command goes on from there"
+
+
+def on_worker(terms: Terms, payload: bytes) -> object:
+    """Do a task; libraries that know Dask do it as they would without a cluster.
+
+    xarray, for one, would take a lock of the whole cluster for a file that this process writes.
+    """
+    with need("dask", "a worker", ClusterError).config.set(scheduler="threads"):
+        return do_task(terms, payload)
 
 
 def _told(said: object) -> str:
