@@ -16,6 +16,7 @@ from itertools import batched
 import redis
 
 from toolkit.cache.envelope import Fields
+from toolkit.cache.feed import Taken
 from toolkit.cache.releases.catalog import LOCK_S, Release, Releases, ReleaseSpec, Staging
 from toolkit.cache.releases.staging import SUCCESS
 from toolkit.engine import ForecastEngine
@@ -40,9 +41,11 @@ def export_release(
     client: redis.Redis,
     settings: ExportSettings,
     progress: ExportProgress = lambda done, total: None,
+    taken: Taken | None = None,
 ) -> ExportReport:
     """Forecast the products with ``engine`` and make them the current release of the server.
 
+    ``taken``: entries of a stream that are acknowledged as the release becomes current.
     ``progress`` is told how many products are done, and of how many. A product that fails is in
     the report; if more fail than are allowed, nothing is published, and the report says so.
     Raises ``ArgumentError`` as ``make_plan`` does, ``SourceError`` if the database fails,
@@ -53,7 +56,7 @@ def export_release(
     with run.in_redis():
         releases = Releases(client)
         current = releases.current()
-    spec = make_plan(engine, current, settings)
+    spec = make_plan(engine, current, settings, releases.as_of_dates)
     with releases.stage(spec, lock_s=LOCK_S) as staging:
         with run.in_redis():  # another export may have ended since
             refuse_to_go_back(releases.current(), settings)
@@ -61,7 +64,7 @@ def export_release(
         run.carry_over(staging)
         run.compute(staging)
         refusal = run.refusal(len(spec.product_ids))
-        release = None if refusal else run.publish(staging)
+        release = None if refusal else run.publish(staging, taken)
     if release is not None:
         run.clean(releases)
     return run.report(spec, release, refusal)
@@ -129,10 +132,10 @@ class _Run:
             f" {self.settings.allowed_errors:g} that is allowed; nothing was published"
         )
 
-    def publish(self, staging: Staging) -> Release:
+    def publish(self, staging: Staging, taken: Taken | None) -> Release:
         """Verify what is staged, and make it current."""
         with self.in_redis():
-            return staging.publish(frozenset(self.errors))
+            return staging.publish(frozenset(self.errors), taken)
 
     def clean(self, releases: Releases) -> None:
         """Delete old releases; that this fails takes nothing from the new one."""

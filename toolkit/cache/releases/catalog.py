@@ -18,6 +18,7 @@ something wrong. Keys are found by the releases' own indexes; the database is ne
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from itertools import batched
 
 import redis
@@ -41,6 +42,7 @@ from toolkit.cache.releases.staging import Staging
 from toolkit.cache.releases.steps import (
     KEEP_MS,
     LOST,
+    as_of_dates,
     entries,
     find,
     load,
@@ -100,6 +102,10 @@ class Releases:
         """
         release_id = pointer(self._database)
         return None if release_id is None else find(self._database, release_id)
+
+    def as_of_dates(self, product_ids: Iterable[int]) -> dict[int, date]:
+        """As of which date readers get the products' forecasts; those without one are left out."""
+        return as_of_dates(self._database, product_ids)
 
     def kept(self) -> list[Release]:
         """The releases that were current before and can be again, newest first."""

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from toolkit.cache.database import Argument, Database
 from toolkit.cache.envelope import Fields, UnusableError, dated, decode, encode
+from toolkit.cache.feed import Taken
 from toolkit.cache.names import (
     EXPORT_LOCK,
     POINTER,
@@ -136,10 +137,12 @@ class Staging:
                 f" run out of memory?): {some('product', wrong) if wrong else 'it is empty'}"
             )
 
-    def publish(self, missing_allowed: frozenset[int] = frozenset()) -> Release:
+    def publish(
+        self, missing_allowed: frozenset[int] = frozenset(), taken: Taken | None = None
+    ) -> Release:
         """Verify it, make it the current release in one step, and let the plain keys follow.
 
-        ``missing_allowed`` as ``verify`` takes it.
+        ``missing_allowed`` as ``verify`` takes it; ``taken`` is acknowledged in that step.
         """
         self.verify(missing_allowed)
         self._at_risk.write(self._done, self.spec.ttl_s, self._token)
@@ -150,6 +153,7 @@ class Staging:
             self.spec.ttl_s,
             self._token,
             self._base or "",
+            taken,
         )
 
     def _carry(self, portion: Sequence[int]) -> None:
