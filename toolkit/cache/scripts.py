@@ -80,12 +80,14 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lock'} end
 local from = current(KEYS[3])
 if from.release ~= ARGV[5] then return {'moved', tostring(from.release)} end
 local own = 'forecast:release:' .. from.release
-for i = 6, #ARGV do
+for i = 7, #ARGV do
   local id = ARGV[i]
   local value = redis.call('GET', own .. ':product:' .. id)
     or redis.call('GET', 'forecast:product:' .. id .. ':' .. from.as_of_date)
   local entry = redis.call('HGET', own .. ':index', id)
-  if whole(value, entry) then
+  local pairs = 'forecast:release:' .. ARGV[4] .. ':pairs:' .. id
+  if whole(value, entry) and redis.call('COPY', own .. ':pairs:' .. id, pairs, 'REPLACE') == 1 then
+    redis.call('PEXPIRE', pairs, ARGV[6])
     value = '{"release":"' .. ARGV[4] .. '"' .. string.match(value, '^{"release":"[^"]*"(.*)$')
     local status = string.match(entry, '[^:]*$')
     redis.call('SET', ARGV[2] .. id, value, 'PX', ARGV[3])
@@ -96,10 +98,10 @@ redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return {'done'}
 """
 )
-"""Stage the current release's values under another release's name.
+"""Stage the current release's values, and their pairs, under another release's name.
 
-KEYS lock, index, pointer; ARGV token, prefix, ms, release, the current release, then ids. Returns
-a word; what is not there, or not what was written, is left out.
+KEYS lock, index, pointer; ARGV token, prefix, ms, release, the current release, ms that pairs stay,
+then ids. Returns a word; what is not there, or not what was written, is left out.
 """
 
 VERIFY = (
@@ -260,6 +262,7 @@ for i = 2, #ARGV do
     if redis.call('HEXISTS', own .. ':index', id) == 1 then
       redis.call('HSET', own .. ':index', id, 'invalidated')
       gone = redis.call('UNLINK', own .. ':product:' .. id)
+      redis.call('UNLINK', own .. ':pairs:' .. id)
     end
     local plain = dates[rid] and 'forecast:product:' .. id .. ':' .. dates[rid]
     if plain and (rid == now.release or holder(plain) == rid) then
