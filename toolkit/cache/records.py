@@ -197,7 +197,7 @@ class Records[V]:
         try:
             release, confirmed = await self._confirmed_by_server(ids)
         except CacheError as error:
-            self._fail(str(error))
+            self._fail(error)
             return {i: self._or_error(i, str(error)) for i in ids}
         late = self._expired_for(release.pointer)
         return {
@@ -308,9 +308,10 @@ class Records[V]:
             async with asyncio.timeout(self._patience_s):
                 replies = await pipeline.execute()
         except TimeoutError as error:
-            raise CacheError(f"no answer within {1000 * self._patience_s:g} ms") from error
+            said = f"the cache gave no answer within {1000 * self._patience_s:g} ms"
+            raise CacheError(said) from error
         except (redis.RedisError, OSError, UnicodeDecodeError) as error:
-            raise CacheError(str(error).strip() or type(error).__name__) from error
+            raise CacheError(_for_anybody(error)) from error
         return list(replies)
 
     async def _watch(self) -> None:
@@ -322,17 +323,18 @@ class Records[V]:
         try:
             await self._confirmed_by_server(())
         except CacheError as error:
-            self._fail(str(error))
+            self._fail(error)
 
     def _succeed(self) -> None:
         if self.failure is not None:
             logger.info("The cache answers")
         self.failure, self._confirmed = None, time.monotonic()
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, error: CacheError) -> None:
         if self.failure is None:
-            logger.warning("The cache failed, memory stands in: %s", why)
-        self.failure = why
+            cause = "" if error.__cause__ is None else f" ({error.__cause__})"
+            logger.warning("The cache failed, memory stands in: %s%s", error, cause)
+        self.failure = str(error)
 
     def _expired_for(self, pointer: Pointer) -> float | None:
         """Seconds since the release's values were to expire; None if they still hold."""
@@ -363,6 +365,17 @@ def _settle[V](future: asyncio.Future[Found[V]], outcome: Found[V] | CacheError)
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
+
+
+def _for_anybody(error: Exception) -> str:
+    """What failed, without the server's address or user: that is for the log."""
+    if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
+        return "the cache does not let this service read"
+    if isinstance(error, redis.TimeoutError):
+        return "the cache gave no answer in time"
+    if isinstance(error, redis.ConnectionError | OSError):
+        return "the cache cannot be reached"
+    return f"the cache failed ({type(error).__name__})"
 
 
 def _client(url: str, patience_s: float) -> redis.asyncio.Redis:

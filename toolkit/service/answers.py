@@ -30,6 +30,7 @@ class Answers:
     async def batch(self, codes: Sequence[str], who: str) -> Reply:
         """The forecasts of some products, by what was asked for, all of one release."""
         asked = {code: numbers_meant(code) for code in dict.fromkeys(codes)}
+        self._access.check_size(len(asked))
         self._access.count(who, len(asked) - 1)
         try:
             told = await self._records.many(i for numbers in asked.values() for i in numbers)
