@@ -120,8 +120,8 @@ def test_changed_orders_are_taken_in_from_a_file_and_from_a_stream(call, client,
         1,
         ["there is no customer 8"],
     )
-    assert "Entry" in err
-    code, out, _ = call("--feed", "orders", "--as-of", later)
+    code, out, err = call("--feed", "orders", "--as-of", later)
+    assert "of the feed waits: there is no customer 8" in err
     assert (code, out) == (0, f"No changed order to take in: release {said['release']} stays.\n")
     file.write_text("customer_id\n8\n")
     code, out, err = call("--changed", str(file))

@@ -84,7 +84,8 @@ def _within(
     low = _quantiles(engine, patterns, days // DAYS_PER_WEEK, OUTSIDE)
     high = _quantiles(engine, patterns, -(-days // DAYS_PER_WEEK), 1.0 - OUTSIDE)
     for pair in pairs:
-        if pair in low and low[pair] <= min(orders.get(pair, 0), COUNTS - 1) <= high[pair]:
+        ordered = min(orders.get(pair, 0), COUNTS - 1)
+        if pair in low and pair in high and low[pair] <= ordered <= high[pair]:
             yield pair
 
 

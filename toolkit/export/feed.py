@@ -19,10 +19,10 @@ from toolkit.sources.codes import NO_CODES, Codes
 class FeedReport:
     """What came of a feed. ``export`` is None where nothing was to be computed.
 
-    ``release``: what readers have now. ``taken``: so many entries it knows, which are acknowledged;
-    ``trimmed`` of them were gone before they were read, for which all products were computed.
-    ``later``: so many wait, as they are of orders at or after the as-of date; ``waiting``: others
-    that wait, by entry, and why.
+    ``release``: what readers have now; None where the export was refused. ``taken``: so many
+    entries it knows, which are acknowledged; ``trimmed`` of them were gone before they were read,
+    for which all products were computed. ``later``: so many wait, as they are of orders at or after
+    the as-of date; ``waiting``: others that wait, by entry, and why.
     """
 
     export: ExportReport | None

@@ -70,21 +70,18 @@ class CustomerLists:
 
     def put(
         self, as_of: date, forecasts: Mapping[int, Fields | None], pair_rows: Mapping[int, PairRows]
-    ) -> dict[int, int]:
-        """Write the pairs of some products; returns how many bytes those of each take."""
-        client, taken = self._database.client, {}
-        pipeline = client.pipeline(transaction=False)
+    ) -> None:
+        """Write the pairs of products beside their forecasts, which are some of a portion."""
+        pipeline = self._database.client.pipeline(transaction=False)
         for product_id, forecast in forecasts.items():
-            rows = pair_rows.get(product_id, PairRows.none())
-            key = pairs_key(self._release_id, product_id)
-            taken[product_id] = TAKEN * len(rows.customer_id)
+            key, rows = pairs_key(self._release_id, product_id), pair_rows[product_id]
             self._noted[product_id] = _Noted.of(rows)
             pipeline.unlink(key)
-            pipeline.hset(key, mapping=_hash_of(as_of, forecast, rows))
+            for fields in batched(_hash_of(as_of, forecast, rows).items(), SCANNED):
+                pipeline.hset(key, mapping=dict(fields))
             pipeline.pexpire(key, self.keep_ms)
         with self._database.translated():
             pipeline.execute()
-        return taken
 
     def sizes(self, release_id: str, product_ids: Iterable[int]) -> list[int]:
         """How many bytes the pairs of products of another release take."""
@@ -104,30 +101,27 @@ class CustomerLists:
         noted = {i: self._noted[i] for i in ids}
         products = np.repeat(ids, [len(one.customer_id) for one in noted.values()])
         customers = _joined([one.customer_id for one in noted.values()])
-        counts = {
-            CUSTOMER_COUNT: self._write_customers(customers, products, token, names),
-            AT_RISK_COUNT: self._write_at_risk(noted, token),
-        }
+        told = self._write_customers(customers, products, token, names)
+        listed = self._write_at_risk(noted, token)
+        client, meta = self._database.client, meta_key(self._release_id)
         with self._database.translated():
-            self._database.client.hset(meta_key(self._release_id), mapping=counts)
+            client.hset(meta, mapping={CUSTOMER_COUNT: told, AT_RISK_COUNT: listed})
 
     def _write_customers(self, customers: Ints, products: Ints, token: str, names: Names) -> int:
         order = np.lexsort((products, customers))
         ids, start = np.unique(customers[order], return_index=True)
         theirs = [part.tolist() for part in np.split(products[order], start[1:])]
-        final = customers_key(self._release_id)
-        made, client = f"{final}:{token}", self._database.client
-        with self._database.translated():
-            client.unlink(made, final)
+        made = self._new(customers_key(self._release_id), token)
         for portion in batched(zip(ids.tolist(), theirs, strict=False), SCANNED):
             named = names([customer for customer, _ in portion])
-            fields = {
-                str(customer): _said(named.get(customer, f"Customer {customer}"), ordered)
+            fields = [
+                (str(customer), _said(named.get(customer, f"Customer {customer}"), ordered))
                 for customer, ordered in portion
-            }
+            ]
             with self._database.translated():
-                client.hset(made, mapping=fields)
-        self._finish(made, final, len(ids))
+                self._database.client.hset(made, mapping=dict(fields))
+                self._database.client.pexpire(made, self.keep_ms)
+        self._finish(made, customers_key(self._release_id), len(ids))
         return len(ids)
 
     def _write_at_risk(self, noted: Mapping[int, _Noted], token: str) -> int:
@@ -136,21 +130,25 @@ class CustomerLists:
         p_alive = _joined([one.p_alive for one in noted.values()])
         confidence = _joined([one.confidence for one in noted.values()])
         order = np.lexsort((customer, product, confidence, p_alive)).tolist()
-        final = at_risk_key(self._release_id)
-        made, client = f"{final}:{token}", self._database.client
-        with self._database.translated():
-            client.unlink(made, final)
-            for portion in batched(order, SCANNED):
-                client.rpush(made, *(f"{product[i]}:{customer[i]}" for i in portion))
-        self._finish(made, final, len(order))
+        made = self._new(at_risk_key(self._release_id), token)
+        for portion in batched(order, SCANNED):
+            with self._database.translated():
+                self._database.client.rpush(made, *(f"{product[i]}:{customer[i]}" for i in portion))
+                self._database.client.pexpire(made, self.keep_ms)
+        self._finish(made, at_risk_key(self._release_id), len(order))
         return len(order)
 
+    def _new(self, final: str, token: str) -> str:
+        """The name under which a key is made; nothing is there, nor under its final name."""
+        made = f"{final}:{token}"
+        with self._database.translated():
+            self._database.client.unlink(made, final)
+        return made
+
     def _finish(self, made: str, final: str, entries: int) -> None:
-        client = self._database.client
         if entries:
             with self._database.translated():
-                client.pexpire(made, self.keep_ms)
-                client.rename(made, final)
+                self._database.client.rename(made, final)
 
     def _read_back(self, ids: Sequence[int]) -> None:
         for portion in batched(ids, PORTION):

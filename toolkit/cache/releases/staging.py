@@ -16,7 +16,7 @@ from toolkit.cache.names import (
     index_key,
     value_prefix,
 )
-from toolkit.cache.releases.customers import CustomerLists, Names
+from toolkit.cache.releases.customers import TAKEN, CustomerLists, Names
 from toolkit.cache.releases.plain import make_current
 from toolkit.cache.releases.steps import (
     KEEP_MS,
@@ -89,22 +89,23 @@ class Staging:
     ) -> None:
         """Stage forecasts (``ProductForecast.to_dict()``), None for "nothing to forecast".
 
-        ``pairs``: by product, what is said of its customers.
         ``computed_with`` gives for a product what callers of ``generate_forecast_cached`` have to
-        ask with to get it; by default the spec's. ``CacheError`` for products that the spec does
-        not name and for what is no forecast.
+        ask with to get it; by default the spec's. ``pairs``: by product, what is said of its
+        customers. ``CacheError`` for products that the spec does not name and for what is no
+        forecast.
         """
         self._demand_expected(forecasts)
         given = computed_with or (lambda product_id: self.spec.computed_with)
         for portion in batched(forecasts.items(), PORTION):
-            taken = self._customers.put(self.spec.as_of_date, dict(portion), pairs or {})
+            theirs = {i: (pairs or {}).get(i, PairRows.none()) for i, _ in portion}
             arguments: list[Argument] = [self._token, value_prefix(self.release_id), KEEP_MS]
             sizes = []
             for product_id, forecast in portion:
                 value = self._encoded(product_id, forecast, given(product_id))
                 arguments += [product_id, value, _entry(value, forecast)]
-                sizes.append(len(value) + taken[product_id])
+                sizes.append(len(value) + TAKEN * len(theirs[product_id].customer_id))
             self._demand_room(self._average(sizes))
+            self._customers.put(self.spec.as_of_date, dict(portion), theirs)
             self._refuse_if(self._database.run(PUT, [EXPORT_LOCK, self._index], arguments) != 1)
             self._done.update({i: _status_of(forecast) for i, forecast in portion})
 
