@@ -224,7 +224,9 @@ def _export_and_die(url, orders, when):
         export_feed(engine, client, STREAM, settings, progress)
 
 
-@pytest.mark.parametrize("when", ["before it computes", "after the flip"])
+@pytest.mark.parametrize(
+    "when", [pytest.param("before it computes", marks=pytest.mark.slow), "after the flip"]
+)
 def test_whoever_is_killed_loses_nothing_and_computes_nothing_twice(
     orders, engine, client, cache_server, when, monkeypatch
 ):
