@@ -1,12 +1,14 @@
 """The embedded database: one DuckDB file with the tables that production has in SQL Server."""
 
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 import duckdb
 
 from toolkit.errors import SourceError
+from toolkit.sources.embedded.session import hide_progress_bar
+from toolkit.sources.parquet.place import is_remote, place_at
+from toolkit.sources.parquet.reading import open_folder
 
 TABLES = {
     "Client": {"ID": "BIGINT", "Name": "VARCHAR"},
@@ -79,26 +81,15 @@ def add_category(conn: duckdb.DuckDBPyConnection) -> None:
     conn.execute("ALTER TABLE dbo.Product ADD COLUMN IF NOT EXISTS Category VARCHAR")
 
 
-def hide_progress_bar(conn: duckdb.DuckDBPyConnection) -> None:
-    """DuckDB would print one among the JSON of a command, where it takes the process for a session.
-
-    In a notebook without ipywidgets it has none, and refuses to be told so.
-    """
-    with suppress(duckdb.InvalidInputException):
-        conn.execute("SET enable_progress_bar = false")
-
-
-def is_interrupt(exc: BaseException) -> bool:
-    """Whether DuckDB means Ctrl-C: it raises a bare ``RuntimeError`` for ``KeyboardInterrupt``."""
-    return type(exc) is RuntimeError and str(exc) == "Query interrupted"
-
-
 def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyConnection:
     """Open an existing database; the caller closes it.
 
-    Raises ``SourceError`` if the file is missing, is no DuckDB database, is being written by
-    another process, or lacks the tables.
+    ``path`` is a file of DuckDB's, or a folder of orders in Parquet, on a disk or at
+    ``s3://BUCKET/FOLDER``, which is only read. Raises ``SourceError`` if it is missing, is no
+    order database, is being written by another process, or lacks the tables.
     """
+    if _is_folder(path):
+        return _open_folder(path, read_only)
     path = Path(path)
     try:
         _refuse_what_is_no_database(path)
@@ -125,6 +116,17 @@ def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyCo
         conn.close()
         raise SourceError(f"{path} is no order database: it lacks {', '.join(missing)}")
     return conn
+
+
+def _is_folder(path: Path | str) -> bool:
+    """Whether what is at a path can only be orders in Parquet: a folder, or an object store."""
+    return is_remote(path) or Path(path).is_dir()
+
+
+def _open_folder(path: Path | str, read_only: bool) -> duckdb.DuckDBPyConnection:
+    if not read_only:
+        raise SourceError(f"{path} is a folder of orders in Parquet, which is only read")
+    return open_folder(place_at(path))
 
 
 def order_span(conn: duckdb.DuckDBPyConnection, product_id: int) -> tuple[date, date] | None:
@@ -161,7 +163,7 @@ def _refuse_what_is_no_database(path: Path) -> None:
     if not path.exists():
         raise SourceError(f"there is no database {path}")
     if not path.is_file():
-        raise SourceError(f"{path} is not a file; a DuckDB database is expected")
+        raise SourceError(f"{path} is neither a file of DuckDB's nor a folder of Parquet")
     try:
         with path.open("rb") as file:
             start = file.read(12)
