@@ -35,7 +35,7 @@ def parquet(written, tmp_path):
 
 @pytest.fixture
 def target(tmp_path):
-    return tmp_path / "orders"
+    return tmp_path / "in-parquet"
 
 
 def manifest_of(folder):
@@ -72,13 +72,13 @@ def test_lines_lie_in_runs_of_whole_products_and_of_customers(written, orders):
     ("ids", "lines", "firsts"),
     [
         ([3, 5, 8, 9], [4, 1, 2, 3], [3, 8]),
-        ([1, 2, 3], [1, 100, 1], [1, 2, 3]),
+        ([1, 2, 3], [1, 100, 1], [1, 3]),
         ([-7], [1], [-7]),
         ([], [], [0]),
     ],
 )
 def test_buckets_are_about_equal_and_cut_no_product(ids, lines, firsts):
-    assert first_ids(np.array(ids, np.int64), np.array(lines, np.int64), 5)[:3] == firsts
+    assert first_ids(np.array(ids, np.int64), np.array(lines, np.int64), 5) == firsts
 
 
 def test_answers_are_those_of_the_database(file, written, orders):
@@ -258,7 +258,7 @@ def test_where_no_orders_may_be_written(folder, target, tmp_path):
         with pytest.raises(SourceError, match=said):
             imported(folder, place)
     target.mkdir()
-    with pytest.raises(SourceError, match="is a folder: name a file"):
+    with pytest.raises(SourceError, match="refused to replace what is there: .* is a folder"):
         import_folder(folder, target)
 
 
@@ -330,11 +330,11 @@ def test_the_command_writes_a_folder_that_others_read(folder, tmp_path):
     assert both.stdout.startswith("Imported into o.duckdb and both: 4 order lines")
     asked = ("forecast", "1", "--as-of", "last", "--json", "--db")
     answers = [run(*asked, db, cwd=tmp_path).stdout for db in ("parquet", "both", "o.duckdb")]
-    timeless = [json.loads(answer) | {"generated_at": None} for answer in answers]
+    timeless = [json.loads(answer) | {"model_metadata": None} for answer in answers]
     assert timeless[0] == timeless[1] == timeless[2]
     assert run("check", "--db", "parquet", cwd=tmp_path).returncode == 0
     tried = run("import", folder, "--to", "tried", "--dry-run", cwd=tmp_path)
-    assert tried.stdout.endswith("pairs; 0.0 s\n") or "Would be imported" in tried.stdout
+    assert "Would be imported: 4 order lines" in tried.stdout
     assert not (tmp_path / "tried").exists()
 
 

@@ -40,7 +40,7 @@ print(time.process_time(), flush=True)
 
 
 def test_predictions_are_those_of_the_database(file, written, tmp_path):
-    predictor = CustomerPredictor(load_fit("pair_conjugate"), 5, 40, 3)
+    predictor = CustomerPredictor(load_fit("pair_conjugate", tmp_path), 5, 40, 3)
     for database in (file, written):
         with open_database(database) as conn:
             parts = (patterns for patterns, _ in patterns_in_parts(as_source(conn), AS_OF))

@@ -17,12 +17,13 @@ from toolkit.data.tables import MAX_AMOUNT
 from toolkit.data.zones import today_in
 from toolkit.errors import Finding, SourceError
 from toolkit.sources.codes import Codes
-from toolkit.sources.embedded.database import TABLES, missing_columns
+from toolkit.sources.embedded.database import missing_columns
 from toolkit.sources.embedded.returned import OFFSET, returned
 from toolkit.sources.embedded.session import is_interrupt
+from toolkit.sources.embedded.tables import TABLES
 from toolkit.sources.embedded.zone import zone_of
 from toolkit.sources.folder.rules import EARLIEST, LATEST, ImportRule, beyond, findings
-from toolkit.sources.parquet.reading import damaged_files
+from toolkit.sources.parquet.reading import damaged_files, lines_as_tables
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 
@@ -100,6 +101,7 @@ def _check(conn: duckdb.DuckDBPyConnection) -> CheckReport:
     damaged = damaged_files(conn)
     if damaged:
         return CheckReport({}, None, None, tuple(damaged), ())
+    lines_as_tables(conn)
     fatal = [Finding(name, "is missing", 0) for name in missing_columns(conn)]
     fatal += _wrong_types(conn)
     usable = [t for t in TABLES if not any(_concerns(finding, t) for finding in fatal)]

@@ -6,28 +6,11 @@ from pathlib import Path
 import duckdb
 
 from toolkit.errors import SourceError
+from toolkit.sources.dialects import run_once
 from toolkit.sources.embedded.session import hide_progress_bar
+from toolkit.sources.embedded.tables import TABLES
 from toolkit.sources.parquet.place import is_remote, place_at
-from toolkit.sources.parquet.reading import open_folder
-
-TABLES = {
-    "Client": {"ID": "BIGINT", "Name": "VARCHAR"},
-    "ClientAgreement": {"ID": "BIGINT", "ClientID": "BIGINT"},
-    "Order": {"ID": "BIGINT", "ClientAgreementID": "BIGINT", "Created": "TIMESTAMP"},
-    "OrderItem": {
-        "ID": "BIGINT",
-        "OrderID": "BIGINT",
-        "ProductID": "BIGINT",
-        "Qty": "DOUBLE",
-        "PricePerItem": "DOUBLE",
-        "Created": "TIMESTAMP",
-    },
-    "Product": {"ID": "BIGINT", "Name": "VARCHAR"},
-}
-"""The tables of schema ``dbo``, with their columns and types."""
-
-OPTIONAL = {"Product": {"Category": "VARCHAR"}}
-"""Columns that a table may have, too: a database without them is as good."""
+from toolkit.sources.parquet.reading import lines_as_tables, open_folder
 
 LINE_ORDER = "product_id, ordered_at, order_id, quantity, unit_price"
 """The order of order lines: a product's lie together, and whichever came first leaves no trace."""
@@ -88,10 +71,10 @@ def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyCo
     ``s3://BUCKET/FOLDER``, which is only read. Raises ``SourceError`` if it is missing, is no
     order database, is being written by another process, or lacks the tables.
     """
-    if _is_folder(path):
-        return _open_folder(path, read_only)
-    path = Path(path)
     try:
+        if is_remote(path) or Path(path).is_dir():
+            return _open_folder(path, read_only)
+        path = Path(path)
         _refuse_what_is_no_database(path)
     except OSError as exc:  # a name that is too long, say
         raise SourceError(f"{path} could not be opened: {exc.strerror}") from exc
@@ -118,11 +101,6 @@ def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyCo
     return conn
 
 
-def _is_folder(path: Path | str) -> bool:
-    """Whether what is at a path can only be orders in Parquet: a folder, or an object store."""
-    return is_remote(path) or Path(path).is_dir()
-
-
 def _open_folder(path: Path | str, read_only: bool) -> duckdb.DuckDBPyConnection:
     if not read_only:
         raise SourceError(f"{path} is a folder of orders in Parquet, which is only read")
@@ -130,12 +108,20 @@ def _open_folder(path: Path | str, read_only: bool) -> duckdb.DuckDBPyConnection
 
 
 def order_span(conn: duckdb.DuckDBPyConnection, product_id: int) -> tuple[date, date] | None:
-    """First and last day on which anybody ordered a product; None if nobody ever did."""
-    first, last = conn.execute(
+    """First and last day on which anybody ordered a product; None if nobody ever did.
+
+    Raises ``SourceError`` if the database cannot be read.
+    """
+    query = (
         "SELECT CAST(min(Created) AS DATE), CAST(max(Created) AS DATE)"
-        " FROM dbo.OrderItem WHERE ProductID = ?",
-        [product_id],
-    ).fetchall()[0]
+        " FROM dbo.OrderItem WHERE ProductID = ?"
+    )
+
+    def read() -> list[tuple[date, date]]:
+        lines_as_tables(conn)
+        return conn.execute(query, [product_id]).fetchall()
+
+    ((first, last),) = run_once("orders of the product", read)
     return None if first is None else (first, last)
 
 

@@ -30,7 +30,7 @@ def refuse_to_overwrite(database: Path, replace: bool) -> None:
     if not database.parent.is_dir():
         raise SourceError(f"there is no folder {database.parent} to write {database.name} to")
     if database.is_dir():
-        raise SourceError(f"{database} is a folder: name a file of DuckDB's")
+        raise SourceError(f"refused to replace what is there: {database} is a folder")
     if not database.exists():
         return
     if not replace:

@@ -15,10 +15,12 @@ from toolkit.data.tables import Ints
 from toolkit.errors import SourceError
 from toolkit.sources.dialects import DuckDbDialect, Parameters
 
-_JOINED = re.compile(
-    r'FROM dbo\.OrderItem oi\s+INNER JOIN dbo\."Order" o ON o\.ID = oi\.OrderID'
+_READ = re.compile(
+    r'FROM dbo\.OrderItem oi(\s+INNER JOIN dbo\."Order" o ON o\.ID = oi\.OrderID)?'
     r"(\s+INNER JOIN dbo\.ClientAgreement ca ON ca\.ID = o\.ClientAgreementID)?"
 )
+"""How queries read order lines."""
+
 _CARRIED = {r"\bo\.Created\b": "oi.OrderCreated", r"\bca\.ClientID\b": "oi.ClientID"}
 """Columns of what is not joined any more, and those of a line that hold the same."""
 
@@ -82,11 +84,11 @@ class ParquetDialect(DuckDbDialect):
         self.parts = {name: buckets[copy].first_ids for name, copy in _CUT_BY.items()}
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
-        """As DuckDB's; lines that are read with their orders come from the fewest files."""
+        """As DuckDB's; order lines come from the fewest files."""
         sql, bound = super().bind(sql, parameters)
-        if _JOINED.search(sql):
+        if _READ.search(sql):
             lines = f"FROM {self._lines(parameters)} oi"
-            sql = _JOINED.sub(lambda _: lines, sql)
+            sql = _READ.sub(lambda _: lines, sql)
             for joined, carried in _CARRIED.items():
                 sql = re.sub(joined, carried, sql)
         return sql, bound

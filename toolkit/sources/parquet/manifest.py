@@ -41,10 +41,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All files of a folder: both copies of the order lines by bucket, and tables by name.
-
-    The table ``OrderItem`` is an empty file that has the columns of ``lines``.
-    """
+    """All files of a folder: both copies of the order lines by bucket, and tables by name."""
 
     format: int
     made_at: AwareDatetime

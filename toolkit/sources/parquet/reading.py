@@ -21,6 +21,7 @@ _ORDERS = (
     "SELECT OrderID AS ID, any_value(ClientID) AS ClientAgreementID, min(OrderCreated) AS Created"
     " FROM dbo.OrderItem GROUP BY OrderID"
 )
+"""Orders are what their lines tell of them."""
 
 
 def open_folder(place: Place) -> duckdb.DuckDBPyConnection:
@@ -62,6 +63,19 @@ def damaged_files(conn: duckdb.DuckDBPyConnection) -> list[Finding]:
     return found
 
 
+def lines_as_tables(conn: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection ask ``dbo.OrderItem`` and ``dbo.Order`` themselves, as in any database.
+
+    DuckDB looks at each file of a view when it is made: a task that needs a few of them does
+    without. Raises ``duckdb.Error`` where a file is missing.
+    """
+    buckets = buckets_of(conn)
+    if buckets:
+        lines = files_sql(buckets["lines"].files)
+        conn.execute(f"CREATE VIEW IF NOT EXISTS dbo.OrderItem AS SELECT * FROM {lines}")
+        conn.execute(f'CREATE VIEW IF NOT EXISTS dbo."Order" AS {_ORDERS}')
+
+
 def dialect_of(conn: duckdb.DuckDBPyConnection) -> ParquetDialect | None:
     """How orders behind a connection are read, where it is ``open_folder``'s; else None."""
     buckets = buckets_of(conn)
@@ -81,13 +95,11 @@ def _wrong_lines(conn: duckdb.DuckDBPyConnection) -> str | None:
 
 
 def create_views(conn: duckdb.DuckDBPyConnection, place: Place, manifest: Manifest) -> None:
-    """Create schema ``dbo`` over the files that a manifest names, and what says where they lie."""
+    """Create schema ``dbo`` over the files of tables, and what says where order lines lie."""
     conn.execute("CREATE SCHEMA dbo")
     for table, part in manifest.tables.items():
-        parts = [part, *manifest.lines] if table == "OrderItem" else [part]
-        files = files_sql([f"{place.name}/{one.path}" for one in parts])
-        conn.execute(f'CREATE VIEW dbo."{table}" AS SELECT * FROM {files}')
-    conn.execute(f'CREATE VIEW dbo."Order" AS {_ORDERS}')
+        file = files_sql([f"{place.name}/{part.path}"])
+        conn.execute(f'CREATE VIEW dbo."{table}" AS SELECT * FROM {file}')
     conn.execute(f"CREATE SCHEMA {SCHEMA}")
     copies = {"lines": manifest.lines, "customers": manifest.customers}
     rows = [

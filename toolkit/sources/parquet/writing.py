@@ -30,6 +30,7 @@ from toolkit.sources.parquet.manifest import (
     parse_manifest,
 )
 from toolkit.sources.parquet.place import Place, place_at
+from toolkit.sources.parquet.reading import lines_as_tables
 from toolkit.validation import written
 
 type Progress = Callable[[str], None]
@@ -52,12 +53,12 @@ ORDER BY ClientID, ProductID, ID"""
 _COPIES = {"lines": (_LINES, "ProductID"), "customers": (_LINES_OF_CUSTOMERS, "ClientID")}
 """Each copy of the order lines: its rows, sorted by what it is cut by."""
 
-_TABLES = {
-    "OrderItem": "SELECT * FROM lines LIMIT 0",
-    "ClientAgreement": "SELECT DISTINCT ClientID AS ID, ClientID FROM dbo.ClientAgreement"
-    " WHERE ClientID IS NOT NULL ORDER BY 1",
-}
-"""Tables of a folder that are no copy of the database's. Of orders there is none: lines tell."""
+_AGREEMENTS = """
+SELECT DISTINCT ClientID AS ID, ClientID
+FROM dbo.ClientAgreement
+WHERE ClientID IS NOT NULL
+ORDER BY 1"""
+"""Lines name the customer, and no agreement; of orders there is no table, since lines tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Writing:
 
     def write_from(self, conn: duckdb.DuckDBPyConnection) -> Manifest:
         """The same from schema ``dbo`` of a connection."""
+        lines_as_tables(conn)
         parts = self.room / f"{PARTS}{token_hex(8)}"
         manifest = _write_parts(conn, parts, self.lines_per_bucket)
         self.place.bring(parts)
@@ -148,12 +150,14 @@ def _write_buckets(
 
 
 def _tables(conn: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """The rows of each table but the order lines."""
+    """The rows of each table but those of orders and their lines."""
     found = conn.execute(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'dbo'"
-        " AND table_catalog = current_catalog() AND table_name <> 'Order' ORDER BY 1"
+        " AND table_catalog = current_catalog() AND table_name NOT IN ('Order', 'OrderItem')"
+        " ORDER BY 1"
     ).fetchall()
-    return {name: _TABLES.get(name, f'SELECT * FROM dbo."{name}"') for (name,) in found}
+    rows = {name: f'SELECT * FROM dbo."{name}"' for (name,) in found}
+    return rows | {"ClientAgreement": _AGREEMENTS}
 
 
 def _write(
