@@ -6,11 +6,12 @@ in all), imports 1, 5 and 25 of them into Parquet, and predicts them, each in a 
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,11 +32,12 @@ TOOLKIT = str(Path(sys.executable).with_name("toolkit"))
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one command took on some number of order lines."""
+    """What one command took on some number of order lines; of processors' time, all cores."""
 
     step: str
     lines: int
     seconds: float
+    cpu_seconds: float
     peak_mb: float
 
 
@@ -71,18 +73,24 @@ def measure(work: Path, parts: list[Path], model: str) -> Iterator[Measured]:
 
 
 def exponent(measured: list[Measured]) -> float:
-    """The slope of log seconds over log lines."""
-    lines, seconds = (np.log([getattr(m, name) for m in measured]) for name in ("lines", "seconds"))
-    return float(np.polyfit(lines, seconds, 1)[0])
+    """The slope of the log of processors' time, which other work disturbs least, over log lines."""
+    lines, taken = ([getattr(m, name) for m in measured] for name in ("lines", "cpu_seconds"))
+    return float(np.polyfit(np.log(lines), np.log(taken), 1)[0])
 
 
-def _timed(*command: object) -> tuple[float, float]:
-    started = time.perf_counter()
+def _timed(*command: object) -> tuple[float, float, float]:
+    started, cpu_s = time.perf_counter(), _cpu_s()
     with subprocess.Popen([TOOLKIT, *map(str, command)], stdout=subprocess.DEVNULL) as process:
         peak = peak_until_the_end(process)
     if process.returncode:
         raise SystemExit(f"toolkit {command[0]} failed")
-    return time.perf_counter() - started, peak
+    return time.perf_counter() - started, _cpu_s() - cpu_s, peak
+
+
+def _cpu_s() -> float:
+    """Of the processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -96,11 +104,11 @@ def main() -> None:
     for millions in asked.millions:
         for one in measure(asked.work, write_parts(asked.work, millions), asked.model):
             measured.append(one)
-            print(json.dumps([one.step, one.lines, round(one.seconds, 1), round(one.peak_mb)]))
+            print(json.dumps(asdict(one)), flush=True)
     for step in dict.fromkeys(one.step for one in measured):
         of_step = [one for one in measured if one.step == step]
         if len(of_step) > 1:
-            print(f"{step}: seconds ~ lines^{exponent(of_step):.2f}")
+            print(f"{step}: processors' time ~ lines^{exponent(of_step):.2f}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 
+from tests.cache.conftest import until
 from tests.conftest import AS_OF
 from tests.processes import TOOLKIT, error_of, start
 from tests.sources.helpers import assert_same_events
@@ -28,11 +29,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def endpoint():
+def endpoint(tmp_path_factory):
+    log = tmp_path_factory.mktemp("store") / "log.txt"  # a pipe that nobody reads would fill
     server = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with subprocess.Popen(server, stderr=subprocess.PIPE, text=True) as process:
-        said = next(line for line in process.stderr if "Running on http" in line)
-        yield said.split("Running on ")[1].strip()
+    with log.open("w") as file, subprocess.Popen(server, stderr=file) as process:
+        assert until(lambda: "Running on http" in log.read_text() or process.poll() is not None)
+        yield log.read_text().split("Running on ")[1].splitlines()[0].strip()
         process.terminate()
 
 

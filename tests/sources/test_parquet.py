@@ -258,7 +258,7 @@ def test_where_no_orders_may_be_written(folder, target, tmp_path):
         with pytest.raises(SourceError, match=said):
             imported(folder, place)
     target.mkdir()
-    with pytest.raises(SourceError, match="refused to replace what is there: .* is a folder"):
+    with pytest.raises(SourceError, match=r"refused to replace what is there: .* is a folder"):
         import_folder(folder, target)
 
 
