@@ -69,11 +69,12 @@ def patterns_in_parts(
     Customers' days, if asked for, are those of all customers in each table. One table where the
     orders do not lie in parts; none where nobody ordered anything.
     """
-    parts = source.product_parts(as_of_date) if isinstance(source, PartedSource) else [None]
-    if list(parts) == [None]:
+    parted = source if isinstance(source, PartedSource) else None
+    parts = [None] if parted is None else parted.product_parts(as_of_date)
+    if parted is None or list(parts) == [None]:
         yield read_patterns(source, as_of_date, customer_days)
         return
-    days = _days_of_all(source, as_of_date) if customer_days else None
+    days = _days_of_all(parted, as_of_date) if customer_days else None
     for product_ids in parts:
         events = discover(source, as_of_date, product_ids)
         patterns, failed = PatternAnalyzer(source).analyze(events)

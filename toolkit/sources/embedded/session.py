@@ -1,5 +1,6 @@
 """A session of DuckDB as the toolkit keeps one: silent, and with errors in one sentence."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,6 +10,9 @@ import duckdb
 from toolkit.disk import is_full
 from toolkit.errors import SourceError
 
+IMPORT_GB = 1.0, 3.0
+"""Memory of an import, per core and at least, as ``memory_limit`` takes it."""
+
 
 def hide_progress_bar(conn: duckdb.DuckDBPyConnection) -> None:
     """DuckDB would print one among the JSON of a command, where it takes the process for a session.
@@ -17,6 +21,14 @@ def hide_progress_bar(conn: duckdb.DuckDBPyConnection) -> None:
     """
     with suppress(duckdb.InvalidInputException):
         conn.execute("SET enable_progress_bar = false")
+
+
+def memory_limit(per_core_gb: float, least_gb: float) -> str:
+    """What DuckDB may use before it goes on in its temporary folder; its threads are the cores.
+
+    Its own limit is most of the machine's memory, whoever else needs it.
+    """
+    return f"{max(least_gb, per_core_gb * (os.cpu_count() or 1))}GB"
 
 
 def is_interrupt(exc: BaseException) -> bool:

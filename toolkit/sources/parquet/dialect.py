@@ -7,6 +7,7 @@ come from the buckets of these products, lines asked for by customer from those 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import duckdb
 import numpy as np
@@ -105,8 +106,7 @@ class ParquetDialect(DuckDbDialect):
 
     def _lines(self, parameters: Parameters) -> str:
         name = next((name for name in _CUT_BY if name in parameters), "product_ids")
-        ids = parameters.get(name)
-        assert ids is None or isinstance(ids, list)
+        ids = cast("list[int] | None", parameters.get(name))
         return files_sql(self._buckets[_CUT_BY[name]].holding(ids))
 
 

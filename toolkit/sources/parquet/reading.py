@@ -9,13 +9,10 @@ import duckdb
 import pyarrow as pa
 
 from toolkit.errors import Finding, SourceError
-from toolkit.sources.embedded.session import hide_progress_bar
+from toolkit.sources.embedded.session import hide_progress_bar, memory_limit
 from toolkit.sources.parquet.dialect import FILES, SCHEMA, ParquetDialect, buckets_of, files_sql
 from toolkit.sources.parquet.manifest import Manifest
 from toolkit.sources.parquet.place import Place, place_at, read_manifest, what_is_wrong
-
-MEMORY_LIMIT = "1GB"
-"""What DuckDB may use beside the results; a larger query goes through a temporary folder."""
 
 _ORDERS = (
     "SELECT OrderID AS ID, any_value(ClientID) AS ClientAgreementID, min(OrderCreated) AS Created"
@@ -31,8 +28,9 @@ def open_folder(place: Place) -> duckdb.DuckDBPyConnection:
     """
     manifest = read_manifest(place)
     spilled = Path(tempfile.gettempdir()) / f"orders-{token_hex(8)}"  # made if needed, and removed
-    settings = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(spilled)}
-    conn = duckdb.connect(config=settings)
+    conn = duckdb.connect(
+        config={"memory_limit": memory_limit(0.25, 1), "temp_directory": str(spilled)}
+    )
     try:
         hide_progress_bar(conn)
         place.let_read(conn)

@@ -17,6 +17,7 @@ import numpy as np
 
 from toolkit.installed import own_version
 from toolkit.sources.embedded.database import open_database
+from toolkit.sources.embedded.session import IMPORT_GB, memory_limit
 from toolkit.sources.parquet.manifest import (
     FORMAT,
     LINES_PER_BUCKET,
@@ -74,6 +75,7 @@ class Writing:
         progress("writing Parquet")
         with open_database(database) as conn:
             conn.execute(f"SET temp_directory = {_text(self.room / 'spilled')}")
+            conn.execute(f"SET memory_limit = '{memory_limit(*IMPORT_GB)}'")
             return self.write_from(conn)
 
     def write_from(self, conn: duckdb.DuckDBPyConnection) -> Manifest:
