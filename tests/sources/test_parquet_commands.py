@@ -25,7 +25,7 @@ from toolkit.stages.patterns import patterns_in_parts
 from toolkit.stages.predict_tables import write_predictions
 from toolkit.stages.prediction import CustomerPredictor
 
-KILLS = 8
+KILLS = 4
 IMPORT = """
 import sys, time
 from pathlib import Path
