@@ -23,7 +23,7 @@ TOOLKIT = """
     embedded_server export_feed export_release find_model generate_orders history import_folder
     import_orders last_order_day load_fit load_orders open_database open_store
     plan_replenishment promote read_scenarios read_stock register_fit roll_back save_fit
-    weekly_quantities write_demo_orders
+    weekly_quantities write_demo_orders write_parquet
 """
 BACKTESTS = """
     Comparison Experiment Gate ReplayReport RunFolder ThresholdChoice ThresholdRule choose_for_all

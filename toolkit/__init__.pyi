@@ -70,6 +70,7 @@ from .sources.folder.quarantine import Quarantine as Quarantine
 from .sources.generator import Truth as Truth
 from .sources.generator import generate_orders as generate_orders
 from .sources.generator import load_orders as load_orders
+from .sources.parquet.writing import write_parquet as write_parquet
 from .sources.sql import last_order_day as last_order_day
 from .sources.sql import weekly_quantities as weekly_quantities
 from .sources.sqlserver.dialect import SQL_SERVER_SESSION as SQL_SERVER_SESSION
