@@ -69,7 +69,7 @@ def test_many_shards_are_joined_to_the_same_bytes(asked, dask, tmp_path):
     here = write_predictions(predictor, patterns, tmp_path / "here")
     done = []
     with open_workers(1, dask[0].address) as workers:
-        there = predict_on(workers, spec, patterns, tmp_path / "there", done.append)
+        there = predict_on(workers, spec, [patterns], tmp_path / "there", done.append)
     assert tables(tmp_path / "there") == tables(tmp_path / "here")
     assert (there.products, there.pair_count) == (here.products, here.pair_count)
     assert (there.products, there.pair_count) == (12, len(patterns))
@@ -88,11 +88,11 @@ def test_what_was_predicted_before_the_scheduler_died_is_not_again(asked, dask, 
             dask[0].kill()
 
     with open_workers(1, dask[0].address) as workers, pytest.raises(ClusterError, match="was lost"):
-        predict_on(workers, spec, patterns, out, kill)
+        predict_on(workers, spec, [patterns], out, kill)
     assert not (out / PAIRS).exists()
     again = []
     with open_workers(2) as workers:
-        predict_on(workers, spec, patterns, out, again.append)
+        predict_on(workers, spec, [patterns], out, again.append)
     assert again[0] >= sum(first) > 0
     assert sum(again) == len(patterns)
     assert tables(out) == tables(tmp_path / "here")

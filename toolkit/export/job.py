@@ -7,21 +7,27 @@ completes.
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import batched
 
 import redis
 
+from toolkit.cache.envelope import Fields
+from toolkit.cache.feed import Taken
 from toolkit.cache.releases.catalog import LOCK_S, Release, Releases, ReleaseSpec, Staging
 from toolkit.cache.releases.staging import SUCCESS
+from toolkit.data.tables import Predictions
 from toolkit.engine import ForecastEngine
-from toolkit.errors import CacheError
-from toolkit.export.making import Made, Maker, forecast_each, refuse_more
+from toolkit.errors import CacheError, PredictionError, SourceError
 from toolkit.export.plan import ExportSettings, make_plan, refuse_to_go_back
 from toolkit.export.report import ExportReport, ProductStatus, Status
+from toolkit.results.forecast import ProductForecast
+from toolkit.results.pair_rows import PairRows
+from toolkit.stages.listing import Chooser
+from toolkit.views.forecasts import pairs_by_product
 
 logger = logging.getLogger(__name__)
 
@@ -39,22 +45,22 @@ def export_release(
     client: redis.Redis,
     settings: ExportSettings,
     progress: ExportProgress = lambda done, total: None,
-    make: Maker | None = None,
+    taken: Taken | None = None,
 ) -> ExportReport:
     """Forecast the products with ``engine`` and make them the current release of the server.
 
-    ``make`` forecasts them in its place: on workers, say (``toolkit.export.shards``). ``progress``
-    is told how many products are done, and of how many. A product that fails is in the report; if
-    more fail than are allowed, nothing is published, and the report says so.
+    ``taken``: entries of a stream that are acknowledged as the release becomes current.
+    ``progress`` is told how many products are done, and of how many. A product that fails is in
+    the report; if more fail than are allowed, nothing is published, and the report says so.
     Raises ``ArgumentError`` as ``make_plan`` does, ``SourceError`` if the database fails,
     ``PredictionError`` if more than 100 products do, ``CacheError`` if the server fails or
     another export is running. Readers then have what they had.
     """
-    run = _Run(engine, settings, progress, make or _made_by(engine))
+    run = _Run(engine, settings, progress)
     with run.in_redis():
         releases = Releases(client)
         current = releases.current()
-    spec = make_plan(engine, current, settings)
+    spec = make_plan(engine, current, settings, releases.as_of_dates)
     with releases.stage(spec, lock_s=LOCK_S) as staging:
         with run.in_redis():  # another export may have ended since
             refuse_to_go_back(releases.current(), settings)
@@ -62,7 +68,7 @@ def export_release(
         run.carry_over(staging)
         run.compute(staging)
         refusal = run.refusal(len(spec.product_ids))
-        release = None if refusal else run.publish(staging)
+        release = None if refusal else run.publish(staging, taken)
     if release is not None:
         run.clean(releases)
     return run.report(spec, release, refusal)
@@ -75,7 +81,6 @@ class _Run:
     engine: ForecastEngine
     settings: ExportSettings
     progress: ExportProgress
-    make: Maker
     started: float = field(default_factory=time.perf_counter)
     redis_s: float = 0.0
     resumed: int = 0
@@ -107,18 +112,22 @@ class _Run:
         total, as_of = len(staging.spec.product_ids), staging.spec.as_of_date
         missing = [i for i in staging.spec.product_ids if i not in self.statuses]
         self.progress(len(self.statuses), total)
-        with closing(self.make([*batched(missing, BATCH)], as_of)) as batches:
-            for made in batches:
-                self.errors |= made.errors
-                refuse_more(self.errors, MOST_ERRORS)
-                with self.in_redis():
-                    staging.put(
-                        made.forecasts,
-                        lambda product_id: self.engine.computed_with(product_id, as_of),
-                    )
-                self.totals |= made.totals
-                self.statuses |= {i: staging.done[i] for i in made.forecasts}
-                self.progress(len(self.statuses) + len(self.errors), total)
+        for batch in batched(missing, BATCH):
+            pairs: dict[int, PairRows] = {}
+            forecasts = self._forecast(batch, as_of, pairs)
+            with self.in_redis():
+                staging.put(
+                    {i: _fields(forecast) for i, forecast in forecasts.items()},
+                    lambda product_id: self.engine.computed_with(product_id, as_of),
+                    pairs,
+                )
+            self.totals |= {
+                i: forecast.summary["expected_quantity"]
+                for i, forecast in forecasts.items()
+                if forecast is not None
+            }
+            self.statuses |= {i: staging.done[i] for i in forecasts}
+            self.progress(len(self.statuses) + len(self.errors), total)
 
     def refusal(self, products: int) -> str | None:
         """Why the release is not published; None if it is."""
@@ -129,10 +138,11 @@ class _Run:
             f" {self.settings.allowed_errors:g} that is allowed; nothing was published"
         )
 
-    def publish(self, staging: Staging) -> Release:
+    def publish(self, staging: Staging, taken: Taken | None) -> Release:
         """Verify what is staged, and make it current."""
         with self.in_redis():
-            return staging.publish(frozenset(self.errors))
+            names = self.engine.source.customer_names
+            return staging.publish(frozenset(self.errors), taken, names)
 
     def clean(self, releases: Releases) -> None:
         """Delete old releases; that this fails takes nothing from the new one."""
@@ -165,12 +175,37 @@ class _Run:
             return ProductStatus(product_id, Status.NO_PREDICTIONS)
         return ProductStatus(product_id, Status.SUCCESS, self.totals.get(product_id))
 
+    def _forecast(
+        self, ids: Sequence[int], as_of: date, pairs: dict[int, PairRows]
+    ) -> Mapping[int, ProductForecast | None]:
+        """Of those that do not fail: a batch that does is halved until it is known which does.
 
-def _made_by(engine: ForecastEngine) -> Maker:
-    """By the engine itself, one batch after the other."""
+        What is said of their customers is added to ``pairs``.
+        """
 
-    def make(batches: Sequence[Sequence[int]], as_of: date) -> Generator[Made, None, None]:
-        for ids in batches:
-            yield forecast_each(engine, ids, as_of, MOST_ERRORS)
+        def note(predictions: Predictions, chooser: Chooser) -> None:
+            pairs.update(pairs_by_product(predictions, chooser))
 
-    return make
+        try:
+            return self.engine.generate_forecasts(ids, as_of, note=note)
+        except SourceError:
+            raise
+        except Exception as exc:
+            if len(ids) == 1:
+                self._note(ids[0], exc)
+                return {}
+        half = len(ids) // 2
+        first = self._forecast(ids[:half], as_of, pairs)
+        return {**first, **self._forecast(ids[half:], as_of, pairs)}
+
+    def _note(self, product_id: int, exc: Exception) -> None:
+        self.errors[product_id] = f"{type(exc).__name__}: {exc}"
+        if len(self.errors) > MOST_ERRORS:
+            raise PredictionError(
+                f"more than {MOST_ERRORS} products failed, and nothing was published; the last"
+                f" failed for {exc}"
+            ) from exc
+
+
+def _fields(forecast: ProductForecast | None) -> Fields | None:
+    return None if forecast is None else forecast.to_dict()

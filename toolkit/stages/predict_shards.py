@@ -5,7 +5,7 @@ What a task wrote stays until all are done: the same command, given again, does 
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date
@@ -85,10 +85,17 @@ class Asked:
         """What predicts."""
         return CustomerPredictor(_model(self.model, self.fits), self.weeks, self.draws, self.seed)
 
-    def key(self, patterns: Patterns) -> str:
-        """Identifies the result: equal keys give equal bytes."""
-        data = Fingerprint.of(patterns.events).sha256
-        told = (self.as_of_date, self.model, self.weeks, self.draws, self.seed, data, code_digest())
+    def key(self, data: Iterable[str]) -> str:
+        """Identifies the result; ``data`` are digests of the orders."""
+        told = (
+            self.as_of_date,
+            self.model,
+            self.weeks,
+            self.draws,
+            self.seed,
+            *data,
+            code_digest(),
+        )
         return hashlib.sha256(" ".join(map(str, told)).encode()).hexdigest()[:KEY_DIGITS]
 
 
@@ -114,34 +121,33 @@ class ShardDone:
 def predict_on(
     workers: Workers,
     asked: Asked,
-    patterns: Patterns,
+    tables: Iterable[Patterns],
     out: Path,
     progress: Callable[[int], None],
 ) -> WrittenTables:
-    """Predict all of ``patterns`` on ``workers`` and write what ``write_predictions`` writes.
+    """Predict all pairs of the ``tables`` on ``workers``, as ``write_predictions`` does.
 
     Raises ``PredictionError`` for a task that kills whatever process tries it, and what handing
     tasks out raises; what was done by then is kept.
     """
     out = out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    folder = out / f".shards-{asked.key(patterns)}"
+    runs, data = [], []
+    for table in tables:
+        data.append(Fingerprint.of(table.events).sha256)
+        chunks = in_chunks(asked.predictor(), table)
+        runs += [(tuple(c.product_offsets()[0].tolist()), len(c)) for c in chunks]
+    folder = out / f".shards-{asked.key(data)}"
     for other in set(out.glob(".shards-*")) - {folder}:
         shutil.rmtree(other, ignore_errors=True)
-    shards = [*_shards(asked, patterns, folder)]
+    shards = [Shard(asked, *run, folder / f"{number:06d}") for number, run in enumerate(runs)]
     waiting = [shard for shard in shards if not (shard.folder / DONE).exists()]
-    progress(len(patterns) - sum(shard.pairs for shard in waiting))
+    progress(sum(shard.pairs for shard in shards) - sum(shard.pairs for shard in waiting))
     with workers.seeing(asked.reads, folder):
         _work_off(workers, waiting, progress)
     written = _join(out, shards)
     shutil.rmtree(folder, ignore_errors=True)
     return written
-
-
-def _shards(asked: Asked, patterns: Patterns, folder: Path) -> Iterator[Shard]:
-    for number, chunk in enumerate(in_chunks(asked.predictor(), patterns)):
-        products = tuple(chunk.product_offsets()[0].tolist())
-        yield Shard(asked, products, len(chunk), folder / f"{number:06d}")
 
 
 def _work_off(workers: Workers, shards: list[Shard], progress: Callable[[int], None]) -> None:
