@@ -33,6 +33,8 @@ from .errors import (
 from .errors import (
     TrackingError as TrackingError,
 )
+from .export.changes import ChangedOrder as ChangedOrder
+from .export.feed import export_feed as export_feed
 from .export.job import export_release as export_release
 from .export.plan import ExportSettings as ExportSettings
 from .fits import load_fit as load_fit
