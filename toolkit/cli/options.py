@@ -60,6 +60,13 @@ StoreUri = Annotated[
         "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="A Dask scheduler, tcp://HOST:PORT, or a TOML file about one: its workers do it.",
+    ),
+]
 Brief = Annotated[bool, typer.Option("--brief", help="In a few lines, without tables.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 

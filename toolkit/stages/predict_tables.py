@@ -69,12 +69,12 @@ def write_predictions(
         whole_file(targets[1]) as pairs_part,
         ExitStack() as stack,
     ):
-        writers = _TableWriter(stack, weeks_part), _TableWriter(stack, pairs_part)
+        writers = TableWriter(stack, weeks_part), TableWriter(stack, pairs_part)
         tables = [patterns] if isinstance(patterns, Patterns) else patterns
         for chunk in chain.from_iterable(in_chunks(predictor, table) for table in tables):
             predictions, failures = predictor.predict(chunk)
-            writers[0].write(product_weeks_frame(predictions, codes))
-            writers[1].write(pairs_frame(predictions, codes))
+            for writer, table in zip(writers, tables_of(predictions, codes), strict=True):
+                writer.write(table)
             products += len(predictions.products.product_id)
             pair_count += len(predictions.patterns)
             failed += failures
@@ -82,20 +82,27 @@ def write_predictions(
     return WrittenTables(*targets, products, pair_count, tuple(failed))
 
 
-class _TableWriter:
-    """A Parquet file that takes its schema from the first frame written."""
+class TableWriter:
+    """A Parquet file that takes its schema from the first table written; a row group of each."""
 
     def __init__(self, stack: ExitStack, path: Path) -> None:
         self._stack, self._path = stack, path
         self._writer: pq.ParquetWriter | None = None
 
-    def write(self, frame: pd.DataFrame) -> None:
-        table = pa.Table.from_pandas(frame, preserve_index=False)
+    def write(self, table: pa.Table) -> None:
+        """Append the table."""
         if self._writer is None:
             self._writer = self._stack.enter_context(
                 pq.ParquetWriter(self._path, table.schema, compression="zstd")
             )
         self._writer.write_table(table)
+
+
+def tables_of(predictions: Predictions, codes: Codes = NO_CODES) -> tuple[pa.Table, pa.Table]:
+    """Product weeks and pairs, as the files hold them."""
+    frames = product_weeks_frame(predictions, codes), pairs_frame(predictions, codes)
+    weeks, pairs = (pa.Table.from_pandas(frame, preserve_index=False) for frame in frames)
+    return weeks, pairs
 
 
 def product_weeks_frame(predictions: Predictions, codes: Codes = NO_CODES) -> pd.DataFrame:
