@@ -19,6 +19,9 @@ from toolkit.errors import ToolkitError
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Processes share the cores; and sums do not depend on how many there are."""
 
+PROCESSES = get_context("spawn")
+"""Each is a fresh interpreter's, on every system."""
+
 DIED = "the worker process died, twice: was it out of memory?"
 CANNOT_START = (
     "no worker process can start; each reads the script that runs the backtest, so a script has "
@@ -77,7 +80,7 @@ def _check_start(pool: ProcessPoolExecutor) -> None:
 def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # read by children when they start
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin)
+    pool = ProcessPoolExecutor(jobs, PROCESSES, _begin)
     try:
         yield pool
     finally:
