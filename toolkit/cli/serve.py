@@ -68,7 +68,7 @@ def serve(
 ) -> None:
     """Serve the current release over HTTP, until Ctrl-C or SIGTERM.
 
-    Exit code 2: something was wrong with the call, or the cache cannot be read.
+    Exit code 1: the cache cannot be read; 2: something was wrong with the call.
     """
     from toolkit.service.places import Places, check, metrics_folder
     from toolkit.service.settings import ServiceSettings, oidc_of

@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from toolkit.cache.records import Records
 from toolkit.service.access import ANYBODY, Access
 from toolkit.service.answers import Answers
+from toolkit.service.customers import CustomerAnswers
 from toolkit.service.forecasts import Forecasts
 from toolkit.service.metrics import AGE, READY, Measures
 from toolkit.service.pages import page_of, weight
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 access_log = logging.getLogger("toolkit.service.access")
 
 FORECASTS = b"/v1/forecasts/"
+CUSTOMERS = b"/v1/customers/"
 OPEN = {b"/livez", b"/readyz", b"/openapi.json"}
 NAMED = {"/v1/forecasts:batch", "/v1/at-risk", "/v1/releases/current", "/openapi.json"}
 """Routes that stand under their own names in the metrics."""
@@ -47,7 +49,8 @@ class Service:
         )
         self._access = Access(settings)
         self._forecasts = Forecasts(self.records, settings)
-        self._api = api(Answers(self._forecasts, self._access))
+        self._customers = CustomerAnswers(self.records, settings)
+        self._api = api(Answers(self._forecasts, self._customers, self._access))
         self._measures = Measures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,13 +125,19 @@ class _Exchange:
         if path not in OPEN:
             self._who = await service._access.who(self._scope["headers"])
             service._access.count(self._who)
-        if self._is_forecast() and self._scope["method"] in {"GET", "HEAD"}:
-            return await service._forecasts.reply(path[len(FORECASTS) :], self._scope["headers"])
+        if self._scope["method"] in {"GET", "HEAD"}:
+            if self._is(FORECASTS):
+                segment = path[len(FORECASTS) :]
+                return await service._forecasts.reply(segment, self._scope["headers"])
+            if self._is(CUSTOMERS):
+                segment = path[len(CUSTOMERS) :]
+                return await service._customers.reply(segment, self._scope["headers"])
         await self._by_api(await self._body(receive))
         return None
 
-    def _is_forecast(self) -> bool:
-        return self._path.startswith(FORECASTS) and b"/" not in self._path[len(FORECASTS) :]
+    def _is(self, route: bytes) -> bool:
+        """Whether the path is the route and one segment more."""
+        return self._path.startswith(route) and b"/" not in self._path[len(route) :]
 
     async def _by_api(self, body: bytes) -> None:
         """Let the other routes answer: their body is here already."""
@@ -167,8 +176,10 @@ class _Exchange:
         return bytes(body)
 
     def _route(self) -> str:
-        if self._is_forecast():
+        if self._is(FORECASTS):
             return "/v1/forecasts/{product}"
+        if self._is(CUSTOMERS):
+            return "/v1/customers/{customer}"
         path: str = self._scope["path"]
         return path if path in NAMED or self._path in OPEN else "other"
 
