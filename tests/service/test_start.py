@@ -86,6 +86,15 @@ def test_keys_that_cannot_be_read(server, refused, tmp_path):
     )
 
 
+def test_orders_that_cannot_be_read(server, refused, tmp_path):
+    given = ("--redis", server.url, "--port", 0)
+    assert f"there is no database {tmp_path / 'none'}" in refused(*given, "--db", tmp_path / "none")
+    assert "one of --db and --mssql has to be given, got both" in refused(
+        *given, "--db", tmp_path / "none", "--mssql"
+    )
+    assert "--version: with --db or --mssql only" in refused(*given, "--version", "champion")
+
+
 def test_an_issuer_that_does_not_answer(server, refused):
     with socket.create_server((LOOPBACK, 0)) as listener:
         issuer = f"http://{LOOPBACK}:{listener.getsockname()[1]}"

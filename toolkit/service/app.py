@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from toolkit.cache.records import Records
 from toolkit.service.access import ANYBODY, Access
 from toolkit.service.answers import Answers
+from toolkit.service.explorer.site import Explorer
 from toolkit.service.forecasts import Forecasts
 from toolkit.service.metrics import AGE, READY, Measures
 from toolkit.service.pages import page_of, weight
@@ -48,6 +49,7 @@ class Service:
         self._access = Access(settings)
         self._forecasts = Forecasts(self.records, settings)
         self._api = api(Answers(self._forecasts, self._access))
+        self._explorer = Explorer(self._forecasts, settings)
         self._measures = Measures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,6 +63,7 @@ class Service:
         async with AsyncExitStack() as stack:
             await receive()
             await stack.enter_async_context(self.records.watched())
+            stack.push_async_callback(self._explorer.close)
             telling = asyncio.create_task(self._tell())
             stack.callback(telling.cancel)
             await send({"type": "lifespan.startup.complete"})
@@ -92,6 +95,7 @@ class _Exchange:
         self._service, self._scope, self._send = service, scope, send
         self._path: bytes = scope["raw_path"]
         self._who, self._status, self._bytes = ANYBODY, 0, 0
+        self._is_page = scope["method"] in {"GET", "HEAD"} and service._explorer.serves(self._path)
 
     async def answer(self, receive: Receive) -> None:
         """Answer it, count it and log it, whatever happens."""
@@ -99,11 +103,11 @@ class _Exchange:
         try:
             reply = await self._reply(receive)
         except ProblemError as error:
-            reply = error.reply()
+            reply = self._failed(error)
         except Exception:
             logger.exception("A request failed")
             said = "The service failed to answer; its log says why."
-            reply = problem(HTTPStatus.INTERNAL_SERVER_ERROR, said)
+            reply = self._failed(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, said))
         if reply is not None and not self._status:
             self._status, self._bytes = reply.status, len(reply.body)
             await reply.send(self._send)
@@ -112,9 +116,15 @@ class _Exchange:
         if self._service.settings.access_log:
             self._log(took)
 
+    def _failed(self, error: ProblemError) -> Reply:
+        """For people a page, for programs JSON."""
+        return self._service._explorer.failed(error) if self._is_page else error.reply()
+
     async def _reply(self, receive: Receive) -> Reply | None:
         """What to send; None if it was sent."""
         service, path = self._service, self._path
+        if self._is_page and service._explorer.is_open(path):
+            return await self._page()
         if path == b"/livez":
             return json_reply({"status": "alive"}, [NO_STORE])
         if path == b"/readyz":
@@ -124,8 +134,15 @@ class _Exchange:
             service._access.count(self._who)
         if self._is_forecast() and self._scope["method"] in {"GET", "HEAD"}:
             return await service._forecasts.reply(path[len(FORECASTS) :], self._scope["headers"])
+        if self._is_page:
+            return await self._page()
         await self._by_api(await self._body(receive))
         return None
+
+    async def _page(self) -> Reply:
+        scope = self._scope
+        explorer = self._service._explorer
+        return await explorer.reply(self._path, scope["query_string"], scope["headers"])
 
     def _is_forecast(self) -> bool:
         return self._path.startswith(FORECASTS) and b"/" not in self._path[len(FORECASTS) :]
@@ -169,6 +186,8 @@ class _Exchange:
     def _route(self) -> str:
         if self._is_forecast():
             return "/v1/forecasts/{product}"
+        if self._is_page:
+            return self._service._explorer.route(self._path)
         path: str = self._scope["path"]
         return path if path in NAMED or self._path in OPEN else "other"
 

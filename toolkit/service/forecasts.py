@@ -30,11 +30,11 @@ class Forecasts:
 
     async def reply(self, segment: bytes, headers: Iterable[Header]) -> Reply:
         """The forecast of the product that a segment of a path names, by id or code."""
-        found = await self.find(product_named(segment))
+        found = await self.find(segment_named(segment))
         page = found.value
         assert page is not None
-        known, accepted = _asked(headers)
-        packed = page.compressed if _takes_gzip(accepted) else b""
+        known, accepted = asked(headers)
+        packed = page.compressed if takes_gzip(accepted) else b""
         tag = b'"%b%b"' % (page.tag, b"-gzip" if packed else b"")
         sent = [self._cacheable, (b"etag", tag), VARY, *release_headers(found)]
         if known and _matches(known, tag):
@@ -61,11 +61,11 @@ class Forecasts:
         raise ProblemError(HTTPStatus.NOT_FOUND, said, release_headers(found))
 
 
-def product_named(segment: bytes) -> str:
+def segment_named(segment: bytes, kind: str = "product") -> str:
     """The id or code in a segment of a path; a slash of a code comes as ``%2F``."""
     code = unquote_to_bytes(segment).decode(errors="replace")
     if not code.strip() or len(code) > LONGEST_CODE:
-        said = f"A product is an id or a code of 1 to {LONGEST_CODE} characters."
+        said = f"A {kind} is an id or a code of 1 to {LONGEST_CODE} characters."
         raise ProblemError(HTTPStatus.NOT_FOUND, said)
     return code
 
@@ -93,7 +93,7 @@ def sentence(error: Exception) -> str:
     return f"{said[:1].upper()}{said[1:]}."
 
 
-def _asked(headers: Iterable[Header]) -> tuple[bytes, bytes]:
+def asked(headers: Iterable[Header]) -> tuple[bytes, bytes]:
     """The tags that a client knows, and the encodings that it takes."""
     known = accepted = b""
     for name, value in headers:
@@ -104,7 +104,7 @@ def _asked(headers: Iterable[Header]) -> tuple[bytes, bytes]:
     return known, accepted
 
 
-def _takes_gzip(accepted: bytes) -> bool:
+def takes_gzip(accepted: bytes) -> bool:
     """Whether it is among the encodings, and not there to be refused."""
     return b"gzip" in accepted and _REFUSED.search(accepted) is None
 
