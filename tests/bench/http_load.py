@@ -8,7 +8,7 @@ import multiprocessing
 import selectors
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -50,7 +50,7 @@ def _child(results, url, paths, seconds, connections, headers, rate) -> None:
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     requests = [f"GET {p} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode() for p in paths]
     selector = selectors.DefaultSelector()
-    idle, statuses, times = [], Counter(), []
+    idle, statuses, times = deque(), Counter(), []
     for _ in range(connections):
         end = socket.create_connection((place.hostname, place.port))
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -61,7 +61,7 @@ def _child(results, url, paths, seconds, connections, headers, rate) -> None:
     sent = 0
     while (now := time.perf_counter()) < started + seconds:
         while idle and (rate is None or sent < (now - started) * rate):
-            end = idle.pop()
+            end = idle.popleft()  # all in turn: one that says nothing for long is let go
             state = selector.get_key(end).data
             state[0] = now if rate is None else started + sent / rate
             state[1], state[2] = b"", 0
