@@ -20,7 +20,9 @@ What it assumes
     days of a calendar (``--country``, ``--events``), on their week and those beside it. Past weeks
     count as they were observed: a week in which nobody could order says little of anybody. Weeks to
     come are off by a factor that all products share, drawn anew in every path: the wider, the more
-    the week stands out, so that a holiday may go otherwise than the last one.
+    the week stands out, so that a holiday may go otherwise than the last one. Of what stood out a
+    share comes again: most likely all of it, unless the last 36 weeks tell otherwise
+    (``weeks_ahead.py``).
     κ: what the columns say fades with the distance; it goes on for twelve weeks, not further.
     δ, σ: how deep the hazard dips after an order, and for how long, u_w weeks on the pair's own
     clock; log δ is linear in how irregular, how experienced and how overdue the pair is.
@@ -97,4 +99,4 @@ Sources
 
 from models.parts.rhythm.version import RhythmVersion
 
-MODEL = RhythmVersion("rhythm", "9", __doc__ or "")
+MODEL = RhythmVersion("rhythm", "10", __doc__ or "")

@@ -36,4 +36,4 @@ Sources
 
 from models.parts.rhythm.version import RhythmVersion
 
-MODEL = RhythmVersion("rhythm_boosted", "6", __doc__ or "", boosted=True)
+MODEL = RhythmVersion("rhythm_boosted", "7", __doc__ or "", boosted=True)

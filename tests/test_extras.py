@@ -45,6 +45,7 @@ CASES = [
     ("lightgbm", "fit", ("fit", "lightgbm_pairs", *ASKED), "a model with boosted trees"),
     ("pymc_marketing", "peers", ("fit", "bg_nbd", *ASKED), "the peer BG/NBD"),
     ("pymssql", "sqlserver", ("check", "--mssql"), "reading a SQL Server"),
+    ("s3fs", "s3", ("check", "--db", "s3://orders/2024"), "reading s3://"),
     ("python_calamine", "tables", ("import", "sales.xlsx", "--dry-run"), "reading Excel files"),
     ("xlsxwriter", "tables", ("forecast", "1", *ASKED, "--out", "f.xlsx"), "an Excel file"),
 ]

@@ -30,6 +30,7 @@ OPTIONAL = {
     "pymc_marketing": "peers",
     "pymssql": "sqlserver",
     "python_calamine": "tables",
+    "s3fs": "s3",
     "statsforecast": "peers",
     "xlsxwriter": "tables",
 }
@@ -43,6 +44,7 @@ EXTRAS = OPTIONAL | {
     **dict.fromkeys(("h5netcdf", "h5py", "nutpie"), "fit"),
     **dict.fromkeys(("pymc", "pytensor"), "fit"),
     **dict.fromkeys(("mlflow", "sqlalchemy"), "tracking"),
+    "fsspec": "s3",
     "xarray": "tables",
     **dict.fromkeys(("markupsafe", "plotly"), "report"),
     **dict.fromkeys(("fastapi", "httptools", "jwt", "limits"), "serve"),

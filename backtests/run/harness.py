@@ -36,6 +36,7 @@ from toolkit.fits import save_fit
 from toolkit.installed import own_version
 from toolkit.model import FittedModel, ModelVersion, find_model
 from toolkit.sources.embedded.database import open_database
+from toolkit.sources.parquet.place import absolute
 from toolkit.sources.sql import as_source
 
 
@@ -81,7 +82,7 @@ def run_backtest(
     """
     started = time.perf_counter()
     models: dict[str, ModelVersion | FittedModel] = {**find_versions(experiment)}
-    database = database.absolute()
+    database = absolute(database)
     with open_database(database) as conn:
         survey = Survey.of(as_source(conn))
     dates, notices = check_dates(experiment, survey)

@@ -1,6 +1,7 @@
 """Boosted trees on product-weeks: rows of products, weeks and distances, and what they expect."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from models.parts.special_days import SpecialDays
 from models.parts.trees import TreeText, answer, grow
 from models.parts.weekly_demand import WeeklyDemand
-from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
+from toolkit.data.tables import DAYS_PER_WEEK, QUANTILES, Floats, Ints
 
 HORIZON_WEEKS = 12
 SEEN_WEEKS = 65
@@ -29,7 +30,11 @@ WEIGHT_POWER = 0.75
 ROUNDS = 150
 SETTINGS: Mapping[str, Any] = {"feature_fraction": 0.6}
 MEAN: Mapping[str, Any] = {"objective": "tweedie", "tweedie_variance_power": 1.3}
-"""The objective of trees for the mean."""
+OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
+    "mean": MEAN,
+    **{f"quantile_{level}": {"objective": "quantile", "alpha": level} for level in QUANTILES},
+}
+"""What trees are grown for, by name."""
 YEAR_DAYS = 365.2425
 
 
@@ -168,14 +173,16 @@ def _mean(weeks: Floats) -> Floats:
     return mean
 
 
-def train(training: Training, seed: int, objectives: Mapping[str, Any]) -> dict[str, TreeText]:
-    """Trees for each of the ``objectives``, by name."""
+def train(training: Training, seed: int, cores: int) -> dict[str, TreeText]:
+    """Trees for each of ``OBJECTIVES``, by name; ``cores`` of them are grown at a time."""
     columns = training.rows.columns
     weight = training.rows.scale**WEIGHT_POWER
-    return {
-        name: grow(columns, training.label, {**SETTINGS, **objective}, ROUNDS, seed, weight)
-        for name, objective in objectives.items()
-    }
+
+    def grown(objective: Mapping[str, Any]) -> TreeText:
+        return grow(columns, training.label, {**SETTINGS, **objective}, ROUNDS, seed, weight)
+
+    with ThreadPoolExecutor(cores) as pool:
+        return dict(zip(OBJECTIVES, pool.map(grown, OBJECTIVES.values()), strict=True))
 
 
 def forecast(

@@ -33,19 +33,22 @@ import numpy as np
 from models.parts import week_trees
 from models.parts.fitting.card import Arrays
 from models.parts.special_days import SpecialDays
-from models.parts.week_trees import MEAN, ROWS, SEEN_WEEKS, TRAINED_WEEKS, Training, train
+from models.parts.week_trees import (
+    OBJECTIVES,
+    ROWS,
+    SEEN_WEEKS,
+    TRAINED_WEEKS,
+    Training,
+    train,
+)
 from models.parts.weekly_demand import WeeklyDemand
 from models.peers.parts.learned import LearnedRule
 from models.peers.parts.tables import at_levels, no_pairs, quantities_only, spread
-from toolkit.data.tables import QUANTILES, Floats, Patterns, Predictions
+from toolkit.data.tables import Floats, Patterns, Predictions
 from toolkit.errors import ModelError
 from toolkit.model import FitSettings, Streams
 
 NAME = "lightgbm_weeks"
-OBJECTIVES = {
-    "mean": MEAN,
-    **{f"quantile_{level}": {"objective": "quantile", "alpha": level} for level in QUANTILES},
-}
 
 
 def learn(patterns: Patterns, settings: FitSettings, seed: int) -> tuple[Arrays, int]:
@@ -58,7 +61,7 @@ def learn(patterns: Patterns, settings: FitSettings, seed: int) -> tuple[Arrays,
             f"{NAME} learns from products that were known for some weeks, and before "
             f"{patterns.as_of_date} there is none with demand since: nothing to fit"
         )
-    return {**train(training, seed, OBJECTIVES), **special.arrays}, len(training.label)
+    return {**train(training, seed, settings.cores), **special.arrays}, len(training.label)
 
 
 def forecast(

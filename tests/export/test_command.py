@@ -19,7 +19,7 @@ from toolkit.cache.releases.catalog import Releases
 from toolkit.cli.app import main
 from toolkit.export.log import EXPERIMENT
 from toolkit.model import find_model
-from toolkit.sources.generator import load_orders
+from toolkit.sources.generator import FIRST_CUSTOMER_ID, load_orders
 from toolkit.tracking.history import history
 from toolkit.tracking.promotion import promote
 from toolkit.tracking.registration import register_fit
@@ -98,6 +98,36 @@ def test_what_goes_wrong_is_one_sentence(call, more, redis, code, said):
     assert said in err
     assert "Traceback" not in err
     assert "secret" not in err
+
+
+def test_changed_orders_are_taken_in_from_a_file_and_from_a_stream(call, client, tmp_path):
+    later, customer = str(AS_OF + timedelta(1)), FIRST_CUSTOMER_ID
+    assert call("--no-log")[0] == 0
+    file = tmp_path / "changed.csv"
+    file.write_text(f"customer_id,ordered_at\n{customer},{AS_OF}\n{customer},{later}\n")
+    code, out, err = call("--changed", str(file), "--as-of", later)
+    assert (code, err) == (0, "")
+    assert "12 products as of" in out
+    assert "  of them carried over: " in out
+    assert "  of orders at or after the as-of date, which it cannot know: 1\n" in out
+    release = Releases(client).current().release_id
+    client.xadd("orders", {"customer_id": customer})
+    client.xadd("orders", {"customer_id": 8})
+    code, out, err = call("--feed", "orders", "--as-of", later, "--json")
+    said = json.loads(out)
+    assert said["release"] != release
+    assert (said["feed"]["taken"], list(said["feed"]["waiting"].values())) == (
+        1,
+        ["there is no customer 8"],
+    )
+    code, out, err = call("--feed", "orders", "--as-of", later)
+    assert "of the feed waits: there is no customer 8" in err
+    assert (code, out) == (0, f"No changed order to take in: release {said['release']} stays.\n")
+    file.write_text("customer_id\n8\n")
+    code, out, err = call("--changed", str(file))
+    assert (code, out) == (2, "")
+    assert "not in the database (1 row; e.g. line 2: there is no customer 8)" in err
+    assert call("--changed", "missing.csv")[0] == 2
 
 
 CUT = """

@@ -43,11 +43,11 @@ class Failing(ForecastEngine):
     broken: frozenset[int] = frozenset()
     error: Exception = PredictionError("no luck")
 
-    def generate_forecasts(self, product_ids, *args):
+    def generate_forecasts(self, product_ids, *args, **more):
         ids = list(product_ids)
         if self.broken & set(ids):
             raise self.error
-        return super().generate_forecasts(ids, *args)
+        return super().generate_forecasts(ids, *args, **more)
 
 
 @pytest.fixture

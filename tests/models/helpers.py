@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from models.parts.rhythm.season import HARMONICS, YEAR_WEEKS, Season
+from models.parts.rhythm.weeks_ahead import WeeksAhead
 from toolkit.data.tables import CustomerDays, OrderEvents, Patterns
 from toolkit.sources.generator import GeneratedOrders
 from toolkit.stages.patterns import PatternAnalyzer
@@ -65,4 +66,5 @@ def some_season(seed, scale, weeks=100):
     rng = np.random.default_rng(seed)
     effects, of_weeks = rng.normal(0, scale, 2 * HARMONICS + 1), rng.normal(0, scale, YEAR_WEEKS)
     observed = rng.normal(0, scale, weeks)
-    return Season(effects, of_weeks, observed, np.zeros(0), np.zeros(2), AS_OF.toordinal())
+    ahead = WeeksAhead(spread=0.0, ratio=0.0, share=1.0)
+    return Season(effects, of_weeks, observed, np.zeros(0), ahead, AS_OF.toordinal())

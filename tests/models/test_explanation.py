@@ -13,6 +13,7 @@ from models.parts.rhythm.explanation import pair_parts, product_parts
 from models.parts.rhythm.groups import GROUPS, INPUTS
 from models.parts.rhythm.newcomers import NEWCOMERS
 from models.parts.rhythm.prediction import Predictor
+from models.parts.rhythm.weeks_ahead import WeeksAhead
 from models.parts.shapley import coalitions, shapley
 from tests.models.helpers import patterns_of
 from tests.models.test_weekly_paths import ONE, OTHER, arrays_of, coefficients, shifted
@@ -142,7 +143,7 @@ def test_parts_that_are_not_there_add_nothing(model, patterns):
         season=model.season.none(patterns.as_of_date),
         draws=model.draws._replace(product_shock=np.zeros(2), next_level=np.zeros(2)),
     )
-    plain = replace(plain, season=replace(plain.season, spread=np.zeros(2)))
+    plain = replace(plain, season=replace(plain.season, ahead=WeeksAhead(0.0, 0.0, 1.0)))
     found = amounts(plain, patterns)
     for name in (explanation.SEASON, explanation.LEVEL, explanation.SHOCK):
         assert found[name] == pytest.approx(np.zeros(DRAWS), abs=1e-9)
@@ -153,7 +154,7 @@ def test_special_days_are_a_part_of_their_own(model, patterns):
     """All weeks to come are raised by a fifth, and nothing else is."""
     season = replace(
         model.season.none(patterns.as_of_date), special=np.full(400, np.log(1.2)),
-        spread=np.zeros(2),
+        ahead=WeeksAhead(0.0, 0.0, 1.0),
     )  # fmt: skip
     raised = replace(model, season=season)
     found = amounts(raised, patterns)

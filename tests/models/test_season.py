@@ -1,13 +1,14 @@
 """The season: recovered where there is one, and none found where there is none."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import date, timedelta
-from math import cos, log, pi, sin, sqrt
+from math import cos, exp, log, pi, sin, sqrt
 
 import numpy as np
 import pytest
 
 from models.parts.rhythm.season import Season
+from models.parts.rhythm.weeks_ahead import Backcast, WeeksAhead
 from models.parts.special_days import NO_SPECIAL_DAYS, SpecialDays
 from toolkit.data.calendar import Calendar
 
@@ -294,13 +295,64 @@ def test_how_far_weeks_are_off_is_found_again(seeded):
     factors = season.week_factors(AS_OF, 12, 400, rng)
     assert 0.06 < np.median(np.log(factors).std(axis=1)) < 0.22
     quiet = Season.of(order_days(flat, seeded(7), weeks=140, per_week=MANY), AS_OF)
-    assert quiet.spread[0] < 0.03 < season.spread[0]
+    assert quiet.ahead.spread < 0.03 < season.ahead.spread
 
 
 def test_a_history_of_less_than_a_year_leaves_the_spread_to_the_prior(seeded):
-    short = Season.of(order_days(true_level, seeded(1), weeks=60), AS_OF).spread
-    assert np.array_equal(short, Season.none(AS_OF).spread)
-    assert 0.05 < short[0] < 0.12
+    short = Season.of(order_days(true_level, seeded(1), weeks=60), AS_OF).ahead
+    assert short == Season.none(AS_OF).ahead
+    assert 0.05 < short.spread < 0.12
+
+
+def dips(weeks_with):
+    """A week in eight with .6 of its orders, in the weeks back that ``weeks_with`` lets through.
+
+    52 is not a multiple of eight: they are counted by their place in the year.
+    """
+
+    def level(days, as_of):
+        back = (-1 - days) // 7
+        return np.where((back % 52 % 8 == 3) & weeks_with(back), log(0.6), 0.0)
+
+    return level
+
+
+def test_what_stood_out_and_came_again_is_expected_to(seeded):
+    level = dips(lambda back: back >= 0)
+    season = Season.of(order_days(level, seeded(1), weeks=140, per_week=MANY), AS_OF)
+    assert season.ahead.share > 0.95
+
+
+def test_what_stood_out_and_did_not_come_again_is_expected_the_less(seeded):
+    level = dips(lambda back: back >= 36)
+    season = Season.of(order_days(level, seeded(1), weeks=140, per_week=MANY), AS_OF)
+    assert season.ahead.share < 0.3
+    ahead = np.log(season.week_levels(AS_OF, 12))
+    assert np.abs(ahead).max() < 0.15
+    as_it_was = replace(season, ahead=replace(season.ahead, share=1.0))
+    assert np.log(as_it_was.week_levels(AS_OF, 12)).min() < -0.3
+
+
+def test_how_weeks_differ_against_a_slow_twin():
+    """The posterior's means, value by value; four weeks of one date."""
+    backcast = Backcast(
+        np.array([5.0, 4.6, 5.1, 5.0]),
+        np.zeros(4),
+        np.array([0.0, -0.5, 0.2, 0.0]),
+        np.full(4, 1e-3),
+    )
+    off = [5.0, 5.1, 4.9, 5.0]  # less what stood out; their median is 5
+    total, means = 0.0, np.zeros(3)
+    for s in np.exp(np.linspace(log(0.01), log(0.4), 38)):
+        for gamma in np.linspace(0, 1.5, 31):
+            for b in np.linspace(0, 1, 21):
+                p = 0.8 if b == 1 else 0.01
+                p *= exp(-(((log(s) - log(0.07)) / 0.6) ** 2 + ((gamma - 0.4) / 0.3) ** 2) / 2)
+                for i, e in enumerate((0.0, -0.5, 0.2, 0.0)):
+                    scale = sqrt(s**2 + (gamma * e) ** 2 + 1e-3)
+                    p *= (1 + ((off[i] - 5 + (1 - b) * e) / scale) ** 2 / 4) ** -2.5 / scale
+                total, means = total + p, means + p * np.array([s, gamma, b])
+    assert astuple(WeeksAhead.of([backcast])) == pytest.approx(means / total, rel=1e-9)
 
 
 def test_what_is_saved_comes_back(seeded):
@@ -308,4 +360,4 @@ def test_what_is_saved_comes_back(seeded):
     season = Season.of(days, AS_OF, SpecialDays.of(HOLIDAY, days, AS_OF))
     again = Season.from_arrays(season.arrays)
     assert np.array_equal(again.log_level(AS_OF, AHEAD), season.log_level(AS_OF, AHEAD))
-    assert np.array_equal(again.spread, season.spread)
+    assert again.ahead == season.ahead

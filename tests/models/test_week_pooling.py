@@ -1,4 +1,4 @@
-"""Units pooled with trees on weeks: the mean of logs, draw by draw, and nothing else moves."""
+"""Units pooled with trees on weeks: the mean of logs and of quantiles, and nothing else moves."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +9,7 @@ import pytest
 from models.parts.rhythm.season import AHEAD_WEEKS
 from models.parts.rhythm.week_pooling import (
     WIDEST,
-    grow_week_trees,
+    WeekTrees,
     pooled,
     pooled_again,
     pooled_factors,
@@ -18,7 +18,7 @@ from models.parts.special_days import NO_SPECIAL_DAYS
 from models.parts.week_trees import FEWEST_WEEKS, SEEN_WEEKS, forecast
 from models.parts.weekly_demand import WeeklyDemand
 from tests.models.helpers import analyzed, patterns_of, some_season, split_at
-from toolkit.data.tables import DemandFactors
+from toolkit.data.tables import QUANTILES, DemandFactors
 from toolkit.model import Streams, find_model
 from toolkit.sources.generator import Truth, generate_orders
 
@@ -40,7 +40,7 @@ def own(patterns):
 
 @pytest.fixture(scope="module")
 def trees(patterns):
-    return grow_week_trees(patterns, SEASON, seed=1)
+    return WeekTrees.grow(patterns, SEASON, seed=1)
 
 
 def units(own, trees):
@@ -54,13 +54,14 @@ def expected_by(trees, patterns, weeks=14):
         SEASON.week_levels(as_of - timedelta(weeks=back), 1)[0] for back in range(SEEN_WEEKS, 0, -1)
     ]
     plain = replace(past, quantity=past.quantity / levels, orders=past.orders / levels)
-    (expected,) = forecast([trees], plain, NO_SPECIAL_DAYS, as_of, weeks)
-    return expected * SEASON.week_levels(as_of, weeks)
+    found = forecast([*trees.texts.values()], plain, NO_SPECIAL_DAYS, as_of, weeks)
+    mean, *quantiles = (each * SEASON.week_levels(as_of, weeks) for each in found)
+    return mean, np.sort(quantiles, axis=0)
 
 
 def test_expected_units_are_the_weighted_geometric_mean(own, trees, patterns):
     found = units(own, trees).expected_quantity
-    by_trees = expected_by(trees, patterns)
+    by_trees, _ = expected_by(trees, patterns)
     assert (by_trees > 0).all()
     ratio = by_trees / own.products.expected_quantity
     assert ratio.max() < WIDEST
@@ -70,14 +71,49 @@ def test_expected_units_are_the_weighted_geometric_mean(own, trees, patterns):
     np.testing.assert_allclose(found, np.exp(log_e))
 
 
-def test_draws_customers_and_products_move_by_one_factor_and_still_add_up(own, trees, patterns):
+def test_customers_and_products_are_expected_to_move_by_one_factor(own, trees, patterns):
     found = pooled(own, trees, SEASON)
-    factor = found.products.expected_quantity / own.products.expected_quantity
-    np.testing.assert_allclose(
-        found.products.quantity, own.products.quantity * factor[..., None], rtol=1e-6
-    )
     known = patterns.sum_by_product(found.pairs.expected_quantity)
     np.testing.assert_allclose(found.products.known_expected_quantity, known)
+
+
+def test_draws_are_the_mean_of_both_quantile_functions(own, trees, patterns):
+    """Draw by draw: of the rank that it has among 50, between the trees' quantiles beside it.
+
+    The 48th has rank .95, and the last two are as far above it as the paths' are.
+    """
+    _, quantiles = expected_by(trees, patterns)
+    factor = units(own, trees).expected_quantity / own.products.expected_quantity
+    found, before = units(own, trees).quantity, own.products.quantity
+    for product, week in ((0, 0), (3, 5), (7, 13), (14, 2)):
+        x = before[product, week] * factor[product, week]
+        q = quantiles[:, product, week]
+        wanted, ordered = [], np.sort(x)
+        for value in ordered:
+            u = (len(wanted) + 0.5) / 50
+            k = max(0, min(5, sum(level < u for level in QUANTILES) - 1))
+            slope = (q[k + 1] - q[k]) / (QUANTILES[k + 1] - QUANTILES[k])
+            said = max(0.0, q[k] + slope * (u - QUANTILES[k]))
+            if u == 0.95:
+                last = said
+            if u > 0.95:
+                said = last * value / ordered[47]
+            wanted.append(0.5 * value + 0.5 * said if value > 0 else 0.0)
+        wanted = np.array(wanted) * x.sum() / sum(wanted)
+        place = np.argsort(x, kind="stable")
+        np.testing.assert_allclose(found[product, week][place], wanted, rtol=1e-4)
+
+
+def test_the_mean_of_draws_weeks_without_and_ranks_stay(own, trees):
+    found, before = units(own, trees), own.products
+    factor = found.expected_quantity / before.expected_quantity
+    np.testing.assert_allclose(
+        found.quantity.mean(axis=2), before.quantity.mean(axis=2) * factor, rtol=1e-4
+    )
+    assert ((found.quantity > 0) <= (before.quantity > 0)).all()
+    order = np.argsort(before.quantity, axis=2, kind="stable")
+    assert (np.diff(np.take_along_axis(found.quantity, order, axis=2), axis=2) >= -1e-3).all()
+    assert not np.allclose(found.quantity, before.quantity * factor[..., None], rtol=0.05)
 
 
 def test_who_orders_when_is_left_as_it_is(own, trees):
@@ -112,7 +148,7 @@ def test_products_that_are_new_and_weeks_without_any_expectation_are_left_as_the
     assert np.array_equal(units(nothing, trees).quantity, own.products.quantity)
 
 
-def test_pairs_once_more_are_moved_as_their_products_are(own, trees, patterns):
+def test_pairs_once_more_are_moved_as_their_products_are_expected_to(own, trees, patterns):
     rows = np.array([0, len(patterns) - 1, 7])
     again = PATHS.predict_again(patterns, rows, 0, weeks=14, draws=50, streams=Streams(2))
     found = pooled_again(again, rows, own, trees, SEASON)
@@ -135,21 +171,30 @@ def test_an_event_moves_the_pool_by_the_weighted_geometric_mean(own, trees):
         np.testing.assert_allclose(of[1], pool, rtol=1e-6)
 
 
-def test_where_no_week_tells_of_demand_nothing_is_grown_nor_pooled(own):
+def test_where_no_week_tells_of_demand_nothing_is_grown(trees):
     short = patterns_of({(1, 1): [(-5, 2.0), (-2, 1.0)]})
-    trees = grow_week_trees(short, SEASON, seed=1)
-    assert len(trees) == 0
-    assert pooled(own, trees, SEASON) is own
+    assert WeekTrees.grow(short, SEASON, seed=1) is None
+    assert WeekTrees.of({}) is None
+    again = WeekTrees.of(trees.arrays)
+    assert again.texts.keys() == trees.texts.keys()
+
+
+def test_trees_are_the_same_however_many_are_grown_at_a_time(trees, patterns):
+    both = WeekTrees.grow(patterns, SEASON, seed=1, cores=2)
+    assert all(np.array_equal(both.texts[name], text) for name, text in trees.texts.items())
+
+
+def test_nobody_is_not_pooled(own, trees):
     nobody = own.patterns.select(np.zeros(len(own.patterns), dtype=bool))
     empty = PATHS.predict(nobody, weeks=3, draws=5, streams=Streams(1))
-    assert pooled(empty, np.ones(1, dtype=np.uint8), SEASON) is empty
+    assert pooled(empty, trees, SEASON) is empty
 
 
 def test_trees_that_are_grown_anew_in_another_unit_say_about_the_same(own, trees, patterns):
     events = replace(patterns.events, quantity=10 * patterns.events.quantity)
     tenfold = analyzed(events)
     ten = PATHS.predict(tenfold, weeks=14, draws=50, streams=Streams(2))
-    found = units(ten, grow_week_trees(tenfold, SEASON, seed=1)).expected_quantity
+    found = units(ten, WeekTrees.grow(tenfold, SEASON, seed=1)).expected_quantity
     expected = 10 * units(own, trees).expected_quantity
     np.testing.assert_allclose(found, expected, rtol=0.05)  # rows weigh otherwise
 
@@ -169,7 +214,7 @@ def test_what_goes_with_the_season_is_expected_to_go_on_with_it():
     patterns = patterns_of(
         {(p, 1): [*zip(days.tolist(), (10 + p) * levels, strict=True)] for p in range(40)}
     )
-    expected = expected_by(grow_week_trees(patterns, SEASON, seed=1), patterns, 12)
+    expected, _ = expected_by(WeekTrees.grow(patterns, SEASON, seed=1), patterns, 12)
     assert np.ptp(np.log(SEASON.week_levels(as_of, 12))) > 0.3
     np.testing.assert_allclose(
         expected, np.outer(10 + np.arange(40.0), SEASON.week_levels(as_of, 12)), rtol=0.02

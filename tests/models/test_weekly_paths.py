@@ -13,6 +13,7 @@ from models.parts.rhythm import prediction
 from models.parts.rhythm.activity import ALIVE, DIP, EXTRA, FRAILTY, RATE, activity, column
 from models.parts.rhythm.newcomers import NEWCOMERS
 from models.parts.rhythm.prediction import Predictor
+from models.parts.rhythm.weeks_ahead import WeeksAhead
 from tests.chance import assert_near, error_of_mean, error_of_sd, z_limit
 from tests.models.helpers import patterns_of, some_season
 from toolkit.data.tables import QUANTILES
@@ -312,7 +313,7 @@ def test_weeks_are_off_by_what_all_products_share(patterns):
     As far apart as the factors, or a little less: a pair orders in a week, or does not.
     """
     plain = fitted(shifted(ONE, rate=-1.0))
-    season = replace(plain.season, spread=np.array([0.4, 0.0]))
+    season = replace(plain.season, ahead=WeeksAhead(0.4, 0.0, 1.0))
     unsure, draws, streams = replace(plain, season=season), 40_000, Streams(5)
     said = unsure.predict(patterns, weeks=2, draws=draws, streams=streams)
     factors = season.week_factors(patterns.as_of_date, 2, draws, streams.shared())

@@ -82,7 +82,7 @@ def key_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def keys(key_file):
-    return {name: make_key(key_file, name) for name in ("shop", "busy", "gone")}
+    return {name: make_key(key_file, name) for name in ("shop", "busy", "gone", "batches")}
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +211,18 @@ def test_too_many_a_minute(http, keys):
     assert 1 <= int(late.headers["retry-after"]) <= 60
     assert late.json()["detail"].startswith(f"More than {RATE} forecasts a minute")
     assert ask(http, keys["shop"]).status_code == 200
+
+
+def test_a_batch_larger_than_a_minute_allows_is_told_so(http, keys):
+    """Else it would be told to wait, for ever."""
+    headers = {"x-api-key": keys["batches"]}
+    many = {"products": [*range(1, RATE + 2)]}
+    refused = http.post("/v1/forecasts:batch", json=many, headers=headers)
+    assert (refused.status_code, "retry-after" in refused.headers) == (422, False)
+    said = f"A batch of {RATE + 1} is more than the {RATE} forecasts a minute"
+    assert refused.json()["detail"].startswith(said)
+    most = {"products": [*range(1, RATE)]}  # the one before was counted as a request
+    assert http.post("/v1/forecasts:batch", json=most, headers=headers).status_code == 200
 
 
 def test_the_log_says_who_and_holds_no_secret(http, keys, guarded, issuer):

@@ -31,7 +31,18 @@ async def replies_of(pipeline: Pipeline, patience_s: float) -> list[Any]:
         async with asyncio.timeout(patience_s):
             replies = await pipeline.execute()
     except TimeoutError as error:
-        raise CacheError(f"no answer within {1000 * patience_s:g} ms") from error
+        raise CacheError(f"the cache gave no answer within {1000 * patience_s:g} ms") from error
     except (redis.RedisError, OSError, UnicodeDecodeError) as error:
-        raise CacheError(str(error).strip() or type(error).__name__) from error
+        raise CacheError(_for_anybody(error)) from error
     return list(replies)
+
+
+def _for_anybody(error: Exception) -> str:
+    """What failed, without the server's address or user: that is for the log."""
+    if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
+        return "the cache does not let this service read"
+    if isinstance(error, redis.TimeoutError):
+        return "the cache gave no answer in time"
+    if isinstance(error, redis.ConnectionError | OSError):
+        return "the cache cannot be reached"
+    return f"the cache failed ({type(error).__name__})"

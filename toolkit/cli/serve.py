@@ -100,8 +100,8 @@ def serve(
     """Serve the current release over HTTP, until Ctrl-C or SIGTERM.
 
     Pages for people are at `/`. --db (or --mssql) adds to them what only the orders tell: history,
-    explanations, customers, scenarios; --store the versions and promotions. Exit code 2: something
-    was wrong with the call, or the cache cannot be read.
+    explanations, customers, scenarios; --store the versions and promotions. Exit code 1: the cache
+    cannot be read; 2: something was wrong with the call.
     """
     from toolkit.service.places import Places, check, metrics_folder
     from toolkit.service.settings import ServiceSettings, oidc_of

@@ -47,6 +47,15 @@ class Access:
             raise ProblemError(HTTPStatus.UNAUTHORIZED, "The key is not known.", [CHALLENGE])
         return name
 
+    def check_size(self, forecasts: int) -> None:
+        """422 for more forecasts at once than a minute may have: waiting would not help."""
+        if self._rate is not None and forecasts > self._rate.amount:
+            raise ProblemError(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"A batch of {forecasts:,} is more than the {self._rate.amount:,} forecasts a"
+                " minute that a key may ask for here: ask for fewer at a time.",
+            )
+
     def count(self, who: str, cost: int = 1) -> None:
         """Note that somebody asks for so many forecasts; 429 if that is too many this minute."""
         if self._rate is None or self._limiter.hit(self._rate, who, cost=cost):

@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from toolkit.cache.records import Records
 from toolkit.service.access import ANYBODY, Access
 from toolkit.service.answers import Answers
+from toolkit.service.customers import CustomerAnswers
 from toolkit.service.explorer.site import Explorer
 from toolkit.service.forecasts import Forecasts
 from toolkit.service.metrics import AGE, READY, Measures
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 access_log = logging.getLogger("toolkit.service.access")
 
 FORECASTS = b"/v1/forecasts/"
+CUSTOMERS = b"/v1/customers/"
 OPEN = {b"/livez", b"/readyz", b"/openapi.json"}
 NAMED = {"/v1/forecasts:batch", "/v1/at-risk", "/v1/releases/current", "/openapi.json"}
 """Routes that stand under their own names in the metrics."""
@@ -48,7 +50,8 @@ class Service:
         )
         self._access = Access(settings)
         self._forecasts = Forecasts(self.records, settings)
-        self._api = api(Answers(self._forecasts, self._access))
+        self._customers = CustomerAnswers(self.records, settings)
+        self._api = api(Answers(self._forecasts, self._customers, self._access))
         self._explorer = Explorer(self._forecasts, settings)
         self._measures = Measures()
 
@@ -123,17 +126,20 @@ class _Exchange:
     async def _reply(self, receive: Receive) -> Reply | None:
         """What to send; None if it was sent."""
         service, path = self._service, self._path
-        if self._is_page and service._explorer.is_open(path):
-            return await self._page()
         if path == b"/livez":
             return json_reply({"status": "alive"}, [NO_STORE])
         if path == b"/readyz":
             return service.readiness()
-        if path not in OPEN:
+        if path not in OPEN and not service._explorer.is_open(path):
             self._who = await service._access.who(self._scope["headers"])
             service._access.count(self._who)
-        if self._is_forecast() and self._scope["method"] in {"GET", "HEAD"}:
-            return await service._forecasts.reply(path[len(FORECASTS) :], self._scope["headers"])
+        if self._scope["method"] in {"GET", "HEAD"}:
+            if self._is(FORECASTS):
+                segment = path[len(FORECASTS) :]
+                return await service._forecasts.reply(segment, self._scope["headers"])
+            if self._is(CUSTOMERS):
+                segment = path[len(CUSTOMERS) :]
+                return await service._customers.reply(segment, self._scope["headers"])
         if self._is_page:
             return await self._page()
         await self._by_api(await self._body(receive))
@@ -144,8 +150,9 @@ class _Exchange:
         explorer = self._service._explorer
         return await explorer.reply(self._path, scope["query_string"], scope["headers"])
 
-    def _is_forecast(self) -> bool:
-        return self._path.startswith(FORECASTS) and b"/" not in self._path[len(FORECASTS) :]
+    def _is(self, route: bytes) -> bool:
+        """Whether the path is the route and one segment more."""
+        return self._path.startswith(route) and b"/" not in self._path[len(route) :]
 
     async def _by_api(self, body: bytes) -> None:
         """Let the other routes answer: their body is here already."""
@@ -184,8 +191,10 @@ class _Exchange:
         return bytes(body)
 
     def _route(self) -> str:
-        if self._is_forecast():
+        if self._is(FORECASTS):
             return "/v1/forecasts/{product}"
+        if self._is(CUSTOMERS):
+            return "/v1/customers/{customer}"
         if self._is_page:
             return self._service._explorer.route(self._path)
         path: str = self._scope["path"]

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from toolkit.cache.current import check_readable
-from toolkit.errors import ArgumentError, CacheError, ToolkitError
+from toolkit.errors import ArgumentError, ToolkitError
 from toolkit.service.access import Access
 from toolkit.service.app import Service
 from toolkit.service.guard import GuardedProtocol
@@ -53,7 +53,7 @@ def serve(
     workers: int = 1,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Serve until the process is told to end. ``ArgumentError`` if it cannot begin.
+    """Serve until the process is told to end. Raises as ``check_begin`` does if it cannot begin.
 
     ``say`` is told where it listens, once connections are taken.
     """
@@ -86,10 +86,12 @@ def serve(
 
 
 def check_begin(settings: ServiceSettings) -> None:
-    """``ArgumentError`` in a sentence unless cache, keys and provider can be used."""
+    """``CacheError`` in a sentence unless the cache can be used, ``ArgumentError`` unless its URL,
+    keys and provider can.
+    """
     try:
         check_readable(settings.redis_url)
-    except (CacheError, ValueError) as error:
+    except ValueError as error:
         raise ArgumentError(str(error)) from error
     Access(settings)
     if settings.oidc is not None:

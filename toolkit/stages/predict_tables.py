@@ -1,8 +1,9 @@
 """The two tables that ``toolkit predict`` writes: weekly demand by product, outlook by pair."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +45,15 @@ class WrittenTables:
 
 def write_predictions(
     predictor: CustomerPredictor,
-    patterns: Patterns,
+    patterns: Patterns | Iterable[Patterns],
     folder: Path,
     progress: Callable[[int], None] = lambda pairs: None,
     codes: Codes = NO_CODES,
 ) -> WrittenTables:
     """Predict all of ``patterns`` and write both tables into ``folder``, replacing old ones.
 
-    Where ids have ``codes``, these stand beside them.
+    They may come in several tables of whole products, read one after the other. Where ids have
+    ``codes``, these stand beside them.
 
     Works through whole products in chunks, so that the draws in memory stay bounded whatever the
     data, horizon and draws. Both tables are complete before the first takes its place; a run that
@@ -68,7 +70,8 @@ def write_predictions(
         ExitStack() as stack,
     ):
         writers = _TableWriter(stack, weeks_part), _TableWriter(stack, pairs_part)
-        for chunk in in_chunks(predictor, patterns):
+        tables = [patterns] if isinstance(patterns, Patterns) else patterns
+        for chunk in chain.from_iterable(in_chunks(predictor, table) for table in tables):
             predictions, failures = predictor.predict(chunk)
             writers[0].write(product_weeks_frame(predictions, codes))
             writers[1].write(pairs_frame(predictions, codes))

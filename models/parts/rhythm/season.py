@@ -11,27 +11,22 @@ special days vary about the mean of their group.
 It is estimated once, on totals of all products. A history shorter than a year leaves most of it at
 what the prior says: nothing.
 
-Weeks to come differ from it. By how much is read from forecasts that it would have made 12, 24 and
-36 weeks before the date: a week's log level is off by Student's t with 4 degrees of freedom, times
-
-    √(s² + (γ e)²),
-
-where e is by how much it says that the week stands out from its neighbours: the next holiday may
-go otherwise than the last one.
+Weeks to come differ from it, and of what stood out a share alone may come again: both are read from
+forecasts that it would have made 12, 24 and 36 weeks before the date (``weeks_ahead.py``).
 
 The past is measured in days as they were: there the level of a week is what was observed over the
 slow walk, whatever the reason; only weeks to come are what the season says.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
+from models.parts.rhythm.weeks_ahead import Backcast, WeeksAhead
 from models.parts.special_days import NO_SPECIAL_DAYS, SpecialDays
 from toolkit.data.calendar import Event
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
@@ -57,16 +52,6 @@ AHEAD_WEEKS = 400
 BACKCAST_WEEKS = 12
 BACKCASTS = 3
 """So often, so many weeks apart, a season is held against what came after."""
-TAIL = 4.0
-"""Degrees of freedom of Student's t."""
-FURTHEST = 4.0
-"""It is held to so many times its scale: beyond, a week would be many times what it usually is."""
-SPREADS: Floats = np.exp(np.linspace(np.log(0.01), np.log(0.4), 38))
-RATIOS: Floats = np.linspace(0.0, 1.5, 31)
-"""Values that s and γ are averaged over."""
-LOG_SPREAD, LOG_SPREAD_SD = float(np.log(0.07)), 0.6
-RATIO, RATIO_SD = 0.4, 0.3
-"""Their priors, normal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +65,7 @@ class Season:
     weeks: Floats  # [YEAR_WEEKS], of weeks 0, 52, 104, … before the origin, of 1, 53, …
     observed: Floats  # [weeks], what is left of each week before the origin
     special: Floats  # [AHEAD_WEEKS + weeks], of special days, the last week of all first
-    spread: Floats  # [2], s and γ
+    ahead: WeeksAhead
     origin: int  # ordinal of the date
     days: SpecialDays = NO_SPECIAL_DAYS
     day_effects: Floats = field(default_factory=lambda: np.zeros(0))
@@ -96,14 +81,15 @@ class Season:
         counts = np.bincount(week[week < weeks], minlength=weeks)
         origin = as_of_date.toordinal()
         return replace(
-            _estimated(counts, origin, special), spread=_spread_of(counts, origin, special)
+            _estimated(counts, origin, special),
+            ahead=WeeksAhead.of([*_backcasts(counts, origin, special)]),
         )
 
     @classmethod
     def none(cls, as_of_date: date) -> "Season":
         """All days alike."""
         effects, weeks, none = np.zeros(2 * HARMONICS + 1), np.zeros(YEAR_WEEKS), np.zeros(0)
-        return cls(effects, weeks, none, none, _mean_spread([]), as_of_date.toordinal())
+        return cls(effects, weeks, none, none, WeeksAhead.of([]), as_of_date.toordinal())
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Floats]) -> "Season":
@@ -113,7 +99,7 @@ class Season:
             weeks=arrays["season_weeks"],
             observed=arrays["season_observed"],
             special=arrays["season_special"],
-            spread=arrays["season_spread"],
+            ahead=WeeksAhead(*map(float, arrays["season_ahead"])),
             origin=int(arrays["season_origin"][0]),
             **_days_of(arrays),
         )
@@ -126,7 +112,7 @@ class Season:
             "season_weeks": self.weeks,
             "season_observed": self.observed,
             "season_special": self.special,
-            "season_spread": self.spread,
+            "season_ahead": np.array(astuple(self.ahead)),
             "season_origin": np.array([self.origin]),
             **({} if not len(self.day_effects) else self._day_arrays),
         }
@@ -161,7 +147,7 @@ class Season:
         columns = _columns(ordinal)
         level: Floats = (columns * self.effects).sum(axis=1)  # by ``@`` it would vary with the rows
         week = (self.origin - 1 - ordinal) // DAYS_PER_WEEK
-        level += self._standing_out(week)
+        level += self._standing_out(week) * np.where(week < 0, self.ahead.share, 1.0)
         seen = (week >= 0) & (week < len(self.observed))
         level[seen] += self.observed[week[seen]]
         return level
@@ -176,18 +162,10 @@ class Season:
     def week_factors(
         self, as_of_date: date, weeks: int, draws: int, rng: np.random.Generator
     ) -> Floats:
-        """By how many times each week from the date on may be off its level, [weeks, draws].
-
-        Each week's draws come in strata, and their mean is 1.
-        """
+        """By how many times each week from the date on may be off its level, [weeks, draws]."""
         middle = as_of_date.toordinal() + DAYS_PER_WEEK * np.arange(weeks) + DAYS_PER_WEEK // 2
         out = self._standing_out((self.origin - 1 - middle) // DAYS_PER_WEEK)
-        scale = np.sqrt(self.spread[0] ** 2 + (self.spread[1] * out) ** 2)
-        levels = rng.permuted(np.tile((np.arange(draws) + 0.5) / draws, (weeks, 1)), axis=1)
-        off = np.clip(stdtrit(TAIL, levels), -FURTHEST, FURTHEST)
-        factors = np.exp(scale[:, None] * off)
-        mean: Floats = factors.mean(axis=1, keepdims=True)
-        return factors / mean
+        return self.ahead.factors(out, draws, rng)
 
     def _standing_out(self, week: Ints) -> Floats:
         """By how much each week, counted back from the origin, differs from its neighbours."""
@@ -199,7 +177,7 @@ class Season:
 
 
 def _estimated(counts: Ints, origin: int, special: SpecialDays) -> Season:
-    """The season in weekly ``counts``, the last week before the origin first; no spread yet."""
+    """The season in weekly ``counts``, the last week before the origin first."""
     weeks = len(counts)
     back = np.arange(weeks)
     seasonal = _columns(origin - DAYS_PER_WEEK * back - 4)
@@ -233,7 +211,7 @@ def _estimated(counts: Ints, origin: int, special: SpecialDays) -> Season:
         weeks=effects[of_weeks],
         observed=left * NOISE_SD**2 / (NOISE_SD**2 + 1.0 / (counts + 0.5)),
         special=of_days @ effects[of_weeks.stop :],
-        spread=np.zeros(2),
+        ahead=WeeksAhead(0.0, 0.0, 1.0),
         origin=origin,
         days=special,
         day_effects=effects[of_weeks.stop :],
@@ -263,38 +241,19 @@ def _days_of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     }
 
 
-def _spread_of(counts: Ints, origin: int, special: SpecialDays) -> Floats:
-    """s and γ, from seasons that knew a year or more."""
-    backcasts: list[tuple[Floats, Floats, Floats]] = []
+def _backcasts(counts: Ints, origin: int, special: SpecialDays) -> Iterator[Backcast]:
+    """What came after earlier dates whose seasons knew a year or more."""
     for i in range(1, BACKCASTS + 1):
         back = BACKCAST_WEEKS * i
         if len(counts) < back + YEAR_WEEKS:
-            break
+            return
         earlier = _estimated(counts[back:], origin - DAYS_PER_WEEK * back, special)
         ahead = -1 - np.arange(BACKCAST_WEEKS)
         came = counts[back - BACKCAST_WEEKS : back][::-1].astype(float)
-        out = earlier._standing_out(ahead)
         middle = earlier.origin - DAYS_PER_WEEK * (ahead + 1) + DAYS_PER_WEEK // 2
-        said = (_columns(middle) * earlier.effects).sum(axis=1) + out
-        off = np.log(came + 0.5) - said
-        backcasts.append((off - np.median(off), out, 1.0 / (came + 0.5)))
-    return _mean_spread(backcasts)
-
-
-def _mean_spread(backcasts: Sequence[tuple[Floats, Floats, Floats]]) -> Floats:
-    """Posterior means of s and γ: weeks that were off, that stood out, of a count's variance."""
-    spread, ratio = SPREADS[:, None], RATIOS[None, :]
-    log_p = (
-        -(((np.log(spread) - LOG_SPREAD) / LOG_SPREAD_SD) ** 2) - ((ratio - RATIO) / RATIO_SD) ** 2
-    ) / 2.0
-    for off, out, counting in backcasts:
-        for i in range(len(off)):
-            variance = spread**2 + (ratio * out[i]) ** 2 + counting[i]
-            log_p -= np.log(variance) / 2.0
-            log_p -= (TAIL + 1.0) / 2.0 * np.log1p(off[i] ** 2 / (TAIL * variance))
-    p = np.exp(log_p - log_p.max())
-    p /= p.sum()
-    return np.array([float((p * spread).sum()), float((p * ratio).sum())])
+        smooth = (_columns(middle) * earlier.effects).sum(axis=1)
+        out = earlier._standing_out(ahead)
+        yield Backcast(np.log(came + 0.5), smooth, out, 1.0 / (came + 0.5))
 
 
 def _columns(ordinal: Ints) -> Floats:

@@ -28,14 +28,13 @@ from models.parts.rhythm.prediction import BASE, DRIFT, PAIR_BASE, PAIR_TREES, T
 from models.parts.rhythm.prior import DEFAULT_PRIOR, OF_BOOSTED
 from models.parts.rhythm.season import Season
 from models.parts.rhythm.week_pooling import (
+    WeekTrees,
     factors,
-    grow_week_trees,
     pooled,
     pooled_again,
     pooled_factors,
 )
 from models.parts.special_days import SpecialDays
-from models.parts.trees import TreeText
 from toolkit.data.attribution import Attribution
 from toolkit.data.calendar import Event
 from toolkit.data.tables import (
@@ -75,9 +74,6 @@ COORDINATES = {
     "variance": Drift._fields,
 }
 """What the columns of the coefficients are called, in a posterior's file."""
-WEEK_TREES = "week_trees"
-"""Of the product-weeks that units are pooled with."""
-NO_TREES: TreeText = np.zeros(0, dtype=np.uint8)
 LEVEL_DRAWS = 100
 """Of each pair, when the level of all is looked at."""
 
@@ -158,7 +154,7 @@ class RhythmVersion:
         }
         if self.pooled:
             own = Predictor.of({**drawn, **constants})
-            constants |= _pooled_with(patterns, own, seed)
+            constants |= _pooled_with(patterns, own, seed, settings.cores)
         of_blocks = {f"{b}_column": ("constant", *names) for b, names in data.blocks.items()}
         made = predictive_checks(data, prior, drawn, np.random.default_rng(seed))
         inference = Inference.of(
@@ -182,6 +178,7 @@ class FittedRhythm(Fit):
     """The model with draws of its population posterior."""
 
     predictor: Predictor = field(repr=False)
+    week_trees: WeekTrees | None = field(repr=False)
     reads_customer_days: ClassVar[bool] = True
     granularities: ClassVar[tuple[Granularity, ...]] = GRANULARITIES
 
@@ -189,16 +186,16 @@ class FittedRhythm(Fit):
     def of(cls, card: FitCard, inference: Inference) -> "FittedRhythm":
         """From what is saved."""
         arrays = inference.arrays
-        return cls(card, arrays, Predictor.of(arrays), inference=inference)
+        return cls(card, arrays, Predictor.of(arrays), WeekTrees.of(arrays), inference=inference)
 
     def predict(
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
     ) -> Predictions:
         """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
         own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
-        if WEEK_TREES not in self.arrays:
+        if self.week_trees is None:
             return own
-        return pooled(own, self.arrays[WEEK_TREES], self.predictor.season)
+        return pooled(own, self.week_trees, self.predictor.season)
 
     def predict_again(
         self,
@@ -214,10 +211,10 @@ class FittedRhythm(Fit):
         again = self.predictor.predict_again(
             patterns, rows, number, weeks=weeks, draws=draws, streams=streams
         )
-        if WEEK_TREES not in self.arrays:
+        if self.week_trees is None:
             return again
         own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
-        return pooled_again(again, rows, own, self.arrays[WEEK_TREES], self.predictor.season)
+        return pooled_again(again, rows, own, self.week_trees, self.predictor.season)
 
     @property
     def event_days(self) -> dict[str, tuple[date, ...]]:
@@ -237,14 +234,14 @@ class FittedRhythm(Fit):
         of_paths = event_factors(
             self.predictor, patterns, events, weeks=weeks, draws=draws, streams=streams
         )
-        if WEEK_TREES not in self.arrays:
+        if self.week_trees is None:
             return of_paths
         own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
         season = self.predictor.season
         return pooled_factors(
             of_paths,
             own,
-            self.arrays[WEEK_TREES],
+            self.week_trees,
             (season, season.with_events(events, patterns.as_of_date)),
         )
 
@@ -259,15 +256,17 @@ class FittedRhythm(Fit):
     ) -> Attribution:
         """What the demand of a product consists of; ``patterns`` are its own."""
         moved = None
-        if len(trees := self.arrays.get(WEEK_TREES, NO_TREES)):
+        if self.week_trees is not None:
             own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
-            (moved,) = factors(own, trees, self.predictor.season)
+            (moved,) = factors(own, self.week_trees, self.predictor.season)
         return product_parts(
             self.predictor, patterns, moved, weeks=weeks, draws=draws, streams=streams
         )
 
 
-def _pooled_with(patterns: Patterns, own: Predictor, seed: int) -> dict[str, NDArray[Any]]:
+def _pooled_with(
+    patterns: Patterns, own: Predictor, seed: int, cores: int
+) -> dict[str, NDArray[Any]]:
     """What the versions that pool save besides; ``own``: what they would predict unpooled."""
 
     def p_order(some: Patterns) -> Floats:
@@ -275,5 +274,6 @@ def _pooled_with(patterns: Patterns, own: Predictor, seed: int) -> dict[str, NDA
         return predicted.pairs.p_order_by_week[:, -1]
 
     trees = grow_pair_trees(patterns, p_order, seed)
-    week_trees = grow_week_trees(patterns, own.season, seed)
-    return {PAIR_TREES: trees.text, PAIR_BASE: trees.base, WEEK_TREES: week_trees}
+    week_trees = WeekTrees.grow(patterns, own.season, seed, cores)
+    of_weeks = {} if week_trees is None else week_trees.arrays
+    return {PAIR_TREES: trees.text, PAIR_BASE: trees.base, **of_weeks}

@@ -13,21 +13,34 @@ E / E_paths: draws stay coherent from the pair to the total, and who orders when
 The weights are the best on four earlier dates together (docs/accuracy.md); those learned on one
 alone forecast worse than equal ones.
 
+How far a week may be off its expectation both know, too: trees for quantiles how such products
+varied, the paths who may order. The draw of rank i among n becomes
+
+    ½ x_(i) + ½ Q((i − ½) / n),
+
+Q being the trees' quantiles, linear in between, and above the highest as far beyond it as the
+paths' draws are; all draws of a week then by one factor, so that their mean stays. Ranks stay, and
+so does what moves together; a week without an order stays one: whose would its units be?
+
 Source: Bates & Granger (1969), doi:10.1057/jors.1969.103, for pooling; Genest & Zidek (1986),
-doi:10.1214/ss/1177013825, for the logarithmic pool.
+doi:10.1214/ss/1177013825, for the logarithmic pool; Ratcliff (1979),
+doi:10.1037/0033-2909.86.3.446, for means of quantile functions (Vincent's).
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.parts.rhythm.season import Season
 from models.parts.special_days import NO_SPECIAL_DAYS
 from models.parts.trees import TreeText
 from models.parts.week_trees import (
     FEWEST_WEEKS,
-    MEAN,
+    OBJECTIVES,
     ROWS,
     SEEN_WEEKS,
     TRAINED_WEEKS,
@@ -36,7 +49,15 @@ from models.parts.week_trees import (
     train,
 )
 from models.parts.weekly_demand import WeeklyDemand
-from toolkit.data.tables import DemandFactors, Floats, Ints, PairDraws, Patterns, Predictions
+from toolkit.data.tables import (
+    QUANTILES,
+    DemandFactors,
+    Floats,
+    Ints,
+    PairDraws,
+    Patterns,
+    Predictions,
+)
 
 WEIGHT = 2.0 / 3.0
 """Of the trees, in the mean of logs."""
@@ -44,20 +65,60 @@ WIDEST = 10.0
 """Where expectations are further apart than so many times, they are taken to be so far apart."""
 
 
-def grow_week_trees(patterns: Patterns, season: Season, seed: int) -> TreeText:
-    """Trees for the mean of a product's week, or none where no week tells of any demand."""
-    past = _at_levels(patterns, season, TRAINED_WEEKS)
-    training = Training.of(past, NO_SPECIAL_DAYS, patterns.as_of_date, ROWS, seed)
-    if not training.label.any():
-        return np.zeros(0, dtype=np.uint8)
-    return train(training, seed, {"mean": MEAN})["mean"]
+SHAPE_WEIGHT = 0.5
+"""Of the trees, in the mean of quantile functions."""
+SAVED = "week_trees_"
+"""What they are called among what a fit saves begins with it."""
+
+type Draws = NDArray[np.float32]
 
 
-def pooled(own: Predictions, trees: TreeText, season: Season) -> Predictions:
-    """The predictions with their units moved to the pool of both expectations."""
-    if not len(trees) or not len(own.patterns):
+@dataclass(frozen=True, slots=True)
+class WeekTrees:
+    """Trees on product-weeks by objective: the mean, and each of ``QUANTILES``."""
+
+    texts: Mapping[str, TreeText]
+
+    @classmethod
+    def grow(
+        cls, patterns: Patterns, season: Season, seed: int, cores: int = 1
+    ) -> "WeekTrees | None":
+        """From the weeks before the date; None where none of them tells of any demand."""
+        past = _at_levels(patterns, season, TRAINED_WEEKS)
+        training = Training.of(past, NO_SPECIAL_DAYS, patterns.as_of_date, ROWS, seed)
+        return cls(train(training, seed, cores)) if training.label.any() else None
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "WeekTrees | None":
+        """Those among what a fit saved."""
+        texts = {name: arrays[SAVED + name] for name in OBJECTIVES if SAVED + name in arrays}
+        return cls(texts) if texts else None
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """To be saved, by name."""
+        return {SAVED + name: text for name, text in self.texts.items()}
+
+    def forecast(
+        self, patterns: Patterns, season: Season, ahead: Season, weeks: int
+    ) -> tuple[Floats, Floats]:
+        """Means, [products, weeks], and quantiles, [QUANTILES, products, weeks].
+
+        0 of products that were known for less than six weeks: the trees saw none such.
+        """
+        past = _at_levels(patterns, season, SEEN_WEEKS)
+        known = (past.weeks_known >= FEWEST_WEEKS)[:, None]
+        level = known * ahead.week_levels(patterns.as_of_date, weeks)
+        texts = [self.texts[name] for name in OBJECTIVES]
+        mean, *quantiles = forecast(texts, past, NO_SPECIAL_DAYS, patterns.as_of_date, weeks)
+        return mean * level, np.sort(np.stack(quantiles), axis=0) * level
+
+
+def pooled(own: Predictions, trees: WeekTrees, season: Season) -> Predictions:
+    """The predictions with their units moved to the pool of both expectations and shapes."""
+    if not len(own.patterns):
         return own
-    factor = factors(own, trees, season)
+    factor, of_draws = _both_factors(own, trees, season)
     pairs, products = own.pairs, own.products
     of_pair = np.repeat(factor, np.diff(own.patterns.product_offsets()[1]), axis=0)
     return replace(
@@ -65,7 +126,7 @@ def pooled(own: Predictions, trees: TreeText, season: Season) -> Predictions:
         pairs=replace(pairs, expected_quantity=pairs.expected_quantity * of_pair),
         products=replace(
             products,
-            quantity=products.quantity * factor[..., None].astype(np.float32),
+            quantity=products.quantity * of_draws,
             expected_quantity=products.expected_quantity * factor,
             known_expected_quantity=products.known_expected_quantity * factor,
         ),
@@ -73,10 +134,12 @@ def pooled(own: Predictions, trees: TreeText, season: Season) -> Predictions:
 
 
 def pooled_again(
-    again: PairDraws, rows: Ints, own: Predictions, trees: TreeText, season: Season
+    again: PairDraws, rows: Ints, own: Predictions, trees: WeekTrees, season: Season
 ) -> PairDraws:
-    """The units of pairs in ``rows`` that were drawn once more, moved as their product's are."""
-    if not len(trees) or not len(rows):
+    """The units of pairs in ``rows`` that were drawn once more, moved as their product's are
+    expected to: given what all share they are independent of its other draws, and of their ranks.
+    """
+    if not len(rows):
         return again
     ids, _ = own.patterns.product_offsets()
     product = np.searchsorted(ids, own.patterns.product_id[rows])
@@ -85,10 +148,10 @@ def pooled_again(
 
 
 def pooled_factors(
-    of_paths: DemandFactors, own: Predictions, trees: TreeText, seasons: tuple[Season, Season]
+    of_paths: DemandFactors, own: Predictions, trees: WeekTrees, seasons: tuple[Season, Season]
 ) -> DemandFactors:
     """By how many times the pool differs in a second season, where the paths do ``of_paths``."""
-    if not len(trees) or not len(own.patterns):
+    if not len(own.patterns):
         return of_paths
     expected = own.products.expected_quantity * of_paths.expected[1]
     moved = replace(own, products=replace(own.products, expected_quantity=expected))
@@ -101,19 +164,25 @@ def pooled_factors(
 
 
 def factors(
-    own: Predictions, trees: TreeText, season: Season, ahead: Season | None = None
+    own: Predictions, trees: WeekTrees, season: Season, ahead: Season | None = None
 ) -> Floats:
     """What moves the units of products to the pool, [products, weeks].
 
     ``ahead``: the season of the weeks to come, if it is another.
-    Products that were known for less than six weeks are left as they are: the trees saw none such.
     """
-    as_of_date, weeks = own.patterns.as_of_date, own.weeks
-    past = _at_levels(own.patterns, season, SEEN_WEEKS)
-    (expected,) = forecast([trees], past, NO_SPECIAL_DAYS, as_of_date, weeks)
-    expected *= (ahead or season).week_levels(as_of_date, weeks)
-    known = past.weeks_known >= FEWEST_WEEKS
-    return _factor(own.products.expected_quantity, np.where(known[:, None], expected, 0.0))
+    mean, _ = trees.forecast(own.patterns, season, ahead or season, own.weeks)
+    return _factor(own.products.expected_quantity, mean)
+
+
+def _both_factors(own: Predictions, trees: WeekTrees, season: Season) -> tuple[Floats, Draws]:
+    """What moves expected units, [products, weeks], and each draw, [products, weeks, draws]."""
+    mean, quantiles = trees.forecast(own.patterns, season, season, own.weeks)
+    expected = own.products.expected_quantity
+    factor = _factor(expected, mean)
+    moved = own.products.quantity * factor[..., None].astype(np.float32)
+    return factor, factor[..., None].astype(np.float32) * _shape(
+        moved, np.where(expected > 0, quantiles, 0.0)
+    )
 
 
 def _at_levels(patterns: Patterns, season: Season, weeks: int) -> WeeklyDemand:
@@ -128,3 +197,38 @@ def _factor(paths: Floats, trees: Floats) -> Floats:
     ratio = np.divide(trees, paths, out=np.ones_like(paths), where=both)
     factor: Floats = np.clip(ratio, 1.0 / WIDEST, WIDEST) ** WEIGHT
     return factor
+
+
+def _shape(draws: Draws, quantiles: Floats) -> Draws:
+    """What moves each draw to the mean of both quantile functions, their mean kept.
+
+    1 where there is no draw above 0 or no quantile, [products, weeks, draws].
+    """
+    order = np.argsort(draws, axis=2, kind="stable")
+    own = np.take_along_axis(draws, order, axis=2)
+    said = _at_ranks(quantiles, own)
+    mixed = np.where(own > 0, (1 - SHAPE_WEIGHT) * own + SHAPE_WEIGHT * said, 0)
+    total = mixed.sum(axis=2, keepdims=True)
+    kept = np.divide(
+        own.sum(axis=2, keepdims=True), total, out=np.ones_like(total), where=total > 0
+    )
+    by = np.divide(mixed * kept, own, out=np.ones_like(own), where=own > 0)
+    by[~quantiles.any(axis=0)] = 1.0
+    moved = np.empty_like(by)
+    np.put_along_axis(moved, order, by, axis=2)
+    return moved
+
+
+def _at_ranks(quantiles: Floats, own: Draws) -> Draws:
+    """The trees' quantile function at the ranks of draws in order, [products, weeks, draws]."""
+    levels, number = np.array(QUANTILES), own.shape[2]
+    at = (np.arange(number) + 0.5) / number
+    low = np.clip(np.searchsorted(levels, at) - 1, 0, len(levels) - 2)
+    share = ((at - levels[low]) / (levels[low + 1] - levels[low])).astype(np.float32)
+    of_trees = np.moveaxis(quantiles.astype(np.float32), 0, 2)
+    said: Draws = np.maximum(of_trees[..., low] * (1 - share) + of_trees[..., low + 1] * share, 0)
+    last = max(0, int(np.searchsorted(at, levels[-1], side="right")) - 1)
+    known = own[..., last] > 0
+    beyond = own[known, last + 1 :] / own[known, last, None]
+    said[known, last + 1 :] = said[known, last, None] * beyond
+    return said

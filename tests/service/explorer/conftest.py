@@ -15,6 +15,8 @@ from toolkit.cache.server import embedded_server
 from toolkit.cli.app import run
 from toolkit.engine import ForecastEngine
 from toolkit.sources.generator import load_orders
+from toolkit.stages.discovery import discover
+from toolkit.views.forecasts import pairs_by_product
 
 __all__ = ["browser"]
 
@@ -80,19 +82,31 @@ def name_hostile(conn):
 
 
 @pytest.fixture(scope="session")
-def forecasts(orders):
+def predicted(orders):
+    """Forecasts by product, and what is said of the pairs of each."""
     with duckdb.connect() as conn:
         load_orders(orders, conn)
         name_hostile(conn)
         engine = ForecastEngine(conn, clock=lambda: NOON)
         made = engine.generate_forecasts(known_products(conn), AS_OF)
+        patterns, _ = engine.pattern_analyzer.analyze(discover(engine.source, AS_OF, list(made)))
+        predictions, _ = engine.predictor.predict(patterns)
+        chooser = engine.thresholds_at(AS_OF).chooser(None, None)
+        pairs = pairs_by_product(predictions, chooser)
     assert all(made.values())
-    return {i: forecast.to_dict() for i, forecast in made.items()}
+    return {i: forecast.to_dict() for i, forecast in made.items()}, pairs
 
 
 @pytest.fixture(scope="session")
-def publish_to(forecasts):
+def forecasts(predicted):
+    return predicted[0]
+
+
+@pytest.fixture(scope="session")
+def publish_to(predicted):
     """Make the release of all forecasts current; product 99 has nothing to forecast."""
+
+    forecasts, pairs = predicted
 
     def made(server):
         metadata = forecasts[1]["model_metadata"]
@@ -101,7 +115,7 @@ def publish_to(forecasts):
         details = {"model": f"{metadata['model_name']}@{metadata['model_version']}"}
         spec = ReleaseSpec(AS_OF, computed_with, [*forecasts, 99], details=details)
         with Releases(server.client()).stage(spec, lock_s=PATIENT_S) as staging:
-            staging.put({**forecasts, 99: None})
+            staging.put({**forecasts, 99: None}, pairs=pairs)
             return staging.publish()
 
     return made

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from toolkit.cache.customers import Customers
 from toolkit.cache.directory import PublishedRelease
 from toolkit.cache.records import Found
 from toolkit.card import in_a_line
 from toolkit.errors import CacheError
+from toolkit.service.customers import at_risk_rows
 from toolkit.service.explorer.cells import Labels, PageCell, Pager, Table
 from toolkit.service.explorer.context import Context
 from toolkit.service.explorer.products import SECTION
@@ -132,10 +134,10 @@ def _product_row(labels: Labels, product_id: int, page: Page) -> Sequence[PageCe
 async def _at_risk(context: Context, offset: int, size: int) -> Table:
     """Some of the release's customers at risk."""
     try:
-        _, found = await context.records.at_risk(offset, size)
+        _, pairs = await Customers(context.records).at_risk(offset, size)
     except CacheError as error:
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, sentence(error)) from error
-    rows = [json.loads(row) for row in found]
+    rows = at_risk_rows(pairs)
     labels = await context.labels(
         {row["product_id"] for row in rows}, {row["customer_id"] for row in rows}
     )

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
+from toolkit.data.ids import Kind
 from toolkit.service.explorer import browse
 from toolkit.service.explorer.assets import PATH as ASSETS
 from toolkit.service.explorer.assets import asset, prepare
@@ -15,7 +16,7 @@ from toolkit.service.explorer.shell import View, failed, page
 from toolkit.service.explorer.versions import versions
 from toolkit.service.explorer.what_if import what_if
 from toolkit.service.explorer.why import why
-from toolkit.service.forecasts import Forecasts, asked, segment_named
+from toolkit.service.forecasts import Forecasts, asked, named_in
 from toolkit.service.replies import Header, ProblemError, Reply
 from toolkit.service.settings import ServiceSettings
 
@@ -92,8 +93,8 @@ class Explorer:
         segment, slash, of_one = rest.partition(b"/")
         if (kind, of_one) not in OF_ONE or (slash and not of_one):
             raise ProblemError(HTTPStatus.NOT_FOUND, NOTHING)
-        name = "product" if kind == b"products" else "customer"
-        return await OF_ONE[kind, of_one](self._context, segment_named(segment, name), fields)
+        name: Kind = "product" if kind == b"products" else "customer"
+        return await OF_ONE[kind, of_one](self._context, named_in(segment, name), fields)
 
 
 def _fields(query: bytes) -> dict[str, str]:
