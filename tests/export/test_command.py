@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from backtests.evidence.gate import Gate
 from tests.cache.conftest import until
 from tests.conftest import AS_OF
 from tests.export.test_job import plain
+from tests.processes import run_text
 from tests.tracking.fits import rhythm_fit
 from toolkit.cache.releases.catalog import Releases
 from toolkit.cli.app import main
@@ -154,7 +153,7 @@ def test_an_export_after_a_promotion_that_was_killed_is_of_the_version_promoted(
     register_fit(store, find_model("pair_conjugate"))
     register_fit(store, rhythm_fit())
     promote(store, "1", Gate(), force=True, reason="to have one")
-    killed = subprocess.run([sys.executable, "-c", CUT], capture_output=True, check=False)
+    killed = run_text(CUT, cwd=Path())
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert aliases(store)["champion"] == 1
     code, out, err = call()
@@ -181,9 +180,7 @@ def test_a_release_whose_export_was_killed_before_the_history_knew_it_is_told_by
     promote(store, "1", Gate(), force=True, reason="to have one")
     arguments = ["export", "--db", "orders.duckdb", "--as-of", str(AS_OF)]
     arguments += ["--redis", cache_server.url]
-    killed = subprocess.run(
-        [sys.executable, "-c", CUT_AFTER_THE_FLIP, *arguments], capture_output=True, check=False
-    )
+    killed = run_text(CUT_AFTER_THE_FLIP, *arguments, cwd=Path())
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     first = Releases(client).current().release_id
     assert [entry.event.action for entry in history(store).entries] == ["force"]

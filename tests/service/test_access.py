@@ -124,6 +124,21 @@ def test_a_key_opens_and_anything_else_does_not(http, keys):
     assert http.get("/openapi.json").status_code == 200
 
 
+def test_a_browser_asks_its_user_for_the_key(http, keys):
+    for path in ("/", "/products/1", "/at-risk"):
+        refused = http.get(path)
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == 'Basic realm="Forecasts", charset="UTF-8"'
+        assert "2025-11-11" not in refused.text  # nothing of the release
+    assert http.get("/at-risk", auth=("anybody", keys["shop"])).status_code == 200
+    assert http.get("/v1/forecasts/1", auth=("", keys["shop"])).status_code == 200
+    for wrong in (("shop", "x"), (keys["shop"], ""), ("", "")):
+        assert http.get("/at-risk", auth=wrong).status_code == 401
+    for broken in ("Basic", "Basic ?", "Basic YQ==", "Basic 4pyT:"):
+        assert http.get("/at-risk", headers={"authorization": broken}).status_code == 401
+    assert http.get("/assets/page.css").status_code == 200
+
+
 def test_a_key_that_is_taken_out_opens_nothing(http, keys, key_file):
     assert ask(http, keys["gone"]).status_code == 200
     lines = key_file.read_text().splitlines(keepends=True)

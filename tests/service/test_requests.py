@@ -43,7 +43,7 @@ def test_the_document_is_current_and_served(http):
 
 
 ODD_PATHS = {
-    "/": 404,
+    "//": 404,
     "/v1": 404,
     "/v1/forecasts": 404,
     "/v1/forecasts/": 404,

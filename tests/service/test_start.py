@@ -87,6 +87,15 @@ def test_keys_that_cannot_be_read(server, refused, tmp_path):
     )
 
 
+def test_orders_that_cannot_be_read(server, refused, tmp_path):
+    given = ("--redis", server.url, "--port", 0)
+    assert f"there is no database {tmp_path / 'none'}" in refused(*given, "--db", tmp_path / "none")
+    assert "one of --db and --mssql has to be given, got both" in refused(
+        *given, "--db", tmp_path / "none", "--mssql"
+    )
+    assert "--version: with --db or --mssql only" in refused(*given, "--version", "champion")
+
+
 def test_keys_of_nobody(server, refused, tmp_path):
     for text in ("", "# taken out\n"):
         (tmp_path / "keys").write_text(text)

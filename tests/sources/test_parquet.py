@@ -320,6 +320,7 @@ def test_a_manifest_is_what_it_was(written):
     assert manifest.made_at.tzinfo is not None
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_folder_that_others_read(folder, tmp_path):
     done = run("import", folder, "--to", "parquet", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

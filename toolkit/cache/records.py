@@ -19,13 +19,10 @@ from datetime import datetime
 from itertools import batched
 from typing import Any
 
-import redis
-import redis.asyncio
 from cachetools import LRUCache
 from redis.asyncio.client import Pipeline
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from toolkit.cache.asking import async_client_of, replies_of
 from toolkit.cache.current import META, CurrentRelease, refuse_unreadable, release_of
 from toolkit.cache.database import text
 from toolkit.cache.envelope import UnusableError
@@ -87,7 +84,7 @@ class Records[V]:
         patience_s: float = PATIENCE_S,
         stale_s: float = STALE_S,
     ) -> None:
-        self._client = _client(url, patience_s)
+        self._client = async_client_of(url, patience_s, CONNECTIONS)
         self._make, self._patience_s, self._stale_s = make, patience_s, stale_s
         self._begin(memory_bytes, weigh)
         self._asking: asyncio.Task[None] | None = None
@@ -304,15 +301,7 @@ class Records[V]:
             refuse_unreadable(value, pointer)
 
     async def _run(self, pipeline: Pipeline) -> list[Any]:
-        try:
-            async with asyncio.timeout(self._patience_s):
-                replies = await pipeline.execute()
-        except TimeoutError as error:
-            said = f"the cache gave no answer within {1000 * self._patience_s:g} ms"
-            raise CacheError(said) from error
-        except (redis.RedisError, OSError, UnicodeDecodeError) as error:
-            raise CacheError(_for_anybody(error)) from error
-        return list(replies)
+        return await replies_of(pipeline, self._patience_s)
 
     async def _watch(self) -> None:
         while True:
@@ -365,27 +354,3 @@ def _settle[V](future: asyncio.Future[Found[V]], outcome: Found[V] | CacheError)
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
-
-
-def _for_anybody(error: Exception) -> str:
-    """What failed, without the server's address or user: that is for the log."""
-    if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
-        return "the cache does not let this service read"
-    if isinstance(error, redis.TimeoutError):
-        return "the cache gave no answer in time"
-    if isinstance(error, redis.ConnectionError | OSError):
-        return "the cache cannot be reached"
-    return f"the cache failed ({type(error).__name__})"
-
-
-def _client(url: str, patience_s: float) -> redis.asyncio.Redis:
-    """One client, with a bounded pool; a connection that broke is made anew once."""
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=patience_s,
-        socket_connect_timeout=patience_s,
-        socket_timeout=patience_s,
-        retry=Retry(NoBackoff(), 1),
-    )
-    return redis.asyncio.Redis.from_pool(pool)

@@ -17,6 +17,9 @@ from pathlib import Path
 from toolkit.cluster.probe import ONE_THREAD
 from toolkit.errors import ToolkitError
 
+PROCESSES = get_context("spawn")
+"""Each is a fresh interpreter's, on every system."""
+
 CANNOT_START = (
     "no worker process can start; each reads the script that runs the work, so a script has "
     'to call it below `if __name__ == "__main__":`'
@@ -86,7 +89,7 @@ def _check_start(pool: Executor) -> None:
 def _processes(jobs: int) -> Iterator[Executor]:
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # read by children when they start
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin)
+    pool = ProcessPoolExecutor(jobs, PROCESSES, _begin)
     try:
         yield pool
     finally:

@@ -12,6 +12,7 @@ from toolkit.cache.records import Records
 from toolkit.service.access import ANYBODY, Access
 from toolkit.service.answers import Answers
 from toolkit.service.customers import CustomerAnswers
+from toolkit.service.explorer.site import Explorer
 from toolkit.service.forecasts import Forecasts
 from toolkit.service.metrics import AGE, READY, Measures
 from toolkit.service.pages import page_of, weight
@@ -51,6 +52,7 @@ class Service:
         self._forecasts = Forecasts(self.records, settings)
         self._customers = CustomerAnswers(self.records, settings)
         self._api = api(Answers(self._forecasts, self._customers, self._access))
+        self._explorer = Explorer(self._forecasts, settings)
         self._measures = Measures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,6 +66,7 @@ class Service:
         async with AsyncExitStack() as stack:
             await receive()
             await stack.enter_async_context(self.records.watched())
+            stack.push_async_callback(self._explorer.close)
             telling = asyncio.create_task(self._tell())
             stack.callback(telling.cancel)
             await send({"type": "lifespan.startup.complete"})
@@ -95,6 +98,7 @@ class _Exchange:
         self._service, self._scope, self._send = service, scope, send
         self._path: bytes = scope["raw_path"]
         self._who, self._status, self._bytes = ANYBODY, 0, 0
+        self._is_page = scope["method"] in {"GET", "HEAD"} and service._explorer.serves(self._path)
 
     async def answer(self, receive: Receive) -> None:
         """Answer it, count it and log it, whatever happens."""
@@ -102,11 +106,11 @@ class _Exchange:
         try:
             reply = await self._reply(receive)
         except ProblemError as error:
-            reply = error.reply()
+            reply = self._failed(error)
         except Exception:
             logger.exception("A request failed")
             said = "The service failed to answer; its log says why."
-            reply = problem(HTTPStatus.INTERNAL_SERVER_ERROR, said)
+            reply = self._failed(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, said))
         if reply is not None and not self._status:
             self._status, self._bytes = reply.status, len(reply.body)
             await reply.send(self._send)
@@ -115,6 +119,10 @@ class _Exchange:
         if self._service.settings.access_log:
             self._log(took)
 
+    def _failed(self, error: ProblemError) -> Reply:
+        """For people a page, for programs JSON."""
+        return self._service._explorer.failed(error) if self._is_page else error.reply()
+
     async def _reply(self, receive: Receive) -> Reply | None:
         """What to send; None if it was sent."""
         service, path = self._service, self._path
@@ -122,7 +130,7 @@ class _Exchange:
             return json_reply({"status": "alive"}, [NO_STORE])
         if path == b"/readyz":
             return service.readiness()
-        if path not in OPEN:
+        if path not in OPEN and not service._explorer.is_open(path):
             self._who = await service._access.who(self._scope["headers"])
             service._access.count(self._who)
         if self._scope["method"] in {"GET", "HEAD"}:
@@ -132,8 +140,15 @@ class _Exchange:
             if self._is(CUSTOMERS):
                 segment = path[len(CUSTOMERS) :]
                 return await service._customers.reply(segment, self._scope["headers"])
+        if self._is_page:
+            return await self._page()
         await self._by_api(await self._body(receive))
         return None
+
+    async def _page(self) -> Reply:
+        scope = self._scope
+        explorer = self._service._explorer
+        return await explorer.reply(self._path, scope["query_string"], scope["headers"])
 
     def _is(self, route: bytes) -> bool:
         """Whether the path is the route and one segment more."""
@@ -180,6 +195,8 @@ class _Exchange:
             return "/v1/forecasts/{product}"
         if self._is(CUSTOMERS):
             return "/v1/customers/{customer}"
+        if self._is_page:
+            return self._service._explorer.route(self._path)
         path: str = self._scope["path"]
         return path if path in NAMED or self._path in OPEN else "other"
 

@@ -59,7 +59,7 @@ class CustomerAnswers:
         said = {
             "release": release.pointer.release,
             "total": release.at_risk,
-            "customers": _at_risk(pairs),
+            "customers": at_risk_rows(pairs),
         }
         return Reply(HTTPStatus.OK, [JSON, NO_STORE, *headers_of(release)], _encoded(said))
 
@@ -87,7 +87,8 @@ def _view(customer_id: int, pairs: Sequence[PairRecord]) -> CustomerView:
     )
 
 
-def _at_risk(pairs: Sequence[PairRecord]) -> list[AtRiskCustomerOf]:
+def at_risk_rows(pairs: Sequence[PairRecord]) -> list[AtRiskCustomerOf]:
+    """The pairs as rows, in their order."""
     if not pairs:
         return []
     table = _table(pairs)

@@ -59,8 +59,8 @@ def cacheable(settings: ServiceSettings) -> Header:
 
 def reply_of(page: Page, headers: Iterable[Header], sent: Sequence[Header]) -> Reply:
     """A page as a request with ``headers`` wants it: compressed, or only that it is the same."""
-    known, accepted = _asked(headers)
-    packed = page.compressed if _takes_gzip(accepted) else b""
+    known, accepted = asked(headers)
+    packed = page.compressed if takes_gzip(accepted) else b""
     tag = b'"%b%b"' % (page.tag, b"-gzip" if packed else b"")
     sent = [(b"etag", tag), VARY, *sent]
     if known and _matches(known, tag):
@@ -102,7 +102,7 @@ def sentence(error: Exception) -> str:
     return f"{said[:1].upper()}{said[1:]}."
 
 
-def _asked(headers: Iterable[Header]) -> tuple[bytes, bytes]:
+def asked(headers: Iterable[Header]) -> tuple[bytes, bytes]:
     """The tags that a client knows, and the encodings that it takes."""
     known = accepted = b""
     for name, value in headers:
@@ -113,7 +113,7 @@ def _asked(headers: Iterable[Header]) -> tuple[bytes, bytes]:
     return known, accepted
 
 
-def _takes_gzip(accepted: bytes) -> bool:
+def takes_gzip(accepted: bytes) -> bool:
     """Whether it is among the encodings, and not there to be refused."""
     return b"gzip" in accepted and _REFUSED.search(accepted) is None
 

@@ -14,13 +14,13 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from toolkit.cache.current import check_readable
-from toolkit.errors import ArgumentError
+from toolkit.errors import ArgumentError, ToolkitError
 from toolkit.service.access import Access
 from toolkit.service.app import Service
 from toolkit.service.guard import GuardedProtocol
 from toolkit.service.metrics import forget_this_process, serve_metrics
 from toolkit.service.places import Places
-from toolkit.service.settings import ServiceSettings
+from toolkit.service.settings import EngineSettings, ServiceSettings
 from toolkit.service.tokens import keys_url
 
 BACKLOG = 2048
@@ -96,6 +96,18 @@ def check_begin(settings: ServiceSettings) -> None:
     Access(settings)
     if settings.oidc is not None:
         keys_url(settings.oidc.issuer)
+    if settings.engine is not None:
+        _check_orders(settings.engine)
+
+
+def _check_orders(settings: EngineSettings) -> None:
+    """``ArgumentError`` in a sentence where the orders cannot be opened."""
+    from toolkit.service.explorer.desk import check_orders  # noqa: PLC0415 an engine takes seconds
+
+    try:
+        check_orders(settings)
+    except ToolkitError as error:
+        raise ArgumentError(str(error)) from error
 
 
 def listen(host: str, port: int) -> socket.socket:
