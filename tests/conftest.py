@@ -21,15 +21,29 @@ NOON = datetime(2025, 11, 11, 12, tzinfo=UTC)
 
 LONGEST_FIRST = (
     "test_readme.py",
-    "test_notebooks.py",
-    "test_calibration.py",
-    "test_model_contract.py",
-    "test_rhythm_model.py",
+    "models/test_odd_orders.py",
+    "notebooks/test_notebooks.py",
+    "models/test_calibration.py",
+    "test_wheel.py",
+    "engine/test_leakage.py",
+    "contracts/test_source_contract.py",
     "test_fits.py",
-    "test_leakage.py",
+    "backtests/test_backtest.py",
+    "tracking/test_promotion.py",
+    "contracts/test_model_contract.py",
+    "models/test_rhythm_model.py",
+    "models/peers/test_purchases.py",
+    "models/peers/test_peer_contract.py",
+    "backtests/watch/test_watch.py",
+    "backtests/test_leakage.py",
     "test_no_access.py",
-    "test_promotion.py",
+    "test_extras.py",
+    "test_setup.py",
+    "tracking/test_serving.py",
 )
+"""Of the first two that are fast one compiles what most others call, and one calls nothing of it:
+where nothing is compiled yet, two processes would do the same for a minute.
+"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,10 +72,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take minutes come first, or one process would wait for the other at the end."""
     order = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    folder = Path(__file__).parent
+    items.sort(key=lambda item: order.get(_under(folder, item.path), len(order)))
     for item in items:
         if "seeded" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.statistical)
+
+
+def _under(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ USED = (
     "nutpie",
     "pymc",
     "pymssql",
+    "tests.processes",
     "tests.tracking.evidence",
     "toolkit.cache.server",
     "toolkit.export.job",

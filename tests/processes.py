@@ -1,16 +1,19 @@
 """Child processes as a user would start them, who may be less than root."""
 
 import ctypes
-import multiprocessing
 import os
 import resource
 import runpy
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
+from io import TextIOWrapper
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,6 @@ TOOLKIT = (str(Path(sys.executable).with_name("toolkit")),)
 MODULE = (sys.executable, "-m", "toolkit")
 CODE = (sys.executable, "-c", "from toolkit.cli.app import main; main()")
 
-FORKS = multiprocessing.get_context("forkserver")
 IMPORTED = "tests.imported"
 PLACES = tuple(sys.path)
 """Where modules are found before a test adds places of its own."""
@@ -30,6 +32,34 @@ READ_BY_IMPORTS = {"HOME", "NUMBA_CACHE_DIR", "PYTENSOR_FLAGS", "PYTHONPATH"}
 DROP = 24  # PR_CAPBSET_DROP
 FILES_OF_ALL = (1, 2, 3)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
 CAPABILITIES_3 = 0x20080522
+
+
+class _InThisEnvironment(ForkServerProcess):
+    """Others would have the environment of the one that they are forked from."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self._environment = dict(os.environ)
+
+    def run(self):
+        os.environ.clear()
+        os.environ.update(self._environment)
+        super().run()
+
+
+class _Forks(ForkServerContext):
+    Process = _InThisEnvironment
+
+
+FORKS = _Forks()
+
+
+def forks() -> _Forks:
+    """The context of processes that are forked from one that has imported everything."""
+    FORKS.set_forkserver_preload([IMPORTED])
+    with chdir(HOME):  # where it finds the tests
+        forkserver.ensure_running()
+    return FORKS
 
 
 def start(
@@ -62,26 +92,57 @@ def run(
     if READ_BY_IMPORTS & variables.keys():
         limits = {"obey": obey, "most_bytes": most_bytes}
         return start(TOOLKIT, *arguments, cwd=cwd, **limits, **variables)
-    FORKS.set_forkserver_preload([IMPORTED])
-    with chdir(HOME):  # where it finds the tests
-        forkserver.ensure_running()
-    command = [*TOOLKIT, *map(str, arguments)]
-    pipes = [FORKS.Pipe(duplex=False) for _ in range(2)]
-    said = [end for _, end in pipes]
-    place, environment = Path(cwd).absolute(), _environment(variables)
-    asked = (command, PLACES, place, environment, obey, most_bytes, *said)
-    process = FORKS.Process(target=_run, args=asked)
-    process.start()
-    for end in said:
-        end.close()
-    with ThreadPoolExecutor(len(pipes)) as readers:
-        texts = list(readers.map(_text, [end for end, _ in pipes]))
-    process.join()
-    return subprocess.CompletedProcess(command, process.exitcode, *texts)
+    return Forked(None, *arguments, cwd=cwd, obey=obey, most_bytes=most_bytes, **variables).ended()
+
+
+def run_text(
+    text, *arguments, cwd, obey=False, most_bytes=None, **variables
+) -> subprocess.CompletedProcess[str]:
+    """The same for ``python -c TEXT ARGUMENTS``."""
+    return Forked(text, *arguments, cwd=cwd, obey=obey, most_bytes=most_bytes, **variables).ended()
+
+
+class Forked:
+    """A process that runs the script that is installed, or a text; what it writes, in pipes."""
+
+    def __init__(self, text, *arguments, cwd, obey=False, most_bytes=None, **variables):
+        self.command = [*(TOOLKIT if text is None else ("-c",)), *map(str, arguments)]
+        pipes = [FORKS.Pipe(duplex=False) for _ in range(2)]
+        place, environment = Path(cwd).absolute(), _environment(variables)
+        asked = (self.command, text, PLACES, place, environment, obey, most_bytes)
+        self.process = forks().Process(target=_run, args=(*asked, *(end for _, end in pipes)))
+        self.process.start()
+        for _, end in pipes:
+            end.close()
+        self.stdout, self.stderr = (_file(end) for end, _ in pipes)
+
+    def ended(self, timeout=None) -> subprocess.CompletedProcess[str]:
+        """What it has written, once it has ended; it is killed after so many seconds."""
+        late = threading.Timer(timeout or threading.TIMEOUT_MAX, self.process.kill)
+        late.start()
+        with ThreadPoolExecutor(2) as readers:
+            texts = list(readers.map(TextIOWrapper.read, (self.stdout, self.stderr)))
+        self.process.join()
+        late.cancel()
+        self.close()
+        return subprocess.CompletedProcess(self.command, self.process.exitcode, *texts)
+
+    def close(self) -> None:
+        """Kill it if it has not ended."""
+        self.process.kill()
+        self.process.join()
+        self.stdout.close()
+        self.stderr.close()
+
+
+def _file(end: Connection) -> TextIOWrapper:
+    with end:
+        return os.fdopen(os.dup(end.fileno()))
 
 
 def _run(
     command: list[str],
+    text: str | None,
     places: tuple[str, ...],
     cwd: Path,
     environment: dict[str, str],
@@ -96,15 +157,15 @@ def _run(
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    time.tzset()
     _bind(obey, most_bytes)
     sys.argv = command
+    if text is not None:
+        sys.path[:] = ["", *places[1:]]
+        exec(compile(text, "<string>", "exec"), {"__name__": "__main__"})  # as -c does
+        return
     sys.path[:] = [str(Path(command[0]).parent), *places[1:]]
     runpy.run_path(command[0], run_name="__main__")
-
-
-def _text(end: Connection) -> str:
-    with end, open(end.fileno(), closefd=False) as file:
-        return file.read()
 
 
 def _environment(variables: dict[str, object]) -> dict[str, str]:

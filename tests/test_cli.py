@@ -30,14 +30,14 @@ def place(orders, tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("cli")
     (place / "orders").mkdir()
     write_folder(orders, place / "orders", "csv")
-    done = start(TOOLKIT, "import", "orders", "--db", "orders.duckdb", cwd=place)
+    done = run("import", "orders", "--db", "orders.duckdb", cwd=place)
     assert done.returncode == 0, done.stderr
     assert "12 products" in done.stdout
     return place
 
 
 def test_check_finds_nothing_wrong(place):
-    done = start(TOOLKIT, "check", "--db", "orders.duckdb", "--json", cwd=place)
+    done = run("check", "--db", "orders.duckdb", "--json", cwd=place)
     assert done.returncode == 0
     assert json.loads(done.stdout)["fatal"] == []
 
@@ -118,7 +118,7 @@ def test_nothing_to_forecast_has_an_exit_code_of_its_own(place):
 
 @pytest.fixture(scope="module")
 def tables(place) -> tuple[pd.DataFrame, pd.DataFrame]:
-    done = start(TOOLKIT, "predict", "pair_conjugate", *ASKED, "--out", "out", cwd=place)
+    done = run("predict", "pair_conjugate", *ASKED, "--out", "out", cwd=place)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (place / "out").iterdir()) == [
         "pairs.parquet",

@@ -137,7 +137,7 @@ def test_wrong_options_are_one_sentence(place, options, said):
 
 def test_a_database_has_to_be_named_and_a_server_has_no_mapping(place):
     done = run("import", "sales.csv", cwd=place)
-    assert (done.returncode, "--db has to be given" in done.stderr) == (2, True)
+    assert (done.returncode, "--db or --to has to be given" in done.stderr) == (2, True)
     done = run("import", "--mssql", "--db", "o.duckdb", "--dry-run", "--map", "a=b", cwd=place)
     assert done.returncode == 2
     assert "--map and --dry-run: of files only, not with --mssql" in done.stderr

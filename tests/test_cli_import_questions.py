@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.processes import TOOLKIT, start
+from tests.processes import TOOLKIT, run
 from tests.sources.odd_files import HEADER, lines_of, written
 from tests.terminals import Typed
 from toolkit.sources.folder.mapping import OrderMapping
@@ -42,7 +42,7 @@ def test_answers_are_imported_by_and_saved(place):
     ]  # fmt: skip
     saved = OrderMapping.read(place / "a.toml")
     assert (saved.columns["customer_id"], saved.date_format) == ("Client ID", "month-first")
-    again = start(TOOLKIT, "import", "a.csv", "--mapping", "a.toml", "--dry-run", cwd=place)
+    again = run("import", "a.csv", "--mapping", "a.toml", "--dry-run", cwd=place)
     assert again.returncode == 0, again.stderr
 
 
@@ -73,7 +73,7 @@ def test_a_zone_is_typed_and_one_that_is_unknown_typed_again(tmp_path):
         assert person.ended() == 0, person.shown
     assert [str(line[2]) for line in lines_of(tmp_path / "o.duckdb")] == ["2024-04-07 00:30:00"]
     assert OrderMapping.read(tmp_path / "a.toml").timezone == "Europe/Berlin"
-    again = start(TOOLKIT, "import", "a.csv", "--mapping", "a.toml", "--dry-run", cwd=tmp_path)
+    again = run("import", "a.csv", "--mapping", "a.toml", "--dry-run", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
 
 
@@ -92,7 +92,7 @@ def test_who_names_no_zone_finds_all_as_it_was(tmp_path, key, code):
 
 def test_a_script_gets_an_error_that_names_the_options(place):
     before = names(place)
-    done = start(TOOLKIT, *ASKED, cwd=place)
+    done = run(*ASKED, cwd=place)
     assert done.returncode == 2
     assert 'choose one with --map customer_id="Customer No"' in done.stderr
     assert "give --date-format day-first or --date-format month-first" in done.stderr

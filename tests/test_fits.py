@@ -23,7 +23,7 @@ import typer
 import xarray as xr
 
 from tests.conftest import AS_OF
-from tests.processes import TOOLKIT, error_of, limit_files, namespace, run, start
+from tests.processes import TOOLKIT, error_of, limit_files, namespace, run, run_text, start
 from tests.sources.helpers import write_folder
 from toolkit.cli import fits as fits_commands
 from toolkit.errors import ModelError
@@ -46,8 +46,7 @@ def place(orders, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def fitted(place):
-    done = start(
-        TOOLKIT,
+    done = run(
         "fit",
         "pooled_gamma",
         "--db",
@@ -380,7 +379,7 @@ print(save_fit(fitted, Path(sys.argv[2])))
 def test_a_full_disk_leaves_nothing_of_a_fit_and_the_fit_in_memory(copied, tmp_path, most_bytes):
     """HDF5 would take the process with it."""
     again = tmp_path / "again"
-    done = start((sys.executable, "-c", SAVES), tmp_path, again, most_bytes, cwd=HOME)
+    done = run_text(SAVES, tmp_path, again, most_bytes, cwd=tmp_path)
     target = again / "pooled_gamma" / copied.name
     assert done.stdout.splitlines() == [f"No space left on device {target}", str(target)]
     assert [path.name for path in target.parent.iterdir()] == [target.name]

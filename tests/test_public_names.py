@@ -13,16 +13,17 @@ import toolkit
 
 ROOT = Path(__file__).parents[1]
 TOOLKIT = """
-    ArgumentError CacheError CalendarModel Change Codes CustomerForecast CustomerPrediction
-    CustomerProductPattern DEMO_AS_OF DataError ExplainingModel Explanation ExportSettings
-    FitSettings FittedModel ForecastEngine ForecastReader ModelError ModelVersion OrderMapping
-    Patterns PortfolioForecast PredictionError Predictions ProductForecast PromotionRefusedError
-    QUANTILES Quarantine RedrawingModel ReplenishmentPlan ReplenishmentPolicy SQL_SERVER_SESSION
-    Scenario ScenarioComparison SourceError Stock Streams ThresholdSensitivity ToolkitError
-    TrackingError Truth attach_thresholds check_database embedded_server export_release find_model
-    generate_orders history import_folder import_orders last_order_day load_fit load_orders
-    open_database open_store plan_replenishment promote read_scenarios read_stock register_fit
-    roll_back save_fit weekly_quantities write_demo_orders
+    ArgumentError CacheError CalendarModel Change ChangedOrder Codes CustomerForecast
+    CustomerPrediction CustomerProductPattern DEMO_AS_OF DataError ExplainingModel Explanation
+    ExportSettings FitSettings FittedModel ForecastEngine ForecastReader ModelError ModelVersion
+    OrderMapping Patterns PortfolioForecast PredictionError Predictions ProductForecast
+    PromotionRefusedError QUANTILES Quarantine RedrawingModel ReplenishmentPlan
+    ReplenishmentPolicy SQL_SERVER_SESSION Scenario ScenarioComparison SourceError Stock Streams
+    ThresholdSensitivity ToolkitError TrackingError Truth attach_thresholds check_database
+    embedded_server export_feed export_release find_model generate_orders history import_folder
+    import_orders last_order_day load_fit load_orders open_database open_store
+    plan_replenishment promote read_scenarios read_stock register_fit roll_back save_fit
+    weekly_quantities write_demo_orders write_parquet
 """
 BACKTESTS = """
     Comparison Experiment Gate ReplayReport RunFolder ThresholdChoice ThresholdRule choose_for_all

@@ -33,6 +33,8 @@ from .errors import (
 from .errors import (
     TrackingError as TrackingError,
 )
+from .export.changes import ChangedOrder as ChangedOrder
+from .export.feed import export_feed as export_feed
 from .export.job import export_release as export_release
 from .export.plan import ExportSettings as ExportSettings
 from .fits import load_fit as load_fit
@@ -68,6 +70,7 @@ from .sources.folder.quarantine import Quarantine as Quarantine
 from .sources.generator import Truth as Truth
 from .sources.generator import generate_orders as generate_orders
 from .sources.generator import load_orders as load_orders
+from .sources.parquet.writing import write_parquet as write_parquet
 from .sources.sql import last_order_day as last_order_day
 from .sources.sql import weekly_quantities as weekly_quantities
 from .sources.sqlserver.dialect import SQL_SERVER_SESSION as SQL_SERVER_SESSION

@@ -258,16 +258,10 @@ def _text(cell: CardCell) -> "Text":
 
 @cache
 def _template() -> "Template":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from toolkit.web import environment
 
-    environment = Environment(
-        loader=PackageLoader("toolkit", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["name_width"] = NAME_WIDTH
-    environment.tests["span"] = lambda cell: isinstance(cell, Span)
-    environment.tests["strong"] = lambda cell: isinstance(cell, Strong)
-    return environment.get_template("card.html.jinja")
+    made = environment()
+    made.globals["name_width"] = NAME_WIDTH
+    made.tests["span"] = lambda cell: isinstance(cell, Span)
+    made.tests["strong"] = lambda cell: isinstance(cell, Strong)
+    return made.get_template("card.html.jinja")

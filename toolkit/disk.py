@@ -101,9 +101,20 @@ def whole_folder(path: Path) -> Iterator[Path]:
             part.chmod(0o755)
             if path.exists():
                 shutil.rmtree(path)
-            part.rename(path)
+            _take_place(part, path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _take_place(part: Path, path: Path) -> None:
+    """Rename; what another writer put there in the same moment goes."""
+    try:
+        part.rename(path)
+    except OSError as exc:
+        if exc.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        shutil.rmtree(path)
+        part.rename(path)
 
 
 def _part_of(path: Path) -> Path:

@@ -34,7 +34,7 @@ from toolkit.views.categories import products_in
 from toolkit.views.customer import customer_forecast
 from toolkit.views.draws import draws_of
 from toolkit.views.explanation import explained
-from toolkit.views.forecasts import Forecasts, product_forecasts
+from toolkit.views.forecasts import Forecasts, Note, ignored, product_forecasts
 from toolkit.views.making import DEFAULTS, Making
 from toolkit.views.portfolio import portfolio_forecast
 from toolkit.views.scenarios import compared
@@ -190,9 +190,12 @@ class ForecastEngine:
         as_of_date: str | date | None = None,
         min_orders: int | None = None,
         min_confidence: float | None = None,
+        *,
+        note: Note = ignored,
     ) -> Forecasts:
         """Forecasts by product id, each as ``generate_forecast`` gives it.
 
+        ``note`` is shown the predictions that each batch of them is made of, and the thresholds.
         Three queries for every 1,000 products, or four if the model reads customers' order days.
         A product that fails is no forecast less, but an error: it names the product.
         """
@@ -201,7 +204,7 @@ class ForecastEngine:
         chooser = self._chooser(as_of, min_orders, min_confidence)
         self._warn_of_the_future(as_of, None in (min_orders, min_confidence))
         return product_forecasts(
-            self.pattern_analyzer, self.aggregator, self._making, ids, as_of, chooser, logger
+            self.pattern_analyzer, self.aggregator, self._making, ids, as_of, chooser, logger, note
         )
 
     def forecast_customer(

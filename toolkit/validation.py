@@ -166,7 +166,12 @@ def plain(document: object) -> Json:
 def write(path: Path, document: object) -> None:
     """Write a document, or plain data, as JSON: whole or not at all."""
     with whole_file(path) as part:
-        part.write_bytes(TypeAdapter(type(document)).dump_json(document, indent=2) + b"\n")
+        part.write_bytes(written(document))
+
+
+def written(document: object) -> bytes:
+    """A document, or plain data, as the JSON that ``write`` writes."""
+    return TypeAdapter(type(document)).dump_json(document, indent=2) + b"\n"
 
 
 def _mistakes(

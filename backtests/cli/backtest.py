@@ -12,7 +12,7 @@ from backtests.cli.report import report
 from backtests.cli.scores import compare, keep_comparison, thresholds
 from backtests.cli.watch import watch
 from backtests.run.shipped import shipped_experiments
-from toolkit.cli.options import DEFAULT_FITS, DEFAULT_RUNS, Json, Run, StoreUri
+from toolkit.cli.options import DEFAULT_FITS, DEFAULT_RUNS, Cluster, Json, Run, StoreUri
 
 
 def complete_experiment(incomplete: str) -> list[str]:
@@ -54,6 +54,7 @@ def backtest(
     experiment: Experiment,
     db: Database = None,
     jobs: Jobs = DEFAULT_JOBS,
+    cluster: Cluster = None,
     runs: Runs = DEFAULT_RUNS,
     fits: Fits = DEFAULT_FITS,
     log: Log = True,
@@ -84,6 +85,7 @@ def backtest(
         runs=runs,
         fits=fits,
         jobs=check_whole("jobs", jobs, 1),
+        cluster=cluster,
         bar=progress_bar,
     )
     keep_comparison(report.folder)

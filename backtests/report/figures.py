@@ -4,7 +4,6 @@ Traces carry the version they belong to in ``meta``, for the reader to choose ve
 of text and grid are left to the page, which knows light from dark.
 """
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,11 +17,10 @@ from backtests.report.frontiers import Frontier
 from backtests.report.palette import Style
 from backtests.scores.registry import Score
 from toolkit.validation import Json
+from toolkit.web import GREY, HEIGHT, layout, literal
 
 type Styles = Mapping[str, Style]
 
-HEIGHT = 250
-GREY = "rgba(128, 128, 128, 0.7)"
 BAND = "rgba(128, 128, 128, 0.18)"
 
 ERROR_TITLES = {
@@ -42,34 +40,6 @@ class ReportDrawing:
     figure: Json
     note: str = ""
     version: str | None = None
-
-
-def literal(text: str) -> str:
-    """Text that Plotly shows as it is: it takes some HTML for markup."""
-    return html.escape(text, quote=False)
-
-
-def layout(
-    x: str,
-    y: str,
-    height: int = HEIGHT,
-    xaxis: Json | None = None,
-    yaxis: Json | None = None,
-    **more: object,
-) -> Json:
-    """The layout that all figures share; ``x`` and ``y`` label the axes, with their units."""
-    axis = {"automargin": True, "zeroline": False, "exponentformat": "none"}
-    return {
-        "height": height,
-        "margin": {"l": 8, "r": 10, "t": 8, "b": 8},
-        "showlegend": False,
-        "hovermode": "closest",
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "xaxis": {**axis, "title": {"text": x, "standoff": 6}, **(xaxis or {})},
-        "yaxis": {**axis, "title": {"text": y, "standoff": 6}, **(yaxis or {})},
-        **more,
-    }
 
 
 def plain(figure: go.Figure) -> Json:

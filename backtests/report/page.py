@@ -12,8 +12,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from jinja2.utils import htmlsafe_json_dumps
+from jinja2 import Template
 from markupsafe import Markup
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
@@ -34,10 +33,12 @@ from backtests.scores.registry import (
     score_of,
 )
 from backtests.scores.summaries import ALL
+from toolkit import web
 from toolkit.data.tables import QUANTILES
 from toolkit.disk import whole_file
 from toolkit.errors import ToolkitError
 from toolkit.validation import plain
+from toolkit.web import environment, shared
 
 MOST_BYTES = 6_000_000
 """So large a page may be; Plotly, packed, takes a third of it."""
@@ -117,8 +118,8 @@ def render(data: ReportData, products: Sequence[ProductSeries], fits: Path) -> s
         picker=picker(data, products, styles),
         pairs=[_pair_row(one) for one in (data.comparison.differences if data.comparison else ())],
         plotly=packed(get_plotlyjs()),
-        style=Markup(asset("style.css")),
-        script=Markup(asset("script.js")),
+        style=Markup(shared("page.css") + asset("style.css")),
+        script=Markup(shared("plots.js") + asset("script.js")),
     )
 
 
@@ -183,21 +184,15 @@ def shown_versions(data: ReportData) -> tuple[str, ...]:
 @cache
 def template() -> Template:
     """The page's template; what it writes is escaped unless it is known to be safe."""
-    environment = Environment(
-        loader=PackageLoader("backtests.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["embedded"] = embedded
-    environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
-    return environment.get_template("template.html.jinja")
+    made = environment("backtests.report", ".")
+    made.filters["embedded"] = embedded
+    made.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    return made.get_template("template.html.jinja")
 
 
 def embedded(value: object) -> Markup:
-    """JSON that may stand in a script element: no ``<`` of a name ends it."""
-    return htmlsafe_json_dumps(value, dumps=lambda value, **_: str(to_json_plotly(value)))
+    """JSON for a script element, of arrays, too."""
+    return web.embedded(value, to_json_plotly)
 
 
 def packed(script: str) -> str:

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-COLOURS = ("#0077bb", "#ee7733", "#009988", "#ee3377", "#33bbee", "#cc3311", "#888888")
-"""Paul Tol's vibrant scheme: distinct in both kinds of red-green blindness, on black and white."""
+from toolkit.web import COLOURS
 
 DASHES = ("solid", "dash", "dot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x")

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from backtests.report.figures import HEIGHT, plain
+from backtests.report.figures import plain
 from backtests.report.health import ReportedFit
 from backtests.run.folder import MENDED
 from toolkit.errors import ArgumentError
 from toolkit.validation import Json
+from toolkit.web import HEIGHT
 
 POSTERIOR = "posterior.nc"
 DRAWS = ("chain", "draw")

@@ -1,31 +1,11 @@
-"use strict";
 (async () => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const byId = (id) => document.getElementById(id);
   const data = (id) => JSON.parse(byId(id).textContent);
-  const plots = new Set();
   const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
 
-  // Colours that depend on light, dark and print.
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const themed = (layout) => {
-    const ink = colour("--ink"), family = getComputedStyle(document.body).fontFamily;
-    const made = { ...layout, font: { color: ink, family, size: 11 }, hoverlabel: { bgcolor: colour("--shade"), font: { color: ink } } };
-    for (const axis of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
-      made[axis] = { ...layout[axis], gridcolor: colour("--grid"), linecolor: colour("--rule") };
-    }
-    return made;
-  };
-  const inked = (trace) => {
-    const ink = { color: colour("--ink") };
-    return trace.meta === "ink" ? { ...trace, marker: { ...trace.marker, ...ink }, line: { ...trace.line, ...ink } } : trace;
-  };
-  const draw = (plot, traces, layout) => {
-    plots.add(plot);
-    return Plotly.react(plot, traces.map(inked), themed(layout), CONFIG);
-  };
-  const theme = () => plots.forEach((plot) => draw(plot, plot.data, plot.layout));
-  const fit = () => plots.forEach((plot) => plot.offsetParent && Plotly.Plots.resize(plot));
+  const { colour, theme, fit } = Plots;
+  const draw = (plot, traces, layout) => Plots.draw(plot, traces, layout, CONFIG);
 
   // Versions that are drawn.
   const boxes = all(".chips input");
@@ -41,7 +21,7 @@
   };
   const show = () => {
     const shown = hide();
-    for (const plot of [...plots].filter(chooses)) {
+    for (const plot of Plots.all().filter(chooses)) {
       Plotly.restyle(plot, { visible: plot.data.map((trace) => visible(trace, shown)) });
     }
     fit();
@@ -198,7 +178,6 @@
     ["product", "product-date", "product-version"].forEach((id) => byId(id).addEventListener("change", product));
     product();
   }
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", theme);
   matchMedia("print").addEventListener("change", () => {
     while (waiting.length) drawNext();
     theme();

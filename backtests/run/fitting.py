@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import lru_cache
@@ -114,24 +115,62 @@ def frozen_fit(version: VersionSpec, first: date, fits: Path) -> FittedModel:
     return fitted
 
 
+@dataclass(frozen=True, slots=True)
+class FitTask:
+    """A fit to make of what ``database`` holds, and to save in ``fits``."""
+
+    fitting: Fitting
+    database: Path
+    fits: Path
+
+    @property
+    def file(self) -> Path:
+        """Says which fit it became."""
+        return self.fitting.file(self.fits)
+
+
+type FitMaker = Callable[[Sequence[FitTask]], Iterator[tuple[FitTask, FitRecord]]]
+"""Makes fits, in whatever order."""
+
+
 def fit_all(
-    fittings: Sequence[Fitting], database: Path, fits: Path, cores: int, bar: Bar
+    fittings: Sequence[Fitting],
+    database: Path,
+    fits: Path,
+    cores: int,
+    bar: Bar,
+    make: FitMaker | None = None,
 ) -> dict[Fitting, FitRecord]:
     """Make the fits that are not there yet; what each became, or why it failed.
 
-    One that failed before, or is damaged, is made again. ``OSError`` where the disk is full.
+    Here, one after the other, each on so many ``cores``, or by ``make``: on workers, say. One that
+    failed before, or is damaged, is made again. ``OSError`` where the disk is full.
     """
-    became = {}
-    for fitting in sorted(fittings, key=lambda f: f.as_of_date):
-        file = fitting.file(fits)
-        record = _recorded(fitting, fits)
-        if record is None:
-            record = _fit(fitting, database, fits, cores, bar)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write(file, record)
-        became[fitting] = record
+    in_order = sorted(fittings, key=lambda f: f.as_of_date)
+    known = {fitting: _recorded(fitting, fits) for fitting in in_order}
+    became = {fitting: record for fitting, record in known.items() if record is not None}
+    tasks = [FitTask(fitting, database, fits) for fitting in in_order if fitting not in became]
+    made = ((task, _fit(task, cores, bar)) for task in tasks) if make is None else make(tasks)
+    for task, record in made:
+        file = task.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, record)
+        became[task.fitting] = record
     patterns_before.cache_clear()
     return became
+
+
+def fit(task: FitTask) -> FitRecord:
+    """Make the fit: what a worker does, with all cores of its machine."""
+    try:
+        return _fit(task, os.cpu_count() or 1, _untold)
+    finally:
+        patterns_before.cache_clear()  # a worker outlives what the database holds now
+
+
+@contextmanager
+def _untold(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda steps: None
 
 
 def _recorded(fitting: Fitting, fits: Path) -> FitRecord | None:
@@ -147,18 +186,19 @@ def _recorded(fitting: Fitting, fits: Path) -> FitRecord | None:
     return record
 
 
-def _fit(fitting: Fitting, database: Path, fits: Path, cores: int, bar: Bar) -> FitRecord:
+def _fit(task: FitTask, cores: int, bar: Bar) -> FitRecord:
+    fitting = task.fitting
     started, settings = time.perf_counter(), fitting.settings(cores)
     version, error = None, None
     title = f"Fitting {fitting.model} as of {fitting.as_of_date}"
     try:
         model = find_model(fitting.model)
-        patterns = patterns_before(database, fitting.as_of_date, model.reads_customer_days)
+        patterns = patterns_before(task.database, fitting.as_of_date, model.reads_customer_days)
         with bar(title, settings.steps) as advance:
             fitted = model.fit(
                 patterns, seed=fitting.seed, settings=settings, progress=_steps(advance)
             )
-        save_fit(fitted, fits)
+        save_fit(fitted, task.fits)
         version = f"{fitted.name}@{fitted.version}"
     except Exception as exc:
         if is_full(exc):

@@ -6,7 +6,7 @@ would have ended with.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 
 from backtests.run.experiment import Experiment
-from backtests.run.fitting import Bar, Fitting, find_versions, fit_all, frozen_fit
+from backtests.run.fitting import Bar, FitMaker, Fitting, find_versions, fit_all, frozen_fit
 from backtests.run.folder import (
     SCORES,
     WEEKS,
@@ -24,18 +24,20 @@ from backtests.run.folder import (
     withdraw_summaries,
     write_table,
 )
-from backtests.run.pool import work_through
+from backtests.run.pool import fitted_by, work_through
 from backtests.run.provenance import ProductSample, Survey, code_version, run_key
 from backtests.run.records import FitRecord, RunDescription
 from backtests.run.tasks import Outcome, Task
 from backtests.scores.summaries import summarize
 from backtests.scores.weekly import weeks_of_run
+from toolkit.cluster.workers import Workers, open_workers
 from toolkit.data.tables import observed_weeks
 from toolkit.errors import ArgumentError
 from toolkit.fits import save_fit
 from toolkit.installed import own_version
-from toolkit.model import FittedModel, ModelVersion, find_model
+from toolkit.model import FittedModel, ModelVersion, find_model, model_file
 from toolkit.sources.embedded.database import open_database
+from toolkit.sources.parquet.place import absolute
 from toolkit.sources.sql import as_source
 
 
@@ -71,17 +73,20 @@ def run_backtest(
     runs: Path,
     fits: Path,
     jobs: int,
+    cluster: str | None = None,
     bar: Bar = no_bar,
 ) -> RunReport:
     """Do the ``experiment`` on ``database``, in ``jobs`` processes, in a folder below ``runs``.
 
-    ``fits`` holds what frozen versions were fitted to. Raises ``ArgumentError`` for dates outside
-    the data, ``ModelError`` for unknown versions, ``SourceError`` where the data cannot be read;
-    what a version does wrong is recorded, not raised.
+    ``cluster``: the address of a Dask scheduler, or a file about one, whose workers do the tasks in
+    place of processes. ``fits`` holds what frozen versions were fitted to. Raises
+    ``ArgumentError`` for dates outside the data, ``ModelError`` for unknown versions,
+    ``SourceError`` where the data cannot be read, ``ClusterError`` where workers cannot do the
+    tasks, or are lost; what a version does wrong is recorded, not raised.
     """
     started = time.perf_counter()
     models: dict[str, ModelVersion | FittedModel] = {**find_versions(experiment)}
-    database = database.absolute()
+    database = absolute(database)
     with open_database(database) as conn:
         survey = Survey.of(as_source(conn))
     dates, notices = check_dates(experiment, survey)
@@ -93,25 +98,38 @@ def run_backtest(
     }
     description = describe(experiment, survey, database)
     path = runs.absolute() / f"{experiment.name}-{description.key}"
-    with only_one(path):
+    with open_workers(jobs, cluster) as workers, only_one(path):
         run = start_run(path, description)
-        chosen = _models(experiment, models | frozen, database, run, jobs, bar)
-        tasks = list(plan(experiment, survey, database, run, chosen))
-        waiting = [
-            task for task in tasks if not run.is_whole(task.as_of_date, task.label, task.shard)
-        ]
-        if waiting:
-            withdraw_summaries(run)
-        with bar("Predicting and scoring", len(tasks)) as advance:
-            advance(len(tasks) - len(waiting))
-
-            def tell(outcome: Outcome) -> None:
-                advance(1)
-
-            work_through(waiting, run.path, jobs, tell)
+        with workers.seeing([database, *_model_files(experiment)], run.path):
+            make = None if cluster is None else fitted_by(workers, bar)
+            chosen = _models(experiment, models | frozen, database, run, jobs, bar, make)
+            tasks = list(plan(experiment, survey, database, run, chosen))
+            kept = _work_off(tasks, run, workers, bar)
         write_table(run.path / SCORES, summarize(run, slices=experiment.slices))
         write_table(run.path / WEEKS, weeks_of_run(run, run.versions))
-    return _report(run, len(tasks), len(tasks) - len(waiting), notices, started)
+    return _report(run, len(tasks), kept, notices, started)
+
+
+def _model_files(experiment: Experiment) -> set[Path]:
+    """Files that models come from which are not installed."""
+    names = {version.model.partition("@")[0] for version in experiment.versions}
+    return set(filter(None, map(model_file, names)))
+
+
+def _work_off(tasks: Sequence[Task], run: RunFolder, workers: Workers, bar: Bar) -> int:
+    """Do the tasks that are not done yet. Returns how many were."""
+    waiting = [t for t in tasks if not run.is_whole(t.as_of_date, t.label, t.shard)]
+    if waiting:
+        withdraw_summaries(run)
+    kept = len(tasks) - len(waiting)
+    with bar("Predicting and scoring", len(tasks)) as advance:
+        advance(kept)
+
+        def tell(outcome: Outcome) -> None:
+            advance(1)
+
+        work_through(waiting, run.path, workers, tell)
+    return kept
 
 
 def check_dates(experiment: Experiment, survey: Survey) -> tuple[tuple[date, ...], tuple[str, ...]]:
@@ -180,6 +198,7 @@ def plan(
             fit = chosen[version.label, day]
             yield Task(
                 database=database,
+                content=survey.content,
                 fits=run.fits,
                 as_of_date=day,
                 label=version.label,
@@ -203,6 +222,7 @@ def _models(
     run: RunFolder,
     jobs: int,
     bar: Bar,
+    make: FitMaker | None,
 ) -> dict[tuple[str, date], FitRecord]:
     """By label and date: NAME or NAME@VERSION, or why there is none."""
     chosen: dict[tuple[str, date], FitRecord] = {}
@@ -217,7 +237,8 @@ def _models(
                 wanted[key] = Fitting.of(
                     version, run.dates[0] if once else day, experiment.calendar
                 )
-    became = fit_all(list(dict.fromkeys(wanted.values())), database, run.fits, jobs, bar)
+    fittings = list(dict.fromkeys(wanted.values()))
+    became = fit_all(fittings, database, run.fits, jobs, bar, make)
     return chosen | {key: became[fitting] for key, fitting in wanted.items()}
 
 

@@ -65,6 +65,12 @@ class Survey:
             _digest(replaced),
         )
 
+    @property
+    def content(self) -> str:
+        """A digest of all that tasks read of the data."""
+        told = (self.data.sha256, self.categories or "", self.replaced or "")
+        return hashlib.sha256(" ".join(told).encode()).hexdigest()
+
     def pairs_before(self, as_of_date: date, sample: "ProductSample") -> int:
         """Pairs of the products in ``sample`` with an order before the date."""
         known = self.first_day < (as_of_date - self.data.first_date).days

@@ -40,10 +40,12 @@ NO_TABLES = ScoreTables()
 class Task:
     """What to predict and score; ``model`` is NAME, or NAME@VERSION of a fit in ``fits``.
 
-    ``seed`` is the predictions', ``pit_seed`` that of the randomized PITs, equal for all versions.
+    ``content`` is a digest of what ``database`` holds: a worker outlives many runs. ``seed`` is the
+    predictions', ``pit_seed`` that of the randomized PITs, equal for all versions.
     """
 
     database: Path
+    content: str
     fits: Path
     as_of_date: date
     label: str
@@ -88,7 +90,8 @@ def work(task: Task, run: Path) -> Outcome:
         except Exception as exc:
             error = f"{type(exc).__name__}: {exc}"
     outcome = Outcome(task, error, time.perf_counter() - started)
-    record(outcome, scored, run)
+    if not RunFolder(run).is_whole(task.as_of_date, task.label, task.shard):
+        record(outcome, scored, run)  # else a worker that was given up has done it meanwhile
     return outcome
 
 
@@ -127,15 +130,15 @@ def score(task: Task) -> Scored:
     """Predict the shard and compare with what happened. Raises what the model raises."""
     model, diagnostics = _model(task.model, task.fits)
     said = Scored(NO_TABLES, model.version, model.warnings, diagnostics)
-    known = _known(task.database, task.as_of_date, task.sample)
+    known = _known(task.database, task.content, task.as_of_date, task.sample)
     patterns = known.patterns.select(shard_of(known.patterns, task.shard, task.shards))
     if not len(patterns):
         return said
     if model.reads_customer_days:
-        days = _customer_days(task.database, task.as_of_date, task.sample)
+        days = _customer_days(task.database, task.content, task.as_of_date, task.sample)
         patterns = replace(patterns, customer_days=days)
     predictions, failed = predict(model, patterns, task)
-    events = _events_after(task.database, task.as_of_date, task.observed_weeks)
+    events = _events_after(task.database, task.content, task.as_of_date, task.observed_weeks)
     truth = Reality(
         Actuals.among(events, (patterns.product_id, patterns.customer_id), task.observed_weeks),
         KnownHistory.of(patterns, known.first_days),
@@ -206,7 +209,7 @@ class _Known:
 
 
 @lru_cache(maxsize=1)
-def _known(database: Path, as_of_date: date, sample: ProductSample) -> _Known:
+def _known(database: Path, content: str, as_of_date: date, sample: ProductSample) -> _Known:
     """What was known before the date of products in the sample, and of all customers."""
     with open_database(database) as conn:
         source = as_source(conn)
@@ -219,14 +222,16 @@ def _known(database: Path, as_of_date: date, sample: ProductSample) -> _Known:
 
 
 @lru_cache(maxsize=1)
-def _customer_days(database: Path, as_of_date: date, sample: ProductSample) -> CustomerDays:
-    customers = _known(database, as_of_date, sample).first_days.customer_id
+def _customer_days(
+    database: Path, content: str, as_of_date: date, sample: ProductSample
+) -> CustomerDays:
+    customers = _known(database, content, as_of_date, sample).first_days.customer_id
     with open_database(database) as conn:
         return as_source(conn).customer_days(as_of_date, customers.tolist())
 
 
 @lru_cache(maxsize=1)
-def _events_after(database: Path, as_of_date: date, weeks: int) -> OrderEvents:
+def _events_after(database: Path, content: str, as_of_date: date, weeks: int) -> OrderEvents:
     with open_database(database) as conn:
         return events_after(as_source(conn), as_of_date, weeks)
 

@@ -8,7 +8,7 @@ from datetime import date
 
 from matplotlib.figure import Figure
 
-from backtests.report.palette import COLOURS
+from toolkit.web import COLOURS
 
 LINE, BAND, ALARM = COLOURS[0], COLOURS[2], COLOURS[5]
 

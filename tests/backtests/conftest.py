@@ -12,6 +12,8 @@ from backtests.run.folder import RunFolder
 from backtests.run.harness import run_backtest
 from tests.backtests.planted import plant
 from tests.conftest import AS_OF
+from tests.processes import forks
+from toolkit.cluster import local
 from toolkit.model import find_model
 from toolkit.sources.generator import load_orders
 
@@ -56,8 +58,12 @@ def of_the_run() -> Experiment:
     return experiment("pair_conjugate", other, dates=(EARLIER, AS_OF))
 
 
-def backtest(asked, order_file, runs, jobs=1):
-    return run_backtest(asked, order_file, runs=runs, fits=runs / "no fits", jobs=jobs)
+def backtest(asked, order_file, runs, jobs=1, *, fits=None, fresh=False):
+    """``fresh``: the workers import everything anew, as a user's do; others are forked."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not fresh:
+            patch.setattr(local, "PROCESSES", forks())
+        return run_backtest(asked, order_file, runs=runs, fits=fits or runs / "no fits", jobs=jobs)
 
 
 def tables(folder: Path) -> dict[str, bytes]:
@@ -72,6 +78,6 @@ def tables(folder: Path) -> dict[str, bytes]:
 def run(order_file, tmp_path_factory) -> RunFolder:
     """What came of ``of_the_run``."""
     runs = tmp_path_factory.mktemp("runs")
-    report = backtest(of_the_run(), order_file, runs, jobs=2)
+    report = backtest(of_the_run(), order_file, runs, jobs=2, fresh=True)
     assert not report.failed
     return RunFolder(report.folder)

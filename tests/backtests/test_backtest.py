@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from backtests.run.folder import RunFolder
-from backtests.run.harness import describe, run_backtest
+from backtests.run.harness import describe
 from backtests.run.provenance import Survey
 from tests.backtests.conftest import EARLIER, backtest, experiment, tables
 from tests.backtests.planted import Learnt
@@ -200,7 +200,7 @@ def test_a_frozen_fit_is_used_if_it_is_old_enough(order_file, tmp_path):
 
     def frozen(model):
         asked = experiment({"model": model, "label": "f", "refit": "frozen"}, dates=(EARLIER,))
-        return run_backtest(asked, order_file, runs=tmp_path / "runs", fits=fits, jobs=1)
+        return backtest(asked, order_file, tmp_path / "runs", fits=fits)
 
     run = RunFolder(frozen(f"learns@{EARLIER}-3").folder)
     assert {task.model_version for task in run.tasks()} == {f"{EARLIER}-3"}

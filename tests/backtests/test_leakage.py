@@ -89,6 +89,7 @@ def looks_at(monkeypatch):
 def task(model: str, database: Path, fits: Path) -> Task:
     return Task(
         database=database,
+        content="",
         fits=fits,
         as_of_date=AS_OF,
         label="version",

@@ -1,6 +1,7 @@
 """Imports of generated files, each in a process of its own: ``python -m tests.bench.imports FILE``.
 
-That prints the seconds of the import and the process's peak memory in MB.
+With ``--to`` the orders are written as a folder of Parquet, too. That prints the seconds of the
+import and the process's peak memory in MB.
 """
 
 import json
@@ -15,12 +16,13 @@ import duckdb
 
 from tests.bench.figure import Figure, peak_mb
 from toolkit.sources.folder.importer import import_orders
+from toolkit.sources.parquet.writing import write_parquet
 
 RETURNED_UNITS = 100
 
 
 def measure_imports(work: Path) -> Iterator[Figure]:
-    """A million lines of CSV, seven of Parquet, and those with many returns."""
+    """A million lines of CSV, seven of Parquet, those with many returns, and into Parquet again."""
     csv, parquet, returns = (work / name for name in ("lines.csv", "lines.parquet", "back.parquet"))
     write_lines(csv, 1_000_000, customers=300, products=1000)
     write_lines(parquet, 7_000_000, customers=5000, products=5000)
@@ -28,6 +30,7 @@ def measure_imports(work: Path) -> Iterator[Figure]:
     yield from _measured(csv, "import, 1 M lines of CSV", 4, 1000)
     yield from _measured(parquet, "import, 7 M lines of Parquet", 8, 2000)
     yield from _measured(returns, "import, 7 M lines, one in 20 a return", None, 2000)
+    yield from _measured(parquet, "import, 7 M lines, into a folder of Parquet", 17, 2000, "--to")
 
 
 def write_lines(
@@ -54,8 +57,10 @@ def write_lines(
             ) TO '{file}' (FORMAT {form})""")
 
 
-def _measured(file: Path, name: str, seconds: float | None, mb: float) -> Iterator[Figure]:
-    command = [sys.executable, "-m", "tests.bench.imports", str(file)]
+def _measured(
+    file: Path, name: str, seconds: float | None, mb: float, *options: str
+) -> Iterator[Figure]:
+    command = [sys.executable, "-m", "tests.bench.imports", str(file), *options]
     took, peak = json.loads(subprocess.check_output(command))
     yield Figure(name, took, "s", seconds)
     yield Figure(f"{name}: peak memory", peak, "MB", mb)
@@ -63,8 +68,10 @@ def _measured(file: Path, name: str, seconds: float | None, mb: float) -> Iterat
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        import_orders([Path(sys.argv[1])], Path(folder) / "orders.duckdb")
+        started, database = time.perf_counter(), Path(folder) / "orders.duckdb"
+        import_orders([Path(sys.argv[1])], database)
+        if "--to" in sys.argv:
+            write_parquet(database, Path(folder) / "orders")
         print(json.dumps([time.perf_counter() - started, peak_mb()]))
 
 

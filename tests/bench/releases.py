@@ -76,8 +76,11 @@ def _reads(server: EmbeddedServer, products: list[int]) -> Iterator[Figure]:
     hit = seconds(lambda: reader.read(some[0]), 2000)
     yield Figure("reader, from memory, median", 1e6 * hit, "µs", 20)
     always = ForecastReader(server.client(), patience_s=1, local_s=0)
+    before = time.process_time()
     times = _by_threads(lambda: always.read(random.choice(some)))
+    cpu_us = 1e6 * (time.process_time() - before) / len(times)
     yield from _quantiles("reader, Redis each time, 8 threads that do nothing else", times)
+    yield Figure("of it the reader's processor, a read", cpu_us, "µs")
     alone = seconds(lambda: always.read(random.choice(some)), 1000)
     yield Figure("reader, Redis each time, 1 thread, median", 1000 * alone, "ms", 0.5)
 

@@ -20,7 +20,7 @@ from tests.sources.sales import Sales
 from tests.sources.storm import busiest, complaints, storm
 from tests.tds.catalog import add_catalog
 from tests.tds.server import PASSWORD, USER, TdsServer
-from toolkit.sources.embedded.database import TABLES
+from toolkit.sources.embedded.tables import TABLES
 from toolkit.sources.sqlserver.dialect import connect
 from toolkit.sources.sqlserver.importer import import_server
 

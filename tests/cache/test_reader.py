@@ -171,13 +171,25 @@ def test_what_the_server_dropped_is_an_error(own_server, publish):
     assert all("is missing, though release 1-" in sentence for sentence in told)
 
 
-@pytest.mark.parametrize("what", ["value", "index"])
-def test_memory_stands_in_for_what_was_lost(server, publish, what, caplog):
+def test_what_memory_has_is_not_sent_again_while_the_release_says_that_it_holds(server, publish):
+    reader = ForecastReader(server.client(), patience_s=PATIENT_S, local_s=0)
+    publish(mark="a")
+    first = reader.read(1)
+    server.client().delete(f"forecast:product:1:{DAY}")
+    again = reader.read(1)
+    assert (again.stale, again.origin) == (False, Origin.REDIS)
+    assert again.forecast is first.forecast
+    Releases(server.client()).invalidate([1])
+    assert reader.read(1) is None
+    publish(mark="b")
+    assert mark(reader.read(1)) == "b"
+
+
+def test_memory_stands_in_for_what_was_lost(server, publish, caplog):
     reader = ForecastReader(server.client(), patience_s=PATIENT_S, local_s=0)
     release = publish().release_id
     reader.read(1)
-    plain = f"forecast:product:1:{DAY}"
-    server.client().delete(plain if what == "value" else f"forecast:release:{release}:index")
+    server.client().delete(f"forecast:release:{release}:index")
     assert (reader.read(1).stale, reader.read(1).origin) == (True, Origin.MEMORY)
     assert "Memory stands in" in caplog.text
     server.client().delete(f"forecast:product:2:{DAY}")

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from statistics import mean, median_low
+from tempfile import TemporaryDirectory
 
 import duckdb
 import numpy as np
@@ -26,18 +27,36 @@ from toolkit.data.tables import CustomerDays
 from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo, replacements_of
 from toolkit.sources.generator import Truth, generate_orders, load_orders
+from toolkit.sources.parquet.reading import create_views
+from toolkit.sources.parquet.writing import writing_to
 from toolkit.sources.prices import RECENT_DAYS, RECENT_LINES, SLIP
 from toolkit.sources.sql import all_names, as_source, last_order_day, weekly_quantities
 
 WIRES = Wires()
 """Connections of the real driver to the databases of a test; see ``hung_up``."""
 
+FOLDERS = []
+"""Folders of Parquet of a test."""
+
+
+def in_parquet(conn):
+    """The orders written into a folder, and read from there through the same connection."""
+    folder = TemporaryDirectory()
+    FOLDERS.append(folder)
+    with writing_to(folder.name, lines_per_bucket=8) as writing:
+        manifest = writing.write_from(conn)
+    conn.execute("DROP SCHEMA dbo CASCADE")
+    create_views(conn, writing.place, manifest)
+    return as_source(conn)
+
+
 # Each makes a source of the orders in a DuckDB database.
-SOURCES = {
+DATABASES = {
     "duckdb": as_source,
     "db_api": lambda conn: as_source(PyformatConnection(conn)),
     "sqlserver": lambda conn: as_source(WIRES.connect(conn)),
 }
+SOURCES = DATABASES | {"parquet": in_parquet}
 
 
 @pytest.fixture(params=SOURCES)
@@ -45,10 +64,18 @@ def open_source(request):
     return SOURCES[request.param]
 
 
+@pytest.fixture(params=DATABASES)
+def open_database(request):
+    """Only of sources that ask the tables themselves, whatever is done to them."""
+    return DATABASES[request.param]
+
+
 @pytest.fixture(autouse=True)
 def hung_up():
     yield
     WIRES.hang_up()
+    while FOLDERS:
+        FOLDERS.pop().cleanup()
 
 
 LINES = [
@@ -551,10 +578,10 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
-def test_a_failing_database_is_one_clear_error_and_leaves_no_cursor(open_source, fault):
+def test_a_failing_database_is_one_clear_error_and_leaves_no_cursor(open_database, fault):
     conn = database(LINES)
     conn.execute(fault)
-    source = open_source(conn)
+    source = open_database(conn)
     before = connections(conn)
     for subject, ask in {
         "order events": lambda: source.order_events(AS_OF, [1]),
@@ -569,9 +596,9 @@ def test_a_failing_database_is_one_clear_error_and_leaves_no_cursor(open_source,
         assert connections(conn) == before
 
 
-def test_the_connection_stays_its_owners(open_source):
+def test_the_connection_stays_its_owners(open_database):
     conn = database(LINES)
-    source = open_source(conn)
+    source = open_database(conn)
     before = connections(conn)
     first = everything(source)
     assert connections(conn) == before

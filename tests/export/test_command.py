@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,12 +12,13 @@ from backtests.evidence.gate import Gate
 from tests.cache.conftest import until
 from tests.conftest import AS_OF
 from tests.export.test_job import plain
+from tests.processes import run_text
 from tests.tracking.fits import rhythm_fit
 from toolkit.cache.releases.catalog import Releases
 from toolkit.cli.app import main
 from toolkit.export.log import EXPERIMENT
 from toolkit.model import find_model
-from toolkit.sources.generator import load_orders
+from toolkit.sources.generator import FIRST_CUSTOMER_ID, load_orders
 from toolkit.tracking.history import history
 from toolkit.tracking.promotion import promote
 from toolkit.tracking.registration import register_fit
@@ -100,6 +99,36 @@ def test_what_goes_wrong_is_one_sentence(call, more, redis, code, said):
     assert "secret" not in err
 
 
+def test_changed_orders_are_taken_in_from_a_file_and_from_a_stream(call, client, tmp_path):
+    later, customer = str(AS_OF + timedelta(1)), FIRST_CUSTOMER_ID
+    assert call("--no-log")[0] == 0
+    file = tmp_path / "changed.csv"
+    file.write_text(f"customer_id,ordered_at\n{customer},{AS_OF}\n{customer},{later}\n")
+    code, out, err = call("--changed", str(file), "--as-of", later)
+    assert (code, err) == (0, "")
+    assert "12 products as of" in out
+    assert "  of them carried over: " in out
+    assert "  of orders at or after the as-of date, which it cannot know: 1\n" in out
+    release = Releases(client).current().release_id
+    client.xadd("orders", {"customer_id": customer})
+    client.xadd("orders", {"customer_id": 8})
+    code, out, err = call("--feed", "orders", "--as-of", later, "--json")
+    said = json.loads(out)
+    assert said["release"] != release
+    assert (said["feed"]["taken"], list(said["feed"]["waiting"].values())) == (
+        1,
+        ["there is no customer 8"],
+    )
+    code, out, err = call("--feed", "orders", "--as-of", later)
+    assert "of the feed waits: there is no customer 8" in err
+    assert (code, out) == (0, f"No changed order to take in: release {said['release']} stays.\n")
+    file.write_text("customer_id\n8\n")
+    code, out, err = call("--changed", str(file))
+    assert (code, out) == (2, "")
+    assert "not in the database (1 row; e.g. line 2: there is no customer 8)" in err
+    assert call("--changed", "missing.csv")[0] == 2
+
+
 CUT = """
 import os, signal, sys
 from backtests.evidence.gate import Gate
@@ -124,7 +153,7 @@ def test_an_export_after_a_promotion_that_was_killed_is_of_the_version_promoted(
     register_fit(store, find_model("pair_conjugate"))
     register_fit(store, rhythm_fit())
     promote(store, "1", Gate(), force=True, reason="to have one")
-    killed = subprocess.run([sys.executable, "-c", CUT], capture_output=True, check=False)
+    killed = run_text(CUT, cwd=Path())
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert aliases(store)["champion"] == 1
     code, out, err = call()
@@ -151,9 +180,7 @@ def test_a_release_whose_export_was_killed_before_the_history_knew_it_is_told_by
     promote(store, "1", Gate(), force=True, reason="to have one")
     arguments = ["export", "--db", "orders.duckdb", "--as-of", str(AS_OF)]
     arguments += ["--redis", cache_server.url]
-    killed = subprocess.run(
-        [sys.executable, "-c", CUT_AFTER_THE_FLIP, *arguments], capture_output=True, check=False
-    )
+    killed = run_text(CUT_AFTER_THE_FLIP, *arguments, cwd=Path())
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     first = Releases(client).current().release_id
     assert [entry.event.action for entry in history(store).entries] == ["force"]

@@ -1,7 +1,6 @@
 """The export against a real server: what readers get, before, after, and if it is cut short."""
 
 import json
-import multiprocessing
 import os
 import signal
 from contextlib import suppress
@@ -12,6 +11,7 @@ import duckdb
 import pytest
 
 from tests.conftest import AS_OF, NOON, add_line, known_products
+from tests.processes import forks
 from toolkit.cache.releases.catalog import Releases
 from toolkit.cache.server import connect
 from toolkit.engine import ForecastEngine
@@ -43,11 +43,11 @@ class Failing(ForecastEngine):
     broken: frozenset[int] = frozenset()
     error: Exception = PredictionError("no luck")
 
-    def generate_forecasts(self, product_ids, *args):
+    def generate_forecasts(self, product_ids, *args, **more):
         ids = list(product_ids)
         if self.broken & set(ids):
             raise self.error
-        return super().generate_forecasts(ids, *args)
+        return super().generate_forecasts(ids, *args, **more)
 
 
 @pytest.fixture
@@ -544,9 +544,7 @@ def test_a_killed_export_takes_nothing_and_is_gone_on_with(
     orders, engine, database, client, cache_server, after
 ):
     first = export(engine, client)
-    child = multiprocessing.get_context("spawn").Process(
-        target=_export_and_die, args=(cache_server.url, orders, after)
-    )
+    child = forks().Process(target=_export_and_die, args=(cache_server.url, orders, after))
     child.start()
     child.join(60)
     assert child.exitcode == -signal.SIGKILL

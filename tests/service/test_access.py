@@ -82,7 +82,7 @@ def key_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def keys(key_file):
-    return {name: make_key(key_file, name) for name in ("shop", "busy", "gone")}
+    return {name: make_key(key_file, name) for name in ("shop", "busy", "gone", "batches")}
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +122,21 @@ def test_a_key_opens_and_anything_else_does_not(http, keys):
         assert refused.json()["status"] == 401
     assert http.get("/livez").status_code == 200
     assert http.get("/openapi.json").status_code == 200
+
+
+def test_a_browser_asks_its_user_for_the_key(http, keys):
+    for path in ("/", "/products/1", "/at-risk"):
+        refused = http.get(path)
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == 'Basic realm="Forecasts", charset="UTF-8"'
+        assert "2025-11-11" not in refused.text  # nothing of the release
+    assert http.get("/at-risk", auth=("anybody", keys["shop"])).status_code == 200
+    assert http.get("/v1/forecasts/1", auth=("", keys["shop"])).status_code == 200
+    for wrong in (("shop", "x"), (keys["shop"], ""), ("", "")):
+        assert http.get("/at-risk", auth=wrong).status_code == 401
+    for broken in ("Basic", "Basic ?", "Basic YQ==", "Basic 4pyT:"):
+        assert http.get("/at-risk", headers={"authorization": broken}).status_code == 401
+    assert http.get("/assets/page.css").status_code == 200
 
 
 def test_a_key_that_is_taken_out_opens_nothing(http, keys, key_file):
@@ -196,6 +211,18 @@ def test_too_many_a_minute(http, keys):
     assert 1 <= int(late.headers["retry-after"]) <= 60
     assert late.json()["detail"].startswith(f"More than {RATE} forecasts a minute")
     assert ask(http, keys["shop"]).status_code == 200
+
+
+def test_a_batch_larger_than_a_minute_allows_is_told_so(http, keys):
+    """Else it would be told to wait, for ever."""
+    headers = {"x-api-key": keys["batches"]}
+    many = {"products": [*range(1, RATE + 2)]}
+    refused = http.post("/v1/forecasts:batch", json=many, headers=headers)
+    assert (refused.status_code, "retry-after" in refused.headers) == (422, False)
+    said = f"A batch of {RATE + 1} is more than the {RATE} forecasts a minute"
+    assert refused.json()["detail"].startswith(said)
+    most = {"products": [*range(1, RATE)]}  # the one before was counted as a request
+    assert http.post("/v1/forecasts:batch", json=most, headers=headers).status_code == 200
 
 
 def test_the_log_says_who_and_holds_no_secret(http, keys, guarded, issuer):

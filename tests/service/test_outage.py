@@ -70,7 +70,9 @@ def test_memory_stands_in_and_the_cache_is_found_again(tmp_path, publish):
             process.kill()
             process.wait()
             assert until(lambda: stale(polling.answers[-1][1]), 10)
-            assert not service.ready()
+            gone = httpx.get(f"{service.url}/readyz", trust_env=False).json()["detail"]
+            assert gone == "Not ready: the cache cannot be reached."  # its address is in the log
+            assert until(lambda: str(path) in "".join(service.log), 10)
             path.unlink(missing_ok=True)
             with valkey_at(path), redis.Redis(unix_socket_path=str(path)) as client:
                 empty = lambda: httpx.get(f"{service.url}/readyz", trust_env=False).json()  # noqa: E731

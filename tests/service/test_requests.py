@@ -1,4 +1,4 @@
-"""Batches, customers at risk, the current release, and requests as nobody should send them."""
+"""Batches, the current release, and requests as nobody should send them."""
 
 import json
 import socket
@@ -6,48 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
-from tests.cache.conftest import PATIENT_S, product, spec, until
-from toolkit.cache.names import at_risk_key
-from toolkit.cache.releases.catalog import Releases
 from toolkit.service.routes import document
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
-
-
-def at_risk(customer_id, p_alive):
-    return {
-        "customer_id": customer_id,
-        "customer_name": f"Café {customer_id}",
-        "avg_confidence": 0.5,
-        "p_alive": p_alive,
-        "open_interval_days": 40.0,
-        "expected_interval_days": 10.0,
-        "risk_reason": "Probably lapsed",
-    }
-
-
-@pytest.fixture
-def release_at_risk(server, service, forecast):
-    """Product 1 with two customers at risk, product 2 with one, product 3 with none."""
-    risks = {1: [at_risk(11, 0.4), at_risk(12, 0.1)], 2: [at_risk(21, 0.2)], 3: []}
-
-    def made(mark, **more):
-        asked = spec(mark, risks, **more)
-        with Releases(server.client()).stage(asked, lock_s=PATIENT_S) as staging:
-            staging.carry_over()
-            for i in risks.keys() - staging.done.keys():
-                fields = {
-                    **product(forecast, i, asked.as_of_date, mark),
-                    "at_risk_customers": risks[i],
-                }
-                staging.put({i: {**fields, "summary": {"product_name": f"Product {i}"}}})
-            release = staging.publish()
-        assert until(service.ready, 5)
-        return release
-
-    return made
 
 
 def test_a_batch_is_of_one_release(http, publish_and_wait):
@@ -63,41 +24,6 @@ def test_a_batch_is_of_one_release(http, publish_and_wait):
     for headers in (form, {}):
         some = http.post("/v1/forecasts:batch", content=b'{"products":[1]}', headers=headers)
         assert list(some.json()["forecasts"]) == ["1"]
-
-
-def test_customers_at_risk_the_gravest_first(server, http, release_at_risk):
-    first = release_at_risk("one")
-    said = http.get("/v1/at-risk").json()
-    assert (said["release"], said["total"]) == (first.release_id, 3)
-    assert [(r["product_id"], r["customer_id"]) for r in said["customers"]] == [
-        (1, 12),
-        (2, 21),
-        (1, 11),
-    ]
-    assert said["customers"][0] == {
-        "product_id": 1,
-        "product_name": "Product 1",
-        **at_risk(12, 0.1),
-    }
-    page = http.get("/v1/at-risk", params={"offset": 1, "limit": 1}).json()
-    assert [row["customer_id"] for row in page["customers"]] == [21]
-    assert http.get("/v1/at-risk", params={"offset": 99}).json()["customers"] == []
-    assert http.get("/v1/at-risk", params={"limit": 0}).status_code == 422
-
-    second = release_at_risk("one", carried=[1, 2], base=first.release_id)
-    assert until(lambda: http.get("/v1/at-risk").json().get("release") == second.release_id, 5)
-    carried = http.get("/v1/at-risk").json()
-    assert [row["customer_id"] for row in carried["customers"]] == [12, 21, 11]
-    Releases(server.client()).invalidate([1])
-    left = http.get("/v1/at-risk").json()
-    assert [row["customer_id"] for row in left["customers"]] == [21]
-
-    Releases(server.client()).clean(keep=0)
-    assert not server.client().exists(at_risk_key(first.release_id))
-    server.client().delete(at_risk_key(second.release_id))
-    dropped = http.get("/v1/at-risk")
-    assert dropped.status_code == 503
-    assert "has no list of customers at risk" in dropped.json()["detail"]
 
 
 def test_the_current_release(http, publish_and_wait):
@@ -117,7 +43,7 @@ def test_the_document_is_current_and_served(http):
 
 
 ODD_PATHS = {
-    "/": 404,
+    "//": 404,
     "/v1": 404,
     "/v1/forecasts": 404,
     "/v1/forecasts/": 404,

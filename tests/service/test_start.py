@@ -1,4 +1,4 @@
-"""What a service cannot begin with: one sentence, exit code 2."""
+"""What a service cannot begin with: one sentence; exit code 1 for a cache, 2 for a wrong call."""
 
 import socket
 
@@ -7,14 +7,15 @@ import pytest
 from tests.cache.servers import something_else
 from toolkit.cache import envelope
 from toolkit.cli.app import run
+from toolkit.service.keys import make_key
 
 LOOPBACK = "127.0.0.1"
 
 
 @pytest.fixture
 def refused(capsys):
-    def command(*arguments):
-        assert run(["serve", *map(str, arguments)]) == 2
+    def command(*arguments, code=2):
+        assert run(["serve", *map(str, arguments)]) == code
         said = capsys.readouterr().err
         assert said.startswith("Error: ")
         assert said.count("\n") == 1
@@ -37,7 +38,7 @@ def test_the_port_is_taken(server, refused):
 
 
 def test_the_host_is_none(server, refused, tmp_path):
-    (tmp_path / "keys").touch()
+    make_key(tmp_path / "keys", "shop")
     for host in ("a..b", "x" * 300, "no.such.host.invalid"):
         said = refused(
             "--redis", server.url, "--port", 0, "--keys", tmp_path / "keys", "--host", host
@@ -47,14 +48,14 @@ def test_the_host_is_none(server, refused, tmp_path):
 
 def test_the_cache_is_none(own_server, refused):
     assert "a cache URL starts with redis://" in refused("--redis", "http://localhost")
-    said = refused("--redis", "unix:///no/such/socket")
+    said = refused("--redis", "unix:///no/such/socket", code=1)
     assert "the cache at /no/such/socket cannot be reached" in said
     with something_else() as port:
         assert "does not speak the Redis protocol" in refused(
-            "--redis", f"redis://{LOOPBACK}:{port}"
+            "--redis", f"redis://{LOOPBACK}:{port}", code=1
         )
     own_server.client().config_set("requirepass", "right")
-    said = refused("--redis", own_server.url.replace("unix://", "unix://me:mistaken@"))
+    said = refused("--redis", own_server.url.replace("unix://", "unix://me:mistaken@"), code=1)
     assert "refused the user or password" in said
     assert "mistaken" not in said
 
@@ -63,7 +64,7 @@ def test_the_release_has_a_newer_format(server, publish, refused, monkeypatch):
     monkeypatch.setattr(envelope, "FORMAT", 99)
     release = publish()
     monkeypatch.undo()
-    said = refused("--redis", server.url, "--port", 0)
+    said = refused("--redis", server.url, "--port", 0, code=1)
     assert f"release {release.release_id} has format 99, newer than the 2 that this" in said
 
 
@@ -84,6 +85,22 @@ def test_keys_that_cannot_be_read(server, refused, tmp_path):
     assert "is wanted, as `toolkit key` writes it, in line 3, 4" in refused(
         "--redis", server.url, "--keys", wrong
     )
+
+
+def test_orders_that_cannot_be_read(server, refused, tmp_path):
+    given = ("--redis", server.url, "--port", 0)
+    assert f"there is no database {tmp_path / 'none'}" in refused(*given, "--db", tmp_path / "none")
+    assert "one of --db and --mssql has to be given, got both" in refused(
+        *given, "--db", tmp_path / "none", "--mssql"
+    )
+    assert "--version: with --db or --mssql only" in refused(*given, "--version", "champion")
+
+
+def test_keys_of_nobody(server, refused, tmp_path):
+    for text in ("", "# taken out\n"):
+        (tmp_path / "keys").write_text(text)
+        said = refused("--redis", server.url, "--keys", tmp_path / "keys")
+        assert f"{tmp_path / 'keys'} has no key, so that nobody could ask: `toolkit key" in said
 
 
 def test_an_issuer_that_does_not_answer(server, refused):

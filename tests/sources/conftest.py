@@ -8,6 +8,9 @@ from tests.sources.sales import Sales
 from tests.tds.catalog import add_catalog
 from tests.tds.server import TdsServer
 from toolkit.sources.generator import Truth, generate_orders, load_orders
+from toolkit.sources.parquet.writing import writing_to
+
+LINES_PER_BUCKET = 1000
 
 
 @pytest.fixture
@@ -39,3 +42,21 @@ def sales(generated_sales):
         with TdsServer({"Sales": conn}, datetime2=True) as server:
             yield Sales(conn, server)
             assert server.wait_for_sessions(0) == 0
+
+
+@pytest.fixture(scope="session")
+def file(orders, tmp_path_factory):
+    """Generated orders in a database file."""
+    path = tmp_path_factory.mktemp("orders") / "orders.duckdb"
+    with duckdb.connect(str(path)) as conn:
+        load_orders(orders, conn)
+    return path
+
+
+@pytest.fixture(scope="session")
+def written(file):
+    """The same orders in a folder of Parquet, in several buckets."""
+    folder = file.parent / "parquet"
+    with writing_to(folder, LINES_PER_BUCKET) as writing:
+        writing.write(file)
+    return folder

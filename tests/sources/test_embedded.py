@@ -247,7 +247,7 @@ def test_opening_names_what_is_wrong(tmp_path):
     foreign_database(tmp_path / "other.duckdb")
     with pytest.raises(SourceError, match=r"lacks dbo\.Client, dbo\.ClientAgreement"):
         open_database(tmp_path / "other.duckdb")
-    with pytest.raises(SourceError, match="is not a file"):
+    with pytest.raises(SourceError, match=r"holds no manifest\.json"):
         open_database(tmp_path)
 
 

@@ -41,8 +41,10 @@ def test_a_file_and_a_server_give_the_same_events(database, file, monkeypatch):
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("orders.duckdb", "begins with one of duckdb://, mssql://; got none of them"),
-        ("postgres://u:secret@h/db", "begins with one of duckdb://, mssql://; got postgres://"),
+        ("orders.duckdb", "one of duckdb://, parquet://, s3://, mssql://; got none of them"),
+        ("postgres://u:secret@h/db", "begins with one of duckdb://.*; got postgres://"),
+        ("s3://orders", "an address is s3://BUCKET/FOLDER"),
+        ("s3://orders/2024?x=1", "an address is s3://BUCKET/FOLDER"),
         ("duckdb://orders.duckdb", "a file's address is duckdb:///FILE"),
         ("duckdb:orders.duckdb", "a file's address is duckdb:///FILE"),
         ("duckdb:///orders.duckdb?x=1#y", "a file's address is duckdb:///FILE"),

@@ -197,7 +197,7 @@ def test_ctrl_c_is_no_source_error():
 
 def test_days_that_returns_cancel_are_counted_in_the_log(caplog):
     conn = database([*LINES, Line(3, 103, 1, -2, quantity=-1)])
-    with caplog.at_level(logging.DEBUG, logger="toolkit.sources.sql"):
+    with caplog.at_level(logging.DEBUG, logger="toolkit.sources.columns"):
         as_source(conn).order_events(AS_OF)
     assert caplog.messages == [
         "1 customer days left out: returns cancel their orders; 1 units reverse none"

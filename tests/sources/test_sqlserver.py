@@ -19,7 +19,7 @@ from tests.tds.faults import Drop
 from tests.tds.server import TdsServer
 from toolkit.engine import ForecastEngine
 from toolkit.errors import SourceError
-from toolkit.sources.embedded.database import TABLES
+from toolkit.sources.embedded.tables import TABLES
 from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.names import Names, TableNames
 from toolkit.sources.sql import as_source, sqlserver_source

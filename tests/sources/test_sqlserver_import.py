@@ -13,7 +13,8 @@ from tests.tds.faults import DEADLOCK, DENIED, Drop, Fail
 from tests.tds.server import TdsServer
 from toolkit.errors import ArgumentError, DataError, SourceError
 from toolkit.sources.embedded.checks import check_database
-from toolkit.sources.embedded.database import TABLES, open_database
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.embedded.tables import TABLES
 from toolkit.sources.names import PLAIN_NAMES, Names, TableNames
 from toolkit.sources.sql import as_source
 from toolkit.sources.sqlserver import importer as sqlserver_import

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.processes import Forked
 from tests.tracking.evidence import CHOICE, log
 from tests.tracking.fits import rhythm_fit
 from toolkit.model import find_model
@@ -15,7 +16,7 @@ from toolkit.tracking.registration import register_fit
 from toolkit.tracking.registry import attach_thresholds
 from toolkit.tracking.store import Store, open_store
 
-type Script = Callable[..., subprocess.Popen[str]]
+type Script = Callable[..., Forked]
 
 ROOT = Path(__file__).parents[2]
 UNLIKE_A_TEST = ("PYTEST_CURRENT_TEST", "CI", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
@@ -53,33 +54,45 @@ def promotable(empty_store, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def script(tmp_path) -> Script:
-    """Starts a Python process that runs some text in ``tmp_path``, as a user would."""
-    started: list[subprocess.Popen[str]] = []
+def script(tmp_path) -> Iterator[Script]:
+    """Starts a process that runs some text in ``tmp_path``, without the seconds of its imports."""
+    started: list[Forked] = []
 
-    def start(text: str, *arguments: object, cwd: Path = tmp_path) -> subprocess.Popen[str]:
-        environment = {k: v for k, v in os.environ.items() if k not in UNLIKE_A_TEST}
-        process = subprocess.Popen(
-            [sys.executable, "-c", text, *map(str, arguments)],
-            cwd=cwd,
-            env=environment | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
+    def start(text: str, *arguments: object) -> Forked:
+        started.append(Forked(text, *arguments, cwd=tmp_path))
+        return started[-1]
 
     yield start
     for process in started:
-        process.kill()
-        process.communicate()
+        process.close()
 
 
-def finished(process: subprocess.Popen[str]) -> str:
+def finished(process: Forked) -> str:
     """What the process wrote, once it has ended well."""
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
-    assert err == ""
-    return out
+    done = process.ended(timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.fixture
+def fresh_script(tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs some text in a new interpreter, as a user would; what came of it, if it ended well."""
+
+    def run(
+        text: str, *arguments: object, cwd: Path = tmp_path
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {k: v for k, v in os.environ.items() if k not in UNLIKE_A_TEST}
+        done = subprocess.run(
+            [sys.executable, "-c", text, *map(str, arguments)],
+            cwd=cwd,
+            env=environment | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr
+        return done
+
+    return run

@@ -210,9 +210,9 @@ def test_entries_written_at_once_are_all_there(store, script):
 def test_an_entry_is_there_or_not_whenever_its_writer_is_killed(store, script):
     append(store, release(0))
     text = "killed(list(range(1, 12)), lambda store: append(store, release(1)))"
-    out, err = script(WRITE + text).communicate(timeout=240)
-    assert str(-signal.SIGKILL) in out.split(), err
-    assert "killed before it was sealed" in err  # the next writer saw it, and went on
+    done = script(WRITE + text).ended(timeout=240)
+    assert str(-signal.SIGKILL) in done.stdout.split(), done.stderr
+    assert "killed before it was sealed" in done.stderr  # the next writer saw it, and went on
     found = history(store)
     assert len(found.entries) > 2
     assert {e.event for e in found.entries} == {release(0), release(1)}

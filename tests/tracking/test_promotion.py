@@ -214,9 +214,9 @@ def test_a_move_that_was_killed_is_completed_by_the_next_command(promotable, tmp
         promote(store, "1", Gate())
         if kind == "rollback":
             promote(store, "2", Gate())
-    out, err = script(PROMOTE + KILL).communicate(timeout=500)
-    said = [json.loads(line) for line in out.splitlines()]
-    assert len(said) % 3 == 0, err
+    done = script(PROMOTE + KILL).ended(timeout=500)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(said) % 3 == 0, done.stderr
     found = list(zip(said[::3], said[1::3], said[2::3], strict=True))
     codes = [ended for _, _, (_, ended, _) in found]
     assert codes.count(0) == 2
@@ -241,7 +241,7 @@ def test_a_move_that_was_killed_is_completed_by_the_next_command(promotable, tmp
 def cut_short(store, script):
     """A promotion of 2 that was killed before ``champion`` moved, ``previous`` has by then."""
     promote(store, "1", Gate())
-    script(PROMOTE + CUT).communicate(timeout=240)
+    assert script(PROMOTE + CUT).ended(timeout=240).returncode == -signal.SIGKILL
     assert aliases(store) == {"champion": 1, "previous": 1}
     assert history(store).entries[-1].event.to_version == 2
     return store

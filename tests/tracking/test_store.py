@@ -3,7 +3,6 @@
 import shutil
 import socket
 import sqlite3
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.processes import error_of, run, start
-from tests.tracking.conftest import ROOT, finished
+from tests.processes import error_of, run, run_text
+from tests.tracking.conftest import finished
 from toolkit.errors import TrackingError
 from toolkit.tracking.store import Store, masked, open_store, without_secrets
 
@@ -32,10 +31,11 @@ def test_processes_that_create_one_store_at_once_all_get_it(script, tmp_path):
     assert (tmp_path / "mlflow.db").exists()
 
 
-def test_nobody_is_asked_and_nothing_is_written_elsewhere(script, tmp_path, empty_store):
+def test_nobody_is_asked_and_nothing_is_written_elsewhere(fresh_script, tmp_path, empty_store):
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     text = SPY + OPEN + "s = open_store(); s.client.create_run(s.experiment_id('e')); print(asked)"
-    assert finished(script(text)) == "[]\n"
+    done = fresh_script(text)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
     assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
 
 
@@ -63,15 +63,15 @@ def test_a_store_that_is_locked_is_told_in_time(store):
 
 def test_the_lock_waits_for_its_holder_and_its_death_gives_it_back(store, script, monkeypatch):
     text = (
-        OPEN + "import sys\ns = open_store(sys.argv[1])\nwith s.alone(): print(flush=True); input()"
+        OPEN + "import signal, sys\ns = open_store(sys.argv[1])\n"
+        "with s.alone(): print(flush=True); signal.pause()"
     )
     holder = script(text, store.uri)
     holder.stdout.readline()
     monkeypatch.setattr("toolkit.tracking.store.LOCK_PATIENCE_S", 0.3)
     with pytest.raises(TrackingError, match=r"another process has held .*lock for 0\.3 s"):
         open_store(store.uri)
-    holder.kill()
-    holder.wait()
+    holder.close()
     with store.alone():
         pass
 
@@ -120,12 +120,10 @@ def test_a_store_that_finds_no_room_is_not_left_half_made(tmp_path):
 
 def test_artefacts_that_find_no_room_are_told(tmp_path, store):
     with store.errors():
-        run = store.client.create_run(store.experiment_id("e"))
+        logged = store.client.create_run(store.experiment_id("e"))
     large = tmp_path / "large"
     large.write_bytes(bytes(2_000_000))
-    done = start(
-        (sys.executable, "-c", LOGS), store.uri, run.info.run_id, large, cwd=ROOT, most_bytes=10**6
-    )
+    done = run_text(LOGS, store.uri, logged.info.run_id, large, cwd=tmp_path, most_bytes=10**6)
     assert done.stdout == (
         f"the tracking store {store.uri} cannot be written: no space is left on its disk; make "
         "room there, or --store or MLFLOW_TRACKING_URI names a store that you can write to\n"

@@ -9,19 +9,20 @@ from typing import Any
 
 from toolkit.cache.database import Database, parsed, text
 from toolkit.cache.envelope import UnusableError, check_newer, parse
-from toolkit.cache.names import AT_RISK_COUNT, POINTER, index_key
+from toolkit.cache.names import AT_RISK_COUNT, CUSTOMER_COUNT, POINTER, index_key
 from toolkit.cache.pointer import Pointer, pointer_of, value_names
 from toolkit.cache.urls import client_of
 from toolkit.errors import CacheError
 
-META = ("published_at", "details", "computed_with", AT_RISK_COUNT)
+META = ("published_at", "details", "computed_with", AT_RISK_COUNT, CUSTOMER_COUNT)
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentRelease:
     """The release that readers get, and what is said of it.
 
-    ``at_risk``: how many customers at risk it lists; None if it was made without such a list.
+    ``at_risk``: how many pairs at risk it lists; ``customers``: of how many it tells. None if it
+    was made without.
     """
 
     pointer: Pointer
@@ -30,6 +31,7 @@ class CurrentRelease:
     details: Mapping[str, Any]
     computed_with: Mapping[str, Any]
     at_risk: int | None
+    customers: int | None
 
     def age_s(self) -> float:
         """Seconds since it was published, never negative."""
@@ -51,14 +53,15 @@ def release_of(pointer: Pointer, meta: Mapping[str, Any]) -> CurrentRelease:
     published = datetime.now(UTC)
     with suppress(ValueError):
         published = datetime.fromisoformat(at)
-    count = text(meta[AT_RISK_COUNT] or "")
+    at_risk, customers = (text(meta[name] or "") for name in (AT_RISK_COUNT, CUSTOMER_COUNT))
     return CurrentRelease(
         pointer=pointer,
         published_at=at,
         published=published.timestamp(),
         details=_object(details),
         computed_with=_object(computed_with),
-        at_risk=int(count) if count.isdecimal() else None,
+        at_risk=int(at_risk) if at_risk.isdecimal() else None,
+        customers=int(customers) if customers.isdecimal() else None,
     )
 
 

@@ -4,8 +4,8 @@
 ``forecast:product:{id}:{as_of}:{digest}`` one that a release must not be mixed with
 ``forecast:invalidated:{id}``              how often the product was invalidated
 ``forecast:current``                       the pointer: which release is current
-``forecast:release:{release}…``            a release that is staged or kept, its index, and its
-                                           customers at risk
+``forecast:release:{release}…``            a release that is staged or kept, its index, and what
+                                           it says of customers
 """
 
 import hashlib
@@ -31,7 +31,10 @@ BEHIND = "forecast:behind"
 EXPORT_LOCK = "forecast:export-lock"
 
 AT_RISK_COUNT = "at_risk"
-"""The field of a release's hash that says how long its list of customers at risk is."""
+CUSTOMER_COUNT = "customers"
+"""The fields of a release's hash that say how long its list of pairs at risk is, and of how many
+customers it tells.
+"""
 
 type KeyScalar = str | int | float | None
 type ComputedWith = Mapping[str, KeyScalar]
@@ -66,8 +69,18 @@ def index_key(release_id: str) -> str:
     return f"forecast:release:{release_id}:index"
 
 
+def pairs_key(release_id: str, product_id: int | str) -> str:
+    """A hash: what is said of each of a product's customers (``releases/customers.py``)."""
+    return f"forecast:release:{release_id}:pairs:{product_id}"
+
+
+def customers_key(release_id: str) -> str:
+    """A hash: customer id to the customer's name and products, as JSON."""
+    return f"forecast:release:{release_id}:customers"
+
+
 def at_risk_key(release_id: str) -> str:
-    """A list: customers at risk over all products of the release, as JSON, the gravest first."""
+    """A list: ``product:customer`` of all pairs at risk of the release, the gravest first."""
     return f"forecast:release:{release_id}:at-risk"
 
 

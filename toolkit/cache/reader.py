@@ -31,7 +31,8 @@ from toolkit.cache.lane import Failure, lane_of
 from toolkit.cache.limited_log import LIMITED
 from toolkit.cache.memory import Kept, Memory, in_words, kept_now
 from toolkit.cache.names import POINTER, index_key
-from toolkit.cache.pointer import Answer, Pointer, content_of, pointer_of, value_names
+from toolkit.cache.pointer import Answer, Pointer, content_of, pointer_of, served_entry, value_names
+from toolkit.cache.rounds import Rounds
 from toolkit.cache.urls import client_of
 from toolkit.errors import CacheError
 from toolkit.results.forecast import ProductForecast
@@ -89,10 +90,14 @@ class ReadCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A forecast of a release; ``size`` is what it takes in memory, about."""
+    """A forecast of a release; ``size`` is what it takes in memory, about.
+
+    ``entry``: what the release's index has of it. As long as that says the same, it still holds.
+    """
 
     forecast: ProductForecast | None
     release: str
+    entry: str
     generated_at: datetime | None
     size: int
 
@@ -125,6 +130,7 @@ class ForecastReader:
         self._newest: Pointer | None = None
         self._counted = dict.fromkeys(asdict(ReadCounts()), 0)
         self._flights: Flights[Reading | None] = Flights()
+        self._rounds: Rounds[int, _Found | CacheError | None] = Rounds(self._round, AT_ONCE)
         self.reset_locks()
         _readers.add(self)
 
@@ -132,6 +138,7 @@ class ForecastReader:
         """For a forked child, in which the threads that held them are gone."""
         self._lock = threading.Lock()
         self._flights.reset()
+        self._rounds.reset()
         self._memory.reset()
 
     @property
@@ -151,7 +158,13 @@ class ForecastReader:
         if kept is not None and kept.known_for(now) <= self._local_s:
             self._count(Origin.MEMORY)
             return _reading(kept, now, Origin.MEMORY)
-        return self.read_many([product_id]).get(product_id)
+        found = self._rounds.answer(product_id)
+        if isinstance(found, CacheError):
+            return self._without_server([product_id], found).get(product_id)
+        if found is None:
+            return self._computed([product_id]).get(product_id)
+        self._count(Origin.REDIS)
+        return _reading(kept_now(found, found.generated_at), now, Origin.REDIS)
 
     def read_many(self, product_ids: Iterable[int]) -> dict[int, Reading]:
         """The forecasts of those products that there are, all of one release.
@@ -176,6 +189,16 @@ class ForecastReader:
             readings |= self._without_server(list(lost), CacheError(f"{first}{more}"))
         return readings | self._computed([i for i in ids if i not in found and i not in lost])
 
+    def _round(self, ids: Sequence[int]) -> dict[int, _Found | CacheError | None]:
+        """What the current release says of products that several threads ask for; None of those
+        that it does not serve.
+        """
+        try:
+            found, lost = self._fetch(ids)
+        except CacheError as error:
+            return dict.fromkeys(ids, error)
+        return {i: CacheError(lost[i]) if i in lost else found.get(i) for i in ids}
+
     def _fetch(self, ids: Sequence[int]) -> tuple[dict[int, _Found], dict[int, str]]:
         """What the current release says of the products, and why not of those it should serve.
 
@@ -184,7 +207,8 @@ class ForecastReader:
         """
         guess = self._newest
         for _ in range(ATTEMPTS):
-            pointer, answers = self._ask_in_portions(ids, guess)
+            held = self._held(ids, guess)
+            pointer, answers = self._ask_in_portions(ids, guess, held)
             guess, asked = pointer, guess
             if asked is None or asked.release != pointer.release:
                 continue
@@ -192,7 +216,7 @@ class ForecastReader:
             lost: dict[int, str] = {}
             for product_id, answer in answers.items():
                 try:
-                    one = _unpacked(product_id, answer, pointer)
+                    one = _unpacked(product_id, answer, pointer, held.get(product_id))
                 except UnusableError as flaw:
                     lost[product_id] = f"the forecast of product {product_id} {flaw}"
                 else:
@@ -205,25 +229,36 @@ class ForecastReader:
             f"the cache shows release {pointer.release}, which is not the newest that was seen"
         )
 
+    def _held(self, ids: Sequence[int], guess: Pointer | None) -> dict[int, _Found]:
+        """Of the products, what memory has of the release: the server need not send it again."""
+        kept = {i: one.value for i in ids if (one := self._memory.get(i)) is not None}
+        release = None if guess is None else guess.release
+        return {i: one for i, one in kept.items() if one.release == release}
+
     def _ask_in_portions(
-        self, ids: Sequence[int], guess: Pointer | None
+        self, ids: Sequence[int], guess: Pointer | None, held: Mapping[int, _Found]
     ) -> tuple[Pointer, dict[int, Answer]]:
         """As ``_ask`` does; nothing is there of the products once another release is current.
 
         A server without room to spare would drop keys for an answer of many megabytes.
         """
-        pointer, answers = self._ask(ids[:AT_ONCE], guess)
+        pointer, answers = self._ask(ids[:AT_ONCE], guess, held)
         for portion in batched(ids[AT_ONCE:], AT_ONCE):
             if guess is None or pointer.release != guess.release:
                 return pointer, {}
-            pointer, more = self._ask(portion, guess)
+            pointer, more = self._ask(portion, guess, held)
             answers |= more
         return pointer, answers
 
-    def _ask(self, ids: Sequence[int], guess: Pointer | None) -> tuple[Pointer, dict[int, Answer]]:
-        """The pointer, and what there is of the products in the release that it is, by a guess."""
+    def _ask(
+        self, ids: Sequence[int], guess: Pointer | None, held: Mapping[int, _Found]
+    ) -> tuple[Pointer, dict[int, Answer]]:
+        """The pointer, and what there is of the products in the release that it is, by a guess:
+        the index's entries, and the values that are not held.
+        """
+        missing = [i for i in ids if i not in held]
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.mget([POINTER, *([] if guess is None else value_names(ids, guess))])
+        pipeline.mget([POINTER, *([] if guess is None else value_names(missing, guess))])
         if guess is not None and ids:
             pipeline.hmget(index_key(guess.release), list(map(str, ids)))
             pipeline.hlen(index_key(guess.release))
@@ -234,11 +269,12 @@ class ForecastReader:
         (first, *values), *of_index = cast("list[Any]", outcome.value)
         if not of_index:
             return pointer_of(first), {}
-        places = zip(values[: len(ids)], values[len(ids) :], strict=True)
+        places = zip(values[: len(missing)], values[len(missing) :], strict=True)
+        sent = dict(zip(missing, places, strict=True))
         entries, size = of_index
         return pointer_of(first), {
-            i: Answer([value for value in held if value is not None], entry, size)
-            for i, held, entry in zip(ids, places, entries, strict=True)
+            i: Answer([value for value in sent.get(i, ()) if value is not None], entry, size)
+            for i, entry in zip(ids, entries, strict=True)
         }
 
     def _notice(self, pointer: Pointer, found: Mapping[int, _Found]) -> Pointer:
@@ -308,13 +344,18 @@ def _reading(kept: Kept[_Found], now: float, origin: Origin, stale: bool = False
     return Reading(found.forecast, found.release, kept.age_at(now), stale, origin)
 
 
-def _unpacked(product_id: int, answer: Answer, pointer: Pointer) -> _Found | None:
+def _unpacked(
+    product_id: int, answer: Answer, pointer: Pointer, held: _Found | None
+) -> _Found | None:
     """The forecast; None where the release serves none, ``UnusableError`` if it is lost."""
+    entry = served_entry(answer, pointer)
+    if entry is None or (held is not None and held.entry == entry):
+        return None if entry is None else held
     content = content_of(answer, pointer)
-    return None if content is None else _decoded(product_id, content, pointer.release)
+    return None if content is None else _decoded(product_id, content, pointer.release, entry)
 
 
-def _decoded(product_id: int, content: bytes, release: str) -> _Found:
+def _decoded(product_id: int, content: bytes, release: str, entry: str) -> _Found:
     envelope = decode(content)
     if envelope.product_id != product_id:
         raise UnusableError(f"is of product {envelope.product_id}")
@@ -325,4 +366,4 @@ def _decoded(product_id: int, content: bytes, release: str) -> _Found:
         forecast = None if fields is None else ProductForecast.from_dict(fields)
     except ValueError as flaw:
         raise UnusableError(f"is no forecast: {flaw}") from flaw
-    return _Found(forecast, release, envelope.generated_at, GROWTH * len(content))
+    return _Found(forecast, release, entry, envelope.generated_at, GROWTH * len(content))

@@ -19,19 +19,15 @@ from datetime import datetime
 from itertools import batched
 from typing import Any
 
-import redis
-import redis.asyncio
 from cachetools import LRUCache
 from redis.asyncio.client import Pipeline
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from toolkit.cache.asking import async_client_of, replies_of
 from toolkit.cache.current import META, CurrentRelease, refuse_unreadable, release_of
-from toolkit.cache.database import parsed, text
+from toolkit.cache.database import text
 from toolkit.cache.envelope import UnusableError
-from toolkit.cache.names import POINTER, at_risk_key, index_key, meta_key
+from toolkit.cache.names import POINTER, index_key, meta_key
 from toolkit.cache.pointer import Answer, Pointer, content_of, pointer_of, served_entry, value_names
-from toolkit.cache.spec import INVALIDATED
 from toolkit.errors import CacheError
 
 logger = logging.getLogger(__name__)
@@ -88,7 +84,7 @@ class Records[V]:
         patience_s: float = PATIENCE_S,
         stale_s: float = STALE_S,
     ) -> None:
-        self._client = _client(url, patience_s)
+        self._client = async_client_of(url, patience_s, CONNECTIONS)
         self._make, self._patience_s, self._stale_s = make, patience_s, stale_s
         self._begin(memory_bytes, weigh)
         self._asking: asyncio.Task[None] | None = None
@@ -165,42 +161,25 @@ class Records[V]:
                 return told
         raise CacheError("releases follow each other faster than so many products can be read")
 
-    async def at_risk(self, offset: int, limit: int) -> tuple[CurrentRelease, list[bytes]]:
-        """Rows of the current release's list of customers at risk, as JSON, the gravest first.
+    async def of_current(
+        self, ask: Callable[[Pipeline, str], None]
+    ) -> tuple[CurrentRelease, list[Any]]:
+        """The replies to what ``ask`` puts into a pipeline, and the release that it asks about.
 
-        Those of products that were invalidated are left out. ``CacheError`` if the server does not
-        answer or has no such list.
+        The release is current as the server answers. ``CacheError`` if it does not answer.
         """
         for _ in range(ATTEMPTS):
             release = self.release
             if release is None or self.failure is not None:
                 raise CacheError(self.failure or "the cache has not answered yet")
-            name = release.pointer.release
             pipeline = self._client.pipeline(transaction=False)
             pipeline.get(POINTER)
-            pipeline.llen(at_risk_key(name))
-            pipeline.lrange(at_risk_key(name), offset, offset + limit - 1)
-            pointer, length, rows = await self._run(pipeline)
+            ask(pipeline, release.pointer.release)
+            pointer, *replies = await self._run(pipeline)
             if pointer_of(pointer) == release.pointer:
-                if length == release.at_risk:
-                    return release, await self._still_served(rows, name)
-                raise CacheError(
-                    f"release {name} has no list of customers at risk: it was made by an earlier"
-                    " version of the toolkit, or the server has dropped it; `toolkit export` makes"
-                    " one"
-                )
+                return release, replies
             await self._adopt(pointer_of(pointer))
         raise CacheError("releases follow each other faster than they can be read")
-
-    async def _still_served(self, rows: Sequence[str | bytes], release: str) -> list[bytes]:
-        products = [int(parsed(row, dict)["product_id"]) for row in rows]
-        if not products:
-            return []
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.hmget(index_key(release), list(map(str, products)))
-        (entries,) = await self._run(pipeline)
-        kept = zip(rows, entries, strict=True)
-        return [text(row).encode() for row, entry in kept if text(entry or "") != INVALIDATED]
 
     async def _ask_for_those_who_wait(self) -> None:
         await asyncio.sleep(0)  # whoever asks in this turn of the loop comes along
@@ -215,7 +194,7 @@ class Records[V]:
         try:
             release, confirmed = await self._confirmed_by_server(ids)
         except CacheError as error:
-            self._fail(str(error))
+            self._fail(error)
             return {i: self._or_error(i, str(error)) for i in ids}
         late = self._expired_for(release.pointer)
         return {
@@ -322,14 +301,7 @@ class Records[V]:
             refuse_unreadable(value, pointer)
 
     async def _run(self, pipeline: Pipeline) -> list[Any]:
-        try:
-            async with asyncio.timeout(self._patience_s):
-                replies = await pipeline.execute()
-        except TimeoutError as error:
-            raise CacheError(f"no answer within {1000 * self._patience_s:g} ms") from error
-        except (redis.RedisError, OSError, UnicodeDecodeError) as error:
-            raise CacheError(str(error).strip() or type(error).__name__) from error
-        return list(replies)
+        return await replies_of(pipeline, self._patience_s)
 
     async def _watch(self) -> None:
         while True:
@@ -340,17 +312,18 @@ class Records[V]:
         try:
             await self._confirmed_by_server(())
         except CacheError as error:
-            self._fail(str(error))
+            self._fail(error)
 
     def _succeed(self) -> None:
         if self.failure is not None:
             logger.info("The cache answers")
         self.failure, self._confirmed = None, time.monotonic()
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, error: CacheError) -> None:
         if self.failure is None:
-            logger.warning("The cache failed, memory stands in: %s", why)
-        self.failure = why
+            cause = "" if error.__cause__ is None else f" ({error.__cause__})"
+            logger.warning("The cache failed, memory stands in: %s%s", error, cause)
+        self.failure = str(error)
 
     def _expired_for(self, pointer: Pointer) -> float | None:
         """Seconds since the release's values were to expire; None if they still hold."""
@@ -381,16 +354,3 @@ def _settle[V](future: asyncio.Future[Found[V]], outcome: Found[V] | CacheError)
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
-
-
-def _client(url: str, patience_s: float) -> redis.asyncio.Redis:
-    """One client, with a bounded pool; a connection that broke is made anew once."""
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=patience_s,
-        socket_connect_timeout=patience_s,
-        socket_timeout=patience_s,
-        retry=Retry(NoBackoff(), 1),
-    )
-    return redis.asyncio.Redis.from_pool(pool)

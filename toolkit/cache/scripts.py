@@ -80,12 +80,14 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lock'} end
 local from = current(KEYS[3])
 if from.release ~= ARGV[5] then return {'moved', tostring(from.release)} end
 local own = 'forecast:release:' .. from.release
-for i = 6, #ARGV do
+for i = 7, #ARGV do
   local id = ARGV[i]
   local value = redis.call('GET', own .. ':product:' .. id)
     or redis.call('GET', 'forecast:product:' .. id .. ':' .. from.as_of_date)
   local entry = redis.call('HGET', own .. ':index', id)
-  if whole(value, entry) then
+  local pairs = 'forecast:release:' .. ARGV[4] .. ':pairs:' .. id
+  if whole(value, entry) and redis.call('COPY', own .. ':pairs:' .. id, pairs, 'REPLACE') == 1 then
+    redis.call('PEXPIRE', pairs, ARGV[6])
     value = '{"release":"' .. ARGV[4] .. '"' .. string.match(value, '^{"release":"[^"]*"(.*)$')
     local status = string.match(entry, '[^:]*$')
     redis.call('SET', ARGV[2] .. id, value, 'PX', ARGV[3])
@@ -96,10 +98,10 @@ redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return {'done'}
 """
 )
-"""Stage the current release's values under another release's name.
+"""Stage the current release's values, and their pairs, under another release's name.
 
-KEYS lock, index, pointer; ARGV token, prefix, ms, release, the current release, then ids. Returns
-a word; what is not there, or not what was written, is left out.
+KEYS lock, index, pointer; ARGV token, prefix, ms, release, the current release, ms that pairs stay,
+then ids. Returns a word; what is not there, or not what was written, is left out.
 """
 
 VERIFY = (
@@ -144,6 +146,7 @@ redis.call('ZCARD', KEYS[4])
 redis.call('HLEN', KEYS[5])
 redis.call('GET', KEYS[6])
 redis.call('SCARD', KEYS[7])
+if KEYS[8] then redis.call('XLEN', KEYS[8]) end
 redis.call('PERSIST', meta)
 redis.call('PERSIST', meta .. ':index')
 if old.release then
@@ -164,15 +167,17 @@ if token ~= '' then
   redis.call('HDEL', KEYS[5], rid)
   redis.call('HSET', meta, 'replaced', old.release or '', 'published_at', ARGV[7])
 end
+for i = 10, #ARGV do redis.call('XACK', KEYS[8], ARGV[9], ARGV[i]) end
 return {'flipped', tostring(flip)}
 """
 )
 """Make a release the current one: the pointer moves, no value does.
 
-KEYS lock, pointer, flip count, registry, staged, epoch, behind; ARGV release, token (empty: a
-release that was published before), the release it was carried over from (empty: none), ms that the
-old one is kept, a new epoch's name, when its values begin to expire, the time, how many products
-its index has. Returns a word; nothing was changed unless it is ``flipped``. The pointer and what is
+KEYS lock, pointer, flip count, registry, staged, epoch, behind, and a stream, if entries of it are
+acknowledged; ARGV release, token (empty: a release that was published before), the release it was
+carried over from (empty: none), ms that the old one is kept, a new epoch's name, when its values
+begin to expire, the time, how many products its index has, then the stream's group and entries.
+Returns a word; nothing was changed unless it is ``flipped``. The pointer and what is
 said of the current release have no time to live: a server that drops keys which have one, for want
 of memory, drops forecasts.
 """
@@ -257,6 +262,7 @@ for i = 2, #ARGV do
     if redis.call('HEXISTS', own .. ':index', id) == 1 then
       redis.call('HSET', own .. ':index', id, 'invalidated')
       gone = redis.call('UNLINK', own .. ':product:' .. id)
+      redis.call('UNLINK', own .. ':pairs:' .. id)
     end
     local plain = dates[rid] and 'forecast:product:' .. id .. ':' .. dates[rid]
     if plain and (rid == now.release or holder(plain) == rid) then
@@ -283,6 +289,15 @@ return 1
 )
 """Take a release out of the books, unless it is current or being made: KEYS pointer, registry,
 staged, lock; ARGV release."""
+
+READ_FEED = """
+redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+local found = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', ARGV[3],
+  'STREAMS', KEYS[1], ARGV[4])
+return found and found[1][2] or {}
+"""
+"""Read entries of a stream, whose group is made where there is none: KEYS stream; ARGV group,
+consumer, how many, after which pending entry (``>``: new ones)."""
 
 STORE = """
 local count = redis.call('GET', KEYS[4]) or '0'

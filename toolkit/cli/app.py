@@ -25,16 +25,13 @@ from toolkit.cli import (
 )
 from toolkit.cli.exits import reported_in_a_sentence
 from toolkit.errors import ToolkitError
-from toolkit.installed import leave_out_working_folder, load, own_version
+from toolkit.installed import COMMANDS_GROUP, leave_out_working_folder, load, own_version
 
 app = typer.Typer(
     help="Who orders which product next, when, how much, and how sure are we?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-COMMANDS_GROUP = "toolkit.commands"
-"""Entry points in it are called with ``app``, to add commands to it."""
 
 for group in (data, fits, forecast, explain, whatif, sensitivity, plan, promotion, export, serve):
     group.register(app)

@@ -30,7 +30,14 @@ def import_(
             "that holds order_lines, products, customers."
         ),
     ] = None,
-    db: MaybeDatabase = None,
+    db: Annotated[Path | None, typer.Option("--db", help="The database file to write.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Write Parquet into this folder, or s3://BUCKET/FOLDER: in place of a database "
+            "file, or besides."
+        ),
+    ] = None,
     mssql: Mssql = False,
     config: Config = None,
     until: Annotated[
@@ -89,7 +96,7 @@ def import_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Try it, write no database.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Read order lines from files, or a SQL Server, into the embedded database.
+    """Read order lines from files, or a SQL Server, into a database file or a folder of Parquet.
 
     One file is enough: products and customers are those of its lines. From a SQL Server only what
     is new is read, however often the command is run.
@@ -115,22 +122,20 @@ def import_(
         _refuse_with_server({**of_files, **others, "timezone": None})
         described = read_server(config, mapping=mapping, timezone=timezone)
         replaced = replaces or described.replaces
-        _import_from_server(_needed(db), described, until, months, replaced, as_json)
+        if db is None:
+            raise ArgumentError("--db has to be given: the database file to write")
+        _import_from_server(db, to, described, until, months, replaced, as_json)
         return
+    if db is None and to is None and not dry_run:
+        raise ArgumentError("--db or --to has to be given: the database file, or folder, to write")
     _import_files(
         files or [],
-        None if dry_run else _needed(db),
+        (None, None) if dry_run else (db, to),
         _mapping(mapping, save_mapping, {**of_files, "replaces": replaces and str(replaces)}),
         _quarantine(quarantine, quarantine_limit),
         save_mapping,
         as_json,
     )
-
-
-def _needed(db: Path | None) -> Path:
-    if db is None:
-        raise ArgumentError("--db has to be given: the database file to write")
-    return db
 
 
 def _refuse_with_server(options: Mapping[str, object]) -> None:
@@ -179,7 +184,7 @@ def _quarantine(file: Path | None, limit: float | None) -> "Quarantine | None":
 
 def _import_files(
     files: list[Path],
-    db: Path | None,
+    targets: tuple[Path | None, str | None],
     mapping: "OrderMapping",
     quarantine: "Quarantine | None",
     save_mapping: Path | None,
@@ -187,26 +192,27 @@ def _import_files(
 ) -> None:
     from toolkit.cli.display import answer, print_plain
     from toolkit.cli.questions import until_settled
+    from toolkit.cli.targets import import_target, named, places
     from toolkit.sources.folder.inputs import find_inputs
     from toolkit.sources.folder.mapping import holds_mapping
     from toolkit.sources.folder.places import check_place
     from toolkit.validation import plain
 
+    db, to = targets
     if save_mapping is not None:
         read = (path for parts in find_inputs(files).parts.values() for path in parts)
         others = [*read, db, None if quarantine is None else quarantine.file]
         check_place(save_mapping, "the mapping", others, holds_mapping)
 
     def show(understood: "Understood") -> None:
-        if not as_json and (db is None or not understood.usual):
+        if not as_json and (targets == (None, None) or not understood.usual):
             print_plain(f"{understood}\n")
 
-    report = until_settled(files, db, mapping, quarantine, show, may_ask=not as_json)
+    with import_target(db, to) as target:
+        report = until_settled(files, target, mapping, quarantine, show, may_ask=not as_json)
     if save_mapping is not None and report.understood is not None:
         report.understood.mapping.save(save_mapping)
-    done = "Would be imported" if db is None else f"Imported into {db}"
-    where = {"database": None if db is None else str(db)}
-    answer(f"{done}: {report}", {**where, **plain(report)}, as_json)
+    answer(f"{named(db, to)}: {report}", {**places(db, to), **plain(report)}, as_json)
 
 
 def check(
@@ -236,6 +242,7 @@ def check(
 
 def _import_from_server(
     db: Path,
+    to: str | None,
     server: "SqlServer",
     until: str | None,
     months: int | None,
@@ -244,13 +251,18 @@ def _import_from_server(
 ) -> None:
     from toolkit.cli.display import answer
     from toolkit.cli.progress import status
+    from toolkit.cli.targets import import_target, named, places
     from toolkit.sources.sqlserver.dialect import connect
     from toolkit.sources.sqlserver.importer import import_server
     from toolkit.stages.arguments import parse_date
     from toolkit.validation import plain
 
     day = None if until is None else parse_date(until)
-    with status("Importing") as tell, connect(server.settings) as conn:
+    with (
+        import_target(db, to),
+        status("Importing") as tell,
+        connect(server.settings) as conn,
+    ):
         place = server.settings.place
         report = import_server(
             conn, db, place, server.names,
@@ -258,7 +270,7 @@ def _import_from_server(
         )  # fmt: skip
     content = plain(report)
     content = {**content.pop("imported"), **content}
-    answer(f"Imported into {db}: {report}", {"database": str(db), **content}, as_json)
+    answer(f"{named(db, to)}: {report}", {**places(db, to), **content}, as_json)
 
 
 def _check_server(config: Path | None, as_json: bool) -> None:

@@ -16,6 +16,7 @@ import typer
 from toolkit.disk import FULL
 from toolkit.errors import (
     CacheError,
+    ClusterError,
     PredictionError,
     SourceError,
     ToolkitError,
@@ -84,7 +85,9 @@ def _unavailable(exc: ToolkitError) -> bool:
     """Whether nothing was wrong with the call itself: a store or a server was busy or away."""
     if isinstance(exc, SourceError):
         return exc.transient
-    return isinstance(exc, CacheError) or (isinstance(exc, TrackingError) and exc.unavailable)
+    if isinstance(exc, ClusterError | TrackingError):
+        return exc.unavailable
+    return isinstance(exc, CacheError)
 
 
 def _no_access(exc: OSError) -> str:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,7 @@ from toolkit.data.defaults import DRAWS, SEED, WEEKS
 if TYPE_CHECKING:
     from toolkit.cache.releases.catalog import Release
     from toolkit.engine import ForecastEngine
+    from toolkit.export.feed import FeedReport
     from toolkit.export.job import ExportProgress
     from toolkit.export.plan import ExportSettings
     from toolkit.export.report import ExportReport
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
 DEFAULT_REDIS = "redis://localhost:6379/0"
 READ_PATIENCE_S = 2.0
-SHOWN_FAILURES = 10
 
 Redis = Annotated[
     str | None,
@@ -65,6 +66,22 @@ Customers = Annotated[
     typer.Option(
         "--customers",
         help="Compute what these ordered, id or code, and keep the rest; may be repeated.",
+    ),
+]
+ChangedFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--changed",
+        help="Compute what the changed orders in this CSV touch, and keep the rest: customer_id,"
+        " and perhaps product_id and ordered_at.",
+    ),
+]
+FeedStream = Annotated[
+    str | None,
+    typer.Option(
+        "--feed",
+        help="The same for the entries of this Redis stream, in the cache's database; they are"
+        " acknowledged as the release goes out.",
     ),
 ]
 Ttl = Annotated[int, typer.Option(help="Seconds that the forecasts stay.")]
@@ -95,6 +112,8 @@ def export(
     products: Products = None,
     since: Since = None,
     customers: Customers = None,
+    changed: ChangedFile = None,
+    feed: FeedStream = None,
     weeks: Weeks = WEEKS,
     draws: Draws = DRAWS,
     seed: Seed = SEED,
@@ -115,8 +134,10 @@ def export(
     """
     import logging
 
+    from toolkit.cli.exported import show_outcome
     from toolkit.cli.progress import counting_bar
     from toolkit.errors import ArgumentError, ToolkitError
+    from toolkit.export.changes import read_changes
     from toolkit.export.plan import LAST, ExportSettings
     from toolkit.model import DEFAULT_MODEL
     from toolkit.stages.arguments import as_of_day, parse_date
@@ -124,13 +145,16 @@ def export(
     for name in ("toolkit.engine", "toolkit.stages"):
         logging.getLogger(name).setLevel(logging.ERROR)  # the report counts them
     with orders_of(db, mssql, config) as orders, counting_bar("Forecasting products") as bar:
+        day = as_of_day(as_of, orders.source)
+        told = None if changed is None else read_changes(changed, orders.source, day, orders.codes)
         settings = ExportSettings(
-            as_of_date=as_of_day(as_of, orders.source),
+            as_of_date=day,
             product_ids=[orders.codes.number("product", i) for i in products] if products else None,
             since=since if since is None or since == LAST else parse_date(since),
             customer_ids=(
                 [orders.codes.number("customer", i) for i in customers] if customers else None
             ),
+            changed=None if told is None else list(told.usable.values()),
             ttl_s=ttl,
             allowed_errors=allow_errors,
             keep=keep,
@@ -140,12 +164,15 @@ def export(
         )
         engine = _engine(orders.source, version, weeks, draws, seed, default_price, store)
         try:
-            report = _run(engine, settings, redis, bar, store)
+            outcome = _run(engine, settings, feed, redis, bar, store, orders.codes)
         except ToolkitError as exc:
             if log and not isinstance(exc, ArgumentError):
                 _log(exc, settings, store)
             raise
-    _show_export(report, orders.codes, as_json)
+    report = outcome.export
+    show_outcome(outcome, orders.codes, told, as_json)
+    if report is None:
+        return
     if log:
         _log(report, settings, store)
     if engine.registered is not None and report.published:
@@ -248,18 +275,28 @@ def _engine(
 def _run(
     engine: "ForecastEngine",
     settings: "ExportSettings",
+    stream: str | None,
     redis: str | None,
     bar: "ExportProgress",
     store: str | None,
-) -> "ExportReport":
+    codes: "Codes",
+) -> "FeedReport":
+    """The export; without a stream the feed that it reports has nothing in it."""
     from toolkit.cache.releases.catalog import Releases
     from toolkit.cache.server import connect
+    from toolkit.export.feed import FeedReport, export_feed
     from toolkit.export.job import export_release
 
     with _cache_url(redis) as url, connect(url) as client:
+        current = Releases(client).current()
         if engine.registered is not None:
-            _note_before(Releases(client).current(), store)
-        return export_release(engine, client, settings, bar)
+            _note_before(current, store)
+        if stream is not None:
+            return export_feed(engine, client, stream, settings, bar, codes)
+        if settings.changes_nothing:
+            return FeedReport(None, None if current is None else current.release_id)
+        report = export_release(engine, client, settings, bar)
+        return FeedReport(report, report.release)
 
 
 def _note_before(current: "Release | None", store: str | None) -> None:
@@ -311,35 +348,3 @@ def _log(
         log_export(open_store(store), outcome, settings)
     except TrackingError as exc:
         typer.echo(f"Not logged: {exc}", err=True)
-
-
-def _show_export(report: "ExportReport", codes: "Codes", as_json: bool) -> None:
-    """What was published, or why nothing was, and what became of the products."""
-    from toolkit.cli.display import print_json, print_plain
-
-    if as_json:
-        print_json(report.to_dict())
-        return
-    counts = report.counts
-    print_plain(
-        f"{len(report.products):,} products as of {report.as_of_date} by"
-        f" {report.details['model']}: {counts['success']:,} with a forecast,"
-        f" {counts['no_predictions']:,} that nobody ordered before,"
-        f" {counts['error']:,} failed"
-    )
-    for name, count in (("carried over", report.carried), ("staged before", report.resumed)):
-        if count:
-            print_plain(f"  of them {name}: {count:,}")
-    for product in report.failed[:SHOWN_FAILURES]:
-        named = codes.code("product", product.product_id) or product.product_id
-        print_plain(f"  product {named}: {product.error}")
-    if len(report.failed) > SHOWN_FAILURES:
-        print_plain(f"  … and {len(report.failed) - SHOWN_FAILURES:,} more, all in --json")
-    print_plain(_outcome(report))
-
-
-def _outcome(report: "ExportReport") -> str:
-    took = f"{report.seconds:.1f} s, {report.redis_seconds:.1f} s of them for the cache"
-    if report.published:
-        return f"Release {report.release} is what readers get now ({took})."
-    return f"NOT PUBLISHED: {report.refusal} ({took})."

@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,6 +13,7 @@ import typer
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOf,
+    Cluster,
     Database,
     Draws,
     Fits,
@@ -27,6 +30,8 @@ from toolkit.disk import is_full, whole_file
 from toolkit.errors import ArgumentError, ModelError, PredictionError
 
 if TYPE_CHECKING:
+    import duckdb
+
     from toolkit.data.fingerprint import Fingerprint
     from toolkit.data.tables import Patterns
     from toolkit.model import FittedModel
@@ -227,25 +232,40 @@ def predict(
     weeks: Weeks = WEEKS,
     draws: Draws = DRAWS,
     seed: Seed = SEED,
+    cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
-    """Predict every product and pair; writes product_weeks.parquet and pairs.parquet."""
+    """Predict every product and pair; writes product_weeks.parquet and pairs.parquet.
+
+    A prediction on a cluster that was interrupted is resumed.
+    """
     from toolkit.cli.progress import progress_bar, status
+    from toolkit.cluster.workers import open_workers
     from toolkit.fits import load_fit
     from toolkit.sources.codes import Codes
     from toolkit.sources.embedded.database import open_database
+    from toolkit.stages.predict_shards import Asked, predict_on
     from toolkit.stages.predict_tables import write_predictions
     from toolkit.stages.prediction import CustomerPredictor
 
     fitted = load_fit(model, fits)
     warn_of_fit(fitted)
     predictor = CustomerPredictor(fitted, weeks, draws, seed)
-    with status("Reading order events"):
-        patterns, broken = _all_patterns(db, as_of, fitted.reads_customer_days)
-        with open_database(db) as conn:
-            codes = Codes.of(conn)
-    with progress_bar("Predicting pairs", len(patterns)) as advance:
-        written = write_predictions(predictor, patterns, out, advance, codes)
+    broken: list[FailedPair] = []
+    with open_database(db) as conn:
+        tables = _pattern_tables(conn, db, as_of, fitted.reads_customer_days, broken)
+        with status("Reading order events"):
+            codes, first = Codes.of(conn), next(tables)
+        pairs = len(first) if db.is_file() else None  # of a folder, there are more tables to read
+        with progress_bar("Predicting pairs", pairs) as advance:
+            read = chain([first], tables)
+            if cluster is None:
+                written = write_predictions(predictor, read, out, advance, codes)
+            else:
+                with open_workers(1, cluster) as workers:
+                    written = predict_on(
+                        workers, Asked.of(predictor, first, db, fits), read, out, advance
+                    )
     _warn_of_failures((*broken, *written.failed), codes)
     _show_written(written, as_json)
 
@@ -289,6 +309,29 @@ def _all_patterns(
     if not len(patterns):
         raise PredictionError(f"{db} holds no order before {as_of_date}")
     return patterns, broken
+
+
+def _pattern_tables(
+    conn: "duckdb.DuckDBPyConnection",
+    db: Path,
+    as_of: str | None,
+    customer_days: bool,
+    broken: "list[FailedPair]",
+) -> Iterator["Patterns"]:
+    """All patterns, a part of the orders at a time; pairs that fail go into ``broken``."""
+    from toolkit.sources.sql import as_source
+    from toolkit.stages.arguments import as_of_day
+    from toolkit.stages.patterns import patterns_in_parts
+
+    source = as_source(conn)
+    as_of_date, pairs = as_of_day(as_of, source), 0
+    for patterns, failed in patterns_in_parts(source, as_of_date, customer_days):
+        broken += failed
+        pairs += len(patterns)
+        if len(patterns):
+            yield patterns
+    if not pairs:
+        raise PredictionError(f"{db} holds no order before {as_of_date}")
 
 
 def _warn_of_failures(failed: "tuple[FailedPair, ...]", codes: "Codes | None" = None) -> None:

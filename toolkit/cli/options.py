@@ -17,8 +17,9 @@ def complete_model(incomplete: str) -> list[str]:
     return [name for name in model_names() if name.startswith(incomplete)]
 
 
-Database = Annotated[Path, typer.Option("--db", help="The embedded database file.")]
-MaybeDatabase = Annotated[Path | None, typer.Option("--db", help="The embedded database file.")]
+_DATABASE = "The orders that were imported: a database file, or a folder of Parquet."
+Database = Annotated[Path, typer.Option("--db", help=_DATABASE)]
+MaybeDatabase = Annotated[Path | None, typer.Option("--db", help=_DATABASE)]
 Mssql = Annotated[bool, typer.Option("--mssql", help="The SQL Server that --config describes.")]
 Config = Annotated[
     Path | None,
@@ -57,6 +58,13 @@ StoreUri = Annotated[
     str | None,
     typer.Option(
         "--store", help="MLflow's tracking store. Default MLFLOW_TRACKING_URI, else ./mlflow.db."
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="A Dask scheduler, tcp://HOST:PORT, or a TOML file about one: its workers do it.",
     ),
 ]
 Brief = Annotated[bool, typer.Option("--brief", help="In a few lines, without tables.")]

@@ -2,12 +2,24 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolkit.cli.export import DEFAULT_REDIS
-from toolkit.cli.options import REDIS_VARIABLE
+from toolkit.cli.options import (
+    REDIS_VARIABLE,
+    Config,
+    MaybeDatabase,
+    Mssql,
+    one_of,
+)
+from toolkit.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from toolkit.service.settings import EngineSettings
+
+STORE_VARIABLE = "MLFLOW_TRACKING_URI"
 
 Redis = Annotated[
     str | None,
@@ -41,6 +53,20 @@ MetricsPort = Annotated[
     int | None, typer.Option(help="Where Prometheus reads /metrics; 0 takes a free port.")
 ]
 MetricsHost = Annotated[str, typer.Option(help="The address of that port.")]
+Version = Annotated[
+    str | None,
+    typer.Option(
+        "--version",
+        help="With --db: alias, number or fit of the registered model inter-order; or "
+        "pair_conjugate. Default that of the release.",
+    ),
+]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        help=f"MLflow's tracking store, for the pages of versions. Default {STORE_VARIABLE}."
+    ),
+]
 AccessLog = Annotated[bool, typer.Option(help="A line for each request, on stderr.")]
 
 
@@ -65,10 +91,17 @@ def serve(
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
     access_log: AccessLog = True,
+    db: MaybeDatabase = None,
+    mssql: Mssql = False,
+    config: Config = None,
+    version: Version = None,
+    store: Store = None,
 ) -> None:
     """Serve the current release over HTTP, until Ctrl-C or SIGTERM.
 
-    Exit code 2: something was wrong with the call, or the cache cannot be read.
+    Pages for people are at `/`. --db (or --mssql) adds to them what only the orders tell: history,
+    explanations, customers, scenarios; --store the versions and promotions. Exit code 1: the cache
+    cannot be read; 2: something was wrong with the call.
     """
     from toolkit.service.places import Places, check, metrics_folder
     from toolkit.service.settings import ServiceSettings, oidc_of
@@ -82,6 +115,8 @@ def serve(
         patience_s=patience,
         oldest_s=None if oldest is None else 3600 * oldest,
         access_log=access_log,
+        engine=_engine(db, mssql, config, version, store),
+        store=store or os.environ.get(STORE_VARIABLE),
     )
     places = Places(host, port, metrics_host, metrics_port)
     check(places, settings)
@@ -89,6 +124,21 @@ def serve(
         from toolkit.service.server import serve as run
 
         run(settings, places, workers, typer.echo)
+
+
+def _engine(
+    db: Path | None, mssql: bool, config: Path | None, version: str | None, store: str | None
+) -> "EngineSettings | None":
+    """Where the explorer's engine reads; None where no orders were named."""
+    from toolkit.service.settings import EngineSettings
+
+    if db is None and not mssql:
+        idle = {"--config": config, "--version": version}
+        if given := [name for name, value in idle.items() if value is not None]:
+            raise ArgumentError(f"{' and '.join(given)}: with --db or --mssql only")
+        return None
+    one_of("--db", db is not None, mssql, config=config)
+    return EngineSettings(db, config, version, store)
 
 
 def key(name: Name, keys: KeyFile) -> None:

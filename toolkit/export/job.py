@@ -16,13 +16,18 @@ from itertools import batched
 import redis
 
 from toolkit.cache.envelope import Fields
+from toolkit.cache.feed import Taken
 from toolkit.cache.releases.catalog import LOCK_S, Release, Releases, ReleaseSpec, Staging
 from toolkit.cache.releases.staging import SUCCESS
+from toolkit.data.tables import Predictions
 from toolkit.engine import ForecastEngine
 from toolkit.errors import CacheError, PredictionError, SourceError
 from toolkit.export.plan import ExportSettings, make_plan, refuse_to_go_back
 from toolkit.export.report import ExportReport, ProductStatus, Status
 from toolkit.results.forecast import ProductForecast
+from toolkit.results.pair_rows import PairRows
+from toolkit.stages.listing import Chooser
+from toolkit.views.forecasts import pairs_by_product
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +45,11 @@ def export_release(
     client: redis.Redis,
     settings: ExportSettings,
     progress: ExportProgress = lambda done, total: None,
+    taken: Taken | None = None,
 ) -> ExportReport:
     """Forecast the products with ``engine`` and make them the current release of the server.
 
+    ``taken``: entries of a stream that are acknowledged as the release becomes current.
     ``progress`` is told how many products are done, and of how many. A product that fails is in
     the report; if more fail than are allowed, nothing is published, and the report says so.
     Raises ``ArgumentError`` as ``make_plan`` does, ``SourceError`` if the database fails,
@@ -53,7 +60,7 @@ def export_release(
     with run.in_redis():
         releases = Releases(client)
         current = releases.current()
-    spec = make_plan(engine, current, settings)
+    spec = make_plan(engine, current, settings, releases.as_of_dates)
     with releases.stage(spec, lock_s=LOCK_S) as staging:
         with run.in_redis():  # another export may have ended since
             refuse_to_go_back(releases.current(), settings)
@@ -61,7 +68,7 @@ def export_release(
         run.carry_over(staging)
         run.compute(staging)
         refusal = run.refusal(len(spec.product_ids))
-        release = None if refusal else run.publish(staging)
+        release = None if refusal else run.publish(staging, taken)
     if release is not None:
         run.clean(releases)
     return run.report(spec, release, refusal)
@@ -106,11 +113,13 @@ class _Run:
         missing = [i for i in staging.spec.product_ids if i not in self.statuses]
         self.progress(len(self.statuses), total)
         for batch in batched(missing, BATCH):
-            forecasts = self._forecast(batch, as_of)
+            pairs: dict[int, PairRows] = {}
+            forecasts = self._forecast(batch, as_of, pairs)
             with self.in_redis():
                 staging.put(
                     {i: _fields(forecast) for i, forecast in forecasts.items()},
                     lambda product_id: self.engine.computed_with(product_id, as_of),
+                    pairs,
                 )
             self.totals |= {
                 i: forecast.summary["expected_quantity"]
@@ -129,10 +138,11 @@ class _Run:
             f" {self.settings.allowed_errors:g} that is allowed; nothing was published"
         )
 
-    def publish(self, staging: Staging) -> Release:
+    def publish(self, staging: Staging, taken: Taken | None) -> Release:
         """Verify what is staged, and make it current."""
         with self.in_redis():
-            return staging.publish(frozenset(self.errors))
+            names = self.engine.source.customer_names
+            return staging.publish(frozenset(self.errors), taken, names)
 
     def clean(self, releases: Releases) -> None:
         """Delete old releases; that this fails takes nothing from the new one."""
@@ -165,10 +175,19 @@ class _Run:
             return ProductStatus(product_id, Status.NO_PREDICTIONS)
         return ProductStatus(product_id, Status.SUCCESS, self.totals.get(product_id))
 
-    def _forecast(self, ids: Sequence[int], as_of: date) -> Mapping[int, ProductForecast | None]:
-        """Of those that do not fail: a batch that does is halved until it is known which does."""
+    def _forecast(
+        self, ids: Sequence[int], as_of: date, pairs: dict[int, PairRows]
+    ) -> Mapping[int, ProductForecast | None]:
+        """Of those that do not fail: a batch that does is halved until it is known which does.
+
+        What is said of their customers is added to ``pairs``.
+        """
+
+        def note(predictions: Predictions, chooser: Chooser) -> None:
+            pairs.update(pairs_by_product(predictions, chooser))
+
         try:
-            return self.engine.generate_forecasts(ids, as_of)
+            return self.engine.generate_forecasts(ids, as_of, note=note)
         except SourceError:
             raise
         except Exception as exc:
@@ -176,7 +195,8 @@ class _Run:
                 self._note(ids[0], exc)
                 return {}
         half = len(ids) // 2
-        return {**self._forecast(ids[:half], as_of), **self._forecast(ids[half:], as_of)}
+        first = self._forecast(ids[:half], as_of, pairs)
+        return {**first, **self._forecast(ids[half:], as_of, pairs)}
 
     def _note(self, product_id: int, exc: Exception) -> None:
         self.errors[product_id] = f"{type(exc).__name__}: {exc}"

@@ -44,11 +44,12 @@ def log_export(store: Store, report: ExportReport | Exception, settings: ExportS
 
 
 def _params(settings: ExportSettings) -> dict[str, str]:
-    """What was asked for; of products and customers only how many."""
-    asked, customers = settings.product_ids, settings.customer_ids
+    """What was asked for; of products, customers and changed orders only how many."""
+    asked, customers, changed = settings.product_ids, settings.customer_ids, settings.changed
     values = asdict(settings) | {
         "product_ids": "all" if asked is None else len(asked),
         "customer_ids": None if customers is None else len(customers),
+        "changed": None if changed is None else len(changed),
     }
     return {name: str(value) for name, value in values.items() if value is not None}
 

@@ -1,6 +1,6 @@
 """What an export is going to do, decided before anything is computed or written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -15,6 +15,8 @@ from toolkit.data.fingerprint import Fingerprint
 from toolkit.data.tables import OrderEvents
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, PredictionError
+from toolkit.export.cascade import products_touched
+from toolkit.export.changes import ChangedOrder, check_changes
 from toolkit.export.touched import touched_products
 from toolkit.sources.base import replacements_of
 from toolkit.stages.arguments import check_ids, check_share, check_whole
@@ -35,10 +37,12 @@ class ExportSettings:
     computed; all others keep what the current release says of them. ``LAST`` stands for that
     release's as-of date, or for all products if nothing of it can be kept. ``customer_ids``: only
     products that these customers ordered are computed, beside those of ``since``: for orders that
-    were entered late, or corrected. ``ttl_s``: seconds that
-    the forecasts stay. ``allowed_errors``: the share of the products, 0 to 1, that may be missing
-    from the release because they failed. ``keep``: so many releases before this one stay for a
-    rollback.
+    were entered late, or corrected. ``changed``: only what these orders touch is computed, beside
+    those: their products, and all of a customer who ordered otherwise than expected
+    (``cascade.py``); or all products if nothing of the current release can be kept. ``ttl_s``:
+    seconds that the forecasts stay. ``allowed_errors``: the share of the products, 0 to 1, that may
+    be missing from the release because they failed. ``keep``: so many releases before this one stay
+    for a rollback.
     ``shrink``: the release may serve fewer products than the current one. ``earlier``: it may be
     as of an earlier date than the current one. ``by_hand``: an engine without a registered version
     may follow a release of one.
@@ -48,6 +52,7 @@ class ExportSettings:
     product_ids: Sequence[int] | None = None
     since: date | Literal["last"] | None = None
     customer_ids: Sequence[int] | None = None
+    changed: Sequence[ChangedOrder] | None = None
     ttl_s: int = RELEASE_TTL_S
     allowed_errors: float = 0.0
     keep: int = 2
@@ -64,17 +69,34 @@ class ExportSettings:
             raise ArgumentError("products to export have to be named, or all of them, got none")
         if self.customer_ids is not None and not check_ids("customer_id", self.customer_ids):
             raise ArgumentError("customers whose orders changed have to be named, got none")
+        check_changes(self.changed or (), self.as_of_date)
         if isinstance(self.since, date) and self.since >= self.as_of_date:
             raise ArgumentError(
                 f"since has to be before the as-of date {self.as_of_date}, got {self.since}"
             )
 
+    @property
+    def keeps_some(self) -> bool:
+        """Whether only some products are computed, and others keep their forecast."""
+        asked = self.since, self.customer_ids, self.changed
+        return any(one is not None for one in asked)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether it was asked for what changed orders touch, and there are none."""
+        return self.changed is not None and not (self.changed or self.since or self.customer_ids)
+
+
+type Dates = Callable[[Iterable[int]], Mapping[int, date]]
+"""As of which date readers have the forecasts of some products."""
+
 
 def make_plan(
-    engine: ForecastEngine, current: Release | None, settings: ExportSettings
+    engine: ForecastEngine, current: Release | None, settings: ExportSettings, dates: Dates
 ) -> ReleaseSpec:
     """The release to make: products, with what they are computed, what is kept of ``current``.
 
+    ``dates`` tells of its forecasts as of which date they are.
     Raises ``ArgumentError`` for products that do not exist, for a ``since`` that ``current`` does
     not reach, and for a release that would serve less than ``current`` without ``shrink``, or go
     back behind its date without ``earlier``; ``PredictionError`` if nothing was ordered before the
@@ -94,7 +116,7 @@ def make_plan(
         raise PredictionError(f"there is no order before {as_of} to export forecasts from")
     _refuse_to_shrink(current, ids, settings)
     computed_with = _computed_with(engine, events)
-    carried = _carried(engine, current, computed_with, events, settings) & set(ids)
+    carried = _carried(engine, current, computed_with, events, settings, dates) & set(ids)
     return ReleaseSpec(
         as_of_date=as_of,
         computed_with=computed_with,
@@ -208,9 +230,10 @@ def _carried(
     computed_with: ComputedWith,
     events: OrderEvents,
     settings: ExportSettings,
+    dates: Dates,
 ) -> frozenset[int]:
     """The products of which no order changed: they keep the current release's forecasts."""
-    if settings.since is None and settings.customer_ids is None:
+    if not settings.keeps_some:
         return frozenset()
     reason = _unfit(current, computed_with, settings)
     if current is not None and reason is None:
@@ -218,7 +241,7 @@ def _carried(
         if before != current.details.get(REPLACED):
             made = f"release {current.release_id} was made with other replaced products"
             reason = f"{made}, so that nothing of it can be kept"
-    if reason is not None and settings.since == LAST:
+    if reason is not None and (settings.since == LAST or settings.changed is not None):
         return frozenset()
     if current is None or reason is not None:
         raise ArgumentError(f"{reason}: leave since and customers out")
@@ -229,6 +252,9 @@ def _carried(
         if missing:
             raise ArgumentError(f"the database has no {_some(sorted(missing), 'customer')}")
         kept -= frozenset(engine.source.ordered_products(settings.as_of_date, customers))
+    if settings.changed:
+        named = sorted({c.product_id for c in settings.changed if c.product_id is not None})
+        kept -= products_touched(engine, settings.changed, settings.as_of_date, dates(named))
     if settings.since is not None:
         since = current.as_of_date if settings.since == LAST else settings.since
         then = engine.source.order_events(since, settings.product_ids)

@@ -6,11 +6,10 @@ named; dates are ISO text. Each product's row is that of the product's own forec
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Literal
 
 from toolkit.card import SHOWN_ROWS, Card, Figure, Grid, Shown, counted, in_a_line
-from toolkit.data.tables import DAYS_PER_WEEK
 from toolkit.results.customer_fields import (
     CUSTOMER_PRODUCTS,
     CUSTOMER_WEEKS,
@@ -19,7 +18,8 @@ from toolkit.results.customer_fields import (
     CustomerSummary,
     CustomerWeek,
     product_of,
-    total,
+    soonest,
+    summary_of,
     week_of,
 )
 from toolkit.results.metadata import ModelMetadata
@@ -55,26 +55,12 @@ class CustomerForecast(Shown):
     ) -> "CustomerForecast":
         """What the customer's pairs make; ``Customer 456`` for a missing name."""
         products = [product_of(pairs, row, as_of) for row in range(len(pairs.product_id))]
-        known_dates = [p["next_order_date"] for p in products if p["next_order_date"] is not None]
-        priced = [price for price in pairs.unit_price if price is not None]
-        summary = CustomerSummary(
-            customer_name=customer_name or f"Customer {customer_id}",
-            forecast_start_date=as_of.isoformat(),
-            forecast_end_date=(as_of + timedelta(DAYS_PER_WEEK * weeks - 1)).isoformat(),
-            last_order_date=max(p["last_order_date"] for p in products),
-            next_order_date=min(known_dates, default=None),
-            product_count=len(products),
-            overdue_count=sum(p["overdue"] for p in products),
-            expected_orders=sum(p["expected_orders"] for p in products),
-            expected_quantity=sum(p["expected_quantity"] for p in products),
-            expected_revenue=total([p["expected_revenue"] for p in products]),
-            unpriced_products=len(products) - len(priced),
-        )
+        name = customer_name or f"Customer {customer_id}"
         return cls(
             customer_id=customer_id,
             forecast_period_weeks=weeks,
-            summary=summary,
-            products=sorted(products, key=_soonest),
+            summary=summary_of(name, products, as_of, weeks),
+            products=sorted(products, key=soonest),
             weekly_forecasts=[week_of(pairs, week, as_of) for week in range(weeks)],
             model_metadata=metadata,
         )
@@ -182,12 +168,6 @@ def coded(
     """A table, if it has rows, with ids in front, or codes if ids stand for codes."""
     heads = ("id" if codes is None else "code", *heads)
     return [Grid(title, heads, rows, frozenset(numbers)).first(top)] if rows else []
-
-
-def _soonest(product: CustomerProduct) -> tuple[bool, str, float, int]:
-    """What is ordered soonest first; on one day what is ordered more."""
-    day = product["next_order_date"]
-    return day is None, day or "", -product["expected_quantity"], product["product_id"]
 
 
 def _next_orders(

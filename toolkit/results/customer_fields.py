@@ -149,6 +149,32 @@ def product_of(pairs: CustomerPairs, row: int, as_of: date) -> CustomerProduct:
     )
 
 
+def summary_of(
+    customer_name: str, products: Sequence[CustomerProduct], as_of: date, weeks: int
+) -> CustomerSummary:
+    """The totals of a customer's products, at least one."""
+    known_dates = [p["next_order_date"] for p in products if p["next_order_date"] is not None]
+    return CustomerSummary(
+        customer_name=customer_name,
+        forecast_start_date=as_of.isoformat(),
+        forecast_end_date=(as_of + timedelta(DAYS_PER_WEEK * weeks - 1)).isoformat(),
+        last_order_date=max(p["last_order_date"] for p in products),
+        next_order_date=min(known_dates, default=None),
+        product_count=len(products),
+        overdue_count=sum(p["overdue"] for p in products),
+        expected_orders=sum(p["expected_orders"] for p in products),
+        expected_quantity=sum(p["expected_quantity"] for p in products),
+        expected_revenue=total([p["expected_revenue"] for p in products]),
+        unpriced_products=sum(p["unit_price"] is None for p in products),
+    )
+
+
+def soonest(product: CustomerProduct) -> tuple[bool, str, float, int]:
+    """A key that sorts what is ordered soonest first; on one day what is ordered more."""
+    day = product["next_order_date"]
+    return day is None, day or "", -product["expected_quantity"], product["product_id"]
+
+
 def week_of(pairs: CustomerPairs, week: int, as_of: date) -> CustomerWeek:
     """Week number ``week`` from 0."""
     quantity = pairs.predicted.expected_quantity[:, week].tolist()

@@ -1,5 +1,7 @@
 """Who asks, and whether they may: an API key or a token, and so many requests a minute."""
 
+import base64
+import binascii
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -15,6 +17,9 @@ from toolkit.service.tokens import Tokens
 
 ANYBODY = "-"
 CHALLENGE: Header = (b"www-authenticate", b"Bearer")
+BROWSER_CHALLENGE: Header = (b"www-authenticate", b'Basic realm="Forecasts", charset="UTF-8"')
+"""A browser asks its user then: any name, and the key as the password."""
+
 WANTED = "A key is wanted, as `Authorization: Bearer KEY`."
 
 
@@ -42,6 +47,15 @@ class Access:
             raise ProblemError(HTTPStatus.UNAUTHORIZED, "The key is not known.", [CHALLENGE])
         return name
 
+    def check_size(self, forecasts: int) -> None:
+        """422 for more forecasts at once than a minute may have: waiting would not help."""
+        if self._rate is not None and forecasts > self._rate.amount:
+            raise ProblemError(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"A batch of {forecasts:,} is more than the {self._rate.amount:,} forecasts a"
+                " minute that a key may ask for here: ask for fewer at a time.",
+            )
+
     def count(self, who: str, cost: int = 1) -> None:
         """Note that somebody asks for so many forecasts; 429 if that is too many this minute."""
         if self._rate is None or self._limiter.hit(self._rate, who, cost=cost):
@@ -61,6 +75,21 @@ def _credential(headers: Iterable[Header]) -> str | None:
             scheme, _, credential = value.partition(b" ")
             if scheme.lower() == b"bearer":
                 return credential.strip().decode("latin-1")
+            if scheme.lower() == b"basic":
+                return _password(credential)
         elif name == b"x-api-key":
             return value.strip().decode("latin-1")
     return None
+
+
+def _password(encoded: bytes) -> str | None:
+    """What a browser's user typed; whatever name stands before it.
+
+    >>> _password(base64.b64encode(b"me:a:b")), _password(b"no base64")
+    ('a:b', None)
+    """
+    try:
+        said = base64.b64decode(encoded.strip(), validate=True).decode(errors="replace")
+    except binascii.Error:
+        return None
+    return said.partition(":")[2]

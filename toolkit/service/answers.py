@@ -8,6 +8,7 @@ from toolkit.cache.records import Found
 from toolkit.data.ids import numbers_meant
 from toolkit.errors import CacheError
 from toolkit.service.access import Access
+from toolkit.service.customers import CustomerAnswers
 from toolkit.service.forecasts import Forecasts, headers_of, release_headers, sentence
 from toolkit.service.pages import Page
 from toolkit.service.replies import JSON, NO_STORE, ProblemError, Reply, json_reply
@@ -21,13 +22,15 @@ MOST_ROWS = 1_000
 class Answers:
     """Over the records that the forecasts are answered from."""
 
-    def __init__(self, forecasts: Forecasts, access: Access) -> None:
+    def __init__(self, forecasts: Forecasts, customers: CustomerAnswers, access: Access) -> None:
         self._records = forecasts.records
+        self.customers = customers
         self._access = access
 
     async def batch(self, codes: Sequence[str], who: str) -> Reply:
         """The forecasts of some products, by what was asked for, all of one release."""
         asked = {code: numbers_meant(code) for code in dict.fromkeys(codes)}
+        self._access.check_size(len(asked))
         self._access.count(who, len(asked) - 1)
         try:
             told = await self._records.many(i for numbers in asked.values() for i in numbers)
@@ -49,16 +52,6 @@ class Answers:
             json.dumps(unknown).encode(),
         )
         return Reply(HTTPStatus.OK, [JSON, NO_STORE, *release_headers(one)], body)
-
-    async def at_risk(self, offset: int, limit: int) -> Reply:
-        """Customers at risk over all products, the gravest first."""
-        try:
-            release, rows = await self._records.at_risk(offset, limit)
-        except CacheError as error:
-            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, sentence(error)) from error
-        name, total = json.dumps(release.pointer.release).encode(), release.at_risk or 0
-        body = b'{"release":%b,"total":%d,"customers":[%b]}' % (name, total, b",".join(rows))
-        return Reply(HTTPStatus.OK, [JSON, NO_STORE, *headers_of(release)], body)
 
     def current(self) -> Reply:
         """The release that is current, and for how long the cache has not confirmed it."""

@@ -11,6 +11,8 @@ from starlette.types import Message, Receive, Scope, Send
 from toolkit.cache.records import Records
 from toolkit.service.access import ANYBODY, Access
 from toolkit.service.answers import Answers
+from toolkit.service.customers import CustomerAnswers
+from toolkit.service.explorer.site import Explorer
 from toolkit.service.forecasts import Forecasts
 from toolkit.service.metrics import AGE, READY, Measures
 from toolkit.service.pages import page_of, weight
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 access_log = logging.getLogger("toolkit.service.access")
 
 FORECASTS = b"/v1/forecasts/"
+CUSTOMERS = b"/v1/customers/"
 OPEN = {b"/livez", b"/readyz", b"/openapi.json"}
 NAMED = {"/v1/forecasts:batch", "/v1/at-risk", "/v1/releases/current", "/openapi.json"}
 """Routes that stand under their own names in the metrics."""
@@ -47,7 +50,9 @@ class Service:
         )
         self._access = Access(settings)
         self._forecasts = Forecasts(self.records, settings)
-        self._api = api(Answers(self._forecasts, self._access))
+        self._customers = CustomerAnswers(self.records, settings)
+        self._api = api(Answers(self._forecasts, self._customers, self._access))
+        self._explorer = Explorer(self._forecasts, settings)
         self._measures = Measures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,6 +66,7 @@ class Service:
         async with AsyncExitStack() as stack:
             await receive()
             await stack.enter_async_context(self.records.watched())
+            stack.push_async_callback(self._explorer.close)
             telling = asyncio.create_task(self._tell())
             stack.callback(telling.cancel)
             await send({"type": "lifespan.startup.complete"})
@@ -92,6 +98,7 @@ class _Exchange:
         self._service, self._scope, self._send = service, scope, send
         self._path: bytes = scope["raw_path"]
         self._who, self._status, self._bytes = ANYBODY, 0, 0
+        self._is_page = scope["method"] in {"GET", "HEAD"} and service._explorer.serves(self._path)
 
     async def answer(self, receive: Receive) -> None:
         """Answer it, count it and log it, whatever happens."""
@@ -99,11 +106,11 @@ class _Exchange:
         try:
             reply = await self._reply(receive)
         except ProblemError as error:
-            reply = error.reply()
+            reply = self._failed(error)
         except Exception:
             logger.exception("A request failed")
             said = "The service failed to answer; its log says why."
-            reply = problem(HTTPStatus.INTERNAL_SERVER_ERROR, said)
+            reply = self._failed(ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, said))
         if reply is not None and not self._status:
             self._status, self._bytes = reply.status, len(reply.body)
             await reply.send(self._send)
@@ -112,6 +119,10 @@ class _Exchange:
         if self._service.settings.access_log:
             self._log(took)
 
+    def _failed(self, error: ProblemError) -> Reply:
+        """For people a page, for programs JSON."""
+        return self._service._explorer.failed(error) if self._is_page else error.reply()
+
     async def _reply(self, receive: Receive) -> Reply | None:
         """What to send; None if it was sent."""
         service, path = self._service, self._path
@@ -119,16 +130,29 @@ class _Exchange:
             return json_reply({"status": "alive"}, [NO_STORE])
         if path == b"/readyz":
             return service.readiness()
-        if path not in OPEN:
+        if path not in OPEN and not service._explorer.is_open(path):
             self._who = await service._access.who(self._scope["headers"])
             service._access.count(self._who)
-        if self._is_forecast() and self._scope["method"] in {"GET", "HEAD"}:
-            return await service._forecasts.reply(path[len(FORECASTS) :], self._scope["headers"])
+        if self._scope["method"] in {"GET", "HEAD"}:
+            if self._is(FORECASTS):
+                segment = path[len(FORECASTS) :]
+                return await service._forecasts.reply(segment, self._scope["headers"])
+            if self._is(CUSTOMERS):
+                segment = path[len(CUSTOMERS) :]
+                return await service._customers.reply(segment, self._scope["headers"])
+        if self._is_page:
+            return await self._page()
         await self._by_api(await self._body(receive))
         return None
 
-    def _is_forecast(self) -> bool:
-        return self._path.startswith(FORECASTS) and b"/" not in self._path[len(FORECASTS) :]
+    async def _page(self) -> Reply:
+        scope = self._scope
+        explorer = self._service._explorer
+        return await explorer.reply(self._path, scope["query_string"], scope["headers"])
+
+    def _is(self, route: bytes) -> bool:
+        """Whether the path is the route and one segment more."""
+        return self._path.startswith(route) and b"/" not in self._path[len(route) :]
 
     async def _by_api(self, body: bytes) -> None:
         """Let the other routes answer: their body is here already."""
@@ -167,8 +191,12 @@ class _Exchange:
         return bytes(body)
 
     def _route(self) -> str:
-        if self._is_forecast():
+        if self._is(FORECASTS):
             return "/v1/forecasts/{product}"
+        if self._is(CUSTOMERS):
+            return "/v1/customers/{customer}"
+        if self._is_page:
+            return self._service._explorer.route(self._path)
         path: str = self._scope["path"]
         return path if path in NAMED or self._path in OPEN else "other"
 

@@ -1,13 +1,13 @@
 """``GET /v1/forecasts/{product}``: the path that most requests take, and that decodes nothing."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 from toolkit.cache.current import CurrentRelease
 from toolkit.cache.records import Found, Records
-from toolkit.data.ids import numbers_meant
+from toolkit.data.ids import Kind, numbers_meant
 from toolkit.errors import CacheError
 from toolkit.service.metrics import STALE
 from toolkit.service.pages import Page
@@ -25,23 +25,13 @@ class Forecasts:
 
     def __init__(self, records: Records[Page], settings: ServiceSettings) -> None:
         self.records = records
-        said = f"private, max-age={settings.max_age_s}, stale-if-error={settings.stale_s:.0f}"
-        self._cacheable = (b"cache-control", said.encode())
+        self._cacheable = cacheable(settings)
 
     async def reply(self, segment: bytes, headers: Iterable[Header]) -> Reply:
         """The forecast of the product that a segment of a path names, by id or code."""
-        found = await self.find(product_named(segment))
-        page = found.value
-        assert page is not None
-        known, accepted = _asked(headers)
-        packed = page.compressed if _takes_gzip(accepted) else b""
-        tag = b'"%b%b"' % (page.tag, b"-gzip" if packed else b"")
-        sent = [self._cacheable, (b"etag", tag), VARY, *release_headers(found)]
-        if known and _matches(known, tag):
-            return Reply(HTTPStatus.NOT_MODIFIED, sent)
-        if packed:
-            return Reply(HTTPStatus.OK, [JSON, GZIPPED, *sent], packed)
-        return Reply(HTTPStatus.OK, [JSON, *sent], page.body)
+        found = await self.find(named_in(segment, "product"))
+        assert found.value is not None
+        return reply_of(found.value, headers, [self._cacheable, *release_headers(found)])
 
     async def find(self, code: str) -> Found[Page]:
         """The record of a product, by id or code; 404 or 503 where there is none."""
@@ -61,11 +51,30 @@ class Forecasts:
         raise ProblemError(HTTPStatus.NOT_FOUND, said, release_headers(found))
 
 
-def product_named(segment: bytes) -> str:
+def cacheable(settings: ServiceSettings) -> Header:
+    """For how long a client may use an answer again."""
+    said = f"private, max-age={settings.max_age_s}, stale-if-error={settings.stale_s:.0f}"
+    return b"cache-control", said.encode()
+
+
+def reply_of(page: Page, headers: Iterable[Header], sent: Sequence[Header]) -> Reply:
+    """A page as a request with ``headers`` wants it: compressed, or only that it is the same."""
+    known, accepted = asked(headers)
+    packed = page.compressed if takes_gzip(accepted) else b""
+    tag = b'"%b%b"' % (page.tag, b"-gzip" if packed else b"")
+    sent = [(b"etag", tag), VARY, *sent]
+    if known and _matches(known, tag):
+        return Reply(HTTPStatus.NOT_MODIFIED, sent)
+    if packed:
+        return Reply(HTTPStatus.OK, [JSON, GZIPPED, *sent], packed)
+    return Reply(HTTPStatus.OK, [JSON, *sent], page.body)
+
+
+def named_in(segment: bytes, kind: Kind) -> str:
     """The id or code in a segment of a path; a slash of a code comes as ``%2F``."""
     code = unquote_to_bytes(segment).decode(errors="replace")
     if not code.strip() or len(code) > LONGEST_CODE:
-        said = f"A product is an id or a code of 1 to {LONGEST_CODE} characters."
+        said = f"A {kind} is an id or a code of 1 to {LONGEST_CODE} characters."
         raise ProblemError(HTTPStatus.NOT_FOUND, said)
     return code
 
@@ -93,7 +102,7 @@ def sentence(error: Exception) -> str:
     return f"{said[:1].upper()}{said[1:]}."
 
 
-def _asked(headers: Iterable[Header]) -> tuple[bytes, bytes]:
+def asked(headers: Iterable[Header]) -> tuple[bytes, bytes]:
     """The tags that a client knows, and the encodings that it takes."""
     known = accepted = b""
     for name, value in headers:
@@ -104,7 +113,7 @@ def _asked(headers: Iterable[Header]) -> tuple[bytes, bytes]:
     return known, accepted
 
 
-def _takes_gzip(accepted: bytes) -> bool:
+def takes_gzip(accepted: bytes) -> bool:
     """Whether it is among the encodings, and not there to be refused."""
     return b"gzip" in accepted and _REFUSED.search(accepted) is None
 

@@ -71,7 +71,7 @@ def read_keys(file: Path) -> dict[str, str]:
 class ApiKeys:
     """The keys of a file, read again when it has changed; what cannot be read opens nothing.
 
-    ``ArgumentError`` if it cannot be read at first.
+    ``ArgumentError`` if it cannot be read at first, or has none.
     """
 
     def __init__(self, file: Path) -> None:
@@ -79,6 +79,11 @@ class ApiKeys:
         self._looked = 0.0
         self._stamp: tuple[int, int] | None = None
         self._names = read_keys(file)
+        if not self._names:
+            raise ArgumentError(
+                f"{file} has no key, so that nobody could ask: `toolkit key NAME --keys {file}`"
+                " makes one"
+            )
 
     def name_of(self, key: str) -> str | None:
         """Whose key it is; None if nobody's."""

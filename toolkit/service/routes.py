@@ -1,7 +1,7 @@
 """Every route, for those that are no hot path and for the OpenAPI document (FastAPI).
 
-``GET /v1/forecasts/{product}``, ``/livez`` and ``/readyz`` are here for the document only: the
-application answers them before.
+``GET /v1/forecasts/{product}``, ``/v1/customers/{customer}``, ``/livez`` and ``/readyz`` are here
+for the document only: the application answers them before.
 """
 
 import json
@@ -22,6 +22,7 @@ from toolkit.service.schemas import (
     Alive,
     AtRiskAnswer,
     BatchAnswer,
+    CustomerAnswer,
     ForecastAnswer,
     Problem,
     Release,
@@ -88,8 +89,18 @@ def _add_forecasts(app: FastAPI, answers: Answers | None, checked: dict[str, Any
 
 def _add_release(app: FastAPI, answers: Answers | None, checked: dict[str, Any]) -> None:
     @app.get(
+        "/v1/customers/{customer}",
+        summary="What a customer orders next, by id or code",
+        responses={304: {"description": "It has not changed"}, **_problems(401, 404, 429, 503)},
+        response_model=CustomerAnswer,
+        **checked,
+    )
+    async def customer(customer: Annotated[str, Path(max_length=LONGEST_CODE)]) -> Response:
+        raise ProblemError(404, "There is nothing at this path.")
+
+    @app.get(
         "/v1/at-risk",
-        summary="Customers at risk, the gravest of every product",
+        summary="Customers at risk of all products, the gravest first",
         responses=_problems(401, 422, 429, 503),
         response_model=AtRiskAnswer,
         **checked,
@@ -99,7 +110,7 @@ def _add_release(app: FastAPI, answers: Answers | None, checked: dict[str, Any])
         offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     ) -> Response:
         assert answers is not None
-        return _response(await answers.at_risk(offset, limit))
+        return _response(await answers.customers.at_risk(offset, limit))
 
     @app.get(
         "/v1/releases/current",

@@ -1,9 +1,10 @@
 """What answers hold, for the OpenAPI document; nothing is checked or encoded by these."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 from pydantic import BaseModel, Field
 
+from toolkit.results.customer_fields import CustomerProduct, CustomerSummary
 from toolkit.results.fields import AtRiskCustomer, Summary, TopCustomer, WeeklyForecast
 from toolkit.results.metadata import ModelMetadata
 
@@ -52,18 +53,11 @@ class Release(BaseModel):
     details: dict[str, Any]
 
 
-class AtRiskRow(BaseModel):
+class AtRiskCustomerOf(AtRiskCustomer):
     """A customer to call, and about which product."""
 
     product_id: int
     product_name: str
-    customer_id: int
-    customer_name: str
-    avg_confidence: float
-    p_alive: float
-    open_interval_days: float
-    expected_interval_days: float
-    risk_reason: str
 
 
 class AtRiskAnswer(BaseModel):
@@ -71,7 +65,30 @@ class AtRiskAnswer(BaseModel):
 
     release: str
     total: int
-    customers: list[AtRiskRow]
+    customers: list[AtRiskCustomerOf]
+
+
+class ReleasedProduct(CustomerProduct):
+    """A product of a customer, as of the date that the product's forecast was made as of."""
+
+    as_of_date: str
+
+
+class CustomerView(TypedDict):
+    """What a customer orders next: all products that they ordered before, the soonest first."""
+
+    customer_id: int
+    forecast_period_weeks: int
+    summary: CustomerSummary
+    products: list[ReleasedProduct]
+
+
+class CustomerAnswer(BaseModel):
+    """The view of a customer; null where all that they ordered was taken out of the release."""
+
+    customer_id: int
+    release: str
+    forecast: CustomerView | None
 
 
 class Problem(BaseModel):

@@ -14,13 +14,13 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from toolkit.cache.current import check_readable
-from toolkit.errors import ArgumentError, CacheError
+from toolkit.errors import ArgumentError, ToolkitError
 from toolkit.service.access import Access
 from toolkit.service.app import Service
 from toolkit.service.guard import GuardedProtocol
 from toolkit.service.metrics import forget_this_process, serve_metrics
 from toolkit.service.places import Places
-from toolkit.service.settings import ServiceSettings
+from toolkit.service.settings import EngineSettings, ServiceSettings
 from toolkit.service.tokens import keys_url
 
 BACKLOG = 2048
@@ -53,7 +53,7 @@ def serve(
     workers: int = 1,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Serve until the process is told to end. ``ArgumentError`` if it cannot begin.
+    """Serve until the process is told to end. Raises as ``check_begin`` does if it cannot begin.
 
     ``say`` is told where it listens, once connections are taken.
     """
@@ -86,14 +86,28 @@ def serve(
 
 
 def check_begin(settings: ServiceSettings) -> None:
-    """``ArgumentError`` in a sentence unless cache, keys and provider can be used."""
+    """``CacheError`` in a sentence unless the cache can be used, ``ArgumentError`` unless its URL,
+    keys and provider can.
+    """
     try:
         check_readable(settings.redis_url)
-    except (CacheError, ValueError) as error:
+    except ValueError as error:
         raise ArgumentError(str(error)) from error
     Access(settings)
     if settings.oidc is not None:
         keys_url(settings.oidc.issuer)
+    if settings.engine is not None:
+        _check_orders(settings.engine)
+
+
+def _check_orders(settings: EngineSettings) -> None:
+    """``ArgumentError`` in a sentence where the orders cannot be opened."""
+    from toolkit.service.explorer.desk import check_orders  # noqa: PLC0415 an engine takes seconds
+
+    try:
+        check_orders(settings)
+    except ToolkitError as error:
+        raise ArgumentError(str(error)) from error
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -19,13 +19,28 @@ class Oidc:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Where the explorer's engine reads orders: a file, or the SQL Server of ``config``.
+
+    ``version``: alias, number or fit of the registered model, or ``pair_conjugate``; None for the
+    version that made the release. ``store``: MLflow's, which holds it.
+    """
+
+    db: Path | None = None
+    config: Path | None = None
+    version: str | None = None
+    store: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSettings:
     """What a service reads, who may ask, and how often.
 
     ``keys``: the file of API keys; without it and ``oidc`` everybody may ask. ``rate``: requests a
     minute of each key and worker; None for any number. ``oldest_s``: from which age on a release
     is too old to be ready. ``max_age_s`` goes into ``Cache-Control``. A request
-    waits ``patience_s`` for the cache.
+    waits ``patience_s`` for the cache. ``engine`` and ``store``, MLflow's, are for the explorer
+    alone; None for what it has to do without.
     """
 
     redis_url: str
@@ -38,6 +53,8 @@ class ServiceSettings:
     stale_s: float = STALE_S
     memory_bytes: int = MEMORY_BYTES
     access_log: bool = True
+    engine: EngineSettings | None = None
+    store: str | None = None
 
     @property
     def is_open(self) -> bool:

@@ -108,6 +108,20 @@ def today_of(source: OrderSource) -> date:
     return source.today() if isinstance(source, ZonedSource) else today_in(None)
 
 
+@runtime_checkable
+class PartedSource(OrderSource, Protocol):
+    """Order data that may lie in parts: in files of runs of whole products, and of customers."""
+
+    def product_parts(self, as_of_date: date) -> Sequence[Sequence[int] | None]:
+        """Products ordered before the date, ascending, a list for each part; ``[None]`` for all.
+
+        Each list is read without the files of the others.
+        """
+
+    def customer_parts(self, as_of_date: date) -> Sequence[Sequence[int]]:
+        """Customers who ordered before the date, ascending, in such lists."""
+
+
 def categories_of(
     source: OrderSource, product_ids: Sequence[int] | None = None
 ) -> Mapping[int, str]:

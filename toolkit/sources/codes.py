@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from toolkit.data.ids import BITS, KINDS, WHOLE, Kind, number_of, plain_code
@@ -107,6 +108,15 @@ class Codes:
             return pa.nulls(len(numbers), pa.string())
         places, found = coded.places(numbers)
         return coded.codes.take(pa.array(places, mask=~found))
+
+    def holding(self, kind: Kind, text: str) -> list[int]:
+        """The numbers of the codes that hold a text, whatever its case."""
+        coded = self.kinds.get(kind)
+        if coded is None:
+            return []
+        found = pc.match_substring(coded.codes, text, ignore_case=True)
+        held = coded.numbers[found.to_numpy(zero_copy_only=False)]
+        return [int(number) for number in held]
 
     def nearest(self, kind: Kind, text: str) -> list[str]:
         """The few codes most like a text, whatever its case: those that hold it come first."""

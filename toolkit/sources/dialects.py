@@ -6,19 +6,24 @@ A dialect is chosen by the connection (``sql.as_source``) and knows nothing of t
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Protocol, cast
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.tables import Ints
 from toolkit.errors import SourceError
-from toolkit.sources.embedded.database import is_interrupt
+from toolkit.sources.embedded.session import is_interrupt
 from toolkit.sources.names import PLAIN_NAMES, Names
 
 type Parameters = Mapping[str, date | int | list[int] | list[str]]
 type ResultColumn = NDArray[np.generic]
 type Row = Sequence[object] | Mapping[str, object]
+
+WHOLE: Mapping[str, Ints] = MappingProxyType({})
+"""Order lines that lie in no parts."""
 
 _LIST_PARAMETER = re.compile(r"(\S+) IN \(:(\w+)\)")
 _PARAMETER = re.compile(r":(\w+)")
@@ -59,6 +64,10 @@ class Dialect(Protocol):
     def names(self) -> Names:
         """What the tables are called."""
 
+    @property
+    def parts(self) -> Mapping[str, Ints]:
+        """Where order lines lie in parts: by parameter of ids, the least id in each part."""
+
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
         """The statement and its parameters as the driver takes them."""
 
@@ -75,6 +84,7 @@ class DuckDbDialect:
     ids_per_query = 10_000_000
     is_tsql = False
     names = PLAIN_NAMES
+    parts = WHOLE
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
         """``x IN (:ids)`` becomes ``list_contains($ids, x)``.
@@ -105,6 +115,7 @@ class DbApiDialect:
     ids_per_query = 2_000
     is_tsql = False
     names = PLAIN_NAMES
+    parts = WHOLE
     rows_per_fetch = 20_000
 
     def bind(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from toolkit.sources.embedded.database import OPTIONAL, TABLES
+from toolkit.sources.embedded.tables import OPTIONAL, TABLES
 
 DEFAULT_SCHEMA = "dbo"
 

@@ -1,4 +1,5 @@
-"""Opens the orders at an address: ``duckdb:///FILE``, or ``mssql://USER@HOST:PORT/DATABASE``.
+"""Opens the orders at an address: ``duckdb:///FILE``, ``parquet:///FOLDER``, ``s3://BUCKET/FOLDER``
+or ``mssql://USER@HOST:PORT/DATABASE``.
 
 A new kind of source is one line of ``OPENERS``.
 """
@@ -14,6 +15,8 @@ from toolkit.errors import ArgumentError
 from toolkit.sources.base import OrderSource
 from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.sources.embedded.database import open_database
+from toolkit.sources.parquet.place import is_remote, place_at
+from toolkit.sources.parquet.remote import SCHEMES
 from toolkit.sources.sql import as_source, sqlserver_source
 from toolkit.sources.sqlserver.columns import (
     codes_there,
@@ -47,8 +50,10 @@ def open_source(address: str) -> AbstractContextManager[OpenSource]:
     """The orders at ``address``, until the context ends.
 
     ``duckdb:///orders.duckdb`` is a file in the working folder, ``duckdb:////data/orders.duckdb``
-    one by its absolute path. ``mssql://reader@sql.example.com:1433/Sales?encryption=require`` is
-    a SQL Server; its password comes from ``TOOLKIT_MSSQL_PASSWORD``. Raises ``ArgumentError`` for
+    one by its absolute path; so is ``parquet:///orders`` a folder that an import wrote, and
+    ``s3://bucket/orders`` is one in an object store.
+    ``mssql://reader@sql.example.com:1433/Sales?encryption=require`` is a SQL Server; its password
+    comes from ``TOOLKIT_MSSQL_PASSWORD``. Raises ``ArgumentError`` for
     an address of no known kind, and what opening the source raises.
     """
     try:
@@ -68,8 +73,10 @@ def open_source(address: str) -> AbstractContextManager[OpenSource]:
 
 
 def file_address(path: Path) -> str:
-    """The address of a DuckDB file."""
-    return f"duckdb:///{quote(str(path))}"
+    """The address of a DuckDB file, or of a folder of orders in Parquet."""
+    if is_remote(path):
+        return place_at(path).name
+    return f"{'parquet' if path.is_dir() else 'duckdb'}:///{quote(str(path))}"
 
 
 @contextmanager
@@ -88,8 +95,17 @@ def open_server(server: SqlServer) -> Iterator[OpenSource]:
 def _open_file(parts: SplitResult) -> Iterator[OpenSource]:
     plain = not (parts.netloc or parts.query or parts.fragment)
     if not (plain and parts.path.startswith("/") and parts.path.strip("/")):
-        raise ArgumentError("a file's address is duckdb:///FILE, without a host and without ? or #")
+        form = f"{parts.scheme}:///{'FILE' if parts.scheme == 'duckdb' else 'FOLDER'}"
+        raise ArgumentError(f"a file's address is {form}, without a host and without ? or #")
     with open_database(unquote(parts.path[1:])) as conn:
+        yield OpenSource(as_source(conn), Codes.of(conn))
+
+
+@contextmanager
+def _open_store(parts: SplitResult) -> Iterator[OpenSource]:
+    if not (parts.netloc and parts.path.strip("/")) or parts.query or parts.fragment:
+        raise ArgumentError(f"an address is {parts.scheme}://BUCKET/FOLDER, without ? or #")
+    with open_database(parts.geturl()) as conn:
         yield OpenSource(as_source(conn), Codes.of(conn))
 
 
@@ -111,5 +127,10 @@ def _open_server_at(parts: SplitResult) -> AbstractContextManager[OpenSource]:
     return open_server(read_server(environment={**os.environ, **said}))
 
 
-OPENERS: dict[str, Opener] = {"duckdb": _open_file, "mssql": _open_server_at}
+OPENERS: dict[str, Opener] = {
+    "duckdb": _open_file,
+    "parquet": _open_file,
+    **dict.fromkeys(SCHEMES, _open_store),
+    "mssql": _open_server_at,
+}
 """What opens each kind of address."""

@@ -120,6 +120,29 @@ WHERE {_KNOWN}
 )
 """Products of which customers ordered anything, returned or not."""
 
+
+def _ids_known(column: str, subject: str) -> Query:
+    return Query(
+        subject,
+        f"""
+SELECT DISTINCT {column}
+FROM dbo.OrderItem oi
+INNER JOIN dbo."Order" o ON o.ID = oi.OrderID
+INNER JOIN dbo.ClientAgreement ca ON ca.ID = o.ClientAgreementID
+WHERE {_KNOWN}
+  AND oi.ProductID IS NOT NULL
+  AND ca.ClientID IS NOT NULL
+ORDER BY {column}""",
+        (_IDS,),
+    )
+
+
+PRODUCTS_KNOWN = _ids_known("oi.ProductID", "ordered products")
+"""Products that anybody ordered, ascending."""
+
+CUSTOMERS_KNOWN = _ids_known("ca.ClientID", "customers with orders")
+"""Customers who ordered anything, ascending."""
+
 _PRICED = f"""{_KNOWN}
       AND oi.PricePerItem > 0
       AND oi.Qty > 0"""

@@ -5,6 +5,7 @@ A category is found by its name, or part of it.
 
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import duckdb
@@ -63,6 +64,45 @@ def find_all(kind: Kind, texts: Sequence[str], codes: Codes, names: Names) -> li
     if unknown:
         raise ArgumentError("\n".join(unknown))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Whom a text may mean: ids, the likeliest first, of ``total`` in all.
+
+    ``alike``: none holds the text; these are called alike.
+    """
+
+    ids: tuple[int, ...]
+    total: int
+    alike: bool = False
+
+
+def matching(
+    kind: Kind,
+    text: str,
+    codes: Codes,
+    known: Mapping[int, str],
+    most: int = MEANT,
+    among: Collection[int] | None = None,
+) -> Matches:
+    """Those whose id, code or name is, or holds, a text; without any, those called alike.
+
+    ``known``: names by id. ``among``: these alone, None for all.
+    """
+    wanted, number = _folded(plain_code(text)), _by_id(kind, plain_code(text), codes)
+    if not wanted:
+        return Matches((), 0)
+    names = {i: _folded(name) for i, name in known.items() if among is None or i in among}
+    by_id = [] if number is None else [number]
+    by_code = codes.holding(kind, plain_code(text))
+    by_name = [i for i, name in names.items() if wanted in name]
+    by_name.sort(key=lambda i: (not names[i].startswith(wanted), len(names[i]), i))
+    found = [i for i in dict.fromkeys([*by_id, *by_code, *by_name]) if i in (among or names)]
+    if found:
+        return Matches(tuple(found[:most]), len(found))
+    nearest = [i for i, _ in _nearest(text, {i: known[i] for i in names})]
+    return Matches(tuple(nearest), len(nearest), alike=True)
 
 
 def find_categories(texts: Sequence[str], known: Collection[str]) -> list[str]:

@@ -5,7 +5,6 @@ hands over columns, and what its failures mean. The connection stays its owner's
 opened, closed, committed or configured here, and every cursor is closed, after an error too.
 """
 
-import logging
 import math
 import operator
 import re
@@ -14,7 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cached_property
-from itertools import batched, pairwise
+from itertools import batched
 from typing import cast
 
 import duckdb
@@ -24,14 +23,19 @@ from toolkit.data.ids import Kind
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
     CustomerDays,
-    Ints,
     OrderEvents,
     by_week,
     observed_weeks,
 )
 from toolkit.data.zones import today_in
-from toolkit.errors import SourceError
 from toolkit.sources.base import OrderSource, ProductInfo
+from toolkit.sources.columns import (
+    before_all_dates,
+    cut,
+    to_customer_days,
+    to_events,
+    to_products,
+)
 from toolkit.sources.dialects import (
     Connection,
     DbApiDialect,
@@ -43,7 +47,7 @@ from toolkit.sources.dialects import (
 )
 from toolkit.sources.embedded.zone import zone_of
 from toolkit.sources.names import PLAIN_NAMES, Names
-from toolkit.sources.prices import recent_price
+from toolkit.sources.parquet.reading import dialect_of
 from toolkit.sources.queries import (
     ALL_NAMES,
     CATEGORIES,
@@ -51,20 +55,19 @@ from toolkit.sources.queries import (
     CUSTOMER_DAYS,
     CUSTOMER_DAYS_OF_HEIRS,
     CUSTOMER_NAMES,
+    CUSTOMERS_KNOWN,
     LAST_DAY,
     ORDER_EVENTS,
     ORDER_EVENTS_OF_PRODUCTS,
     ORDERED_PRODUCTS,
     PRODUCT_COLUMNS,
     PRODUCTS,
+    PRODUCTS_KNOWN,
     Query,
 )
-from toolkit.sources.replaced import Replacements, heirs_of, inherited
-from toolkit.sources.returns import offset_returns
+from toolkit.sources.replaced import Replacements, heirs_of
 from toolkit.sources.sqlserver.dialect import SqlServerDialect, is_pymssql, is_renewed
 from toolkit.sources.sqlserver.faults import PATIENCE, Patience
-
-logger = logging.getLogger(__name__)
 
 _NO_DAY = re.compile(r"Could not convert DATE \((.*)\) to microseconds")
 
@@ -113,7 +116,7 @@ class SqlSource:
         else:
             read = _with_replaced([p for p in product_ids if p not in heirs], heirs)
             columns = self._read_ids(ORDER_EVENTS_OF_PRODUCTS, "product_ids", read, as_of_date)
-        return _to_events(as_of_date, columns, heirs)
+        return to_events(as_of_date, columns, heirs)
 
     def customer_days(self, as_of_date: date, customer_ids: Sequence[int]) -> CustomerDays:
         """Days before the date on which the customers ordered any product: as order events tell."""
@@ -122,7 +125,7 @@ class SqlSource:
         query = CUSTOMER_DAYS_OF_HEIRS if heirs else CUSTOMER_DAYS
         more: Parameters = {"product_ids": [*{*heirs, *heirs.values()}]} if heirs else {}
         columns = self._read_ids(query, "customer_ids", customer_ids, as_of_date, more)
-        return _to_customer_days(as_of_date, columns, heirs)
+        return to_customer_days(as_of_date, columns, heirs)
 
     def ordered_products(self, as_of_date: date, customer_ids: Sequence[int]) -> list[int]:
         """Products of which the customers ordered anything before the date, ascending."""
@@ -140,10 +143,10 @@ class SqlSource:
         heirs = self._replacements.heirs(as_of_date)
         read = _with_replaced(product_ids, heirs)
         columns = self._read_ids(PRODUCTS, "product_ids", read, as_of_date)
-        found = _to_products(columns)
+        found = to_products(columns)
         if not heirs:
             return found
-        together = _to_products([heirs_of(columns[0].astype(np.int64), heirs), *columns[1:]])
+        together = to_products([heirs_of(columns[0].astype(np.int64), heirs), *columns[1:]])
         asked = {*product_ids} & found.keys()
         unpriced = {i for i in asked - heirs.keys() if found[i].unit_price is None}
         return {
@@ -169,6 +172,26 @@ class SqlSource:
             columns = self._read_ids(CATEGORIES_OF_PRODUCTS, "product_ids", product_ids)
         named = zip(columns[0].tolist(), columns[1].tolist(), strict=True)
         return {i: text for i, name in named if (text := str(name).strip())}
+
+    def product_parts(self, as_of_date: date) -> list[list[int] | None]:
+        """Products ordered before the date, a list for each part that they lie in.
+
+        ``[None]``, which stands for all, where there are no parts. Of a product that was replaced
+        the one that took its place is listed. Raises ``SourceError`` if the database fails.
+        """
+        first_ids = self._dialect.parts.get("product_ids", ())
+        if len(first_ids) < 2:
+            return [None]
+        as_of_date = _plain_date(as_of_date)
+        (ids,) = self._read(PRODUCTS_KNOWN, {"as_of_date": as_of_date})
+        heirs = self._replacements.heirs(as_of_date)
+        known = np.unique(heirs_of(ids.astype(np.int64, copy=False), heirs))
+        return [*cut(known, first_ids)]
+
+    def customer_parts(self, as_of_date: date) -> list[list[int]]:
+        """Customers who ordered before the date, a list for each part that they lie in."""
+        (ids,) = self._read(CUSTOMERS_KNOWN, {"as_of_date": _plain_date(as_of_date)})
+        return cut(ids.astype(np.int64, copy=False), self._dialect.parts.get("customer_ids", ()))
 
     def all_names(self, kind: Kind) -> dict[int, str]:
         """Names of all products or customers that have one; no forecast is made from them."""
@@ -236,7 +259,7 @@ class SqlSource:
                     found = _NO_DAY.search(str(exc))
                     if found is None:
                         raise
-                    raise _before_all_dates(found[1]) from exc
+                    raise before_all_dates(found[1]) from exc
 
         return self._dialect.run(query.subject, read)
 
@@ -269,7 +292,8 @@ def as_source(connection: OrderSource | Connection) -> OrderSource:
     if isinstance(connection, OrderSource):
         return connection
     if isinstance(connection, duckdb.DuckDBPyConnection):
-        return SqlSource(cast("Connection", connection), DuckDbDialect())
+        dialect = dialect_of(connection) or DuckDbDialect()
+        return SqlSource(cast("Connection", connection), dialect)
     if is_pymssql(connection):
         return sqlserver_source(connection)
     if callable(getattr(connection, "cursor", None)):
@@ -316,85 +340,6 @@ def _with_replaced(product_ids: Sequence[int], heirs: Mapping[int, int]) -> list
     """The products, and those whose orders they inherited."""
     asked = {*product_ids}
     return [*product_ids, *(old for old, new in heirs.items() if new in asked)]
-
-
-def _to_events(
-    as_of_date: date, columns: Sequence[ResultColumn], heirs: Mapping[int, int]
-) -> OrderEvents:
-    net = inherited(_net(as_of_date, columns), heirs)
-    events, unmatched = offset_returns(net)
-    if len(events) < len(net):
-        logger.debug(
-            "%d customer days left out: returns cancel their orders; %g units reverse none",
-            len(net) - len(events),
-            unmatched.quantity.sum(),
-        )
-    return events
-
-
-def _net(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents:
-    """Rows of products, customers and days as a table; not yet order events."""
-    product_id, customer_id, order_date, quantity = columns
-    return OrderEvents(
-        as_of_date,
-        product_id.astype(np.int64, copy=False),
-        customer_id.astype(np.int64, copy=False),
-        _days_from(as_of_date, order_date),
-        quantity.astype(np.float64, copy=False),
-    )
-
-
-def _to_customer_days(
-    as_of_date: date, columns: Sequence[ResultColumn], heirs: Mapping[int, int]
-) -> CustomerDays:
-    """Rows of ``CUSTOMER_DAYS``: those of products with returns are looked at one by one."""
-    customer_id, order_date, has_returns, product_id, products, quantity = columns
-    days = CustomerDays(
-        customer_id.astype(np.int64, copy=False),
-        _days_from(as_of_date, order_date),
-        products.astype(np.int64, copy=False),
-    )
-    returned = np.flatnonzero(has_returns)
-    if not len(returned):
-        return days
-    rows = returned[np.lexsort((order_date[returned], customer_id[returned], product_id[returned]))]
-    net = _net(as_of_date, [c[rows] for c in (product_id, customer_id, order_date, quantity)])
-    events, _ = offset_returns(inherited(net, heirs))
-    return days.where(has_returns == 0).together(CustomerDays.of(events))
-
-
-def _to_products(columns: Sequence[ResultColumn]) -> dict[int, ProductInfo]:
-    """Each product's name, and the price that its lines tell; rows in any order."""
-    by_product = np.argsort(columns[0], kind="stable")
-    ids, names, days, prices, quantities = (column[by_product] for column in columns)
-    day, price = days.astype(np.int64), prices.astype(np.float64)
-    quantity = quantities.astype(np.float64)
-    found, start = np.unique(ids, return_index=True)
-    spans = pairwise([*start.tolist(), len(ids)])
-    return {
-        i: ProductInfo(names[a], recent_price(day[a:b], price[a:b], quantity[a:b]))
-        for i, (a, b) in zip(found.tolist(), spans, strict=True)
-    }
-
-
-def _days_from(as_of_date: date, dates: ResultColumn) -> Ints:
-    """Days from the as-of date on, negative before it; ``dates`` [rows] as ``datetime64[D]``.
-
-    Raises ``SourceError`` where one lies before the year 1, where those of Python begin.
-    """
-    days: Ints = dates.astype(np.int64) - np.datetime64(as_of_date, "D").astype(np.int64)
-    if len(days) and as_of_date.toordinal() + days.min() < date.min.toordinal():
-        first = dates.min()
-        year = 1 - int(first.astype("datetime64[Y]").astype(np.int64)) - 1970
-        raise _before_all_dates(f"{year:04}-{str(first)[-5:]} (BC)")
-    return days
-
-
-def _before_all_dates(found: str) -> SourceError:
-    return SourceError(
-        f"dbo.OrderItem.Created holds {found}, a date before the year 1: `toolkit check` lists such"
-        " lines"
-    )
 
 
 def _plain_date(moment: date) -> date:

@@ -1,13 +1,14 @@
 """Stage 2: the ordering pattern of every pair, all pairs at once."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from datetime import date
 
 import numpy as np
 
 from toolkit.data.tables import MAX_AMOUNT, CustomerDays, OrderEvents, Patterns
 from toolkit.results.pair import CustomerProductPattern, FailedPair
-from toolkit.sources.base import OrderSource
+from toolkit.sources.base import OrderSource, PartedSource
 from toolkit.stages.arguments import parse_date
 from toolkit.stages.discovery import discover
 
@@ -58,6 +59,32 @@ def read_patterns(
 ) -> tuple[Patterns, tuple[FailedPair, ...]]:
     """The patterns of all pairs known before a date, and the pairs left out because they failed."""
     return PatternAnalyzer(source, customer_days).analyze(discover(source, as_of_date, None))
+
+
+def patterns_in_parts(
+    source: OrderSource, as_of_date: date, customer_days: bool = False
+) -> Iterator[tuple[Patterns, tuple[FailedPair, ...]]]:
+    """The same, in tables of whole products, so that one part of the orders is read at a time.
+
+    Customers' days, if asked for, are those of all customers in each table. One table where the
+    orders do not lie in parts; none where nobody ordered anything.
+    """
+    parted = source if isinstance(source, PartedSource) else None
+    parts = [None] if parted is None else parted.product_parts(as_of_date)
+    if parted is None or list(parts) == [None]:
+        yield read_patterns(source, as_of_date, customer_days)
+        return
+    days = _days_of_all(parted, as_of_date) if customer_days else None
+    for product_ids in parts:
+        events = discover(source, as_of_date, product_ids)
+        patterns, failed = PatternAnalyzer(source).analyze(events)
+        yield patterns if days is None else replace(patterns, customer_days=days), failed
+
+
+def _days_of_all(source: PartedSource, as_of_date: date) -> CustomerDays:
+    parts = [source.customer_days(as_of_date, ids) for ids in source.customer_parts(as_of_date)]
+    columns = ([getattr(part, field.name) for part in parts] for field in fields(CustomerDays))
+    return CustomerDays(*map(np.concatenate, columns))
 
 
 def single_pair(pattern: CustomerProductPattern) -> Patterns:

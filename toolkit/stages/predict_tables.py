@@ -1,8 +1,9 @@
 """The two tables that ``toolkit predict`` writes: weekly demand by product, outlook by pair."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +45,15 @@ class WrittenTables:
 
 def write_predictions(
     predictor: CustomerPredictor,
-    patterns: Patterns,
+    patterns: Patterns | Iterable[Patterns],
     folder: Path,
     progress: Callable[[int], None] = lambda pairs: None,
     codes: Codes = NO_CODES,
 ) -> WrittenTables:
     """Predict all of ``patterns`` and write both tables into ``folder``, replacing old ones.
 
-    Where ids have ``codes``, these stand beside them.
+    They may come in several tables of whole products, read one after the other. Where ids have
+    ``codes``, these stand beside them.
 
     Works through whole products in chunks, so that the draws in memory stay bounded whatever the
     data, horizon and draws. Both tables are complete before the first takes its place; a run that
@@ -67,11 +69,12 @@ def write_predictions(
         whole_file(targets[1]) as pairs_part,
         ExitStack() as stack,
     ):
-        writers = _TableWriter(stack, weeks_part), _TableWriter(stack, pairs_part)
-        for chunk in in_chunks(predictor, patterns):
+        writers = TableWriter(stack, weeks_part), TableWriter(stack, pairs_part)
+        tables = [patterns] if isinstance(patterns, Patterns) else patterns
+        for chunk in chain.from_iterable(in_chunks(predictor, table) for table in tables):
             predictions, failures = predictor.predict(chunk)
-            writers[0].write(product_weeks_frame(predictions, codes))
-            writers[1].write(pairs_frame(predictions, codes))
+            for writer, table in zip(writers, tables_of(predictions, codes), strict=True):
+                writer.write(table)
             products += len(predictions.products.product_id)
             pair_count += len(predictions.patterns)
             failed += failures
@@ -79,20 +82,27 @@ def write_predictions(
     return WrittenTables(*targets, products, pair_count, tuple(failed))
 
 
-class _TableWriter:
-    """A Parquet file that takes its schema from the first frame written."""
+class TableWriter:
+    """A Parquet file that takes its schema from the first table written; a row group of each."""
 
     def __init__(self, stack: ExitStack, path: Path) -> None:
         self._stack, self._path = stack, path
         self._writer: pq.ParquetWriter | None = None
 
-    def write(self, frame: pd.DataFrame) -> None:
-        table = pa.Table.from_pandas(frame, preserve_index=False)
+    def write(self, table: pa.Table) -> None:
+        """Append the table."""
         if self._writer is None:
             self._writer = self._stack.enter_context(
                 pq.ParquetWriter(self._path, table.schema, compression="zstd")
             )
         self._writer.write_table(table)
+
+
+def tables_of(predictions: Predictions, codes: Codes = NO_CODES) -> tuple[pa.Table, pa.Table]:
+    """Product weeks and pairs, as the files hold them."""
+    frames = product_weeks_frame(predictions, codes), pairs_frame(predictions, codes)
+    weeks, pairs = (pa.Table.from_pandas(frame, preserve_index=False) for frame in frames)
+    return weeks, pairs
 
 
 def product_weeks_frame(predictions: Predictions, codes: Codes = NO_CODES) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from toolkit.tracking.runs import (
     BEING_LOGGED,
     COMPLETE_TAG,
     CONTENT_TAG,
+    DESCRIPTION_TAG,
     KEY_TAG,
     PARENT_TAG,
     RUNS_PER_CALL,
@@ -44,7 +45,8 @@ class Backtested:
 class StoredBacktest:
     """A backtest that is complete; ``started`` is in ms since 1970.
 
-    ``metrics`` are those over all dates, by ``LABEL/LEVEL/SCORE``.
+    ``metrics`` are those over all dates, by ``LABEL/LEVEL/SCORE``. ``verdicts``: which version wins
+    on what, a line each, in Markdown; empty where nothing was compared.
     """
 
     run_id: str
@@ -53,6 +55,7 @@ class StoredBacktest:
     tried: tuple[Backtested, ...]
     metrics: Mapping[str, float]
     artifact_uri: str
+    verdicts: str = ""
 
     def scores(self, label: str) -> dict[str, float]:
         """The scores of a label over all dates, by ``LEVEL/SCORE``."""
@@ -83,6 +86,19 @@ def stored_backtests(store: Store, model: str) -> list[StoredBacktest]:
         ]
 
 
+def latest_backtests(store: Store, most: int) -> list[StoredBacktest]:
+    """The backtests that began last, of whatever models, the newest first.
+
+    Raises ``TrackingError`` where the store cannot be read.
+    """
+    with store.errors():
+        experiments = _experiments(store)
+        found = search(store, experiments, f"tags.{COMPLETE_TAG} = 'true'") if experiments else []
+        parents = sorted(filter(_is_complete, found), key=lambda run: -int(run.info.start_time))
+        keys = [run.data.tags[KEY_TAG] for run in parents[:most] if KEY_TAG in run.data.tags]
+        return [one for key in keys for one in _stored_backtest(store, experiments, key)]
+
+
 @contextmanager
 def artifact_of(store: Store, backtest: StoredBacktest, name: str) -> Iterator[Path | None]:
     """A file of a backtest, where it can be read; None if it has none of this name."""
@@ -108,6 +124,7 @@ def _stored_backtest(
             tried=_tried(run for run in runs if PARENT_TAG in run.data.tags),
             metrics=parent.data.metrics,
             artifact_uri=parent.info.artifact_uri,
+            verdicts=parent.data.tags.get(DESCRIPTION_TAG, ""),
         )
 
 

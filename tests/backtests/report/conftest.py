@@ -1,7 +1,6 @@
 """A run whose names are hostile, its report, and a real Chromium to open it in."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -9,12 +8,13 @@ import duckdb
 import numpy as np
 import pytest
 import xarray as xr
-from playwright.sync_api import sync_playwright
 
 from backtests.report.page import Written, write_report
 from backtests.run.folder import META, RunFolder
+from tests.browser import browser, find_chromium
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+__all__ = ["browser"]
+
 LABEL = "other"
 """The version that failed once, and was fitted."""
 
@@ -36,10 +36,6 @@ ERROR = f"ValueError: {HOSTILE_END}"
 def pytest_terminal_summary(terminalreporter):
     if not find_chromium():
         terminalreporter.write_sep("!", "no Chromium: no report was opened in a browser", red=True)
-
-
-def find_chromium() -> str | None:
-    return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @pytest.fixture(scope="session")
@@ -65,18 +61,6 @@ def hostile_run(run, order_file, tmp_path_factory) -> RunFolder:
 @pytest.fixture(scope="session")
 def written(hostile_run) -> Written:
     return write_report(hostile_run.path)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    path = find_chromium()
-    if path is None:
-        reason = f"no Chromium on the path ({', '.join(NAMES)}): `apt-get install chromium`"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 def _move(folder: Path, database: Path) -> None:

@@ -6,34 +6,15 @@ import pytest
 
 from backtests.report.page import MOST_BYTES
 from tests.backtests.report.conftest import ERROR, HOSTILE, HOSTILE_END, LABEL, WARNING
+from tests.browser import Opened
 
-DRAWN = "html[data-drawn=yes]"
 pytestmark = pytest.mark.slow  # Chromium takes seconds to start
-PATIENCE = 120_000  # milliseconds: the machine may be busy
-
-
-class Opened:
-    """A page, and what it asked for and complained of."""
-
-    def __init__(self, context, path):
-        self.requests, self.complaints = [], []
-        context.set_default_timeout(PATIENCE)
-        self.page = context.new_page()
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._hear)
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector(DRAWN, state="attached")
-
-    def _hear(self, message):
-        if message.type in {"error", "warning"}:
-            self.complaints.append(message.text)
 
 
 @pytest.fixture(scope="module")
 def desktop(browser, written):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    yield Opened(context, written.path)
+    yield Opened(context, written.path.as_uri())
     context.close()
 
 
@@ -148,7 +129,7 @@ def test_a_version_can_be_left_out_of_all_figures(page):
 def test_a_phone_shows_it_without_scrolling_sideways(browser, written):
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     try:
-        opened = Opened(context, written.path)
+        opened = Opened(context, written.path.as_uri())
         assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
         right = "(all) => Math.max(...all.map((svg) => svg.getBoundingClientRect().right))"
         widest = opened.page.locator(".main-svg").evaluate_all(right)

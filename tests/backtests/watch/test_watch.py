@@ -22,7 +22,8 @@ from backtests.watch.kept import KeptForecast
 from backtests.watch.versions import Watched
 from backtests.watch.watch import WatchSettings, watch
 from tests.backtests.watch.conftest import DATES
-from tests.processes import TOOLKIT, error_of, start
+from tests.processes import error_of
+from tests.processes import run as run_command
 from toolkit.data.tables import OrderEvents
 from toolkit.data.zones import today_in
 from toolkit.errors import ArgumentError, TrackingError
@@ -179,7 +180,7 @@ def test_the_command(with_half_the_customers, promoted, store, tmp_path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/hook"
     asked = ("watch", "--db", with_half_the_customers, "--as-of", later(13))
-    done = start(TOOLKIT, *asked, cwd=tmp_path, TOOLKIT_ALARM_URL=url)
+    done = run_command(*asked, cwd=tmp_path, TOOLKIT_ALARM_URL=url)
     server.shutdown()
     server.server_close()
     assert done.returncode == 4, done.stderr
@@ -191,8 +192,7 @@ def test_the_command(with_half_the_customers, promoted, store, tmp_path):
     assert runs[0].data.tags["toolkit.alarm"].startswith("champion")
     assert runs[0].data.metrics["champion/level/sum"] > runs[0].data.metrics["champion/level/limit"]
     url = "http://127.0.0.1:9/secret-token"  # nobody answers
-    again = start(
-        TOOLKIT,
+    again = run_command(
         *asked,
         "--json",
         "--no-log",
@@ -220,14 +220,14 @@ def test_a_forecast_is_kept_once_a_week_where_the_business_is(order_file, store,
         keep_zone(conn, "Pacific/Kiritimati")
         there = today_in("Pacific/Kiritimati")
     asked = ("watch", "--db", file, "--json", "--no-log")
-    done = start(TOOLKIT, *asked, cwd=tmp_path, TZ="Etc/GMT+12")
+    done = run_command(*asked, cwd=tmp_path, TZ="Etc/GMT+12")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert date.fromisoformat(found["as_of_date"]) >= there
     assert len(found["kept"]) == 1
     (kept,) = (tmp_path / "watch" / "forecasts").iterdir()
     kept.rename(kept.with_name(str(date.fromisoformat(found["as_of_date"]) - timedelta(3))))
-    again = start(TOOLKIT, *asked, cwd=tmp_path, TZ="Etc/GMT+12")
+    again = run_command(*asked, cwd=tmp_path, TZ="Etc/GMT+12")
     assert again.returncode == 0, again.stderr
 
 
@@ -309,12 +309,10 @@ def test_without_a_champion(order_file, tmp_path):
     empty = open_store(f"sqlite:///{tmp_path / 'empty.db'}")
     with pytest.raises(TrackingError, match="no champion to watch"):
         look(order_file, empty, tmp_path / "watch", START)
-    done = start(
-        TOOLKIT, "watch", "--db", order_file, "--store", "sqlite:///empty.db", cwd=tmp_path
-    )
+    done = run_command("watch", "--db", order_file, "--store", "sqlite:///empty.db", cwd=tmp_path)
     assert done.returncode == 2
     assert "toolkit promote" in error_of(done)
-    done = start(TOOLKIT, "watch", "--db", order_file, "--store", "sqlite:///no.db", cwd=tmp_path)
+    done = run_command("watch", "--db", order_file, "--store", "sqlite:///no.db", cwd=tmp_path)
     assert "toolkit promote" in error_of(done)
     assert not (tmp_path / "no.db").exists()
 

@@ -18,6 +18,7 @@ something wrong. Keys are found by the releases' own indexes; the database is ne
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from itertools import batched
 
 import redis
@@ -32,15 +33,19 @@ from toolkit.cache.names import (
     RELEASE_COUNT,
     STAGED,
     at_risk_key,
+    customers_key,
     index_key,
     meta_key,
+    pairs_key,
     value_prefix,
 )
+from toolkit.cache.releases.customers import ordered_by
 from toolkit.cache.releases.plain import follow, make_current
 from toolkit.cache.releases.staging import Staging
 from toolkit.cache.releases.steps import (
     KEEP_MS,
     LOST,
+    as_of_dates,
     entries,
     find,
     load,
@@ -60,6 +65,7 @@ LOCK_S = 10.0
 """An export that shows no sign of life for so long has lost its lock."""
 
 UNLINKED_AT_ONCE = 500
+OF_A_RELEASE = (at_risk_key, customers_key, index_key, meta_key)
 REMEMBERED_MS = 1000 * 86_400 * 400
 """How long it is remembered that a product was invalidated: longer than its values may stay."""
 
@@ -100,6 +106,10 @@ class Releases:
         """
         release_id = pointer(self._database)
         return None if release_id is None else find(self._database, release_id)
+
+    def as_of_dates(self, product_ids: Iterable[int]) -> dict[int, date]:
+        """As of which date readers get the products' forecasts; those without one are left out."""
+        return as_of_dates(self._database, product_ids)
 
     def kept(self) -> list[Release]:
         """The releases that were current before and can be again, newest first."""
@@ -160,16 +170,23 @@ class Releases:
                 gone.append(release_id)
         return gone
 
-    def invalidate(self, product_ids: Iterable[int]) -> int:
+    def invalidate(
+        self, product_ids: Iterable[int] = (), *, customer_ids: Iterable[int] = ()
+    ) -> int:
         """Stop serving these products' forecasts, of whatever release or date.
 
-        The next cached call computes anew; forecasts of a release come back with the next one
-        that is published, not by a rollback. Returns how many products of the current release
-        went.
+        ``customer_ids``: and those of all products that these customers have ordered, as the
+        current release knows. The next cached call computes anew; forecasts of a release come back
+        with the next one that is published, not by a rollback. Returns how many products of the
+        current release went.
         """
-        ids = list(dict.fromkeys(product_ids))
-        if any(type(i) is not int for i in ids):
-            raise ArgumentError(f"product ids have to be whole numbers, got {ids[:5]!r}")
+        asked, customers = list(dict.fromkeys(product_ids)), list(dict.fromkeys(customer_ids))
+        for what, some_ids in (("product", asked), ("customer", customers)):
+            if any(type(i) is not int for i in some_ids):
+                raise ArgumentError(f"{what} ids have to be whole numbers, got {some_ids[:5]!r}")
+        current = pointer(self._database) if customers else None
+        theirs = [] if current is None else ordered_by(self._database, current, customers)
+        ids = list(dict.fromkeys([*asked, *theirs]))
         gone, keys = 0, [POINTER, REGISTRY, STAGED, BEHIND]
         for portion in batched(ids, UNLINKED_AT_ONCE):
             reply = self._database.run(INVALIDATE, keys, [REMEMBERED_MS, *portion])
@@ -216,8 +233,9 @@ class Releases:
     def _unlink(self, release_id: str) -> None:
         client, ids = self._database.client, products_of(self._database, release_id)
         names = [f"{value_prefix(release_id)}{i}" for i in ids]
+        names += [pairs_key(release_id, i) for i in ids]
         for portion in batched(names, UNLINKED_AT_ONCE):
             with self._database.translated():
                 client.unlink(*portion)
         with self._database.translated():
-            client.unlink(at_risk_key(release_id), index_key(release_id), meta_key(release_id))
+            client.unlink(*(key(release_id) for key in OF_A_RELEASE))

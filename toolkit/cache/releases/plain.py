@@ -11,6 +11,7 @@ from contextlib import suppress
 from itertools import batched
 
 from toolkit.cache.database import Argument, Database, text
+from toolkit.cache.feed import Taken
 from toolkit.cache.names import BEHIND, POINTER
 from toolkit.cache.releases.steps import (
     KEEP_MS,
@@ -37,14 +38,20 @@ class _OvertakenError(Exception):
 
 
 def make_current(
-    database: Database, release_id: str, values: int, ttl_s: int, token: str = "", base: str = ""
+    database: Database,
+    release_id: str,
+    values: int,
+    ttl_s: int,
+    token: str = "",
+    base: str = "",
+    taken: Taken | None = None,
 ) -> Release:
     """Move the pointer, as ``flip`` does, and let the plain keys follow.
 
     ``CacheError`` as ``flip`` raises it; or afterwards, if values were changed or dropped since
     they were verified. If the server fails afterwards the log says so: the release is current.
     """
-    flip(database, release_id, values, ttl_s, token, base)
+    flip(database, release_id, values, ttl_s, token, base, taken)
     wrong: list[str] = []
     try:
         wrong = follow(database)

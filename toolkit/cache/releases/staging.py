@@ -8,6 +8,7 @@ from statistics import fmean
 
 from toolkit.cache.database import Argument, Database
 from toolkit.cache.envelope import Fields, UnusableError, dated, decode, encode
+from toolkit.cache.feed import Taken
 from toolkit.cache.names import (
     EXPORT_LOCK,
     POINTER,
@@ -15,7 +16,7 @@ from toolkit.cache.names import (
     index_key,
     value_prefix,
 )
-from toolkit.cache.releases.at_risk import AtRiskList
+from toolkit.cache.releases.customers import TAKEN, CustomerLists, Names
 from toolkit.cache.releases.plain import make_current
 from toolkit.cache.releases.steps import (
     KEEP_MS,
@@ -31,6 +32,7 @@ from toolkit.cache.releases.steps import (
 from toolkit.cache.scripts import CARRY_OVER, PUT
 from toolkit.cache.spec import Release, ReleaseSpec
 from toolkit.errors import CacheError
+from toolkit.results.pair_rows import PairRows
 
 SAMPLE = 20
 
@@ -59,7 +61,7 @@ class Staging:
         self._database = database
         self._token = token
         self._index = index_key(release_id)
-        self._at_risk = AtRiskList(database, release_id)
+        self._customers = CustomerLists(database, release_id, spec.ttl_s)
         self._expected = frozenset(spec.product_ids)
         self._done = self._staged()
         self._base = spec.base if spec.carried else None
@@ -83,23 +85,27 @@ class Staging:
         self,
         forecasts: Mapping[int, Fields | None],
         computed_with: Callable[[int], ComputedWith] | None = None,
+        pairs: Mapping[int, PairRows] | None = None,
     ) -> None:
         """Stage forecasts (``ProductForecast.to_dict()``), None for "nothing to forecast".
 
         ``computed_with`` gives for a product what callers of ``generate_forecast_cached`` have to
-        ask with to get it; by default the spec's. ``CacheError`` for products that the spec does
-        not name and for what is no forecast.
+        ask with to get it; by default the spec's. ``pairs``: by product, what is said of its
+        customers. ``CacheError`` for products that the spec does not name and for what is no
+        forecast.
         """
         self._demand_expected(forecasts)
         given = computed_with or (lambda product_id: self.spec.computed_with)
         for portion in batched(forecasts.items(), PORTION):
+            theirs = {i: (pairs or {}).get(i, PairRows.none()) for i, _ in portion}
             arguments: list[Argument] = [self._token, value_prefix(self.release_id), KEEP_MS]
             sizes = []
             for product_id, forecast in portion:
                 value = self._encoded(product_id, forecast, given(product_id))
                 arguments += [product_id, value, _entry(value, forecast)]
-                sizes.append(len(value) + self._at_risk.note(product_id, forecast))
+                sizes.append(len(value) + TAKEN * len(theirs[product_id].customer_id))
             self._demand_room(self._average(sizes))
+            self._customers.put(self.spec.as_of_date, dict(portion), theirs)
             self._refuse_if(self._database.run(PUT, [EXPORT_LOCK, self._index], arguments) != 1)
             self._done.update({i: _status_of(forecast) for i, forecast in portion})
 
@@ -113,7 +119,9 @@ class Staging:
         missing = sorted(set(self.spec.carried) - self._done.keys())
         base = entries(self._database, self._base) if self._base and missing else {}
         for portion in batched(missing, PORTION):
-            self._demand_room(self._average([_size(base.get(i, "")) for i in portion]))
+            beside = self._customers.sizes(self._base or "", portion)
+            sizes = [_size(base.get(i, "")) + more for i, more in zip(portion, beside, strict=True)]
+            self._demand_room(self._average(sizes))
             self._carry(portion)
         self._done = self._staged()
 
@@ -136,13 +144,19 @@ class Staging:
                 f" run out of memory?): {some('product', wrong) if wrong else 'it is empty'}"
             )
 
-    def publish(self, missing_allowed: frozenset[int] = frozenset()) -> Release:
+    def publish(
+        self,
+        missing_allowed: frozenset[int] = frozenset(),
+        taken: Taken | None = None,
+        names: Names = lambda customer_ids: {},
+    ) -> Release:
         """Verify it, make it the current release in one step, and let the plain keys follow.
 
-        ``missing_allowed`` as ``verify`` takes it.
+        ``missing_allowed`` as ``verify`` takes it; ``taken`` is acknowledged in that step;
+        ``names`` are those of customers.
         """
         self.verify(missing_allowed)
-        self._at_risk.write(self._done, self.spec.ttl_s, self._token)
+        self._customers.write(self._done, self._token, names)
         return make_current(
             self._database,
             self.release_id,
@@ -150,14 +164,15 @@ class Staging:
             self.spec.ttl_s,
             self._token,
             self._base or "",
+            taken,
         )
 
     def _carry(self, portion: Sequence[int]) -> None:
         keys = [EXPORT_LOCK, self._index, POINTER]
         prefix, base = value_prefix(self.release_id), self._base or ""
-        reply = self._database.run(
-            CARRY_OVER, keys, [self._token, prefix, KEEP_MS, self.release_id, base, *portion]
-        )
+        arguments: list[Argument] = [self._token, prefix, KEEP_MS, self.release_id, base]
+        arguments += [self._customers.keep_ms, *portion]
+        reply = self._database.run(CARRY_OVER, keys, arguments)
         word, *rest = texts(reply)
         self._refuse_if(word == "lock")
         if word == "moved":

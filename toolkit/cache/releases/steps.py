@@ -2,11 +2,14 @@
 
 import re
 import uuid
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from itertools import batched
 
 from toolkit.cache.database import Argument, Database, pairs, parsed, text
+from toolkit.cache.envelope import UnusableError, decode
+from toolkit.cache.feed import GROUP, Taken
 from toolkit.cache.names import (
     BEHIND,
     EPOCH,
@@ -19,6 +22,7 @@ from toolkit.cache.names import (
     meta_key,
     value_prefix,
 )
+from toolkit.cache.pointer import pointer_of, value_names
 from toolkit.cache.scripts import FLIP, VERIFY
 from toolkit.cache.spec import Release, release_of
 from toolkit.cache.ttl import HISTORY_TTL_S, JITTER
@@ -48,20 +52,30 @@ MOVED = (
 
 
 def flip(
-    database: Database, release_id: str, values: int, ttl_s: int, token: str = "", base: str = ""
+    database: Database,
+    release_id: str,
+    values: int,
+    ttl_s: int,
+    token: str = "",
+    base: str = "",
+    taken: Taken | None = None,
 ) -> None:
     """The one step that makes a release current, or a ``CacheError`` and nothing changed.
 
     ``values``: how many it has to have; they stay for ``ttl_s`` seconds, less jitter. With the
     ``token`` of the export lock the release is published; without, it has to be one that was.
-    ``base``: only if this release is current.
+    ``base``: only if this release is current. ``taken`` is acknowledged in the same step.
     """
     keys = [EXPORT_LOCK, POINTER, FLIP_COUNT, REGISTRY, STAGED, EPOCH, BEHIND]
+    acknowledged: list[Argument] = []
+    if taken is not None:
+        keys.append(taken.stream)
+        acknowledged = [GROUP, *taken.entry_ids]
     now = datetime.now(UTC)
     until = now + timedelta(seconds=ttl_s * (1 - JITTER))
     times = [moment.isoformat(timespec="milliseconds") for moment in (until, now)]
     arguments: list[Argument] = [release_id, token, base, KEEP_MS, uuid.uuid4().hex]
-    word, *rest = texts(database.run(FLIP, keys, [*arguments, *times, values]))
+    word, *rest = texts(database.run(FLIP, keys, [*arguments, *times, values, *acknowledged]))
     if word in {"flipped", "current"}:
         return
     sentences = {
@@ -90,6 +104,25 @@ def pointer(database: Database) -> str | None:
         return None if found is None else str(parsed(found, dict)["release"])
     except (ValueError, TypeError, KeyError) as error:
         raise CacheError(f"{database.where}: the value at {POINTER} is no pointer") from error
+
+
+def as_of_dates(database: Database, product_ids: Iterable[int]) -> dict[int, date]:
+    """Of which date the current release's forecasts are, where they are there: those that were
+    carried over keep the date that they were made as of.
+    """
+    with database.translated():
+        found = database.client.get(POINTER)
+    dates: dict[int, date] = {}
+    for portion in batched(product_ids if found is not None else (), PORTION):
+        names = value_names(portion, pointer_of(found))
+        with database.translated():
+            values = database.client.mget(names)
+        assert isinstance(values, list)
+        for value in filter(None, values):
+            with suppress(UnusableError, TypeError, ValueError):
+                envelope = decode(value)
+                dates[envelope.product_id] = date.fromisoformat(envelope.as_of_date or "")
+    return dates
 
 
 def entries(database: Database, release_id: str) -> dict[int, str]:

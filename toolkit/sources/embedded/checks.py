@@ -17,10 +17,13 @@ from toolkit.data.tables import MAX_AMOUNT
 from toolkit.data.zones import today_in
 from toolkit.errors import Finding, SourceError
 from toolkit.sources.codes import Codes
-from toolkit.sources.embedded.database import TABLES, is_interrupt, missing_columns
+from toolkit.sources.embedded.database import missing_columns
 from toolkit.sources.embedded.returned import OFFSET, returned
+from toolkit.sources.embedded.session import is_interrupt
+from toolkit.sources.embedded.tables import TABLES
 from toolkit.sources.embedded.zone import zone_of
 from toolkit.sources.folder.rules import EARLIEST, LATEST, ImportRule, beyond, findings
+from toolkit.sources.parquet.reading import damaged_files, lines_as_tables
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 
@@ -70,9 +73,10 @@ class CheckReport:
     def __str__(self) -> str:
         """A few lines for a person."""
         counts = ", ".join(f"{table} {rows:,}" for table, rows in self.rows.items())
+        found = f"rows: {counts}; order lines {self.first_date} … {self.last_date}"
         return "\n".join(
             [
-                f"rows: {counts}; order lines {self.first_date} … {self.last_date}",
+                found if self.rows else "damaged, and not looked into",
                 *(f"  - fatal: {finding}" for finding in self.fatal),
                 *(f"  - notice: {finding}" for finding in self.notices),
             ]
@@ -94,6 +98,10 @@ def check_database(conn: duckdb.DuckDBPyConnection) -> CheckReport:
 
 
 def _check(conn: duckdb.DuckDBPyConnection) -> CheckReport:
+    damaged = damaged_files(conn)
+    if damaged:
+        return CheckReport({}, None, None, tuple(damaged), ())
+    lines_as_tables(conn)
     fatal = [Finding(name, "is missing", 0) for name in missing_columns(conn)]
     fatal += _wrong_types(conn)
     usable = [t for t in TABLES if not any(_concerns(finding, t) for finding in fatal)]

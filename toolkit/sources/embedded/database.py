@@ -1,31 +1,16 @@
 """The embedded database: one DuckDB file with the tables that production has in SQL Server."""
 
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 import duckdb
 
 from toolkit.errors import SourceError
-
-TABLES = {
-    "Client": {"ID": "BIGINT", "Name": "VARCHAR"},
-    "ClientAgreement": {"ID": "BIGINT", "ClientID": "BIGINT"},
-    "Order": {"ID": "BIGINT", "ClientAgreementID": "BIGINT", "Created": "TIMESTAMP"},
-    "OrderItem": {
-        "ID": "BIGINT",
-        "OrderID": "BIGINT",
-        "ProductID": "BIGINT",
-        "Qty": "DOUBLE",
-        "PricePerItem": "DOUBLE",
-        "Created": "TIMESTAMP",
-    },
-    "Product": {"ID": "BIGINT", "Name": "VARCHAR"},
-}
-"""The tables of schema ``dbo``, with their columns and types."""
-
-OPTIONAL = {"Product": {"Category": "VARCHAR"}}
-"""Columns that a table may have, too: a database without them is as good."""
+from toolkit.sources.dialects import run_once
+from toolkit.sources.embedded.session import hide_progress_bar
+from toolkit.sources.embedded.tables import TABLES
+from toolkit.sources.parquet.place import is_remote, place_at
+from toolkit.sources.parquet.reading import lines_as_tables, open_folder
 
 LINE_ORDER = "product_id, ordered_at, order_id, quantity, unit_price"
 """The order of order lines: a product's lie together, and whichever came first leaves no trace."""
@@ -79,28 +64,17 @@ def add_category(conn: duckdb.DuckDBPyConnection) -> None:
     conn.execute("ALTER TABLE dbo.Product ADD COLUMN IF NOT EXISTS Category VARCHAR")
 
 
-def hide_progress_bar(conn: duckdb.DuckDBPyConnection) -> None:
-    """DuckDB would print one among the JSON of a command, where it takes the process for a session.
-
-    In a notebook without ipywidgets it has none, and refuses to be told so.
-    """
-    with suppress(duckdb.InvalidInputException):
-        conn.execute("SET enable_progress_bar = false")
-
-
-def is_interrupt(exc: BaseException) -> bool:
-    """Whether DuckDB means Ctrl-C: it raises a bare ``RuntimeError`` for ``KeyboardInterrupt``."""
-    return type(exc) is RuntimeError and str(exc) == "Query interrupted"
-
-
 def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyConnection:
     """Open an existing database; the caller closes it.
 
-    Raises ``SourceError`` if the file is missing, is no DuckDB database, is being written by
-    another process, or lacks the tables.
+    ``path`` is a file of DuckDB's, or a folder of orders in Parquet, on a disk or at
+    ``s3://BUCKET/FOLDER``, which is only read. Raises ``SourceError`` if it is missing, is no
+    order database, is being written by another process, or lacks the tables.
     """
-    path = Path(path)
     try:
+        if is_remote(path) or Path(path).is_dir():
+            return _open_folder(path, read_only)
+        path = Path(path)
         _refuse_what_is_no_database(path)
     except OSError as exc:  # a name that is too long, say
         raise SourceError(f"{path} could not be opened: {exc.strerror}") from exc
@@ -127,13 +101,27 @@ def open_database(path: Path | str, read_only: bool = True) -> duckdb.DuckDBPyCo
     return conn
 
 
+def _open_folder(path: Path | str, read_only: bool) -> duckdb.DuckDBPyConnection:
+    if not read_only:
+        raise SourceError(f"{path} is a folder of orders in Parquet, which is only read")
+    return open_folder(place_at(path))
+
+
 def order_span(conn: duckdb.DuckDBPyConnection, product_id: int) -> tuple[date, date] | None:
-    """First and last day on which anybody ordered a product; None if nobody ever did."""
-    first, last = conn.execute(
+    """First and last day on which anybody ordered a product; None if nobody ever did.
+
+    Raises ``SourceError`` if the database cannot be read.
+    """
+    query = (
         "SELECT CAST(min(Created) AS DATE), CAST(max(Created) AS DATE)"
-        " FROM dbo.OrderItem WHERE ProductID = ?",
-        [product_id],
-    ).fetchall()[0]
+        " FROM dbo.OrderItem WHERE ProductID = ?"
+    )
+
+    def read() -> list[tuple[date, date]]:
+        lines_as_tables(conn)
+        return conn.execute(query, [product_id]).fetchall()
+
+    ((first, last),) = run_once("orders of the product", read)
     return None if first is None else (first, last)
 
 
@@ -161,7 +149,7 @@ def _refuse_what_is_no_database(path: Path) -> None:
     if not path.exists():
         raise SourceError(f"there is no database {path}")
     if not path.is_file():
-        raise SourceError(f"{path} is not a file; a DuckDB database is expected")
+        raise SourceError(f"{path} is neither a file of DuckDB's nor a folder of Parquet")
     try:
         with path.open("rb") as file:
             start = file.read(12)

@@ -13,12 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import duckdb
 from filelock import FileLock, Timeout
 
-from toolkit.disk import is_full
 from toolkit.errors import SourceError
-from toolkit.sources.embedded.database import is_interrupt, open_database
+from toolkit.sources.embedded.database import open_database
 
 _LOCK = ".lock"
 NEW_S = 60.0
@@ -31,6 +29,8 @@ def refuse_to_overwrite(database: Path, replace: bool) -> None:
         raise SourceError(f"the path of a database must hold no question mark: {database}")
     if not database.parent.is_dir():
         raise SourceError(f"there is no folder {database.parent} to write {database.name} to")
+    if database.is_dir():
+        raise SourceError(f"refused to replace what is there: {database} is a folder")
     if not database.exists():
         return
     if not replace:
@@ -39,34 +39,6 @@ def refuse_to_overwrite(database: Path, replace: bool) -> None:
         open_database(database).close()
     except SourceError as exc:
         raise SourceError(f"refused to replace what is there: {exc}") from exc
-
-
-@contextmanager
-def translated(database: Path) -> Iterator[None]:
-    """Turn what happens while a database is written into ``SourceError``."""
-    try:
-        yield
-    except (duckdb.Error, OSError) as exc:
-        raise _translation(database, exc) from exc
-    except RuntimeError as exc:
-        if is_interrupt(exc):
-            raise KeyboardInterrupt from exc
-        raise
-
-
-def _translation(database: Path, exc: duckdb.Error | OSError) -> SourceError:
-    if is_full(exc):
-        return SourceError(
-            f"{database.absolute()} could not be written: no space is left on its disk; make room "
-            "there, or name a file on another one",
-            transient=True,
-        )
-    if isinstance(exc, OSError):
-        return SourceError(
-            f"{database.absolute()} could not be written: {exc.strerror}; "
-            "name a file in a folder that you can write to"
-        )
-    return SourceError(f"{database} could not be written: {exc}")
 
 
 @contextmanager

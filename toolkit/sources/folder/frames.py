@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.errors import ArgumentError, Finding
-from toolkit.sources.embedded.database import create_tables, fill_tables, hide_progress_bar
+from toolkit.sources.embedded.database import create_tables, fill_tables
+from toolkit.sources.embedded.session import hide_progress_bar
 from toolkit.sources.embedded.zone import keep_zone
 from toolkit.sources.folder.files import CATEGORY, ID, LAYOUT, OPTIONAL, File, Row
 from toolkit.sources.folder.given import array_of

@@ -20,14 +20,13 @@ from toolkit.sources.embedded.database import (
     LINE_ORDER,
     create_tables,
     fill_tables,
-    hide_progress_bar,
 )
 from toolkit.sources.embedded.place import (
     put_in_place,
     refuse_to_overwrite,
-    translated,
     workplace,
 )
+from toolkit.sources.embedded.session import hide_progress_bar, translated
 from toolkit.sources.embedded.zone import keep_zone
 from toolkit.sources.folder.csv_rows import UNREADABLE
 from toolkit.sources.folder.derived import DERIVED, derive

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from toolkit.data.zones import known_zone
 from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError
-from toolkit.sources.embedded.database import OPTIONAL, TABLES
+from toolkit.sources.embedded.tables import OPTIONAL, TABLES
 from toolkit.sources.folder.spellings import LINE_FIELDS
 from toolkit.sources.names import DEFAULT_SCHEMA, Names, TableNames
 from toolkit.validation import CLOSED, has_to_be, parse, read_toml, unknown

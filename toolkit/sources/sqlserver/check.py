@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 from toolkit.errors import Finding, SourceError
 from toolkit.sources.dialects import Connection
-from toolkit.sources.embedded.database import OPTIONAL, TABLES
+from toolkit.sources.embedded.tables import OPTIONAL, TABLES
 from toolkit.sources.names import Names, quoted
 from toolkit.sources.sqlserver.catalog import (
     INDEXES,

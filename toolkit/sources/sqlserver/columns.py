@@ -19,7 +19,7 @@ from toolkit.data.ids import Kind
 from toolkit.data.zones import offsets
 from toolkit.errors import DataError, Finding
 from toolkit.sources.codes import Coded
-from toolkit.sources.embedded.database import TABLES
+from toolkit.sources.embedded.tables import TABLES
 from toolkit.sources.names import Names, quoted
 from toolkit.sources.sqlserver.catalog import COLUMNS
 from toolkit.sources.sqlserver.copy import Server

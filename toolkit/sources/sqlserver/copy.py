@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from toolkit.errors import SourceError
 from toolkit.sources.dialects import Connection, DuckDbDialect, Row
-from toolkit.sources.embedded.database import OPTIONAL, TABLES
+from toolkit.sources.embedded.tables import OPTIONAL, TABLES
 from toolkit.sources.names import Names
 from toolkit.sources.sqlserver.dialect import SqlServerDialect, is_renewed, whole_result
 from toolkit.sources.sqlserver.faults import Patience

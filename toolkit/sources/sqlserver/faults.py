@@ -17,7 +17,7 @@ from itertools import count
 import duckdb
 
 from toolkit.errors import SourceError, ToolkitError
-from toolkit.sources.embedded.database import is_interrupt
+from toolkit.sources.embedded.session import is_interrupt
 
 logger = logging.getLogger(__name__)
 

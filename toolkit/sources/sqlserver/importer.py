@@ -25,9 +25,9 @@ from toolkit.sources.embedded.database import add_category, create_tables, open_
 from toolkit.sources.embedded.place import (
     put_in_place,
     refuse_to_overwrite,
-    translated,
     workplace,
 )
+from toolkit.sources.embedded.session import translated
 from toolkit.sources.embedded.zone import keep_zone, zone_of
 from toolkit.sources.folder.importer import ImportProgress, ImportReport, report_of
 from toolkit.sources.folder.replaces import read_replaces

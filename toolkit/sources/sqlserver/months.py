@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from toolkit.sources.embedded.database import OPTIONAL, TABLES
+from toolkit.sources.embedded.tables import OPTIONAL, TABLES
 
 DATED = {
     "OrderItem": (("ID", "OrderID", "ProductID"), ("Qty", "PricePerItem")),

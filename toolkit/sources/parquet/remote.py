@@ -1,0 +1,91 @@
+"""A folder of orders in an object store, ``s3://BUCKET/FOLDER``, through fsspec.
+
+The store's own client finds its settings: ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and
+``AWS_ENDPOINT_URL``, a profile, or the role of the machine. Nothing of them is kept or shown.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import duckdb
+
+from toolkit.errors import SourceError
+from toolkit.installed import need
+from toolkit.sources.parquet.manifest import MANIFEST, PARTS
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+SCHEMES = {"s3": "s3fs"}
+"""Kinds of stores, and the package that reads each."""
+
+
+class Remote:
+    """A folder in an object store. One import at a time may write into it: there is no lock."""
+
+    def __init__(self, scheme: str, rest: str) -> None:
+        """Raises ``SourceError`` where the package is missing that reads the store."""
+        self.name = f"{scheme}://{rest.rstrip('/')}"
+        need(SCHEMES[scheme], f"reading {scheme}://", SourceError)
+        fsspec = need("fsspec", f"reading {scheme}://", SourceError)
+        self._files = cast(
+            "AbstractFileSystem",
+            fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True),
+        )
+
+    def read(self, path: str) -> bytes | None:
+        """A file; None where there is none."""
+        with _translated(f"{self.name} could not be read"):
+            try:
+                return bytes(self._files.cat_file(f"{self.name}/{path}"))
+            except FileNotFoundError:
+                return None
+
+    def size(self, path: str) -> int | None:
+        """How many bytes a file has; None where there is none."""
+        with _translated(f"{self.name} could not be read"):
+            try:
+                return int(self._files.info(f"{self.name}/{path}")["size"])
+            except FileNotFoundError:
+                return None
+
+    def replace_manifest(self, content: bytes) -> None:
+        """One object is written whole or not at all."""
+        with _translated(f"{self.name} could not be written"):
+            self._files.pipe_file(f"{self.name}/{MANIFEST}", content)
+
+    def bring(self, parts: Path) -> None:
+        """Upload a folder of parts."""
+        with _translated(f"{self.name} could not be written"):
+            self._files.put(f"{parts}/", f"{self.name}/{parts.name}/", recursive=True)
+
+    def remove_parts_but(self, kept: str | None) -> None:
+        """Remove what former imports left."""
+        with _translated(f"{self.name} could not be written"):
+            there = self._files.ls(self.name, detail=False) if self._files.exists(self.name) else []
+            for path in there:
+                name = path.rsplit("/", 1)[-1]
+                if name.startswith(PARTS) and name != kept:
+                    self._files.rm(path, recursive=True)
+
+    @contextmanager
+    def working(self) -> Iterator[Path]:
+        """A temporary folder of this machine."""
+        with tempfile.TemporaryDirectory(prefix="import-") as room:
+            yield Path(room)
+
+    def let_read(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """DuckDB asks fsspec for the ranges of files that it needs."""
+        conn.register_filesystem(self._files)
+
+
+@contextmanager
+def _translated(failed: str) -> Iterator[None]:
+    """What a store's client raises, which has no common class, as one sentence."""
+    try:
+        yield
+    except Exception as exc:
+        raise SourceError(f"{failed}: {str(exc) or type(exc).__name__}") from exc

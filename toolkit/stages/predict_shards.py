@@ -1,0 +1,220 @@
+"""``toolkit predict`` on workers: a task for each run of products, whose tables are joined here.
+
+What a task wrote stays until all are done: the same command, given again, does only the others.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from toolkit.cluster.probe import code_digest
+from toolkit.cluster.workers import Workers
+from toolkit.data.fingerprint import Fingerprint
+from toolkit.data.tables import Patterns
+from toolkit.disk import whole_file, whole_folder
+from toolkit.errors import PredictionError
+from toolkit.fits import load_fit
+from toolkit.model import FittedModel, find_model, model_file
+from toolkit.results.pair import FailedPair
+from toolkit.sources.codes import Codes
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.sql import as_source
+from toolkit.stages.discovery import discover
+from toolkit.stages.patterns import PatternAnalyzer
+from toolkit.stages.predict_tables import (
+    PAIRS,
+    PRODUCT_WEEKS,
+    TableWriter,
+    WrittenTables,
+    tables_of,
+)
+from toolkit.stages.prediction import CustomerPredictor, in_chunks
+from toolkit.validation import load, write
+
+WEEKS_PART, PAIRS_PART, DONE = "product_weeks.arrow", "pairs.arrow", "done.json"
+KEY_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is predicted: of the orders in ``database``, by the fit ``model`` in ``fits``.
+
+    ``model`` is NAME@VERSION, or the name of a model that needs no fit.
+    """
+
+    database: Path
+    as_of_date: date
+    model: str
+    fits: Path
+    weeks: int
+    draws: int
+    seed: int
+
+    @classmethod
+    def of(
+        cls, predictor: CustomerPredictor, patterns: Patterns, database: Path, fits: Path
+    ) -> "Asked":
+        """What ``predictor``, whose model was loaded from ``fits``, says of ``patterns``."""
+        model, as_of_date = predictor.model, patterns.events.as_of_date
+        fitted = not isinstance(find_model(model.name), FittedModel)
+        return cls(
+            database.absolute(),
+            as_of_date,
+            f"{model.name}@{model.version}" if fitted else model.name,
+            fits.absolute(),
+            predictor.weeks,
+            predictor.draws,
+            predictor.seed,
+        )
+
+    @property
+    def reads(self) -> list[Path]:
+        """What tasks read."""
+        name, _, version = self.model.partition("@")
+        fit = [self.fits / name / version] if version else []
+        return [self.database, *fit, *filter(None, [model_file(name)])]
+
+    def predictor(self) -> CustomerPredictor:
+        """What predicts."""
+        return CustomerPredictor(_model(self.model, self.fits), self.weeks, self.draws, self.seed)
+
+    def key(self, data: Iterable[str]) -> str:
+        """Identifies the result; ``data`` are digests of the orders."""
+        told = (
+            self.as_of_date,
+            self.model,
+            self.weeks,
+            self.draws,
+            self.seed,
+            *data,
+            code_digest(),
+        )
+        return hashlib.sha256(" ".join(map(str, told)).encode()).hexdigest()[:KEY_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A task: these products, whose tables go into ``folder``."""
+
+    asked: Asked
+    products: tuple[int, ...]
+    pairs: int
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ShardDone:
+    """What a shard's tables hold, and what was left out of them."""
+
+    products: int
+    pairs: int
+    failed: tuple[FailedPair, ...] = ()
+
+
+def predict_on(
+    workers: Workers,
+    asked: Asked,
+    tables: Iterable[Patterns],
+    out: Path,
+    progress: Callable[[int], None],
+) -> WrittenTables:
+    """Predict all pairs of the ``tables`` on ``workers``, as ``write_predictions`` does.
+
+    Raises ``PredictionError`` for a task that kills whatever process tries it, and what handing
+    tasks out raises; what was done by then is kept.
+    """
+    out = out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    runs, data = [], []
+    for table in tables:
+        data.append(Fingerprint.of(table.events).sha256)
+        chunks = in_chunks(asked.predictor(), table)
+        runs += [(tuple(c.product_offsets()[0].tolist()), len(c)) for c in chunks]
+    folder = out / f".shards-{asked.key(data)}"
+    for other in set(out.glob(".shards-*")) - {folder}:
+        shutil.rmtree(other, ignore_errors=True)
+    shards = [Shard(asked, *run, folder / f"{number:06d}") for number, run in enumerate(runs)]
+    waiting = [shard for shard in shards if not (shard.folder / DONE).exists()]
+    progress(sum(shard.pairs for shard in shards) - sum(shard.pairs for shard in waiting))
+    with workers.seeing(asked.reads, folder):
+        _work_off(workers, waiting, progress)
+    written = _join(out, shards)
+    shutil.rmtree(folder, ignore_errors=True)
+    return written
+
+
+def _work_off(workers: Workers, shards: list[Shard], progress: Callable[[int], None]) -> None:
+    def key(shard: Shard) -> tuple[str | int, ...]:
+        return "predict", str(shard.folder)
+
+    with closing(workers.each(predict_shard, shards, key)) as ended:
+        for shard, done in ended:
+            if done is None:
+                raise PredictionError(
+                    f"the worker process that predicted products {shard.products[0]} to "
+                    f"{shard.products[-1]} died, more than once: was it out of memory?"
+                )
+            progress(shard.pairs)
+
+
+def predict_shard(shard: Shard) -> ShardDone:
+    """Predict the products and write their tables; done twice, it is the same."""
+    asked, predictor = shard.asked, shard.asked.predictor()
+    with open_database(asked.database) as conn:
+        source, codes = as_source(conn), Codes.of(conn)
+        analyzer = PatternAnalyzer(source, predictor.model.reads_customer_days)
+        patterns, _ = analyzer.analyze(discover(source, asked.as_of_date, shard.products))
+    predictions, failed = predictor.predict(patterns)
+    done = ShardDone(len(predictions.products.product_id), len(predictions.patterns), tuple(failed))
+    with whole_folder(shard.folder) as part:
+        tables = tables_of(predictions, codes)
+        for name, table in zip((WEEKS_PART, PAIRS_PART), tables, strict=True):
+            _write(part / name, table)
+        write(part / DONE, done)
+    return done
+
+
+@lru_cache(maxsize=2)
+def _model(model: str, fits: Path) -> FittedModel:
+    """Loaded once in a process."""
+    return load_fit(model, fits)
+
+
+def _join(out: Path, shards: list[Shard]) -> WrittenTables:
+    """Both tables, complete before the first takes its place."""
+    done = [load(ShardDone, s.folder / DONE, "what a shard of a prediction wrote") for s in shards]
+    targets = out / PRODUCT_WEEKS, out / PAIRS
+    with (
+        whole_file(targets[0]) as weeks_part,
+        whole_file(targets[1]) as pairs_part,
+        ExitStack() as stack,
+    ):
+        writers = TableWriter(stack, weeks_part), TableWriter(stack, pairs_part)
+        for shard in shards:
+            for writer, name in zip(writers, (WEEKS_PART, PAIRS_PART), strict=True):
+                writer.write(_read(shard.folder / name))
+    failed = tuple(pair for one in done for pair in one.failed)
+    products, pairs = sum(one.products for one in done), sum(one.pairs for one in done)
+    return WrittenTables(*targets, products, pairs, failed)
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    """As Arrow has it in memory: Parquet would keep seconds as milliseconds."""
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with (
+        pa.OSFile(str(path), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema, options=options) as w,
+    ):
+        w.write_table(table)
+
+
+def _read(path: Path) -> pa.Table:
+    with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
+        return reader.read_all()
