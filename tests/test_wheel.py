@@ -91,6 +91,7 @@ def test_it_is_what_runs_there(place):
     assert said["places"] == [str(site / name / "__init__.py") for name in PACKAGES]
     assert sorted(said["extras"]) == [
         "all",
+        "cluster",
         "demo",
         "dev",
         "engine",
@@ -98,6 +99,7 @@ def test_it_is_what_runs_there(place):
         "lab",
         "peers",
         "report",
+        "s3",
         "serve",
         "sqlserver",
         "tables",

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.processes import PLACES
+from toolkit.cluster.probe import code_digest
 from toolkit.installed import HOME
 
 PATIENT_S = 60.0
@@ -76,11 +78,25 @@ def started(command: Sequence[object], address: str, folder: Path, **variables) 
 
 
 @contextmanager
+def packages_as_installed() -> Iterator[None]:
+    """Without the places that tests add: workers have the packages that are installed."""
+    places = sys.path[:]
+    sys.path[:] = PLACES
+    code_digest.cache_clear()
+    try:
+        yield
+    finally:
+        sys.path[:] = places
+        code_digest.cache_clear()
+
+
+@contextmanager
 def scheduler(folder: Path, *more: object, **variables) -> Iterator[Server]:
     """A scheduler that answers."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"scheduler-{time.monotonic_ns()}.json"
-    with started([*SCHEDULER, file, *more], "", folder, **variables) as server:
+    command = [*SCHEDULER, file, *more]
+    with packages_as_installed(), started(command, "", folder, **variables) as server:
         address = wait_for(lambda: file.exists() and json.loads(file.read_text() or "{}"))
         yield Server(server.process, address["address"])
 
