@@ -15,8 +15,9 @@ def find_chromium() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """One at a time: Playwright's loop runs in this thread until it is closed."""
     path = find_chromium()
     if path is None:
         reason = f"no Chromium on the path ({', '.join(NAMES)}): `apt-get install chromium`"

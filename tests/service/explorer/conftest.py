@@ -151,12 +151,13 @@ def place(orders, tmp_path_factory):
 def cache(place):
     asked = ("--db", "orders.duckdb", "--as-of", str(AS_OF))
     fit = ("fit", "rhythm", "--method", "laplace", "--pairs", "300", *asked)
-    with embedded_server() as server, pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place}/mlflow.db")
-        assert run(fit) == 0
-        assert run(["register", "rhythm"]) == 0
-        assert run(["export", *asked, "--version", "rhythm", "--redis", server.url]) == 0
+    with embedded_server() as server:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(place)
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place}/mlflow.db")
+            assert run(fit) == 0
+            assert run(["register", "rhythm"]) == 0
+            assert run(["export", *asked, "--version", "rhythm", "--redis", server.url]) == 0
         yield server
 
 

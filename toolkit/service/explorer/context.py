@@ -72,7 +72,7 @@ class Context:
         )
 
     async def ask[T](
-        self, release: CurrentRelease, what: Hashable, answer: "Callable[[Desk], T]"
+        self, release: CurrentRelease, what: Hashable, answer: Callable[["Desk"], T]
     ) -> T:
         """What the desk answers of a release, as orders are now."""
         desk, pointer = self.desk, release.pointer
