@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.browser import Opened
+from tests.cache.conftest import until
 
 pytestmark = pytest.mark.slow  # Chromium takes seconds to start
 
@@ -59,7 +60,8 @@ def test_a_page_fits_and_complains_of_nothing(open_page, path, viewport, scheme)
 def test_a_figure_follows_when_it_gets_dark(open_page):
     page = open_page("/products/1")
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("document.querySelector('.plot').layout.font.color === '#e6e9ed'")
+    color = "document.querySelector('.plot').layout.font.color"
+    assert until(lambda: page.evaluate(color) == "#e6e9ed")  # a page that polls needs eval
 
 
 def test_the_keyboard_reaches_everything_in_order(open_page):
