@@ -442,9 +442,9 @@ def test_a_fit_for_which_there_is_no_room_ends_in_a_script(place, tmp_path):
     (tmp_path / "fills.py").write_text(FILLS_THE_DISK)
     (tmp_path / "temporary").mkdir()
     asked = ("fit", f"{tmp_path}/fills.py:MODEL", "--db", "orders.duckdb", "--as-of", AS_OF)
-    command = (sys.executable, "-c", IMPATIENT)
-    known = {"PYTHONPATH": HOME, "TMPDIR": tmp_path / "temporary"}
-    done = start(command, *asked, "--fits", tmp_path / "fits", cwd=place, **known)
+    text = "import tempfile; tempfile.tempdir = None" + IMPATIENT  # where TMPDIR says
+    known = {"TMPDIR": tmp_path / "temporary"}
+    done = run_text(text, *asked, "--fits", tmp_path / "fits", cwd=place, **known)
     assert done.returncode == 1
     assert "The fit is kept in memory, and saved once there is room; after 0.5 s it goes to" in (
         done.stderr
@@ -456,6 +456,7 @@ def test_a_fit_for_which_there_is_no_room_ends_in_a_script(place, tmp_path):
     assert said.endswith("/temporary does not take it either: No space left on device")
     assert f"; the fit is lost, for {tmp_path}/" in said
     assert list((tmp_path / "fits" / "fills").iterdir()) == []
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_fit_that_finds_no_room_goes_to_temporary_files(tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """A fit that was made is not lost for want of room."""
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -54,9 +55,12 @@ def saved(fitted: FittedModel, fits: Path) -> Path:
 
 def _saved_elsewhere(fitted: FittedModel, fits: Path) -> str:
     """Where it is now: among the temporary files, if there is room."""
+    elsewhere = None
     try:
         elsewhere = Path(mkdtemp(prefix="fits-"))
         folder = save_fit(fitted, elsewhere)
     except OSError as exc:
+        if elsewhere is not None:
+            shutil.rmtree(elsewhere, ignore_errors=True)
         return f"the fit is lost, for {gettempdir()} does not take it either: {exc.strerror}"
     return f"the fit is in {folder}: move it to {fits / fitted.name}, or name --fits {elsewhere}"
