@@ -3,11 +3,13 @@
 
 Values are small (0.5 KB, three customers each): what is measured grows with their number. A process
 reads all the while, at its own pace, each value from the server. Staging and quiet take turns, so
-that other work on the machine disturbs both alike. Times of the server are its own, of processors:
+that other work on the machine disturbs both alike; the export is of lower priority than server and
+reads, as if it ran elsewhere. Times of the server are its own, of processors:
 it says so itself, whatever else runs.
 """
 
 import argparse
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -128,6 +130,7 @@ def main() -> None:
         child = SPAWN.Process(target=read_for_ever, args=(server.url, products, there), daemon=True)
         child.start()
         here.recv()
+        os.nice(10)
         with releases.stage(ReleaseSpec(DAY, {"mark": "b", **COMPUTED_WITH}, ids)) as staging:
             stage_in_turn(staging, ids, "b", phases)
             with phases.phase("publishing"):
