@@ -182,9 +182,9 @@ class ScenarioComparison(Shown):
 
 
 CUSTOMERS_NOTE = (
-    "What single customers change is exact as an expectation. Draws hold products' sums, of which "
-    "a customer's part is taken at their expected share of each week: the interval of such a "
-    "difference is too narrow."
+    "What single customers change is their own part of each draw. Of more than 100 of them, and of "
+    "a model that does not tell them apart, it is their expected share of it: the interval of such "
+    "a difference is too narrow."
 )
 
 WON_NOTE = (

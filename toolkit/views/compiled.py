@@ -1,8 +1,7 @@
 """A scenario compiled to factors by day, [days]: of a product's demand, and of single customers'.
 
-Draws hold products' sums alone, so that a customer's part of each draw is taken at their expected
-share of the week: expectations are exact, and the interval of what one customer does is narrower
-than it is. Customers who are won have draws of their own.
+Expectations of a customer are their share of the product's; draws are their own part of each, where
+the model tells it apart. Customers who are won have draws of their own.
 """
 
 from collections import Counter
@@ -46,14 +45,32 @@ class Part:
 
         ``ratio`` [days] is that of the new price to the old one. Days of a week count alike.
         """
-        ones = np.ones_like(ratio)
-        prices = ones, ones * self.size, ratio * self.size
-        factors = np.stack([_by_week(self.others * price) for price in prices])
+        factors = self._weekly(self.others, ratio)
         for row in np.flatnonzero(np.isin(base.customers, [*self.own])):
             change = self.own[int(base.customers[row])] - self.others
-            theirs = np.stack([_by_week(change * price) for price in prices])
-            factors += base.shares[DRAWN, row] * theirs
+            factors += base.shares[DRAWN, row] * self._weekly(change, ratio)
         return np.maximum(factors, 0.0)  # a rounding error below it
+
+    def drawn(self, base: Base, ratio: Floats) -> Floats:
+        """What becomes of draws, [measures, weeks, draws]; single customers' are their own.
+
+        Where the model does not tell these apart, they are taken at their expected share.
+        """
+        if base.apart is None and self.own:
+            return base.draws[DRAWN] * self.weekly(base, ratio)[:, :, None]
+        draws = rest = base.draws[DRAWN] * self._weekly(self.others, ratio)[:, :, None]
+        for customer, theirs in (base.apart or {}).items():
+            if customer in self.own:
+                change = self._weekly(self.own[customer] - self.others, ratio)
+                draws = draws + theirs[DRAWN] * change[:, :, None]
+        at_least: Floats = np.maximum(draws, np.minimum(rest, 0.0))  # a rounding error below 0
+        return at_least
+
+    def _weekly(self, by_day: Floats, ratio: Floats) -> Floats:
+        """What measures are multiplied by, means over the days of weeks, [measures, weeks]."""
+        ones = np.ones_like(ratio)
+        prices = ones, ones * self.size, ratio * self.size
+        return np.stack([_by_week(by_day * price) for price in prices])
 
 
 def _by_week(values: Floats) -> Floats:

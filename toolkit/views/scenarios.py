@@ -106,7 +106,7 @@ def compared(
         won = dict.fromkeys(one for i in places for one, _ in won_by(listed[i]))
         events = dict.fromkeys(of for i in places if (of := events_of(listed[i], start)))
         told = replace(analyzer, source=known)
-        bases = Bases(told, predictor, start, [*won], [*events])
+        bases = Bases(told, predictor, start, [*won], [*events], _single(listed, places))
         before = WithReceived(source, as_of) if has_news else source
         coupled = partial(coupled_draws, told, predictor, start, before, received)
         made = _tallied(bases, listed, places, product_ids, default_price, coupled)
@@ -127,6 +127,12 @@ def compared(
         start,
         making.metadata(start, len(failed), DEFAULTS),
     )
+
+
+def _single(listed: Sequence[Sequence[Meant]], places: Sequence[int]) -> list[int]:
+    """Customers to whom single changes are made in the scenarios at some places."""
+    changes = [change for i in places for change in listed[i] if not change.received]
+    return sorted({customer for change in changes for customer in change.customers})
 
 
 def _by_received(listed: Sequence[Sequence[Meant]]) -> dict[tuple[ReceivedOrder, ...], list[int]]:
@@ -230,8 +236,8 @@ def _under(
         of = whole if whole is None or won is None else whole.won.get(won)
         if whole is None or of is None:  # nobody ordered it before, or not who is won
             continue
-        factor = part.weekly(of, scenario.ratio(base.product_id))
-        more, drawn = of.expected[DRAWN] * factor, of.draws[DRAWN] * factor[:, :, None]
+        ratio = scenario.ratio(base.product_id)
+        more, drawn = of.expected[DRAWN] * part.weekly(of, ratio), part.drawn(of, ratio)
         if scenario.events in whole.moved:
             times_drawn, times = whole.moved[scenario.events]
             more, drawn = more * times[DRAWN], drawn * times_drawn[DRAWN]
