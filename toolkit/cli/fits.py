@@ -26,7 +26,7 @@ from toolkit.cli.options import (
     warn_of_fit,
 )
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
-from toolkit.disk import is_full, whole_file
+from toolkit.disk import check_on_disk, is_full, whole_file
 from toolkit.errors import ArgumentError, ModelError, PredictionError
 
 if TYPE_CHECKING:
@@ -123,10 +123,10 @@ def fit(
         method=method,
         calendar=calendar_of(country or (), events),
     )
+    check_place(fits)
     with status("Reading order events"):
         patterns, broken = _all_patterns(db, as_of, found.reads_customer_days)
     _warn_of_failures(broken)
-    check_place(fits)
     with counting_bar("Compiling and sampling") as tell:
         fitted = found.fit(
             patterns,
@@ -248,6 +248,7 @@ def predict(
     from toolkit.stages.predict_tables import write_predictions
     from toolkit.stages.prediction import CustomerPredictor
 
+    check_on_disk(out)
     fitted = load_fit(model, fits)
     warn_of_fit(fitted)
     predictor = CustomerPredictor(fitted, weeks, draws, seed)

@@ -96,6 +96,11 @@ def events_until(
     return source.order_events(end_date, product_ids)
 
 
+def in_product_parts(source: OrderSource, as_of_date: date) -> Sequence[Sequence[int] | None]:
+    """As ``PartedSource`` has it; ``[None]`` where order data do not lie in parts."""
+    return source.product_parts(as_of_date) if isinstance(source, PartedSource) else [None]
+
+
 @runtime_checkable
 class StatedSource(Protocol):
     """Order data that may tell whether they are still what they were."""

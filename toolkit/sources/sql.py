@@ -32,6 +32,7 @@ from toolkit.sources.base import OrderSource, ProductInfo
 from toolkit.sources.columns import (
     before_all_dates,
     cut,
+    joined,
     to_customer_days,
     to_events,
     to_products,
@@ -112,6 +113,10 @@ class SqlSource:
         """
         as_of_date = _plain_date(as_of_date)
         heirs = self._replacements.heirs(_plain_date(replaced_before or as_of_date))
+        if product_ids is None and not self._replacements.each:
+            parts = self.product_parts(as_of_date)
+            if len(parts) > 1:  # to sort them all at once would take twice the memory
+                return joined([self.order_events(as_of_date, ids) for ids in parts])
         if product_ids is None:
             columns = self._read(ORDER_EVENTS, {"as_of_date": as_of_date})
         else:
