@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from models.pair_conjugate import PairConjugate
 from tests.cluster.servers import dask_cluster
 from tests.conftest import AS_OF
 from tests.export.test_job import SETTINGS
@@ -19,6 +20,7 @@ from toolkit.errors import ArgumentError, ClusterError, SourceError
 from toolkit.export import job, shards
 from toolkit.export.job import ExportSettings, export_release
 from toolkit.export.shards import EngineSpec, workers_maker
+from toolkit.model import find_model
 from toolkit.results.metadata import RegisteredVersion
 from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.parquet.writing import writing_to
@@ -165,6 +167,16 @@ def test_a_fit_that_workers_have_not_goes_along_and_is_loaded_once(database, tmp
     assert shards._model(spec.model, spec.fits) is model
     assert (told.weeks, told.draws, told.seed) == (8, engine.predictor.draws, 3)
     assert told.registered == version
+
+
+def test_workers_use_the_parameters_of_a_model_that_needs_no_fit(database, tmp_path):
+    model = PairConjugate(rate_shape=1.0)
+    spec = EngineSpec.of(
+        ForecastEngine(database, model=model), tmp_path / "orders.duckdb", None, tmp_path / "fits"
+    )
+    assert shards._model(spec.model, spec.fits) == model != find_model("pair_conjugate")
+    plain = EngineSpec.of(ForecastEngine(database), tmp_path / "orders.duckdb", None, tmp_path)
+    assert shards._model(plain.model, plain.fits) is find_model("pair_conjugate")
 
 
 def test_a_place_for_tasks_in_an_object_store_is_refused(database, client):

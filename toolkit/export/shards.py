@@ -42,9 +42,10 @@ ROWS = pa.list_(pa.float64())
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """An engine that a worker makes again; ``model`` as ``load_fit`` takes it.
+    """An engine that a worker makes again.
 
-    ``orders``: a digest of what is in ``database``.
+    ``model`` is NAME@VERSION of a fit in ``fits``, or the name of a model that needs none;
+    ``orders`` a digest of what is in ``database``.
     """
 
     database: Path
@@ -62,15 +63,16 @@ class EngineSpec:
     def of(
         cls, engine: ForecastEngine, database: Path, orders: str | None, fits: Path
     ) -> "EngineSpec":
-        """That of ``engine``, whose model is saved below ``fits`` where it was fitted."""
+        """That of ``engine``, whose model is saved below ``fits`` where its name is not enough."""
         predictor, model = engine.predictor, engine.predictor.model
-        fitted = not isinstance(find_model(model.name), FittedModel)
-        if fitted:
+        found = find_model(model.name)
+        as_it_is = isinstance(found, FittedModel) and found.version == model.version
+        if not as_it_is:
             save_fit(model, fits)
         return cls(
             absolute(database),
             orders,
-            f"{model.name}@{model.version}" if fitted else model.name,
+            model.name if as_it_is else f"{model.name}@{model.version}",
             fits,
             predictor.weeks,
             predictor.draws,
@@ -178,7 +180,8 @@ def digest_of(database: Path) -> str | None:
 @lru_cache(maxsize=2)
 def _model(model: str, fits: Path) -> FittedModel:
     """Loaded once in a process."""
-    return load_fit(model, fits)
+    name, _, version = model.partition("@")
+    return find_model(name).load(fits / name / version) if version else load_fit(name, fits)
 
 
 def _table(made: Made) -> pa.Table:
