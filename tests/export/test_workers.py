@@ -3,6 +3,7 @@
 import pickle
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -177,6 +178,22 @@ def test_workers_use_the_parameters_of_a_model_that_needs_no_fit(database, tmp_p
     assert shards._model(spec.model, spec.fits) == model != find_model("pair_conjugate")
     plain = EngineSpec.of(ForecastEngine(database), tmp_path / "orders.duckdb", None, tmp_path)
     assert shards._model(plain.model, plain.fits) is find_model("pair_conjugate")
+
+
+def test_what_the_report_counts_is_not_warned_of_by_workers_either(orders, tmp_path, caplog):
+    file = tmp_path / "orders.duckdb"
+    _import(orders, file, "file")
+    with duckdb.connect(str(file)) as conn:
+        conn.execute("UPDATE dbo.OrderItem SET Qty = 'nan' WHERE ID = (SELECT min(ID) FROM"
+                     " dbo.OrderItem WHERE ProductID = 2)")  # fmt: skip
+        spec = EngineSpec.of(ForecastEngine(conn), file, None, tmp_path / "fits")
+    spec = replace(spec, orders=shards.digest_of(file))
+    task = shards.Batch(spec, AS_OF, "r1", (1, 2), 100, tmp_path / "values.arrow")
+    assert shards.make_batch(task) == {}
+    assert not caplog.records
+    with duckdb.connect(str(file), read_only=True) as conn:
+        assert ForecastEngine(conn).generate_forecast(2, AS_OF) is not None
+    assert "Left out customer" in caplog.text
 
 
 def test_a_place_for_tasks_in_an_object_store_is_refused(database, client):

@@ -27,7 +27,7 @@ from toolkit.cluster.workers import Workers
 from toolkit.disk import check_on_disk, whole_file
 from toolkit.engine import ForecastEngine
 from toolkit.errors import PredictionError, SourceError
-from toolkit.export.making import MOST_ERRORS, Made, Maker, make_values
+from toolkit.export.making import MOST_ERRORS, Made, Maker, make_values, without_warnings
 from toolkit.fits import load_fit, save_fit
 from toolkit.model import FittedModel, find_model, model_file
 from toolkit.results.metadata import RegisteredVersion
@@ -145,7 +145,7 @@ def _made_by(workers: Workers, tasks: Sequence[Batch]) -> Generator[Made, None, 
 def make_batch(task: Batch) -> dict[int, str]:
     """Write the values; why products have none, by their ids."""
     spec = task.engine
-    with open_database(spec.database) as conn:
+    with open_database(spec.database) as conn, without_warnings():
         if digest_of(spec.database) != spec.orders:
             raise SourceError(
                 f"{spec.database} holds other orders than when the export began: an import took "
