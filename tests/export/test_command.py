@@ -301,3 +301,25 @@ def test_a_store_without_the_champion_changes_nothing(call, client, tmp_path):
     code, out, err = call("--version", "pair_conjugate")  # by hand
     assert code == 0, err
     assert Releases(client).current().details["registered_version"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--jobs", "2"), "--jobs forecasts from orders that were imported: name them by --db"),
+        (("--cluster", "tcp://h:1"), "--cluster forecasts from orders that were imported: name"),
+        (("--jobs", "0"), "jobs has to be a whole number of at least 1, got 0"),
+    ],
+)
+def test_processes_read_orders_that_were_imported(call, options, said):
+    code, _, err = call(*options, db=("--mssql",))
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.slow
+def test_processes_of_this_machine_forecast(call, client, tmp_path):
+    code, out, err = call("--jobs", "2", "--no-log")
+    assert code == 0, err
+    assert f"Release {Releases(client).current().release_id} is what readers get now" in out
+    assert {path.name for path in tmp_path.iterdir()} == {"orders.duckdb"}

@@ -76,6 +76,8 @@ def buckets_of(conn: duckdb.DuckDBPyConnection) -> dict[str, Buckets]:
 class ParquetDialect(DuckDbDialect):
     """DuckDB's, with order lines from files of Parquet in place of tables."""
 
+    digests_rows = False
+
     def __init__(self, buckets: Mapping[str, Buckets], wrong: Callable[[], str | None]) -> None:
         """``wrong`` says what is wrong with the files, if anything; it is asked after a failure."""
         self._buckets = buckets
