@@ -2,7 +2,8 @@
 ``python -m tests.bench.clusters DATABASE AS_OF [--rounds N] [--every SECONDS]``.
 
 Processors' time is that of all processes that take part, the scheduler's included. In the last
-round a worker picked at random is killed by the clock, and the tables are compared with the others.
+round, and in a prediction of all products, a worker picked at random is killed by the clock, and
+the tables are compared with the others.
 """
 
 import argparse
@@ -23,7 +24,16 @@ from backtests.run.experiment import parse_experiment
 from backtests.run.folder import RunFolder
 from backtests.run.harness import RunReport, run_backtest
 from tests.backtests.conftest import tables
+from tests.bench.figure import DRAWS, HORIZON_WEEKS
 from tests.cluster.servers import Server, dask_cluster
+from toolkit.cluster.workers import open_workers
+from toolkit.model import default_model
+from toolkit.sources.embedded.database import open_database
+from toolkit.sources.sql import as_source
+from toolkit.stages.patterns import read_patterns
+from toolkit.stages.predict_shards import Asked, predict_on
+from toolkit.stages.predict_tables import write_predictions
+from toolkit.stages.prediction import CustomerPredictor
 
 
 def asked_for(as_of: date, share: float):
@@ -74,6 +84,23 @@ def killing(hands: Sequence[Server], every_s: float) -> Iterator[list[float]]:
         thread.join()
 
 
+def predict_while_killed(database: Path, as_of: date, folder: Path, address: str, kills) -> None:
+    """Compare the tables with those that this process writes."""
+    with open_database(database) as conn:
+        patterns, _ = read_patterns(as_source(conn), as_of)
+    predictor = CustomerPredictor(default_model(), HORIZON_WEEKS, DRAWS, 7)
+    asked = Asked.of(predictor, patterns, database, folder / "fits")
+    done: list[int] = []
+    with kills as killed, open_workers(1, address) as workers:
+        there = predict_on(workers, asked, [patterns], folder / "there", done.append)
+    here = write_predictions(predictor, patterns, folder / "here")
+    equal = [
+        getattr(here, table).read_bytes() == getattr(there, table).read_bytes()
+        for table in ("pairs", "product_weeks")
+    ]
+    print(f"prediction: {sum(done)} of {len(patterns)} pairs, {len(killed)} kills; equal: {equal}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.clusters")
     parser.add_argument("database", type=Path)
@@ -110,6 +137,8 @@ def main() -> None:
             with killing(hands, asked.every) as kills:
                 one("killed workers", (), head.address)
             print(f"{len(kills)} kills; tables equal: {all(one == seen[0] for one in seen)}")
+            kills = killing(hands, asked.every)
+            predict_while_killed(asked.database, asked.as_of, folder, head.address, kills)
     finally:
         shutil.rmtree(folder)
 

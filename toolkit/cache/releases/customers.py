@@ -107,7 +107,7 @@ class CustomerLists:
     def _write_customers(self, customers: Ints, products: Ints, token: str, names: Names) -> int:
         order = np.lexsort((products, customers))
         ids, start = np.unique(customers[order], return_index=True)
-        theirs = [part.tolist() for part in np.split(products[order], start[1:])]
+        theirs = (part.tolist() for part in np.split(products[order], start[1:]))
         made = self._new(customers_key(self._release_id), token)
         for portion in batched(zip(ids.tolist(), theirs, strict=False), SCANNED):
             named = names([customer for customer, _ in portion])
