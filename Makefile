@@ -8,7 +8,7 @@ READY := $(VENV)/.ready-interorder-toolkit
 DATA ?=
 AS_OF ?=
 FITS ?=
-SIDE_BY_SIDE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=15
+SIDE_BY_SIDE := --dist=loadfile --no-loadscope-reorder --durations=15
 
 .PHONY: help setup demo test test-slow check bench sbc lab docs lock clean
 
@@ -33,11 +33,12 @@ $(READY): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/toolkit demo
 
+# Three on two cores: a fifth of their time the fast ones wait for servers and other processes.
 test: setup
-	$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m "not slow" --numprocesses=3 $(SIDE_BY_SIDE)
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m slow --numprocesses=2 $(SIDE_BY_SIDE)
 
 check: setup
 	$(BIN)/ruff check .

@@ -53,7 +53,7 @@ from models.parts.kernels.renewal import (
     log_intervals,
 )
 from models.parts.pair.arrivals import ArrivalPrior, arrival_posteriors
-from models.parts.pair.forecast import forecast, forecast_again
+from models.parts.pair.forecast import forecast, forecast_again, forecast_apart
 from models.parts.pair.pauses import Intervals, since_pause
 from models.parts.pair.sizes import URN_WEIGHT
 from toolkit.data.tables import Floats, Ints, PairDraws, Patterns, Predictions
@@ -168,6 +168,21 @@ class PairConjugate:
             self.posterior(patterns),
             rows,
             number,
+            urn_weight=self.urn_weight,
+            weeks=weeks,
+            draws=draws,
+            streams=streams,
+        )
+
+    def predict_apart(
+        self, patterns: Patterns, rows: Ints, *, weeks: int, draws: int, streams: Streams
+    ) -> PairDraws:
+        """What the pairs in ``rows`` order in each draw."""
+        return forecast_apart(
+            patterns,
+            self.posterior(patterns),
+            self.new_pairs(patterns),
+            rows,
             urn_weight=self.urn_weight,
             weeks=weeks,
             draws=draws,

@@ -25,8 +25,8 @@ LONGEST_FIRST = (
     "notebooks/test_notebooks.py",
     "models/test_calibration.py",
     "test_wheel.py",
-    "engine/test_leakage.py",
     "contracts/test_source_contract.py",
+    "engine/test_leakage.py",
     "test_fits.py",
     "backtests/test_backtest.py",
     "tracking/test_promotion.py",
@@ -41,8 +41,8 @@ LONGEST_FIRST = (
     "test_setup.py",
     "tracking/test_serving.py",
 )
-"""Of the first two that are fast one compiles what most others call, and one calls nothing of it:
-where nothing is compiled yet, two processes would do the same for a minute.
+"""Of the first ones that are fast one compiles what most others call, and the rest call nothing of
+it: where nothing is compiled yet, processes would do the same for a minute.
 """
 
 

@@ -270,17 +270,6 @@ def test_importing_the_toolkit_pulls_in_neither_sampler_nor_tracking():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_fit_with_a_calendar_says_so(place, tmp_path):
-    events = tmp_path / "events.csv"
-    events.write_text("date,kind\n2021-05-03,fair\n")
-    asked = ("fit", "rhythm", *ASKED, "--method", "laplace", "--pairs", 300, "--fits", tmp_path)
-    done = run(*asked, "--country", "US", "--events", events, cwd=place)
-    assert done.returncode == 0, done.stderr
-    assert "calendar: US; 1 event, " in " ".join(done.stdout.split())
-    (card,) = tmp_path.glob("rhythm/*/card.json")
-    assert json.loads(card.read_text())["settings"]["calendar"].startswith("US; 1 event, ")
-
-
 def test_a_country_that_nobody_knows_and_events_that_cannot_be_read_end_a_fit(place, tmp_path):
     asked = ("fit", "rhythm", *ASKED, "--fits", tmp_path)
     done = run(*asked, "--country", "us", cwd=place)

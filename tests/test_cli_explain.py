@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from tests.conftest import AS_OF
+from tests.processes import run as run_command
 from toolkit.cli.app import run
 from toolkit.sources.generator import FIRST_CUSTOMER_ID, load_orders
 
@@ -16,13 +17,14 @@ ASKED = ("--db", "orders.duckdb", "--as-of", str(AS_OF))
 
 @pytest.fixture(scope="module")
 def place(orders, tmp_path_factory) -> Path:
-    """A database, and a fit that knows a calendar."""
+    """A database, and a fit that knows a calendar; what was said of it, in ``said.txt``."""
     place = tmp_path_factory.mktemp("explain")
     with duckdb.connect(str(place / "orders.duckdb")) as conn:
         load_orders(orders, conn)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        assert run([*FIT, *ASKED, "--country", "US"]) == 0
+    (place / "events.csv").write_text("date,kind\n2021-05-03,fair\n")
+    done = run_command(*FIT, *ASKED, "--country", "US", "--events", "events.csv", cwd=place)
+    assert done.returncode == 0, done.stderr
+    (place / "said.txt").write_text(done.stdout)
     return place
 
 
@@ -37,6 +39,12 @@ def ask(place, capsys, monkeypatch):
         return code, out, err
 
     return asked
+
+
+def test_a_fit_with_a_calendar_says_so(place):
+    assert "calendar: US; 1 event, " in " ".join((place / "said.txt").read_text().split())
+    (card,) = place.glob("fits/rhythm/*/card.json")
+    assert json.loads(card.read_text())["settings"]["calendar"].startswith("US; 1 event, ")
 
 
 def test_a_customer_is_found_explained_and_drawn(ask, place, orders):

@@ -3,10 +3,12 @@
 import errno
 import os
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from toolkit.disk import whole_file
+from toolkit.disk import check_on_disk, whole_file, whole_folder
+from toolkit.errors import ArgumentError
 
 
 def test_of_two_that_write_a_file_at_once_each_writes_its_own(tmp_path):
@@ -82,3 +84,20 @@ def test_what_a_killed_writer_left_is_removed_an_hour_later(tmp_path):
     with whole_file(tmp_path / "table.parquet") as part:
         part.touch()
     assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+@pytest.mark.parametrize("address", ["s3://shop/runs", "gs://shop/a/b", "abfs://shop/x.html"])
+def test_an_address_of_an_object_store_is_no_place_for_results(address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for write in (whole_file, whole_folder):
+        with (
+            pytest.raises(ArgumentError, match=f"got {address}: only orders"),
+            write(Path(address)),
+        ):
+            pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_drive_and_a_colon_in_a_name_are_places():
+    for path in ("C:/runs", "runs", "/data/a:b/runs", "runs-12:30"):
+        check_on_disk(Path(path))

@@ -366,6 +366,7 @@ forecast.plot();
 """
 
 
+@pytest.mark.slow  # a kernel of its own
 def test_a_notebook_shows_each_of_them_once():
     cells = map(nbformat.v4.new_code_cell, CELLS.split("---\n"))
     book = nbformat.v4.new_notebook(cells=list(cells))

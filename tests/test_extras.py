@@ -3,12 +3,13 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import toolkit
-from tests.processes import error_of, start
+from tests.processes import error_of, run_text, start
 from tests.sources.helpers import write_folder
 from toolkit.cache.server import embedded_server
 from toolkit.installed import EXTRAS, HOME, OPTIONAL
@@ -59,10 +60,8 @@ CASES = [
 @pytest.mark.parametrize(("package", "extra", "asked", "who"), CASES)
 def test_a_missing_library_is_named_with_its_extra(place, package, extra, asked, who):
     server = {"HOST": "localhost", "DATABASE": "orders", "USER": "me", "PASSWORD": "secret"}
-    done = start(
-        (sys.executable, "-c", WITHOUT.format(package=package)), *asked, cwd=place,
-        **{f"TOOLKIT_MSSQL_{name}": value for name, value in server.items()},
-    )  # fmt: skip
+    named = {f"TOOLKIT_MSSQL_{name}": value for name, value in server.items()}
+    done = run_text(WITHOUT.format(package=package), *asked, cwd=place, **named)
     assert f"{who} needs the package {package}, which cannot be imported (" in error_of(done)
     assert error_of(done).endswith(f"): run `pip install 'interorder-toolkit[{extra}]'`")
     assert done.returncode == 2
@@ -127,8 +126,12 @@ def test_no_optional_library_is_imported_but_by_the_one_helper():
     assert found == set()
 
 
-def _imported(path: Path):
-    tree = ast.parse(path.read_text())
+@cache
+def _imported(path: Path) -> frozenset[str]:
+    return frozenset(_names(ast.parse(path.read_text())))
+
+
+def _names(tree: ast.Module):
     typing = {
         node
         for block in ast.walk(tree)

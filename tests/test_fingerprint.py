@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from toolkit.data import fingerprint
 from toolkit.data.fingerprint import Fingerprint
 from toolkit.data.tables import OrderEvents
 from toolkit.errors import ArgumentError
@@ -18,6 +19,8 @@ EVENTS = OrderEvents(
     np.array([-30, -1, -5]),
     np.array([1.0, 2.5, 4.0]),
 )
+
+LATER = EVENTS.as_of_date + timedelta(9)
 
 
 def test_it_says_how_much_of_what_and_when():
@@ -47,3 +50,18 @@ def test_any_other_number_makes_another_digest(column):
 def test_no_orders_have_none():
     with pytest.raises(ArgumentError, match="no orders before 2024-01-01"):
         Fingerprint.of(EVENTS.where(np.zeros(3, dtype=bool)))
+
+
+@pytest.mark.parametrize("cuts", [[2], [0, 2, 3]])
+def test_of_parts_it_is_that_of_the_whole(cuts, monkeypatch):
+    monkeypatch.setattr(fingerprint, "SPOOLED_BYTES", 5)
+    rows = np.arange(3)
+    first, *others = (np.isin(rows, part) for part in np.split(rows, cuts))
+    parts = [EVENTS.where(first), *(replace(EVENTS.where(o), as_of_date=LATER) for o in others)]
+    parts[1:] = [replace(part, day=part.day - 9) for part in parts[1:]]
+    assert Fingerprint.of_parts(parts) == Fingerprint.of(EVENTS)
+
+
+def test_of_no_parts_there_is_none():
+    with pytest.raises(ArgumentError, match="there are no orders"):
+        Fingerprint.of_parts([])

@@ -121,6 +121,7 @@ def test_no_make(tmp_path):
     assert [line for line in block[1:] if line not in (made + steps).splitlines()] == []
 
 
+@pytest.mark.slow  # MLflow's server takes four seconds of work to start
 def test_port_taken(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -25,7 +25,7 @@ import xarray as xr
 from tests.conftest import AS_OF
 from tests.processes import TOOLKIT, error_of, limit_files, namespace, run, run_text, start
 from tests.sources.helpers import write_folder
-from toolkit.cli import fits as fits_commands
+from toolkit.cli import room
 from toolkit.errors import ModelError
 from toolkit.fits import fit_folder, load_fit, save_fit
 from toolkit.installed import HOME
@@ -429,10 +429,10 @@ def test_a_fit_waits_in_memory_until_there_is_room(place, tmp_path):
 
 
 IMPATIENT = """
-import toolkit.cli.fits as fits
+import toolkit.cli.room as room
 from toolkit.cli.app import main
-fits.ROOM_PATIENCE_S = fits.ROOM_TOLD_S = 0.5
-fits.ROOM_POLL_S = 0.1
+room.ROOM_PATIENCE_S = room.ROOM_TOLD_S = 0.5
+room.ROOM_POLL_S = 0.1
 main()
 """
 
@@ -442,9 +442,9 @@ def test_a_fit_for_which_there_is_no_room_ends_in_a_script(place, tmp_path):
     (tmp_path / "fills.py").write_text(FILLS_THE_DISK)
     (tmp_path / "temporary").mkdir()
     asked = ("fit", f"{tmp_path}/fills.py:MODEL", "--db", "orders.duckdb", "--as-of", AS_OF)
-    command = (sys.executable, "-c", IMPATIENT)
-    known = {"PYTHONPATH": HOME, "TMPDIR": tmp_path / "temporary"}
-    done = start(command, *asked, "--fits", tmp_path / "fits", cwd=place, **known)
+    text = "import tempfile; tempfile.tempdir = None" + IMPATIENT  # where TMPDIR says
+    known = {"TMPDIR": tmp_path / "temporary"}
+    done = run_text(text, *asked, "--fits", tmp_path / "fits", cwd=place, **known)
     assert done.returncode == 1
     assert "The fit is kept in memory, and saved once there is room; after 0.5 s it goes to" in (
         done.stderr
@@ -456,22 +456,23 @@ def test_a_fit_for_which_there_is_no_room_ends_in_a_script(place, tmp_path):
     assert said.endswith("/temporary does not take it either: No space left on device")
     assert f"; the fit is lost, for {tmp_path}/" in said
     assert list((tmp_path / "fits" / "fills").iterdir()) == []
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_fit_that_finds_no_room_goes_to_temporary_files(tmp_path, monkeypatch, capsys):
     full, real = OSError(errno.ENOSPC, "No space left on device", "fits/x"), save_fit
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for name in ("ROOM_PATIENCE_S", "ROOM_POLL_S"):
-        monkeypatch.setattr(fits_commands, name, 0.0)
+        monkeypatch.setattr(room, name, 0.0)
 
     def save(fitted, folder):
         if folder == Path("fits"):
             raise full
         return real(fitted, folder)
 
-    monkeypatch.setattr("toolkit.fits.save_fit", save)
+    monkeypatch.setattr(room, "save_fit", save)
     with pytest.raises(typer.Exit):
-        fits_commands._saved(find_model("pair_conjugate"), Path("fits"))
+        room.saved(find_model("pair_conjugate"), Path("fits"))
     (saved,) = tmp_path.glob("fits-*/pair_conjugate/*")
     said = capsys.readouterr().err
     assert f"the fit is in {saved}: move it to fits/pair_conjugate, or name --fits" in said

@@ -9,6 +9,8 @@ import sys
 import duckdb
 import pytest
 
+from backtests.run.experiment import read_experiment
+from tests.backtests.conftest import backtest
 from tests.processes import error_of
 from tests.processes import run as run_as_root
 from tests.sources.helpers import write_folder
@@ -50,9 +52,8 @@ def place(tmp_path_factory):
     with duckdb.connect(str(place / "orders.duckdb")) as conn:
         load_orders(orders, conn)
     (place / "own.toml").write_text(EXPERIMENT)
-    done = run("backtest", "own.toml", "--db", "orders.duckdb", "--jobs", 1, "--no-log", cwd=place)
-    assert done.returncode == 0, done.stderr
-    (place / "run").symlink_to(next((place / "runs").iterdir()))
+    report = backtest(read_experiment(place / "own.toml"), place / "orders.duckdb", place / "runs")
+    (place / "run").symlink_to(report.folder)
     return place
 
 
@@ -177,6 +178,7 @@ def test_an_export_is_published_where_only_the_log_cannot_be_written(place, lock
     assert f"Not logged: {locked}/mlflow.db.lock cannot be made" in done.stderr
 
 
+@pytest.mark.slow  # as a user starts it, with all imports
 def test_a_home_without_compile_caches(place, locked):
     """PyTensor's folder is in the home, and Numba's where the package's cannot be written to."""
     asked = ("fit", "pooled_gamma", "--db", "orders.duckdb", "--as-of", "2022-01-03")

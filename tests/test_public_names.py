@@ -18,7 +18,8 @@ TOOLKIT = """
     ExportSettings FitSettings FittedModel ForecastEngine ForecastReader ModelError ModelVersion
     OrderMapping Patterns PortfolioForecast PredictionError Predictions ProductForecast
     PromotionRefusedError QUANTILES Quarantine RedrawingModel ReplenishmentPlan
-    ReplenishmentPolicy SQL_SERVER_SESSION Scenario ScenarioComparison SourceError Stock Streams
+    ReplenishmentPolicy SQL_SERVER_SESSION Scenario ScenarioComparison SourceError SplittingModel
+    Stock Streams
     ThresholdSensitivity ToolkitError TrackingError Truth attach_thresholds check_database
     embedded_server export_feed export_release find_model generate_orders history import_folder
     import_orders last_order_day load_fit load_orders open_database open_store

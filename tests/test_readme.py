@@ -117,7 +117,8 @@ def environment() -> Path:
 def clone(tmp_path_factory, environment) -> Iterator[Clone]:
     """The environment stands, the code is the clone's, and a server is where the cache is to be.
 
-    The home folder is one without anything, but for code that PyTensor has compiled before.
+    The home folder is one without anything, but for code that was compiled before, by PyTensor and
+    by Numba: the latter's belongs to these very sources, wherever they lie.
     """
     target = tmp_path_factory.mktemp("clone") / "interorder-toolkit"
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
@@ -125,6 +126,10 @@ def clone(tmp_path_factory, environment) -> Iterator[Clone]:
         if (ROOT / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
+    for compiled in ROOT.glob("models/parts/**/__pycache__/*.nb[ci]"):
+        copy = target / compiled.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy2(compiled, copy)
     (target / ".venv").symlink_to(environment)
     with embedded_server(CACHE_MB) as server:
         settings = os.environ | {

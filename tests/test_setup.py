@@ -60,10 +60,15 @@ def write_wheel(folder: Path, name: str, megabytes: int = 0) -> Path:
     return wheel
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    return make_project(tmp_path_factory.mktemp("made") / "project")
+
+
 @pytest.fixture
-def project(tmp_path) -> Path:
+def project(made, tmp_path) -> Path:
     """A checkout whose only dependency lies beside it."""
-    return make_project(tmp_path / "project")
+    return Path(shutil.copytree(made, tmp_path / "project"))
 
 
 def make_project(folder: Path) -> Path:
@@ -85,9 +90,9 @@ def lock(folder: Path, digest: str | None = None) -> None:
 
 
 @pytest.fixture(scope="module")
-def set_up_once(tmp_path_factory) -> Path:
+def set_up_once(made, tmp_path_factory) -> Path:
     """The project after ``make setup PYTHON=``, of the Python that runs this test."""
-    folder = make_project(tmp_path_factory.mktemp("once") / "project")
+    folder = Path(shutil.copytree(made, tmp_path_factory.mktemp("once") / "project"))
     done = set_up(folder, f"PYTHON={HERE}")
     assert done.returncode == 0, done.stderr
     return folder

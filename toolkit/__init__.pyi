@@ -45,6 +45,7 @@ from .model import FitSettings as FitSettings
 from .model import FittedModel as FittedModel
 from .model import ModelVersion as ModelVersion
 from .model import RedrawingModel as RedrawingModel
+from .model import SplittingModel as SplittingModel
 from .model import Streams as Streams
 from .model import find_model as find_model
 from .replenishment.plan import plan_replenishment as plan_replenishment

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -10,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
+from toolkit.errors import ArgumentError
+
 FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.ENOSPC})
 """The disk, a quota or a limit of a file's size: no more can be written."""
 
@@ -17,6 +20,9 @@ LEFT_S = 3600.0
 """No part is at work for so long without a change."""
 
 _TOKEN = "[0-9a-f]" * 8
+
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)")
+"""``s3://bucket/folder``, of which ``Path`` keeps one of the slashes."""
 
 _SAID = (*map(os.strerror, FULL), "database or disk is full")
 
@@ -45,6 +51,15 @@ def check_room(folder: Path, size: int) -> None:
         file.write(os.urandom(size))  # no file system can compress it
 
 
+def check_on_disk(path: Path) -> None:
+    """Raise ``ArgumentError`` for an address of an object store: no folder ``s3:`` is made."""
+    if found := _ADDRESS.fullmatch(str(path)):
+        raise ArgumentError(
+            f"results and fits lie on a disk that this machine sees, got {found[1]}://{found[2]}: "
+            "only orders can be in an object store"
+        )
+
+
 @contextmanager
 def telling_no_room(path: Path) -> Iterator[None]:
     """A full disk is an ``OSError`` that names ``path``, whichever library met it."""
@@ -61,8 +76,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     """A file beside ``path`` to write, which takes its place in the end, or is removed.
 
     A link goes on leading to the file; what is no file, a device or a pipe, is written itself.
-    Raises ``OSError`` that names ``path`` where there is no room, or no access.
+    Raises ``OSError`` that names ``path`` where there is no room, or no access, ``ArgumentError``
+    as ``check_on_disk`` does.
     """
+    check_on_disk(path)
     real = Path(os.path.realpath(path))
     part = path
     if real.is_file() or not real.exists():
@@ -89,8 +106,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder beside ``path`` to fill, which takes its place in the end, or is removed.
 
-    Raises ``OSError`` that names ``path`` where there is no room.
+    Raises ``OSError`` that names ``path`` where there is no room, ``ArgumentError`` as
+    ``check_on_disk`` does.
     """
+    check_on_disk(path)
     with telling_no_room(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = _part_of(path)

@@ -35,6 +35,7 @@ from toolkit.views.customer import customer_forecast
 from toolkit.views.draws import draws_of
 from toolkit.views.explanation import explained
 from toolkit.views.forecasts import Forecasts, Note, ignored, product_forecasts
+from toolkit.views.held import HeldProducts
 from toolkit.views.making import DEFAULTS, Making
 from toolkit.views.portfolio import portfolio_forecast
 from toolkit.views.scenarios import compared
@@ -86,6 +87,7 @@ class ForecastEngine:
         self.predictor = CustomerPredictor(model, self.forecast_weeks, draws, seed)
         self.aggregator = ProductAggregator(self.forecast_weeks, default_price)
         self._clock = clock
+        self._held = HeldProducts()
         logger.info("ForecastEngine initialized for %d weeks", self.forecast_weeks)
 
     @classmethod
@@ -213,15 +215,18 @@ class ForecastEngine:
         """What a customer orders next, of every product they ordered before the date.
 
         Each product's row is what the product's own forecast says of this customer, whatever the
-        thresholds; those decide what is called at risk. None for a customer who ordered nothing
+        thresholds; those decide what is called at risk. These products are held for the next
+        customer at the date, as long as their source tells that nothing has changed (DuckDB does).
+        None for a customer who ordered nothing
         before the date (YYYY-MM-DD, default today). ArgumentError for arguments out of range;
         SourceError or PredictionError if the forecast could not be made.
         """
-        (customer_id,) = check_ids("customer_id", [customer_id])
+        (customer,) = check_ids("customer_id", [customer_id])
         as_of = as_of_day(as_of_date, self.source)
         chooser = self._chooser(as_of, None, None)
         self._warn_of_the_future(as_of, own_thresholds=True)
-        return customer_forecast(self.pattern_analyzer, self._making, customer_id, as_of, chooser)
+        asked = self.pattern_analyzer, self._making, self._held
+        return customer_forecast(*asked, customer, as_of, chooser)
 
     def forecast_portfolio(
         self,

@@ -5,7 +5,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from toolkit.disk import check_room, whole_folder
+from toolkit.disk import check_on_disk, check_room, whole_folder
 from toolkit.errors import ModelError
 from toolkit.model import FittedModel, find_model
 from toolkit.results.fit import FitCard
@@ -39,6 +39,7 @@ def _is_saved(fitted: FittedModel, folder: Path) -> bool:
 
 def check_place(fits: Path) -> None:
     """Raise ``OSError`` where no fit could be saved, before minutes are spent on one."""
+    check_on_disk(fits)
     folder = fits.absolute()
     while not folder.exists():
         folder = folder.parent
@@ -52,12 +53,13 @@ def check_place(fits: Path) -> None:
 def fit_folder(model: str, fits: Path) -> Path:
     """The folder of the fit called ``NAME@VERSION``, or of the latest of ``NAME`` to be made.
 
-    Raises ``ModelError`` where there is none.
+    Raises ``ModelError`` where there is none, ``ArgumentError`` as ``check_on_disk`` does.
     """
     name, _, version = model.partition("@")
     found = find_model(name)
     if isinstance(found, FittedModel):
         raise ModelError(f"{found.name} needs no fit: it has none")
+    check_on_disk(fits)
     name = found.name  # of a model named by its file, too
     saved = sorted(path for path in (fits / name).glob("[!.]*") if path.is_dir())
     if not saved:

@@ -212,6 +212,19 @@ class RedrawingModel(FittedModel, Protocol):
 
 
 @runtime_checkable
+class SplittingModel(FittedModel, Protocol):
+    """A fitted model that tells single pairs apart in the draws of their products."""
+
+    def predict_apart(
+        self, patterns: Patterns, rows: Ints, *, weeks: int, draws: int, streams: Streams
+    ) -> PairDraws:
+        """What the pairs in ``rows``, which ascend, order in each draw of ``predict``.
+
+        Draws of a product are sums of those of its pairs, and of customers who are new to it.
+        """
+
+
+@runtime_checkable
 class ModelVersion(AnyModel, Protocol):
     """A model before its fit. One that needs none is a :class:`FittedModel` itself."""
 

@@ -14,7 +14,8 @@ from pydantic.dataclasses import dataclass
 
 from backtests.compare.bootstrap import DATES, interval, resample
 from backtests.compare.paired import Paired, pair_up
-from backtests.scores.registry import ScoredRun, check_versions, find_scores
+from backtests.scores.registry import find_scores
+from backtests.scores.score import ScoredRun, check_versions
 from toolkit.card import Card, CardCell, Grid, Shown, Strong, counted
 from toolkit.data.defaults import INTERVAL_SHARE, RESAMPLES, SEED
 from toolkit.errors import ArgumentError

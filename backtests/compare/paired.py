@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from backtests.compare.bootstrap import DATES, BlockSums, block_sums, overlapping
-from backtests.scores.registry import Score, ScoredRun, ScoreTable, read_table
+from backtests.scores.score import Score, ScoredRun, ScoreTable, read_table
 from toolkit.data.tables import Floats
 
 KEYS: dict[ScoreTable, tuple[str, ...]] = {

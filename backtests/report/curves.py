@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from backtests.run.folder import RunFolder
-from backtests.scores.registry import NEXT_ORDER, PRODUCT_WEEK, ScoreTable, read_table
+from backtests.scores.score import NEXT_ORDER, PRODUCT_WEEK, ScoreTable, read_table
 from toolkit.data.tables import Floats
 
 BINS = 20

@@ -21,7 +21,7 @@ from backtests.report.names import Known, look_up
 from backtests.report.products import Chosen, choose, series, week_tables
 from backtests.run.folder import COMPARISON, SCORES, THRESHOLDS, RunFolder, read_scores
 from backtests.run.records import RunDescription
-from backtests.scores.registry import Score
+from backtests.scores.score import Score
 from backtests.scores.summaries import reliability_tables, summarize
 from backtests.thresholds.choice import ThresholdChoice, kept_choices
 from toolkit.errors import ArgumentError

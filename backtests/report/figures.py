@@ -15,7 +15,7 @@ from backtests.compare.comparison import Difference
 from backtests.report.curves import BINS, Histogram
 from backtests.report.frontiers import Frontier
 from backtests.report.palette import Style
-from backtests.scores.registry import Score
+from backtests.scores.score import Score
 from toolkit.validation import Json
 from toolkit.web import GREY, HEIGHT, layout, literal
 

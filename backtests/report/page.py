@@ -23,15 +23,8 @@ from backtests.report.data import ProductSeries, ReportData, gather
 from backtests.report.palette import Style
 from backtests.report.products import FAN, WHY
 from backtests.run.folder import REPORT, RunFolder
-from backtests.scores.registry import (
-    CATEGORY,
-    HEADLINE,
-    NEXT_ORDER,
-    PRODUCT_WEEK,
-    SCORE_LEVELS,
-    TOTAL,
-    score_of,
-)
+from backtests.scores.registry import HEADLINE, score_of
+from backtests.scores.score import CATEGORY, NEXT_ORDER, PRODUCT_WEEK, SCORE_LEVELS, TOTAL
 from backtests.scores.summaries import ALL
 from toolkit import web
 from toolkit.data.tables import QUANTILES

@@ -8,7 +8,7 @@ import pandas as pd
 
 from backtests.run.folder import RunFolder
 from backtests.scores.metrics import pinball
-from backtests.scores.registry import read_table
+from backtests.scores.score import read_table
 from toolkit.data.tables import QUANTILE_NAMES, QUANTILES
 
 BUSIEST, DISPUTED, MISSED = 20, 10, 10

@@ -21,15 +21,8 @@ from backtests.report.figures import (
 )
 from backtests.report.palette import Style, style
 from backtests.report.population import population_figure
-from backtests.scores.registry import (
-    HEADLINE,
-    NEXT_ORDER,
-    PRODUCT_WEEK,
-    SCORE_LEVELS,
-    SLICED,
-    Score,
-    score_of,
-)
+from backtests.scores.registry import HEADLINE, SLICED, score_of
+from backtests.scores.score import NEXT_ORDER, PRODUCT_WEEK, SCORE_LEVELS, Score
 from backtests.scores.summaries import ALL
 
 SLICES = {

@@ -10,7 +10,8 @@ from backtests.compare.comparison import Difference
 from backtests.report.data import ReportData
 from backtests.report.frontiers import Frontier
 from backtests.report.health import ReportedFit
-from backtests.scores.registry import HEADLINE, NEXT_ORDER, PRODUCT_WEEK, SCORES, Score, score_of
+from backtests.scores.registry import HEADLINE, SCORES, score_of
+from backtests.scores.score import NEXT_ORDER, PRODUCT_WEEK, Score
 from backtests.scores.summaries import ALL
 from backtests.thresholds.choice import Quality
 from toolkit.results.fit import MAX_R_HAT, MIN_E_BFMI, MIN_ESS, verdict_on

@@ -32,6 +32,7 @@ from backtests.scores.summaries import summarize
 from backtests.scores.weekly import weeks_of_run
 from toolkit.cluster.workers import Workers, open_workers
 from toolkit.data.tables import observed_weeks
+from toolkit.disk import check_on_disk
 from toolkit.errors import ArgumentError
 from toolkit.fits import save_fit
 from toolkit.installed import own_version
@@ -85,6 +86,8 @@ def run_backtest(
     tasks, or are lost; what a version does wrong is recorded, not raised.
     """
     started = time.perf_counter()
+    check_on_disk(runs)
+    check_on_disk(fits)
     models: dict[str, ModelVersion | FittedModel] = {**find_versions(experiment)}
     database = absolute(database)
     with open_database(database) as conn:

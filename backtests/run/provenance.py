@@ -3,12 +3,13 @@
 import ast
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,17 @@ from numpy.typing import NDArray
 
 from backtests.run.experiment import Experiment
 from toolkit.data.fingerprint import Fingerprint
-from toolkit.data.tables import Floats, Ints, Patterns
+from toolkit.data.tables import Floats, Ints, OrderEvents, starts_of
 from toolkit.errors import ArgumentError
 from toolkit.installed import ENTRY_POINT_GROUP
 from toolkit.model import find_model, model_file
-from toolkit.sources.base import OrderSource, categories_of, events_until, replacements_of
+from toolkit.sources.base import (
+    OrderSource,
+    categories_of,
+    events_until,
+    in_product_parts,
+    replacements_of,
+)
 from toolkit.validation import plain
 
 KEY_DIGITS = 8
@@ -47,20 +54,25 @@ class Survey:
 
     @classmethod
     def of(cls, source: OrderSource) -> "Survey":
-        """Read all order events once. ``ArgumentError`` where there are none."""
-        events = events_until(source, _END, date.min)
-        if not len(events):
+        """Read all order events once, one part of them at a time.
+
+        Raises ``ArgumentError`` where there are none.
+        """
+        pairs: list[tuple[Ints, Ints]] = []  # product, and first day
+        tables = (_noted(events, pairs) for events in _parts(source))
+        first = next(tables, None)
+        if first is None:
             raise ArgumentError("the database holds no orders to test on")
-        patterns = Patterns.of(events)
-        first_day = events.day[patterns.event_offset[:-1]] - events.day.min()
-        categories = categories_of(source, patterns.product_offsets()[0].tolist())
+        data = Fingerprint.of_parts(chain([first], tables))
+        product_id, first_day = (np.concatenate(column) for column in zip(*pairs, strict=True))
+        categories = categories_of(source, np.unique(product_id).tolist())
         replaced = [
             (r.product_id, r.replaced_by, str(r.since_date)) for r in replacements_of(source).each
         ]
         return cls(
-            Fingerprint.of(events),
-            first_day,
-            patterns.product_id,
+            data,
+            first_day - (data.first_date - _END).days,
+            product_id,
             _digest(categories.items()),
             _digest(replaced),
         )
@@ -75,6 +87,26 @@ class Survey:
         """Pairs of the products in ``sample`` with an order before the date."""
         known = self.first_day < (as_of_date - self.data.first_date).days
         return int(sample.holds(self.product_id[known]).sum())
+
+
+def _parts(source: OrderSource) -> Iterator[OrderEvents]:
+    """All order events, in tables of whole products as they lie there; none that is empty.
+
+    Where products were replaced their parts are those of the products that took their place: then
+    in one table.
+    """
+    replaced = replacements_of(source).each
+    for product_ids in [None] if replaced else in_product_parts(source, _END):
+        events = events_until(source, _END, date.min, product_ids)
+        if len(events):
+            yield events
+
+
+def _noted(events: OrderEvents, pairs: list[tuple[Ints, Ints]]) -> OrderEvents:
+    """The same; to ``pairs`` is added what is kept of it."""
+    first = starts_of(events.product_id, events.customer_id)
+    pairs.append((events.product_id[first], events.day[first]))
+    return events
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from backtests.scores import calibration
-from backtests.scores.registry import (
-    SCORES,
-    Score,
-    ScoredRun,
-    ScoreTable,
-    check_versions,
-    read_table,
-)
+from backtests.scores.registry import SCORES
+from backtests.scores.score import Score, ScoredRun, ScoreTable, check_versions, read_table
 from toolkit.data.grouping import no_category
 from toolkit.validation import CLOSED, Rising
 

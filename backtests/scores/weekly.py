@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from backtests.scores.metrics import log_loss
-from backtests.scores.registry import HEADLINE_ORDERS, ScoredRun
+from backtests.scores.score import HEADLINE_ORDERS, ScoredRun
 from toolkit.data.tables import DAYS_PER_WEEK
 
 KEYS = ("version", "as_of_date", "week")

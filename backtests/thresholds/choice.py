@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pydantic
 
-from backtests.scores.registry import ScoredRun
+from backtests.scores.score import ScoredRun
 from backtests.thresholds.frontier import ERRORS, Counts, ThresholdGrid, count_listed
 from toolkit.card import Card, Figure, Grid, Shown
 from toolkit.data.defaults import MIN_COVERAGE

@@ -24,7 +24,7 @@ import pandas as pd
 import pydantic
 from pydantic import Field
 
-from backtests.scores.registry import ScoredRun, check_versions, column
+from backtests.scores.score import ScoredRun, check_versions, column
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
 from toolkit.errors import ArgumentError
 from toolkit.validation import CLOSED, Rising

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backtests.scores.registry import ScoredRun, column
+from backtests.scores.score import ScoredRun, column
 from backtests.thresholds.choice import ThresholdChoice, quality_texts
 from backtests.thresholds.frontier import ERRORS, ThresholdGrid, count_listed, frontier
 from toolkit.card import Card, Grid

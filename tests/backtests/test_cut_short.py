@@ -15,6 +15,7 @@ from backtests.run.folder import SCORES, RunFolder, only_one
 from backtests.run.tracked import tracked_backtest
 from tests.backtests.conftest import EARLIER, TOOLKIT, backtest, of_the_run, tables
 from tests.conftest import AS_OF
+from tests.processes import Forked, run_text
 from toolkit.errors import ToolkitError
 
 WHOLE = "tasks/*/*/[0-9]*/task.json"  # one of ``.part-…`` is not
@@ -75,8 +76,8 @@ def test_scores_of_fewer_tasks_do_not_outlive_a_kill(run, order_file, tmp_path):
     assert "- **pair_conjugate** is ahead on " in tags["mlflow.note.content"]
     shutil.rmtree(folder / "tasks" / str(AS_OF) / "other" / "0000")
 
-    command = [sys.executable, "-c", KILLED_BEFORE_ITS_SCORES, order_file, tmp_path]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    done = run_text(KILLED_BEFORE_ITS_SCORES, order_file, tmp_path, cwd=tmp_path)
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert tables(folder) == tables(run.path)
     killed = tracked_backtest(RunFolder(folder))
     assert killed.tags["complete"] == "false"
@@ -108,16 +109,17 @@ def test_a_script_without_a_guard_is_told_so_at_once(order_file, tmp_path):
 
 
 def test_only_one_process_works_in_a_folder(tmp_path):
-    holder = "from backtests.run.folder import only_one; import sys, pathlib\n"
-    holder += "with only_one(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
-    command = [sys.executable, "-c", holder, str(tmp_path / "run")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout.readline() == b"held\n"
+    holder = "from backtests.run.folder import only_one; import pathlib, sys, time\n"
+    holder += "with only_one(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    other = Forked(holder, tmp_path / "run", cwd=tmp_path)
+    try:
+        assert other.stdout.readline() == "held\n"
         with (
             pytest.raises(ToolkitError, match="another process is at work"),
             only_one(tmp_path / "run"),
         ):
             pass
-        other.kill()
+    finally:
+        other.close()
     with only_one(tmp_path / "run"):
         pass

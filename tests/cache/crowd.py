@@ -1,15 +1,14 @@
 """Many threads of many processes that ask for one forecast at once. For tests and measurements."""
 
-import multiprocessing
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import redis
 
+from tests.processes import forks
 from toolkit.cache.adhoc.forecasts import ForecastCache
 from toolkit.cache.adhoc.single_flight import cached
 
-SPAWN = multiprocessing.get_context("spawn")
 COUNT = "test:computations"
 
 
@@ -45,9 +44,10 @@ def _child(results, path, key, forecast, *rest):
 
 def crowd(server, key, forecast, patience_s, processes=4, threads=25, seconds=0.3):
     """How many of the crowd got the forecast, and how often it was computed."""
-    start, results = SPAWN.Barrier(processes), SPAWN.Queue()
+    context = forks()
+    start, results = context.Barrier(processes), context.Queue()
     arguments = (results, str(server.socket), key, forecast, threads, start, patience_s, seconds)
-    children = [SPAWN.Process(target=_child, args=arguments) for _ in range(processes)]
+    children = [context.Process(target=_child, args=arguments) for _ in range(processes)]
     for child in children:
         child.start()
     right = sum(results.get(timeout=300) for _ in children)

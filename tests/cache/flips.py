@@ -1,7 +1,6 @@
 """Readers and exporters at once: what every value read has to be. For tests and measurements."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -14,12 +13,12 @@ from datetime import timedelta
 import redis
 
 from tests.cache.conftest import COMPUTED_WITH, DAY, PATIENT_S, product
+from tests.processes import forks
 from toolkit.cache.reader import ForecastReader
 from toolkit.cache.releases.catalog import Releases, ReleaseSpec
 from toolkit.cache.spec import number_of
 from toolkit.errors import CacheError
 
-SPAWN = multiprocessing.get_context("spawn")
 LOCK_S = 0.3
 
 
@@ -45,7 +44,7 @@ def publish_for_ever(path, forecast, ids, dates, pause_s) -> None:
 def exporter(server, forecast, ids: Sequence[int], dates=2, pause_s=0.0) -> Iterator[int]:
     """A process that publishes until it is killed, which it is at the end, wherever it is."""
     arguments = (str(server.socket), forecast, list(ids), dates, pause_s)
-    child = SPAWN.Process(target=publish_for_ever, args=arguments, daemon=True)
+    child = forks().Process(target=publish_for_ever, args=arguments, daemon=True)
     child.start()
     try:
         yield child.pid

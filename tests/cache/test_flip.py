@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from tests.cache.conftest import DAY, PATIENT_S, product, put, spec
-from tests.cache.flips import SPAWN
+from tests.processes import forks
 from toolkit.cache.reader import ForecastReader
 from toolkit.cache.releases import plain as plain_module
 from toolkit.cache.releases import staging as staging_module
@@ -56,7 +56,8 @@ def publish_and_die(path, forecast, as_of, step):
 
 
 def killed(server, forecast, as_of, step):
-    child = SPAWN.Process(target=publish_and_die, args=(str(server.socket), forecast, as_of, step))
+    arguments = (str(server.socket), forecast, as_of, step)
+    child = forks().Process(target=publish_and_die, args=arguments)
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL

@@ -12,8 +12,9 @@ import pytest
 import redis
 
 from tests.cache.conftest import DAY, PATIENT_S, product, put, spec, until
-from tests.cache.flips import LOCK_S, SPAWN, Watch, exporter
+from tests.cache.flips import LOCK_S, Watch, exporter
 from tests.cache.servers import stopped
+from tests.processes import forks
 from toolkit.cache.releases.catalog import Releases
 from toolkit.errors import ArgumentError, CacheError
 
@@ -165,7 +166,7 @@ def _stage_and_die(path):
 
 
 def test_the_lock_of_one_that_was_killed_is_waited_for(server, releases):
-    child = SPAWN.Process(target=_stage_and_die, args=(str(server.socket),))
+    child = forks().Process(target=_stage_and_die, args=(str(server.socket),))
     child.start()
     child.join()
     started = time.monotonic()
@@ -354,8 +355,8 @@ def stage_and_wait(path, forecast, staged):
 def test_an_exporter_that_was_stopped_meanwhile_publishes_nothing(
     server, releases, forecast, publish
 ):
-    mine, theirs = SPAWN.Pipe()
-    child = SPAWN.Process(target=stage_and_wait, args=(str(server.socket), forecast, theirs))
+    mine, theirs = forks().Pipe()
+    child = forks().Process(target=stage_and_wait, args=(str(server.socket), forecast, theirs))
     child.start()
     assert mine.recv() == "staged"
     with stopped(child.pid):

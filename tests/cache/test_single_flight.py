@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from tests.cache.conftest import PATIENT_S, until
-from tests.cache.crowd import SPAWN, ask_at_once, crowd
+from tests.cache.crowd import ask_at_once, crowd
+from tests.processes import forks
 from toolkit.cache.adhoc import single_flight
 from toolkit.cache.adhoc.forecasts import PATIENCE_S, ForecastCache
 from toolkit.cache.adhoc.single_flight import cached
@@ -117,7 +118,7 @@ def _compute_and_die(path, key):
 
 def test_a_process_that_dies_while_it_computes_is_replaced(server, key, forecast, monkeypatch):
     client = server.client()
-    child = SPAWN.Process(target=_compute_and_die, args=(str(server.socket), key))
+    child = forks().Process(target=_compute_and_die, args=(str(server.socket), key))
     child.start()
     assert until(lambda: client.exists("test:computing"))
     time.sleep(single_flight.LOCK_S)  # its lock is renewed

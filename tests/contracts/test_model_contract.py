@@ -17,6 +17,7 @@ from toolkit.model import (
     FittedModel,
     ModelVersion,
     RedrawingModel,
+    SplittingModel,
     Streams,
     find_model,
 )
@@ -209,3 +210,36 @@ def test_a_pair_once_more_is_the_same_beside_whatever_others(fitted, patterns):
     row = np.array([np.flatnonzero(np.flatnonzero(own) == 4)[0]])
     alone = fitted.predict_again(patterns.select(own), row, 0, **given)
     assert np.array_equal(alone.quantity, one.quantity)
+
+
+def test_pairs_apart_are_their_part_of_each_draw(fitted, patterns):
+    """All of a product's, and what customers new to it order, are its draws."""
+    assert isinstance(fitted, SplittingModel)
+    given = {"weeks": WEEKS, "draws": DRAWS, "streams": Streams(4)}
+    said = predict(fitted, patterns)
+    rows = np.arange(len(patterns))
+    apart = fitted.predict_apart(patterns, rows, **given)
+    known = patterns.sum_by_product(apart.orders.astype(float))
+    new = said.products.orders - known
+    assert new.min() >= 0.0
+    expected = said.products.expected_orders - patterns.sum_by_product(said.pairs.expected_orders)
+    np.testing.assert_allclose(new.mean(axis=2), expected, atol=1e-5)
+    units = said.products.quantity - patterns.sum_by_product(apart.quantity.astype(float))
+    assert (units >= -1e-5 * said.products.quantity.max()).all()
+    np.testing.assert_allclose(units[new == 0.0], 0.0, atol=1e-5 * said.products.quantity.max())
+    counts = apart.orders.sum(axis=1)  # [pairs, draws]
+    some = said.pairs.order_count_p[:, 1:].sum(axis=1) > 0
+    assert ((counts.max(axis=1) > 0) <= some).all()
+
+
+def test_a_pair_apart_is_the_same_beside_whatever_others(fitted, patterns):
+    given = {"weeks": WEEKS, "draws": DRAWS, "streams": Streams(4)}
+    everybody = fitted.predict_apart(patterns, np.arange(len(patterns)), **given)
+    some = np.array([0, 3, 4, 11, 30])
+    few = fitted.predict_apart(patterns, some, **given)
+    for name in ("orders", "quantity"):
+        assert np.array_equal(getattr(few, name), getattr(everybody, name)[some])
+    own = patterns.product_id == patterns.product_id[4]
+    row = np.array([np.flatnonzero(np.flatnonzero(own) == 4)[0]])
+    alone = fitted.predict_apart(patterns.select(own), row, **given)
+    assert np.array_equal(alone.quantity, few.quantity[2:3])

@@ -20,6 +20,7 @@ from tests.sources.helpers import (
     PyformatConnection,
     assert_same_events,
     database,
+    filled,
     rows_of,
 )
 from tests.tds.wires import Wires
@@ -99,6 +100,13 @@ order_lines = st.builds(
     added=st.none() | st.integers(-6, 4),
     hour=st.integers(0, 23),
 )
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """Two databases for tests that fill them by the hundred."""
+    with duckdb.connect() as one, duckdb.connect() as other:
+        yield one, other
 
 
 def consistent(lines):
@@ -367,17 +375,16 @@ returned_lines = st.builds(
 @pytest.mark.parametrize("open_source", SOURCES.values(), ids=SOURCES)
 @settings(deadline=None, max_examples=30)
 @given(lines=st.lists(returned_lines, min_size=10, max_size=30).map(consistent))
-def test_events_are_the_same_whichever_way_they_are_asked_for(open_source, lines):
-    with database(lines) as conn:
-        source = open_source(conn)
-        events = source.order_events(AS_OF)
-        whole, days = rows_of(events), days_of(CustomerDays.of(events))
-        assert rows_of(source.order_events(AS_OF, list(PRODUCTS))) == whole
-        parts = [rows_of(source.order_events(AS_OF, [i])) for i in PRODUCTS]
-        assert [row for part in parts for row in part] == whole
-        assert days_of(source.customer_days(AS_OF, list(NAMES))) == days
-        parts = [days_of(source.customer_days(AS_OF, [i])) for i in NAMES]
-        assert [row for part in parts for row in part] == days
+def test_events_are_the_same_whichever_way_they_are_asked_for(open_source, kept, lines):
+    source = open_source(filled(kept[0], lines))
+    events = source.order_events(AS_OF)
+    whole, days = rows_of(events), days_of(CustomerDays.of(events))
+    assert rows_of(source.order_events(AS_OF, list(PRODUCTS))) == whole
+    parts = [rows_of(source.order_events(AS_OF, [i])) for i in PRODUCTS]
+    assert [row for part in parts for row in part] == whole
+    assert days_of(source.customer_days(AS_OF, list(NAMES))) == days
+    parts = [days_of(source.customer_days(AS_OF, [i])) for i in NAMES]
+    assert [row for part in parts for row in part] == days
 
 
 def test_what_was_then_ordered_is_less_what_came_back_in_those_weeks(open_source):
@@ -489,23 +496,22 @@ def test_ids_beyond_32_bits(open_source):
 
 
 @pytest.mark.parametrize("open_source", SOURCES.values(), ids=SOURCES)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @given(lines=st.lists(order_lines, max_size=25).map(consistent))
-def test_nothing_at_or_after_the_date_is_seen(open_source, lines):
+def test_nothing_at_or_after_the_date_is_seen(open_source, kept, lines):
     known = [line for line in lines if line.day < 0 and (line.added or line.day) < 0]
     known = [line for line in known if line.added != 0]
-    with database(known) as past, database(lines) as all_of_it:
-        expected = repr(everything(open_source(past)))
-        assert repr(everything(open_source(all_of_it))) == expected
+    past, whole = map(filled, kept, (known, lines))
+    assert repr(everything(open_source(whole))) == repr(everything(open_source(past)))
 
 
 @pytest.mark.parametrize("open_source", SOURCES.values(), ids=SOURCES)
 @settings(deadline=None, max_examples=20)
 @given(data=st.data(), lines=st.lists(order_lines, max_size=25).map(consistent))
-def test_the_order_of_rows_changes_no_event(open_source, data, lines):
+def test_the_order_of_rows_changes_no_event(open_source, kept, data, lines):
     shuffled = data.draw(st.permutations(lines))
-    with database(lines) as one, database(shuffled) as other:
-        assert repr(everything(open_source(one))) == repr(everything(open_source(other)))
+    one, other = map(filled, kept, (lines, shuffled))
+    assert repr(everything(open_source(one))) == repr(everything(open_source(other)))
 
 
 def slow_price(lines, product_id):
@@ -540,25 +546,23 @@ def random_lines(rng, count):
 
 
 @pytest.mark.parametrize("count", [4, 12, 40, 240])
-def test_prices_agree_with_a_slow_twin(open_source, count):
+def test_prices_agree_with_a_slow_twin(open_source, kept, count):
     rng = np.random.default_rng(count)
     for _ in range(10):
         lines = random_lines(rng, count)
-        with database(lines) as conn:
-            found = open_source(conn).products(AS_OF, list(PRODUCTS))
+        found = open_source(filled(kept[0], lines)).products(AS_OF, list(PRODUCTS))
         prices = np.array([found[i].unit_price for i in PRODUCTS], dtype=float)  # None is NaN
         expected = np.array([slow_price(lines, i) for i in PRODUCTS], dtype=float)
         np.testing.assert_allclose(prices, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("open_source", SOURCES.values(), ids=SOURCES)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @given(lines=st.lists(order_lines, max_size=25).map(consistent))
-def test_customer_days_are_those_of_the_order_events(open_source, lines):
-    with database(lines) as conn:
-        source = open_source(conn)
-        expected = days_of(CustomerDays.of(source.order_events(AS_OF)))
-        assert days_of(source.customer_days(AS_OF, list(NAMES))) == expected
+def test_customer_days_are_those_of_the_order_events(open_source, kept, lines):
+    source = open_source(filled(kept[0], lines))
+    expected = days_of(CustomerDays.of(source.order_events(AS_OF)))
+    assert days_of(source.customer_days(AS_OF, list(NAMES))) == expected
 
 
 def test_an_item_added_later_to_an_old_order_is_not_known(open_source):

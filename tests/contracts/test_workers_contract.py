@@ -32,9 +32,14 @@ def dask(folder):
 
 
 WORKERS = {"processes": processes, "dask": dask}
+SLOW = {"dask"}
+"""A scheduler and two workers, each a process below another: they take seconds to start."""
 
 
-@pytest.fixture(scope="module", params=WORKERS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in WORKERS],
+)
 def workers(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     with WORKERS[request.param](folder) as opened, opened.seeing([], folder / "out"):
@@ -57,13 +62,6 @@ def test_what_a_task_raises_comes_out(workers):
     assert each(workers, tasks.odd_ones_raise, [2, 4]) == [(2, 2), (4, 4)]
 
 
-@pytest.mark.slow
-def test_a_task_that_kills_its_process_takes_no_other_with_it(workers):
-    asked = list(range(8))
-    done = dict(workers.each(tasks.the_third_kills, asked, lambda n: ("kills", n)))
-    assert done == {n: None if n == 3 else n for n in asked}
-
-
 def test_a_process_has_one_thread_for_sums(workers):
     assert each(workers, tasks.variable, ONE_THREAD) == [(name, "1") for name in sorted(ONE_THREAD)]
 
@@ -74,3 +72,10 @@ def test_tasks_read_the_files_that_were_named_and_leave_nothing(workers, tmp_pat
     with workers.seeing([file], tmp_path / "folder"):
         assert each(workers, tasks.size_of, [file]) == [(file, 7)]
     assert not list((tmp_path / "folder").iterdir())
+
+
+@pytest.mark.slow
+def test_a_task_that_kills_its_process_takes_no_other_with_it(workers):
+    asked = list(range(8))
+    done = dict(workers.each(tasks.the_third_kills, asked, lambda n: ("kills", n)))
+    assert done == {n: None if n == 3 else n for n in asked}

@@ -2,14 +2,17 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from tests.conftest import AS_OF, NOON, add_line
 from toolkit.data.scenario import Change, Scenario
+from toolkit.data.tables import quantiles_of
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.model import find_model
 from toolkit.sources.generator import FIRST_CUSTOMER_ID
+from toolkit.views.coupling import AGAIN
 
 CUSTOMER = FIRST_CUSTOMER_ID + 3
 NEXT_DAY = AS_OF + timedelta(1)
@@ -90,6 +93,60 @@ def test_only_what_the_order_tells_of_changes(engine):
     for product in said["products"]:
         if product["product_id"] not in told:
             assert set(product["difference_quantity_quantiles"].values()) == {0.0}
+
+
+def test_a_difference_is_of_the_pairs_that_are_told_of_under_the_same_numbers(engine):
+    """By hand: each of them drawn again with the order and without; all else is expectation."""
+    (said,) = compare(engine, Scenario("received", (ORDER,)), products=[2, 3]).scenarios
+    sides = []
+    for lines in ([(2, CUSTOMER, 40.0)], []):
+        held(engine, *lines)
+        patterns, _ = engine.pattern_analyzer.analyze(engine.source.order_events(NEXT_DAY, [2, 3]))
+        predicted, _ = engine.predictor.predict(patterns)
+        rows = np.flatnonzero(patterns.customer_id == CUSTOMER)
+        again = engine.predictor.predict_again(patterns, rows, AGAIN)
+        sides.append((predicted, patterns.product_id[rows], again.orders.astype(float)))
+        engine.conn.execute("DELETE FROM dbo.OrderItem WHERE Created >= ?", [AS_OF])
+    (known, theirs, drawn), (before, _, drawn_before) = sides
+    assert 2 in theirs
+    for j, product in enumerate(said["products"]):
+        own = (drawn - drawn_before)[theirs == product["product_id"]].sum(axis=(0, 1))
+        of_pairs = known.pairs.expected_orders - before.pairs.expected_orders
+        pairs = (patterns.product_id == product["product_id"]) & (patterns.customer_id == CUSTOMER)
+        expected = (known.products.expected_orders - before.products.expected_orders)[j].sum()
+        of_others = expected - of_pairs[pairs].sum()
+        spread = quantiles_of(own + of_others, axis=0)
+        found = [*product["difference_orders_quantiles"].values()]
+        assert found == pytest.approx(spread.tolist(), abs=1e-6)
+        assert product["difference_orders"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_other_customers_order_cancels(quick):
+    """A pair that orders otherwise moves who is drawn after it, and no difference."""
+    neighbours = quick.pattern_analyzer.analyze(quick.source.order_events(AS_OF, [2]))[0]
+    first = int(neighbours.customer_id[0])
+    order = Change("order_received", customers=(first,), products=(2,), quantity=1.0)
+    (said,) = compare(quick, Scenario("received", (order,)), products=[2]).scenarios
+    view = quick.forecast_customer(first, NEXT_DAY)
+    (theirs,) = [row for row in view.products if row["product_id"] == 2]
+    spread = said["total"]["difference_orders_quantiles"]
+    assert spread["q95"] - spread["q05"] <= 3 * theirs["expected_orders"] + 4
+    own = said["total"]["orders_quantiles"]
+    assert spread["q95"] - spread["q05"] < 0.5 * (own["q95"] - own["q05"])
+
+
+def test_a_product_that_ends_takes_all_of_the_baseline(quick):
+    """Whatever the order tells of it: the difference is less what is forecast without."""
+    ended = Change("product_delisted", products=(2,))
+    (said,) = compare(quick, Scenario("a", (ORDER, ended)), products=[2]).scenarios
+    (alone,) = compare(quick, Scenario("a", (ORDER,)), products=[2]).scenarios
+    assert said["total"]["expected_quantity"] == 0.0
+    assert said["total"]["difference_quantity"] == -alone["total"]["baseline_quantity"]
+    lost = said["total"]["difference_quantity_quantiles"]
+    kept = alone["total"]["baseline_quantity_quantiles"]
+    assert [-lost[q] for q in ("q95", "q50", "q05")] == pytest.approx(
+        [kept[q] for q in ("q05", "q50", "q95")], rel=1e-9
+    )
 
 
 def test_nothing_of_the_day_itself_is_known_but_the_order(quick):
@@ -197,6 +254,7 @@ def test_the_card_says_of_which_date_all_is(quick):
     assert f"a: customer {CUSTOMER} ordered 40 of product 2." in shown
     assert "All is as of 2022-06-07. An order received is one of the day before" in shown
     assert "too narrow" not in shown
+    assert "too wide" not in shown
     assert "All is as of" not in compare(quick, Scenario("a"), products=[2]).to_card().text()
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import AS_OF, NOON, add_line, known_products
 from tests.sources.helpers import PyformatConnection
 from toolkit.data.scenario import Change, Scenario, read_scenarios
+from toolkit.data.tables import quantiles_of
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError
 from toolkit.model import find_model
@@ -207,6 +208,40 @@ def test_a_lost_customer_takes_what_is_expected_of_them(engine):
         for week in engine.generate_forecast(2, AS_OF).weekly_forecasts
     )
     assert -product["difference_quantity"] == pytest.approx(known, rel=1e-9)
+
+
+def test_a_lost_customer_takes_their_own_part_of_each_draw(engine):
+    """By hand: the product's draws less those of the customer, week by week and in sum."""
+    scenario = under(engine, Change("customer_lost", customers=(CUSTOMER, CUSTOMER + 1)))
+    patterns, _ = engine.pattern_analyzer.analyze(engine.source.order_events(AS_OF))
+    rows = np.flatnonzero(np.isin(patterns.customer_id, (CUSTOMER, CUSTOMER + 1)))
+    apart = engine.predictor.predict_apart(patterns, rows)
+    draws = engine.draws(None, AS_OF)
+    for name, drawn in (("orders", apart.orders), ("quantity", apart.quantity)):
+        for product in scenario["products"]:
+            theirs = patterns.product_id[rows] == product["product_id"]
+            lost = drawn[theirs].astype(float).sum(axis=(0, 1)) if theirs.any() else np.zeros(60)
+            whole = draws[name].sel(product=product["product_id"]).sum("week").to_numpy()
+            for said, expected in (
+                (product[f"difference_{name}_quantiles"], -lost),
+                (product[f"{name}_quantiles"], whole - lost),
+            ):
+                expected = quantiles_of(expected, axis=0).tolist()  # noqa: PLW2901
+                assert [*said.values()] == pytest.approx(expected, rel=1e-5, abs=1e-4)
+        total = -drawn.astype(float).sum(axis=(0, 1))
+        spread = [*scenario["total"][f"difference_{name}_quantiles"].values()]
+        assert spread == pytest.approx(quantiles_of(total, axis=0).tolist(), rel=1e-5, abs=1e-3)
+
+
+def test_of_very_many_customers_parts_are_what_is_expected_of_them(quick, monkeypatch):
+    """As with a model that does not tell them apart."""
+    change = Change("demand", percent=-50.0, customers=WHO)
+    own = under(quick, change)
+    monkeypatch.setattr("toolkit.views.bases.MOST_APART", 19)
+    shares = under(quick, change)
+    assert own["total"]["expected_quantity"] == shares["total"]["expected_quantity"]
+    spread, narrower = (s["total"]["difference_quantity_quantiles"] for s in (own, shares))
+    assert spread["q95"] - spread["q05"] > narrower["q95"] - narrower["q05"] > 0.0
 
 
 def test_two_customers_lost_are_both_of_them(quick):

@@ -2,7 +2,10 @@
 
 import pytest
 
+from tests.tracking.conftest import empty_store
 from toolkit.cache.server import embedded_server
+
+__all__ = ["empty_store"]
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,12 @@ def call(orders, cache_server, client, tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.fixture
+def stored(empty_store, tmp_path):
+    """There is a store already: to make one takes MLflow a second."""
+    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
+
+
 def runs(store="sqlite:///mlflow.db"):
     opened = open_store(store)
     found = opened.client.get_experiment_by_name(EXPERIMENT)
@@ -99,6 +105,7 @@ def test_what_goes_wrong_is_one_sentence(call, more, redis, code, said):
     assert "secret" not in err
 
 
+@pytest.mark.usefixtures("stored")
 def test_changed_orders_are_taken_in_from_a_file_and_from_a_stream(call, client, tmp_path):
     later, customer = str(AS_OF + timedelta(1)), FIRST_CUSTOMER_ID
     assert call("--no-log")[0] == 0
@@ -147,6 +154,7 @@ promote(store, "2", Gate(), force=True, reason="to be cut short")
 """
 
 
+@pytest.mark.usefixtures("stored")
 @pytest.mark.slow
 def test_an_export_after_a_promotion_that_was_killed_is_of_the_version_promoted(call, client):
     store = open_store("sqlite:///mlflow.db")
@@ -172,6 +180,7 @@ app.main()
 """
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_release_whose_export_was_killed_before_the_history_knew_it_is_told_by_the_next(
     call, client, cache_server
 ):
@@ -192,6 +201,7 @@ def test_a_release_whose_export_was_killed_before_the_history_knew_it_is_told_by
     assert history(store).problems == ()
 
 
+@pytest.mark.usefixtures("stored")
 def test_reading_what_has_expired_fails_and_says_why(
     call, client, cache_server, capsys, monkeypatch
 ):
@@ -232,6 +242,7 @@ def test_a_default_price_that_is_none_is_refused(call):
     assert "default_price has to be a number above 0, up to 1e+12, got -1.0" in err
 
 
+@pytest.mark.usefixtures("stored")
 def test_an_earlier_date_than_readers_have_needs_its_option(call, client):
     """`--as-of` is given twice here, and the last one counts."""
     later = str(AS_OF + timedelta(1))
@@ -251,6 +262,7 @@ def test_both_kinds_of_orders_or_none_are_refused(call):
     assert "one of --db and --mssql has to be given, got both" in err
 
 
+@pytest.mark.usefixtures("stored")
 def test_an_export_that_failed_is_logged_too(call):
     assert call(redis="redis://localhost:1/0")[0] == 1
     _, (run,) = runs()
@@ -265,6 +277,7 @@ def test_without_the_registry_nothing_is_exported(call, client, tmp_path):
     assert "mlflow.db" in err
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_store_without_the_champion_changes_nothing(call, client, tmp_path):
     """Moved away, empty, or its alias gone: readers keep what they have, and the job fails."""
     (tmp_path / "elsewhere").mkdir()
@@ -288,3 +301,25 @@ def test_a_store_without_the_champion_changes_nothing(call, client, tmp_path):
     code, out, err = call("--version", "pair_conjugate")  # by hand
     assert code == 0, err
     assert Releases(client).current().details["registered_version"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--jobs", "2"), "--jobs forecasts from orders that were imported: name them by --db"),
+        (("--cluster", "tcp://h:1"), "--cluster forecasts from orders that were imported: name"),
+        (("--jobs", "0"), "jobs has to be a whole number of at least 1, got 0"),
+    ],
+)
+def test_processes_read_orders_that_were_imported(call, options, said):
+    code, _, err = call(*options, db=("--mssql",))
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.slow
+def test_processes_of_this_machine_forecast(call, client, tmp_path):
+    code, out, err = call("--jobs", "2", "--no-log")
+    assert code == 0, err
+    assert f"Release {Releases(client).current().release_id} is what readers get now" in out
+    assert {path.name for path in tmp_path.iterdir()} == {"orders.duckdb"}

@@ -1,6 +1,5 @@
 """An export of what a stream or a file says has changed, on a real server, killed and resumed."""
 
-import multiprocessing
 import os
 import signal
 from datetime import date, timedelta
@@ -10,6 +9,7 @@ import pytest
 
 from tests.conftest import AS_OF, NOON, add_line, known_products
 from tests.export.test_job import _without_release, plain
+from tests.processes import forks
 from toolkit.cache.feed import GROUP
 from toolkit.cache.releases.catalog import Releases
 from toolkit.cache.server import connect
@@ -234,9 +234,7 @@ def test_whoever_is_killed_loses_nothing_and_computes_nothing_twice(
     first = export_release(engine, client, ExportSettings(AS_OF)).release
     for _ in range(3):
         tell(client, FIRST_CUSTOMER_ID)
-    child = multiprocessing.get_context("spawn").Process(
-        target=_export_and_die, args=(cache_server.url, orders, when)
-    )
+    child = forks().Process(target=_export_and_die, args=(cache_server.url, orders, when))
     child.start()
     child.join(60)
     assert child.exitcode == -signal.SIGKILL

@@ -16,7 +16,7 @@ from toolkit.cache.releases.catalog import Releases
 from toolkit.cache.server import connect
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, CacheError, PredictionError, SourceError
-from toolkit.export import job
+from toolkit.export import job, making
 from toolkit.export.job import ExportSettings, export_release
 from toolkit.export.plan import LAST
 from toolkit.export.report import Status
@@ -186,7 +186,7 @@ def test_what_failed_is_computed_by_the_next_export_and_no_more(failing, client)
 
 
 def test_too_many_failures_end_it(failing, client, monkeypatch):
-    monkeypatch.setattr(job, "MOST_ERRORS", 2)
+    monkeypatch.setattr(making, "MOST_ERRORS", 2)
     failing.broken = frozenset(range(1, 13))
     with pytest.raises(PredictionError, match="more than 2 products failed, and nothing was pub"):
         export(failing, client, allowed_errors=1.0)

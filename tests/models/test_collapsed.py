@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
-from scipy.special import betaln, gammaln
+from scipy import integrate
+from scipy.special import betaln, gammaincc, gammaln
 
 from models.parts.kernels.collapsed import (
     BLOCK,
@@ -28,15 +28,15 @@ HISTORIES = [  # completed intervals, then the open one
 
 def integrated(intervals, survived, *, lapse: bool) -> float:
     """log p of one history, its rate integrated out by quadrature and k by summing."""
-    m = len(intervals)
-    prior = stats.gamma(SHAPE, scale=1.0 / (SHAPE * MU))
+    m, log_seen = len(intervals), np.log(intervals).sum()
 
     def joint(log_rate, k, left):
+        """Gamma densities written out: SciPy's distributions take a thousand times as long."""
         rate = np.exp(log_rate)
-        interval = stats.gamma(k, scale=1.0 / (k * rate))
-        alive = interval.sf(survived)
-        seen = np.exp(interval.logpdf(np.array(intervals)).sum())
-        return prior.pdf(rate) * rate * seen * (left + (1 - left) * alive)
+        prior = SHAPE * np.log(SHAPE * MU * rate) - gammaln(SHAPE) - SHAPE * MU * rate
+        seen = m * (k * np.log(k * rate) - gammaln(k)) + (k - 1) * log_seen
+        alive = gammaincc(k, k * rate * survived)
+        return np.exp(prior + seen - k * rate * sum(intervals)) * (left + (1 - left) * alive)
 
     def over_lapse(left):
         total = 0.0

@@ -5,6 +5,7 @@ from math import exp, log
 import numpy as np
 import pytest
 
+from models.parts.rhythm import activity
 from models.parts.rhythm.newcomers import (
     NEWCOMERS,
     PRIOR_MEAN,
@@ -92,8 +93,7 @@ def test_a_window_counts_first_orders_in_it_and_knows_nothing_of_them():
     before = {(1, 1): [-300, -100], (1, 2): [-200], (2, 1): [-150, -20]}
     inside = {(1, 3): [-84, -3], (1, 4): [-1], (1, 5): [-85], (3, 1): [-40], (2, 9): [-30, -2]}
     patterns = patterns_from(before | inside)
-    known = patterns.earlier(84)
-    rows = Newcomers.of([(known, 84)], SEASON, patterns, PER_DAY)
+    rows = Newcomers.of(patterns, [(84, 84)], SEASON, PER_DAY)
     assert rows.arrived.tolist() == [2.0, 1.0]  # product 3 was not known, customer 5 was
     was_known = patterns_from(before | {(1, 5): [-85]}).earlier(84)
     np.testing.assert_array_equal(rows.values, newcomer_columns(was_known, SEASON, PER_DAY))
@@ -107,6 +107,20 @@ def test_base_rate_of_newcomers_by_hand():
     days = sum(2 ** ((0.5 - d) / 270) for d in range(1, 271))
     expected = (2 ** (-90 / 270) + 0.7) / (2 * days + 1)
     assert base_rates(patterns, NO_SEASON).newcomers == pytest.approx(expected)
+
+
+def test_made_of_some_products_at_a_time_it_is_the_same_to_the_last_bit(monkeypatch):
+    patterns = patterns_from(random_orders(1))
+    made = []
+    for pairs in (10**6, 1):
+        monkeypatch.setattr(activity, "PAIRS_AT_ONCE", pairs)
+        rates = base_rates(patterns, SEASON)
+        made.append((rates, Newcomers.of(patterns, [(84, 84), (168, 84)], SEASON, PER_DAY)))
+    assert len([*activity.product_parts(patterns)]) > 2
+    assert made[0][0] == made[1][0]
+    for name in ("arrived", "values", "log_days"):
+        whole, parts = (getattr(newcomers, name) for _, newcomers in made)
+        np.testing.assert_array_equal(parts, whole)
 
 
 def test_coordinates_start_where_the_truth_is(seeded):

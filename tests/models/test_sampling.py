@@ -97,6 +97,11 @@ def test_three_long_steps_are_enough_where_they_lead_far(seeded):
     assert statistics["step_size"].min() > QUARTER_TURN.least_step
 
 
+@pytest.fixture(scope="module")
+def by_short_steps(seeded):
+    return sample(Steep(SHORT_STEPS), FitSettings(), seeded(1), tune=100)
+
+
 @pytest.mark.parametrize(
     "quick",
     [
@@ -105,9 +110,11 @@ def test_three_long_steps_are_enough_where_they_lead_far(seeded):
     ],
     ids=["too short", "never mix"],
 )
-def test_trajectories_that_do_not_lead_to_convergence_are_followed_by_the_next(quick, seeded):
+def test_trajectories_that_do_not_lead_to_convergence_are_followed_by_the_next(
+    quick, seeded, by_short_steps
+):
     posterior, _, found = sample(Steep(quick, SHORT_STEPS), FitSettings(), seeded(1), tune=100)
-    alone, _, of_alone = sample(Steep(SHORT_STEPS), FitSettings(), seeded(1), tune=100)
+    alone, _, of_alone = by_short_steps
     assert found.mixed
     assert found.draws == of_alone.draws
     np.testing.assert_array_equal(posterior["x"], alone["x"])

@@ -57,7 +57,13 @@ class Line:
 
 def database(lines, products=PRODUCTS, names=NAMES):
     """A database in memory; ids of lines follow their order here."""
-    conn = duckdb.connect()
+    return filled(duckdb.connect(), lines, products, names)
+
+
+def filled(conn, lines, products=PRODUCTS, names=NAMES):
+    """The same in a database that is there, in place of all it holds: a new one takes 15 ms."""
+    for schema in ("dbo", "parquet"):  # the latter is of a folder's
+        conn.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
     create_tables(conn)
     orders = {line.order_id: (line.order_id, line.customer_id, moment(line.day)) for line in lines}
     customers = sorted({line.customer_id for line in lines} | names.keys())

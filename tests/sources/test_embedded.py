@@ -9,7 +9,7 @@ import sys
 import duckdb
 import pytest
 
-from tests.processes import error_of, run
+from tests.processes import error_of, run, run_text
 from tests.sources.helpers import (
     AS_OF,
     edit,
@@ -167,8 +167,8 @@ import_folder(Path(sys.argv[1]), Path(sys.argv[2]), progress=kill)
 
 
 def test_what_a_killed_import_left_is_removed_by_the_next(folder, target):
-    command = [sys.executable, "-c", KILLED, str(folder), str(target)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    done = run_text(KILLED, folder, target, cwd=folder)
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(list(target.parent.glob(".orders.duckdb.import-*"))) == 1
     import_folder(folder, target)
     assert sorted(path.name for path in target.parent.iterdir()) == ["orders", "orders.duckdb"]

@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 
 from tests.cache.conftest import until
+from tests.cluster.servers import dask_cluster
 from tests.conftest import AS_OF
 from tests.processes import TOOLKIT, error_of, start
 from tests.sources.helpers import assert_same_events
@@ -102,6 +103,17 @@ def test_the_command_takes_an_address(endpoint, file, tmp_path, bucket):
     nothing = start(TOOLKIT, "check", "--db", "s3://orders/elsewhere", cwd=tmp_path)
     assert nothing.returncode == 2
     assert "s3://orders/elsewhere holds no manifest.json" in error_of(nothing)
+
+
+def test_workers_of_a_cluster_take_an_address(file, tmp_path, bucket):
+    write_parquet(file, ADDRESS)
+    call = ("predict", "pair_conjugate", "--db", ADDRESS, "--as-of", AS_OF, "--draws", 50)
+    with dask_cluster(tmp_path / "dask", workers=1) as (head, _):
+        for out, more in (("here", ()), ("there", ("--cluster", head.address))):
+            done = start(TOOLKIT, *call, "--out", out, *more, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+    here, there = ((tmp_path / out / "pairs.parquet").read_bytes() for out in ("here", "there"))
+    assert here == there
 
 
 def test_missing_credentials_are_one_sentence(endpoint, tmp_path, monkeypatch):

@@ -132,7 +132,9 @@ def test_a_question_reads_only_the_buckets_that_hold_its_ids(file, parquet):
         assert its.products(AS_OF, [product]) == mine.products(AS_OF, [product])
         found = its.ordered_products(AS_OF, [customer])
         assert found == mine.ordered_products(AS_OF, [customer])
-        missing = rf"^order events could not be read: .*{manifest.lines[0].path} is missing, and"
+        missing = (
+            rf"^ordered products could not be read: .*{manifest.lines[0].path} is missing, and"
+        )
         with pytest.raises(SourceError, match=missing):
             its.order_events(AS_OF)
 

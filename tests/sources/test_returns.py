@@ -94,12 +94,12 @@ def slow_twin(net):
     left = {row[:3]: max(0, round(4 * row[3])) for row in rows_of(net)}
     unmatched = {}
     for product, customer, day, quantity in sorted(rows_of(net), key=lambda row: row[2]):
+        reach = [
+            then
+            for p, c, then in left
+            if (p, c) == (product, customer) and day - RETURN_DAYS <= then < day
+        ]
         for _ in range(round(-4 * quantity)):
-            reach = [
-                then
-                for p, c, then in left
-                if (p, c) == (product, customer) and day - RETURN_DAYS <= then < day
-            ]
             days = [then for then in reach if left[product, customer, then]]
             key = product, customer, day
             if days:

@@ -24,14 +24,21 @@ from toolkit.tracking.store import Store, open_store
 toolkit = toolkit_fixture
 
 
+@pytest.fixture(scope="module")
+def promoted(promotable, tmp_path_factory) -> Path:
+    """The folder of a store, to be copied: 1 was the champion before 2 is."""
+    folder = tmp_path_factory.mktemp("promoted")
+    shutil.copytree(promotable, folder, dirs_exist_ok=True)
+    store = open_store(f"sqlite:///{folder / 'mlflow.db'}")
+    promote(store, "1", Gate())
+    promote(store, "2", Gate())
+    return folder
+
+
 @pytest.fixture
-def store(promotable, tmp_path):
-    """1 was the champion before 2 is."""
-    shutil.copytree(promotable, tmp_path, dirs_exist_ok=True)
-    opened = open_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    promote(opened, "1", Gate())
-    promote(opened, "2", Gate())
-    return opened
+def store(promoted, tmp_path) -> Store:
+    shutil.copytree(promoted, tmp_path, dirs_exist_ok=True)
+    return open_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 
 def package(store: Store, number: int) -> Path:

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from backtests.evidence.gate import Gate
+from tests.processes import Forked
 from tests.tracking.conftest import finished
 from tests.tracking.evidence import comparison, log
 from tests.tracking.test_promotion_commands import toolkit as toolkit_fixture
@@ -24,10 +25,15 @@ from toolkit.tracking.store import open_store
 toolkit = toolkit_fixture
 
 
+def copied(folder, target):
+    """The store in ``folder``, in another one."""
+    shutil.copytree(folder, target, dirs_exist_ok=True)
+    return open_store(f"sqlite:///{target / 'mlflow.db'}")
+
+
 @pytest.fixture
 def store(promotable, tmp_path):
-    shutil.copytree(promotable, tmp_path, dirs_exist_ok=True)
-    return open_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return copied(promotable, tmp_path)
 
 
 def test_the_first_promotion_makes_the_champion_and_is_written_down(store):
@@ -237,11 +243,19 @@ def test_a_move_that_was_killed_is_completed_by_the_next_command(promotable, tmp
         )
 
 
+@pytest.fixture(scope="module")
+def killed(promotable, tmp_path_factory):
+    """The folder of a store, to be copied, after a promotion of 2 that was killed half-way."""
+    folder = tmp_path_factory.mktemp("killed")
+    promote(copied(promotable, folder), "1", Gate())
+    assert Forked(PROMOTE + CUT, cwd=folder).ended(timeout=240).returncode == -signal.SIGKILL
+    return folder
+
+
 @pytest.fixture
-def cut_short(store, script):
+def cut_short(killed, tmp_path):
     """A promotion of 2 that was killed before ``champion`` moved, ``previous`` has by then."""
-    promote(store, "1", Gate())
-    assert script(PROMOTE + CUT).ended(timeout=240).returncode == -signal.SIGKILL
+    store = copied(killed, tmp_path)
     assert aliases(store) == {"champion": 1, "previous": 1}
     assert history(store).entries[-1].event.to_version == 2
     return store

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,12 @@ def test_a_loaded_version_is_the_fit(shared):
     assert (loaded.card, loaded.version) == (fit.card, fit.version)
     assert loaded.arrays.keys() == fit.arrays.keys()
     assert all(np.array_equal(loaded.arrays[name], fit.arrays[name]) for name in fit.arrays)
+
+
+def test_a_local_version_is_read_where_it_lies(shared, monkeypatch, tmp_path):
+    """A folder made for it would stay behind with whoever is killed while it loads."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert load_registered(shared, "1").version == rhythm_fit().version
 
 
 def test_the_same_fit_is_one_version_and_learns_what_was_not_known(store, tmp_path):

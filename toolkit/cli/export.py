@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from toolkit.cli.exits import nothing_to_forecast
 from toolkit.cli.options import (
     REDIS_VARIABLE,
     AsOf,
+    Cluster,
     Config,
     DefaultPrice,
     Draws,
@@ -32,11 +34,13 @@ if TYPE_CHECKING:
     from toolkit.engine import ForecastEngine
     from toolkit.export.feed import FeedReport
     from toolkit.export.job import ExportProgress
+    from toolkit.export.making import Maker
     from toolkit.export.plan import ExportSettings
     from toolkit.export.report import ExportReport
     from toolkit.sources.base import OrderSource
     from toolkit.sources.codes import Codes
 
+DEFAULT_WORK = Path("exports")
 DEFAULT_REDIS = "redis://localhost:6379/0"
 READ_PATIENCE_S = 2.0
 
@@ -93,6 +97,10 @@ Shrink = Annotated[bool, typer.Option("--shrink", help="Serve fewer products tha
 Earlier = Annotated[
     bool, typer.Option("--earlier", help="Publish as of an earlier date than readers have now.")
 ]
+Jobs = Annotated[int, typer.Option(help="So many processes of this machine forecast.")]
+Work = Annotated[
+    Path, typer.Option(help="With --cluster: a folder that all workers see, for what is under way.")
+]
 Log = Annotated[bool, typer.Option(help="Log the export to MLflow.")]
 
 
@@ -123,6 +131,9 @@ def export(
     keep: Keep = 2,
     shrink: Shrink = False,
     earlier: Earlier = False,
+    jobs: Jobs = 1,
+    cluster: Cluster = None,
+    work: Work = DEFAULT_WORK,
     store: StoreUri = None,
     log: Log = True,
     as_json: Json = False,
@@ -140,8 +151,12 @@ def export(
     from toolkit.export.changes import read_changes
     from toolkit.export.plan import LAST, ExportSettings
     from toolkit.model import DEFAULT_MODEL
-    from toolkit.stages.arguments import as_of_day, parse_date
+    from toolkit.stages.arguments import as_of_day, check_whole, parse_date
 
+    check_whole("jobs", jobs, 1)
+    if db is None and (cluster is not None or jobs > 1):
+        option = "--jobs" if cluster is None else "--cluster"
+        raise ArgumentError(f"{option} forecasts from orders that were imported: name them by --db")
     for name in ("toolkit.engine", "toolkit.stages"):
         logging.getLogger(name).setLevel(logging.ERROR)  # the report counts them
     with orders_of(db, mssql, config) as orders, counting_bar("Forecasting products") as bar:
@@ -164,7 +179,8 @@ def export(
         )
         engine = _engine(orders.source, version, weeks, draws, seed, default_price, store)
         try:
-            outcome = _run(engine, settings, feed, redis, bar, store, orders.codes)
+            with _maker(engine, db, jobs, cluster, work) as make:
+                outcome = _run(engine, settings, feed, redis, bar, store, orders.codes, make)
         except ToolkitError as exc:
             if log and not isinstance(exc, ArgumentError):
                 _log(exc, settings, store)
@@ -280,6 +296,7 @@ def _run(
     bar: "ExportProgress",
     store: str | None,
     codes: "Codes",
+    make: "Maker | None",
 ) -> "FeedReport":
     """The export; without a stream the feed that it reports has nothing in it."""
     from toolkit.cache.releases.catalog import Releases
@@ -292,11 +309,28 @@ def _run(
         if engine.registered is not None:
             _note_before(current, store)
         if stream is not None:
-            return export_feed(engine, client, stream, settings, bar, codes)
+            return export_feed(engine, client, stream, settings, bar, codes, make)
         if settings.changes_nothing:
             return FeedReport(None, None if current is None else current.release_id)
-        report = export_release(engine, client, settings, bar)
+        report = export_release(engine, client, settings, bar, make=make)
         return FeedReport(report, report.release)
+
+
+@contextmanager
+def _maker(
+    engine: "ForecastEngine", db: Path | None, jobs: int, cluster: str | None, work: Path
+) -> "Iterator[Maker | None]":
+    """What forecasts in other processes; None where the engine itself does."""
+    from toolkit.cluster.workers import open_workers
+    from toolkit.export.shards import workers_maker
+
+    if db is None or (cluster is None and jobs == 1):
+        yield None
+        return
+    with open_workers(jobs, cluster) as workers, ExitStack() as stack:
+        if cluster is None:
+            work = Path(stack.enter_context(TemporaryDirectory(prefix="export-")))
+        yield workers_maker(workers, engine, db, work)
 
 
 def _note_before(current: "Release | None", store: str | None) -> None:

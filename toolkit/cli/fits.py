@@ -1,11 +1,8 @@
 """``toolkit fit``, ``predict`` and ``register``; each imports what it needs when it runs."""
 
-import sys
-import time
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -26,7 +23,7 @@ from toolkit.cli.options import (
     warn_of_fit,
 )
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
-from toolkit.disk import is_full, whole_file
+from toolkit.disk import check_on_disk, whole_file
 from toolkit.errors import ArgumentError, ModelError, PredictionError
 
 if TYPE_CHECKING:
@@ -40,15 +37,6 @@ if TYPE_CHECKING:
     from toolkit.sources.codes import Codes
     from toolkit.stages.predict_tables import WrittenTables
     from toolkit.tracking.registry import ModelVersionRef
-
-ROOM_POLL_S = 2.0
-"""How often a fit that waits for room tries again."""
-
-ROOM_TOLD_S = 60.0
-"""How often it says so."""
-
-ROOM_PATIENCE_S = 600.0
-"""How long it waits where nobody sits at a terminal."""
 
 FittedTo = Annotated[
     Path | None, typer.Option("--db", help="What it was fitted to, to keep its fingerprint.")
@@ -100,6 +88,7 @@ def fit(
 ) -> None:
     """Fit a model to what was known at a date, and save it as a version."""
     from toolkit.cli.progress import counting_bar, status
+    from toolkit.cli.room import saved
     from toolkit.data.calendar import calendar_of
     from toolkit.fits import check_place
     from toolkit.model import FitSettings, FittedModel, find_model, reads_calendar
@@ -123,10 +112,10 @@ def fit(
         method=method,
         calendar=calendar_of(country or (), events),
     )
+    check_place(fits)
     with status("Reading order events"):
         patterns, broken = _all_patterns(db, as_of, found.reads_customer_days)
     _warn_of_failures(broken)
-    check_place(fits)
     with counting_bar("Compiling and sampling") as tell:
         fitted = found.fit(
             patterns,
@@ -134,54 +123,9 @@ def fit(
             settings=settings,
             progress=tell,
         )
-    folder = _saved(fitted, fits)
+    folder = saved(fitted, fits)
     _show_fit(folder, FitCard.read(folder) or FitCard(), as_json)
     warn_of_fit(fitted)
-
-
-def _saved(fitted: "FittedModel", fits: Path) -> Path:
-    """Its folder; where the disk is full, the fit is kept in memory until there is room.
-
-    At a terminal for as long as somebody lets it; elsewhere it goes to the folder for temporary
-    files after ``ROOM_PATIENCE_S``, and the command ends with 1.
-    """
-    from toolkit.fits import save_fit
-
-    begun, told = time.monotonic(), -ROOM_TOLD_S
-    then = "Ctrl-C gives it up"
-    if not sys.stderr.isatty():
-        then = f"after {ROOM_PATIENCE_S:g} s it goes to {gettempdir()}, and this ends"
-    while True:
-        waited = time.monotonic() - begun
-        try:
-            return save_fit(fitted, fits)
-        except OSError as exc:
-            if not is_full(exc):
-                raise
-            if waited >= ROOM_PATIENCE_S and not sys.stderr.isatty():
-                said = f"{exc.filename}: {exc.strerror} for {waited:,.0f} s"
-                typer.echo(f"Error: {said}; {_saved_elsewhere(fitted, fits)}", err=True)
-                raise typer.Exit(1) from exc
-            if waited - told >= ROOM_TOLD_S:
-                told = waited
-                typer.echo(
-                    f"Not saved yet: {exc.filename}: {exc.strerror}. The fit is kept in memory, "
-                    f"and saved once there is room; {then}",
-                    err=True,
-                )
-        time.sleep(ROOM_POLL_S)
-
-
-def _saved_elsewhere(fitted: "FittedModel", fits: Path) -> str:
-    """Where it is now: among the temporary files, if there is room."""
-    from toolkit.fits import save_fit
-
-    try:
-        elsewhere = Path(mkdtemp(prefix="fits-"))
-        folder = save_fit(fitted, elsewhere)
-    except OSError as exc:
-        return f"the fit is lost, for {gettempdir()} does not take it either: {exc.strerror}"
-    return f"the fit is in {folder}: move it to {fits / fitted.name}, or name --fits {elsewhere}"
 
 
 def _prior(text: str) -> tuple[str, tuple[float, ...]]:
@@ -248,6 +192,7 @@ def predict(
     from toolkit.stages.predict_tables import write_predictions
     from toolkit.stages.prediction import CustomerPredictor
 
+    check_on_disk(out)
     fitted = load_fit(model, fits)
     warn_of_fit(fitted)
     predictor = CustomerPredictor(fitted, weeks, draws, seed)

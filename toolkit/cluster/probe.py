@@ -8,15 +8,17 @@ import hashlib
 import os
 import pickle
 import platform
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from toolkit.errors import ClusterError
+from toolkit.errors import ClusterError, SourceError
 from toolkit.installed import COMMANDS_GROUP, DISTRIBUTION, ENTRY_POINT_GROUP
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -27,6 +29,9 @@ NUMBERS = ("numpy", "numba", "scipy", "pandas", "pyarrow", "duckdb", "lightgbm")
 
 PASSED_ON = ("TOOLKIT_MODELS",)
 """Variables that workers need: where models are that no package brings."""
+
+_ADDRESS = re.compile("([a-z][a-z0-9]+):/+")
+"""In an object store."""
 
 BLOCKS, BLOCK_BYTES = 64, 65_536
 """So much of a file is compared."""
@@ -54,7 +59,7 @@ class Terms:
         return cls(
             versions=_versions(),
             code=code_digest(),
-            files=tuple((str(path), str(file_digest(path))) for path in reads),
+            files=tuple((_named(path), str(file_digest(path))) for path in reads),
             folder=str(secret.parent),
             secret=(str(secret), str(file_digest(secret))),
             variables=tuple((n, os.environ[n]) for n in PASSED_ON if n in os.environ),
@@ -63,7 +68,8 @@ class Terms:
 
 def differences(terms: Terms) -> list[str]:
     """What this process does not have in common with the terms, a clause each; runs on workers."""
-    return [*_other_versions(terms), *_other_code(terms), *_other_files(terms), *_threads()]
+    threads = [*_threads()]  # first of all: to look at files of a store may load NumPy
+    return [*_other_versions(terms), *_other_code(terms), *_other_files(terms), *threads]
 
 
 def do_task(terms: Terms, payload: bytes) -> object:
@@ -114,11 +120,19 @@ def code_digest() -> str:
     return whole.hexdigest()
 
 
+def _named(path: Path) -> str:
+    """``Path`` loses one of the slashes of an address."""
+    return _ADDRESS.sub(r"\1://", str(path), count=1) if _ADDRESS.match(str(path)) else str(path)
+
+
 def file_digest(path: Path) -> str | None:
     """A digest of a file's size and of blocks spread evenly over it; None where there is no file.
 
-    Of a folder, of the names and sizes of its files.
+    Of a folder, of the names and sizes of its files; of orders in an object store, of their
+    manifest, which has the digests of all files.
     """
+    if _ADDRESS.match(str(path)):
+        return _stored_digest(path)
     try:
         if path.is_dir():
             return _folder_digest(path)
@@ -131,6 +145,15 @@ def file_digest(path: Path) -> str | None:
     except OSError:
         return None
     return whole.hexdigest()
+
+
+def _stored_digest(path: Path) -> str | None:
+    place = import_module("toolkit.sources.parquet.place")  # which may load NumPy
+    try:
+        content = place.place_at(path).read(place.MANIFEST)
+    except SourceError:
+        return None
+    return None if content is None else hashlib.sha256(content).hexdigest()
 
 
 def _folder_digest(path: Path) -> str:

@@ -10,6 +10,7 @@ from toolkit.cache.releases.catalog import Releases
 from toolkit.engine import ForecastEngine
 from toolkit.export.changes import SortedRows, sort_rows
 from toolkit.export.job import ExportProgress, export_release
+from toolkit.export.making import Maker
 from toolkit.export.plan import ExportSettings
 from toolkit.export.report import ExportReport
 from toolkit.sources.codes import NO_CODES, Codes
@@ -49,13 +50,14 @@ def export_feed(
     settings: ExportSettings,
     progress: ExportProgress = lambda done, total: None,
     codes: Codes = NO_CODES,
+    make: Maker | None = None,
 ) -> FeedReport:
     """Compute the products that a stream's entries touch, beside those of ``settings``.
 
     An entry has the fields ``customer_id``, and perhaps ``product_id`` and ``ordered_at``. It is
     acknowledged in the step that makes the release current; one of an order at or after the as-of
     date waits, as does one of a customer or product that the database does not have yet, or that
-    cannot be read. ``progress`` and errors as ``export_release`` has them.
+    cannot be read. ``progress``, ``make`` and errors as ``export_release`` has them.
     """
     entries = read_feed(client, stream)
     trimmed = [entry.entry_id for entry in entries if entry.fields is None]
@@ -69,7 +71,7 @@ def export_feed(
     if trimmed:
         asked = replace(settings, changed=None, since=None, customer_ids=None)
     taken = Taken(stream, [*found.usable, *trimmed])
-    export = export_release(engine, client, asked, progress, taken)
+    export = export_release(engine, client, asked, progress, taken, make)
     return _report(found, export, export.release, len(trimmed))
 
 

@@ -7,35 +7,27 @@ completes.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from itertools import batched
 
 import redis
 
-from toolkit.cache.envelope import Fields
 from toolkit.cache.feed import Taken
 from toolkit.cache.releases.catalog import LOCK_S, Release, Releases, ReleaseSpec, Staging
-from toolkit.cache.releases.staging import SUCCESS
-from toolkit.data.tables import Predictions
+from toolkit.cache.releases.values import SUCCESS
 from toolkit.engine import ForecastEngine
-from toolkit.errors import CacheError, PredictionError, SourceError
+from toolkit.errors import CacheError
+from toolkit.export import making
+from toolkit.export.making import Maker, engine_maker, refuse_more
 from toolkit.export.plan import ExportSettings, make_plan, refuse_to_go_back
 from toolkit.export.report import ExportReport, ProductStatus, Status
-from toolkit.results.forecast import ProductForecast
-from toolkit.results.pair_rows import PairRows
-from toolkit.stages.listing import Chooser
-from toolkit.views.forecasts import pairs_by_product
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
 """Products forecast at once: some 10 MB of forecasts."""
-
-MOST_ERRORS = 100
-"""When so many products have failed, something else is wrong than a product."""
 
 type ExportProgress = Callable[[int, int], None]
 
@@ -46,17 +38,20 @@ def export_release(
     settings: ExportSettings,
     progress: ExportProgress = lambda done, total: None,
     taken: Taken | None = None,
+    make: Maker | None = None,
 ) -> ExportReport:
     """Forecast the products with ``engine`` and make them the current release of the server.
 
     ``taken``: entries of a stream that are acknowledged as the release becomes current.
-    ``progress`` is told how many products are done, and of how many. A product that fails is in
-    the report; if more fail than are allowed, nothing is published, and the report says so.
+    ``progress`` is told how many products are done, and of how many. ``make`` makes the values
+    that ``engine`` would make, in other processes, say; by default the engine makes them. A product
+    that fails is in the report; if more fail than are allowed, nothing is published, and the report
+    says so.
     Raises ``ArgumentError`` as ``make_plan`` does, ``SourceError`` if the database fails,
     ``PredictionError`` if more than 100 products do, ``CacheError`` if the server fails or
     another export is running. Readers then have what they had.
     """
-    run = _Run(engine, settings, progress)
+    run = _Run(engine, settings, progress, make or engine_maker(engine))
     with run.in_redis():
         releases = Releases(client)
         current = releases.current()
@@ -81,6 +76,7 @@ class _Run:
     engine: ForecastEngine
     settings: ExportSettings
     progress: ExportProgress
+    make: Maker
     started: float = field(default_factory=time.perf_counter)
     redis_s: float = 0.0
     resumed: int = 0
@@ -91,7 +87,7 @@ class _Run:
 
     @contextmanager
     def in_redis(self) -> Iterator[None]:
-        """Time spent within is the server's, encoding included."""
+        """Time spent within is the server's, and the client's that talks to it."""
         started = time.perf_counter()
         try:
             yield
@@ -112,22 +108,16 @@ class _Run:
         total, as_of = len(staging.spec.product_ids), staging.spec.as_of_date
         missing = [i for i in staging.spec.product_ids if i not in self.statuses]
         self.progress(len(self.statuses), total)
-        for batch in batched(missing, BATCH):
-            pairs: dict[int, PairRows] = {}
-            forecasts = self._forecast(batch, as_of, pairs)
-            with self.in_redis():
-                staging.put(
-                    {i: _fields(forecast) for i, forecast in forecasts.items()},
-                    lambda product_id: self.engine.computed_with(product_id, as_of),
-                    pairs,
-                )
-            self.totals |= {
-                i: forecast.summary["expected_quantity"]
-                for i, forecast in forecasts.items()
-                if forecast is not None
-            }
-            self.statuses |= {i: staging.done[i] for i in forecasts}
-            self.progress(len(self.statuses) + len(self.errors), total)
+        batches = [*batched(missing, BATCH)]
+        with closing(self.make(batches, as_of, staging.release_id)) as all_made:
+            for made in all_made:
+                self.errors |= made.errors
+                refuse_more(self.errors, making.MOST_ERRORS)
+                with self.in_redis():
+                    staging.put_values(made.values)
+                self.totals |= made.totals
+                self.statuses |= {i: value.status for i, value in made.values.items()}
+                self.progress(len(self.statuses) + len(self.errors), total)
 
     def refusal(self, products: int) -> str | None:
         """Why the release is not published; None if it is."""
@@ -174,38 +164,3 @@ class _Run:
         if self.statuses[product_id] != SUCCESS:
             return ProductStatus(product_id, Status.NO_PREDICTIONS)
         return ProductStatus(product_id, Status.SUCCESS, self.totals.get(product_id))
-
-    def _forecast(
-        self, ids: Sequence[int], as_of: date, pairs: dict[int, PairRows]
-    ) -> Mapping[int, ProductForecast | None]:
-        """Of those that do not fail: a batch that does is halved until it is known which does.
-
-        What is said of their customers is added to ``pairs``.
-        """
-
-        def note(predictions: Predictions, chooser: Chooser) -> None:
-            pairs.update(pairs_by_product(predictions, chooser))
-
-        try:
-            return self.engine.generate_forecasts(ids, as_of, note=note)
-        except SourceError:
-            raise
-        except Exception as exc:
-            if len(ids) == 1:
-                self._note(ids[0], exc)
-                return {}
-        half = len(ids) // 2
-        first = self._forecast(ids[:half], as_of, pairs)
-        return {**first, **self._forecast(ids[half:], as_of, pairs)}
-
-    def _note(self, product_id: int, exc: Exception) -> None:
-        self.errors[product_id] = f"{type(exc).__name__}: {exc}"
-        if len(self.errors) > MOST_ERRORS:
-            raise PredictionError(
-                f"more than {MOST_ERRORS} products failed, and nothing was published; the last"
-                f" failed for {exc}"
-            ) from exc
-
-
-def _fields(forecast: ProductForecast | None) -> Fields | None:
-    return None if forecast is None else forecast.to_dict()

@@ -1,8 +1,9 @@
 """What an export is going to do, decided before anything is computed or written."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from toolkit.errors import ArgumentError, PredictionError
 from toolkit.export.cascade import products_touched
 from toolkit.export.changes import ChangedOrder, check_changes
 from toolkit.export.touched import touched_products
-from toolkit.sources.base import replacements_of
+from toolkit.sources.base import OrderSource, in_product_parts, replacements_of
 from toolkit.stages.arguments import check_ids, check_share, check_whole
 from toolkit.stages.listing import Thresholds
 
@@ -106,17 +107,17 @@ def make_plan(
     _refuse_to_lose_the_champion(engine, current, settings)
     refuse_to_go_back(current, settings)
     as_of, asked = settings.as_of_date, settings.product_ids
-    events = engine.source.order_events(as_of, None if asked is None else sorted(set(asked)))
-    ids = sorted(np.unique(events.product_id).tolist())
+    orders = _Orders.of(engine.source, as_of, asked)
+    ids = orders.product_ids
     if asked is not None:
         ids = _existing(engine, set(asked), ids, as_of)
     elif current is not None and not settings.shrink:
         ids = _served(engine, set(current.product_ids), ids, as_of)
-    if not len(events):
+    if orders.data is None:
         raise PredictionError(f"there is no order before {as_of} to export forecasts from")
     _refuse_to_shrink(current, ids, settings)
-    computed_with = _computed_with(engine, events)
-    carried = _carried(engine, current, computed_with, events, settings, dates) & set(ids)
+    computed_with = _computed_with(engine, as_of, orders.data)
+    carried = _carried(engine, current, computed_with, orders, settings, dates) & set(ids)
     return ReleaseSpec(
         as_of_date=as_of,
         computed_with=computed_with,
@@ -126,6 +127,50 @@ def make_plan(
         base=None if current is None else current.release_id,
         details=_details(engine, computed_with, as_of),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Orders:
+    """The orders before a date: of which products, and a digest, None where there are none.
+
+    ``runs`` of products lie in parts of the data, and are read one at a time; ``whole`` are the
+    order events where there is one run.
+    """
+
+    as_of_date: date
+    runs: Sequence[Sequence[int] | None]
+    product_ids: list[int]
+    data: str | None
+    whole: OrderEvents | None
+
+    @classmethod
+    def of(cls, source: OrderSource, as_of: date, asked: Sequence[int] | None) -> "_Orders":
+        """Those of the products that are ``asked`` for; None: of all."""
+        runs = [sorted(set(asked))] if asked is not None else in_product_parts(source, as_of)
+        whole = source.order_events(as_of, runs[0]) if len(runs) == 1 else None
+        found: list[int] = []
+
+        def read() -> Iterator[OrderEvents]:
+            for run in runs:
+                events = source.order_events(as_of, run) if whole is None else whole
+                found.extend(np.unique(events.product_id).tolist())
+                if len(events):
+                    yield events
+
+        tables = read()
+        first = next(tables, None)
+        data = None if first is None else Fingerprint.of_parts(chain([first], tables)).sha256
+        return cls(as_of, runs, found, data, whole)
+
+    def touched_since(self, source: OrderSource, since: date) -> frozenset[int]:
+        """The products whose orders changed between the dates."""
+        touched: set[int] = set()
+        for run in self.runs:
+            now = self.whole
+            if now is None:
+                now = source.order_events(self.as_of_date, run)
+            touched |= {*touched_products(source.order_events(since, run), now).tolist()}
+        return frozenset(touched)
 
 
 def _existing(
@@ -181,14 +226,14 @@ def _refuse_to_shrink(current: Release | None, ids: list[int], settings: ExportS
         )
 
 
-def _computed_with(engine: ForecastEngine, events: OrderEvents) -> ComputedWith:
+def _computed_with(engine: ForecastEngine, as_of: date, data: str) -> ComputedWith:
     """All that decides the values: data, model, thresholds of every product, and their format."""
-    thresholds = engine.thresholds_at(events.as_of_date)
-    settings: dict[str, KeyScalar] = dict(engine.computed_with(0, events.as_of_date))
+    thresholds = engine.thresholds_at(as_of)
+    settings: dict[str, KeyScalar] = dict(engine.computed_with(0, as_of))
     del settings["min_orders"], settings["min_confidence"]
     own = {str(i): _pair(of) for i, of in thresholds.by_product.items()}
     settings["thresholds_sha256"] = digest([_pair(thresholds.overall), own])
-    return settings | {"format": FORMAT, DATA: Fingerprint.of(events).sha256}
+    return settings | {"format": FORMAT, DATA: data}
 
 
 def _pair(thresholds: Thresholds) -> list[float]:
@@ -228,7 +273,7 @@ def _carried(
     engine: ForecastEngine,
     current: Release | None,
     computed_with: ComputedWith,
-    events: OrderEvents,
+    orders: _Orders,
     settings: ExportSettings,
     dates: Dates,
 ) -> frozenset[int]:
@@ -257,8 +302,7 @@ def _carried(
         kept -= products_touched(engine, settings.changed, settings.as_of_date, dates(named))
     if settings.since is not None:
         since = current.as_of_date if settings.since == LAST else settings.since
-        then = engine.source.order_events(since, settings.product_ids)
-        kept -= frozenset(touched_products(then, events).tolist())
+        kept -= orders.touched_since(engine.source, since)
     return kept
 
 

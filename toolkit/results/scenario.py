@@ -85,7 +85,7 @@ class ScenarioComparison(Shown):
         metadata: ModelMetadata,
     ) -> "ScenarioComparison":
         """What the outcomes say beside the baseline."""
-        weeks = baseline.draws.shape[1]
+        weeks = baseline.own.draws.shape[1]
         return cls(
             forecast_period_weeks=weeks,
             forecast_start_date=as_of.isoformat(),
@@ -182,9 +182,9 @@ class ScenarioComparison(Shown):
 
 
 CUSTOMERS_NOTE = (
-    "What single customers change is exact as an expectation. Draws hold products' sums, of which "
-    "a customer's part is taken at their expected share of each week: the interval of such a "
-    "difference is too narrow."
+    "What single customers change is their own part of each draw. Of more than 100 of them, and of "
+    "a model that does not tell them apart, it is their expected share of it: the interval of such "
+    "a difference is too narrow."
 )
 
 WON_NOTE = (
@@ -194,9 +194,8 @@ WON_NOTE = (
 
 RECEIVED_NOTE = (
     "An order received is one of the day before: a difference is the forecast with it less that of "
-    "the same date without it, and the order's own units are in neither. What its customer orders "
-    "is drawn anew, so that the interval of such a difference holds the chance of both, and is too "
-    "wide."
+    "the same date without it, and the order's own units are in neither. Its interval holds the "
+    "chance of what its customer orders otherwise; what others do cancels."
 )
 
 _CHANGED = ("units", "forecast", "difference", "80 % of it", "revenue change")

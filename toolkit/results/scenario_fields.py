@@ -29,12 +29,24 @@ class ComparedProducts:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What products come to in one scenario; revenue is NaN where there is no price."""
+class Drawn:
+    """Draws of what products come to; revenue is NaN where there is no price."""
 
-    expected: Floats  # [products, MEASURES, weeks]
     totals: Floats  # [products, MEASURES, draws], over the horizon
     draws: Floats  # [MEASURES, weeks, draws], summed over products; revenue: those with a price
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What products come to in one scenario; revenue is NaN where there is no price.
+
+    ``coupled``: draws that differences from the baseline are taken of, its own but where an order
+    was received.
+    """
+
+    expected: Floats  # [products, MEASURES, weeks]
+    own: Drawn
+    coupled: Drawn
 
 
 class Difference(TypedDict):
@@ -97,7 +109,7 @@ def compared_scenario(
 ) -> ComparedScenario:
     """What a scenario makes of the products, which start at ``as_of``."""
     changes = list(scenario.changes.values())
-    weeks = range(baseline.draws.shape[1])
+    weeks = range(baseline.own.draws.shape[1])
     return ComparedScenario(
         scenario=scenario.name,
         changes=[str(change) for change in changes],
@@ -120,20 +132,22 @@ def compared_scenario(
 def _sum_of(baseline: Outcome, outcome: Outcome, weeks: slice) -> Difference:
     """All products over some weeks."""
 
-    def of(one: Outcome) -> tuple[Floats, Floats]:
+    def of(one: Outcome) -> Floats:
         expected = one.expected[:, :, weeks].sum(axis=2)  # [products, MEASURES]
         priced = np.isfinite(expected[:, REVENUE])
         sums = np.array([column.sum() for column in np.ascontiguousarray(expected.T)])
         sums[REVENUE] = expected[priced, REVENUE].sum() if priced.any() else np.nan
-        return sums, one.draws[:, weeks].sum(axis=1)
+        return sums
 
-    (before, drawn_before), (after, drawn_after) = of(baseline), of(outcome)
+    before, after, coupled = (
+        one.draws[:, weeks].sum(axis=1) for one in (baseline.own, outcome.own, outcome.coupled)
+    )
     return _difference(
-        before,
-        after,
-        _quantiles(drawn_before[None])[0],
-        _quantiles(drawn_after[None])[0],
-        _quantiles((drawn_after - drawn_before)[None])[0],
+        of(baseline),
+        of(outcome),
+        _quantiles(before[None])[0],
+        _quantiles(after[None])[0],
+        _quantiles((coupled - before)[None])[0],
     )
 
 
@@ -142,9 +156,9 @@ def _products(
 ) -> list[ComparedProduct]:
     before, after = baseline.expected.sum(axis=2), outcome.expected.sum(axis=2)
     quantiles = (
-        _quantiles(baseline.totals),
-        _quantiles(outcome.totals),
-        _quantiles(outcome.totals - baseline.totals),
+        _quantiles(baseline.own.totals),
+        _quantiles(outcome.own.totals),
+        _quantiles(outcome.coupled.totals - baseline.own.totals),
     )
     return [
         ComparedProduct(

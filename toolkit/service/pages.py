@@ -5,7 +5,7 @@ import zlib
 from dataclasses import dataclass, field
 
 from toolkit.cache.pointer import Pointer
-from toolkit.cache.releases.staging import NO_PREDICTIONS
+from toolkit.cache.releases.values import NO_PREDICTIONS
 
 SMALLEST_TO_COMPRESS = 1_000
 GZIP = 31

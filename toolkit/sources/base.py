@@ -1,9 +1,10 @@
 """What the engine asks of order data, wherever it lives: five questions, one query each.
 
-A sixth, of categories, may be asked of those that have them, and a seventh of replaced products.
+A sixth, of categories, may be asked of those that have them, a seventh of replaced products, and an
+eighth, whether anything has changed, of those that can tell.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol, runtime_checkable
@@ -93,6 +94,24 @@ def events_until(
     if isinstance(source, ReplacingSource):
         return source.order_events(end_date, product_ids, replaced_before=as_of_date)
     return source.order_events(end_date, product_ids)
+
+
+def in_product_parts(source: OrderSource, as_of_date: date) -> Sequence[Sequence[int] | None]:
+    """As ``PartedSource`` has it; ``[None]`` where order data do not lie in parts."""
+    return source.product_parts(as_of_date) if isinstance(source, PartedSource) else [None]
+
+
+@runtime_checkable
+class StatedSource(Protocol):
+    """Order data that may tell whether they are still what they were."""
+
+    def state(self) -> Hashable | None:
+        """Another one where any order, price or name is another; None where that is not known."""
+
+
+def state_of(source: OrderSource) -> Hashable | None:
+    """What the source says of its state; None where it cannot tell one from another."""
+    return source.state() if isinstance(source, StatedSource) else None
 
 
 @runtime_checkable

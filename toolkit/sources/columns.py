@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import date
 from itertools import pairwise
 
@@ -31,6 +32,12 @@ def to_events(
             unmatched.quantity.sum(),
         )
     return events
+
+
+def joined(parts: Sequence[OrderEvents]) -> OrderEvents:
+    """Tables of order events before one date, one after the other; at least one."""
+    columns = ([getattr(part, field.name) for part in parts] for field in fields(OrderEvents)[1:])
+    return OrderEvents(parts[0].as_of_date, *map(np.concatenate, columns))
 
 
 def _net(as_of_date: date, columns: Sequence[ResultColumn]) -> OrderEvents:

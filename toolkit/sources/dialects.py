@@ -61,6 +61,10 @@ class Dialect(Protocol):
         """Whether queries are sent in the form that SQL Server prefers."""
 
     @property
+    def digests_rows(self) -> bool:
+        """Whether it tells in milliseconds that no row of the tables has changed."""
+
+    @property
     def names(self) -> Names:
         """What the tables are called."""
 
@@ -83,6 +87,7 @@ class DuckDbDialect:
 
     ids_per_query = 10_000_000
     is_tsql = False
+    digests_rows = True
     names = PLAIN_NAMES
     parts = WHOLE
 
@@ -114,6 +119,7 @@ class DbApiDialect:
 
     ids_per_query = 2_000
     is_tsql = False
+    digests_rows = False
     names = PLAIN_NAMES
     parts = WHOLE
     rows_per_fetch = 20_000

@@ -143,6 +143,16 @@ PRODUCTS_KNOWN = _ids_known("oi.ProductID", "ordered products")
 CUSTOMERS_KNOWN = _ids_known("ca.ClientID", "customers with orders")
 """Customers who ordered anything, ascending."""
 
+DIGESTS = Query(
+    "whether orders have changed",
+    " UNION ALL ".join(
+        f"SELECT '{table}', COUNT(*), CAST(SUM(HASH(t)) AS VARCHAR) FROM dbo.{table} t"
+        for table in ("OrderItem", '"Order"', "ClientAgreement", "Product")
+    ),
+    (_TEXTS, _IDS, _TEXTS),
+)
+"""What each table holds, in a number of its rows: DuckDB adds a million up in 20 ms."""
+
 _PRICED = f"""{_KNOWN}
       AND oi.PricePerItem > 0
       AND oi.Qty > 0"""

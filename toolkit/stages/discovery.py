@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 
-from toolkit.data.tables import OrderEvents
+from toolkit.data.tables import OrderEvents, starts_of
 from toolkit.sources.base import OrderSource
 
 logger = logging.getLogger(__name__)
@@ -24,8 +24,8 @@ def discover(
 
 def _log_customers(events: OrderEvents, product_ids: Sequence[int]) -> None:
     """One line per product: how many customers it has."""
-    pairs = np.unique(np.stack([events.product_id, events.customer_id]), axis=1)
-    ids, counts = np.unique(pairs[0], return_counts=True)
+    pair = starts_of(events.product_id, events.customer_id)
+    ids, counts = np.unique(events.product_id[pair], return_counts=True)
     customers = dict(zip(ids.tolist(), counts.tolist(), strict=True))
     for product_id in product_ids:
         if product_id in customers:

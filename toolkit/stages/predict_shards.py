@@ -12,19 +12,19 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
-import pyarrow as pa
-
 from toolkit.cluster.probe import code_digest
+from toolkit.cluster.tables import read_table, write_table
 from toolkit.cluster.workers import Workers
 from toolkit.data.fingerprint import Fingerprint
 from toolkit.data.tables import Patterns
-from toolkit.disk import whole_file, whole_folder
+from toolkit.disk import check_on_disk, whole_file, whole_folder
 from toolkit.errors import PredictionError
 from toolkit.fits import load_fit
 from toolkit.model import FittedModel, find_model, model_file
 from toolkit.results.pair import FailedPair
 from toolkit.sources.codes import Codes
 from toolkit.sources.embedded.database import open_database
+from toolkit.sources.parquet.place import absolute
 from toolkit.sources.sql import as_source
 from toolkit.stages.discovery import discover
 from toolkit.stages.patterns import PatternAnalyzer
@@ -65,7 +65,7 @@ class Asked:
         model, as_of_date = predictor.model, patterns.events.as_of_date
         fitted = not isinstance(find_model(model.name), FittedModel)
         return cls(
-            database.absolute(),
+            absolute(database),
             as_of_date,
             f"{model.name}@{model.version}" if fitted else model.name,
             fits.absolute(),
@@ -130,6 +130,7 @@ def predict_on(
     Raises ``PredictionError`` for a task that kills whatever process tries it, and what handing
     tasks out raises; what was done by then is kept.
     """
+    check_on_disk(out)
     out = out.absolute()
     out.mkdir(parents=True, exist_ok=True)
     runs, data = [], []
@@ -176,7 +177,7 @@ def predict_shard(shard: Shard) -> ShardDone:
     with whole_folder(shard.folder) as part:
         tables = tables_of(predictions, codes)
         for name, table in zip((WEEKS_PART, PAIRS_PART), tables, strict=True):
-            _write(part / name, table)
+            write_table(part / name, table)
         write(part / DONE, done)
     return done
 
@@ -199,22 +200,7 @@ def _join(out: Path, shards: list[Shard]) -> WrittenTables:
         writers = TableWriter(stack, weeks_part), TableWriter(stack, pairs_part)
         for shard in shards:
             for writer, name in zip(writers, (WEEKS_PART, PAIRS_PART), strict=True):
-                writer.write(_read(shard.folder / name))
+                writer.write(read_table(shard.folder / name))
     failed = tuple(pair for one in done for pair in one.failed)
     products, pairs = sum(one.products for one in done), sum(one.pairs for one in done)
     return WrittenTables(*targets, products, pairs, failed)
-
-
-def _write(path: Path, table: pa.Table) -> None:
-    """As Arrow has it in memory: Parquet would keep seconds as milliseconds."""
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with (
-        pa.OSFile(str(path), "wb") as sink,
-        pa.ipc.new_file(sink, table.schema, options=options) as w,
-    ):
-        w.write_table(table)
-
-
-def _read(path: Path) -> pa.Table:
-    with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
-        return reader.read_all()

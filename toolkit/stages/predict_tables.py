@@ -23,7 +23,7 @@ from toolkit.data.tables import (
     Predictions,
     quantiles_of,
 )
-from toolkit.disk import whole_file
+from toolkit.disk import check_on_disk, whole_file
 from toolkit.results.pair import FailedPair
 from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.stages.prediction import CustomerPredictor, in_chunks
@@ -60,6 +60,7 @@ def write_predictions(
     is cut short while predicting, or finds no room (``OSError``), leaves what was there.
     ``progress`` is told how many pairs are done.
     """
+    check_on_disk(folder)
     folder.mkdir(parents=True, exist_ok=True)
     targets = folder / PRODUCT_WEEKS, folder / PAIRS
     failed: list[FailedPair] = []

@@ -24,6 +24,7 @@ from toolkit.model import (
     CalendarModel,
     FittedModel,
     RedrawingModel,
+    SplittingModel,
     Streams,
     check_granularities,
 )
@@ -92,6 +93,22 @@ class CustomerPredictor:
             patterns.select(some),
             np.searchsorted(np.flatnonzero(some), rows),
             number,
+            weeks=self.weeks,
+            draws=self.draws,
+            streams=Streams(self.seed),
+        )
+
+    def predict_apart(self, patterns: Patterns, rows: Ints) -> PairDraws | None:
+        """What the pairs in ``rows`` of healthy ``patterns`` order in each draw of ``predict``.
+
+        None of a model that does not tell them apart.
+        """
+        if not isinstance(self.model, SplittingModel):
+            return None
+        some = np.isin(patterns.product_id, patterns.product_id[rows])
+        return self.model.predict_apart(
+            patterns.select(some),
+            np.searchsorted(np.flatnonzero(some), rows),
             weeks=self.weeks,
             draws=self.draws,
             streams=Streams(self.seed),

@@ -2,10 +2,8 @@
 
 import logging
 import os
-import tempfile
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from toolkit.errors import ModelError, TrackingError
 from toolkit.model import FittedModel, known_model
@@ -55,18 +53,14 @@ def load_registered(store: Store, reference: str | ModelVersionRef) -> FittedMod
     ref = find(store, reference) if isinstance(reference, str) else reference
     model, remedy = known_model(ref.model), _repair(ref)
     uri = package_uri(store, ref)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            with store.errors():
-                # A local store's files are read where they are.
-                target = None if store.file else folder
-                path = store.artifacts(uri).download_artifacts(FIT_FOLDER, target)
-            fitted = model.load(Path(path))
-        except TrackingError as exc:
-            said = f"{ref} cannot be loaded: {exc}; {remedy}"
-            raise TrackingError(said, unavailable=exc.unavailable) from exc
-        except ModelError as exc:
-            raise ModelError(f"{ref} cannot be loaded: {exc}; {remedy}") from exc
+    try:
+        with store.artifact(uri, FIT_FOLDER) as path:
+            fitted = model.load(path)
+    except TrackingError as exc:
+        said = f"{ref} cannot be loaded: {exc}; {remedy}"
+        raise TrackingError(said, unavailable=exc.unavailable) from exc
+    except ModelError as exc:
+        raise ModelError(f"{ref} cannot be loaded: {exc}; {remedy}") from exc
     if fitted.version != ref.version:
         raise ModelError(f"{ref} holds the files of {fitted.name}@{fitted.version}; {remedy}")
     return fitted

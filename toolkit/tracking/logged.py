@@ -1,9 +1,8 @@
 """Backtests read back from the store: which versions they tried, and their figures."""
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,12 +101,10 @@ def latest_backtests(store: Store, most: int) -> list[StoredBacktest]:
 @contextmanager
 def artifact_of(store: Store, backtest: StoredBacktest, name: str) -> Iterator[Path | None]:
     """A file of a backtest, where it can be read; None if it has none of this name."""
-    with tempfile.TemporaryDirectory() as folder:
-        with store.errors():
-            files = store.artifacts(backtest.artifact_uri)
-            there = name in {file.path for file in files.list_artifacts()}
-            target = None if store.file else folder
-            path = Path(files.download_artifacts(name, target)) if there else None
+    uri = backtest.artifact_uri
+    with store.errors():
+        there = name in {file.path for file in store.artifacts(uri).list_artifacts()}
+    with store.artifact(uri, name) if there else nullcontext() as path:
         yield path
 
 

@@ -153,11 +153,9 @@ def _damage(store: Store, ref: ModelVersionRef) -> str | None:
         load_registered(store, ref)
     except (ModelError, TrackingError) as exc:
         return str(exc)
-    with tempfile.TemporaryDirectory() as folder:
-        target = None if store.file else folder
-        path = store.artifacts(package_uri(store, ref)).download_artifacts("", target)
+    with store.artifact(package_uri(store, ref), "") as path:
         try:
-            load_model(path)
+            load_model(str(path))
         except Exception as exc:  # whatever the broken file leads to
             return f"{ref} cannot be loaded by MLflow: {exc}"
     return None

@@ -267,15 +267,12 @@ def thresholds_of(store: Store, ref: ModelVersionRef) -> dict[str, Any] | None:
             f"{ref} has thresholds that cannot be found{_anew(ref)}: {exc}"
         ) from exc
     uri = _run_uri(store, ref)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            with store.errors():
-                target = None if store.file else folder
-                path = store.artifacts(uri).download_artifacts(tag.file, target)
-                content = Path(path).read_bytes()
-        except TrackingError as exc:
-            said = f"{ref} has thresholds that cannot be found{_anew(ref)}: {exc}"
-            raise TrackingError(said, unavailable=exc.unavailable) from exc
+    try:
+        with store.artifact(uri, tag.file) as path, store.errors():
+            content = path.read_bytes()
+    except TrackingError as exc:
+        said = f"{ref} has thresholds that cannot be found{_anew(ref)}: {exc}"
+        raise TrackingError(said, unavailable=exc.unavailable) from exc
     if hashlib.sha256(content).hexdigest() != tag.sha256:
         raise TrackingError(f"{path} does not hold the thresholds attached to {ref}{_anew(ref)}")
     thresholds: dict[str, Any] = json.loads(content)

@@ -5,9 +5,10 @@ import re
 import shutil
 import socket
 import sqlite3
+import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from logging import CRITICAL, WARNING, getLogger
@@ -112,6 +113,17 @@ class Store:
     def artifacts(self, uri: str) -> ArtifactRepository:
         """The artefacts at ``uri``, of a run or a registered version in this store."""
         return get_artifact_repository(uri, tracking_uri=self.uri)
+
+    @contextmanager
+    def artifact(self, uri: str, path: str) -> Iterator[Path]:
+        """A file or folder of the artefacts at ``uri``, to be read; "" for all of them.
+
+        A local store's lie where they are; others are downloaded, and gone afterwards.
+        """
+        with nullcontext() if self.file else tempfile.TemporaryDirectory() as folder:
+            with self.errors():
+                found = Path(self.artifacts(uri).download_artifacts(path, folder))
+            yield found
 
 
 def open_store(uri: str | None = None, patience_s: float = PATIENCE_S) -> Store:

@@ -13,6 +13,9 @@ from toolkit.stages.discovery import discover
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor, in_chunks
 
+MOST_APART = 100
+"""Of more customers draws of their own take too much room; together they are nearly as expected."""
+
 type Won = tuple[int, int]
 """A customer who orders like the one with this id, the first (0) or a further one."""
 
@@ -24,8 +27,9 @@ type Events = tuple[Event, ...]
 class Base:
     """A product as the model predicts it; the shares of customers are of all its demand.
 
-    ``won``: what customers who are won order of it, by themselves. ``moved``: by how many times all
-    of it differs with further events, draws and expectations, of shapes as these.
+    ``apart``: what single customers order in each draw, [2, weeks, draws]; None where the model
+    does not tell. ``won``: what customers who are won order of it, by themselves. ``moved``: by how
+    many times all of it differs with further events, draws and expectations, of shapes as these.
     """
 
     product_id: int
@@ -33,6 +37,7 @@ class Base:
     expected: Floats  # [2, weeks]
     customers: Ints  # [pairs]
     shares: Floats  # [2, pairs, weeks], at most 1 together
+    apart: Mapping[int, Floats] | None = field(default_factory=dict)
     won: Mapping[Won, "Base"] = field(default_factory=dict)
     moved: Mapping[Events, tuple[Floats, Floats]] = field(default_factory=dict)
 
@@ -47,9 +52,10 @@ class Bases:
         as_of: date,
         won: Sequence[Won] = (),
         events: Sequence[Events] = (),
+        apart: Sequence[int] = (),
     ) -> None:
         self._analyzer, self.predictor, self.as_of = analyzer, predictor, as_of
-        self._won, self._events = won, events
+        self._won, self._events, self._apart = won, events, apart
         self.source = analyzer.source
         self.failed: list[FailedPair] = []
         self.predicted_products: set[int] = set()
@@ -76,6 +82,7 @@ class Bases:
             self.predicted_products |= set(predictions.products.product_id.tolist())
             won = {one: self._drawn_again(predictions, one) for one in self._won}
             known = predictions.patterns
+            apart = self._drawn_apart(known)
             moved = {of: self.predictor.event_factors(known, of) for of in self._events}
             for j, base in enumerate(_bases(predictions)):
                 again = {
@@ -85,7 +92,25 @@ class Bases:
                     one: (of.draws[:, j].astype(float), of.expected[:, j])
                     for one, of in moved.items()
                 }
-                yield replace(with_won(base, again), moved=times)
+                own = None if apart is None else apart.get(base.product_id, {})
+                yield replace(with_won(base, again), moved=times, apart=own)
+
+    def _drawn_apart(self, known: Patterns) -> Mapping[int, Mapping[int, Floats]] | None:
+        """By product and customer: what they order in its draws; None where nobody can tell."""
+        found: dict[int, dict[int, Floats]] = {}
+        if len(self._apart) > MOST_APART:
+            return None
+        rows = np.flatnonzero(np.isin(known.customer_id, self._apart))
+        if not len(rows):
+            return found
+        drawn = self.predictor.predict_apart(known, rows)
+        if drawn is None:
+            return None
+        both = np.stack([drawn.orders, drawn.quantity], axis=1).astype(float)
+        for row, draws in zip(rows.tolist(), both, strict=True):
+            product_id, customer_id = int(known.product_id[row]), int(known.customer_id[row])
+            found.setdefault(product_id, {})[customer_id] = draws
+        return found
 
     def _drawn_again(self, predictions: Predictions, won: Won) -> Mapping[int, Floats]:
         """By product: what a customer orders who is won, [2, weeks, draws]."""
@@ -128,6 +153,7 @@ def _alone(base: Base, like: int, draws: Floats) -> Base:
         draws=draws,
         expected=base.shares[:, row] * base.expected,
         customers=base.customers[:0],
+        apart={},
         shares=base.shares[:, :0],
     )
 

@@ -1,15 +1,9 @@
-"""Scenarios beside the baseline: the same draws, each week of a product times what changes it.
+"""Scenarios beside the baseline: the same draws, each week of a product times what changes it."""
 
-A scenario is compiled to factors by day, [days]: of a product's demand, and of what single
-customers take of it. Draws hold products' sums alone, so that a customer's part of each draw is
-taken at their expected share of the week: expectations are exact, and the interval of what one
-customer does is narrower than it is. Customers who are won have draws of their own.
-"""
-
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +18,7 @@ from toolkit.results.scenario_fields import (
     QUANTITY,
     REVENUE,
     ComparedProducts,
+    Drawn,
     Outcome,
 )
 from toolkit.sources.codes import Codes
@@ -32,154 +27,14 @@ from toolkit.stages.listing import warn_of
 from toolkit.stages.metadata import product_metadata
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.validation import refuse
-from toolkit.views.bases import Base, Bases, Events, Won, with_new
+from toolkit.views.bases import Base, Bases, with_new
 from toolkit.views.changes import Meant, Orders, meant_by
+from toolkit.views.compiled import DRAWN, Compiled, events_of, won_by
+from toolkit.views.coupling import coupled_draws
 from toolkit.views.making import DEFAULTS, Making
-from toolkit.views.products import Named, named, never_ordered
+from toolkit.views.products import named, never_ordered
 
 MEASURES = (ORDERS, QUANTITY, REVENUE)
-DRAWN = [ORDERS, QUANTITY, QUANTITY]
-"""What each measure is made of: revenue, of units."""
-
-type Source = tuple[int, Won | None]
-"""Whose demand it is that the model predicts: of a product, of its customers or of one won."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What becomes of a product's demand, by day: of most customers, and of those in ``own``."""
-
-    others: Floats  # [days]
-    own: Mapping[int, Floats] = field(default_factory=dict)  # by customer
-    size: float = 1.0  # of orders, in those of the demand that it is a part of
-
-    def times(self, factor: Floats, customers: Sequence[int] = ()) -> "Part":
-        """All of it times a factor [days], or that of some customers alone."""
-        if customers:
-            theirs = {c: self.own.get(c, self.others) * factor for c in customers}
-            return replace(self, own={**self.own, **theirs})
-        own = {c: of * factor for c, of in self.own.items()}
-        return replace(self, others=self.others * factor, own=own)
-
-    def weekly(self, base: Base, ratio: Floats) -> Floats:
-        """Factors of the weeks of orders, quantity and revenue, [measures, weeks].
-
-        ``ratio`` [days] is that of the new price to the old one. Days of a week count alike.
-        """
-        ones = np.ones_like(ratio)
-        prices = ones, ones * self.size, ratio * self.size
-        factors = np.stack([_by_week(self.others * price) for price in prices])
-        for row in np.flatnonzero(np.isin(base.customers, [*self.own])):
-            change = self.own[int(base.customers[row])] - self.others
-            theirs = np.stack([_by_week(change * price) for price in prices])
-            factors += base.shares[DRAWN, row] * theirs
-        return np.maximum(factors, 0.0)  # a rounding error below it
-
-
-def _by_week(values: Floats) -> Floats:
-    """Means over the days of each week, [weeks]."""
-    means: Floats = values.reshape(-1, DAYS_PER_WEEK).mean(axis=1)
-    return means
-
-
-class Compiled:
-    """A scenario's factors, after all its changes in their order."""
-
-    def __init__(self, changes: Sequence[Meant], days: int, prices: Named, events: Events) -> None:
-        self.events = events
-        self._none = np.ones(days)
-        self._rest: dict[Won | None, Part] = {None: Part(self._none)}  # of those not in _parts
-        self._parts: dict[int, dict[Source, Part]] = {}
-        self._ratio: dict[int, Floats] = {}
-        for won, change in won_by(changes):
-            self._win(won, change)
-        for change in changes:
-            self._apply(change, prices)
-
-    def parts(self, product_id: int) -> Mapping[Source, Part]:
-        """What the demand of a product is made of."""
-        rest = {(product_id, won): part for won, part in self._rest.items()}
-        return self._parts.get(product_id, rest)
-
-    def ratio(self, product_id: int) -> Floats:
-        """New price to old price, [days]."""
-        return self._ratio.get(product_id, self._none)
-
-    def _apply(self, meant: Meant, prices: Named) -> None:
-        change = meant.change
-        match change.kind:
-            case "demand":
-                assert change.percent is not None
-                self._multiply(meant, 1.0 + change.percent / 100.0)
-            case "customer_lost":
-                self._multiply(meant, 0.0)
-            case "price":
-                assert change.price is not None
-                assert change.elasticity is not None
-                for product in meant.products:
-                    (old,) = prices.price[prices.rows(np.array([product]))]
-                    ratio = change.price / float(old)
-                    self._ratio[product] = self.ratio(product) * self._factor(meant, ratio)
-                    self._multiply(meant, ratio**change.elasticity, (product,))
-            case "order_received" | "customer_won" | "event":
-                pass  # among the orders; there before all other changes; in every week's demand
-            case "product_delisted" | "product_replaced":
-                for product in meant.products:
-                    self._move(meant, product)
-
-    def _factor(self, meant: Meant, factor: float) -> Floats:
-        """The factor on the days on which the change is in force, [days]."""
-        by_day = self._none.copy()
-        by_day[slice(*meant.days)] = factor
-        return by_day
-
-    def _multiply(self, meant: Meant, factor: float, products: Sequence[int] | None = None) -> None:
-        by_day = self._factor(meant, factor)
-        asked = meant.products if products is None else products
-        for product in asked or [*self._parts]:
-            parts = self.parts(product)
-            self._parts[product] = {
-                source: part.times(by_day, meant.customers) for source, part in parts.items()
-            }
-        if not asked:
-            rest = self._rest.items()
-            self._rest = {won: part.times(by_day, meant.customers) for won, part in rest}
-
-    def _win(self, won: Won, meant: Meant) -> None:
-        percent = meant.change.percent
-        size = 1.0 if percent is None else percent / 100.0
-        part = Part(1.0 - self._factor(meant, 0.0), size=size)
-        for product in meant.products or [*self._parts]:
-            self._parts[product] = {**self.parts(product), (product, won): part}
-        if not meant.products:
-            self._rest = {**self._rest, won: part}
-
-    def _move(self, meant: Meant, product: int) -> None:
-        """End a product; its demand, or a share of it, goes to another if that replaces it.
-
-        A product ends once in a scenario, so that nothing of it is there already.
-        """
-        if meant.replaced_by is not None:
-            percent = meant.change.percent
-            share = (1.0 if percent is None else percent / 100.0) * (1.0 - self._factor(meant, 0.0))
-            moved = {i: part.times(share) for i, part in self.parts(product).items()}
-            self._parts[meant.replaced_by] = {**self.parts(meant.replaced_by), **moved}
-        self._multiply(meant, 0.0, (product,))
-
-
-def events_of(changes: Sequence[Meant], start: date) -> Events:
-    """What the changes put into the calendar of a horizon from ``start`` on, sorted."""
-    events = [event for change in changes if (event := change.event(start)) is not None]
-    return tuple(sorted(events, key=lambda event: (event.first, event.kind)))
-
-
-def won_by(changes: Sequence[Meant]) -> Iterator[tuple[Won, Meant]]:
-    """The changes by which customers are won, and who that is: each one another customer."""
-    numbers: Counter[int] = Counter()
-    for change in changes:
-        if change.like is not None:
-            yield (change.like, numbers[change.like]), change
-            numbers[change.like] += 1
 
 
 class _Tally:
@@ -187,18 +42,35 @@ class _Tally:
 
     def __init__(self, weeks: int, draws: int) -> None:
         self.expected: list[Floats] = []  # of [measures, weeks]
-        self.totals: list[Floats] = []  # of [measures, draws]
-        self.draws: NDArray[np.float64] = np.zeros((len(MEASURES), weeks, draws))
+        self.own, self.coupled = (_Sums(weeks, draws) for _ in range(2))
 
-    def add(self, expected: Floats, draws: Floats) -> None:
+    def add(self, expected: Floats, draws: Floats, coupled: Floats) -> None:
+        """``coupled``: draws that stand for these in differences."""
         self.expected.append(expected)
-        self.totals.append(draws.sum(axis=1))
-        self.draws[:REVENUE] += draws[:REVENUE]
-        if np.isfinite(expected[REVENUE]).all():  # of products with a price
-            self.draws[REVENUE] += draws[REVENUE]
+        priced = bool(np.isfinite(expected[REVENUE]).all())
+        self.own.add(draws, priced)
+        self.coupled.add(coupled, priced)
 
     def outcome(self, order: Ints) -> Outcome:
-        return Outcome(np.stack(self.expected)[order], np.stack(self.totals)[order], self.draws)
+        expected = np.stack(self.expected)[order]
+        return Outcome(expected, self.own.drawn(order), self.coupled.drawn(order))
+
+
+class _Sums:
+    """Draws of products, summed over weeks, and those of weeks over products with a price."""
+
+    def __init__(self, weeks: int, draws: int) -> None:
+        self._totals: list[Floats] = []  # of [measures, draws]
+        self._draws: NDArray[np.float64] = np.zeros((len(MEASURES), weeks, draws))
+
+    def add(self, draws: Floats, priced: bool) -> None:
+        self._totals.append(draws.sum(axis=1))
+        self._draws[:REVENUE] += draws[:REVENUE]
+        if priced:
+            self._draws[REVENUE] += draws[REVENUE]
+
+    def drawn(self, order: Ints) -> Drawn:
+        return Drawn(np.stack(self._totals)[order], self._draws)
 
 
 def compared(
@@ -233,8 +105,11 @@ def compared(
         known = WithReceived(source, as_of, received) if has_news else source
         won = dict.fromkeys(one for i in places for one, _ in won_by(listed[i]))
         events = dict.fromkeys(of for i in places if (of := events_of(listed[i], start)))
-        bases = Bases(replace(analyzer, source=known), predictor, start, [*won], [*events])
-        made = _tallied(bases, listed, places, product_ids, default_price)
+        told = replace(analyzer, source=known)
+        bases = Bases(told, predictor, start, [*won], [*events], _single(listed, places))
+        before = WithReceived(source, as_of) if has_news else source
+        coupled = partial(coupled_draws, told, predictor, start, before, received)
+        made = _tallied(bases, listed, places, product_ids, default_price, coupled)
         if made is None:
             return None
         table = made[0]
@@ -252,6 +127,12 @@ def compared(
         start,
         making.metadata(start, len(failed), DEFAULTS),
     )
+
+
+def _single(listed: Sequence[Sequence[Meant]], places: Sequence[int]) -> list[int]:
+    """Customers to whom single changes are made in the scenarios at some places."""
+    changes = [change for i in places for change in listed[i] if not change.received]
+    return sorted({customer for change in changes for customer in change.customers})
 
 
 def _by_received(listed: Sequence[Sequence[Meant]]) -> dict[tuple[ReceivedOrder, ...], list[int]]:
@@ -279,8 +160,12 @@ def _tallied(
     places: Sequence[int],
     product_ids: Sequence[int] | None,
     default_price: float | None,
+    coupled: Callable[[Sequence[int] | None], Mapping[int, Floats]],
 ) -> tuple[ComparedProducts, list[Outcome]] | None:
-    """The products of all scenarios, and what comes of them in those at some places."""
+    """The products of all scenarios, and what comes of them in those at some places.
+
+    ``coupled``: draws of products that stand for their own in differences.
+    """
     moving = _Moving.of(listed)
     asked = bases.patterns(product_ids)
     known = {*asked.product_offsets()[0].tolist()}
@@ -296,18 +181,29 @@ def _tallied(
         for changes in (listed[i] for i in places)
     ]
     tallies = [_Tally(bases.predictor.weeks, bases.predictor.draws) for _ in scenarios]
+    instead = coupled(None if product_ids is None else [*product_ids, *moving.sources])
+    moved_coupled = {i: _with_draws(base, instead) for i, base in moved.items()}
     ids: list[int] = []
     for base in with_new(bases.predicted(asked), sorted(new), bases.predictor):
         ids.append(base.product_id)
         (price,) = products.price[products.rows(np.array([base.product_id]))]
         for scenario, tally in zip(scenarios, tallies, strict=True):
-            tally.add(*_under(scenario, base, moved, float(price)))
+            expected, draws = _under(scenario, base, moved, float(price))
+            drawn = draws
+            if instead:
+                other = _with_draws(base, instead)
+                _, drawn = _under(scenario, other, moved_coupled, float(price))
+            tally.add(expected, draws, drawn)
     if not ids:
         raise PredictionError(f"no pair could be predicted: {bases.failed[0].reason}")
     order = np.argsort(ids)
     own = products.select(np.array(ids)[order])
     table = ComparedProducts(own.product_id, own.names, own.prices)
     return table, [tally.outcome(order) for tally in tallies]
+
+
+def _with_draws(base: Base, draws: Mapping[int, Floats]) -> Base:
+    return replace(base, draws=draws.get(base.product_id, base.draws))
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,8 +236,8 @@ def _under(
         of = whole if whole is None or won is None else whole.won.get(won)
         if whole is None or of is None:  # nobody ordered it before, or not who is won
             continue
-        factor = part.weekly(of, scenario.ratio(base.product_id))
-        more, drawn = of.expected[DRAWN] * factor, of.draws[DRAWN] * factor[:, :, None]
+        ratio = scenario.ratio(base.product_id)
+        more, drawn = of.expected[DRAWN] * part.weekly(of, ratio), part.drawn(of, ratio)
         if scenario.events in whole.moved:
             times_drawn, times = whole.moved[scenario.events]
             more, drawn = more * times[DRAWN], drawn * times_drawn[DRAWN]

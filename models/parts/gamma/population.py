@@ -16,6 +16,7 @@ from models.parts.kernels.renewal import survived_days
 from models.parts.pair.arrivals import arrivals
 from models.parts.pair.results import Results
 from models.parts.pair.sizes import Urn
+from models.parts.pair.streams import Begin, Draw, draw_all, draw_apart
 from toolkit.data.tables import (
     QUANTILES,
     Floats,
@@ -91,6 +92,12 @@ class Population:
         """
         return _predict_again(self.spread(draws), patterns, rows, number, weeks, streams)
 
+    def predict_apart(
+        self, patterns: Patterns, rows: Ints, *, weeks: int, draws: int, streams: Streams
+    ) -> PairDraws:
+        """What the pairs in ``rows`` order in each draw of ``predict``."""
+        return _predict_apart(self.spread(draws), patterns, rows, weeks, streams)
+
 
 def _of_product(
     population: Population, product_id: int, log_gamma: Floats, rng: np.random.Generator
@@ -148,27 +155,55 @@ def _rows(population: Population, patterns: Patterns) -> tuple[PairRows, Floats]
 def _predict(
     population: Population, patterns: Patterns, weeks: int, streams: Streams
 ) -> Predictions:
-    ids, offset = patterns.product_offsets()
+    products = len(patterns.product_offsets()[0])
+    results = Results.empty(products, len(patterns), population.draws, weeks)
+    draw_all(patterns, _begin(population, patterns, streams, results))
+    return results.predictions(patterns, population.urn_weight)
+
+
+def _predict_apart(
+    population: Population, patterns: Patterns, rows: Ints, weeks: int, streams: Streams
+) -> PairDraws:
+    products = len(patterns.product_offsets()[0])
+    results = Results.empty(products, len(patterns), population.draws, weeks)
+    begin = _begin(population, patterns, streams, results)
+    return draw_apart(patterns, rows, results, begin)
+
+
+def _begin(population: Population, patterns: Patterns, streams: Streams, results: Results) -> Begin:
+    ids, _ = patterns.product_offsets()
     levels = np.array(QUANTILES)
-    results = Results.empty(len(ids), len(patterns), population.draws, weeks)
     rows, log_gamma = _rows(population, patterns)
     arrived, days = arrivals(patterns)
-    for j, product_id in enumerate(ids):
-        rng = streams.product(int(product_id))
-        shared = _of_product(population, int(product_id), log_gamma, rng)
-        part = slice(offset[j], offset[j + 1])
+
+    def begin(j: int, part: slice) -> Draw:
+        rng = streams.product(int(ids[j]))
+        shared = _of_product(population, int(ids[j]), log_gamma, rng)
         effect = _customer_effects(population, patterns.customer_id[part], rng)
         urn = Urn.of(patterns, part, population.urn_weight)
-        out = results.of_product(j, part)
         new = PhaseArrivals(
             arrived[j], days[j], population.arrival_shape, population.arrival_rate,
             population.customer_scale, np.exp(shared.log_weight),
         )  # fmt: skip
-        predict_new_pairs(rng, new, shared, urn, out)
+        predict_new_pairs(rng, new, shared, urn, results.of_product(j, part))
         results.settle_new_pairs(j)
-        open_days = patterns.open_interval[part]
-        predict_pairs(rng, rows.select(part), open_days, effect, shared, urn, levels, out)
-    return results.predictions(patterns, population.urn_weight)
+
+        def draw(some: slice) -> None:
+            at = slice(some.start - part.start, some.stop - part.start)
+            predict_pairs(
+                rng,
+                rows.select(some),
+                patterns.open_interval[some],
+                effect[at],
+                shared,
+                urn.starting_at(at.start),
+                levels,
+                results.of_product(j, some),
+            )
+
+        return draw
+
+    return begin
 
 
 def _predict_again(

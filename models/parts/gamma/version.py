@@ -157,6 +157,14 @@ class FittedGamma(Fit):
             patterns, rows, number, weeks=weeks, draws=draws, streams=streams
         )
 
+    def predict_apart(
+        self, patterns: Patterns, rows: Ints, *, weeks: int, draws: int, streams: Streams
+    ) -> PairDraws:
+        """What the pairs in ``rows`` order in each draw."""
+        return self.population.predict_apart(
+            patterns, rows, weeks=weeks, draws=draws, streams=streams
+        )
+
 
 def choose_pairs(patterns: Patterns, pairs: int | None, seed: int) -> Ints:
     """Rows of ``pairs`` pairs, ascending: a random sample, or all where there are no more."""

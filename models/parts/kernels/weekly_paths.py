@@ -242,17 +242,18 @@ def follow(
 @side_by_side
 def predict_pairs(
     rng: Any, rows: Activity, others: Others, shared: WeeklyDraws, urn: Urn, levels: Floats,
-    out: ProductResults,
+    strata: Ints, out: ProductResults,
 ) -> None:  # fmt: skip
     """Predict one product's pairs: fills in ``out``, and adds their paths to its orders.
 
-    ``rows`` and ``others``: the pairs'; ``levels``: of the quantiles.
+    ``rows`` and ``others``: the pairs'; ``levels``: of the quantiles; ``strata``: 0, 1, … [draws],
+    left in the order in which the product's next pairs find it.
     """
     draws, weeks = out.orders.shape
     p_by_week, pace = out.p_by_week, shared.pace
     state, passed = np.empty((STATE_COLUMNS, draws)), np.empty((max(weeks, POOL_WEEKS), draws))
     drawn, dips, room = np.empty(7 * weeks), np.empty((weeks, draws)), np.empty((3, draws))
-    strata, uniform = np.arange(draws), np.empty((3, draws))
+    uniform = np.empty((3, draws))
     threshold, first = np.empty(draws), np.empty(draws, dtype=np.int64)
     by_day, pace_of_some = np.empty(REACH_DAYS + 1), pace[:, :: max(1, draws // FEW_DRAWS)].copy()
     some = np.empty((STATE_COLUMNS, pace_of_some.shape[1]))

@@ -7,6 +7,7 @@ from models.parts.kernels.renewal import PairPosterior
 from models.parts.pair.next_order import confidence, next_order_quantiles
 from models.parts.pair.results import MEDIAN, Results
 from models.parts.pair.sizes import Urn
+from models.parts.pair.streams import Begin, Draw, draw_all, draw_apart
 from toolkit.data.tables import (
     DAYS_PER_WEEK,
     Floats,
@@ -74,6 +75,25 @@ def forecast_again(
     return results.pair_draws
 
 
+def forecast_apart(
+    patterns: Patterns,
+    posterior: PairPosterior,
+    new_pairs: NewPairs,
+    rows: Ints,
+    *,
+    urn_weight: float,
+    weeks: int,
+    draws: int,
+    streams: Streams,
+) -> PairDraws:
+    """What the pairs in ``rows`` order in each draw of ``forecast``."""
+    products = len(patterns.product_offsets()[0])
+    results = Results.empty(products, len(patterns), draws, weeks)
+    ignored = np.empty((len(patterns), DAYS_PER_WEEK * weeks))
+    begin = _begin(patterns, posterior, new_pairs, urn_weight, streams, results, ignored)
+    return draw_apart(patterns, rows, results, begin)
+
+
 def simulate_paths(
     patterns: Patterns,
     posterior: PairPosterior,
@@ -86,14 +106,32 @@ def simulate_paths(
 
     Returns P(next order by the end of each day), [pairs, days].
     """
-    ids, offset = patterns.product_offsets()
-    weeks = results.p_by_week.shape[1]
-    next_order_cdf = np.empty((len(patterns), DAYS_PER_WEEK * weeks))
-    for j, product_id in enumerate(ids):
-        rng = streams.product(int(product_id))
-        rows = slice(offset[j], offset[j + 1])
-        urn, out = Urn.of(patterns, rows, urn_weight), results.of_product(j, rows)
-        simulate_new_pairs(rng, new_pairs, j, urn, out)
+    cdf = np.empty((len(patterns), DAYS_PER_WEEK * results.p_by_week.shape[1]))
+    draw_all(patterns, _begin(patterns, posterior, new_pairs, urn_weight, streams, results, cdf))
+    return cdf
+
+
+def _begin(
+    patterns: Patterns,
+    posterior: PairPosterior,
+    new_pairs: NewPairs,
+    urn_weight: float,
+    streams: Streams,
+    results: Results,
+    cdf: Floats,
+) -> Begin:
+    ids, _ = patterns.product_offsets()
+
+    def begin(j: int, rows: slice) -> Draw:
+        rng, urn = streams.product(int(ids[j])), Urn.of(patterns, rows, urn_weight)
+        simulate_new_pairs(rng, new_pairs, j, urn, results.of_product(j, rows))
         results.settle_new_pairs(j)
-        simulate_pairs(rng, posterior.select(rows), urn, next_order_cdf[rows], out)
-    return next_order_cdf
+
+        def draw(some: slice) -> None:
+            of_some = urn.starting_at(some.start - rows.start)
+            out = results.of_product(j, some)
+            simulate_pairs(rng, posterior.select(some), of_some, cdf[some], out)
+
+        return draw
+
+    return begin

@@ -79,7 +79,7 @@ class Results:
     @property
     def pair_draws(self) -> PairDraws:
         """The draws, where each row of the products is that of a single pair."""
-        return PairDraws(_draw_last(self.orders), _draw_last(self.quantity))
+        return PairDraws(draws_last(self.orders), draws_last(self.quantity))
 
     def predictions(self, patterns: Patterns, urn_weight: float) -> Predictions:
         """The predictions of ``patterns``, once everything is filled in."""
@@ -103,8 +103,8 @@ class Results:
         known_quantity = patterns.sum_by_product(pairs.expected_quantity)
         products = ProductDraws(
             product_id=patterns.product_offsets()[0],
-            orders=_draw_last(self.orders),
-            quantity=_draw_last(self.quantity),
+            orders=draws_last(self.orders),
+            quantity=draws_last(self.quantity),
             expected_orders=patterns.sum_by_product(expected_orders) + self.new_orders,
             expected_quantity=known_quantity + self.new_quantity,
             known_expected_quantity=known_quantity,
@@ -121,6 +121,6 @@ class Results:
         return p
 
 
-def _draw_last(drawn: Floats) -> NDArray[np.float32]:
-    """From [rows, draws, weeks] to [rows, weeks, draws]."""
+def draws_last(drawn: Floats) -> NDArray[np.float32]:
+    """From [rows, draws, weeks] to [rows, weeks, draws], in single precision."""
     return drawn.transpose(0, 2, 1).astype(np.float32)

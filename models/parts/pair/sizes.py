@@ -34,6 +34,7 @@ class Urn(NamedTuple):
     sizes: Floats  # [events]
     reached: Floats  # [events], weights of the pair's sizes so far
     weight: float  # of all of these, in sizes of the pair's own
+    first: int = 0  # where the pair stands that sizes are drawn for first
 
     @classmethod
     def of(cls, patterns: Patterns, rows: slice, weight: float) -> "Urn":
@@ -47,10 +48,8 @@ class Urn(NamedTuple):
         return cls(offset, patterns.events.quantity[events], reached, weight)
 
     def starting_at(self, pair: int) -> "Urn":
-        """The same, with ``pair`` as its first one and those before it as its last."""
-        first = self.offset[pair]
-        turned = np.append(self.offset[pair:], self.offset[-1] + self.offset[1 : pair + 1]) - first
-        return Urn(turned, np.roll(self.sizes, -first), np.roll(self.reached, -first), self.weight)
+        """The same, to draw sizes for ``pair`` and those after it."""
+        return self._replace(first=pair)
 
 
 def size_weights(day: Ints) -> Floats:
@@ -64,12 +63,13 @@ def size_weights(day: Ints) -> Floats:
 def draw_size(rng: Any, urn: Urn, pair: int, drawn: Floats, n_drawn: int) -> float:
     """The next size of a pair: its past sizes, those ``drawn`` before, or the product's.
 
-    ``pair``: -1 for a new one.
+    ``pair`` counts from ``urn.first``; -1 for a new one.
     """
-    own = urn.reached[urn.offset[pair + 1] - 1] if pair >= 0 else 0.0
+    at = urn.first + pair
+    own = urn.reached[urn.offset[at + 1] - 1] if pair >= 0 else 0.0
     u = rng.random() * (own + n_drawn + urn.weight)
     if u < own:
-        return past_size(urn, pair, u)
+        return past_size(urn, at, u)
     if u < own + n_drawn:
         return drawn[int(u - own)]
     pair = int(rng.random() * (len(urn.offset) - 1))

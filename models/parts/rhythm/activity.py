@@ -5,7 +5,7 @@ through which it could have come, each at its season's level. A discounted rate 
 orders over the faded days, held to the product's rate where there are few.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
@@ -20,6 +20,9 @@ from toolkit.errors import ModelError
 
 HALF_LIVES = (30, 90, 270, 900)
 LONG, LONGER = 270, 900
+PAIRS_AT_ONCE = 100_000
+"""What is needed of all pairs to fit is made of so many of them at a time."""
+
 OWN_ORDERS = 0.7
 """A pair's rate starts from so many orders at its product's rate."""
 PRODUCT_DAYS, PRODUCT_CUSTOMER_DAYS = 2000.0, 100.0
@@ -88,11 +91,26 @@ def column(names: tuple[str, ...]) -> Ints:
     return np.array([every.index(name) for name in names], dtype=np.int64)
 
 
+def product_parts(patterns: Patterns) -> Iterator[Patterns]:
+    """Tables of whole products: what is made of all order events at once may not fit beside them.
+
+    One, the whole, where it is small.
+    """
+    if len(patterns) <= PAIRS_AT_ONCE:
+        yield patterns
+        return
+    for mask in patterns.split(PAIRS_AT_ONCE):
+        yield patterns.select(mask)
+
+
 def repeat_rates(patterns: Patterns, season: Season) -> tuple[float, float]:
     """Repeat orders of all pairs per day, and per day on which their customer ordered."""
-    sums = _Sums.of(patterns, season)
-    repeat, visits = float(sums.repeat[LONG].sum()), float(sums.visits.sum())
-    days = float(sums.faded_days[LONG][sums.age].sum())
+    of_parts = []
+    for part in product_parts(patterns):
+        sums = _Sums.of(part, season)
+        of_parts.append((sums.repeat[LONG], sums.visits, sums.faded_days[LONG][sums.age]))
+    columns = (np.concatenate(column) for column in zip(*of_parts, strict=True))  # each [pairs]
+    repeat, visits, days = (float(column.sum()) for column in columns)
     return (repeat + OWN_ORDERS) / days, (repeat + OWN_ORDERS) / (visits + 1.0)
 
 

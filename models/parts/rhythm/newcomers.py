@@ -6,7 +6,8 @@ orders go, how many customers it has and how long it has been silent and known. 
 opened a product's history is what the count starts from, and is left out.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from models.parts.rhythm.activity import (
     BaseRates,
     faded_days,
     in_twelve_weeks,
+    product_parts,
     repeat_rates,
 )
 from models.parts.rhythm.season import Season
@@ -42,10 +44,19 @@ class Newcomers:
     log_days: Floats  # [rows], of the window's days, each at its season's level
 
     @classmethod
-    def of(cls, windows: list[tuple[Patterns, int]], season: Season, later: Patterns,
+    def of(cls, patterns: Patterns, windows: Iterable[tuple[int, int]], season: Season,
            per_day: float) -> "Newcomers":  # fmt: skip
-        """From ``windows``: what was known when each began, and for how many days it went on."""
-        columns = [_rows(known, days, season, later, per_day) for known, days in windows]
+        """From ``windows``: how many days back each began, and for how many it went on.
+
+        What was known then is made of some products at a time.
+        """
+        orders = replace(patterns, customer_days=None)
+        columns = [
+            _rows(part.earlier(back), days, season, part, per_day)
+            for back, days in windows
+            for part in product_parts(orders)
+            if first_days(part).min() < -back
+        ]
         return cls(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
     def select(self, rows: int, seed: int) -> "Newcomers":
@@ -82,7 +93,8 @@ def _rows(
 
 def base_rates(patterns: Patterns, season: Season) -> BaseRates:
     """What rates are held to, from all pairs and products."""
-    orders, days = _first_orders(patterns, season)[LONG]
+    of_parts = [_first_orders(part, season)[LONG] for part in product_parts(patterns)]
+    orders, days = (np.concatenate(column) for column in zip(*of_parts, strict=True))
     newcomers = float((orders.sum() + NEWCOMER_ORDERS) / (days.sum() + 1.0))
     return BaseRates(*repeat_rates(patterns, season), newcomers)
 

@@ -15,6 +15,7 @@ from models.parts.kernels.weekly_paths import WeeklyArrivals, predict_new_pairs,
 from models.parts.kernels.weekly_states import REACH_WEEKS, Coefficients, Places, WeeklyDraws
 from models.parts.pair.results import Results
 from models.parts.pair.sizes import URN_WEIGHT, Urn
+from models.parts.pair.streams import Begin, Draw, draw_all, draw_apart
 from models.parts.rhythm.activity import (
     BLOCKS,
     BOOSTED_BLOCKS,
@@ -82,26 +83,51 @@ class Predictor:
         self, patterns: Patterns, *, weeks: int, draws: int, streams: Streams
     ) -> Predictions:
         """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
-        ids, offset = patterns.product_offsets()
-        n = len(patterns)
-        results = Results.empty(len(ids), n, draws, weeks)
-        if not n:
-            return results.predictions(patterns, URN_WEIGHT)
-        ahead = self.ahead(patterns.as_of_date, weeks, draws, streams)
-        known = self.rows(patterns)
-        arrival = newcomer_columns(patterns, self.season, self.base.newcomers)
-        new, levels = known.select(slice(n, None)), np.array(QUANTILES)
-        by_trees, pace = others(patterns, self.pool), ahead.pace()
-        for j, product_id in enumerate(ids):
-            rng = streams.product(int(product_id))
-            shared = self.shared(ahead, ahead.levels(rng), pace)
-            part = slice(offset[j], offset[j + 1])
-            urn, out = Urn.of(patterns, part, URN_WEIGHT), results.of_product(j, part)
-            arrivals = WeeklyArrivals(arrival[j], ahead.season[:weeks, None] * ahead.factors)
-            predict_new_pairs(rng, new, j, arrivals, shared, urn, out)
-            results.settle_new_pairs(j)
-            predict_pairs(rng, known.select(part), by_trees.select(part), shared, urn, levels, out)
+        results = Results.empty(len(patterns.product_offsets()[0]), len(patterns), draws, weeks)
+        if len(patterns):
+            draw_all(patterns, self._begin(patterns, results, streams))
         return results.predictions(patterns, URN_WEIGHT)
+
+    def predict_apart(
+        self, patterns: Patterns, rows: Ints, *, weeks: int, draws: int, streams: Streams
+    ) -> PairDraws:
+        """What the pairs in ``rows`` order in each draw of ``predict``."""
+        products = len(patterns.product_offsets()[0])
+        results = Results.empty(products, len(patterns), draws, weeks)
+        return draw_apart(patterns, rows, results, self._begin(patterns, results, streams))
+
+    def _begin(self, patterns: Patterns, results: Results, streams: Streams) -> Begin:
+        _, draws, weeks = results.orders.shape
+        ids, _ = patterns.product_offsets()
+        ahead = self.ahead(patterns.as_of_date, weeks, draws, streams)
+        known, levels = self.rows(patterns), np.array(QUANTILES)
+        arrival = newcomer_columns(patterns, self.season, self.base.newcomers)
+        new = known.select(slice(len(patterns), None))
+        by_trees, pace = others(patterns, self.pool), ahead.pace()
+        season = ahead.season[:weeks, None] * ahead.factors
+
+        def begin(j: int, part: slice) -> Draw:
+            rng, strata = streams.product(int(ids[j])), np.arange(draws)
+            shared = self.shared(ahead, ahead.levels(rng), pace)
+            urn, arrivals = Urn.of(patterns, part, URN_WEIGHT), WeeklyArrivals(arrival[j], season)
+            predict_new_pairs(rng, new, j, arrivals, shared, urn, results.of_product(j, part))
+            results.settle_new_pairs(j)
+
+            def draw(some: slice) -> None:
+                predict_pairs(
+                    rng,
+                    known.select(some),
+                    by_trees.select(some),
+                    shared,
+                    urn.starting_at(some.start - part.start),
+                    levels,
+                    strata,
+                    results.of_product(j, some),
+                )
+
+            return draw
+
+        return begin
 
     def predict_again(
         self,
@@ -127,6 +153,7 @@ class Predictor:
                 self.shared(ahead, ahead.levels(streams.product(product_id)), pace),
                 Urn.of(patterns, part, URN_WEIGHT).starting_at(row - part.start),
                 np.array(QUANTILES),
+                np.arange(draws),
                 results.of_product(i, slice(i, i + 1)),
             )
         return results.pair_draws

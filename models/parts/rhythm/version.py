@@ -32,6 +32,7 @@ from models.parts.rhythm.week_pooling import (
     factors,
     pooled,
     pooled_again,
+    pooled_apart,
     pooled_factors,
 )
 from models.parts.special_days import SpecialDays
@@ -215,6 +216,18 @@ class FittedRhythm(Fit):
             return again
         own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
         return pooled_again(again, rows, own, self.week_trees, self.predictor.season)
+
+    def predict_apart(
+        self, patterns: Patterns, rows: Ints, *, weeks: int, draws: int, streams: Streams
+    ) -> PairDraws:
+        """What the pairs in ``rows`` order in each draw, moved as all of their product is."""
+        apart = self.predictor.predict_apart(
+            patterns, rows, weeks=weeks, draws=draws, streams=streams
+        )
+        if self.week_trees is None:
+            return apart
+        own = self.predictor.predict(patterns, weeks=weeks, draws=draws, streams=streams)
+        return pooled_apart(apart, rows, own, self.week_trees, self.predictor.season, streams)
 
     @property
     def event_days(self) -> dict[str, tuple[date, ...]]:

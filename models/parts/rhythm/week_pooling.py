@@ -150,6 +150,23 @@ def pooled_again(
     return replace(again, quantity=again.quantity * factor)
 
 
+def pooled_apart(
+    apart: PairDraws,
+    rows: Ints,
+    own: Predictions,
+    trees: WeekTrees,
+    season: Season,
+    streams: Streams,
+) -> PairDraws:
+    """What pairs in ``rows`` order in draws of their products, moved as each of these draws is."""
+    if not len(rows):
+        return apart
+    ids, _ = own.patterns.product_offsets()
+    _, of_draws = _both_factors(own, trees, season, streams)
+    product = np.searchsorted(ids, own.patterns.product_id[rows])
+    return replace(apart, quantity=apart.quantity * of_draws[product])
+
+
 def pooled_factors(
     of_paths: DemandFactors, own: Predictions, trees: WeekTrees, seasons: tuple[Season, Season]
 ) -> DemandFactors:

@@ -152,10 +152,8 @@ class WindowData:
         _, product_window = np.unique(
             np.stack([window_of, in_product]), axis=1, return_inverse=True
         )
-        newcomers = Newcomers.of(
-            [(patterns.earlier(back), WINDOW_DAYS) for back in windows.backs(0)],
-            *(season, patterns, base.newcomers),
-        )
+        whole = [(back, WINDOW_DAYS) for back in windows.backs(0)]
+        newcomers = Newcomers.of(patterns, whole, season, base.newcomers)
         return cls(
             ordered, extra, elapsed, clock, np.array(log_season), values, window_of,
             product_window, newcomers.select(NEWCOMER_ROWS, seed), blocks,

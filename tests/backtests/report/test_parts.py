@@ -20,15 +20,8 @@ from backtests.report.page import embedded
 from backtests.report.palette import style
 from backtests.report.population import population_figure, scalars
 from backtests.run.records import TaskRecord, TaskRows
-from backtests.scores.registry import (
-    HEADLINE,
-    NEXT_ORDER,
-    PAIR,
-    PRODUCT_WEEK,
-    SCORES,
-    SLICED,
-    score_of,
-)
+from backtests.scores.registry import HEADLINE, SCORES, SLICED, score_of
+from backtests.scores.score import NEXT_ORDER, PAIR, PRODUCT_WEEK
 from backtests.thresholds.choice import Quality, ThresholdChoice, ThresholdRule
 from tests.conftest import AS_OF
 from toolkit.data.tables import QUANTILE_NAMES, OrderEvents

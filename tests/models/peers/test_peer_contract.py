@@ -64,7 +64,7 @@ def equal(one: Predictions, two: Predictions) -> bool:
 
 
 def test_there_are_the_peers_that_a_comparison_needs():
-    assert len(NAMES) == 13  # as pyproject.toml lists them
+    assert len(NAMES) == 14  # as pyproject.toml lists them
 
 
 def test_it_says_which_levels_it_speaks_about(fitted, result):
@@ -203,7 +203,9 @@ def test_a_longer_horizon_says_the_same_of_its_first_weeks(fitted, result, patte
         assert np.allclose(first, result.products.expected_quantity)
 
 
-@pytest.mark.parametrize("name", ["bg_nbd", "pareto_nbd", "lightgbm_pairs", "lightgbm_weeks"])
+@pytest.mark.parametrize(
+    "name", ["bg_nbd", "pareto_nbd", "lightgbm_pairs", "lightgbm_weeks", "faded_frequency"]
+)
 def test_a_history_without_anything_to_learn_is_refused(name):
     once = patterns_of({(1, 1): [(-9, 2.0)], (1, 2): [(-3, 2.0)]})
     with pytest.raises(ModelError, match="nothing to fit"):

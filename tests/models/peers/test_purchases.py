@@ -6,6 +6,7 @@ from importlib import import_module
 
 import numpy as np
 import pandas as pd
+import pytensor
 import pytest
 import xarray as xr
 
@@ -46,7 +47,8 @@ def library(past):
             names = population.__dataclass_fields__
             points = {n: (("chain", "draw"), [[getattr(population, n)]]) for n in names}
             model.idata = xr.DataTree.from_dict({"posterior": xr.Dataset(points)})
-    return models
+    with pytensor.config.change_flags(mode="FAST_COMPILE"):  # what is computed once
+        yield models
 
 
 def flat(values):

@@ -14,14 +14,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
 from itertools import batched
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.cache.database import Database, pairs, parsed
-from toolkit.cache.envelope import Fields
 from toolkit.cache.names import (
     AT_RISK_COUNT,
     CUSTOMER_COUNT,
@@ -31,6 +29,7 @@ from toolkit.cache.names import (
     pairs_key,
 )
 from toolkit.cache.releases.steps import KEEP_MS, PORTION, SCANNED
+from toolkit.cache.releases.values import Value
 from toolkit.data.tables import Floats, Ints
 from toolkit.results.pair_rows import COLUMNS, PairRows
 
@@ -68,16 +67,14 @@ class CustomerLists:
         self.keep_ms = max(KEEP_MS, 1000 * ttl_s)
         self._noted: dict[int, _Noted] = {}
 
-    def put(
-        self, as_of: date, forecasts: Mapping[int, Fields | None], pair_rows: Mapping[int, PairRows]
-    ) -> None:
-        """Write the pairs of products beside their forecasts, which are some of a portion."""
+    def put(self, values: Mapping[int, Value]) -> None:
+        """Write the pairs of products beside their values, which are some of a portion."""
         pipeline = self._database.client.pipeline(transaction=False)
-        for product_id, forecast in forecasts.items():
-            key, rows = pairs_key(self._release_id, product_id), pair_rows[product_id]
-            self._noted[product_id] = _Noted.of(rows)
+        for product_id, value in values.items():
+            key = pairs_key(self._release_id, product_id)
+            self._noted[product_id] = _Noted.of(value.pairs)
             pipeline.unlink(key)
-            for fields in batched(_hash_of(as_of, forecast, rows).items(), SCANNED):
+            for fields in batched(_hash_of(value).items(), SCANNED):
                 pipeline.hset(key, mapping=dict(fields))
             pipeline.pexpire(key, self.keep_ms)
         with self._database.translated():
@@ -110,7 +107,7 @@ class CustomerLists:
     def _write_customers(self, customers: Ints, products: Ints, token: str, names: Names) -> int:
         order = np.lexsort((products, customers))
         ids, start = np.unique(customers[order], return_index=True)
-        theirs = [part.tolist() for part in np.split(products[order], start[1:])]
+        theirs = (part.tolist() for part in np.split(products[order], start[1:]))
         made = self._new(customers_key(self._release_id), token)
         for portion in batched(zip(ids.tolist(), theirs, strict=False), SCANNED):
             named = names([customer for customer, _ in portion])
@@ -179,18 +176,10 @@ def row_of(packed: str | bytes) -> Floats:
     return row.astype(float)
 
 
-def _hash_of(as_of: date, forecast: Fields | None, rows: PairRows) -> dict[str, str | bytes]:
-    summary = {} if forecast is None else forecast["summary"]
-    assert isinstance(summary, dict)
-    facts = {
-        "as_of_date": as_of.isoformat(),
-        "product_name": summary.get("product_name"),
-        "unit_price": summary.get("unit_price"),
-        "weeks": 0 if forecast is None else forecast["forecast_period_weeks"],
-    }
-    said: dict[str, str | bytes] = {FACTS: json.dumps(facts, separators=(",", ":"))}
-    packed = rows.values.astype(ROW)
-    for customer, row in zip(rows.customer_id.tolist(), packed, strict=True):
+def _hash_of(value: Value) -> dict[str, str | bytes]:
+    said: dict[str, str | bytes] = {FACTS: value.facts}
+    packed = value.pairs.values.astype(ROW)
+    for customer, row in zip(value.pairs.customer_id.tolist(), packed, strict=True):
         said[str(customer)] = base64.b64encode(row.tobytes())
     return said
 

@@ -1,13 +1,11 @@
 """A release in the making: values come in, are checked, and go out in one step."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import batched
 from statistics import fmean
 
 from toolkit.cache.database import Argument, Database
-from toolkit.cache.envelope import Fields, UnusableError, dated, decode, encode
+from toolkit.cache.envelope import Fields, UnusableError, decode
 from toolkit.cache.feed import Taken
 from toolkit.cache.names import (
     EXPORT_LOCK,
@@ -29,6 +27,7 @@ from toolkit.cache.releases.steps import (
     texts,
     wrong_values,
 )
+from toolkit.cache.releases.values import Value, value_of
 from toolkit.cache.scripts import CARRY_OVER, PUT
 from toolkit.cache.spec import Release, ReleaseSpec
 from toolkit.errors import CacheError
@@ -43,9 +42,6 @@ RESERVE = 0.02
 """The share of a server's memory that staging leaves free, beside two portions."""
 
 MB = 1_000_000
-
-SUCCESS = "success"
-NO_PREDICTIONS = "no_predictions"
 
 
 class Staging:
@@ -94,20 +90,37 @@ class Staging:
         customers. ``CacheError`` for products that the spec does not name and for what is no
         forecast.
         """
-        self._demand_expected(forecasts)
         given = computed_with or (lambda product_id: self.spec.computed_with)
-        for portion in batched(forecasts.items(), PORTION):
-            theirs = {i: (pairs or {}).get(i, PairRows.none()) for i, _ in portion}
+        of, nobody = pairs or {}, PairRows.none()
+        self.put_values(
+            {
+                i: value_of(
+                    self.release_id,
+                    self.spec.as_of_date,
+                    i,
+                    forecast,
+                    given(i),
+                    of.get(i, nobody),
+                )
+                for i, forecast in forecasts.items()
+            }
+        )
+
+    def put_values(self, values: Mapping[int, Value]) -> None:
+        """Stage values that were made for this release.
+
+        ``CacheError`` for products that the spec does not name.
+        """
+        self._demand_expected(values)
+        for portion in batched(values.items(), PORTION):
             arguments: list[Argument] = [self._token, value_prefix(self.release_id), KEEP_MS]
-            sizes = []
-            for product_id, forecast in portion:
-                value = self._encoded(product_id, forecast, given(product_id))
-                arguments += [product_id, value, _entry(value, forecast)]
-                sizes.append(len(value) + TAKEN * len(theirs[product_id].customer_id))
+            for product_id, value in portion:
+                arguments += [product_id, value.content, value.entry]
+            sizes = [len(v.content) + TAKEN * len(v.pairs.customer_id) for _, v in portion]
             self._demand_room(self._average(sizes))
-            self._customers.put(self.spec.as_of_date, dict(portion), theirs)
+            self._customers.put(dict(portion))
             self._refuse_if(self._database.run(PUT, [EXPORT_LOCK, self._index], arguments) != 1)
-            self._done.update({i: _status_of(forecast) for i, forecast in portion})
+            self._done.update({i: value.status for i, value in portion})
 
     def carry_over(self) -> None:
         """Stage what the base says of the products to be carried over, within the server.
@@ -182,13 +195,6 @@ class Staging:
         found = entries(self._database, self.release_id)
         return {i: entry.rpartition(":")[2] for i, entry in found.items()}
 
-    def _encoded(self, product_id: int, forecast: Fields | None, given: ComputedWith) -> bytes:
-        nothing = dated(self.spec.as_of_date, datetime.now(UTC)) if forecast is None else None
-        try:
-            return encode(product_id, forecast, given, nothing, self.release_id)
-        except UnusableError as flaw:
-            raise CacheError(f"the forecast of product {product_id} {flaw}") from None
-
     def _demand_expected(self, product_ids: Iterable[int]) -> None:
         strange = sorted(set(product_ids) - self._expected)
         if strange:
@@ -238,11 +244,6 @@ class Staging:
                 yield f"{product_id} {flaw}"
 
 
-def _entry(value: bytes, forecast: Fields | None) -> str:
-    """What the index holds of a value."""
-    return f"{hashlib.sha1(value).hexdigest()}:{len(value)}:{_status_of(forecast)}"
-
-
 def _taken(size: int) -> float:
     return SURPLUS * size + BESIDE
 
@@ -251,7 +252,3 @@ def _size(entry: str) -> int:
     """The length of the value that an entry of an index is of."""
     length = entry.split(":")[1:2]
     return int(length[0]) if length else 0
-
-
-def _status_of(forecast: Fields | None) -> str:
-    return NO_PREDICTIONS if forecast is None else SUCCESS

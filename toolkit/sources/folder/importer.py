@@ -20,6 +20,7 @@ from toolkit.sources.embedded.database import (
     LINE_ORDER,
     create_tables,
     fill_tables,
+    has_category,
 )
 from toolkit.sources.embedded.place import (
     put_in_place,
@@ -377,7 +378,7 @@ def report_of(
         orders=rows["Order"],
         customers=rows["Client"],
         products=rows["Product"],
-        categories=len({*categories_of(as_source(conn)).values()}),
+        categories=len({*categories_of(as_source(conn)).values()}) if has_category(conn) else 0,
         pairs=pairs,
         first_date=first,
         last_date=last,
