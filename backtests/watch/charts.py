@@ -9,7 +9,7 @@ starts from 0, in both directions where both are bad. Where outcomes are in x, z
 way: no single week decides. An alarm stands while a sum is above its limit, and a sum rises no
 further than 8 above it: where a cause was removed, the alarm ends within eight usual weeks.
 
-The limit is what the sum stays below for a hundred years in a share .57^(1/charts) of simulated
+The limit is what the sum stays below for a hundred years in a share .56^(1/charts) of simulated
 centuries. These are the backtest's weeks drawn at random with a Gaussian kernel (a smoothed
 bootstrap; bandwidth by Silverman 1986, ISBN 978-0412246203), mean and deviation each time estimated
 from another such sample, since they are not known any better: once one by one and once four by four
@@ -57,7 +57,7 @@ FEWEST_WEEKS, FEWEST_REVISIONS = 24, 6
 FIRST_REVISIONS, MOST_FIRST_REVISIONS = 12, 48
 """Of the watch, in place of the backtest's."""
 CENTURIES, CENTURY_WEEKS = 300, 5200
-QUIET = 0.57
+QUIET = 0.56
 """So many simulated centuries have no alarm: of all charts, no more than one a century sounds."""
 LEAST_RATIO = 0.01
 """Units of a week that brought less, or nothing, count for this share of the expected ones."""

@@ -6,7 +6,7 @@ are lost, it jumps to nearly half in the second week, whatever the forecasts say
 
 An alarm stands for four weeks from the last share above the limit. That is what shares drawn from
 those before the watch with a Gaussian kernel (as in ``charts.py``) stay below for a century in a
-share .57^(1/charts) of centuries, and a third at the least: a holiday of two weeks that the history
+share .56^(1/charts) of centuries, and a third at the least: a holiday of two weeks that the history
 does not hold is no lost customer base. There is none where the customers are too few to tell.
 """
 
