@@ -11,6 +11,8 @@ from pydantic.dataclasses import dataclass
 from backtests.compare.comparison import Difference
 from backtests.evidence.agreement import Agreement, agreement_of
 from backtests.evidence.found import Evidence, find_evidence
+from backtests.evidence.shadow import find_shadow
+from toolkit.card import counted
 from toolkit.errors import TrackingError
 from toolkit.results.fit import verdict_on
 from toolkit.tracking.logged import Backtested, formulas_of
@@ -44,7 +46,8 @@ class Gate:
     interval. ``most_pit_ks``: Kolmogorov's distance of their PIT from uniform. ``scores``: on
     each of them (names as in ``toolkit compare``) the version must not be worse than the
     incumbent beyond noise and ``margin``, a share of the incumbent's score. ``failed_share``: of
-    the version's tasks in the backtest, so many may have failed.
+    the version's tasks in the backtest, so many may have failed. ``shadow_weeks``: so many weeks
+    it has to have been the champion's challenger, scored on the same weeks by ``toolkit watch``.
     """
 
     least_coverage: GateShare = 0.75
@@ -53,6 +56,7 @@ class Gate:
     scores: GateScores = ("log_loss", "weighted_quantile_loss")
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     failed_share: GateShare = 0.0
+    shadow_weeks: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("most_coverage")
     @classmethod
@@ -82,6 +86,8 @@ class Gate:
                 _uniform(evidence, self),
                 *_no_worse(candidate, champion, evidence, self),
             ]
+        if self.shadow_weeks and champion is not None:
+            checks.append(_shadowed(store, candidate, champion, self.shadow_weeks))
         incumbent = UNPROMOTED if champion is None else champion.fit
         return Verdict(candidate, incumbent, _used(evidence), tuple(checks))
 
@@ -170,6 +176,25 @@ def _uniform(evidence: Evidence, gate: Gate) -> Check:
     passed = distance is not None and distance <= gate.most_pit_ks
     name = "PIT of weeks, distance from uniform"
     return Check(name, _shown(distance), f"at most {gate.most_pit_ks:g}", passed, _UNCALIBRATED)
+
+
+def _shadowed(
+    store: Store, candidate: ModelVersionRef, champion: ModelVersionRef, weeks: int
+) -> Check:
+    """Weeks that both forecast before they came, and in which it was no worse beyond noise."""
+    shadow = find_shadow(store, candidate, champion)
+    found = f"{counted(shadow.weeks, 'week')} scored beside {champion.fit}"
+    allowed = f"{counted(weeks, 'week')} or more, no worse beyond noise"
+    if shadow.weeks < weeks:
+        left = counted(weeks - shadow.weeks, "more week")
+        remedy = (
+            f"`toolkit register {candidate.fit} --alias challenger`, and `toolkit watch` once a "
+            f"week until {left} {'is' if weeks - shadow.weeks == 1 else 'are'} over"
+        )
+        return Check("shadow", found, allowed, False, remedy)
+    worse = shadow.log_loss.is_worse or shadow.crps.is_worse
+    remedy = "more weeks tell more; else it is worse than the champion beyond noise"
+    return Check("shadow", f"{found}: {shadow}", allowed, not worse, remedy)
 
 
 _UNCALIBRATED = "the model has to change, or the gate's settings: `--gate FILE`"

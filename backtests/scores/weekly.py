@@ -17,7 +17,8 @@ from toolkit.data.tables import DAYS_PER_WEEK
 
 KEYS = ("version", "as_of_date", "week")
 COLUMNS = (
-    *KEYS, "begins", "units", "expected_units", "crps", "product_weeks", "held", "loss", "pairs",
+    *KEYS, "begins", "units", "expected_units", "crps", "root_crps", "product_weeks", "held",
+    "loss", "pairs", "ordered", "expected_pairs",
 )  # fmt: skip
 INSIDE = (0.1, 0.9)
 
@@ -26,11 +27,12 @@ def week_scores(pairs: pd.DataFrame, product_weeks: pd.DataFrame) -> pd.DataFram
     """A row per observed week of one as-of date, by ``week`` from 1.
 
     ``units``, ``expected_units``: of all products. ``crps``: sum over product-weeks of products
-    with ten order events before, in units; ``product_weeks`` counts them, ``held`` those of them
-    inside their 80 % interval, by PIT. ``loss``: sum of the log losses of an order in this week
-    by pairs that had none in the weeks before, ``pairs`` how many these are; their sum over the
-    weeks is the log score of the week of the next order. NaN where the version says nothing of
-    pairs.
+    with ten order events before, in units; ``root_crps`` of their square roots; ``product_weeks``
+    counts them, ``held`` those of them inside their 80 % interval, by PIT. ``loss``: sum of the log
+    losses of an order in this week by pairs that had none in the weeks before; their sum over the
+    weeks is the log score of the week of the next order. ``pairs``: how many these are,
+    ``ordered``: how many of them ordered, ``expected_pairs``: how many were expected to. NaN where
+    the version says nothing of pairs.
 
     ``pairs``: columns ``next_week`` (from 0) and ``p_order_w1`` … of a table of pairs;
     ``product_weeks``: a table of product-weeks (``backtests.scores.tables``).
@@ -43,19 +45,21 @@ def week_scores(pairs: pd.DataFrame, product_weeks: pd.DataFrame) -> pd.DataFram
             "units": by_week["quantity"].sum(),
             "expected_units": by_week["expected_quantity"].sum(),
             "crps": counted.groupby("week")["crps"].sum(),
+            "root_crps": np.sqrt(counted["crps"]).groupby(counted["week"]).sum(),
             "product_weeks": counted.groupby("week").size(),
             "held": held.groupby(counted["week"]).sum(),
         }
     ).astype(float)
-    losses = [_of_pairs(pairs, int(week)) for week in table.index]
-    return table.assign(loss=[loss for loss, _ in losses], pairs=[n for _, n in losses])
+    names = ("loss", "pairs", "ordered", "expected_pairs")
+    of_pairs = [_of_pairs(pairs, int(week)) for week in table.index]
+    return table.join(pd.DataFrame(of_pairs, table.index, names))
 
 
-def _of_pairs(pairs: pd.DataFrame, week: int) -> tuple[float, float]:
-    """Sum of the log losses of an order in ``week``, from 1, and of how many pairs."""
+def _of_pairs(pairs: pd.DataFrame, week: int) -> tuple[float, float, float, float]:
+    """Of an order in ``week``, from 1: the sum of log losses, pairs, those that did, expected."""
     column = f"p_order_w{week}"
     if column not in pairs:
-        return np.nan, np.nan
+        return np.nan, np.nan, np.nan, np.nan
     waiting = pairs[pairs["next_week"] >= week - 1]
     by_now = waiting[column].to_numpy(dtype=float)
     before = np.zeros(len(by_now))
@@ -63,8 +67,10 @@ def _of_pairs(pairs: pd.DataFrame, week: int) -> tuple[float, float]:
         before = waiting[f"p_order_w{week - 1}"].to_numpy(dtype=float)
     left = 1.0 - before
     p = np.divide(by_now - before, left, out=np.ones_like(left), where=left > 0)
+    p = np.clip(p, 0.0, 1.0)
     ordered = (waiting["next_week"] == week - 1).to_numpy(dtype=float)
-    return float(log_loss(np.clip(p, 0.0, 1.0), ordered).sum()), float(len(waiting))
+    loss = float(log_loss(p, ordered).sum())
+    return loss, float(len(waiting)), float(ordered.sum()), float(p.sum())
 
 
 def weeks_of_run(run: ScoredRun, versions: Sequence[str]) -> pd.DataFrame:

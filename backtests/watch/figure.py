@@ -20,7 +20,7 @@ class ChartState:
     ``value``: of the last week; ``usual``: the mean less and plus a deviation, and ``limit``, from
     the backtest; None where that has too few weeks, and the chart cannot sound. ``since``: the week
     from which on the sum is above its limit. ``history``: of each week when it begins, the value,
-    and the sum after it.
+    and the sum after it. ``measure``: what stands in place of a sum.
     """
 
     name: str
@@ -32,6 +32,7 @@ class ChartState:
     limit: float | None = None
     since: date | None = None
     history: tuple[tuple[date, float, float | None], ...] = ()
+    measure: str = "sum"
 
     @property
     def alarm(self) -> bool:
@@ -62,7 +63,7 @@ def draw(charts: Sequence[ChartState]) -> bytes:
                 right.plot(begins, sums, "o-", color=LINE, markersize=3)
                 right.axhline(chart.limit, color=ALARM, linestyle="--", label="limit")
                 right.legend(fontsize=8, frameon=False)
-            right.set_title("sum", fontsize=9, loc="left")
+            right.set_title(chart.measure, fontsize=9, loc="left")
             for axes in (left, right):
                 axes.tick_params(labelsize=8)
                 axes.tick_params(axis="x", rotation=30)

@@ -66,9 +66,9 @@ class WatchFolder:
         if not file.exists():
             return pd.DataFrame(columns=[*COLUMNS])
         table = read_scores(file, remedy)
-        if not {*COLUMNS} <= {*table}:
+        if not {*KEYS, "begins", "units"} <= {*table}:
             raise ArgumentError(f"{file} holds no scores of weeks; {remedy}")
-        return table
+        return table.reindex(columns=[*COLUMNS])  # an earlier toolkit's has less
 
     def score(self, source: OrderSource, last_date: date) -> int:
         """Score the weeks that are over by ``last_date`` and were not yet; returns how many."""

@@ -9,12 +9,14 @@ import pandas as pd
 
 from backtests.evidence.found import find_evidence
 from backtests.run.folder import WEEKS, read_scores
+from backtests.scores.weekly import COLUMNS
 from backtests.watch.charts import (
     BLOCK,
-    CHARTS,
     FEWEST_WEEKS,
     FIRST_REVISIONS,
     HELD_AGAINST_REFERENCE,
+    MOST_FIRST_REVISIONS,
+    OF_A_VERSION,
     REVISION,
     Chart,
     Promise,
@@ -56,11 +58,11 @@ def judge(
         state_of_revisions(moves, promises.get(chart.name))
         if chart == REVISION
         else _of_weeks(chart, own, values, promises.get(chart.name))
-        for chart in CHARTS
+        for chart in OF_A_VERSION
     ]
     silent = [
         state.title
-        for chart, state in zip(CHARTS, states, strict=True)
+        for chart, state in zip(OF_A_VERSION, states, strict=True)
         if state.limit is None and (reference or chart not in HELD_AGAINST_REFERENCE)
     ]
     notice = _silent(version, backtest, silent, bool(promises)) if silent else None
@@ -102,6 +104,7 @@ def _promises(
         table = None if path is None else read_scores(path)
     if table is None:
         return {}, evidence.backtest.name
+    table = table.reindex(columns=[*COLUMNS])  # an earlier toolkit's has less
     own = table[table["version"] == evidence.candidate.label].sort_values(
         ["as_of_date", "week"], ignore_index=True
     )
@@ -113,15 +116,23 @@ def _promises(
     reference = None if other is None else table[table["version"] == other.label]
     own = _near(own)
     values = values_of(own, reference)
-    found = {
-        chart.name: promise_of_revisions(revisions(expected))
-        if chart == REVISION
-        else promise_of_weeks(
-            chart, [values[chart.name].to_numpy()[rows] for rows in _by_date(own)]
-        )
-        for chart in CHARTS
-    }
+    found = {chart.name: _promise_of(chart, own, values) for chart in OF_A_VERSION}
+    found[REVISION.name] = promise_of_revisions(revisions(expected))
     return {name: one for name, one in found.items() if one is not None}, evidence.backtest.name
+
+
+def _promise_of(chart: Chart, own: pd.DataFrame, values: pd.DataFrame) -> Promise | None:
+    """What the backtest's weeks, rows of ``own`` and ``values``, say of a chart of single weeks."""
+    if chart.name not in values:
+        return None
+    rows = _by_date(own)
+    column = values[chart.name].to_numpy()
+    if chart.control is None:
+        return promise_of_weeks(chart, [column[of_date] for of_date in rows])
+    control = values[chart.control].to_numpy()
+    return promise_of_weeks(
+        chart, [column[of_date] for of_date in rows], [control[of_date] for of_date in rows]
+    )
 
 
 def _near(rows: pd.DataFrame) -> pd.DataFrame:
@@ -144,18 +155,20 @@ def _of_weeks(
     chart: Chart, own: pd.DataFrame, values: pd.DataFrame, promise: Promise | None
 ) -> ChartState:
     value = values[chart.name].to_numpy(dtype=float)
+    if promise is not None and chart.control is not None:
+        value = promise.steadied(value, values[chart.control].to_numpy(dtype=float))
     return _state(chart, value, np.ones(len(value)), list(own["begins"]), promise)
 
 
 def state_of_revisions(moves: Sequence[Revision], promise: Promise | None) -> ChartState:
     """Where that chart stands: the first of the watch say what is usual, unless they sounded."""
-    state = _state_of(moves[:FIRST_REVISIONS], promise)
-    if len(moves) <= FIRST_REVISIONS:
+    first = min(max(FIRST_REVISIONS, len(moves) - FIRST_REVISIONS), MOST_FIRST_REVISIONS)
+    state = _state_of(moves[:first], promise)
+    if len(moves) <= first:
         return state
     if state.sounded:  # they are not usual
         return _state_of(moves, promise)
-    usual = promise_of_revisions(moves[:FIRST_REVISIONS]) or promise
-    return _state_of(moves[FIRST_REVISIONS:], usual)
+    return _state_of(moves[first:], promise_of_revisions(moves[:first]) or promise)
 
 
 def _state_of(moves: Sequence[Revision], promise: Promise | None) -> ChartState:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from backtests.evidence.shadow import EXPERIMENT
 from backtests.watch.report import WatchReport
 from toolkit.tracking.runs import log_run
 from toolkit.tracking.store import Store
 
-EXPERIMENT = "watch"
 ALARM_TAG = "toolkit.alarm"
 
 
@@ -28,7 +28,10 @@ def log_watch(store: Store, report: WatchReport) -> str:
 def _metrics(report: WatchReport) -> Iterator[tuple[str, float]]:
     yield "weeks_scored", float(report.scored)
     yield "alarms", float(len(report.alarms))
+    if report.shadow is not None:
+        yield from report.shadow.metrics()
     for version in report.versions:
+        yield f"{version.role}/weeks", float(version.weeks)
         for name in ("log_loss", "crps", "bias", "held"):
             value = getattr(version, name)
             if value is not None:

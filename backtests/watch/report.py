@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from backtests.evidence.shadow import Shadow
 from backtests.watch.drift import Drift
 from backtests.watch.figure import ChartState, draw
 from toolkit.card import Card, CardCell, Figure, Grid, Shown, Strong, counted
@@ -30,7 +31,8 @@ class VersionWatch:
             if chart.alarm:
                 yield (
                     f"{self.role} {self.fit}: {chart.title} is {chart.value:.3f}, usual is "
-                    f"{_usual(chart)}; its sum {chart.sum:.1f} is above {chart.limit:.1f} since "
+                    f"{_usual(chart)}; its {chart.measure} {chart.sum:.2f} is above "
+                    f"{chart.limit:.2f} since "
                     f"the week of {chart.since}"
                 )
 
@@ -44,6 +46,7 @@ class WatchReport(Shown):
     scored: int  # weeks of versions
     versions: tuple[VersionWatch, ...]
     drift: Drift | None
+    shadow: Shadow | None = None  # of the challenger, if there is one
     notices: tuple[str, ...] = ()
 
     @property
@@ -82,8 +85,14 @@ class WatchReport(Shown):
                 *(_charts(version) for version in self.versions if version.charts),
                 *([self.drift.to_grid()] if self.drift else []),
             ],
-            sentences=self.notices,
+            sentences=(*self._of_the_challenger(), *self.notices),
         )
+
+    def _of_the_challenger(self) -> list[str]:
+        if self.shadow is None:
+            return []
+        weeks = counted(self.shadow.weeks, "week")
+        return [f"The challenger in {weeks} beside the champion: {self.shadow}."]
 
 
 def _scores(versions: tuple[VersionWatch, ...]) -> Grid:
@@ -111,15 +120,18 @@ def _charts(version: VersionWatch) -> Grid:
             chart.title,
             _number(chart.value, "{:.3f}"),
             _usual(chart),
-            _number(chart.sum, "{:.1f}"),
-            _number(chart.limit, "{:.1f}"),
+            _number(chart.sum, "{:.2f}"),
+            _number(chart.limit, "{:.2f}"),
             Strong(f"ALARM since {chart.since}") if chart.alarm else "",
         )
         for chart in version.charts
     ]
     weeks = max((chart.weeks for chart in version.charts), default=0)
     backtest = version.backtest or "that is missing"
-    note = f"{counted(weeks, 'week')}. Usual are the middle two thirds of the backtest {backtest}."
+    note = (
+        f"{counted(weeks, 'week')}. Usual are the middle two thirds of the backtest {backtest}; of "
+        "customers, of the weeks before the watch."
+    )
     return Grid(f"Charts of the {version.role}", heads, rows, frozenset(heads[1:5]), note)
 
 

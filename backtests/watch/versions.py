@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+from backtests.evidence.shadow import CHALLENGER
 from toolkit.errors import TrackingError
 from toolkit.model import FittedModel, default_model
 from toolkit.tracking.loading import load_in_use
 from toolkit.tracking.registry import CHAMPION, ModelVersionRef, aliases, find
 from toolkit.tracking.store import Store
 
-CHALLENGER, REFERENCE = "challenger", "reference"
+REFERENCE = "reference"
 NO_CHAMPION = "there is no champion to watch: `toolkit promote` makes one"
 
 

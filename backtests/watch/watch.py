@@ -1,14 +1,18 @@
 """Keep a forecast, score those whose weeks are over, and ask whether promises were kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
+import pandas as pd
+
+from backtests.evidence.shadow import CHALLENGER, Shadow
 from backtests.watch.drift import Drift
 from backtests.watch.folder import WatchFolder, due
+from backtests.watch.habit import customers_state
 from backtests.watch.judge import judge
 from backtests.watch.kept import KeptForecast
-from backtests.watch.report import WatchReport
+from backtests.watch.report import VersionWatch, WatchReport
 from backtests.watch.versions import Watched, watched_versions
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
 from toolkit.data.tables import DAYS_PER_WEEK
@@ -16,6 +20,7 @@ from toolkit.errors import ArgumentError
 from toolkit.sources.base import OrderSource
 from toolkit.stages.patterns import read_patterns
 from toolkit.stages.prediction import CustomerPredictor
+from toolkit.tracking.registry import CHAMPION
 from toolkit.tracking.store import Store
 
 
@@ -54,14 +59,22 @@ def watch(
         scored = folder.score(source, last_date)
         table = folder.weeks()
         judged = [judge(store, folder, table, version, versions) for version in versions]
+    found = [version for version, _ in judged]
+    customers = customers_state(source, day, last_date, min([*kept_on, day]))
+    found[0] = replace(found[0], charts=(*found[0].charts, customers))
     fitted = versions[0].ref and versions[0].ref.as_of_date
     return WatchReport(
         as_of_date=day,
         kept=tuple(kept),
         scored=scored,
-        versions=tuple(version for version, _ in judged),
+        versions=tuple(found),
         drift=Drift.of(source.order_events(day), date.fromisoformat(fitted)) if fitted else None,
-        notices=(*_stale(day, last_date), *(notice for _, notice in judged if notice)),
+        shadow=_shadow(table, found),
+        notices=(
+            *_stale(day, last_date),
+            *(notice for _, notice in judged if notice),
+            *([] if len(table) else [_none_over(min([*kept_on, day]))]),
+        ),
     )
 
 
@@ -82,6 +95,22 @@ def _check_date(
             raise ArgumentError(
                 f"{version.fit} was fitted to orders up to {fitted}: as of {day} it knows too much"
             )
+
+
+def _shadow(table: pd.DataFrame, versions: Sequence[VersionWatch]) -> Shadow | None:
+    """How the challenger did beside the champion; None without one."""
+    fits = {version.role: version.fit for version in versions}
+    if CHALLENGER not in fits:
+        return None
+    return Shadow.of(table, fits[CHALLENGER], fits[CHAMPION])
+
+
+def _none_over(first: date) -> str:
+    over = first + timedelta(DAYS_PER_WEEK)
+    return (
+        f"no week is over yet: the first forecast was kept as of {first}, and its first week is "
+        f"scored when there are orders up to {over - timedelta(1)}"
+    )
 
 
 def _stale(day: date, last_date: date) -> list[str]:

@@ -53,6 +53,11 @@ def asked_for(as_of: date, share: float):
     )
 
 
+def finished(folder: Path) -> dict[str, bytes]:
+    """Tables of tasks; what a worker was writing when it was killed is none of them."""
+    return {name: content for name, content in tables(folder).items() if ".part-" not in name}
+
+
 def cpu_s(servers: Sequence[Server]) -> float:
     """Of this process, of its children that have ended, and of the servers with theirs."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -120,7 +125,7 @@ def main() -> None:
             experiment, asked.database, runs=runs, fits=runs, jobs=2, cluster=address
         )
         took, used = time.perf_counter() - started, cpu_s(servers) - before
-        seen.append(tables(report.folder))
+        seen.append(finished(report.folder))
         done = len(RunFolder(report.folder).tasks())
         print(
             f"{name}: {took:6.1f} s, {used:6.1f} s of processors, {done} of {report.tasks} tasks, "
@@ -136,7 +141,9 @@ def main() -> None:
                 one("two workers", (head, *hands), head.address)
             with killing(hands, asked.every) as kills:
                 one("killed workers", (), head.address)
-            print(f"{len(kills)} kills; tables equal: {all(one == seen[0] for one in seen)}")
+            names = {name for one in seen for name in one}
+            other = sorted(n for n in names if len({one.get(n) for one in seen}) > 1)
+            print(f"{len(kills)} kills; of {len(names)} tables differ: {other}")
             kills = killing(hands, asked.every)
             predict_while_killed(asked.database, asked.as_of, folder, head.address, kills)
     finally:

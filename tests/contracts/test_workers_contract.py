@@ -66,16 +66,16 @@ def test_a_process_has_one_thread_for_sums(workers):
     assert each(workers, tasks.variable, ONE_THREAD) == [(name, "1") for name in sorted(ONE_THREAD)]
 
 
+@pytest.mark.slow
+def test_a_task_that_kills_its_process_takes_no_other_with_it(workers):
+    asked = list(range(8))
+    done = dict(workers.each(tasks.the_third_kills, asked, lambda n: ("kills", n)))
+    assert done == {n: None if n == 3 else n for n in asked}
+
+
 def test_tasks_read_the_files_that_were_named_and_leave_nothing(workers, tmp_path):
     file = tmp_path / "data"
     file.write_bytes(b"seven b")
     with workers.seeing([file], tmp_path / "folder"):
         assert each(workers, tasks.size_of, [file]) == [(file, 7)]
     assert not list((tmp_path / "folder").iterdir())
-
-
-@pytest.mark.slow
-def test_a_task_that_kills_its_process_takes_no_other_with_it(workers):
-    asked = list(range(8))
-    done = dict(workers.each(tasks.the_third_kills, asked, lambda n: ("kills", n)))
-    assert done == {n: None if n == 3 else n for n in asked}

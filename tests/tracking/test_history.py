@@ -73,6 +73,14 @@ def test_an_entry_says_who_when_what_and_why(store):
     assert "@" in found.who
     assert found.when.endswith("+00:00")
     assert history(store).champions == (1,)
+    tags = runs(store)[1].data.tags
+    assert (tags["action"], tags["to"], tags["who"]) == (
+        "promote",
+        "1 rhythm@2-0c24ce95",
+        entry.who,
+    )
+    assert "from" not in tags
+    assert tags["mlflow.note.content"] == str(entry)  # what MLflow shows of the run
 
 
 def test_a_reason_is_shown_in_a_line_and_kept_whole(store):

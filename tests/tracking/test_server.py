@@ -18,6 +18,7 @@ from toolkit.model import default_model
 from toolkit.tracking.loading import load_registered
 from toolkit.tracking.pyfunc import load_model
 from toolkit.tracking.registration import register_fit
+from toolkit.tracking.serving import EXAMPLE
 from toolkit.tracking.store import open_store
 
 pytestmark = pytest.mark.slow
@@ -88,6 +89,9 @@ def test_artefacts_load_over_http(store, server, tmp_path, monkeypatch):
     model = load_model("models:/inter-order/2")
     table = model.predict(lines, params={"as_of_date": "2024-01-20", "weeks": 2, "draws": 20})
     assert len(table) == 2  # weeks of one product
+    orders, params = EXAMPLE
+    assert model.input_example.shape == orders.shape
+    assert len(model.predict(model.input_example, params=params)) == params["weeks"]
 
 
 def test_what_is_registered_over_http_is_in_the_store_s_folder(store, server):

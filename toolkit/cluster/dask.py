@@ -97,13 +97,19 @@ class DaskWorkers:
                     in_hand[future] = task, tries
                 for future in wait(in_hand, LOOK_S, FIRST_COMPLETED).done:
                     task, tries = in_hand.pop(future)
+                    again = tries < self._settings.tries
                     try:
                         yield task, future.result()
                     except self._killed:
-                        if tries < self._settings.tries:
+                        if again:
                             waiting.append((task, tries + 1))
                         else:
                             yield task, None
+                    except CancelledError:  # a scheduler that still lets go of this key, or is gone
+                        if not again:
+                            raise
+                        waiting.append((task, tries + 1))
+                        looked = -LOOK_S  # which of both, before it is handed out again
         except (CancelledError, OSError) as exc:
             if isinstance(exc, OSError) and self._client.status == "running":
                 raise

@@ -68,8 +68,7 @@ class CustomerForecast(Shown):
     @property
     def overdue(self) -> list[CustomerProduct]:
         """The products that have probably lapsed or are overdue, the longest history first."""
-        late = [product for product in self.products if product["overdue"]]
-        return sorted(late, key=lambda product: (-product["order_count"], product["product_id"]))
+        return overdue_among(self.products)
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""
@@ -120,7 +119,7 @@ class CustomerForecast(Shown):
                 f"{summary['forecast_start_date']} to {summary['forecast_end_date']}, "
                 f"by {made['model_name']}@{made['model_version']}"
             ),
-            figures=self._figures(),
+            figures=figures_of(summary, self.forecast_period_weeks),
             warnings=[f"{counted(failed, 'pair')} failed, left out."] if failed else [],
             grids=[
                 *_next_orders(self.products, top, product_codes),
@@ -129,22 +128,29 @@ class CustomerForecast(Shown):
             ],
         )
 
-    def _figures(self) -> list[Figure]:
-        summary = self.summary
-        weeks, unpriced = self.forecast_period_weeks, summary["unpriced_products"]
-        return [
-            Figure("next order", summary["next_order_date"] or BEYOND),
-            Figure(f"units in {counted(weeks, 'week')}", f"{summary['expected_quantity']:,.0f}"),
-            Figure("orders", f"{summary['expected_orders']:,.1f}", "counted by product"),
-            Figure(
-                "revenue",
-                money(summary["expected_revenue"]),
-                f"{counted(unpriced, 'product')} without a price left out" if unpriced else "",
-            ),
-            Figure("last order", summary["last_order_date"]),
-            Figure("products", f"{summary['product_count']:,}"),
-            Figure("overdue or lapsed", f"{summary['overdue_count']:,}"),
-        ]
+
+def figures_of(summary: CustomerSummary, weeks: int) -> list[Figure]:
+    """What comes first of a customer, over so many weeks."""
+    unpriced = summary["unpriced_products"]
+    return [
+        Figure("next order", summary["next_order_date"] or BEYOND),
+        Figure(f"units in {counted(weeks, 'week')}", f"{summary['expected_quantity']:,.0f}"),
+        Figure("orders", f"{summary['expected_orders']:,.1f}", "counted by product"),
+        Figure(
+            "revenue",
+            money(summary["expected_revenue"]),
+            f"{counted(unpriced, 'product')} without a price left out" if unpriced else "",
+        ),
+        Figure("last order", summary["last_order_date"]),
+        Figure("products", f"{summary['product_count']:,}"),
+        Figure("overdue or lapsed", f"{summary['overdue_count']:,}"),
+    ]
+
+
+def overdue_among[P: CustomerProduct](products: Sequence[P]) -> list[P]:
+    """Those that have probably lapsed or are overdue, the longest history first."""
+    late = [product for product in products if product["overdue"]]
+    return sorted(late, key=lambda product: (-product["order_count"], product["product_id"]))
 
 
 def money(amount: float | None) -> str:

@@ -38,17 +38,9 @@ class CustomerAnswers:
 
     async def reply(self, segment: bytes, headers: Iterable[Header]) -> Reply:
         """The view of the customer whom a segment of a path names, by id or code."""
-        code = named_in(segment, "customer")
-        for number in numbers_meant(code):
-            try:
-                release, pairs = await self._customers.of(number)
-            except CacheError as error:
-                raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, sentence(error)) from error
-            if pairs is not None:
-                page = _page(number, release, pairs)
-                return reply_of(page, headers, [self._cacheable, *headers_of(release)])
-        said = f"Release {release.pointer.release} knows no customer {code[:LONGEST_CODE]!r}."
-        raise ProblemError(HTTPStatus.NOT_FOUND, said, headers_of(release))
+        number, release, pairs = await find_customer(self._customers, named_in(segment, "customer"))
+        page = _page(number, release, pairs)
+        return reply_of(page, headers, [self._cacheable, *headers_of(release)])
 
     async def at_risk(self, offset: int, limit: int) -> Reply:
         """Pairs at risk over all products, the gravest first."""
@@ -64,16 +56,34 @@ class CustomerAnswers:
         return Reply(HTTPStatus.OK, [JSON, NO_STORE, *headers_of(release)], _encoded(said))
 
 
+async def find_customer[V](
+    customers: Customers[V], code: str
+) -> tuple[int, CurrentRelease, Sequence[PairRecord]]:
+    """The number of an id or code, and the customer's pairs in the current release.
+
+    404 where the release knows no such customer, 503 where the cache does not tell.
+    """
+    for number in numbers_meant(code):
+        try:
+            release, pairs = await customers.of(number)
+        except CacheError as error:
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, sentence(error)) from error
+        if pairs is not None:
+            return number, release, pairs
+    said = f"Release {release.pointer.release} knows no customer {code[:LONGEST_CODE]!r}."
+    raise ProblemError(HTTPStatus.NOT_FOUND, said, headers_of(release))
+
+
 def _page(customer_id: int, release: CurrentRelease, pairs: Sequence[PairRecord]) -> Page:
     name = release.pointer.release
     head = b'{"customer_id":%d,"release":%b,"forecast":' % (customer_id, json.dumps(name).encode())
-    view = _encoded(_view(customer_id, pairs) if pairs else None)
+    view = _encoded(view_of(customer_id, pairs) if pairs else None)
     tag = f"{name}-c{customer_id}-{hashlib.sha1(view).hexdigest()[:16]}"
     return Page(tag.encode(), b"%b%b}" % (head, view), len(head))
 
 
-def _view(customer_id: int, pairs: Sequence[PairRecord]) -> CustomerView:
-    """Their products, the soonest first; each as of the date that its forecast was made as of."""
+def view_of(customer_id: int, pairs: Sequence[PairRecord]) -> CustomerView:
+    """Their products, at least one, the soonest first; each as of its own forecast's date."""
     table, latest = _table(pairs), max(pairs, key=lambda pair: pair.as_of_date)
     products = [
         ReleasedProduct(**product_of(table, row, pair.as_of_date), as_of_date=str(pair.as_of_date))

@@ -32,7 +32,7 @@ from toolkit.tracking.registry import (
     make_registered_model,
     registered_tags,
 )
-from toolkit.tracking.runs import search
+from toolkit.tracking.runs import DESCRIPTION_TAG, search
 from toolkit.tracking.store import Store
 from toolkit.validation import parse
 
@@ -180,13 +180,26 @@ def _write(store: Store, event: Event, head: _Head, noticed: tuple[str, ...]) ->
     place = {SEQUENCE_TAG: str(entry.sequence), HASH_TAG: entry.hash}
     run = store.client.create_run(
         store.experiment_id(EXPERIMENT),
-        tags={**tags, **place, "mlflow.source.name": f"toolkit {event.action}"},
+        tags={**tags, **place, **_shown(entry)},
         run_name=f"{entry.sequence} {event.action}",
     )
     if store.file is None:
         _demand_no_rival(store, run)
     store.client.set_terminated(run.info.run_id)
     return entry
+
+
+def _shown(entry: Entry) -> dict[str, str]:
+    """What MLflow's list of runs shows of an entry: as columns, and as its description."""
+    from_version, to_version = _moved(entry.event)
+    told = {"from": from_version, "to": to_version, "release": entry.event.release or ""}
+    return {
+        "action": entry.event.action,
+        "who": entry.who[:TAG_LENGTH],
+        **{name: value for name, value in told.items() if value},
+        DESCRIPTION_TAG: str(entry)[:TAG_LENGTH],
+        "mlflow.source.name": f"toolkit {entry.event.action}",
+    }
 
 
 def _demand_no_rival(store: Store, run: Run) -> None:

@@ -3,7 +3,6 @@
 import json
 import logging
 import tempfile
-import warnings
 from collections.abc import Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -27,7 +26,7 @@ from toolkit.tracking.registry import (
     versions,
 )
 from toolkit.tracking.runs import KEY_TAG, Scalar, log_values, search
-from toolkit.tracking.serving import FIT, MODEL, SIGNATURE
+from toolkit.tracking.serving import EXAMPLE, FIT, MODEL, SIGNATURE
 from toolkit.tracking.store import Store
 from toolkit.validation import plain
 
@@ -105,20 +104,18 @@ def _tags(fitted: FittedModel, card: FitCard, data: Mapping[str, Scalar]) -> dic
 
 def _package(fitted: FittedModel, saved: Path, folder: Path) -> Path:
     """What MLflow loads: a module that is three lines, the fit's files, what has to be there."""
-    with warnings.catch_warnings():
-        # With an example MLflow would predict it, and models compile when they first predict.
-        warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
-        save_model(
-            folder,
-            python_model=str(CODE),
-            artifacts={FIT: str(saved)},
-            model_config={MODEL: fitted.name},
-            signature=SIGNATURE,
-            pip_requirements=[
-                f"{name}=={installed(name)}" for name in (DISTRIBUTION, "mlflow", "pandas")
-            ],
-            metadata={FIT_TAG: f"{fitted.name}@{fitted.version}"},
-        )
+    save_model(
+        folder,
+        python_model=str(CODE),
+        artifacts={FIT: str(saved)},
+        model_config={MODEL: fitted.name},
+        signature=SIGNATURE,
+        input_example=EXAMPLE,  # saved, not predicted, since there is a signature
+        pip_requirements=[
+            f"{name}=={installed(name)}" for name in (DISTRIBUTION, "mlflow", "pandas")
+        ],
+        metadata={FIT_TAG: f"{fitted.name}@{fitted.version}"},
+    )
     return folder
 
 

@@ -61,6 +61,15 @@ SIGNATURE = ModelSignature(
 ``product_weeks`` or ``pairs``.
 """
 
+EXAMPLE = (
+    pd.DataFrame(
+        [(7, 770, "2024-01-01", 3.0), (7, 770, "2024-01-15", 2.0), (8, 770, "2024-01-09", 1.0)],
+        columns=[*KEYS, "quantity"],
+    ).astype({"order_date": "datetime64[ns]"}),
+    {"as_of_date": "2024-01-22", "weeks": 4, "table": "product_weeks"},
+)
+"""Order lines and parameters that MLflow keeps beside a version, to try it with."""
+
 
 class InterOrderModel(PythonModel):
     """Loads the fit beside it, and predicts."""

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from backtests.watch.charts import (
+    BIAS,
     CENTURY_WEEKS,
     CHARTS,
     LEVEL,
@@ -32,8 +33,12 @@ def table(**columns) -> pd.DataFrame:
     rows = len(next(iter(columns.values())))
     known = {"as_of_date": [weeks_later(4 * i) for i in range(rows)], "week": [1] * rows}
     blank = dict.fromkeys(
-        ("units", "expected_units", "crps", "product_weeks", "held", "loss", "pairs"), [1.0] * rows
-    )
+        (
+            "units", "expected_units", "crps", "root_crps", "product_weeks", "held", "loss",
+            "pairs", "ordered", "expected_pairs",
+        ),
+        [1.0] * rows,
+    )  # fmt: skip
     return pd.DataFrame(known | blank | columns)
 
 
@@ -53,11 +58,16 @@ def test_an_alarm_ends_soon_after_its_cause():
 
 def test_values_are_logs_of_ratios():
     own = table(units=[2.0, 0.0], expected_units=[1.0, 1.0], loss=[3.0, 1.0], held=[0.5, 1.0])
-    other = table(loss=[6.0, 1.0], crps=[2.0, 1.0]).iloc[:1]
+    other = table(
+        loss=[6.0, 1.0], root_crps=[2.0, 1.0], expected_units=[4.0, 1.0], expected_pairs=[0.5, 1.0]
+    ).iloc[:1]
     values = values_of(own, other)
     assert values[LEVEL.name].tolist() == pytest.approx([np.log(2.0), np.log(0.01)])
     assert values[PAIRS.name].tolist() == pytest.approx([np.log(0.5), np.nan], nan_ok=True)
-    assert values["units"].tolist() == pytest.approx([np.log(0.5), np.nan], nan_ok=True)
+    assert values["units"].tolist() == pytest.approx([2 * np.log(0.5), np.nan], nan_ok=True)
+    assert values["units_off"].tolist() == pytest.approx([np.log(0.5), np.nan], nan_ok=True)
+    assert values["orders_off"].tolist() == pytest.approx([np.log(2.0), np.nan], nan_ok=True)
+    assert values["bias"].equals(values[LEVEL.name])
     assert values["held"].tolist() == [0.5, 1.0]
     alone = values_of(own, None)
     assert alone[PAIRS.name].isna().all()
@@ -105,14 +115,34 @@ def test_a_shift_of_three_deviations_sounds_within_five_weeks():
 @pytest.mark.slow
 def test_false_alarms_are_as_rare_as_is_said():
     """Of 100 backtests of 48 Gaussian weeks each, a century more: without an alarm of one chart in
-    a share of ½^(1/5) = .87 of them or more, less four standard errors (.14); seeds are fixed."""
+    a share of e^(-1/7) = .87 of them or more, so that seven charts sound once in a century at most,
+    less four standard errors (.14); seeds are fixed."""
     rng = np.random.default_rng(0)
     quiet = 0
     for seed in range(100):
         known = promise(seed)
         z = known.standardized(rng.normal(0.0, 0.1, CENTURY_WEEKS), np.ones(CENTURY_WEEKS))
         quiet += not (sums(LEVEL, z, known.limit) > known.limit).any()
-    assert quiet / 100 > 0.5 ** (1 / 5) - 0.14
+    assert quiet / 100 > np.exp(-1 / 7) - 0.14
+
+
+@pytest.mark.slow
+def test_a_control_does_not_make_false_alarms_more_frequent():
+    """The same of values of which 48 weeks tell how they follow their control."""
+    rng = np.random.default_rng(1)
+
+    def weeks(count):
+        control = rng.normal(0.0, 0.2, count)
+        return 0.5 * control + rng.normal(0.0, 0.05, count), control
+
+    quiet = 0
+    for _ in range(100):
+        value, control = (part.reshape(12, 4) for part in weeks(48))
+        known = promise_of_weeks(BIAS, list(value), list(control))
+        assert known is not None
+        z = known.standardized(known.steadied(*weeks(CENTURY_WEEKS)), np.ones(CENTURY_WEEKS))
+        quiet += not (sums(BIAS, z, known.limit) > known.limit).any()
+    assert quiet / 100 > np.exp(-1 / 7) - 0.14
 
 
 def test_a_jump_between_forecasts_sounds_at_once():
@@ -151,6 +181,40 @@ def test_too_few_weeks_promise_nothing():
     assert promise_of_weeks(LEVEL, list(values)) is None
     assert promise_of_revisions([Revision(weeks_later(i), 1, 0.1 * i) for i in range(5)]) is None
     assert promise_of_weeks(LEVEL, [np.ones(4)] * 12) is None  # no week differs
+
+
+def test_a_control_takes_out_what_the_reference_did_not_expect_either():
+    """Values that follow their control but for a tenth; a week beyond all is as the furthest."""
+    rng = np.random.default_rng(3)
+    control = rng.normal(0.0, 0.2, (12, 4))
+    values = 0.05 + 0.5 * control + rng.normal(0.0, 0.01, (12, 4))
+    alone = promise_of_weeks(BIAS, list(values))
+    found = promise_of_weeks(BIAS, list(values), list(control))
+    assert found is not None
+    assert alone is not None
+    assert found.slope == pytest.approx(0.5, abs=0.05)
+    assert found.deviation < alone.deviation / 5
+    assert found.mean == pytest.approx(values.mean())
+    usual, far = control.mean(), control.max()
+    given = np.array([usual, far, 9.0, np.nan])
+    steady = found.steadied(0.05 + found.slope * (given - usual), given)
+    assert steady[:2] == pytest.approx(0.05)
+    assert steady[2] == pytest.approx(0.05 + found.slope * (9.0 - far))
+    assert np.isnan(steady[3])
+    level = promise_of_weeks(BIAS, list(values), [np.ones(4)] * 12)
+    assert level == alone  # nothing was off
+
+
+def test_a_weeks_own_part_in_the_slope_counts_against_it():
+    """By hand: of six weeks off by ±1 and two by 0, each holds a sixth of the slope or nothing."""
+    control = np.array([1.0, -1, 1, -1, 0, 1, -1, 0] * 3)
+    values = np.array([1.0, 0, 0, 0, 0, 0, 0, 0] * 3)
+    found = promise_of_weeks(BIAS, list(values.reshape(6, 4)), list(control.reshape(6, 4)))
+    slope = 3 / 18
+    left = (values - 1 / 8 - slope * control) / (1 - control**2 / 18)
+    assert found is not None
+    assert found.slope == pytest.approx(slope)
+    assert found.deviation == pytest.approx(left.std(ddof=1))
 
 
 def test_weeks_that_are_not_known_are_left_out():

@@ -35,9 +35,14 @@ def test_numbers_by_hand():
     assert table.units.tolist() == [106, 102, 110]
     assert table.expected_units.tolist() == [56, 53, 58]
     assert table.crps.tolist() == [1.5, 2.25, 3.125]  # of products with ten orders
+    assert table.root_crps.tolist() == pytest.approx(
+        [1 + 0.5**0.5, 2**0.5 + 0.5, 3**0.5 + 0.125**0.5]
+    )
     assert table.product_weeks.tolist() == [2, 2, 2]
     assert table.held.tolist() == [1, 2, 1]  # both ends belong to the interval
     assert table.pairs.tolist() == [3, 2, 1]  # that had not ordered before
+    assert table.ordered.tolist() == [1, 1, 0]
+    assert table.expected_pairs.tolist() == pytest.approx([1.1, 0.3 / 0.8 + 0.0, 0.3])
     first = -np.log([0.8, 0.9]).sum()  # what could not happen, and did not, costs 1e-6
     second = -np.log(0.3 / 0.8)
     third = -np.log(0.7)

@@ -66,7 +66,10 @@ def test_a_customer_has_a_page(http, asked):
     end = str(AS_OF + timedelta(84))
     next_orders = {p["next_order_date"] for p in expected.products if p["next_order_date"]}
     assert {day for day in next_orders if day < end} <= days
-    assert "ordered nothing before" in page(http, "/customers/1", 404).words
+    (last, *_) = [week["week_start_date"] for week in expected.weekly_forecasts[::-1]]
+    assert "By week, all products" in found.words
+    assert last in found.words
+    assert "knows no customer '1'" in page(http, "/customers/1", 404).words
 
 
 def test_why_says_what_the_engine_says(http, asked):
@@ -152,7 +155,7 @@ def test_the_release_is_answered_while_the_engine_works(http, explorer):
 
 def test_a_code_with_odd_letters_is_no_customer(http):
     said = page(http, f"/customers/{quote('Ä/1', safe='')}", 404).words
-    assert "ids in this database are numbers" in said
+    assert "knows no customer 'Ä/1'" in said
 
 
 def test_the_model_without_a_fit_explains_nothing(cache, place):

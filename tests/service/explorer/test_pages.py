@@ -13,8 +13,10 @@ from tests.service.conftest import running
 from tests.service.explorer.conftest import HOSTILE, Html, page
 from toolkit.cache.releases.catalog import Releases
 from toolkit.service.explorer.browse import PAGE
+from toolkit.sources.generator import FIRST_CUSTOMER_ID
 
 RELEASE = "1-2022-06-06"
+CUSTOMER = f"/customers/{FIRST_CUSTOMER_ID}"
 PATHS = (
     "/",
     "/search",
@@ -24,7 +26,7 @@ PATHS = (
     "/products/99",
     "/products/1/why",
     "/products/1/what-if?demand=20",
-    "/customers/7",
+    CUSTOMER,
     "/at-risk",
     "/releases",
     "/versions",
@@ -36,6 +38,7 @@ PROBLEMS = {
     "/products/1/nothing": 404,
     "/products/1/why/": 404,
     "/customers/": 404,
+    "/customers/7": 404,
     "/assets/nothing.js": 404,
     "/assets/%2e%2e/page.css": 404,
     "/at-risk?offset=x": 422,
@@ -139,7 +142,7 @@ def test_a_page_can_be_read_without_seeing_it(http, path):
 
 
 def test_what_a_page_lacks_is_one_sentence(http):
-    for path in ("/products/1/why", "/products/1/what-if", "/customers/7"):
+    for path in ("/products/1/why", "/products/1/what-if", CUSTOMER):
         assert "`toolkit serve --db FILE` shows it" in page(http, path).words
     for path in ("/versions", "/releases"):
         assert "`toolkit serve --store ADDRESS` shows them" in page(http, path).words
@@ -175,6 +178,39 @@ def test_customers_at_risk_come_with_their_product(http):
     first = page(http, "/")
     assert f"All {total} customers at risk" in first.words
     assert page(http, "/at-risk?offset=9999").words.count("There is nothing to list here.") == 1
+
+
+def test_a_customer_has_a_page(http):
+    """What `/v1/customers` says of them, and the ways there."""
+    said = http.get(f"/v1{CUSTOMER}").json()["forecast"]
+    found = page(http, CUSTOMER)
+    assert found.text["h1"] == said["summary"]["customer_name"]
+    links = [one["href"] for one in found.all("a")]
+    days = {one["datetime"] for one in found.all("time")}
+    end = said["summary"]["forecast_end_date"]
+    for product in said["products"]:
+        assert f"/products/{product['product_id']}" in links
+        assert f"{product['expected_quantity']:,.0f}" in found.text["td"]
+        if product["overdue"]:
+            assert product["risk_reason"] in found.words
+        if product["next_order_date"] and product["next_order_date"] <= end:
+            assert product["next_order_date"] in days
+    assert not [link for link in links if "/why" in link]
+    assert "knows no customer '7'" in page(http, "/customers/7", 404).words
+    assert CUSTOMER in [one["href"] for one in page(http, "/at-risk").all("a")]
+    asked = page(http, f"/search?q={FIRST_CUSTOMER_ID}")
+    assert CUSTOMER in [one["href"] for one in asked.all("a")]
+
+
+def test_a_customer_whose_products_were_taken_out(server, service, publish_to):
+    """The release still knows them, and says so."""
+    publish_to(server)
+    with service.client() as http:
+        assert until(service.ready)
+        said = http.get(f"/v1{CUSTOMER}").json()["forecast"]
+        Releases(server.client()).invalidate([one["product_id"] for one in said["products"]])
+        found = page(http, CUSTOMER)
+        assert f"All that customer {FIRST_CUSTOMER_ID} ordered was taken out" in found.words
 
 
 @pytest.mark.slow

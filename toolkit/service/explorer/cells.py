@@ -40,12 +40,12 @@ type AnyTable = Table | Grid
 class Labels:
     """How products and customers are called in addresses and tables: by id, or by code.
 
-    ``customers_have_pages``: only where an engine tells of them.
+    ``explained``: an engine tells why a customer orders what.
     """
 
     products: Mapping[int, str] = field(default_factory=dict)
     customers: Mapping[int, str] = field(default_factory=dict)
-    customers_have_pages: bool = False
+    explained: bool = False
 
     @property
     def product_head(self) -> str:
@@ -56,10 +56,8 @@ class Labels:
         """A product by its name, and the way to it."""
         return Link(in_a_line(name), product_path(self.product_code(product_id)))
 
-    def customer(self, customer_id: int, name: str) -> PageCell:
-        """A customer, and the way to them where there is one."""
-        if not self.customers_have_pages:
-            return in_a_line(name)
+    def customer(self, customer_id: int, name: str) -> Link:
+        """The same of a customer."""
         return Link(in_a_line(name), customer_path(self.customer_code(customer_id)))
 
     def product_code(self, product_id: int) -> str:
@@ -67,7 +65,7 @@ class Labels:
         return self.products.get(product_id) or str(product_id)
 
     def customer_code(self, customer_id: int) -> str:
-        """The same of a customer."""
+        """The code of a customer, or the id."""
         return self.customers.get(customer_id) or str(customer_id)
 
 

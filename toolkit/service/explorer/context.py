@@ -111,7 +111,7 @@ class Context:
         return Labels(
             {i: known.code("product", i) or "" for i in products},
             {i: known.code("customer", i) or "" for i in customers},
-            customers_have_pages=True,
+            explained=True,
         )
 
     @staticmethod

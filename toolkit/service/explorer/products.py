@@ -159,7 +159,7 @@ def _at_risk(one: ServedProduct, forecast: ProductForecast) -> Table:
 
 
 def _reason(one: ServedProduct, customer_id: int, reason: str) -> PageCell:
-    if not one.labels.customers_have_pages:
+    if not one.labels.explained:
         return in_a_line(reason)
     return Link(in_a_line(reason), one.path("why", customer=one.labels.customer_code(customer_id)))
 

@@ -4,12 +4,15 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from toolkit.cache.customers import Customers
 from toolkit.card import in_a_line
 from toolkit.data.ids import KINDS, Kind, numbers_meant
+from toolkit.service.customers import find_customer
 from toolkit.service.explorer.cells import Link, Table, customer_path, product_path
 from toolkit.service.explorer.context import Context
 from toolkit.service.explorer.shell import View
 from toolkit.service.forecasts import LONGEST_CODE
+from toolkit.service.replies import ProblemError
 
 if TYPE_CHECKING:
     from toolkit.service.explorer.desk import Desk, Known
@@ -35,12 +38,8 @@ async def _found(context: Context, text: str) -> list[Table]:
     served = frozenset(await context.product_ids())
     known = await context.known()
     if known is None:
-        rows = [
-            (Link(f"Product {i}", product_path(str(i))), str(i))
-            for i in numbers_meant(text)
-            if i in served
-        ]
-        return [Table(TITLES["product"], ("", "id"), rows)] if rows else []
+        tables = [_products(text, served), await _customers(context, text)]
+        return [table for table in tables if table.rows]
     release = context.release()
     tables = [
         await context.ask(
@@ -49,6 +48,27 @@ async def _found(context: Context, text: str) -> list[Table]:
         for kind in KINDS
     ]
     return [table for table in tables if table.rows]
+
+
+def _products(text: str, served: Collection[int]) -> Table:
+    """Those of an id or code."""
+    rows = [
+        (Link(f"Product {i}", product_path(str(i))), str(i))
+        for i in numbers_meant(text)
+        if i in served
+    ]
+    return Table(TITLES["product"], ("", "id"), rows)
+
+
+async def _customers(context: Context, text: str) -> Table:
+    """The same of customers; none where the release does not tell of them."""
+    try:
+        number, _, pairs = await find_customer(Customers(context.records), text)
+    except ProblemError:
+        return Table(TITLES["customer"], (), [])
+    name = pairs[0].customer_name if pairs else f"Customer {number}"
+    row = Link(in_a_line(name), customer_path(str(number))), str(number)
+    return Table(TITLES["customer"], ("name", "id"), [row])
 
 
 def _named(known: "Known", kind: Kind, text: str, served: Collection[int], _: "Desk") -> Table:
