@@ -69,6 +69,10 @@ class SourceError(ToolkitError):
         self.transient = transient
 
 
+class OrdersReplacedError(SourceError):
+    """An import took the place of orders while they were read, over and over, by a task each."""
+
+
 class ModelError(ToolkitError):
     """A model version is unknown, or its parameters cannot be used."""
 

@@ -3,11 +3,12 @@
 import errno
 import os
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from toolkit.disk import check_on_disk, check_room, whole_folder
 from toolkit.errors import ModelError
-from toolkit.model import FittedModel, find_model
+from toolkit.model import FittedModel, find_model, model_file
 from toolkit.results.fit import FitCard
 
 ROOM_BYTES = 16_000_000
@@ -28,6 +29,33 @@ def save_fit(fitted: FittedModel, fits: Path) -> Path:
     with whole_folder(target) as part:
         fitted.save(part)
     return target
+
+
+def keep_model(model: FittedModel, fits: Path) -> str:
+    """What ``kept_model`` finds the model by, in another process: saved below ``fits`` if need be.
+
+    The name of a model that needs no fit is enough where it has its default parameters. Raises as
+    ``save_fit``.
+    """
+    found = find_model(model.name)
+    if isinstance(found, FittedModel) and found.version == model.version:
+        return model.name
+    save_fit(model, fits)
+    return f"{model.name}@{model.version}"
+
+
+@lru_cache(maxsize=2)
+def kept_model(kept: str, fits: Path) -> FittedModel:
+    """The model of ``keep_model``, loaded once in a process."""
+    name, _, version = kept.partition("@")
+    return find_model(name).load(fits / name / version) if version else load_fit(name, fits)
+
+
+def kept_files(kept: str, fits: Path) -> list[Path]:
+    """What ``kept_model`` reads."""
+    name, _, version = kept.partition("@")
+    fit = [fits / name / version] if version else []
+    return [*fit, *filter(None, [model_file(name)])]
 
 
 def _is_saved(fitted: FittedModel, folder: Path) -> bool:

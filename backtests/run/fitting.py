@@ -13,14 +13,14 @@ from pathlib import Path
 
 from backtests.run.experiment import Experiment, VersionSpec
 from backtests.run.records import FitRecord
+from toolkit.cluster.orders import OrdersAt
 from toolkit.data.calendar import NO_CALENDAR, Calendar
 from toolkit.data.tables import Patterns
 from toolkit.disk import is_full
-from toolkit.errors import ArgumentError, ModelError
+from toolkit.errors import ArgumentError, ModelError, OrdersReplacedError
 from toolkit.fits import load_fit, save_fit
 from toolkit.model import FitSettings, FittedModel, Method, ModelVersion, Progress, find_model
 from toolkit.results.fit import FitCard
-from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
 from toolkit.stages.patterns import read_patterns
 from toolkit.validation import load, write
@@ -117,10 +117,10 @@ def frozen_fit(version: VersionSpec, first: date, fits: Path) -> FittedModel:
 
 @dataclass(frozen=True, slots=True)
 class FitTask:
-    """A fit to make of what ``database`` holds, and to save in ``fits``."""
+    """A fit to make of the ``orders``, and to save in ``fits``."""
 
     fitting: Fitting
-    database: Path
+    orders: OrdersAt
     fits: Path
 
     @property
@@ -135,7 +135,7 @@ type FitMaker = Callable[[Sequence[FitTask]], Iterator[tuple[FitTask, FitRecord]
 
 def fit_all(
     fittings: Sequence[Fitting],
-    database: Path,
+    orders: OrdersAt,
     fits: Path,
     cores: int,
     bar: Bar,
@@ -144,19 +144,20 @@ def fit_all(
     """Make the fits that are not there yet; what each became, or why it failed.
 
     Here, one after the other, each on so many ``cores``, or by ``make``: on workers, say. One that
-    failed before, or is damaged, is made again. ``OSError`` where the disk is full.
+    failed before, or is damaged, is made again. ``OSError`` where the disk is full,
+    ``OrdersReplacedError`` where an import has taken the place of the orders.
     """
     in_order = sorted(fittings, key=lambda f: f.as_of_date)
     known = {fitting: _recorded(fitting, fits) for fitting in in_order}
     became = {fitting: record for fitting, record in known.items() if record is not None}
-    tasks = [FitTask(fitting, database, fits) for fitting in in_order if fitting not in became]
+    tasks = [FitTask(fitting, orders, fits) for fitting in in_order if fitting not in became]
     made = ((task, _fit(task, cores, bar)) for task in tasks) if make is None else make(tasks)
     for task, record in made:
         file = task.file
         file.parent.mkdir(parents=True, exist_ok=True)
         write(file, record)
         became[task.fitting] = record
-    patterns_before.cache_clear()
+    _patterns_of.cache_clear()
     return became
 
 
@@ -165,7 +166,7 @@ def fit(task: FitTask) -> FitRecord:
     try:
         return _fit(task, os.cpu_count() or 1, _untold)
     finally:
-        patterns_before.cache_clear()  # a worker outlives what the database holds now
+        _patterns_of.cache_clear()  # a worker outlives what the database holds now
 
 
 @contextmanager
@@ -193,13 +194,15 @@ def _fit(task: FitTask, cores: int, bar: Bar) -> FitRecord:
     title = f"Fitting {fitting.model} as of {fitting.as_of_date}"
     try:
         model = find_model(fitting.model)
-        patterns = patterns_before(task.database, fitting.as_of_date, model.reads_customer_days)
+        patterns = _patterns_of(task.orders, fitting.as_of_date, model.reads_customer_days)
         with bar(title, settings.steps) as advance:
             fitted = model.fit(
                 patterns, seed=fitting.seed, settings=settings, progress=_steps(advance)
             )
         save_fit(fitted, task.fits)
         version = f"{fitted.name}@{fitted.version}"
+    except OrdersReplacedError:
+        raise
     except Exception as exc:
         if is_full(exc):
             raise
@@ -220,8 +223,12 @@ def _steps(advance: Callable[[int], None]) -> Progress:
     return tell
 
 
-@lru_cache(maxsize=1)
 def patterns_before(database: Path, as_of_date: date, customer_days: bool) -> Patterns:
     """All that a fit is shown: what was known before the date."""
-    with open_database(database) as conn:
+    return _patterns_of(OrdersAt.now(database), as_of_date, customer_days)
+
+
+@lru_cache(maxsize=1)
+def _patterns_of(orders: OrdersAt, as_of_date: date, customer_days: bool) -> Patterns:
+    with orders.open() as conn:
         return read_patterns(as_source(conn), as_of_date, customer_days)[0]

@@ -30,6 +30,7 @@ from backtests.run.records import FitRecord, RunDescription
 from backtests.run.tasks import Outcome, Task
 from backtests.scores.summaries import summarize
 from backtests.scores.weekly import weeks_of_run
+from toolkit.cluster.orders import OrdersAt
 from toolkit.cluster.workers import Workers, open_workers
 from toolkit.data.tables import observed_weeks
 from toolkit.disk import check_on_disk
@@ -37,7 +38,6 @@ from toolkit.errors import ArgumentError
 from toolkit.fits import save_fit
 from toolkit.installed import own_version
 from toolkit.model import FittedModel, ModelVersion, find_model, model_file
-from toolkit.sources.embedded.database import open_database
 from toolkit.sources.parquet.place import absolute
 from toolkit.sources.sql import as_source
 
@@ -82,15 +82,17 @@ def run_backtest(
     ``cluster``: the address of a Dask scheduler, or a file about one, whose workers do the tasks in
     place of processes. ``fits`` holds what frozen versions were fitted to. Raises
     ``ArgumentError`` for dates outside the data, ``ModelError`` for unknown versions,
-    ``SourceError`` where the data cannot be read, ``ClusterError`` where workers cannot do the
-    tasks, or are lost; what a version does wrong is recorded, not raised.
+    ``SourceError`` where the data cannot be read, or an import takes their place meanwhile,
+    ``ClusterError`` where workers cannot do the tasks, or are lost; what a version does wrong is
+    recorded, not raised.
     """
     started = time.perf_counter()
     check_on_disk(runs)
     check_on_disk(fits)
     models: dict[str, ModelVersion | FittedModel] = {**find_versions(experiment)}
     database = absolute(database)
-    with open_database(database) as conn:
+    orders = OrdersAt.now(database)
+    with orders.open() as conn:
         survey = Survey.of(as_source(conn))
     dates, notices = check_dates(experiment, survey)
     experiment = experiment.at(dates)
@@ -105,8 +107,8 @@ def run_backtest(
         run = start_run(path, description)
         with workers.seeing([database, *_model_files(experiment)], run.path):
             make = None if cluster is None else fitted_by(workers, bar)
-            chosen = _models(experiment, models | frozen, database, run, jobs, bar, make)
-            tasks = list(plan(experiment, survey, database, run, chosen))
+            chosen = _models(experiment, models | frozen, orders, run, jobs, bar, make)
+            tasks = list(plan(experiment, survey, orders, run, chosen))
             kept = _work_off(tasks, run, workers, bar)
         write_table(run.path / SCORES, summarize(run, slices=experiment.slices))
         write_table(run.path / WEEKS, weeks_of_run(run, run.versions))
@@ -186,7 +188,7 @@ def _sample(experiment: Experiment) -> ProductSample:
 def plan(
     experiment: Experiment,
     survey: Survey,
-    database: Path,
+    orders: OrdersAt,
     run: RunFolder,
     chosen: Mapping[tuple[str, date], FitRecord],
 ) -> Iterator[Task]:
@@ -200,7 +202,7 @@ def plan(
         for shard, version in product(range(shards), experiment.versions):
             fit = chosen[version.label, day]
             yield Task(
-                database=database,
+                orders=orders,
                 content=survey.content,
                 fits=run.fits,
                 as_of_date=day,
@@ -221,7 +223,7 @@ def plan(
 def _models(
     experiment: Experiment,
     models: Mapping[str, ModelVersion | FittedModel],
-    database: Path,
+    orders: OrdersAt,
     run: RunFolder,
     jobs: int,
     bar: Bar,
@@ -241,7 +243,7 @@ def _models(
                     version, run.dates[0] if once else day, experiment.calendar
                 )
     fittings = list(dict.fromkeys(wanted.values()))
-    became = fit_all(fittings, database, run.fits, jobs, bar, make)
+    became = fit_all(fittings, orders, run.fits, jobs, bar, make)
     return chosen | {key: became[fitting] for key, fitting in wanted.items()}
 
 

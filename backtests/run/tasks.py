@@ -20,13 +20,14 @@ from backtests.run.records import TaskRecord, TaskRows
 from backtests.scores.actuals import Actuals, events_after
 from backtests.scores.history import FirstDays, KnownHistory
 from backtests.scores.tables import Reality, compare_pairs, compare_products, sum_products
+from toolkit.cluster.orders import OrdersAt
 from toolkit.data.tables import CustomerDays, Floats, OrderEvents, Patterns, Predictions
+from toolkit.errors import OrdersReplacedError
 from toolkit.fits import load_fit
 from toolkit.model import GRANULARITIES, FittedModel, Granularity, Streams
 from toolkit.results.fit import DiagnosticValues, FitCard
 from toolkit.results.pair import FailedPair
 from toolkit.sources.base import categories_of
-from toolkit.sources.embedded.database import open_database
 from toolkit.sources.sql import as_source
 from toolkit.stages.discovery import discover
 from toolkit.stages.patterns import PatternAnalyzer
@@ -40,11 +41,11 @@ NO_TABLES = ScoreTables()
 class Task:
     """What to predict and score; ``model`` is NAME, or NAME@VERSION of a fit in ``fits``.
 
-    ``content`` is a digest of what ``database`` holds: a worker outlives many runs. ``seed`` is the
-    predictions', ``pit_seed`` that of the randomized PITs, equal for all versions.
+    ``content`` is a digest of what the ``orders`` tell: a worker outlives many runs. ``seed`` is
+    the predictions', ``pit_seed`` that of the randomized PITs, equal for all versions.
     """
 
-    database: Path
+    orders: OrdersAt
     content: str
     fits: Path
     as_of_date: date
@@ -82,11 +83,16 @@ class Outcome:
 
 
 def work(task: Task, run: Path) -> Outcome:
-    """Score the task and write its folder; an error is written, not raised."""
+    """Score the task and write its folder; an error is written, not raised.
+
+    Raises ``OrdersReplacedError`` where an import has taken the place of the orders.
+    """
     started, scored, error = time.perf_counter(), Scored(), task.error
     if error is None:
         try:
             scored = score(task)
+        except OrdersReplacedError:
+            raise
         except Exception as exc:
             error = f"{type(exc).__name__}: {exc}"
     outcome = Outcome(task, error, time.perf_counter() - started)
@@ -130,15 +136,15 @@ def score(task: Task) -> Scored:
     """Predict the shard and compare with what happened. Raises what the model raises."""
     model, diagnostics = _model(task.model, task.fits)
     said = Scored(NO_TABLES, model.version, model.warnings, diagnostics)
-    known = _known(task.database, task.content, task.as_of_date, task.sample)
+    known = _known(task.orders, task.content, task.as_of_date, task.sample)
     patterns = known.patterns.select(shard_of(known.patterns, task.shard, task.shards))
     if not len(patterns):
         return said
     if model.reads_customer_days:
-        days = _customer_days(task.database, task.content, task.as_of_date, task.sample)
+        days = _customer_days(task.orders, task.content, task.as_of_date, task.sample)
         patterns = replace(patterns, customer_days=days)
     predictions, failed = predict(model, patterns, task)
-    events = _events_after(task.database, task.content, task.as_of_date, task.observed_weeks)
+    events = _events_after(task.orders, task.content, task.as_of_date, task.observed_weeks)
     truth = Reality(
         Actuals.among(events, (patterns.product_id, patterns.customer_id), task.observed_weeks),
         KnownHistory.of(patterns, known.first_days),
@@ -209,9 +215,9 @@ class _Known:
 
 
 @lru_cache(maxsize=1)
-def _known(database: Path, content: str, as_of_date: date, sample: ProductSample) -> _Known:
+def _known(orders: OrdersAt, content: str, as_of_date: date, sample: ProductSample) -> _Known:
     """What was known before the date of products in the sample, and of all customers."""
-    with open_database(database) as conn:
+    with orders.open() as conn:
         source = as_source(conn)
         events = discover(source, as_of_date, None)
         patterns, _ = PatternAnalyzer(source).analyze(events)
@@ -223,16 +229,16 @@ def _known(database: Path, content: str, as_of_date: date, sample: ProductSample
 
 @lru_cache(maxsize=1)
 def _customer_days(
-    database: Path, content: str, as_of_date: date, sample: ProductSample
+    orders: OrdersAt, content: str, as_of_date: date, sample: ProductSample
 ) -> CustomerDays:
-    customers = _known(database, content, as_of_date, sample).first_days.customer_id
-    with open_database(database) as conn:
+    customers = _known(orders, content, as_of_date, sample).first_days.customer_id
+    with orders.open() as conn:
         return as_source(conn).customer_days(as_of_date, customers.tolist())
 
 
 @lru_cache(maxsize=1)
-def _events_after(database: Path, content: str, as_of_date: date, weeks: int) -> OrderEvents:
-    with open_database(database) as conn:
+def _events_after(orders: OrdersAt, content: str, as_of_date: date, weeks: int) -> OrderEvents:
+    with orders.open() as conn:
         return events_after(as_source(conn), as_of_date, weeks)
 
 

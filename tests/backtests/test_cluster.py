@@ -1,16 +1,23 @@
 """Backtests on a real Dask scheduler and workers: the bytes of local ones, whoever is killed."""
 
 import random
+import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
+import duckdb
 import pytest
 
+from backtests.run.fitting import Fitting, fit_all
 from backtests.run.folder import SCORES, WEEKS, RunFolder
 from backtests.run.harness import no_bar, run_backtest
 from tests.backtests.conftest import EARLIER, experiment, of_the_run, tables
+from tests.backtests.test_leakage import BRIEFLY
 from tests.cluster.servers import dask_cluster, wait_for
 from tests.conftest import AS_OF
-from toolkit.errors import ClusterError
+from toolkit.cluster.orders import OrdersAt
+from toolkit.errors import ClusterError, OrdersReplacedError
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 
 
 @pytest.fixture
@@ -124,3 +131,32 @@ def test_a_run_whose_scheduler_is_killed_is_resumed(order_file, dask, tmp_path):
     assert report.failures == 0
     assert whole(report.folder) == whole(local.folder)
     assert AS_OF in RunFolder(report.folder).dates
+
+
+@pytest.mark.slow
+def test_an_import_meanwhile_ends_a_run(order_file, tmp_path):
+    """Tasks of the second date would score other orders, under the digest of the first."""
+    database = Path(shutil.copy(order_file, tmp_path))
+    other = generate_orders(Truth(customers=20, products=12, pairs=90), 6)
+    with duckdb.connect(str(tmp_path / "other")) as conn:
+        load_orders(other, conn)
+
+    def replace(done):
+        if done == 3:
+            (tmp_path / "other").replace(database)
+
+    said = "holds other orders than when this began"
+    with pytest.raises(OrdersReplacedError, match=said):
+        run_backtest(
+            many_tasks(),
+            database,
+            runs=tmp_path / "runs",
+            fits=tmp_path / "no",
+            jobs=1,
+            bar=after_each(replace),
+        )
+    (run,) = (tmp_path / "runs").iterdir()
+    assert not any(task.failed for task in RunFolder(run).tasks())
+    fitting = Fitting(model="lapse_gamma", as_of_date=AS_OF, seed=1, **BRIEFLY)
+    with pytest.raises(OrdersReplacedError, match=said):
+        fit_all([fitting], OrdersAt(database, "another"), tmp_path / "fits", 1, no_bar)

@@ -17,6 +17,7 @@ from backtests.run.provenance import ProductSample
 from backtests.run.tasks import Task, score
 from tests.backtests.planted import DATABASE, bytes_of
 from tests.conftest import AS_OF, add_line
+from toolkit.cluster.orders import OrdersAt
 from toolkit.installed import ENTRY_POINT_GROUP
 from toolkit.model import FittedModel, find_model
 from toolkit.sources.generator import FIRST_CUSTOMER_ID
@@ -88,7 +89,7 @@ def looks_at(monkeypatch):
 
 def task(model: str, database: Path, fits: Path) -> Task:
     return Task(
-        database=database,
+        orders=OrdersAt.now(database),
         content="",
         fits=fits,
         as_of_date=AS_OF,
@@ -109,7 +110,7 @@ def forecast(model: str, database: Path, fits: Path) -> ScoreTables:
     """What is said as of the date by a version that was fitted to what was known then."""
     if not isinstance(find_model(model), FittedModel):
         fitting = Fitting(model=model, as_of_date=AS_OF, seed=1, **BRIEFLY)
-        (fitted,) = fit_all([fitting], database, fits, 2, no_bar).values()
+        (fitted,) = fit_all([fitting], OrdersAt.now(database), fits, 2, no_bar).values()
         assert fitted.error is None
         model = fitted.model
     return score(task(model, database, fits)).tables

@@ -26,6 +26,7 @@ from backtests.run.harness import RunReport, run_backtest
 from tests.backtests.conftest import tables
 from tests.bench.figure import DRAWS, HORIZON_WEEKS
 from tests.cluster.servers import Server, dask_cluster
+from toolkit.cluster.orders import OrdersAt
 from toolkit.cluster.workers import open_workers
 from toolkit.model import default_model
 from toolkit.sources.embedded.database import open_database
@@ -94,7 +95,7 @@ def predict_while_killed(database: Path, as_of: date, folder: Path, address: str
     with open_database(database) as conn:
         patterns, _ = read_patterns(as_source(conn), as_of)
     predictor = CustomerPredictor(default_model(), HORIZON_WEEKS, DRAWS, 7)
-    asked = Asked.of(predictor, patterns, database, folder / "fits")
+    asked = Asked.of(predictor, patterns, OrdersAt.now(database), folder / "fits")
     done: list[int] = []
     with kills as killed, open_workers(1, address) as workers:
         there = predict_on(workers, asked, [patterns], folder / "there", done.append)

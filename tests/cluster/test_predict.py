@@ -3,14 +3,16 @@
 import duckdb
 import pytest
 
+from models.pair_conjugate import PairConjugate
 from tests.cluster.servers import dask_cluster
 from tests.conftest import AS_OF
 from tests.processes import run as run_command
+from toolkit.cluster.orders import OrdersAt
 from toolkit.cluster.workers import open_workers
-from toolkit.errors import ClusterError
+from toolkit.errors import ClusterError, OrdersReplacedError
 from toolkit.model import default_model
 from toolkit.sources.embedded.database import open_database
-from toolkit.sources.generator import load_orders
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.sql import as_source
 from toolkit.stages import prediction
 from toolkit.stages.patterns import read_patterns
@@ -47,7 +49,11 @@ def asked(database, small_shards):
     with open_database(database) as conn:
         patterns, _ = read_patterns(as_source(conn), AS_OF)
     predictor = CustomerPredictor(default_model(), 12, 50, 5)
-    return predictor, patterns, Asked.of(predictor, patterns, database, database.parent / "fits")
+    return predictor, patterns, asked_of(predictor, patterns, database)
+
+
+def asked_of(predictor, patterns, database):
+    return Asked.of(predictor, patterns, OrdersAt.now(database), database.parent / "fits")
 
 
 def tables(folder):
@@ -97,3 +103,35 @@ def test_what_was_predicted_before_the_scheduler_died_is_not_again(asked, dask, 
     assert sum(again) == len(patterns)
     assert tables(out) == tables(tmp_path / "here")
     assert {path.name for path in out.iterdir()} == {PRODUCT_WEEKS, PAIRS}
+
+
+def test_workers_use_the_parameters_of_a_model_that_needs_no_fit(asked, database, tmp_path):
+    _, patterns, _ = asked
+    predictor = CustomerPredictor(PairConjugate(rate_shape=1.0), 12, 50, 5)
+    write_predictions(predictor, patterns, tmp_path / "here")
+    spec = asked_of(predictor, patterns, database)
+    with open_workers(2) as workers:
+        predict_on(workers, spec, [patterns], tmp_path / "there", [].append)
+    assert tables(tmp_path / "there") == tables(tmp_path / "here")
+    plain = asked_of(CustomerPredictor(default_model(), 12, 50, 5), patterns, database)
+    assert plain.predictor().model is default_model()
+
+
+def test_an_import_meanwhile_ends_it(asked, database, tmp_path):
+    """Workers would read its orders, of which the products and the key know nothing."""
+    _, patterns, spec = asked
+
+    def replace(pairs):
+        if pairs:  # a shard is done
+            part = database.with_name("part")
+            part.unlink(missing_ok=True)
+            with duckdb.connect(str(part)) as conn:
+                load_orders(generate_orders(Truth(customers=20, products=12, pairs=90), 6), conn)
+            part.replace(database)
+
+    with (
+        open_workers(1) as workers,
+        pytest.raises(OrdersReplacedError, match="an import took their place"),
+    ):
+        predict_on(workers, spec, [patterns], tmp_path / "there", replace)
+    assert not (tmp_path / "there" / PAIRS).exists()

@@ -3,7 +3,6 @@
 import pickle
 import re
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -15,18 +14,21 @@ from tests.conftest import AS_OF
 from tests.export.test_job import SETTINGS
 from tests.tracking.fits import rhythm_fit
 from toolkit.cache.releases.catalog import Releases
+from toolkit.cluster.orders import OrdersAt
 from toolkit.cluster.workers import open_workers
 from toolkit.engine import ForecastEngine
-from toolkit.errors import ArgumentError, ClusterError, SourceError
+from toolkit.errors import ArgumentError, ClusterError, OrdersReplacedError
 from toolkit.export import job, shards
 from toolkit.export.job import ExportSettings, export_release
 from toolkit.export.shards import EngineSpec, workers_maker
+from toolkit.fits import kept_model
 from toolkit.model import find_model
 from toolkit.results.metadata import RegisteredVersion
 from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.parquet.writing import writing_to
 from toolkit.stages.listing import ProductThresholds, Thresholds
 
+NOWHERE = OrdersAt(Path("/orders.duckdb"), None)
 LENIENT = ExportSettings(AS_OF, allowed_errors=0.5)
 WHEN = re.compile(rb'"generated_at":"[^"]*"|"crc32":\d+')
 OWN = ("published_at", "epoch", "until", "expires_at", "at")
@@ -108,7 +110,7 @@ def test_the_release_is_the_same(kind, engine, file, client, tmp_path):
                 hand.kill_worker()
 
     with kind(tmp_path) as (workers, hands):
-        make = workers_maker(workers, engine, file, tmp_path / "work")
+        make = workers_maker(workers, engine, OrdersAt.now(file), tmp_path / "work")
         there = export_release(engine, client, SETTINGS, progress, make=make)
     assert there.published
     assert there.release == here.release
@@ -128,7 +130,7 @@ def test_products_that_fail_are_named_as_they_are_here(file, client, tmp_path):
     with duckdb.connect(str(file), read_only=True) as conn, open_workers(2) as workers:
         engine = ForecastEngine(conn, 8, draws=50)
         here = export_release(engine, client, LENIENT)
-        make = workers_maker(workers, engine, file, tmp_path / "work")
+        make = workers_maker(workers, engine, OrdersAt.now(file), tmp_path / "work")
         there = export_release(engine, client, LENIENT, make=make)
     assert there.failed == here.failed
     assert [product.product_id for product in there.failed] == [2]
@@ -146,7 +148,7 @@ def test_the_scheduler_is_lost_and_readers_keep_what_they_had(engine, file, clie
                 head.kill()
 
         with open_workers(1, head.address) as workers:
-            make = workers_maker(workers, other, file, tmp_path / "work")
+            make = workers_maker(workers, other, OrdersAt.now(file), tmp_path / "work")
             with pytest.raises(ClusterError, match="lost"):
                 export_release(other, client, SETTINGS, kill, make=make)
     assert Releases(client).current().release_id == first.release
@@ -159,25 +161,23 @@ def test_the_scheduler_is_lost_and_readers_keep_what_they_had(engine, file, clie
 def test_a_fit_that_workers_have_not_goes_along_and_is_loaded_once(database, tmp_path):
     version = RegisteredVersion(3, "a" * 32)
     engine = ForecastEngine(database, 8, model=rhythm_fit(), registered=version, seed=3)
-    spec = EngineSpec.of(engine, tmp_path / "orders.duckdb", None, tmp_path / "fits")
+    spec = EngineSpec.of(engine, NOWHERE, tmp_path / "fits")
     told = pickle.loads(pickle.dumps(spec))
     assert told == spec
     assert {path.exists() for path in told.reads[1:]} == {True}
-    model = shards._model(told.model, told.fits)
+    model = kept_model(told.model, told.fits)
     assert (model.name, model.version) == ("rhythm", rhythm_fit().version)
-    assert shards._model(spec.model, spec.fits) is model
+    assert kept_model(spec.model, spec.fits) is model
     assert (told.weeks, told.draws, told.seed) == (8, engine.predictor.draws, 3)
     assert told.registered == version
 
 
 def test_workers_use_the_parameters_of_a_model_that_needs_no_fit(database, tmp_path):
     model = PairConjugate(rate_shape=1.0)
-    spec = EngineSpec.of(
-        ForecastEngine(database, model=model), tmp_path / "orders.duckdb", None, tmp_path / "fits"
-    )
-    assert shards._model(spec.model, spec.fits) == model != find_model("pair_conjugate")
-    plain = EngineSpec.of(ForecastEngine(database), tmp_path / "orders.duckdb", None, tmp_path)
-    assert shards._model(plain.model, plain.fits) is find_model("pair_conjugate")
+    spec = EngineSpec.of(ForecastEngine(database, model=model), NOWHERE, tmp_path / "fits")
+    assert kept_model(spec.model, spec.fits) == model != find_model("pair_conjugate")
+    plain = EngineSpec.of(ForecastEngine(database), NOWHERE, tmp_path)
+    assert kept_model(plain.model, plain.fits) is find_model("pair_conjugate")
 
 
 def test_what_the_report_counts_is_not_warned_of_by_workers_either(orders, tmp_path, caplog):
@@ -186,8 +186,8 @@ def test_what_the_report_counts_is_not_warned_of_by_workers_either(orders, tmp_p
     with duckdb.connect(str(file)) as conn:
         conn.execute("UPDATE dbo.OrderItem SET Qty = 'nan' WHERE ID = (SELECT min(ID) FROM"
                      " dbo.OrderItem WHERE ProductID = 2)")  # fmt: skip
-        spec = EngineSpec.of(ForecastEngine(conn), file, None, tmp_path / "fits")
-    spec = replace(spec, orders=shards.digest_of(file))
+    with duckdb.connect(str(file), read_only=True) as conn:
+        spec = EngineSpec.of(ForecastEngine(conn), OrdersAt.now(file), tmp_path / "fits")
     task = shards.Batch(spec, AS_OF, "r1", (1, 2), 100, tmp_path / "values.arrow")
     assert shards.make_batch(task) == {}
     assert not caplog.records
@@ -199,7 +199,7 @@ def test_what_the_report_counts_is_not_warned_of_by_workers_either(orders, tmp_p
 def test_a_place_for_tasks_in_an_object_store_is_refused(database, client):
     engine = ForecastEngine(database)
     with open_workers(2) as workers:
-        make = workers_maker(workers, engine, Path("orders.duckdb"), Path("s3://shop/work"))
+        make = workers_maker(workers, engine, NOWHERE, Path("s3://shop/work"))
         with pytest.raises(ArgumentError, match="got s3://shop/work: only orders"):
             export_release(engine, client, SETTINGS, make=make)
 
@@ -209,11 +209,11 @@ def test_an_import_meanwhile_ends_the_export(kind, engine, orders, tmp_path):
     """Workers would read its orders, of which the plan and the release's digest know nothing."""
     database = tmp_path / kind
     _import(orders, database, kind)
-    spec = EngineSpec.of(engine, database, shards.digest_of(database), tmp_path / "fits")
+    spec = EngineSpec.of(engine, OrdersAt.now(database), tmp_path / "fits")
     task = shards.Batch(spec, AS_OF, "r1", (1, 2), 100, tmp_path / "values.arrow")
     assert shards.make_batch(task) == {}
     _import(generate_orders(Truth(customers=20, products=12, pairs=90), seed=6), database, kind)
-    with pytest.raises(SourceError, match="holds other orders than when the export began"):
+    with pytest.raises(OrdersReplacedError, match="holds other orders than when this began"):
         shards.make_batch(task)
 
 
@@ -234,7 +234,7 @@ def test_a_release_is_never_of_two_imports(engine, orders, file, client, tmp_pat
     first = export_release(engine, client, SETTINGS)
     other = ForecastEngine(engine.conn, 8, draws=50, seed=4)
     with open_workers(2) as workers:
-        make = workers_maker(workers, other, file, tmp_path / "work")
+        make = workers_maker(workers, other, OrdersAt.now(file), tmp_path / "work")
 
         def replace(done, total):
             if done == 3:
@@ -244,7 +244,7 @@ def test_a_release_is_never_of_two_imports(engine, orders, file, client, tmp_pat
                     "file",
                 )
 
-        with pytest.raises(SourceError, match="an import took their place"):
+        with pytest.raises(OrdersReplacedError, match="an import took their place"):
             export_release(other, client, SETTINGS, replace, make=make)
     assert Releases(client).current().release_id == first.release
     assert not list((tmp_path / "work").iterdir())

@@ -31,6 +31,7 @@ from toolkit.data.defaults import DRAWS, SEED, WEEKS
 
 if TYPE_CHECKING:
     from toolkit.cache.releases.catalog import Release
+    from toolkit.cluster.orders import OrdersAt
     from toolkit.engine import ForecastEngine
     from toolkit.export.feed import FeedReport
     from toolkit.export.job import ExportProgress
@@ -145,6 +146,7 @@ def export(
     """
     from toolkit.cli.exported import show_outcome
     from toolkit.cli.progress import counting_bar
+    from toolkit.cluster.orders import OrdersAt
     from toolkit.errors import ArgumentError, ToolkitError
     from toolkit.export.changes import read_changes
     from toolkit.export.making import without_warnings
@@ -156,6 +158,7 @@ def export(
     if db is None and (cluster is not None or jobs > 1):
         option = "--jobs" if cluster is None else "--cluster"
         raise ArgumentError(f"{option} forecasts from orders that were imported: name them by --db")
+    known = None if db is None or (cluster is None and jobs == 1) else OrdersAt.now(db)
     with (
         without_warnings(),
         orders_of(db, mssql, config) as orders,
@@ -180,7 +183,7 @@ def export(
         )
         engine = _engine(orders.source, version, weeks, draws, seed, default_price, store)
         try:
-            with _maker(engine, db, jobs, cluster, work) as make:
+            with _maker(engine, known, jobs, cluster, work) as make:
                 outcome = _run(engine, settings, feed, redis, bar, store, orders.codes, make)
         except ToolkitError as exc:
             if log and not isinstance(exc, ArgumentError):
@@ -319,19 +322,23 @@ def _run(
 
 @contextmanager
 def _maker(
-    engine: "ForecastEngine", db: Path | None, jobs: int, cluster: str | None, work: Path
+    engine: "ForecastEngine",
+    orders: "OrdersAt | None",
+    jobs: int,
+    cluster: str | None,
+    work: Path,
 ) -> "Iterator[Maker | None]":
     """What forecasts in other processes; None where the engine itself does."""
     from toolkit.cluster.workers import open_workers
     from toolkit.export.shards import workers_maker
 
-    if db is None or (cluster is None and jobs == 1):
+    if orders is None:
         yield None
         return
     with open_workers(jobs, cluster) as workers, ExitStack() as stack:
         if cluster is None:
             work = Path(stack.enter_context(TemporaryDirectory(prefix="export-")))
-        yield workers_maker(workers, engine, db, work)
+        yield workers_maker(workers, engine, orders, work)
 
 
 def _note_before(current: "Release | None", store: str | None) -> None:

@@ -184,6 +184,7 @@ def predict(
     A prediction on a cluster that was interrupted is resumed.
     """
     from toolkit.cli.progress import progress_bar, status
+    from toolkit.cluster.orders import OrdersAt
     from toolkit.cluster.workers import open_workers
     from toolkit.fits import load_fit
     from toolkit.sources.codes import Codes
@@ -197,6 +198,7 @@ def predict(
     warn_of_fit(fitted)
     predictor = CustomerPredictor(fitted, weeks, draws, seed)
     broken: list[FailedPair] = []
+    orders = OrdersAt.now(db)  # before they are opened, so that workers see an import meanwhile
     with open_database(db) as conn:
         tables = _pattern_tables(conn, db, as_of, fitted.reads_customer_days, broken)
         with status("Reading order events"):
@@ -209,7 +211,7 @@ def predict(
             else:
                 with open_workers(1, cluster) as workers:
                     written = predict_on(
-                        workers, Asked.of(predictor, first, db, fits), read, out, advance
+                        workers, Asked.of(predictor, first, orders, fits), read, out, advance
                     )
     _warn_of_failures((*broken, *written.failed), codes)
     _show_written(written, as_json)

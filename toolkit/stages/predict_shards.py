@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 
+from toolkit.cluster.orders import OrdersAt
 from toolkit.cluster.probe import code_digest
 from toolkit.cluster.tables import read_table, write_table
 from toolkit.cluster.workers import Workers
@@ -19,12 +19,9 @@ from toolkit.data.fingerprint import Fingerprint
 from toolkit.data.tables import Patterns
 from toolkit.disk import check_on_disk, whole_file, whole_folder
 from toolkit.errors import PredictionError
-from toolkit.fits import load_fit
-from toolkit.model import FittedModel, find_model, model_file
+from toolkit.fits import keep_model, kept_files, kept_model
 from toolkit.results.pair import FailedPair
 from toolkit.sources.codes import Codes
-from toolkit.sources.embedded.database import open_database
-from toolkit.sources.parquet.place import absolute
 from toolkit.sources.sql import as_source
 from toolkit.stages.discovery import discover
 from toolkit.stages.patterns import PatternAnalyzer
@@ -44,12 +41,9 @@ KEY_DIGITS = 16
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is predicted: of the orders in ``database``, by the fit ``model`` in ``fits``.
+    """What is predicted: of these ``orders``, by the ``model`` that is kept in ``fits``."""
 
-    ``model`` is NAME@VERSION, or the name of a model that needs no fit.
-    """
-
-    database: Path
+    orders: OrdersAt
     as_of_date: date
     model: str
     fits: Path
@@ -59,16 +53,18 @@ class Asked:
 
     @classmethod
     def of(
-        cls, predictor: CustomerPredictor, patterns: Patterns, database: Path, fits: Path
+        cls, predictor: CustomerPredictor, patterns: Patterns, orders: OrdersAt, fits: Path
     ) -> "Asked":
-        """What ``predictor``, whose model was loaded from ``fits``, says of ``patterns``."""
-        model, as_of_date = predictor.model, patterns.events.as_of_date
-        fitted = not isinstance(find_model(model.name), FittedModel)
+        """What ``predictor`` says of the ``patterns`` of ``orders``.
+
+        Its model is saved below ``fits``, if it is not there and its name is not enough.
+        """
+        fits = fits.absolute()
         return cls(
-            absolute(database),
-            as_of_date,
-            f"{model.name}@{model.version}" if fitted else model.name,
-            fits.absolute(),
+            orders,
+            patterns.events.as_of_date,
+            keep_model(predictor.model, fits),
+            fits,
             predictor.weeks,
             predictor.draws,
             predictor.seed,
@@ -77,13 +73,12 @@ class Asked:
     @property
     def reads(self) -> list[Path]:
         """What tasks read."""
-        name, _, version = self.model.partition("@")
-        fit = [self.fits / name / version] if version else []
-        return [self.database, *fit, *filter(None, [model_file(name)])]
+        return [self.orders.place, *kept_files(self.model, self.fits)]
 
     def predictor(self) -> CustomerPredictor:
         """What predicts."""
-        return CustomerPredictor(_model(self.model, self.fits), self.weeks, self.draws, self.seed)
+        model = kept_model(self.model, self.fits)
+        return CustomerPredictor(model, self.weeks, self.draws, self.seed)
 
     def key(self, data: Iterable[str]) -> str:
         """Identifies the result; ``data`` are digests of the orders."""
@@ -94,6 +89,7 @@ class Asked:
             self.draws,
             self.seed,
             *data,
+            self.orders.digest,  # of codes, too
             code_digest(),
         )
         return hashlib.sha256(" ".join(map(str, told)).encode()).hexdigest()[:KEY_DIGITS]
@@ -127,8 +123,9 @@ def predict_on(
 ) -> WrittenTables:
     """Predict all pairs of the ``tables`` on ``workers``, as ``write_predictions`` does.
 
-    Raises ``PredictionError`` for a task that kills whatever process tries it, and what handing
-    tasks out raises; what was done by then is kept.
+    Raises ``PredictionError`` for a task that kills whatever process tries it,
+    ``OrdersReplacedError`` where an import takes the orders' place, and what handing tasks out
+    raises; what was done by then is kept.
     """
     check_on_disk(out)
     out = out.absolute()
@@ -168,7 +165,7 @@ def _work_off(workers: Workers, shards: list[Shard], progress: Callable[[int], N
 def predict_shard(shard: Shard) -> ShardDone:
     """Predict the products and write their tables; done twice, it is the same."""
     asked, predictor = shard.asked, shard.asked.predictor()
-    with open_database(asked.database) as conn:
+    with asked.orders.open() as conn:
         source, codes = as_source(conn), Codes.of(conn)
         analyzer = PatternAnalyzer(source, predictor.model.reads_customer_days)
         patterns, _ = analyzer.analyze(discover(source, asked.as_of_date, shard.products))
@@ -180,12 +177,6 @@ def predict_shard(shard: Shard) -> ShardDone:
             write_table(part / name, table)
         write(part / DONE, done)
     return done
-
-
-@lru_cache(maxsize=2)
-def _model(model: str, fits: Path) -> FittedModel:
-    """Loaded once in a process."""
-    return load_fit(model, fits)
 
 
 def _join(out: Path, shards: list[Shard]) -> WrittenTables:
