@@ -24,7 +24,9 @@ class ReleaseSpec:
     that the release is to serve. ``ttl_s``: seconds that its values stay, each shortened by at
     most a tenth. ``carried`` are the products that keep what the release ``base`` says of them,
     which has to be the current one until this one is published. ``details`` are for whoever looks
-    at it: registered version, MLflow run ….
+    at it: registered version, MLflow run …. ``inputs`` is a digest of what goes into the values
+    beside that: names, prices, code. It counts where a release is resumed, not for what is
+    carried.
     """
 
     as_of_date: date
@@ -34,6 +36,7 @@ class ReleaseSpec:
     carried: Sequence[int] = ()
     base: str | None = None
     details: Mapping[str, KeyScalar] = field(default_factory=dict)
+    inputs: str = ""
 
     def __post_init__(self) -> None:
         """Check each, and put the ids in order, each once."""
@@ -54,9 +57,8 @@ class ReleaseSpec:
     def key(self) -> str:
         """A digest of what decides the values; releases with equal keys have equal values."""
         carried = [self.base, list(self.carried)] if self.carried else []
-        return digest(
-            [self.as_of_date.isoformat(), dict(self.computed_with), list(self.product_ids), carried]
-        )
+        made_of = [dict(self.computed_with), self.inputs]
+        return digest([self.as_of_date.isoformat(), made_of, list(self.product_ids), carried])
 
 
 @dataclass(frozen=True, slots=True)

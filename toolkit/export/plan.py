@@ -18,6 +18,7 @@ from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, PredictionError
 from toolkit.export.cascade import products_touched
 from toolkit.export.changes import ChangedOrder, check_changes
+from toolkit.export.inputs import inputs_digest
 from toolkit.export.touched import touched_products
 from toolkit.sources.base import OrderSource, in_product_parts, replacements_of
 from toolkit.stages.arguments import check_ids, check_share, check_whole
@@ -118,6 +119,7 @@ def make_plan(
     _refuse_to_shrink(current, ids, settings)
     computed_with = _computed_with(engine, as_of, orders.data)
     carried = _carried(engine, current, computed_with, orders, settings, dates) & set(ids)
+    computed = [i for i in ids if i not in carried]
     return ReleaseSpec(
         as_of_date=as_of,
         computed_with=computed_with,
@@ -126,12 +128,16 @@ def make_plan(
         carried=sorted(carried),
         base=None if current is None else current.release_id,
         details=_details(engine, computed_with, as_of),
+        inputs=inputs_digest(
+            engine, as_of, computed, orders.customer_ids, all_events=asked is None
+        ),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Orders:
-    """The orders before a date: of which products, and a digest, None where there are none.
+    """The orders before a date: of which products and customers, and a digest, None where there
+    are none.
 
     ``runs`` of products lie in parts of the data, and are read one at a time; ``whole`` are the
     order events where there is one run.
@@ -140,6 +146,7 @@ class _Orders:
     as_of_date: date
     runs: Sequence[Sequence[int] | None]
     product_ids: list[int]
+    customer_ids: list[int]
     data: str | None
     whole: OrderEvents | None
 
@@ -149,18 +156,20 @@ class _Orders:
         runs = [sorted(set(asked))] if asked is not None else in_product_parts(source, as_of)
         whole = source.order_events(as_of, runs[0]) if len(runs) == 1 else None
         found: list[int] = []
+        customers: set[int] = set()
 
         def read() -> Iterator[OrderEvents]:
             for run in runs:
                 events = source.order_events(as_of, run) if whole is None else whole
                 found.extend(np.unique(events.product_id).tolist())
+                customers.update(np.unique(events.customer_id).tolist())
                 if len(events):
                     yield events
 
         tables = read()
         first = next(tables, None)
         data = None if first is None else Fingerprint.of_parts(chain([first], tables)).sha256
-        return cls(as_of, runs, found, data, whole)
+        return cls(as_of, runs, found, sorted(customers), data, whole)
 
     def touched_since(self, source: OrderSource, since: date) -> frozenset[int]:
         """The products whose orders changed between the dates."""
