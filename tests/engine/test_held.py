@@ -1,5 +1,6 @@
 """What an engine holds of products that customers were asked about: never of other orders."""
 
+import numpy as np
 import pytest
 
 from tests.conftest import AS_OF, NOON, add_line, known_products
@@ -10,8 +11,9 @@ from toolkit.engine import ForecastEngine
 from toolkit.errors import PredictionError
 from toolkit.model import find_model
 from toolkit.sources.base import state_of
+from toolkit.sources.dialects import DuckDbDialect
 from toolkit.sources.generator import FIRST_CUSTOMER_ID
-from toolkit.sources.sql import as_source
+from toolkit.sources.sql import SqlSource, as_source
 from toolkit.stages.patterns import PatternAnalyzer
 from toolkit.stages.prediction import CustomerPredictor
 from toolkit.views import held
@@ -110,16 +112,75 @@ def test_only_tables_of_duckdb_tell_their_state(database):
     assert state_of(as_source(in_parquet(database))) is None
 
 
-def test_no_more_is_kept_than_fits(database, monkeypatch):
-    monkeypatch.setattr(held, "MOST_PAIRS", 60)
+def test_a_column_of_any_name_hides_nothing(database):
+    database.execute("ALTER TABLE dbo.OrderItem ADD COLUMN t INTEGER")
+    before = state_of(as_source(database))
+    database.execute("UPDATE dbo.OrderItem SET Qty = 2 * Qty WHERE ProductID = 2")
+    assert state_of(as_source(database)) != before
+
+
+def test_another_zone_puts_times_with_an_offset_on_other_days(database):
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    database.execute("ALTER TABLE dbo.OrderItem ALTER Created TYPE TIMESTAMP WITH TIME ZONE")
+    engine = engine_of(database)
+    before = everybody(engine, [CUSTOMER, OTHER])
+    database.execute("SET GLOBAL TimeZone = 'America/Los_Angeles'")
+    after = everybody(engine, [CUSTOMER, OTHER])
+    assert after == everybody(engine_of(database), [CUSTOMER, OTHER]) != before
+
+
+class Meanwhile(SqlSource):
+    """Whose orders change as soon as it has told their state, once."""
+
+    change = None
+
+    def state(self):
+        told, change = super().state(), self.change
+        if change is not None:
+            self.change = None
+            change()
+        return told
+
+
+def test_what_changed_while_it_was_predicted_is_not_kept(database):
+    """Tomorrow the orders may be again what they were before it."""
+    source = Meanwhile(database, DuckDbDialect())
+    engine = engine_of(source)
+    database.execute("CREATE TABLE away AS FROM dbo.OrderItem WHERE ProductID = 2")
+    source.change = lambda: database.execute("DELETE FROM dbo.OrderItem WHERE ProductID = 2")
+    seen = everybody(engine, [CUSTOMER])
+    database.execute("INSERT INTO dbo.OrderItem FROM away")
+    again = everybody(engine, [CUSTOMER])
+    assert again == everybody(engine_of(database), [CUSTOMER]) != seen
+
+
+@pytest.mark.parametrize("most", [60, 20, 0])
+def test_no_more_is_kept_than_fits(database, monkeypatch, most):
+    monkeypatch.setattr(held, "MOST_PAIRS", most)
     analyzer, predictor = PatternAnalyzer(as_source(database)), engine_of(database).predictor
     kept = HeldProducts()
-    for product_id in known_products(database):
-        (product,) = kept.of(analyzer, predictor, AS_OF, [product_id])
+    known = known_products(database)
+    for asked in (*([i] for i in known), known, [1, 2, 3]):
+        products = kept.of(analyzer, predictor, AS_OF, asked)
+        assert [product.product_id for product in products] == asked
         sizes = [one.size for one in kept._products.values()]
-        assert product.size in sizes
-        assert sum(sizes) <= max(60, product.size)
-    assert len(kept.of(analyzer, predictor, AS_OF, [1, 2, 3])) == 3  # though they are too many
+        assert sum(sizes) <= most
+        assert products[-1].size in sizes or products[-1].size > most
+
+
+def test_products_asked_for_last_stay(database, monkeypatch):
+    """However long ago they were predicted."""
+    model = CountedModel()
+    analyzer = PatternAnalyzer(as_source(database))
+    predictor = CustomerPredictor(model, draws=5)
+    patterns, _ = analyzer.analyze(analyzer.source.order_events(AS_OF))
+    ids, offset = patterns.product_offsets()
+    size = dict(zip(ids.tolist(), np.diff(offset).tolist(), strict=True))
+    monkeypatch.setattr(held, "MOST_PAIRS", size[1] + max(size[2], size[3]))
+    kept = HeldProducts()
+    for product_id in (1, 2, 1, 3, 1):
+        kept.of(analyzer, predictor, AS_OF, [product_id])
+    assert model.pairs == size[1] + size[2] + size[3]
 
 
 def test_what_fails_does_not_hang_on_what_is_held(database):

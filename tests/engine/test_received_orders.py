@@ -121,6 +121,38 @@ def test_a_difference_is_of_the_pairs_that_are_told_of_under_the_same_numbers(en
         assert product["difference_orders"] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("with_self", [False, True])
+def test_whoever_is_lost_beside_an_order_takes_their_own_part_of_the_baseline(quick, with_self):
+    """By hand: the forecast without the order, and what all but one ordered in these very draws."""
+    patterns, _ = quick.pattern_analyzer.analyze(quick.source.order_events(AS_OF, [2]))
+    others = tuple(i for i in patterns.customer_id.tolist() if i != CUSTOMER)
+    gone = (*others, CUSTOMER) if with_self else others
+    lost = Change("customer_lost", customers=gone)
+    (said,) = compare(quick, Scenario("a", (ORDER, lost)), products=[2]).scenarios
+    sides = []
+    for lines in ([(2, CUSTOMER, 40.0)], []):
+        held(quick, *lines)
+        patterns, _ = quick.pattern_analyzer.analyze(quick.source.order_events(NEXT_DAY, [2]))
+        predicted, _ = quick.predictor.predict(patterns)
+        row = np.flatnonzero(patterns.customer_id == CUSTOMER)
+        again = quick.predictor.predict_again(patterns, row, AGAIN).quantity[0].astype(float)
+        apart = quick.predictor.predict_apart(patterns, np.flatnonzero(
+            np.isin(patterns.customer_id, gone)
+        )).quantity.astype(float)  # fmt: skip
+        mine = patterns.customer_id == CUSTOMER
+        kept = predicted.products.expected_quantity[0] - predicted.pairs.expected_quantity[
+            ~mine
+        ].sum(axis=0)
+        sides.append((again, apart.sum(axis=0), kept, predicted.pairs.expected_quantity[mine][0]))
+    (after, _, kept, own), (before, theirs, kept_before, own_before) = sides
+    newcomers = (kept - own) - (kept_before - own_before)
+    moved = newcomers[:, None] - theirs + (0.0 if with_self else after - before)
+    spread = quantiles_of(moved.sum(axis=0), axis=0)
+    found = [*said["total"]["difference_quantity_quantiles"].values()]
+    assert found == pytest.approx(spread.tolist(), abs=0.05)
+    assert found[0] <= said["total"]["difference_quantity"] <= found[-1]
+
+
 def test_what_other_customers_order_cancels(quick):
     """A pair that orders otherwise moves who is drawn after it, and no difference."""
     neighbours = quick.pattern_analyzer.analyze(quick.source.order_events(AS_OF, [2]))[0]

@@ -3,11 +3,13 @@
 import pickle
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from models.pair_conjugate import PairConjugate
 from tests.cluster.servers import dask_cluster
 from tests.conftest import AS_OF
 from tests.export.test_job import SETTINGS
@@ -15,12 +17,14 @@ from tests.tracking.fits import rhythm_fit
 from toolkit.cache.releases.catalog import Releases
 from toolkit.cluster.workers import open_workers
 from toolkit.engine import ForecastEngine
-from toolkit.errors import ArgumentError, ClusterError
+from toolkit.errors import ArgumentError, ClusterError, SourceError
 from toolkit.export import job, shards
 from toolkit.export.job import ExportSettings, export_release
 from toolkit.export.shards import EngineSpec, workers_maker
+from toolkit.model import find_model
 from toolkit.results.metadata import RegisteredVersion
-from toolkit.sources.generator import load_orders
+from toolkit.sources.generator import Truth, generate_orders, load_orders
+from toolkit.sources.parquet.writing import writing_to
 from toolkit.stages.listing import ProductThresholds, Thresholds
 
 LENIENT = ExportSettings(AS_OF, allowed_errors=0.5)
@@ -155,7 +159,7 @@ def test_the_scheduler_is_lost_and_readers_keep_what_they_had(engine, file, clie
 def test_a_fit_that_workers_have_not_goes_along_and_is_loaded_once(database, tmp_path):
     version = RegisteredVersion(3, "a" * 32)
     engine = ForecastEngine(database, 8, model=rhythm_fit(), registered=version, seed=3)
-    spec = EngineSpec.of(engine, tmp_path / "orders.duckdb", tmp_path / "fits")
+    spec = EngineSpec.of(engine, tmp_path / "orders.duckdb", None, tmp_path / "fits")
     told = pickle.loads(pickle.dumps(spec))
     assert told == spec
     assert {path.exists() for path in told.reads[1:]} == {True}
@@ -166,9 +170,81 @@ def test_a_fit_that_workers_have_not_goes_along_and_is_loaded_once(database, tmp
     assert told.registered == version
 
 
+def test_workers_use_the_parameters_of_a_model_that_needs_no_fit(database, tmp_path):
+    model = PairConjugate(rate_shape=1.0)
+    spec = EngineSpec.of(
+        ForecastEngine(database, model=model), tmp_path / "orders.duckdb", None, tmp_path / "fits"
+    )
+    assert shards._model(spec.model, spec.fits) == model != find_model("pair_conjugate")
+    plain = EngineSpec.of(ForecastEngine(database), tmp_path / "orders.duckdb", None, tmp_path)
+    assert shards._model(plain.model, plain.fits) is find_model("pair_conjugate")
+
+
+def test_what_the_report_counts_is_not_warned_of_by_workers_either(orders, tmp_path, caplog):
+    file = tmp_path / "orders.duckdb"
+    _import(orders, file, "file")
+    with duckdb.connect(str(file)) as conn:
+        conn.execute("UPDATE dbo.OrderItem SET Qty = 'nan' WHERE ID = (SELECT min(ID) FROM"
+                     " dbo.OrderItem WHERE ProductID = 2)")  # fmt: skip
+        spec = EngineSpec.of(ForecastEngine(conn), file, None, tmp_path / "fits")
+    spec = replace(spec, orders=shards.digest_of(file))
+    task = shards.Batch(spec, AS_OF, "r1", (1, 2), 100, tmp_path / "values.arrow")
+    assert shards.make_batch(task) == {}
+    assert not caplog.records
+    with duckdb.connect(str(file), read_only=True) as conn:
+        assert ForecastEngine(conn).generate_forecast(2, AS_OF) is not None
+    assert "Left out customer" in caplog.text
+
+
 def test_a_place_for_tasks_in_an_object_store_is_refused(database, client):
     engine = ForecastEngine(database)
     with open_workers(2) as workers:
         make = workers_maker(workers, engine, Path("orders.duckdb"), Path("s3://shop/work"))
         with pytest.raises(ArgumentError, match="got s3://shop/work: only orders"):
             export_release(engine, client, SETTINGS, make=make)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_an_import_meanwhile_ends_the_export(kind, engine, orders, tmp_path):
+    """Workers would read its orders, of which the plan and the release's digest know nothing."""
+    database = tmp_path / kind
+    _import(orders, database, kind)
+    spec = EngineSpec.of(engine, database, shards.digest_of(database), tmp_path / "fits")
+    task = shards.Batch(spec, AS_OF, "r1", (1, 2), 100, tmp_path / "values.arrow")
+    assert shards.make_batch(task) == {}
+    _import(generate_orders(Truth(customers=20, products=12, pairs=90), seed=6), database, kind)
+    with pytest.raises(SourceError, match="holds other orders than when the export began"):
+        shards.make_batch(task)
+
+
+def _import(orders, database, kind):
+    """Its orders take the place of those that were there, as an import's do."""
+    part = database.with_name("part")
+    with duckdb.connect(":memory:" if kind == "folder" else str(part)) as conn:
+        load_orders(orders, conn)
+        if kind == "folder":
+            with writing_to(database) as writing:
+                writing.write_from(conn)
+    if kind == "file":
+        part.replace(database)
+
+
+@pytest.mark.slow
+def test_a_release_is_never_of_two_imports(engine, orders, file, client, tmp_path):
+    first = export_release(engine, client, SETTINGS)
+    other = ForecastEngine(engine.conn, 8, draws=50, seed=4)
+    with open_workers(2) as workers:
+        make = workers_maker(workers, other, file, tmp_path / "work")
+
+        def replace(done, total):
+            if done == 3:
+                _import(
+                    generate_orders(Truth(customers=20, products=12, pairs=90), seed=6),
+                    file,
+                    "file",
+                )
+
+        with pytest.raises(SourceError, match="an import took their place"):
+            export_release(other, client, SETTINGS, replace, make=make)
+    assert Releases(client).current().release_id == first.release
+    assert not list((tmp_path / "work").iterdir())

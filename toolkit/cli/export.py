@@ -143,12 +143,11 @@ def export(
     Readers see the old release until the new one is whole and verified. Exit code 0: published;
     1: failed, and readers have what they had; 2: something was wrong with the call.
     """
-    import logging
-
     from toolkit.cli.exported import show_outcome
     from toolkit.cli.progress import counting_bar
     from toolkit.errors import ArgumentError, ToolkitError
     from toolkit.export.changes import read_changes
+    from toolkit.export.making import without_warnings
     from toolkit.export.plan import LAST, ExportSettings
     from toolkit.model import DEFAULT_MODEL
     from toolkit.stages.arguments import as_of_day, check_whole, parse_date
@@ -157,9 +156,11 @@ def export(
     if db is None and (cluster is not None or jobs > 1):
         option = "--jobs" if cluster is None else "--cluster"
         raise ArgumentError(f"{option} forecasts from orders that were imported: name them by --db")
-    for name in ("toolkit.engine", "toolkit.stages"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # the report counts them
-    with orders_of(db, mssql, config) as orders, counting_bar("Forecasting products") as bar:
+    with (
+        without_warnings(),
+        orders_of(db, mssql, config) as orders,
+        counting_bar("Forecasting products") as bar,
+    ):
         day = as_of_day(as_of, orders.source)
         told = None if changed is None else read_changes(changed, orders.source, day, orders.codes)
         settings = ExportSettings(

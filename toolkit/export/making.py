@@ -1,6 +1,8 @@
 """Values for an export, batch by batch: those that can be made, and why others cannot."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -40,6 +42,20 @@ class Made:
 
 type Maker = Callable[[Sequence[Sequence[int]], date, str], Generator[Made, None, None]]
 """Makes values of batches of products as of a date for a release, in whatever order."""
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """The report counts what is warned of: pairs that were left out, of all products."""
+    loggers = [logging.getLogger(name) for name in ("toolkit.engine", "toolkit.stages")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def engine_maker(engine: ForecastEngine) -> Maker:

@@ -2,8 +2,12 @@
 
 They write files that the export reads, stages and removes: workers know neither the cache nor its
 password, and nothing large passes the scheduler. What is left to one process is to pass bytes on.
+
+Workers open the orders anew for each task, where the export goes on with those that it opened: an
+import that takes their place meanwhile ends it.
 """
 
+import hashlib
 import shutil
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -17,18 +21,20 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.cache.releases.values import Value
+from toolkit.cluster.probe import file_digest
 from toolkit.cluster.tables import read_table, write_table
 from toolkit.cluster.workers import Workers
 from toolkit.disk import check_on_disk, whole_file
 from toolkit.engine import ForecastEngine
-from toolkit.errors import PredictionError
-from toolkit.export.making import MOST_ERRORS, Made, Maker, make_values
+from toolkit.errors import PredictionError, SourceError
+from toolkit.export.making import MOST_ERRORS, Made, Maker, make_values, without_warnings
 from toolkit.fits import load_fit, save_fit
 from toolkit.model import FittedModel, find_model, model_file
 from toolkit.results.metadata import RegisteredVersion
 from toolkit.results.pair_rows import COLUMNS, PairRows
 from toolkit.sources.embedded.database import open_database
-from toolkit.sources.parquet.place import absolute
+from toolkit.sources.parquet.manifest import MANIFEST
+from toolkit.sources.parquet.place import absolute, is_remote, place_at
 from toolkit.stages.listing import ProductThresholds
 
 ROWS = pa.list_(pa.float64())
@@ -36,9 +42,14 @@ ROWS = pa.list_(pa.float64())
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """An engine that a worker makes again; ``model`` as ``load_fit`` takes it."""
+    """An engine that a worker makes again.
+
+    ``model`` is NAME@VERSION of a fit in ``fits``, or the name of a model that needs none;
+    ``orders`` a digest of what is in ``database``.
+    """
 
     database: Path
+    orders: str | None
     model: str
     fits: Path
     weeks: int
@@ -49,15 +60,19 @@ class EngineSpec:
     default_price: float | None
 
     @classmethod
-    def of(cls, engine: ForecastEngine, database: Path, fits: Path) -> "EngineSpec":
-        """That of ``engine``, whose model is saved below ``fits`` where it was fitted."""
+    def of(
+        cls, engine: ForecastEngine, database: Path, orders: str | None, fits: Path
+    ) -> "EngineSpec":
+        """That of ``engine``, whose model is saved below ``fits`` where its name is not enough."""
         predictor, model = engine.predictor, engine.predictor.model
-        fitted = not isinstance(find_model(model.name), FittedModel)
-        if fitted:
+        found = find_model(model.name)
+        as_it_is = isinstance(found, FittedModel) and found.version == model.version
+        if not as_it_is:
             save_fit(model, fits)
         return cls(
             absolute(database),
-            f"{model.name}@{model.version}" if fitted else model.name,
+            orders,
+            model.name if as_it_is else f"{model.name}@{model.version}",
             fits,
             predictor.weeks,
             predictor.draws,
@@ -91,7 +106,9 @@ def workers_maker(workers: Workers, engine: ForecastEngine, database: Path, work
     """Makes values as ``engine``, which reads ``database``, on ``workers``.
 
     They write into a folder of the export's own below ``work``, which is removed in the end.
+    Raises ``SourceError`` where other orders have taken the place of ``database`` since.
     """
+    orders = digest_of(database)
 
     def make(
         batches: Sequence[Sequence[int]], as_of: date, release_id: str
@@ -99,7 +116,7 @@ def workers_maker(workers: Workers, engine: ForecastEngine, database: Path, work
         check_on_disk(work)
         folder = work.absolute() / f"export-{release_id}-{token_hex(4)}"
         try:
-            spec = EngineSpec.of(engine, database, folder / "fits")
+            spec = EngineSpec.of(engine, database, orders, folder / "fits")
             tasks = [
                 Batch(spec, as_of, release_id, tuple(ids), MOST_ERRORS, folder / f"{n:06d}.arrow")
                 for n, ids in enumerate(batches)
@@ -128,7 +145,12 @@ def _made_by(workers: Workers, tasks: Sequence[Batch]) -> Generator[Made, None, 
 def make_batch(task: Batch) -> dict[int, str]:
     """Write the values; why products have none, by their ids."""
     spec = task.engine
-    with open_database(spec.database) as conn:
+    with open_database(spec.database) as conn, without_warnings():
+        if digest_of(spec.database) != spec.orders:
+            raise SourceError(
+                f"{spec.database} holds other orders than when the export began: an import took "
+                "their place; the export has to be made anew"
+            )
         engine = ForecastEngine(
             conn,
             spec.weeks,
@@ -147,10 +169,19 @@ def make_batch(task: Batch) -> dict[int, str]:
     return dict(made.errors)
 
 
+def digest_of(database: Path) -> str | None:
+    """Tells the orders of an import from those of another; None where there are none."""
+    if not is_remote(database) and not database.is_dir():
+        return file_digest(database)
+    manifest = place_at(database).read(MANIFEST)  # names all parts, and is replaced in one step
+    return None if manifest is None else hashlib.sha256(manifest).hexdigest()
+
+
 @lru_cache(maxsize=2)
 def _model(model: str, fits: Path) -> FittedModel:
     """Loaded once in a process."""
-    return load_fit(model, fits)
+    name, _, version = model.partition("@")
+    return find_model(name).load(fits / name / version) if version else load_fit(name, fits)
 
 
 def _table(made: Made) -> pa.Table:

@@ -10,6 +10,7 @@ created before the as-of date: lines are added to old orders, and orders are dat
 
 from dataclasses import dataclass
 
+from toolkit.sources.embedded.tables import TABLES
 from toolkit.sources.prices import RECENT_LINES
 
 FRACTION_DIGITS = 6
@@ -146,12 +147,17 @@ CUSTOMERS_KNOWN = _ids_known("ca.ClientID", "customers with orders")
 DIGESTS = Query(
     "whether orders have changed",
     " UNION ALL ".join(
-        f"SELECT '{table}', COUNT(*), CAST(SUM(HASH(t)) AS VARCHAR) FROM dbo.{table} t"
-        for table in ("OrderItem", '"Order"', "ClientAgreement", "Product")
-    ),
+        f"SELECT '{table}', COUNT(*), CAST(SUM(HASH({', '.join(TABLES[table])})) AS VARCHAR)"
+        f' FROM dbo."{table}"'
+        for table in ("OrderItem", "Order", "ClientAgreement", "Product")
+    )
+    + " UNION ALL SELECT 'time zone', 0, CURRENT_SETTING('TimeZone')",
     (_TEXTS, _IDS, _TEXTS),
 )
-"""What each table holds, in a number of its rows: DuckDB adds a million up in 20 ms."""
+"""What each table holds, in a number of its rows: DuckDB adds a million up in 20 ms.
+
+The zone tells on which days times are that have an offset.
+"""
 
 _PRICED = f"""{_KNOWN}
       AND oi.PricePerItem > 0

@@ -30,6 +30,7 @@ class Base:
     ``apart``: what single customers order in each draw, [2, weeks, draws]; None where the model
     does not tell. ``won``: what customers who are won order of it, by themselves. ``moved``: by how
     many times all of it differs with further events, draws and expectations, of shapes as these.
+    ``in_differences``: draws may be below 0, as they are right in differences alone.
     """
 
     product_id: int
@@ -40,6 +41,13 @@ class Base:
     apart: Mapping[int, Floats] | None = field(default_factory=dict)
     won: Mapping[Won, "Base"] = field(default_factory=dict)
     moved: Mapping[Events, tuple[Floats, Floats]] = field(default_factory=dict)
+    in_differences: bool = False
+
+    def expected_of(self, customer: int) -> Floats:
+        """What one of its customers is expected to order, [2, weeks]."""
+        (row,) = np.flatnonzero(self.customers == customer)
+        theirs: Floats = self.shares[:, row] * self.expected
+        return theirs
 
 
 class Bases:
@@ -147,11 +155,10 @@ def with_won(base: Base, won: Mapping[Won, Floats]) -> Base:
 
 
 def _alone(base: Base, like: int, draws: Floats) -> Base:
-    (row,) = np.flatnonzero(base.customers == like)
     return replace(
         base,
         draws=draws,
-        expected=base.shares[:, row] * base.expected,
+        expected=base.expected_of(like),
         customers=base.customers[:0],
         apart={},
         shares=base.shares[:, :0],

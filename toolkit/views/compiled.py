@@ -63,6 +63,8 @@ class Part:
             if customer in self.own:
                 change = self._weekly(self.own[customer] - self.others, ratio)
                 draws = draws + theirs[DRAWN] * change[:, :, None]
+        if base.in_differences:
+            return draws
         at_least: Floats = np.maximum(draws, np.minimum(rest, 0.0))  # a rounding error below 0
         return at_least
 

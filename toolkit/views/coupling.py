@@ -16,10 +16,13 @@ anyway. With s and b for what such a pair orders then, and Σ over these pairs,
 stands for the scenario in differences. Other customers' draws cancel exactly; what the order tells
 of them, through their product's trend or sizes, is the rest of the expectation. So the mean of
 S' − B is that of S − B; its spread is the chance of what the told pairs do otherwise.
+
+A customer to whom something happens in the same scenario has a part in S': what they order in B,
+and s − b if they ordered, else E s − E b. What they order in S is no part of it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -36,19 +39,35 @@ AGAIN = 1_000_000
 """The time for which pairs are drawn again; customers who are won take the first ones."""
 
 
+@dataclass(frozen=True, slots=True)
+class Coupled:
+    """S' of a product, and the parts in it of customers by themselves, each [2, weeks, draws].
+
+    ``apart``: None where the model does not tell them.
+    """
+
+    draws: Floats
+    apart: Mapping[int, Floats] | None
+
+    def instead_of(self, base: Base) -> Base:
+        """The product with these draws."""
+        return replace(base, draws=self.draws, apart=self.apart, in_differences=True)
+
+
 def coupled_draws(
     analyzer: PatternAnalyzer,
     predictor: CustomerPredictor,
     as_of: date,
     before: OrderSource,
     received: Sequence[ReceivedOrder],
+    single: Sequence[int],
     product_ids: Sequence[int] | None,
-) -> Mapping[int, Floats]:
-    """S' of the products that orders tell of, [2, weeks, draws]; of those asked for, None for all.
+) -> Mapping[int, Coupled]:
+    """S' of the products that orders tell of; of those asked for, None for all.
 
-    ``analyzer`` reads the orders received, too, ``before`` has none of them. None of products that
-    nobody had ordered before, and none at all where the model draws no pair again: there the
-    forecast with the order stands for itself.
+    ``analyzer`` reads the orders received, too, ``before`` has none of them; ``single`` customers'
+    parts are told. None of products that nobody had ordered before, and none at all where the model
+    draws no pair again: there the forecast with the order stands for itself.
     """
     if not received or not isinstance(predictor.model, RedrawingModel):
         return {}
@@ -59,10 +78,11 @@ def coupled_draws(
     ids = sorted(told if product_ids is None else told & {*product_ids})
     again = [(customer, AGAIN) for customer in who]
     with_order, without = (
-        {base.product_id: base for base in Bases(of, predictor, as_of, again).of(ids)}
-        for of in (analyzer, replace(analyzer, source=before))
+        {base.product_id: base for base in Bases(of, predictor, as_of, again, (), apart).of(ids)}
+        for of, apart in ((analyzer, ()), (replace(analyzer, source=before), single))
     )
-    return {i: _moved(with_order[i], without[i]) for i in ids if i in with_order and i in without}
+    both = {i: (with_order[i], without[i]) for i in ids if i in with_order and i in without}
+    return {i: Coupled(_moved(*sides), _parts(*sides, single)) for i, sides in both.items()}
 
 
 def _moved(after: Base, before: Base) -> Floats:
@@ -78,3 +98,23 @@ def _told(base: Base) -> tuple[Floats, Floats]:
     for pair in base.won.values():
         drawn, expected = drawn + pair.draws, expected + pair.expected
     return drawn, expected
+
+
+def _parts(after: Base, before: Base, single: Sequence[int]) -> Mapping[int, Floats] | None:
+    """What customers by themselves have in S'."""
+    if before.apart is None:
+        return None
+    ordered, ordered_before = _by_customer(after), _by_customer(before)
+    nobody = np.zeros_like(before.draws)
+    parts: dict[int, Floats] = {}
+    for who in sorted({*single} & {*after.customers.tolist()}):
+        own = before.apart.get(who, nobody)
+        if who in ordered:
+            parts[who] = own + (ordered[who] - ordered_before.get(who, nobody))
+        else:
+            parts[who] = own + (after.expected_of(who) - before.expected_of(who))[:, :, None]
+    return parts
+
+
+def _by_customer(base: Base) -> Mapping[int, Floats]:
+    return {customer: pair.draws for (customer, _), pair in base.won.items()}

@@ -80,7 +80,7 @@ class HeldProduct:
     @property
     def size(self) -> int:
         """How many pairs are kept."""
-        return 0 if self.pairs is None else len(self.pairs.customer_id)
+        return len(self.failed) + (0 if self.pairs is None else len(self.pairs.customer_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,25 +134,28 @@ class HeldProducts:
             if len(missing) == len(product_ids):
                 raise
             made = _made(asked, product_ids)  # what fails by itself is left out beside others
-        self._keep(asked, made)
-        return [made[i] if i in made else held[i] for i in product_ids]
+        products = {i: made[i] if i in made else held[i] for i in product_ids}
+        if not made or state_of(analyzer.source) == asked.state:
+            self._keep(asked, products)
+        return [products[i] for i in product_ids]
 
     def _held(self, asked: _Asked) -> Mapping[int, HeldProduct]:
         with self._lock:
             return dict(self._products) if asked.same_as(self._asked) else {}
 
-    def _keep(self, asked: _Asked, made: Mapping[int, HeldProduct]) -> None:
+    def _keep(self, asked: _Asked, products: Mapping[int, HeldProduct]) -> None:
+        """As the last that were asked for; what was asked for before goes first."""
         if asked.state is None:
             return
         with self._lock:
-            if not asked.same_as(self._asked):
-                self._asked, self._products = asked, {}
-            self._products |= made
-            pairs = sum(product.size for product in self._products.values())
-            for product_id in [i for i in self._products if i not in made]:
+            known = self._products if asked.same_as(self._asked) else {}
+            kept = {**{i: known[i] for i in known if i not in products}, **products}
+            pairs = sum(product.size for product in kept.values())
+            for product_id in [*kept]:
                 if pairs <= MOST_PAIRS:
                     break
-                pairs -= self._products.pop(product_id).size
+                pairs -= kept.pop(product_id).size
+            self._asked, self._products = asked, kept
 
 
 def _made(asked: _Asked, product_ids: Sequence[int]) -> dict[int, HeldProduct]:

@@ -30,7 +30,7 @@ from toolkit.validation import refuse
 from toolkit.views.bases import Base, Bases, with_new
 from toolkit.views.changes import Meant, Orders, meant_by
 from toolkit.views.compiled import DRAWN, Compiled, events_of, won_by
-from toolkit.views.coupling import coupled_draws
+from toolkit.views.coupling import Coupled, coupled_draws
 from toolkit.views.making import DEFAULTS, Making
 from toolkit.views.products import named, never_ordered
 
@@ -106,9 +106,10 @@ def compared(
         won = dict.fromkeys(one for i in places for one, _ in won_by(listed[i]))
         events = dict.fromkeys(of for i in places if (of := events_of(listed[i], start)))
         told = replace(analyzer, source=known)
-        bases = Bases(told, predictor, start, [*won], [*events], _single(listed, places))
+        single = _single(listed, places)
+        bases = Bases(told, predictor, start, [*won], [*events], single)
         before = WithReceived(source, as_of) if has_news else source
-        coupled = partial(coupled_draws, told, predictor, start, before, received)
+        coupled = partial(coupled_draws, told, predictor, start, before, received, single)
         made = _tallied(bases, listed, places, product_ids, default_price, coupled)
         if made is None:
             return None
@@ -160,7 +161,7 @@ def _tallied(
     places: Sequence[int],
     product_ids: Sequence[int] | None,
     default_price: float | None,
-    coupled: Callable[[Sequence[int] | None], Mapping[int, Floats]],
+    coupled: Callable[[Sequence[int] | None], Mapping[int, Coupled]],
 ) -> tuple[ComparedProducts, list[Outcome]] | None:
     """The products of all scenarios, and what comes of them in those at some places.
 
@@ -182,7 +183,7 @@ def _tallied(
     ]
     tallies = [_Tally(bases.predictor.weeks, bases.predictor.draws) for _ in scenarios]
     instead = coupled(None if product_ids is None else [*product_ids, *moving.sources])
-    moved_coupled = {i: _with_draws(base, instead) for i, base in moved.items()}
+    moved_coupled = {i: _coupled(base, instead) for i, base in moved.items()}
     ids: list[int] = []
     for base in with_new(bases.predicted(asked), sorted(new), bases.predictor):
         ids.append(base.product_id)
@@ -191,7 +192,7 @@ def _tallied(
             expected, draws = _under(scenario, base, moved, float(price))
             drawn = draws
             if instead:
-                other = _with_draws(base, instead)
+                other = _coupled(base, instead)
                 _, drawn = _under(scenario, other, moved_coupled, float(price))
             tally.add(expected, draws, drawn)
     if not ids:
@@ -202,8 +203,9 @@ def _tallied(
     return table, [tally.outcome(order) for tally in tallies]
 
 
-def _with_draws(base: Base, draws: Mapping[int, Floats]) -> Base:
-    return replace(base, draws=draws.get(base.product_id, base.draws))
+def _coupled(base: Base, instead: Mapping[int, Coupled]) -> Base:
+    own = instead.get(base.product_id)
+    return base if own is None else own.instead_of(base)
 
 
 @dataclass(frozen=True, slots=True)
