@@ -75,6 +75,12 @@ def test_what_cannot_be_explained_is_one_sentence(ask):
     assert (code, "pair_conjugate does not say what its forecasts are made of" in err) == (2, True)
     code, _, err = ask(1, "--against-all")
     assert (code, "--against-all is of a --customer" in err) == (2, True)
+    code, _, err = ask("Nonsense", "--customer", "Nobody", "--weeks", 0, model=("--model", "nope"))
+    assert code == 2
+    assert [*map(str.startswith, err.splitlines(), [
+        "Error: forecast_weeks has to be a whole number from 1 to 104, got 0",
+        "unknown model 'nope'", "there is no product 'Nonsense'", "there is no customer 'Nobody'",
+    ])] == [True] * 4  # fmt: skip
     code, _, err = ask("Nonsense")
     assert (code, "there is no product 'Nonsense'" in err) == (2, True)
     code, _, err = ask(1, "--plot", "bars.nonsense")

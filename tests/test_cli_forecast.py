@@ -197,8 +197,18 @@ def test_excel_gets_every_table_and_names_are_no_formulas(orders, tmp_path):
 
 MISTAKES = [
     ((), ["one of PRODUCTS, --customer, --category and --all has to be given"]),
-    ((1, "--all"), ["one of PRODUCTS, --customer, --category and --all has to be given"]),
-    (("--category", "x", "--all"), ["one of PRODUCTS, --customer, --category and --all has to be"]),
+    ((1, "--all"), ["can be given, got PRODUCTS and --all\n"]),
+    (("--category", "x", "--all"), ["can be given, got --category and --all\n", "no product of"]),
+    (
+        ("Artikle 2", "--customer", "shop x3", "--category", "x", "--all"),
+        [
+            "only one of PRODUCTS, --customer, --category and --all can be given, "
+            "got PRODUCTS and --customer and --category and --all\n",
+            "\nthere is no product 'Artikle 2'",
+            "\nthere is no customer 'shop x3'",
+            "\nno product of this data has a category",
+        ],
+    ),
     (("--category", "x"), ["no product of this data has a category: a column `category`"]),
     (("--customer", 1, "--plot", "w.png"), ["--plot is of one product, of several --together"]),
     (("--all", "--table", "weeks"), ["--table is of --out"]),
@@ -206,7 +216,7 @@ MISTAKES = [
     (("--all", "--together"), ["--together is of products that are named"]),
     (
         (1, "--all", "--out", "t.txt"),
-        ["one of PRODUCTS", "--out has to end in one of .csv, .xlsx, .parquet, got t.txt"],
+        ["only one of PRODUCTS", "--out has to end in one of .csv, .xlsx, .parquet, got t.txt"],
     ),
     (("--all", "--out", "t.csv", "--table", "week"), ["one of 'weeks', 'products', 'at_risk'"]),
     (
@@ -226,6 +236,44 @@ def test_mistakes_are_told_all_at_once(ask, tmp_path, monkeypatch, asked, said):
     for part in said:
         assert part in err
     assert list(tmp_path.iterdir()) == []
+
+
+WRONG_NUMBERS = ("--top", -1, "--weeks", 0, "--min-orders", 0, "--min-confidence", 2,
+                 "--default-price", 0)  # fmt: skip
+SAID_OF_NUMBERS = [
+    "Error: --table is of --out",
+    "top has to be a whole number of at least 1, got -1",
+    "forecast_weeks has to be a whole number from 1 to 104, got 0",
+    "min_orders has to be a whole number of at least 1, got 0",
+    "min_confidence has to be a number from 0 to 1, got 2.0",
+    "default_price has to be a number above 0, up to 1e+12, got 0.0",
+]
+
+
+def test_wrong_numbers_hide_no_other_mistake(ask):
+    code, out, err = ask(
+        "Artikle 2", "Artikle 7", *WRONG_NUMBERS, "--model", "nope", "--table", "weeks",
+        as_of="soon",
+    )  # fmt: skip
+    assert (code, out) == (2, "")
+    assert [*map(str.startswith, err.splitlines(), [
+        *SAID_OF_NUMBERS,
+        "unknown model 'nope'; known models: ",
+        "as_of_date has to be a date as YYYY-MM-DD, got 'soon'",
+        "there is no product 'Artikle 2'; the nearest names are 'Article 2' (2), ",
+        "there is no product 'Artikle 7'; the nearest names are 'Article 7' (7), ",
+    ])] == [True] * 10  # fmt: skip
+
+
+def test_orders_that_cannot_be_opened_are_told_with_other_mistakes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    asked = ["forecast", "1", *map(str, WRONG_NUMBERS), "--table", "weeks"]
+    for where, said in (
+        (["--db", "none.duckdb"], "there is no database none.duckdb"),
+        ([], "one of --db and --mssql has to be given, got neither"),
+    ):
+        assert run([*asked, *where]) == 2
+        assert capsys.readouterr().err.splitlines() == [*SAID_OF_NUMBERS, said]
 
 
 @pytest.fixture(scope="module")

@@ -61,17 +61,23 @@ def test_tables_and_a_figure_go_to_files(ask, place, name):
 
 def test_everything_wrong_is_one_message(ask):
     code, _, err = ask(
-        "--all", "2", "--min-orders", "1,x", "--min-confidence", "0,2", "--table", "totals"
-    )
+        "--all", "Nonsense", "--min-orders", "1,x", "--min-confidence", "0,2", "--table", "totals",
+        "--weeks", "0", "--default-price", "-1", "--model", "nope",
+    )  # fmt: skip
     assert code == 2
     for part in (
-        "one of PRODUCTS and --all has to be given",
+        "only one of PRODUCTS and --all can be given, got PRODUCTS and --all",
         "--table is of --out",
         "--min-orders has to be whole numbers with commas between, got '1,x'",
         "min_confidence has to be a number from 0 to 1, got 2.0",
+        "forecast_weeks has to be a whole number from 1 to 104, got 0",
+        "default_price has to be a number above 0",
+        "unknown model 'nope'",
+        "there is no product 'Nonsense'; the nearest names are",
     ):
         assert part in err
-    assert ask()[0] == 2
+    code, _, err = ask()
+    assert (code, err) == (2, "Error: one of PRODUCTS and --all has to be given\n")
     code, _, err = ask("2", "--plot", "map.nonsense")
     assert (code, "cannot draw to map.nonsense" in err) == (2, True)
     code, _, err = ask("Nonsense")

@@ -101,6 +101,71 @@ def test_everything_wrong_is_one_message(ask, place):
     assert (code, "the nearest names are" in err) == (2, True)
 
 
+WRONG = """
+[[scenarios]]
+name = "a"
+changes = [
+  { kind = "demand", percent = -150, products = ["Artikle 2", 1], customers = [4711] },
+  { kind = "price", products = ["Nonsense"], price = "cheap", elasticity = -1 },
+  { kind = "product_replaced", products = [3], replaced_by = "Artikle 4", percent = 101 },
+  { kind = "customer_won", like = "Shop x3", percent = 0 },
+  { kind = "customer_lost", customers = "Shop x4" },
+  { kind = "demand", products = [true, { id = 3 }] },
+]
+"""
+
+
+def test_names_in_changes_with_other_mistakes_are_looked_up(ask, place):
+    (place / "wrong.toml").write_text(WRONG)
+    code, out, err = ask(file="wrong.toml")
+    assert (code, out) == (2, "")
+    of_form, of_names = err.split("'a', change ", 1)
+    for part in (
+        "changes[1]: percent has to be a number from -100 to 10,000, got -150",
+        "changes[2].price: has to be a number, got 'cheap'",
+        "changes[3]: percent has to be the share that goes over, from 0 to 100, got 101",
+        "changes[4]: percent has to be the size of orders in per cent",
+        "changes[5].customers: has to be a list, got 'Shop x4'",
+        "changes[6].products[1]: has to be ",
+        "changes[6].products[2]: has to be ",
+    ):
+        assert part in of_form
+    told = [one.partition("; ")[0].strip(" -\n") for one in of_names.split("'a', change ")]
+    assert told == [
+        "1: there is no product 'Artikle 2'",
+        "1: customer 4711 ordered nothing before 2022-06-06",
+        "2: there is no product 'Nonsense'",
+        "3: there is no product 'Artikle 4'",
+        "4: there is no customer 'Shop x3'",
+        "5: there is no customer 'Shop x4'",
+    ]
+
+
+def test_mistakes_of_the_command_and_of_the_file_are_told_together(ask, place):
+    (place / "wrong.toml").write_text(WRONG)
+    numbers = ("--top", -1, "--weeks", 0, "--default-price", 0)
+    code, _, err = ask(*numbers, "--product", "Artikle 7", "--table", "weeks", file="wrong.toml")
+    assert code == 2
+    for part in (
+        "--table is of --out",
+        "\ntop has to be a whole number of at least 1, got -1\n",
+        "\nforecast_weeks has to be a whole number from 1 to 104, got 0\n",
+        "\ndefault_price has to be a number above 0",
+        "\nthere is no product 'Artikle 7'",
+        "\nwrong.toml has 13 mistakes:\n",
+        "'a', change 2: there is no product 'Nonsense'",
+    ):
+        assert part in err
+    late = '{ kind = "demand", percent = 1, start_date = 2023-01-01 }'
+    (place / "late.toml").write_text(f'[[scenarios]]\nname = "a"\nchanges = [{late}]')
+    code, _, err = ask("--top", 0, file="late.toml")
+    assert (code, "start_date has to be a date from 2022-06-06 to 2022-08-28" in err) == (2, True)
+    code, _, err = ask("--model", "nope", file="wrong.toml")
+    assert code == 2
+    for part in ("unknown model 'nope'", "\nwrong.toml has 7 mistakes:\n"):
+        assert part in err
+
+
 def test_nothing_to_forecast_is_an_exit_code_of_its_own(ask, place):
     (place / "none.toml").write_text('[[scenarios]]\nname = "as it is"')
     code, _, err = ask(file="none.toml", as_of="2000-01-01")

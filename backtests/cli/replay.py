@@ -1,11 +1,12 @@
 """``toolkit replay``; imports what it needs when it runs."""
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from toolkit.cli.mistakes import told_at_once
 from toolkit.cli.options import DEFAULT_FITS, Database, Fits, Json, Seed
 from toolkit.data.defaults import PLAN_DRAWS, SEED
 
@@ -45,35 +46,52 @@ def replay(
     Service against its targets, with intervals, and the stock that each rule takes for the same
     service. Nothing at or after a date is known to what decides at it.
     """
-    from backtests.replay.dates import replay_dates
+    from backtests.replay.dates import MOST_DATES, MOST_WEEKS, replay_dates
     from backtests.replay.outcomes import weeks_of
-    from backtests.replay.replay import TARGETS, run_replay
+    from backtests.replay.replay import TARGETS, check_targets, run_replay
     from backtests.run.experiment import VersionSpec
     from backtests.run.fitting import frozen_fit
     from toolkit.cli.display import print_json, show_card
+    from toolkit.cli.plan import policy_of
     from toolkit.cli.progress import progress_bar
     from toolkit.model import DEFAULT_MODEL
-    from toolkit.replenishment.policy import ReplenishmentPolicy, parse_lead_time
     from toolkit.sources.embedded.database import open_database
     from toolkit.sources.sql import as_source
     from toolkit.stages.arguments import check_whole
     from toolkit.validation import write
 
-    policy = ReplenishmentPolicy(parse_lead_time(lead_time), review, service_level=0.5)
-    with open_database(db) as conn:
-        source = as_source(conn)
-        days = replay_dates(
-            source, weeks_of(policy), dates, step_weeks, None if last is None else last.date()
-        )
-        models = {
-            name: frozen_fit(VersionSpec(model=name, refit="frozen"), days[0], fits)
-            for name in model or [DEFAULT_MODEL]
-        }
-        with progress_bar("Replaying", len(days)) as advance:
-            made = run_replay(
-                source, days, policy, models, target or TARGETS,
-                draws=check_whole("draws", draws, 1), seed=seed, progress=advance,
-            )  # fmt: skip
+    with told_at_once() as wrong:
+        policy = policy_of(lead_time, review, 0.5, wrong=wrong)
+        wrong.of(check_targets, target or TARGETS)
+        counted = [
+            wrong.of(check_whole, "dates", dates, 1, MOST_DATES),
+            wrong.of(check_whole, "step_weeks", step_weeks, 1, MOST_WEEKS),
+        ]
+        wrong.of(check_whole, "draws", draws, 1)
+        wrong.of(check_whole, "seed", seed, 0)
+        with open_database(db) as conn:
+            source, days = as_source(conn), None
+            newest = None if last is None else last.date()
+            if policy is not None and None not in counted:
+                days = wrong.of(replay_dates, source, weeks_of(policy), dates, step_weeks, newest)
+            models = {
+                name: wrong.of(
+                    frozen_fit,
+                    VersionSpec(model=name, refit="frozen"),
+                    date.max if days is None else days[0],  # no fit is too late for that
+                    fits,
+                )
+                for name in model or [DEFAULT_MODEL]
+            }
+            wrong.refuse()
+            assert policy is not None
+            assert days is not None
+            fitted = {name: one for name, one in models.items() if one is not None}
+            with progress_bar("Replaying", len(days)) as advance:
+                made = run_replay(
+                    source, days, policy, fitted, target or TARGETS,
+                    draws=draws, seed=seed, progress=advance,
+                )  # fmt: skip
     if out is not None:
         write(out, made.to_dict())
     if as_json:

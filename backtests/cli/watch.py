@@ -61,7 +61,6 @@ def watch(
     from toolkit.errors import ArgumentError, TrackingError
     from toolkit.sources.base import today_of
     from toolkit.sources.sql import last_order_day
-    from toolkit.stages.arguments import parse_date
     from toolkit.tracking.loading import open_if_there
 
     opened = open_if_there(store)
@@ -77,7 +76,7 @@ def watch(
             WatchFolder(folder),
             today=today_of(orders.source),
             last_date=last,
-            as_of_date=None if as_of is None else parse_date(day_of(orders, as_of)),
+            as_of_date=None if as_of is None else day_of(orders, as_of),
             settings=WatchSettings(draws, seed),
         )
     if as_json:

@@ -45,9 +45,7 @@ def run_replay(
     before the first date; of ``policy`` only lead time and review period count. ``progress`` is
     told of each date that is done. Raises ``ArgumentError`` for targets that are none.
     """
-    targets = sorted(set(targets))
-    if not targets or not all(0 < target < 1 for target in targets):
-        raise ArgumentError(f"targets have to be numbers between 0 and 1, got {[*targets]}")
+    targets = check_targets(targets)
     rules, parts = rules_of(tuple(models), tuple(targets)), []
     for number, day in enumerate(sorted(dates)):
         parts.append(outcomes_at(source, day, number, policy, models, rules, draws, seed))
@@ -65,6 +63,14 @@ def run_replay(
         draws=draws,
         seed=seed,
     )
+
+
+def check_targets(targets: Sequence[float]) -> list[float]:
+    """Each once, ascending. ``ArgumentError`` unless there are some, all between 0 and 1."""
+    listed = sorted(set(targets))
+    if not listed or not all(0 < target < 1 for target in listed):
+        raise ArgumentError(f"targets have to be numbers between 0 and 1, got {listed}")
+    return listed
 
 
 def _achieved(

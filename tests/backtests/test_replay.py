@@ -216,6 +216,31 @@ def test_the_command_shows_and_writes_the_report(order_file, tmp_path):
     assert json.loads(said.stdout) == json.loads(out.read_text())
 
 
+def test_everything_wrong_with_the_command_is_told_at_once(order_file):
+    registered(["replay"])
+    common = ["replay", "--db", str(order_file), "--draws", "0", "--seed", "-1", "--target", "2",
+              "--model", "nope", "--model", "rhythm@none"]  # fmt: skip
+    numbers = ["--lead-time", "-1", "--review", "0", "--dates", "0", "--step-weeks", "0"]
+    common_said = [
+        "targets have to be numbers between 0 and 1, got [2.0]",
+        "draws has to be a whole number of at least 1, got 0",
+        "seed has to be a whole number of at least 0, got -1",
+        "unknown model 'nope'",
+        "rhythm has not been fitted",
+    ]
+    for asked, said in (
+        (numbers, ["lead_time_days has to be a whole number of at least 0, got -1",
+                   "review_days has to be", "dates has to be", "step_weeks has to be"]),
+        (["--lead-time", "10", "--dates", "500"], ["dates outside the data: "]),
+    ):  # fmt: skip
+        refused = CliRunner().invoke(app, [*common, *asked]).exception
+        assert isinstance(refused, ArgumentError)
+        told = str(refused).splitlines()
+        assert len(told) == len(common_said + said)
+        for part in common_said + said:
+            assert sum(line.startswith(part) for line in told) == 1, part
+
+
 def registered(asked):
     """The command line has the command, as the entry point adds it."""
     if asked[0] not in {one.name for one in app.registered_commands}:

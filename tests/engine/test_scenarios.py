@@ -400,10 +400,11 @@ def test_everything_wrong_with_a_file_is_told_at_once(quick, tmp_path):
         quick.compare_scenarios(file, None, AS_OF)
     said = str(caught.value)
     for part in (
-        "wrong.toml has 13 mistakes",
+        "wrong.toml has 14 mistakes",
         "two scenarios are called 'a'",
         "scenarios[1].changes[1]: percent has to be a number from -100 to 10,000, got -101",
         "scenarios[1].changes[7].fro: is unknown",
+        "'a', change 7: customer 1 ordered nothing before 2022-06-06",
         "scenarios[2].changes[2].kind: has to be one of 'demand', 'price'",
         "'a', change 2: start_date has to be a date from 2022-06-06 to 2022-08-28",
         "'a', change 3: there is no product 'Artikel 2'; the nearest names are 'Article 2'",

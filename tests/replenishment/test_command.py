@@ -94,7 +94,7 @@ def test_everything_wrong_is_one_message(place, tmp_path):
     done = run(
         "--db", place / "orders.duckdb", "--as-of", "2022-6-6", "--stock", "stock.csv",
         "--lead-time", "-3", "--fill-rate", 0.9, "--service-level", 2, "--draws", 0, "--top", 0,
-        "--out", "plan.xls", cwd=tmp_path,
+        "--seed", -1, "--review", 0, "--model", "nope", "--out", "plan.xls", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
@@ -102,7 +102,8 @@ def test_everything_wrong_is_one_message(place, tmp_path):
         "lead_time_days has to be a whole number of at least 0, got -3",
         "got service_level and fill_rate", "service_level has to be a number between 0 and 1",
         "as_of_date has to be a date as YYYY-MM-DD, got '2022-6-6'",
-        "top has to be", "draws has to be",
+        "top has to be", "draws has to be", "seed has to be a whole number of at least 0, got -1",
+        "review_days has to be a whole number of at least 1, got 0", "unknown model 'nope'",
         "--out has to end in one of .csv, .xlsx, .parquet, got plan.xls",
         "on_hand has to be a number", "line 3: '1'", "line 4: '404' is not in the database",
     ):  # fmt: skip

@@ -88,9 +88,11 @@ def test_what_is_kept_is_data_and_three_lines_of_code(shared):
         "model/artifacts/fit/card.json",
         "model/artifacts/fit/posterior.nc",
         "model/conda.yaml",
+        "model/input_example.json",
         "model/python_env.yaml",
         "model/requirements.txt",
         "model/served_model.py",
+        "model/serving_input_example.json",
     }
     requirements = (folder / "artifacts/model/requirements.txt").read_text().split()
     assert [line.split("==")[0] for line in requirements] == [

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli.exits import nothing_before, nothing_to_forecast
+from toolkit.cli.mistakes import told_at_once
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOfOrLast,
@@ -20,7 +21,6 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.orders import day_of, numbers_of, orders_of, replaced_by
 from toolkit.data.defaults import WEEKS
-from toolkit.errors import ArgumentError
 
 
 def register(app: typer.Typer) -> None:
@@ -67,24 +67,32 @@ def explain(
     from toolkit.cli.progress import status
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
-    from toolkit.stages.arguments import parse_date
+    from toolkit.stages.arguments import MAX_WEEKS, check_whole
 
     logging.getLogger("toolkit.stages.discovery").setLevel(logging.ERROR)  # it is said below
-    if against_all and customer is None:
-        raise ArgumentError("--against-all is of a --customer")
-    fitted = None if model is None else load_fit(model, fits)
-    if fitted is not None:
-        warn_of_fit(fitted)
-    with orders_of(db, mssql, config) as orders:
-        engine = ForecastEngine(orders.source, weeks, model=fitted)
-        day = day_of(orders, as_of)
-        (number,) = numbers_of(orders, "product", [product])
-        who = None if customer is None else numbers_of(orders, "customer", [customer])[0]
-        with status("Explaining"):
-            result = engine.explain(number, who, day, against="all" if against_all else "product")
+    with told_at_once() as wrong:
+        if against_all and customer is None:
+            wrong.said.append("--against-all is of a --customer")
+        wrong.of(check_whole, "forecast_weeks", weeks, 1, MAX_WEEKS)
+        fitted = None if model is None else wrong.of(load_fit, model, fits)
+        if fitted is not None:
+            warn_of_fit(fitted)
+        with orders_of(db, mssql, config) as orders:
+            day = wrong.of(day_of, orders, as_of)
+            numbers = wrong.of(numbers_of, orders, "product", [product])
+            found = wrong.of(numbers_of, orders, "customer", [] if customer is None else [customer])
+            wrong.refuse()
+            assert day is not None
+            assert numbers is not None
+            number, who = numbers[0], found[0] if found else None
+            engine = ForecastEngine(orders.source, weeks, model=fitted)
+            with status("Explaining"):
+                result = engine.explain(
+                    number, who, day, against="all" if against_all else "product"
+                )
     if result is None:
         by = "" if customer is None else f" by customer {customer}"
-        if replaced := replaced_by(orders, number, parse_date(day)):
+        if replaced := replaced_by(orders, number, day):
             nothing_to_forecast(f"There is nothing to explain of product {product}: {replaced}.")
         nothing_before(f"product {product}{by}", day, orders)
     if plot is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.exits import nothing_before, nothing_to_forecast
+from toolkit.cli.mistakes import told_at_once
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOfOrLast,
@@ -22,11 +23,11 @@ from toolkit.cli.options import (
     Mssql,
     Weeks,
     complete_model,
+    none_or_several,
     warn_of_fit,
 )
 from toolkit.cli.orders import day_of, numbers_of, orders_of, replaced_by, tell_age
 from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS, WEEKS
-from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
     from toolkit.cli.display import AnyForecast
@@ -99,34 +100,48 @@ def forecast(
 
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
-    from toolkit.stages.arguments import check_whole
+    from toolkit.stages.arguments import MAX_WEEKS, check_price, check_share, check_whole
     from toolkit.stages.listing import ProductThresholds, Thresholds
+    from toolkit.views.categories import products_in
 
     discovery = logging.getLogger("toolkit.stages.discovery")
     discovery.setLevel(logging.ERROR)  # that nobody ordered a product is said below
     named, categories = list(products or ()), list(category or ())
-    asked = Asked(check_whole("top", top, 1), as_json, plot, out, table)
-    _check(named, customer, categories, everything, together, asked)
-    fitted = None if model is None else load_fit(model, fits)
-    if fitted is not None:
-        warn_of_fit(fitted)
-    thresholds = ProductThresholds(Thresholds(min_orders, min_confidence))
-    with orders_of(db, mssql, config) as orders:
-        engine = ForecastEngine(
-            orders.source,
-            weeks,
-            model=fitted,
-            thresholds=thresholds,
-            default_price=default_price,
-        )
-        tell_age(orders, as_of)
-        day = day_of(orders, as_of)
-        if customer is not None:
-            _of_customer(engine, orders, customer, day, asked)
-        elif everything or together or categories:
-            _of_all(engine, orders, named, categories, day, asked)
-        else:
-            _of_products(engine, orders, named, day, asked, db)
+    asked = Asked(top, as_json, plot, out, table)
+    with told_at_once() as wrong:
+        wrong.said += _mistakes(named, customer, categories, everything, together, asked)
+        wrong.of(check_whole, "top", top, 1)
+        wrong.of(check_whole, "forecast_weeks", weeks, 1, MAX_WEEKS)
+        wrong.of(check_whole, "min_orders", min_orders, 1)
+        wrong.of(check_share, "min_confidence", min_confidence)
+        wrong.of(check_price, "default_price", default_price)
+        fitted = None if model is None else wrong.of(load_fit, model, fits)
+        if fitted is not None:
+            warn_of_fit(fitted)
+        with orders_of(db, mssql, config) as orders:
+            day = wrong.of(day_of, orders, as_of)
+            ids = wrong.of(numbers_of, orders, "product", named)
+            who = wrong.of(numbers_of, orders, "customer", [] if customer is None else [customer])
+            if categories:
+                wrong.of(products_in, orders.source, categories)
+            wrong.refuse()
+            assert day is not None
+            assert ids is not None
+            assert who is not None
+            engine = ForecastEngine(
+                orders.source,
+                weeks,
+                model=fitted,
+                thresholds=ProductThresholds(Thresholds(min_orders, min_confidence)),
+                default_price=default_price,
+            )
+            tell_age(orders, as_of)
+            if customer is not None:
+                _of_customer(engine, orders, customer, who[0], day, asked)
+            elif everything or together or categories:
+                _of_all(engine, orders, named, ids, categories, day, asked)
+            else:
+                _of_products(engine, orders, named, ids, day, asked, db)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +155,25 @@ class Asked:
     table: str | None
 
 
-def _check(
+def _mistakes(
     named: Sequence[str],
     customer: str | None,
     categories: Sequence[str],
     everything: bool,
     together: bool,
     asked: Asked,
-) -> None:
-    """Raise ``ArgumentError`` with all that does not go together."""
+) -> list[str]:
+    """All that does not go together, a sentence each."""
     from toolkit.cli.tables import wrong_with
 
-    given = [bool(named), customer is not None, bool(categories), everything]
+    given = {
+        "PRODUCTS": bool(named),
+        "--customer": customer is not None,
+        "--category": bool(categories),
+        "--all": everything,
+    }
     in_one = len(named) == 1 or together or everything or bool(categories)
     wrong = {
-        "one of PRODUCTS, --customer, --category and --all has to be given": given.count(True) != 1,
         "--together is of products that are named": together and not named,
         "--plot is of one product, of several --together, of --category, or of --all": asked.plot
         is not None
@@ -164,21 +183,20 @@ def _check(
         and len(named) > 1
         and not together,
     }
-    said = [*(text for text, found in wrong.items() if found), *wrong_with(asked.out)]
-    if said:
-        raise ArgumentError("; ".join(said))
+    apart = [text for text, found in wrong.items() if found]
+    return [*none_or_several(given), *apart, *wrong_with(asked.out)]
 
 
 def _of_customer(
     engine: "ForecastEngine",
     orders: "OpenSource",
     customer: str,
-    as_of: str | date,
+    number: int,
+    as_of: date,
     asked: Asked,
 ) -> None:
     from toolkit.cli.display import codes_of, show_card
 
-    (number,) = numbers_of(orders, "customer", [customer])
     result = engine.forecast_customer(number, as_of)
     _write([result], orders, asked)
     if result is None:
@@ -193,16 +211,16 @@ def _of_all(
     engine: "ForecastEngine",
     orders: "OpenSource",
     named: Sequence[str],
+    ids: Sequence[int],
     categories: Sequence[str],
-    as_of: str | date,
+    as_of: date,
     asked: Asked,
 ) -> None:
     from toolkit.cli.display import codes_of, save_figure, show_card
     from toolkit.cli.progress import status
 
-    ids = numbers_of(orders, "product", named) if named else None
     with status("Forecasting"):
-        result = engine.forecast_portfolio(ids, as_of, category=categories or None)
+        result = engine.forecast_portfolio(ids or None, as_of, category=categories or None)
     _write([result], orders, asked)
     if result is None:
         kind = "product" if named else "category"
@@ -222,21 +240,18 @@ def _of_products(
     engine: "ForecastEngine",
     orders: "OpenSource",
     named: Sequence[str],
-    as_of: str | date,
+    numbers: Sequence[int],
+    as_of: date,
     asked: Asked,
     db: Path | None,
 ) -> None:
-    from toolkit.stages.arguments import parse_date
-
-    numbers = numbers_of(orders, "product", named)
     results = engine.generate_forecasts(numbers, as_of)
     _write([results[number] for number in numbers], orders, asked)
     for number in numbers:
         if (result := results[number]) is not None:
             _show_product(result, orders, asked)
-    day = parse_date(as_of)
     reasons = [
-        _why_nothing(name, day, db, number, orders)
+        _why_nothing(name, as_of, db, number, orders)
         for name, number in zip(named, numbers, strict=True)
         if results[number] is None
     ]

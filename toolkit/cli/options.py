@@ -1,5 +1,6 @@
 """The options that several commands take, so that each is called and explained in one way."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,6 +87,18 @@ def one_of(other: str, given: bool, mssql: bool, **of_a_server: object) -> None:
     idle = [f"--{name}" for name, value in of_a_server.items() if value is not None]
     if idle and not mssql:
         raise ArgumentError(f"{' and '.join(idle)}: of a SQL Server only, with --mssql")
+
+
+def none_or_several(given: Mapping[str, bool]) -> list[str]:
+    """What is wrong unless just one of several ways is given, a sentence at most."""
+    *first, last = given
+    ways = f"{', '.join(first)} and {last}"
+    received = [way for way, is_given in given.items() if is_given]
+    if not received:
+        return [f"one of {ways} has to be given"]
+    if len(received) > 1:
+        return [f"only one of {ways} can be given, got {' and '.join(received)}"]
+    return []
 
 
 def warn_of_fit(fitted: "FittedModel") -> None:

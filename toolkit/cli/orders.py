@@ -35,15 +35,19 @@ def orders_of(
     return open_server(read_server(config)) if db is None else open_source(file_address(db))
 
 
-def day_of(orders: "OpenSource", as_of: str | None) -> str | date:
-    """The as-of date; ``last`` is the day after the last order, None today where the orders are."""
+def day_of(orders: "OpenSource", as_of: str | None) -> date:
+    """The as-of date; ``last`` is the day after the last order, None today where the orders are.
+
+    ``ArgumentError`` for what is no date, or none that a forecast can follow.
+    """
     from toolkit.sources.base import today_of
     from toolkit.sources.sql import last_order_day
+    from toolkit.stages.arguments import parse_date
 
     if as_of is None:
         return today_of(orders.source)
     if as_of != LAST:
-        return as_of
+        return parse_date(as_of)
     last = last_order_day(orders.source)
     if last is None:
         raise ArgumentError(f"--as-of {LAST}: there is no order before today")

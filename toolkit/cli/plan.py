@@ -1,13 +1,13 @@
 """``toolkit plan``: imports what it needs when it runs."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from toolkit.cli.exits import nothing_before
+from toolkit.cli.mistakes import Mistakes, told_at_once
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOfOrLast,
@@ -22,10 +22,9 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.orders import day_of, orders_of
 from toolkit.data.defaults import PLAN_DRAWS, SEED
-from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from toolkit.replenishment.policy import LeadTime, ReplenishmentPolicy
+    from toolkit.replenishment.policy import ReplenishmentPolicy
 
 SERVICE_LEVEL = 0.95
 
@@ -89,40 +88,37 @@ def plan(
     code 3: nobody ordered any product of the stock before.
     """
     from toolkit.cli.display import show_card
-    from toolkit.cli.tables import write_tables
+    from toolkit.cli.tables import write_tables, wrong_with
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
     from toolkit.replenishment.plan import plan_replenishment
-    from toolkit.replenishment.policy import ReplenishmentPolicy
     from toolkit.replenishment.stock import read_stock
-    from toolkit.stages.arguments import check_whole, parse_date
+    from toolkit.stages.arguments import check_whole
 
-    fitted = None if model is None else load_fit(model, fits)
-    if fitted is not None:
-        warn_of_fit(fitted)
     if service_level is None and fill_rate is None and (shortage_cost, holding_cost) == (None,) * 2:
         service_level = SERVICE_LEVEL
-    with orders_of(db, mssql, config) as orders:
-        policy, held = _checked(
-            lambda: _policy(
-                lead_time,
-                lambda days: ReplenishmentPolicy(
-                    days, review, service_level, fill_rate, shortage_cost, holding_cost
-                ),
-            ),
-            lambda: read_stock(stock, orders.codes, orders.source),
-            lambda: check_whole("top", top, 1),
-            lambda: check_whole("draws", draws, 1),
-            lambda: parse_date(day_of(orders, as_of)),
-            lambda: _check_table(out),
-        )  # fmt: skip
-        engine = ForecastEngine(orders.source, model=fitted, seed=seed)
-        made = plan_replenishment(
-            engine, held, policy, day_of(orders, as_of), draws=draws, ranked_by=sort,
-            codes=orders.codes,
-        )  # fmt: skip
-        if made is None:
-            nothing_before(f"any product in {stock}", day_of(orders, as_of), orders)
+    with told_at_once() as wrong:
+        targets = service_level, fill_rate, shortage_cost, holding_cost
+        policy = policy_of(lead_time, review, *targets, wrong=wrong)
+        wrong.said += wrong_with(out)
+        for name, number, low in (("top", top, 1), ("draws", draws, 1), ("seed", seed, 0)):
+            wrong.of(check_whole, name, number, low)
+        fitted = None if model is None else wrong.of(load_fit, model, fits)
+        if fitted is not None:
+            warn_of_fit(fitted)
+        with orders_of(db, mssql, config) as orders:
+            day = wrong.of(day_of, orders, as_of)
+            held = wrong.of(read_stock, stock, orders.codes, orders.source)
+            wrong.refuse()
+            assert policy is not None
+            assert day is not None
+            assert held is not None
+            engine = ForecastEngine(orders.source, model=fitted, seed=seed)
+            made = plan_replenishment(
+                engine, held, policy, day, draws=draws, ranked_by=sort, codes=orders.codes
+            )
+            if made is None:
+                nothing_before(f"any product in {stock}", day, orders)
     if out is not None:
         write_tables({"plan": made.to_frame()}, out, None)
     if as_json:
@@ -131,49 +127,12 @@ def plan(
         show_card(made.to_card(top))
 
 
-def _policy(
-    lead_time: str, policy_with: "Callable[[LeadTime], ReplenishmentPolicy]"
-) -> "ReplenishmentPolicy":
-    """The policy with a lead time; ``ArgumentError`` with all that is wrong with either."""
-    from toolkit.replenishment.policy import parse_lead_time
+def policy_of(
+    lead_time: str, review: int, *targets: float | None, wrong: Mistakes
+) -> "ReplenishmentPolicy | None":
+    """The policy of some options; None where it has mistakes, which are added to ``wrong``."""
+    from toolkit.replenishment.policy import ReplenishmentPolicy, parse_lead_time
 
-    found: list[str] = []
-    days: LeadTime = 0
-    try:
-        days = parse_lead_time(lead_time)
-    except ArgumentError as exc:
-        found.append(str(exc))
-    try:
-        made = policy_with(days)
-    except ArgumentError as exc:
-        found.append(str(exc))
-    if found:
-        raise ArgumentError("\n".join(found))
-    return made
-
-
-def _checked[Policy, Held](
-    policy: "Callable[[], Policy]", stock: "Callable[[], Held]", *others: "Callable[[], object]"
-) -> "tuple[Policy, Held]":
-    """What both make; ``DataError`` with all that is wrong with any of it."""
-    from toolkit.errors import DataError, Finding
-
-    found: list[Finding] = []
-    made: list[object] = []
-    for make in (policy, stock, *others):
-        try:
-            made.append(make())
-        except DataError as exc:
-            found += exc.findings
-        except ArgumentError as exc:
-            found += [Finding("options", line, 0) for line in str(exc).splitlines()]
-    if found:
-        raise DataError("what was asked", found)
-    return made[0], made[1]  # type: ignore[return-value]
-
-
-def _check_table(out: Path | None) -> None:
-    from toolkit.cli.tables import wrong_with
-
-    if wrong := wrong_with(out):
-        raise ArgumentError("\n".join(wrong))
+    days = wrong.of(parse_lead_time, lead_time)
+    policy = wrong.of(ReplenishmentPolicy, 0 if days is None else days, review, *targets)
+    return None if days is None else policy

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.exits import nothing_before
+from toolkit.cli.mistakes import Mistakes, told_at_once
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOfOrLast,
@@ -18,11 +19,11 @@ from toolkit.cli.options import (
     Mssql,
     Weeks,
     complete_model,
+    none_or_several,
     warn_of_fit,
 )
 from toolkit.cli.orders import day_of, numbers_of, orders_of
 from toolkit.data.defaults import WEEKS
-from toolkit.errors import ArgumentError
 
 if TYPE_CHECKING:
     from toolkit.views.sensitivity import ThresholdGrid
@@ -81,23 +82,34 @@ def sensitivity(
     from toolkit.cli.tables import with_codes, write_tables
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
+    from toolkit.stages.arguments import MAX_WEEKS, check_price, check_whole
 
     logging.getLogger("toolkit.stages.discovery").setLevel(logging.ERROR)  # it is said below
     named = list(products or ())
-    grid = _checked(named, everything, out, table, min_orders, min_confidence)
-    fitted = None if model is None else load_fit(model, fits)
-    if fitted is not None:
-        warn_of_fit(fitted)
-    with orders_of(db, mssql, config) as orders:
-        engine = ForecastEngine(orders.source, weeks, model=fitted, default_price=default_price)
-        day = day_of(orders, as_of)
-        ids = numbers_of(orders, "product", named) if named else None
-        with status("Forecasting"):
-            result = engine.sensitivity(
-                ids, day, min_orders=grid.min_orders, min_confidence=grid.min_confidence
-            )
-        if result is None:
-            nothing_before(f"product {', '.join(named)}" if named else "any product", day, orders)
+    with told_at_once() as wrong:
+        wrong.said += _mistakes(named, everything, out, table)
+        grid = _grid(min_orders, min_confidence, wrong)
+        wrong.of(check_whole, "forecast_weeks", weeks, 1, MAX_WEEKS)
+        wrong.of(check_price, "default_price", default_price)
+        fitted = None if model is None else wrong.of(load_fit, model, fits)
+        if fitted is not None:
+            warn_of_fit(fitted)
+        with orders_of(db, mssql, config) as orders:
+            day = wrong.of(day_of, orders, as_of)
+            ids = wrong.of(numbers_of, orders, "product", named)
+            wrong.refuse()
+            assert day is not None
+            engine = ForecastEngine(orders.source, weeks, model=fitted, default_price=default_price)
+            with status("Forecasting"):
+                result = engine.sensitivity(
+                    ids or None,
+                    day,
+                    min_orders=grid.min_orders,
+                    min_confidence=grid.min_confidence,
+                )
+            if result is None:
+                which = f"product {', '.join(named)}" if named else "any product"
+                nothing_before(which, day, orders)
     if plot is not None:
         save_figure(result.plot(), plot)
     if out is not None:
@@ -109,41 +121,35 @@ def sensitivity(
         show_card(result.to_card())
 
 
-def _checked(
-    named: Sequence[str],
-    everything: bool,
-    out: Path | None,
-    table: str | None,
-    min_orders: str,
-    min_confidence: str,
-) -> "ThresholdGrid":
-    """What is compared. ``ArgumentError`` with all that is wrong, or does not go together."""
+def _mistakes(
+    named: Sequence[str], everything: bool, out: Path | None, table: str | None
+) -> list[str]:
+    """All that does not go together, a sentence each."""
     from toolkit.cli.tables import wrong_with
-    from toolkit.views.sensitivity import ThresholdGrid
 
-    wrong = wrong_with(out)
-    if bool(named) == everything:
-        wrong.append("one of PRODUCTS and --all has to be given")
+    wrong = none_or_several({"PRODUCTS": bool(named), "--all": everything})
     if table is not None and out is None:
         wrong.append("--table is of --out")
+    return wrong + wrong_with(out)
+
+
+def _grid(min_orders: str, min_confidence: str, wrong: Mistakes) -> "ThresholdGrid":
+    """What is compared; what is wrong with it is added to ``wrong``."""
+    from toolkit.views.sensitivity import ThresholdGrid
+
     orders = _numbers("--min-orders", "whole numbers", min_orders, int, wrong)
     confidence = _numbers("--min-confidence", "numbers", min_confidence, float, wrong)
     grid = ThresholdGrid()
-    try:
-        grid = ThresholdGrid(orders or grid.min_orders, confidence or grid.min_confidence)
-    except ArgumentError as exc:
-        wrong.append(str(exc))
-    if wrong:
-        raise ArgumentError("; ".join(wrong))
-    return grid
+    given = orders or grid.min_orders, confidence or grid.min_confidence
+    return wrong.of(ThresholdGrid, *given) or grid
 
 
 def _numbers[Number: float](
-    option: str, what: str, text: str, number: Callable[[str], Number], wrong: list[str]
+    option: str, what: str, text: str, number: Callable[[str], Number], wrong: Mistakes
 ) -> list[Number]:
     """The numbers in a text; what is wrong with it is added to ``wrong``."""
     try:
         return [number(part) for part in text.split(",")]
     except ValueError:
-        wrong.append(f"{option} has to be {what} with commas between, got {text!r}")
+        wrong.said.append(f"{option} has to be {what} with commas between, got {text!r}")
         return []

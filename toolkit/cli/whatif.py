@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli.exits import nothing_before
+from toolkit.cli.mistakes import told_at_once
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOfOrLast,
@@ -21,7 +22,6 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.orders import day_of, numbers_of, orders_of
 from toolkit.data.defaults import WEEKS
-from toolkit.errors import ArgumentError
 
 
 def register(app: typer.Typer) -> None:
@@ -68,27 +68,44 @@ def whatif(
     from toolkit.cli.display import codes_of, forecast_json, print_json, show_card
     from toolkit.cli.progress import status
     from toolkit.cli.tables import with_codes, write_tables, wrong_with
+    from toolkit.data.scenario import read_scenarios
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
-    from toolkit.stages.arguments import check_whole
+    from toolkit.stages.arguments import MAX_WEEKS, check_price, check_whole
 
     logging.getLogger("toolkit.stages.discovery").setLevel(logging.ERROR)  # it is said below
-    check_whole("top", top, 1)
-    idle = ["--table is of --out"] if table is not None and out is None else []
-    if wrong := [*idle, *wrong_with(out)]:
-        raise ArgumentError("; ".join(wrong))
-    fitted = None if model is None else load_fit(model, fits)
-    if fitted is not None:
-        warn_of_fit(fitted)
-    with orders_of(db, mssql, config) as orders:
-        engine = ForecastEngine(orders.source, weeks, model=fitted, default_price=default_price)
-        day = day_of(orders, as_of)
-        ids = numbers_of(orders, "product", product) if product else None
-        with status("Comparing"):
-            result = engine.compare_scenarios(file, ids, day, codes=orders.codes)
-        if result is None:
-            what = f"product {', '.join(product)}" if product else "any product"
-            nothing_before(what, day, orders)
+    named = list(product or ())
+    with told_at_once() as wrong:
+        if table is not None and out is None:
+            wrong.said.append("--table is of --out")
+        wrong.said += wrong_with(out)
+        wrong.of(check_whole, "top", top, 1)
+        horizon = wrong.of(check_whole, "forecast_weeks", weeks, 1, MAX_WEEKS)
+        price = wrong.of(check_price, "default_price", default_price)
+        fitted = None if model is None else wrong.of(load_fit, model, fits)
+        if fitted is not None:
+            warn_of_fit(fitted)
+        with orders_of(db, mssql, config) as orders:
+            day = wrong.of(day_of, orders, as_of)
+            ids = wrong.of(numbers_of, orders, "product", named)
+            if wrong.said and day is not None and (model is None or fitted is not None):
+                # Of no product nothing is compared: the file's mistakes alone. Where the horizon
+                # or the price is a mistake itself, one that suits all files stands for it.
+                price = price or (None if default_price is None else 1.0)
+                engine = ForecastEngine(
+                    orders.source, horizon or MAX_WEEKS, model=fitted, default_price=price
+                )
+                wrong.of(engine.compare_scenarios, file, [], day, codes=orders.codes)
+            elif wrong.said:
+                wrong.of(read_scenarios, file)
+            wrong.refuse()
+            assert day is not None
+            engine = ForecastEngine(orders.source, weeks, model=fitted, default_price=default_price)
+            with status("Comparing"):
+                result = engine.compare_scenarios(file, ids or None, day, codes=orders.codes)
+            if result is None:
+                what = f"product {', '.join(named)}" if named else "any product"
+                nothing_before(what, day, orders)
     if out is not None:
         frames = {name: with_codes(t, orders.codes) for name, t in result.tables().items()}
         write_tables(frames, out, table)

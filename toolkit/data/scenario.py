@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from toolkit.data.ids import Kind
 from toolkit.data.tables import MAX_AMOUNT
 from toolkit.errors import ArgumentError
 from toolkit.validation import CLOSED, Json, examine, parse, read_toml
@@ -45,6 +46,12 @@ TAKES: Mapping[ChangeKind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "event": (("event", "start_date"), ("end_date",)),
 }
 """What each kind of change has to say, and what it may."""
+
+NAMING: Mapping[Kind, tuple[str, ...]] = {
+    "product": ("products", "replaced_by"),
+    "customer": ("customers", "like"),
+}
+"""What names products, and what customers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +168,11 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class NumberedScenario:
-    """A scenario's changes by their numbers from 1; those that cannot be read are missing."""
+    """A scenario's changes by their numbers from 1; of those with mistakes whom they name."""
 
     name: str
     changes: Mapping[int, Change]
+    named: Mapping[int, Mapping[Kind, Sequence[Named]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,12 +247,22 @@ def _names(content: Json) -> list[str]:
 def _readable(content: Json) -> Iterator[NumberedScenario]:
     """The scenarios of a file with mistakes, with those changes that have none."""
     for number, one in enumerate(_tables(content.get("scenarios")), 1):
-        changes = {
-            i: change
-            for i, raw in enumerate(_tables(one.get("changes")), 1)
-            if (change := examine(Change, raw)[0]) is not None
-        }
-        yield NumberedScenario(str(one.get("name", f"scenario {number}")), changes)
+        changes: dict[int, Change] = {}
+        names: dict[int, Mapping[Kind, Sequence[Named]]] = {}
+        for i, raw in enumerate(_tables(one.get("changes")), 1):
+            change, _ = examine(Change, raw)
+            if change is None:
+                names[i] = {kind: _named(raw, keys) for kind, keys in NAMING.items()}
+            else:
+                changes[i] = change
+        yield NumberedScenario(str(one.get("name", f"scenario {number}")), changes, names)
+
+
+def _named(change: Json, keys: Sequence[str]) -> list[Named]:
+    """Whom a change with mistakes names under some keys, as far as that can be a name."""
+    values = [change[key] for key in keys if key in change]
+    listed = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return [one for one in listed if isinstance(one, int | str) and not isinstance(one, bool)]
 
 
 def _tables(value: object) -> list[Json]:

@@ -84,10 +84,12 @@ def meant_by(
     wrong: list[str] = []
     for scenario in scenarios:
         changes: dict[int, Meant] = {}
-        for number, change in scenario.changes.items():
-            found, mistakes = _meant(change, finder, orders)
+        for number in sorted({*scenario.changes, *scenario.named}):
+            if number in scenario.changes:
+                changes[number], mistakes = _meant(scenario.changes[number], finder, orders)
+            else:
+                mistakes = finder.unknown(scenario.named[number])
             wrong += [f"{scenario.name!r}, change {number}: {one}" for one in mistakes]
-            changes[number] = found
         wrong += [f"{scenario.name!r}: {one}" for one in _contradictions(changes, orders)]
         meant.append(list(changes.values()))
     return meant, wrong
@@ -112,6 +114,10 @@ class _Finder:
             else:
                 wrong.append(mistake)
         return tuple(ids), wrong
+
+    def unknown(self, names: Mapping[Kind, Sequence[Named]]) -> list[str]:
+        """A sentence for each name that is not known."""
+        return [one for kind, given in names.items() for one in self.all(kind, given)[1]]
 
     def maybe(self, kind: Kind, name: Named | None) -> tuple[int | None, list[str]]:
         """The id of one that may be named, and what is wrong with the name."""

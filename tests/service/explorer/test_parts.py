@@ -60,10 +60,10 @@ def test_a_calendar_has_the_weeks_up_to_the_last_order():
 
 
 def test_codes_lead_where_ids_would():
-    labels = Labels({7: "A/1"}, {8: ""}, customers_have_pages=True)
+    labels = Labels({7: "A/1"}, {8: ""})
     assert labels.product(7, "a\nb") == Link("a\\nb", "/products/A%2F1")
     assert labels.customer(8, "c") == Link("c", "/customers/8")
-    assert Labels().customer(8, "c") == "c"
+    assert Labels().customer(8, "c") == Link("c", "/customers/8")
     assert product_path("?#%", "why", customer="Ä&b") == (
         "/products/%3F%23%25/why?customer=%C3%84%26b"
     )
