@@ -81,8 +81,8 @@ def test_a_kill_at_any_moment_leaves_the_old_orders_or_the_new_ones(over, tmp_pa
     said = subprocess.check_output([*to_new[:-1], tmp_path / "once"], text=True)
     begun_s, ended_s = map(float, said.split())
     new, chance, kills = contents(tmp_path / "once"), random.Random(22), 0
-    for _ in range(KILLS):
-        kills += killed(to_new, chance.random() * (ended_s - begun_s))
+    for part in range(KILLS):  # one kill in each quarter of the work
+        kills += killed(to_new, (part + chance.random()) / KILLS * (ended_s - begun_s))
         assert whole(target) in (old, new)
         subprocess.check_output(to_old if old else to_new)
         assert whole(target) == (old or new)
