@@ -53,7 +53,8 @@ from models.parts.kernels.renewal import (
     log_intervals,
 )
 from models.parts.pair.arrivals import ArrivalPrior, arrival_posteriors
-from models.parts.pair.forecast import forecast, forecast_again, forecast_apart
+from models.parts.pair.forecast import Outlook, forecast, forecast_again, forecast_apart
+from models.parts.pair.levels import levels
 from models.parts.pair.pauses import Intervals, since_pause
 from models.parts.pair.sizes import URN_WEIGHT
 from toolkit.data.tables import Floats, Ints, PairDraws, Patterns, Predictions
@@ -70,7 +71,7 @@ from toolkit.model import (
 )
 
 NAME = "pair_conjugate"
-FORMULAS = "3"
+FORMULAS = "4"
 PARAMETERS_FILE = "parameters.json"
 REGULARITIES = (1, 2, 4, 8, 16, 32)
 
@@ -124,8 +125,21 @@ class PairConjugate:
 
     def posterior(self, patterns: Patterns) -> PairPosterior:
         """Every pair's exact posterior, given its intervals and the open one."""
+        return self._posterior(patterns, self._known(patterns))
+
+    def outlook(self, patterns: Patterns) -> Outlook:
+        """What the weeks to come are drawn from: the posterior, at the level of late."""
+        known = self._known(patterns)
+        posterior = self._posterior(patterns, known)
+        level = levels(patterns, known, 1 / posterior.expected_interval())
+        new_pairs = self.new_pairs(patterns)
+        return Outlook(posterior.at_pace(level.pace), level.variance, new_pairs, self.urn_weight)
+
+    def _known(self, patterns: Patterns) -> Intervals:
+        return since_pause(patterns, lambda some: logsumexp(self._log_weights(some), axis=1))
+
+    def _posterior(self, patterns: Patterns, known: Intervals) -> PairPosterior:
         k = np.array(REGULARITIES)
-        known = since_pause(patterns, lambda some: logsumexp(self._log_weights(some), axis=1))
         A = self.rate_shape + k * known.m[:, None]
         B = self.rate_shape * self.typical_interval + k * known.S[:, None]
         return condition_on_open_interval(self._log_weights(known), A, B, k, patterns.open_interval)
@@ -144,9 +158,7 @@ class PairConjugate:
         """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
         return forecast(
             patterns,
-            self.posterior(patterns),
-            self.new_pairs(patterns),
-            urn_weight=self.urn_weight,
+            self.outlook(patterns),
             weeks=weeks,
             draws=draws,
             streams=streams,
@@ -165,10 +177,9 @@ class PairConjugate:
         """Draw the pairs in ``rows`` once more."""
         return forecast_again(
             patterns,
-            self.posterior(patterns),
+            self.outlook(patterns),
             rows,
             number,
-            urn_weight=self.urn_weight,
             weeks=weeks,
             draws=draws,
             streams=streams,
@@ -180,10 +191,8 @@ class PairConjugate:
         """What the pairs in ``rows`` order in each draw."""
         return forecast_apart(
             patterns,
-            self.posterior(patterns),
-            self.new_pairs(patterns),
+            self.outlook(patterns),
             rows,
-            urn_weight=self.urn_weight,
             weeks=weeks,
             draws=draws,
             streams=streams,
