@@ -8,7 +8,7 @@ from models.parts.pair.arrivals import ArrivalPrior
 from models.parts.pair.forecast import forecast
 from models.parts.pair.levels import DRIFT, levels
 from models.parts.pair.pauses import Intervals
-from tests.chance import assert_near, error_of_mean
+from tests.chance import assert_near, error_of_mean, error_of_sd
 from tests.models.helpers import patterns_of
 from toolkit.model import Streams
 
@@ -86,8 +86,7 @@ def memoryless():
 
 
 def drawn(patterns, variance, draws, streams):
-    outlook = PURE.outlook(patterns)
-    posterior = outlook.posterior
+    outlook, posterior = PURE.outlook(patterns), PURE.posterior(patterns)
     only_memoryless = np.zeros_like(posterior.weights)
     only_memoryless[:, 0] = 1.0
     shared = outlook._replace(
@@ -112,9 +111,7 @@ def test_a_frailty_keeps_every_marginal_and_makes_pairs_rise_and_fall_together(
 
 
 def test_orders_after_the_next_one_follow_the_frailty_and_are_as_many_in_the_mean(seeded):
-    """Of a known rate r: Poisson with c r (84 - t) after the next order on t, see paths.py; days
-    in place of moments change that by less than 4 %.
-    """
+    """Of a memoryless pair of known rate r, drawn slowly: the formulas of paths.py, in whole days."""
     r, v, draws = 1 / 40, 0.5, 100_000
     patterns = patterns_of({(1, 1): [(-40_000 + 40 * i, 1.0) for i in range(1000)]})
     orders, alone = (
@@ -122,13 +119,15 @@ def test_orders_after_the_next_one_follow_the_frailty_and_are_as_many_in_the_mea
         for variance in (v, 1e-9)
     )
     both = np.hypot(error_of_mean(orders), error_of_mean(alone))
-    assert_near(orders.mean(), alone.mean(), both, 1, one=2 / draws)
+    assert_near(orders.mean(), alone.mean(), both, 2, one=2 / draws)
     rng = np.random.default_rng(seeded(3))
     w, e = rng.gamma(1 / v, v, draws), rng.exponential(size=draws)
-    t = np.log1p(v * e / w) / v / r
-    later = rng.poisson((w + v * e) / (1 + v) * r * np.maximum(84 - t, 0))
-    twin = np.where(t < 84, 1 + later, 0)
-    assert orders.var() == pytest.approx(twin.var(), rel=0.04)
+    day, twin = np.floor(np.log1p(v * e / w) / v / r), np.zeros(draws)
+    while (inside := day < 84).any():
+        twin += inside
+        day += np.maximum(1, np.floor(rng.exponential((1 + v) / (w + v * e) / r) + 0.5))
+    assert_near(orders.mean(), twin.mean(), both, 2, one=2 / draws)
+    assert_near(orders.std(), twin.std(), np.sqrt(2) * error_of_sd(twin), 2)
     assert orders.var() > 1.2 * alone.var()
 
 
