@@ -45,7 +45,15 @@ def test_a_pair_that_began_anew_counts_from_there_on():
     patterns = patterns_of({(1, 1): [(-1500 + 7 * i, 1.0) for i in range(110)] + again})
     new = patterns_of({(1, 1): again})
     assert patterns.interval_count[0] == 112
-    assert MODEL.outlook(patterns).posterior.B == pytest.approx(MODEL.outlook(new).posterior.B)
+    found, expected = (MODEL.outlook(some).posterior.B for some in (patterns, new))
+    assert found == pytest.approx(expected)
+
+
+def test_the_only_pair_of_a_product_is_expected_as_by_itself():
+    """Who orders by the week goes on by the week: the product has nothing to add."""
+    weekly = patterns_of({(1, 1): [(-7 * i - 3, 1.0) for i in range(12)][::-1]})
+    outlook = MODEL.outlook(weekly)
+    assert outlook.posterior.expected_interval()[0] == pytest.approx(7, rel=0.1)
 
 
 def test_twice_the_pace_is_twice_the_time():
@@ -57,7 +65,8 @@ def test_twice_the_pace_is_twice_the_time():
     assert fast.open_interval_p is own.open_interval_p
 
     def z(posterior, day):
-        return posterior.B / (posterior.B + posterior.k * (posterior.open_days + day + 0.5)[:, None])
+        until = (posterior.open_days + day + 0.5)[:, None]
+        return posterior.B / (posterior.B + posterior.k * until)
 
     for day in range(20):
         assert z(fast, day) == pytest.approx(z(own, 2 * day + 1))
@@ -111,7 +120,7 @@ def test_a_frailty_keeps_every_marginal_and_makes_pairs_rise_and_fall_together(
 
 
 def test_orders_after_the_next_one_follow_the_frailty_and_are_as_many_in_the_mean(seeded):
-    """Of a memoryless pair of known rate r, drawn slowly: the formulas of paths.py, in whole days."""
+    """Of a memoryless pair of known rate r, drawn slowly by the formulas of paths.py."""
     r, v, draws = 1 / 40, 0.5, 100_000
     patterns = patterns_of({(1, 1): [(-40_000 + 40 * i, 1.0) for i in range(1000)]})
     orders, alone = (

@@ -6,10 +6,10 @@ follow until the horizon ends. Each order draws its size from the pair's Pólya 
 
 A product's pairs share a factor of their hazards, drawn anew in each draw: a frailty w ~
 Gamma(1 / v, 1 / v), of mean 1 and variance v. P(next order later than day d) is still the exact
-S(d), as the mean over w, if it is exp(-w x(d)) given w, where x = (S^-v - 1) / v inverts the Laplace
-transform (1 + v x)^(-1 / v) of w. So where e is a standard exponential number and x = e / w, the
-order comes when 1 - S(d) exceeds 1 - (1 + v x)^(-1 / v). From that order on the pair's rate is
-multiplied by w over its mean given x, (1 + v) / (1 + v x): as it was, in the mean.
+S(d), as the mean over w, if it is exp(-w x(d)) given w, where x = (S^-v - 1) / v inverts the
+Laplace transform (1 + v x)^(-1 / v) of w. So where e is a standard exponential number and
+x = e / w, the order comes when 1 - S(d) exceeds 1 - (1 + v x)^(-1 / v). From that order on the
+pair's rate is multiplied by w over its mean given x, (1 + v) / (1 + v x): as it was, in the mean.
 
 Source: Clayton (1978), doi:10.1093/biomet/65.1.141; Marshall & Olkin (1988),
 doi:10.1080/01621459.1988.10478671, for drawing by frailties.
