@@ -195,7 +195,7 @@ def promise_of_weeks(
     value, rows = np.array([part[0] for part in whole]), np.hstack(whole)[1:]
     if not len(rows):
         return _promise(chart, value)
-    told = np.isfinite(rows).all(axis=1) & (np.ptp(rows, axis=1) > 0)
+    told = np.ptp(rows, axis=1) > 0  # not where a week is NaN
     rows = np.where(told[:, None], rows, 0.0)  # [controls, weeks]
     off = rows - rows.mean(axis=1, keepdims=True)
     inverse = np.linalg.pinv(off)  # [weeks, controls]

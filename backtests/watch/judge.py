@@ -78,7 +78,10 @@ def judge(
 def _silent(version: Watched, promised: _Promised, charts: Sequence[str]) -> str:
     """Why these charts sound no alarm."""
     backtest = promised.backtest
-    why = f"backtest {backtest} has too few dates of {version.fit}, or of the reference beside it"
+    why = (
+        f"backtest {backtest} has too few dates of {version.fit}, or of the reference beside it, "
+        "or is an earlier toolkit's (run it again)"
+    )
     if backtest is None:
         why = f"no backtest of {version.fit} is in the store"
     elif not promised.charts:

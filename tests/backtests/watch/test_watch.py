@@ -112,6 +112,9 @@ def test_weeks_are_scored_once_when_they_are_over(order_file, store, tmp_path):
     said = KeptForecast.read(kept)
     assert said.quantity.shape == (len(said.of_product), 4, 50)
     assert len(said.record.expected_units) == 12
+    assert said.past.quantity.shape == (len(said.of_product), 52)
+    replace(said, past=None).save(tmp_path / "earlier")  # as a toolkit did that kept no past
+    assert KeptForecast.read(tmp_path / "earlier").past is None
     before = {file: file.read_bytes() for file in kept.iterdir()}
     again = look(order_file, store, folder, START + timedelta(days=3))
     assert (again.kept, again.scored) == ((), 0)  # less than a week later
