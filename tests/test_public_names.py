@@ -22,7 +22,7 @@ TOOLKIT = """
     Stock Streams
     ThresholdSensitivity ToolkitError TrackingError Truth attach_thresholds check_database
     embedded_server export_feed export_release find_model generate_orders history import_folder
-    import_orders last_order_day load_fit load_orders open_database open_store
+    import_orders last_order_day load_fit load_orders on_workers open_database open_store
     plan_replenishment promote read_scenarios read_stock register_fit roll_back save_fit
     weekly_quantities write_demo_orders write_parquet
 """

@@ -209,10 +209,9 @@ def predict(
             if cluster is None:
                 written = write_predictions(predictor, read, out, advance, codes)
             else:
+                asked = Asked.of(predictor, first.as_of_date, orders, fits)
                 with open_workers(1, cluster) as workers:
-                    written = predict_on(
-                        workers, Asked.of(predictor, first, orders, fits), read, out, advance
-                    )
+                    written = predict_on(workers, asked, read, out, advance)
     _warn_of_failures((*broken, *written.failed), codes)
     _show_written(written, as_json)
 

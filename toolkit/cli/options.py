@@ -68,6 +68,10 @@ Cluster = Annotated[
         help="A Dask scheduler, tcp://HOST:PORT, or a TOML file about one: its workers do it.",
     ),
 ]
+Jobs = Annotated[int, typer.Option(help="So many processes of this machine forecast.")]
+Work = Annotated[
+    Path, typer.Option(help="With --cluster: a folder that all workers see, for what is under way.")
+]
 Brief = Annotated[bool, typer.Option("--brief", help="In a few lines, without tables.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 

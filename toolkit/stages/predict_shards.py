@@ -53,16 +53,16 @@ class Asked:
 
     @classmethod
     def of(
-        cls, predictor: CustomerPredictor, patterns: Patterns, orders: OrdersAt, fits: Path
+        cls, predictor: CustomerPredictor, as_of_date: date, orders: OrdersAt, fits: Path
     ) -> "Asked":
-        """What ``predictor`` says of the ``patterns`` of ``orders``.
+        """What ``predictor`` says of the ``orders`` before the date.
 
         Its model is saved below ``fits``, if it is not there and its name is not enough.
         """
         fits = fits.absolute()
         return cls(
             orders,
-            patterns.events.as_of_date,
+            as_of_date,
             keep_model(predictor.model, fits),
             fits,
             predictor.weeks,
