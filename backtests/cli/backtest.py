@@ -31,7 +31,9 @@ Database = Annotated[
     Path | None, typer.Option("--db", help="The database, in place of the experiment's.")
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
-Fits = Annotated[Path, typer.Option("--fits", help="Folder of fits for frozen versions.")]
+Fits = Annotated[
+    Path, typer.Option("--fits", help="Folder of fits for frozen versions, or s3://BUCKET/FOLDER.")
+]
 Jobs = Annotated[int, typer.Option("--jobs", help="Processes; they change no result.")]
 Log = Annotated[bool, typer.Option(help="Log the run to MLflow.")]
 

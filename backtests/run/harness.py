@@ -88,7 +88,6 @@ def run_backtest(
     """
     started = time.perf_counter()
     check_on_disk(runs)
-    check_on_disk(fits)
     models: dict[str, ModelVersion | FittedModel] = {**find_versions(experiment)}
     database = absolute(database)
     orders = OrdersAt.now(database)

@@ -90,7 +90,7 @@ def fit(
     from toolkit.cli.progress import counting_bar, status
     from toolkit.cli.room import saved
     from toolkit.data.calendar import calendar_of
-    from toolkit.fits import check_place
+    from toolkit.fits import check_place, place_of
     from toolkit.model import FitSettings, FittedModel, find_model, reads_calendar
     from toolkit.results.fit import FitCard
     from toolkit.stages.arguments import check_whole
@@ -124,7 +124,8 @@ def fit(
             progress=tell,
         )
     folder = saved(fitted, fits)
-    _show_fit(folder, FitCard.read(folder) or FitCard(), as_json)
+    place = place_of(fits / fitted.name / fitted.version)
+    _show_fit(folder, place, FitCard.read(folder) or FitCard(), as_json)
     warn_of_fit(fitted)
 
 
@@ -311,8 +312,8 @@ def _fingerprint(db: Path, fitted: "FittedModel") -> "Fingerprint":
         return Fingerprint.of(source.order_events(as_of_day(card.as_of_date, source)))
 
 
-def _show_fit(folder: Path, card: "FitCard", as_json: bool) -> None:
-    """What a fit learned from, how well it went, and where it lies."""
+def _show_fit(folder: Path, place: str, card: "FitCard", as_json: bool) -> None:
+    """What a fit learned from, how well it went, and where it lies; ``folder`` may be a copy."""
     from dataclasses import replace
 
     from toolkit.cli.display import print_json, print_plain, show_card
@@ -320,10 +321,10 @@ def _show_fit(folder: Path, card: "FitCard", as_json: bool) -> None:
 
     size = sum(path.stat().st_size for path in folder.iterdir())
     if as_json:
-        print_json({"folder": str(folder), "bytes": size, **plain(card)})
+        print_json({"folder": place, "bytes": size, **plain(card)})
         return
     show_card(replace(card.to_card(), warnings=()))  # they go to stderr
-    print_plain(f"It is in {folder} ({size / 1e6:.1f} MB).")
+    print_plain(f"It is in {place} ({size / 1e6:.1f} MB).")
 
 
 def _show_written(written: "WrittenTables", as_json: bool) -> None:

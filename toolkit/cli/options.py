@@ -41,7 +41,9 @@ AsOfOrLast = Annotated[
 Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]
 Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal forecasts.")]
-Fits = Annotated[Path, typer.Option("--fits", help="Folder of the fitted versions.")]
+Fits = Annotated[
+    Path, typer.Option("--fits", help="Folder of the fitted versions, or s3://BUCKET/FOLDER.")
+]
 DefaultPrice = Annotated[
     float | None,
     typer.Option(help="Of a unit, where no order line before the date tells one."),

@@ -22,6 +22,7 @@ from toolkit.errors import PredictionError
 from toolkit.fits import keep_model, kept_files, kept_model
 from toolkit.results.pair import FailedPair
 from toolkit.sources.codes import Codes
+from toolkit.sources.parquet.place import absolute
 from toolkit.sources.sql import as_source
 from toolkit.stages.discovery import discover
 from toolkit.stages.patterns import PatternAnalyzer
@@ -59,7 +60,7 @@ class Asked:
 
         Its model is saved below ``fits``, if it is not there and its name is not enough.
         """
-        fits = fits.absolute()
+        fits = absolute(fits)
         return cls(
             orders,
             as_of_date,
