@@ -63,6 +63,25 @@ class Remote:
         with _translated(f"{self.name} could not be written"):
             self._files.pipe_file(f"{self.name}/{MANIFEST}", content)
 
+    def remove_manifest(self) -> None:
+        """Let there be none, if there is one."""
+        with _translated(f"{self.name} could not be written"), suppress(FileNotFoundError):
+            self._files.rm_file(f"{self.name}/{MANIFEST}")
+
+    def send(self, file: Path, path: str) -> None:
+        """Upload a file; it appears whole or not at all."""
+        with _translated(f"{self.name} could not be written"):
+            self._files.put_file(str(file), f"{self.name}/{path}")
+
+    def fetch(self, path: str, target: Path) -> bool:
+        """Download a file; False where there is none."""
+        with _translated(f"{self.name} could not be read"):
+            try:
+                self._files.get_file(f"{self.name}/{path}", str(target))
+            except FileNotFoundError:
+                return False
+        return True
+
     def bring(self, parts: Path) -> None:
         """Upload a folder of parts."""
         with _translated(f"{self.name} could not be written"):

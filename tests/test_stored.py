@@ -1,6 +1,7 @@
-"""Fits in an object store: whole or not at all, and the same as on a disk."""
+"""Fits and predictions in an object store: whole or not at all, and the same as on a disk."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -21,11 +22,12 @@ from tests.object_store import NOWHERE, SETTINGS, empty_bucket, object_store
 from tests.processes import TOOLKIT, error_of, start
 from tests.tracking.fits import rhythm_fit
 from toolkit.cli import room
-from toolkit.errors import ArgumentError, ModelError
+from toolkit.errors import ArgumentError, ModelError, SourceError
 from toolkit.fits import check_place, fit_folder, keep_model, kept_model, load_fit, save_fit
 from toolkit.results.fit import FitCard
 from toolkit.sources.generator import load_orders
-from toolkit.stored_fits import FitFile, cache_folder
+from toolkit.sources.parquet.remote import Remote, remote_at
+from toolkit.stored_folders import StoredFile, cache_folder, cached, manifest_at, uploaded
 from toolkit.validation import parse
 
 FITS = Path("s3://shop/of/fits")
@@ -67,7 +69,7 @@ def test_a_fit_comes_back_as_it_was(store, tmp_path):
     ]  # fmt: skip
     assert save_fit(fit, FITS) == folder
     assert objects(store) == first
-    shutil.rmtree(cache_folder())
+    shutil.rmtree(cache_folder("fits"))
     assert load_fit("rhythm", FITS).version == fit.version
     assert load_fit(f"rhythm@{fit.version}", FITS).version == fit.version
     assert not list(Path().glob("s3:*"))
@@ -105,20 +107,18 @@ def test_what_was_damaged_is_told_and_saved_anew(store):
     cached = save_fit(fit, FITS)
     (cached / "posterior.nc").write_bytes(b"of another")
     assert load_fit("rhythm", FITS).version == fit.version  # read again
-    shutil.rmtree(cache_folder())
+    shutil.rmtree(cache_folder("fits"))
     (posterior,) = (path for path in store.find("shop/of/fits") if path.endswith(".nc"))
     store.pipe_file(posterior, b"x" * store.info(posterior)["size"])
-    with pytest.raises(
-        ModelError, match=r"posterior\.nc is not what was saved: save the fit again"
-    ):
+    with pytest.raises(ModelError, match=r"posterior\.nc is not what was saved: save it again"):
         load_fit("rhythm", FITS)
     store.rm_file(posterior)
-    with pytest.raises(ModelError, match=r"posterior\.nc is missing: save the fit again"):
+    with pytest.raises(ModelError, match=r"posterior\.nc is missing: save it again"):
         load_fit("rhythm", FITS)
     save_fit(fit, FITS)
     assert load_fit("rhythm", FITS).version == fit.version
     store.pipe_file(f"shop/of/fits/rhythm/{fit.version}/manifest.json", b"{}")
-    with pytest.raises(ModelError, match=r"manifest\.json is no manifest of a fit"):
+    with pytest.raises(ModelError, match=r"manifest\.json is no manifest of results"):
         load_fit(f"rhythm@{fit.version}", FITS)
 
 
@@ -151,6 +151,59 @@ def test_a_fit_that_a_store_does_not_take_goes_elsewhere(tmp_path, monkeypatch, 
     assert load_fit("rhythm", kept).version == rhythm_fit().version
 
 
+def write_results(out, *texts, work=None):
+    with uploaded(out, work) as folder:
+        for number, text in enumerate(texts):
+            (folder / f"{number}.txt").write_text(text)
+            (folder / ".hidden").mkdir(exist_ok=True)
+            (folder / ".hidden" / "part").touch()
+    return folder
+
+
+@slow
+def test_results_take_the_place_of_others_and_the_manifest_comes_last(store, tmp_path, monkeypatch):
+    out, place, send = Path("s3://shop/results"), remote_at("s3://shop/results"), Remote.send
+    assert not write_results(out, "a", "b").exists()
+    first, _ = manifest_at(place)
+    assert [file.path for file in first.files] == ["0.txt", "1.txt"]
+    seen = []
+
+    def watched(remote, file, path):
+        seen.append(manifest_at(place))
+        send(remote, file, path)
+
+    monkeypatch.setattr(Remote, "send", watched)
+    assert not write_results(out, "c", work=tmp_path / "work").exists()
+    assert seen == [None]  # what is half replaced has no manifest
+    assert cached(place, "results", "r").joinpath("0.txt").read_text() == "c"
+
+
+@slow
+def test_results_that_the_store_does_not_take_stay_here(store):
+    with pytest.raises(SourceError, match="there is no bucket nowhere"):
+        write_results(Path("s3://nowhere/results"), "a")
+    lost = uploaded(Path("s3://shop/results"))
+    (lost.__enter__() / "0.txt").write_text("kept")
+    store.rmdir("shop")
+    with pytest.raises(SourceError, match=r"results could not be written: .* bucket") as told:
+        lost.__exit__(None, None, None)
+    (kept,) = re.findall(r"; the files are in (.*)", str(told.value))
+    assert Path(kept, "0.txt").read_text() == "kept"
+    shutil.rmtree(kept)
+
+
+@slow
+def test_what_is_interrupted_stays_in_the_folder_for_what_is_under_way(store, tmp_path):
+    out, work = Path("s3://shop/results"), tmp_path / "work"
+    cut_short = uploaded(out, work)
+    (cut_short.__enter__() / "done").touch()
+    assert not cut_short.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert manifest_at(remote_at(out)) is None
+    with uploaded(out, work) as again:
+        assert (again / "done").exists()
+    assert store.exists("s3://shop/results/done")
+
+
 @slow
 def test_a_model_that_needs_no_fit_is_kept_with_its_parameters(store):
     model = PairConjugate(rate_shape=1.0)
@@ -180,13 +233,17 @@ def test_commands_take_the_address_and_so_do_workers(store, orders, tmp_path):
     place = json.loads(done.stdout)["folder"]
     assert place.startswith("s3://shop/of/fits/pooled_gamma/")
     assert fit_folder("pooled_gamma", FITS).is_dir()
-    call = ("predict", "pooled_gamma", *asked, "--draws", 50, "--fits", FITS)
+    call = ("predict", "pooled_gamma", *asked, "--draws", 50, "--fits", FITS, "--out")
+    out = "s3://shop/predictions"
     with dask_cluster(tmp_path / "dask", workers=1) as (head, _):
-        for out, more in (("here", ()), ("there", ("--cluster", head.address))):
-            done = start(TOOLKIT, *call, "--out", out, *more, cwd=tmp_path)
+        for more in (["here"], [out, "--cluster", head.address, "--work", tmp_path / "work"]):
+            done = start(TOOLKIT, *call, *more, cwd=tmp_path)
             assert done.returncode == 0, done.stderr
-    here, there = ((tmp_path / out / "pairs.parquet").read_bytes() for out in ("here", "there"))
-    assert here == there
+    assert f"{out}/pairs.parquet" in done.stdout
+    for name in ("pairs.parquet", "product_weeks.parquet"):
+        assert store.cat_file(f"{out}/{name}") == (tmp_path / "here" / name).read_bytes()
+    assert len(json.loads(store.cat_file(f"{out}/manifest.json"))["files"]) == 2
+    assert not list((tmp_path / "work").iterdir())
     nowhere = start(
         TOOLKIT, "fit", "pooled_gamma", *asked, "--fits", "s3://nowhere/fits", cwd=tmp_path
     )
@@ -196,9 +253,9 @@ def test_commands_take_the_address_and_so_do_workers(store, orders, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../card.json", "/etc/passwd", "a/../../b", "..", ""])
-def test_a_manifest_names_nothing_outside_the_fit(name):
-    with pytest.raises(ArgumentError, match="has to be a path in the fit's folder"):
-        parse(FitFile, {"name": name, "bytes": 1, "sha256": "0"}, "a manifest")
+def test_a_manifest_names_nothing_outside_the_folder(name):
+    with pytest.raises(ArgumentError, match="has to be a path in the folder"):
+        parse(StoredFile, {"name": name, "path": "a", "bytes": 1, "sha256": "0"}, "a manifest")
 
 
 def test_other_stores_are_refused():
