@@ -18,8 +18,10 @@ from toolkit.cluster.on_workers import OnWorkers, on_workers
 from toolkit.cluster.orders import OrdersAt
 from toolkit.engine import ForecastEngine
 from toolkit.errors import ArgumentError, ClusterError, OrdersReplacedError, PredictionError
-from toolkit.sources.embedded.database import add_category
+from toolkit.sources.embedded.database import add_category, open_database
 from toolkit.sources.generator import Truth, generate_orders, load_orders
+from toolkit.sources.parquet.writing import writing_to
+from toolkit.sources.sql import as_source
 from toolkit.stages.listing import ProductThresholds, Thresholds
 from toolkit.views import portfolio_parts, portfolio_shards
 
@@ -111,6 +113,17 @@ def test_what_blocks_hold_is_seen(engine, file, tmp_path):
     assert found.summary["revenue_quantiles"] is not None
     of_product = {row["product_id"]: row["unit_price"] for row in found.products}
     assert of_product[4] is None
+
+
+def test_orders_in_parquet_are_read_bucket_by_bucket(engine, file, tmp_path):
+    """Blocks end within buckets."""
+    folder = tmp_path / "orders"
+    with writing_to(folder, 300) as writing:
+        writing.write(file)
+    with open_database(folder) as conn:
+        assert len(as_source(conn).product_parts(AS_OF)) > 2
+        other = engine_of(conn).forecast_portfolio(None, AS_OF, by=in_turn(folder, tmp_path))
+    assert text_of(other) == text_of(engine.forecast_portfolio(None, AS_OF))
 
 
 def test_nothing_was_ordered(engine, file, tmp_path):
