@@ -56,7 +56,7 @@ def check_on_disk(path: Path) -> None:
     if found := _ADDRESS.fullmatch(str(path)):
         raise ArgumentError(
             f"results lie on a disk that this machine sees, got {found[1]}://{found[2]}: "
-            "only orders, fits and predictions can be in an object store, at s3://BUCKET/FOLDER"
+            "only orders, fits, predictions and copies of runs can be in an object store, at s3://…"
         )
 
 

@@ -27,7 +27,7 @@ def check_store(fits: Path) -> None:
 
 def upload_fit(fitted: FittedModel, fits: Path) -> None:
     """Upload a fit's files, and then its manifest. ``ModelError`` where the store takes none."""
-    check_store(fits)  # to upload a folder would make a bucket that is missing
+    check_store(fits)
     with _told(), TemporaryDirectory(prefix="fit-") as room:
         folder = Path(room)
         fitted.save(folder)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import mkdtemp
 from typing import Annotated
 
 from filelock import FileLock
@@ -57,17 +57,22 @@ class StoredFolder:
     files: tuple[StoredFile, ...]
 
 
-def upload_as_parts(folder: Path, place: Remote, made_at: datetime) -> None:
+def upload_as_parts(folder: Path, place: Remote, made_at: datetime, again: bool = True) -> None:
     """Upload files into a folder of parts of their own: what is there can be read meanwhile.
 
-    Raises ``SourceError`` where the store does not take them.
+    ``again``: those, too, that are there with the same digest. Raises ``SourceError`` where the
+    store does not take them.
     """
-    with TemporaryDirectory(prefix="upload-") as room:
-        parts = Path(room) / f"{PARTS}{token_hex(8)}"
-        shutil.copytree(folder, parts)
-        files = _described(folder, f"{parts.name}/")
-        place.bring(parts)
-        place.replace_manifest(written(StoredFolder(made_at, files)))
+    before = None if again else manifest_at(place)
+    there = {} if before is None else {(f.name, f.sha256): f for f in before[0].files}
+    files = [
+        there.get((file.name, file.sha256), file)
+        for file in _described(folder, f"{PARTS}{token_hex(8)}/")
+    ]
+    for file in files:
+        if file not in there.values() or place.size(file.path) != file.bytes:
+            place.send(folder / file.name, file.path)
+    place.replace_manifest(written(StoredFolder(made_at, tuple(files))))
 
 
 @contextmanager

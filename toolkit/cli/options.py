@@ -56,7 +56,7 @@ Fitted = Annotated[
     str,
     typer.Argument(help="A fitted version: NAME or NAME@VERSION.", autocompletion=complete_model),
 ]
-Run = Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")]
+Run = Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY, or s3://….")]
 StoreUri = Annotated[
     str | None,
     typer.Option(
