@@ -29,7 +29,8 @@ TOOLKIT = """
 BACKTESTS = """
     Comparison Experiment Gate ReplayReport RunFolder ThresholdChoice ThresholdRule choose_for_all
     choose_thresholds compare_versions count_listed frontier parse_experiment patterns_before
-    read_experiment replay_dates run_backtest run_replay track write_report
+    read_experiment replay_dates run_at run_backtest run_replay track
+    upload_run write_report
 """
 DEEP = re.compile(r"from (?:toolkit|backtests)\.\S+ import .*")
 """An import from a room, which may move."""
