@@ -11,6 +11,8 @@ from .run.experiment import read_experiment as read_experiment
 from .run.fitting import patterns_before as patterns_before
 from .run.folder import RunFolder as RunFolder
 from .run.harness import run_backtest as run_backtest
+from .run.stored import run_at as run_at
+from .run.stored import upload_run as upload_run
 from .run.tracked import track as track
 from .thresholds.choice import ThresholdChoice as ThresholdChoice
 from .thresholds.choice import ThresholdRule as ThresholdRule

@@ -1,10 +1,14 @@
-"""``pair_conjugate``: every pair by itself, in closed form. Needs no fit.
+"""``pair_conjugate``: every pair's rhythm in closed form, at its product's level. Needs no fit.
 
 What it assumes
     Intervals between a pair's orders are Gamma(k, k λ): 1/λ is the pair's mean interval in days
     and k its regularity (1: memoryless, 32: clockwork). A pair's rate is λ ~ Gamma(a, a μ), its
-    regularity one of ``REGULARITIES``, both with the fixed priors below. Pairs share nothing.
+    regularity one of ``REGULARITIES``, both with the fixed priors below.
     The open interval counts as evidence: the next order is later than that.
+    From the as-of date on a pair's time runs as many times as fast as the last twelve weeks of it
+    and of its product say, beside what its rate let expect (``models/parts/pair/levels.py``).
+    What is not known of a product's level is a frailty that its pairs share in each draw
+    (``models/parts/kernels/paths.py``). Nothing else is shared.
     A pair that orders again after a pause of more than a year that its rhythm does not explain has
     begun anew: intervals before it tell nothing (``models/parts/pair/pauses.py``).
     Order sizes follow a Pólya urn (Blackwell & MacQueen 1973) over the pair's own past sizes, each
@@ -15,25 +19,29 @@ When it is right
     Pairs with a dozen orders or more and a steady rhythm; memoryless pairs.
 
 When it is wrong
-    Short histories (it cannot borrow from the customer or product), customers who left (nobody
-    ever lapses here: P(alive) is 1, an overdue pair only slows down), rates that drift, seasons,
-    fixed delivery weekdays. It is the baseline that the other versions have to beat.
+    Short histories (it cannot borrow from the customer, nor a rhythm from the product), customers
+    who left (nobody ever lapses here: P(alive) is 1; an overdue pair slows down, and a product
+    whose customers leave is expected less of as a whole), seasons, fixed delivery weekdays. It is
+    the baseline that the other versions have to beat.
 
 Parameters (fixed, weakly informative; durations in days)
     rate_shape a = ½, typical_interval μ = 90: the shape of Jeffreys' prior for a rate, around one
     order a quarter; 8 pairs in 10 between 33 days and 15 years. 2 a has to be a whole number.
     regularity weights: each doubling of k is half as likely as the one before.
+    levels: worth 3 orders of a pair and 1 of a product, over 84 days; variance of their drift .05.
     urn_weight = ½: one's own last size outweighs the product's, in the first half year.
     A size loses half its weight in 180 days.
     arrival shape 0.5, rate 91: half a new customer per product and quarter, known very vaguely.
 
 How it predicts
     Given k the posterior of λ is Gamma(A, B) and all that is said of the next order is exact
-    (``models/parts/kernels/renewal.py``). Orders after the next one, and their sizes, are drawn.
+    (``models/parts/kernels/renewal.py``), at the level as at a level of 1. Orders after the next
+    one, their sizes, and what pairs share are drawn.
 
 Sources
     Blackwell & MacQueen (1973), doi:10.1214/aos/1176342372. Schmittlein, Morrison & Colombo
-    (1987), doi:10.1287/mnsc.33.1.1, for the gamma mixture of rates. Formulas: renewal.py.
+    (1987), doi:10.1287/mnsc.33.1.1, for the gamma mixture of rates. Clayton (1978),
+    doi:10.1093/biomet/65.1.141, for the frailty. Formulas: renewal.py, levels.py, paths.py.
 """
 
 import hashlib
@@ -53,7 +61,8 @@ from models.parts.kernels.renewal import (
     log_intervals,
 )
 from models.parts.pair.arrivals import ArrivalPrior, arrival_posteriors
-from models.parts.pair.forecast import forecast, forecast_again, forecast_apart
+from models.parts.pair.forecast import Outlook, forecast, forecast_again, forecast_apart
+from models.parts.pair.levels import levels
 from models.parts.pair.pauses import Intervals, since_pause
 from models.parts.pair.sizes import URN_WEIGHT
 from toolkit.data.tables import Floats, Ints, PairDraws, Patterns, Predictions
@@ -70,7 +79,7 @@ from toolkit.model import (
 )
 
 NAME = "pair_conjugate"
-FORMULAS = "3"
+FORMULAS = "4"
 PARAMETERS_FILE = "parameters.json"
 REGULARITIES = (1, 2, 4, 8, 16, 32)
 
@@ -124,8 +133,21 @@ class PairConjugate:
 
     def posterior(self, patterns: Patterns) -> PairPosterior:
         """Every pair's exact posterior, given its intervals and the open one."""
+        return self._posterior(patterns, self._known(patterns))
+
+    def outlook(self, patterns: Patterns) -> Outlook:
+        """What the weeks to come are drawn from: the posterior, at the level of late."""
+        known = self._known(patterns)
+        posterior = self._posterior(patterns, known)
+        level = levels(patterns, known, 1 / posterior.expected_interval())
+        new_pairs = self.new_pairs(patterns)
+        return Outlook(posterior.at_pace(level.pace), level.variance, new_pairs, self.urn_weight)
+
+    def _known(self, patterns: Patterns) -> Intervals:
+        return since_pause(patterns, lambda some: logsumexp(self._log_weights(some), axis=1))
+
+    def _posterior(self, patterns: Patterns, known: Intervals) -> PairPosterior:
         k = np.array(REGULARITIES)
-        known = since_pause(patterns, lambda some: logsumexp(self._log_weights(some), axis=1))
         A = self.rate_shape + k * known.m[:, None]
         B = self.rate_shape * self.typical_interval + k * known.S[:, None]
         return condition_on_open_interval(self._log_weights(known), A, B, k, patterns.open_interval)
@@ -144,9 +166,7 @@ class PairConjugate:
         """Predict every pair and product over ``weeks`` weeks; ``draws`` paths per pair."""
         return forecast(
             patterns,
-            self.posterior(patterns),
-            self.new_pairs(patterns),
-            urn_weight=self.urn_weight,
+            self.outlook(patterns),
             weeks=weeks,
             draws=draws,
             streams=streams,
@@ -165,10 +185,9 @@ class PairConjugate:
         """Draw the pairs in ``rows`` once more."""
         return forecast_again(
             patterns,
-            self.posterior(patterns),
+            self.outlook(patterns),
             rows,
             number,
-            urn_weight=self.urn_weight,
             weeks=weeks,
             draws=draws,
             streams=streams,
@@ -180,10 +199,8 @@ class PairConjugate:
         """What the pairs in ``rows`` order in each draw."""
         return forecast_apart(
             patterns,
-            self.posterior(patterns),
-            self.new_pairs(patterns),
+            self.outlook(patterns),
             rows,
-            urn_weight=self.urn_weight,
             weeks=weeks,
             draws=draws,
             streams=streams,

@@ -98,7 +98,7 @@ def test_all_that_is_imported_is_declared():
     """By pyproject.toml, the bare distribution's packages or an extra's."""
     packages = [HOME / name for name in ("toolkit", "models", "backtests")]
     ours = {"toolkit", "models", "backtests", "tests", *sys.stdlib_module_names}
-    bare = {"cachetools", "jinja2", "lazy_loader", "numpy", "redis", "rich", "typer"}
+    bare = {"cachetools", "jinja2", "lazy_loader", "msgspec", "numpy", "redis", "rich", "typer"}
     imported = {
         name for package in packages for path in package.rglob("*.py") for name in _imported(path)
     }

@@ -22,14 +22,15 @@ TOOLKIT = """
     Stock Streams
     ThresholdSensitivity ToolkitError TrackingError Truth attach_thresholds check_database
     embedded_server export_feed export_release find_model generate_orders history import_folder
-    import_orders last_order_day load_fit load_orders open_database open_store
+    import_orders last_order_day load_fit load_orders on_workers open_database open_store
     plan_replenishment promote read_scenarios read_stock register_fit roll_back save_fit
     weekly_quantities write_demo_orders write_parquet
 """
 BACKTESTS = """
     Comparison Experiment Gate ReplayReport RunFolder ThresholdChoice ThresholdRule choose_for_all
     choose_thresholds compare_versions count_listed frontier parse_experiment patterns_before
-    read_experiment replay_dates run_backtest run_replay track write_report
+    read_experiment replay_dates run_at run_backtest run_replay track
+    upload_run write_report
 """
 DEEP = re.compile(r"from (?:toolkit|backtests)\.\S+ import .*")
 """An import from a room, which may move."""

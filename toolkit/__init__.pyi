@@ -1,5 +1,6 @@
 from .cache.reader import ForecastReader as ForecastReader
 from .cache.server import embedded_server as embedded_server
+from .cluster.on_workers import on_workers as on_workers
 from .data.scenario import Change as Change
 from .data.scenario import Scenario as Scenario
 from .data.scenario import read_scenarios as read_scenarios

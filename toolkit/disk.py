@@ -55,8 +55,8 @@ def check_on_disk(path: Path) -> None:
     """Raise ``ArgumentError`` for an address of an object store: no folder ``s3:`` is made."""
     if found := _ADDRESS.fullmatch(str(path)):
         raise ArgumentError(
-            f"results and fits lie on a disk that this machine sees, got {found[1]}://{found[2]}: "
-            "only orders can be in an object store"
+            f"results lie on a disk that this machine sees, got {found[1]}://{found[2]}: "
+            "only orders, fits, predictions and copies of runs can be in an object store, at s3://…"
         )
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from toolkit.cluster.on_workers import OnWorkers
     from toolkit.tracking.store import Store
 
 logger = logging.getLogger(__name__)
@@ -234,26 +235,25 @@ class ForecastEngine:
         as_of_date: str | date | None = None,
         *,
         category: str | Iterable[str] | None = None,
+        by: "OnWorkers | None" = None,
     ) -> PortfolioForecast | None:
         """Many products together: totals by week and category, movers, and customers at risk.
 
         ``product_ids``: None for every product ordered before the date (YYYY-MM-DD, default
-        today); or all of a ``category``, or of several, by name or a part that only one has.
-        Products are grouped as they are today: a category has no date. Quantiles are those of sums
-        of draws. Memory holds the draws of some products at a time. None if nobody ordered any of
+        today); or all of a ``category``, or of several, by name or a part that only one has, as
+        products are grouped today. Quantiles are those of sums of draws. ``by``: workers that
+        predict from the engine's own orders; the result is the same. None if nobody ordered any of
         the products before the date. ArgumentError for products and categories at once, an unknown
-        category, and data without any; else raises as ``forecast_customer`` does.
+        category, and data without any; else raises as ``forecast_customer`` and workers do.
         """
-        if category is None:
-            ids = _each_once(product_ids)
-        else:
-            ids = products_in(self.source, category, product_ids)
+        ids = _each_once(product_ids)
+        if category is not None:
+            ids = products_in(self.source, category, ids)
         as_of = as_of_day(as_of_date, self.source)
         chooser = self._chooser(as_of, None, None)
         self._warn_of_the_future(as_of, own_thresholds=True)
-        return portfolio_forecast(
-            self.pattern_analyzer, self._making, ids, as_of, chooser, listed=category is None
-        )
+        asked = self.pattern_analyzer, self._making, ids, as_of, chooser
+        return portfolio_forecast(*asked, listed=category is None, by=by)
 
     def compare_scenarios(
         self,

@@ -1,15 +1,20 @@
-"""Fitted versions on disk: ``FITS/MODEL/VERSION/``, written whole or not at all."""
+"""Fitted versions: ``FITS/MODEL/VERSION/`` on a disk or in a store, written whole or not at all."""
 
 import errno
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from toolkit.disk import check_on_disk, check_room, whole_folder
 from toolkit.errors import ModelError
 from toolkit.model import FittedModel, find_model, model_file
 from toolkit.results.fit import FitCard
+from toolkit.sources.parquet.remote import is_remote, remote_at
+from toolkit.stored_fits import check_store, stored_fit, stored_versions, upload_fit
 
 ROOM_BYTES = 16_000_000
 """So much can be written where a fit is to be saved, before it is begun."""
@@ -19,16 +24,43 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 def save_fit(fitted: FittedModel, fits: Path) -> Path:
     """Save ``fitted`` below ``fits`` and return its folder; an equal version stays as it is,
-    unless it is damaged.
+    unless it is damaged. Of a fit in an object store, the folder is a copy in the user's cache.
 
-    Raises ``OSError`` where there is no room, or no access; nothing half-made is left.
+    Raises ``OSError`` where there is no room, or no access, ``ModelError`` where a store refuses;
+    nothing half-made is left, or it is never read.
     """
+    if is_remote(fits):
+        return _save_in_store(fitted, fits)
     target = fits / fitted.name / fitted.version
     if _is_saved(fitted, target):
         return target
     with whole_folder(target) as part:
         fitted.save(part)
     return target
+
+
+def _save_in_store(fitted: FittedModel, fits: Path) -> Path:
+    name, version = fitted.name, fitted.version
+    with suppress(ModelError):  # damaged, say
+        there = stored_fit(name, version, fits)
+        if there is not None and _is_saved(fitted, there):
+            return there
+    upload_fit(fitted, fits)
+    return _folder_in_store(name, version, fits)
+
+
+def _folder_in_store(name: str, version: str, fits: Path) -> Path:
+    found = stored_fit(name, version, fits)
+    if found is None:
+        raise ModelError(
+            f"{place_of(fits / name / version)} was not uploaded whole: save the fit again"
+        )
+    return found
+
+
+def place_of(fits: Path) -> str:
+    """A folder as people name it: ``Path`` loses a slash of an address."""
+    return remote_at(fits).name if is_remote(fits) else str(fits)
 
 
 def keep_model(model: FittedModel, fits: Path) -> str:
@@ -48,7 +80,11 @@ def keep_model(model: FittedModel, fits: Path) -> str:
 def kept_model(kept: str, fits: Path) -> FittedModel:
     """The model of ``keep_model``, loaded once in a process."""
     name, _, version = kept.partition("@")
-    return find_model(name).load(fits / name / version) if version else load_fit(name, fits)
+    if not version:
+        return load_fit(name, fits)
+    remote = is_remote(fits)
+    folder = _folder_in_store(name, version, fits) if remote else fits / name / version
+    return find_model(name).load(folder)
 
 
 def kept_files(kept: str, fits: Path) -> list[Path]:
@@ -66,7 +102,13 @@ def _is_saved(fitted: FittedModel, folder: Path) -> bool:
 
 
 def check_place(fits: Path) -> None:
-    """Raise ``OSError`` where no fit could be saved, before minutes are spent on one."""
+    """Raise ``OSError`` where no fit could be saved, before minutes are spent on one.
+
+    ``ModelError`` where it is a store that does not take one.
+    """
+    if is_remote(fits):
+        check_store(fits)
+        return
     check_on_disk(fits)
     folder = fits.absolute()
     while not folder.exists():
@@ -81,22 +123,31 @@ def check_place(fits: Path) -> None:
 def fit_folder(model: str, fits: Path) -> Path:
     """The folder of the fit called ``NAME@VERSION``, or of the latest of ``NAME`` to be made.
 
-    Raises ``ModelError`` where there is none, ``ArgumentError`` as ``check_on_disk`` does.
+    Of a fit in an object store, a copy in the user's cache. Raises ``ModelError`` where there is
+    none, or the store cannot be read, ``ArgumentError`` as ``check_on_disk`` does.
     """
     name, _, version = model.partition("@")
     found = find_model(name)
     if isinstance(found, FittedModel):
         raise ModelError(f"{found.name} needs no fit: it has none")
-    check_on_disk(fits)
     name = found.name  # of a model named by its file, too
-    saved = sorted(path for path in (fits / name).glob("[!.]*") if path.is_dir())
+    if is_remote(fits):
+        if not version or stored_fit(name, version, fits) is None:
+            version = _chosen(name, version, stored_versions(name, fits), place_of(fits))
+        return _folder_in_store(name, version, fits)
+    check_on_disk(fits)
+    saved = {path.name: _made(path) for path in (fits / name).glob("[!.]*") if path.is_dir()}
+    return fits / name / _chosen(name, version, saved, str(fits))
+
+
+def _chosen(name: str, version: str, saved: Mapping[str, Any], fits: str) -> str:
+    """The version that is asked for, or the latest; ``saved`` tells when each was made."""
     if not saved:
         raise ModelError(f"{name} has not been fitted in {fits}: run `toolkit fit {name}` first")
-    chosen = [path for path in saved if path.name == version] if version else saved
-    if not chosen:
-        known = ", ".join(path.name for path in saved)
+    if version and version not in saved:
+        known = ", ".join(sorted(saved))
         raise ModelError(f"{fits} holds no version {version!r} of {name}; it holds {known}")
-    return max(chosen, key=_made)
+    return version or max(sorted(saved), key=saved.__getitem__)
 
 
 def _made(folder: Path) -> tuple[datetime, int]:

@@ -30,8 +30,15 @@ Experiment = Annotated[
 Database = Annotated[
     Path | None, typer.Option("--db", help="The database, in place of the experiment's.")
 ]
-Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
-Fits = Annotated[Path, typer.Option("--fits", help="Folder of fits for frozen versions.")]
+Runs = Annotated[
+    Path, typer.Option("--runs", help="Folder of the runs, or s3://BUCKET/FOLDER for a copy.")
+]
+Work = Annotated[
+    Path, typer.Option("--work", help="With --runs s3://…: where the run itself lies.")
+]
+Fits = Annotated[
+    Path, typer.Option("--fits", help="Folder of fits for frozen versions, or s3://BUCKET/FOLDER.")
+]
 Jobs = Annotated[int, typer.Option("--jobs", help="Processes; they change no result.")]
 Log = Annotated[bool, typer.Option(help="Log the run to MLflow.")]
 
@@ -56,6 +63,7 @@ def backtest(
     jobs: Jobs = DEFAULT_JOBS,
     cluster: Cluster = None,
     runs: Runs = DEFAULT_RUNS,
+    work: Work = DEFAULT_RUNS,
     fits: Fits = DEFAULT_FITS,
     log: Log = True,
     store: StoreUri = None,
@@ -71,10 +79,15 @@ def backtest(
     from backtests.run.experiment import read_experiment
     from backtests.run.harness import run_backtest
     from backtests.run.shipped import find_experiment
+    from backtests.run.stored import check_runs, upload_run
     from toolkit.cli.progress import progress_bar
     from toolkit.errors import ArgumentError
+    from toolkit.sources.parquet.remote import is_remote
     from toolkit.stages.arguments import check_whole
 
+    stored = runs if is_remote(runs) else None
+    if stored is not None:
+        check_runs(stored)
     asked = read_experiment(find_experiment(experiment))
     database = db or asked.database
     if database is None:
@@ -82,15 +95,18 @@ def backtest(
     report = run_backtest(
         asked,
         database,
-        runs=runs,
+        runs=runs if stored is None else work,
         fits=fits,
         jobs=check_whole("jobs", jobs, 1),
         cluster=cluster,
         bar=progress_bar,
+        stored=stored,
     )
     keep_comparison(report.folder)
     page = write_report(report.folder, db).path if report.tasks > report.failures else None
     show_run(report, page, as_json)
+    if stored is not None:
+        typer.echo(f"Uploaded to {upload_run(report.folder, stored)}", err=True)
     if log:
         _log(report.folder, store)
     if report.failed:
@@ -113,11 +129,12 @@ def track(folder: Run, store: StoreUri = None, as_json: Json = False) -> None:
     """Log a backtest to MLflow, once: what is there already is skipped, the rest completed."""
     from dataclasses import asdict
 
+    from backtests.run.stored import run_at
     from backtests.run.tracked import track as log
     from toolkit.cli.display import answer
     from toolkit.cli.progress import progress_bar
 
-    logged = log(folder, store, progress_bar)
+    logged = log(run_at(folder), store, progress_bar)
     said = (
         f"Logged {logged.logged} runs, {logged.complete_before} were there: "
         f"experiment {logged.experiment_id}, run {logged.run_id}"

@@ -37,12 +37,13 @@ def compare(
     """
     from backtests.compare.comparison import compare_versions
     from backtests.run.folder import COMPARISON, RunFolder
+    from backtests.run.stored import run_at
     from toolkit.cli.display import print_json, print_plain, show_card
     from toolkit.validation import plain, write
 
-    run = RunFolder(folder)
+    run = RunFolder(run_at(folder))
     comparison = compare_versions(run, versions or None, score or None, resamples, seed)
-    if not versions and not score:
+    if not versions and not score and run.path == folder:  # not a copy of one in a store
         write(folder / COMPARISON, comparison)
     if as_json:
         print_json(plain(comparison))
@@ -94,18 +95,19 @@ def thresholds(
     registered version's model goes with that version from then on, into every engine that takes it.
     """
     from backtests.run.folder import THRESHOLDS, RunFolder
+    from backtests.run.stored import run_at
     from backtests.thresholds.choice import KeptChoices, ThresholdRule, choose_for_all
     from backtests.thresholds.overview import thresholds_card
     from toolkit.cli.display import print_json, print_plain, show_card
     from toolkit.validation import plain, write
 
-    run = RunFolder(folder)
+    run = RunFolder(run_at(folder))
     grid = run.experiment.thresholds
     target = None if attach is None else _target(run, attach, store, version or run.versions)
     rule = ThresholdRule(error=error, min_coverage=coverage)
     choices = choose_for_all(run, version or None, rule, verify, grid)
     kept = KeptChoices(choices)
-    if not version:
+    if not version and run.path == folder:  # not a copy of one in a store
         write(folder / THRESHOLDS, kept)
     attached = {} if target is None else _attach(target, choices, run.description.key)
     if as_json:

@@ -18,7 +18,7 @@ from toolkit.data.calendar import NO_CALENDAR, Calendar
 from toolkit.data.tables import Patterns
 from toolkit.disk import is_full
 from toolkit.errors import ArgumentError, ModelError, OrdersReplacedError
-from toolkit.fits import load_fit, save_fit
+from toolkit.fits import fit_folder, load_fit, save_fit
 from toolkit.model import FitSettings, FittedModel, Method, ModelVersion, Progress, find_model
 from toolkit.results.fit import FitCard
 from toolkit.sources.sql import as_source
@@ -105,7 +105,7 @@ def frozen_fit(version: VersionSpec, first: date, fits: Path) -> FittedModel:
             f"version {version.label!r} is frozen: name the fit in {fits}, as {name}@VERSION"
         )
     fitted = load_fit(version.model, fits)
-    card = FitCard.read(fits / name / given)
+    card = FitCard.read(fit_folder(version.model, fits))
     fitted_on = None if card is None else card.as_of_date
     if fitted_on is None or fitted_on > first:
         raise ArgumentError(

@@ -5,7 +5,7 @@
 ``fits/MODEL/VERSION/``                the fits that the run made or was given
 ``fits/MODEL/AS_OF-DIGEST.json``       which fit belongs to which settings and date
 ``tasks/AS_OF/LABEL/SHARD/``           ``task.json``, ``pairs.parquet``, ``product_weeks.parquet``,
-                                       ``totals.parquet``
+                                       ``totals.parquet``, ``past.parquet``
 ``scores.parquet``                     the scores, tidy
 ``weeks.parquet``                      scores of single weeks, which a watch is held against
 ``comparison.json``                    which version is better on what
@@ -45,7 +45,7 @@ SCORES, WEEKS, COMPARISON = "scores.parquet", "weeks.parquet", "comparison.json"
 THRESHOLDS, REPORT = "thresholds.json", "report.html"
 SUMMARIES = (SCORES, WEEKS, COMPARISON, THRESHOLDS, REPORT)
 PAIRS, PRODUCT_WEEKS = "pairs.parquet", "product_weeks.parquet"
-TOTALS = "totals.parquet"
+TOTALS, PAST = "totals.parquet", "past.parquet"
 ANEW = "`toolkit backtest` makes the run anew"
 MENDED = "`toolkit backtest`, asked the same again, makes it anew"
 
@@ -55,11 +55,13 @@ class ScoreTables:
     """The tables of one task; None for a level that the version says nothing about.
 
     ``totals``: sums over its products, by category where there are any, see ``sum_products``.
+    ``past``: the weeks before the as-of date, see ``PastYear``.
     """
 
     pairs: pd.DataFrame | None = None
     product_weeks: pd.DataFrame | None = None
     totals: pd.DataFrame | None = None
+    past: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,10 @@ class RunFolder:
             return pd.DataFrame()
         return _scored(shards, ["as_of_date", "category", "week"], columns)
 
+    def past(self, version: str, as_of: date) -> pd.DataFrame:
+        """A row per product, with its weeks before the date; empty if there are none."""
+        return self._table(PAST, version, as_of, None)
+
     def _table(
         self, name: str, version: str, as_of: date | None, columns: Sequence[str] | None
     ) -> pd.DataFrame:
@@ -242,7 +248,12 @@ def write_task(folder: Path, record: TaskRecord, tables: ScoreTables) -> None:
     """Write a task's results; ``folder`` appears complete, in place of what was there."""
     digests = {}
     with whole_folder(folder) as part:
-        named = {PAIRS: tables.pairs, PRODUCT_WEEKS: tables.product_weeks, TOTALS: tables.totals}
+        named = {
+            PAIRS: tables.pairs,
+            PRODUCT_WEEKS: tables.product_weeks,
+            TOTALS: tables.totals,
+            PAST: tables.past,
+        }
         for name, table in named.items():
             if table is not None:
                 table.to_parquet(part / name, index=False, compression="zstd")

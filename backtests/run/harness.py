@@ -27,6 +27,7 @@ from backtests.run.folder import (
 from backtests.run.pool import fitted_by, work_through
 from backtests.run.provenance import ProductSample, Survey, code_version, run_key
 from backtests.run.records import FitRecord, RunDescription
+from backtests.run.stored import restore_run
 from backtests.run.tasks import Outcome, Task
 from backtests.scores.summaries import summarize
 from backtests.scores.weekly import weeks_of_run
@@ -76,11 +77,13 @@ def run_backtest(
     jobs: int,
     cluster: str | None = None,
     bar: Bar = no_bar,
+    stored: Path | None = None,
 ) -> RunReport:
     """Do the ``experiment`` on ``database``, in ``jobs`` processes, in a folder below ``runs``.
 
     ``cluster``: the address of a Dask scheduler, or a file about one, whose workers do the tasks in
-    place of processes. ``fits`` holds what frozen versions were fitted to. Raises
+    place of processes. ``fits`` holds what frozen versions were fitted to. ``stored``: runs in an
+    object store; one that was uploaded there, see ``upload_run``, is not done anew. Raises
     ``ArgumentError`` for dates outside the data, ``ModelError`` for unknown versions,
     ``SourceError`` where the data cannot be read, or an import takes their place meanwhile,
     ``ClusterError`` where workers cannot do the tasks, or are lost; what a version does wrong is
@@ -88,7 +91,6 @@ def run_backtest(
     """
     started = time.perf_counter()
     check_on_disk(runs)
-    check_on_disk(fits)
     models: dict[str, ModelVersion | FittedModel] = {**find_versions(experiment)}
     database = absolute(database)
     orders = OrdersAt.now(database)
@@ -103,6 +105,8 @@ def run_backtest(
     }
     description = describe(experiment, survey, database)
     path = runs.absolute() / f"{experiment.name}-{description.key}"
+    if stored is not None:
+        restore_run(path, stored)
     with open_workers(jobs, cluster) as workers, only_one(path):
         run = start_run(path, description)
         with workers.seeing([database, *_model_files(experiment)], run.path):

@@ -19,6 +19,7 @@ from backtests.run.provenance import ProductSample, uniforms
 from backtests.run.records import TaskRecord, TaskRows
 from backtests.scores.actuals import Actuals, events_after
 from backtests.scores.history import FirstDays, KnownHistory
+from backtests.scores.past import PastYear
 from backtests.scores.tables import Reality, compare_pairs, compare_products, sum_products
 from toolkit.cluster.orders import OrdersAt
 from toolkit.data.tables import CustomerDays, Floats, OrderEvents, Patterns, Predictions
@@ -163,7 +164,8 @@ def compare(
     if "products" not in granularities:
         return ScoreTables(pairs[0]), pairs[1]
     products, broken = compare_products(predictions, truth)
-    tables = ScoreTables(pairs[0], products, sum_products(predictions, truth))
+    past = PastYear.of(predictions.patterns).to_table()
+    tables = ScoreTables(pairs[0], products, sum_products(predictions, truth), past)
     return tables, pairs[1] + broken
 
 

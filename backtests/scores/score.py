@@ -55,6 +55,9 @@ class ScoredRun(Protocol):
     ) -> pd.DataFrame:
         """A row per category, week and date; an empty frame if no product has a category."""
 
+    def past(self, version: str, as_of: date) -> pd.DataFrame:
+        """A row per product of ``PastYear``; an empty frame if there are none."""
+
 
 NEXT_ORDER, PAIR, PRODUCT_WEEK, CONFIDENCE = "next_order", "pair", "product_week", "confidence"
 TOTAL, CATEGORY = "total", "category"

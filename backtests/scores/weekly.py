@@ -12,18 +12,21 @@ import numpy as np
 import pandas as pd
 
 from backtests.scores.metrics import log_loss
+from backtests.scores.past import PastYear
 from backtests.scores.score import HEADLINE_ORDERS, ScoredRun
 from toolkit.data.tables import DAYS_PER_WEEK
 
 KEYS = ("version", "as_of_date", "week")
 COLUMNS = (
     *KEYS, "begins", "units", "expected_units", "crps", "root_crps", "product_weeks", "held",
-    "loss", "pairs", "ordered", "expected_pairs",
+    "loss", "pairs", "ordered", "expected_pairs", "past_units", "year_units", "past_root_crps",
 )  # fmt: skip
 INSIDE = (0.1, 0.9)
 
 
-def week_scores(pairs: pd.DataFrame, product_weeks: pd.DataFrame) -> pd.DataFrame:
+def week_scores(
+    pairs: pd.DataFrame, product_weeks: pd.DataFrame, past: PastYear | None
+) -> pd.DataFrame:
     """A row per observed week of one as-of date, by ``week`` from 1.
 
     ``units``, ``expected_units``: of all products. ``crps``: sum over product-weeks of products
@@ -33,6 +36,10 @@ def week_scores(pairs: pd.DataFrame, product_weeks: pd.DataFrame) -> pd.DataFram
     weeks is the log score of the week of the next order. ``pairs``: how many these are,
     ``ordered``: how many of them ordered, ``expected_pairs``: how many were expected to. NaN where
     the version says nothing of pairs.
+
+    ``past_units``, ``year_units``: of all products by their ``past``, its mean, and the same week a
+    year before; ``past_root_crps``: as ``root_crps``, of the past in place of the version, with the
+    version's sum. NaN without it.
 
     ``pairs``: columns ``next_week`` (from 0) and ``p_order_w1`` … of a table of pairs;
     ``product_weeks``: a table of product-weeks (``backtests.scores.tables``).
@@ -52,7 +59,28 @@ def week_scores(pairs: pd.DataFrame, product_weeks: pd.DataFrame) -> pd.DataFram
     ).astype(float)
     names = ("loss", "pairs", "ordered", "expected_pairs")
     of_pairs = [_of_pairs(pairs, int(week)) for week in table.index]
-    return table.join(pd.DataFrame(of_pairs, table.index, names))
+    of_past = [_of_past(past, rows, int(str(week))) for week, rows in by_week]
+    return table.join(
+        [
+            pd.DataFrame(of_pairs, table.index, names),
+            pd.DataFrame(of_past, table.index, COLUMNS[-3:]),
+        ]
+    )
+
+
+def _of_past(past: PastYear | None, rows: pd.DataFrame, week: int) -> tuple[float, float, float]:
+    """What the past says of product-weeks of one week: mean, a year before, sum of root CRPS."""
+    if past is None:
+        return np.nan, np.nan, np.nan
+    everything = rows["product_id"].to_numpy()
+    units = past.expected(everything).sum(), past.a_year_before(everything, week).sum()
+    rows = rows[rows["product_orders_before"] >= HEADLINE_ORDERS]
+    crps = past.crps(
+        rows["product_id"].to_numpy(),
+        rows["quantity"].to_numpy(dtype=float),
+        float(rows["expected_quantity"].sum()),
+    )
+    return float(units[0]), float(units[1]), float(np.sqrt(crps).sum())
 
 
 def _of_pairs(pairs: pd.DataFrame, week: int) -> tuple[float, float, float, float]:
@@ -75,13 +103,14 @@ def _of_pairs(pairs: pd.DataFrame, week: int) -> tuple[float, float, float, floa
 
 def weeks_of_run(run: ScoredRun, versions: Sequence[str]) -> pd.DataFrame:
     """``week_scores`` of a run: a row per version, as-of date and week, and when it ``begins``."""
-    columns = ["week", "product_orders_before", "quantity", "expected_quantity", "pit", "crps"]
+    columns = ["product_id", "week", "product_orders_before", "quantity", "expected_quantity"]
     parts = []
     for version, day in product(versions, run.dates):
-        units = run.product_weeks(version, day, columns)
+        units = run.product_weeks(version, day, [*columns, "pit", "crps"])
         if len(units):
             names = [f"p_order_w{week + 1}" for week in range(int(units["week"].max()))]
-            scores = week_scores(run.pairs(version, day, ["next_week", *names]), units)
+            past = PastYear.from_table(run.past(version, day))
+            scores = week_scores(run.pairs(version, day, ["next_week", *names]), units, past)
             parts.append(keyed(scores, version, pd.Timestamp(day)))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*COLUMNS])
 

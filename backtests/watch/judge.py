@@ -1,7 +1,8 @@
 """How a version under watch stands: its charts against what its backtest promised."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -13,29 +14,34 @@ from backtests.scores.weekly import COLUMNS
 from backtests.watch.charts import (
     BLOCK,
     FEWEST_WEEKS,
-    FIRST_REVISIONS,
     HELD_AGAINST_REFERENCE,
-    MOST_FIRST_REVISIONS,
     OF_A_VERSION,
     REVISION,
     Chart,
     Promise,
-    Revision,
-    promise_of_revisions,
     promise_of_weeks,
-    revisions,
     sums,
     values_of,
 )
 from backtests.watch.figure import ChartState
 from backtests.watch.folder import WatchFolder
 from backtests.watch.report import VersionWatch
+from backtests.watch.revisions import Revision, revisions, state_of_revisions
 from backtests.watch.versions import Watched
 from toolkit.data.tables import Floats, Ints
 from toolkit.model import default_model
 from toolkit.tracking.logged import artifact_of
 from toolkit.tracking.registry import ModelVersionRef
 from toolkit.tracking.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class _Promised:
+    """What a backtest, by its name, says: of charts, and revisions between its as-of dates."""
+
+    backtest: str | None = None
+    charts: Mapping[str, Promise] = field(default_factory=dict)
+    revisions: Sequence[Revision] = ()
 
 
 def judge(
@@ -50,14 +56,14 @@ def judge(
     reference = next((one for one in versions if one.is_reference and one != version), None)
     if version.ref is None:
         return _stand(version, own, (), None), None
-    promises, backtest = _promises(store, version.ref, reference is not None)
+    promised = _promised(store, version.ref, reference is not None)
     other = table[table["version"] == reference.fit] if reference else None
     values = values_of(own, other)
     moves = revisions(folder.expected(version.fit))
     states = [
-        state_of_revisions(moves, promises.get(chart.name))
+        state_of_revisions(moves, promised.revisions)
         if chart == REVISION
-        else _of_weeks(chart, own, values, promises.get(chart.name))
+        else _of_weeks(chart, own, values, promised.charts.get(chart.name))
         for chart in OF_A_VERSION
     ]
     silent = [
@@ -65,16 +71,20 @@ def judge(
         for chart, state in zip(OF_A_VERSION, states, strict=True)
         if state.limit is None and (reference or chart not in HELD_AGAINST_REFERENCE)
     ]
-    notice = _silent(version, backtest, silent, bool(promises)) if silent else None
-    return _stand(version, own, states, backtest), notice
+    notice = _silent(version, promised, silent) if silent else None
+    return _stand(version, own, states, promised.backtest), notice
 
 
-def _silent(version: Watched, backtest: str | None, charts: Sequence[str], some: bool) -> str:
+def _silent(version: Watched, promised: _Promised, charts: Sequence[str]) -> str:
     """Why these charts sound no alarm."""
-    why = f"backtest {backtest} has too few dates of {version.fit}, or of the reference beside it"
+    backtest = promised.backtest
+    why = (
+        f"backtest {backtest} has too few dates of {version.fit}, or of the reference beside it, "
+        "or is an earlier toolkit's (run it again)"
+    )
     if backtest is None:
         why = f"no backtest of {version.fit} is in the store"
-    elif not some:
+    elif not promised.charts:
         why = (
             f"backtest {backtest} has less than {FEWEST_WEEKS} weeks of {version.fit}, or none by "
             "week (run it again, with more dates)"
@@ -93,17 +103,15 @@ def _one_after_the_other(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[np.array(own, dtype=bool)].reset_index(drop=True)
 
 
-def _promises(
-    store: Store, ref: ModelVersionRef, with_reference: bool
-) -> tuple[dict[str, Promise], str | None]:
-    """By chart what the version's backtest says, and the backtest's name."""
+def _promised(store: Store, ref: ModelVersionRef, with_reference: bool) -> _Promised:
+    """What the version's backtest says of each chart, and of revisions."""
     evidence = find_evidence(store, ref)
     if evidence is None:
-        return {}, None
+        return _Promised()
     with artifact_of(store, evidence.backtest, WEEKS) as path:
         table = None if path is None else read_scores(path)
     if table is None:
-        return {}, evidence.backtest.name
+        return _Promised(evidence.backtest.name)
     table = table.reindex(columns=[*COLUMNS])  # an earlier toolkit's has less
     own = table[table["version"] == evidence.candidate.label].sort_values(
         ["as_of_date", "week"], ignore_index=True
@@ -117,8 +125,8 @@ def _promises(
     own = _near(own)
     values = values_of(own, reference)
     found = {chart.name: _promise_of(chart, own, values) for chart in OF_A_VERSION}
-    found[REVISION.name] = promise_of_revisions(revisions(expected))
-    return {name: one for name, one in found.items() if one is not None}, evidence.backtest.name
+    known = {name: one for name, one in found.items() if one is not None}
+    return _Promised(evidence.backtest.name, known, tuple(revisions(expected)))
 
 
 def _promise_of(chart: Chart, own: pd.DataFrame, values: pd.DataFrame) -> Promise | None:
@@ -126,13 +134,16 @@ def _promise_of(chart: Chart, own: pd.DataFrame, values: pd.DataFrame) -> Promis
     if chart.name not in values:
         return None
     rows = _by_date(own)
-    column = values[chart.name].to_numpy()
-    if chart.control is None:
-        return promise_of_weeks(chart, [column[of_date] for of_date in rows])
-    control = values[chart.control].to_numpy()
+    column, controls = values[chart.name].to_numpy(), _controls(chart, values)
     return promise_of_weeks(
-        chart, [column[of_date] for of_date in rows], [control[of_date] for of_date in rows]
+        chart, [column[of_date] for of_date in rows], [controls[:, of_date] for of_date in rows]
     )
+
+
+def _controls(chart: Chart, values: pd.DataFrame) -> Floats:
+    """[controls, weeks]."""
+    found: Floats = values[[*chart.controls]].to_numpy(dtype=float).T
+    return found
 
 
 def _near(rows: pd.DataFrame) -> pd.DataFrame:
@@ -155,41 +166,14 @@ def _of_weeks(
     chart: Chart, own: pd.DataFrame, values: pd.DataFrame, promise: Promise | None
 ) -> ChartState:
     value = values[chart.name].to_numpy(dtype=float)
-    if promise is not None and chart.control is not None:
-        value = promise.steadied(value, values[chart.control].to_numpy(dtype=float))
-    return _state(chart, value, np.ones(len(value)), list(own["begins"]), promise)
-
-
-def state_of_revisions(moves: Sequence[Revision], promise: Promise | None) -> ChartState:
-    """Where that chart stands: the first of the watch say what is usual, unless they sounded."""
-    first = min(max(FIRST_REVISIONS, len(moves) - FIRST_REVISIONS), MOST_FIRST_REVISIONS)
-    state = _state_of(moves[:first], promise)
-    if len(moves) <= first:
-        return state
-    if state.sounded:  # they are not usual
-        return _state_of(moves, promise)
-    return _state_of(moves[first:], promise_of_revisions(moves[:first]) or promise)
-
-
-def _state_of(moves: Sequence[Revision], promise: Promise | None) -> ChartState:
-    value = np.array([one.move for one in moves], dtype=float)
-    weeks = np.array([one.weeks for one in moves], dtype=float)
-    return _state(REVISION, value, weeks, [one.as_of_date for one in moves], promise)
-
-
-def _state(
-    chart: Chart,
-    value: Floats,
-    weeks: Floats,
-    begins: Sequence[pd.Timestamp],
-    promise: Promise | None,
-) -> ChartState:
+    if promise is not None:
+        value = promise.steadied(value, [*_controls(chart, values)])
     known = np.isfinite(value)
-    days = [day.date() for day in begins]
+    days = [day.date() for day in own["begins"]]
     shown = [chart.shown(x) for x in value.tolist()]
-    total = (
-        None if promise is None else sums(chart, promise.standardized(value, weeks), promise.limit)
-    )
+    total = None
+    if promise is not None:
+        total = sums(chart, promise.standardized(value), promise.limit)
     after = [None] * len(days) if total is None else total.tolist()
     rows = zip(days, shown, after, strict=True)
     history = tuple(row for row, there in zip(rows, known, strict=True) if there)

@@ -19,6 +19,7 @@ from backtests.run.provenance import uniforms
 from backtests.scores.actuals import Actuals
 from backtests.scores.calibration import randomized_pit_draws
 from backtests.scores.metrics import crps_draws
+from backtests.scores.past import YEAR, PastYear
 from backtests.scores.weekly import week_scores
 from toolkit.data.defaults import SEED
 from toolkit.data.tables import Floats, Ints, OrderEvents, Predictions
@@ -59,6 +60,7 @@ class KeptForecast:
     orders_before: Ints  # [products], order events before the date
     expected_quantity: Floats  # [products, weeks]
     quantity: NDArray[np.float32]  # [products, weeks, draws]
+    past: PastYear | None  # None: an earlier toolkit kept it
 
     @classmethod
     def of(cls, predictions: Predictions, fit: str, made_on: date) -> "KeptForecast":
@@ -82,6 +84,7 @@ class KeptForecast:
             patterns.sum_by_product(patterns.order_count.astype(float)).astype(np.int64),
             products.expected_quantity[:, :weeks],
             products.quantity[:, :weeks],
+            PastYear.of(patterns),
         )
 
     def save(self, folder: Path) -> None:
@@ -95,14 +98,14 @@ class KeptForecast:
             }
         )
         draws = self.quantity.reshape(len(self.of_product), -1)
+        past = {} if self.past is None else {"past": _lists(self.past.quantity)}
         products = pa.table(
             {
                 "product_id": self.of_product,
                 "orders_before": self.orders_before,
                 **{f"expected_w{week + 1}": self.expected_quantity[:, week] for week in weeks},
-                "draws": pa.FixedSizeListArray.from_arrays(
-                    pa.array(draws.ravel()), draws.shape[1] or 1
-                ),
+                "draws": _lists(draws),
+                **past,
             }
         )
         with whole_folder(folder) as part:
@@ -126,24 +129,30 @@ class KeptForecast:
                 f"{folder} is no forecast that was kept: {said}; restore it, or remove it, and the "
                 "watch goes on without it"
             ) from exc
-        count = products.num_rows
+        count, product_id = products.num_rows, products["product_id"].to_numpy()
         draws = products["draws"].combine_chunks().flatten().to_numpy()
+        past = None
+        if "past" in products.column_names:
+            weeks_before = products["past"].combine_chunks().flatten().to_numpy()
+            past = PastYear(product_id, weeks_before.reshape(count, YEAR))
         return cls(
             record,
             pairs["product_id"].to_numpy(),
             pairs["customer_id"].to_numpy(),
             np.column_stack([pairs[_by(week)].to_numpy() for week in weeks]),
-            products["product_id"].to_numpy(),
+            product_id,
             products["orders_before"].to_numpy(),
             np.column_stack([products[f"expected_w{week + 1}"].to_numpy() for week in weeks]),
             draws.reshape(count, record.weeks, record.draws),
+            past,
         )
 
     def scores(self, events: OrderEvents, weeks: int) -> pd.DataFrame:
         """``week_scores`` of the first ``weeks`` weeks, from the ``events`` in them."""
         actuals = Actuals.among(events, (self.product_id, self.customer_id), weeks)
         rows = np.searchsorted(actuals.product_id, self.of_product)
-        return week_scores(self._pairs(actuals), self._product_weeks(actuals.quantity[rows]))
+        product_weeks = self._product_weeks(actuals.quantity[rows])
+        return week_scores(self._pairs(actuals), product_weeks, self.past)
 
     def _pairs(self, actuals: Actuals) -> pd.DataFrame:
         said = {_by(week): self.p_order_by_week[:, week] for week in range(actuals.weeks)}
@@ -158,6 +167,7 @@ class KeptForecast:
         u = np.array([uniforms(key, weeks) for key in keys]).reshape(-1)
         return pd.DataFrame(
             {
+                "product_id": np.repeat(self.of_product, weeks),
                 "week": np.tile(np.arange(1, weeks + 1), products),
                 "product_orders_before": np.repeat(self.orders_before, weeks),
                 "quantity": actual,
@@ -171,6 +181,11 @@ class KeptForecast:
 def read_record(folder: Path) -> KeptRecord:
     """What a kept forecast says of itself. ``ArgumentError`` where it is damaged."""
     return load(KeptRecord, folder / RECORD, "a forecast that was kept")
+
+
+def _lists(rows: NDArray[np.float32]) -> pa.FixedSizeListArray:
+    """A list per row, of as many numbers."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1] or 1)
 
 
 def _by(week: int) -> str:

@@ -118,9 +118,8 @@ def forecast(model: str, database: Path, fits: Path) -> ScoreTables:
 
 def differences(one: ScoreTables, other: ScoreTables) -> list[str]:
     """Columns of what was said that are not the same to the last bit."""
-    tables = [
-        (getattr(one, name), getattr(other, name)) for name in ("pairs", "product_weeks", "totals")
-    ]
+    names = ("pairs", "product_weeks", "totals", "past")
+    tables = [(getattr(one, name), getattr(other, name)) for name in names]
     spoken = [(a, b) for a, b in tables if not (a is None and b is None)]
     assert spoken  # a peer says something of pairs, of products, or of both
     found = []

@@ -95,7 +95,7 @@ def predict_while_killed(database: Path, as_of: date, folder: Path, address: str
     with open_database(database) as conn:
         patterns, _ = read_patterns(as_source(conn), as_of)
     predictor = CustomerPredictor(default_model(), HORIZON_WEEKS, DRAWS, 7)
-    asked = Asked.of(predictor, patterns, OrdersAt.now(database), folder / "fits")
+    asked = Asked.of(predictor, patterns.as_of_date, OrdersAt.now(database), folder / "fits")
     done: list[int] = []
     with kills as killed, open_workers(1, address) as workers:
         there = predict_on(workers, asked, [patterns], folder / "there", done.append)

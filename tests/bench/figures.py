@@ -88,12 +88,12 @@ def _kernel(conn: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[Figure]:
     events = as_source(conn).order_events(as_of)
     patterns, _ = PatternAnalyzer(as_source(conn)).analyze(events)
     patterns = patterns.select(patterns.split(30_000)[0])
-    posterior, new_pairs = MODEL.posterior(patterns), MODEL.new_pairs(patterns)
+    outlook = MODEL.outlook(patterns)
     products = len(patterns.product_offsets()[0])
 
     def kernel() -> object:
         results = Results.empty(products, len(patterns), DRAWS, HORIZON_WEEKS)
-        return simulate_paths(patterns, posterior, new_pairs, MODEL.urn_weight, Streams(1), results)
+        return simulate_paths(patterns, outlook, Streams(1), results)
 
     def prediction() -> object:
         return MODEL.predict(patterns, weeks=HORIZON_WEEKS, draws=DRAWS, streams=Streams(1))

@@ -2,10 +2,12 @@
 ``python -m tests.bench.many_products [PRODUCTS]``.
 
 Values are small (0.5 KB, three customers each): what is measured grows with their number. A process
-reads all the while, at its own pace, each value from the server. Staging and quiet take turns, so
-that other work on the machine disturbs both alike; the export is of lower priority than server and
-reads, as if it ran elsewhere. Times of the server are its own, of processors:
-it says so itself, whatever else runs.
+reads all the while, at its own pace, each value from the server. Staging, quiet, and computing (the
+same values are made and not sent) take turns, so that other work on the machine disturbs all alike.
+Server and reads have a processor that the export does not use, as if it ran elsewhere: where they
+share one, a read waits until the system lets it run, some 3 ms, beside an export that only computes
+as well. ``--shared`` shows that. Times of the server are its own, of processors: it says so itself,
+whatever else runs.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from tests.cache.conftest import COMPUTED_WITH, DAY, PATIENT_S, product
 from toolkit.cache.reader import ForecastReader
 from toolkit.cache.releases import plain, steps
 from toolkit.cache.releases.catalog import Releases, ReleaseSpec
-from toolkit.cache.releases.values import value_of
+from toolkit.cache.releases.values import Value, value_of
 from toolkit.cache.server import embedded_server
 from toolkit.data.tables import Floats
 from toolkit.results.pair_rows import COLUMNS, PairRows
@@ -93,7 +95,9 @@ class Phases:
 
 
 def stage_in_turn(staging, ids, mark: str, phases: Phases) -> None:
-    """For as long as some products are staged, nothing is done afterwards."""
+    """For as long as some products are staged, nothing is done afterwards, and then the same values
+    are made once more.
+    """
     for some in batched(ids, TURN):
         began = time.monotonic()
         with phases.phase("staging"):
@@ -101,25 +105,37 @@ def stage_in_turn(staging, ids, mark: str, phases: Phases) -> None:
         took = time.monotonic() - began
         with phases.phase("quiet"):
             time.sleep(took)
+        with phases.phase("computing"):
+            while time.monotonic() < began + 3 * took:
+                values_of(staging.release_id, some[:20], mark)
 
 
 def stage(staging, ids, mark: str) -> None:
     for some in batched(ids, BATCH):
-        staging.put_values(
-            {
-                i: value_of(
-                    staging.release_id, DAY, i, product(FIELDS, i, DAY, mark), COMPUTED_WITH, PAIRS
-                )
-                for i in some
-            }
-        )
+        staging.put_values(values_of(staging.release_id, some, mark))
+
+
+def values_of(release_id: str, ids, mark: str) -> dict[int, Value]:
+    return {
+        i: value_of(release_id, DAY, i, product(FIELDS, i, DAY, mark), COMPUTED_WITH, PAIRS)
+        for i in ids
+    }
+
+
+def keep_to(processors: set[int]) -> None:
+    """This process, and those that it starts from now on, run on these alone; Linux only."""
+    if processors and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, processors)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.many_products")
     parser.add_argument("products", type=int, nargs="?", default=100_000)
-    products = parser.parse_args().products
-    ids = range(1, products + 1)
+    parser.add_argument("--shared", action="store_true", help="all share the processors")
+    asked = parser.parse_args()
+    products, ids = asked.products, range(1, asked.products + 1)
+    mine = set() if asked.shared else set(range(1, os.cpu_count() or 1))
+    keep_to(mine and {0})
     with embedded_server(4096) as server, server.client() as client:
         phases, releases = Phases(client), Releases(client)
         _time_the_flip(phases)
@@ -130,6 +146,7 @@ def main() -> None:
         child = SPAWN.Process(target=read_for_ever, args=(server.url, products, there), daemon=True)
         child.start()
         here.recv()
+        keep_to(mine)
         os.nice(10)
         with releases.stage(ReleaseSpec(DAY, {"mark": "b", **COMPUTED_WITH}, ids)) as staging:
             stage_in_turn(staging, ids, "b", phases)

@@ -24,7 +24,7 @@ def simulate(
 
 def _add_part(patterns: Patterns, totals: np.ndarray, rng: np.random.Generator) -> None:
     _, weeks, draws = totals.shape
-    posterior, horizon = MODEL.posterior(patterns), DAYS_PER_WEEK * weeks
+    posterior, horizon = MODEL.outlook(patterns).posterior, DAYS_PER_WEEK * weeks
     pair = np.repeat(np.arange(len(patterns)), draws)
     draw = np.tile(np.arange(draws), len(patterns))
     component = (rng.random(len(pair))[:, None] > posterior.weights.cumsum(axis=1)[pair]).sum(

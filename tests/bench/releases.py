@@ -83,6 +83,10 @@ def _reads(server: EmbeddedServer, products: list[int]) -> Iterator[Figure]:
     yield Figure("of it the reader's processor, a read", cpu_us, "µs")
     alone = seconds(lambda: always.read(random.choice(some)), 1000)
     yield Figure("reader, Redis each time, 1 thread, median", 1000 * alone, "ms", 0.5)
+    bare = ForecastReader(server.client(), patience_s=1, local_s=0, local_bytes=0)
+    times = _by_threads(lambda: bare.read(random.choice(some)), 200)
+    median, name = 1000 * float(np.median(times)), "reader without memory: values sent, decoded"
+    yield Figure(f"{name}, 8 threads, median", median, "ms")
 
 
 def _quantiles(name: str, times: list[float]) -> Iterator[Figure]:

@@ -12,15 +12,25 @@ from datetime import UTC, date, datetime
 
 import pytest
 import redis
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.cache.conftest import PATIENT_S
 from toolkit.cache.adhoc.forecasts import ForecastCache, ForecastKey, Hit, Miss
-from toolkit.cache.envelope import FIELD_TYPES, FORMAT, UnusableError, decode, encode
+from toolkit.cache.envelope import FIELD_TYPES, FORMAT, UnusableError, decode, encode, parse
 
 # On a loaded machine a healthy server may take long; here it is the values that count.
 patient = functools.partial(ForecastCache, patience_s=PATIENT_S)
 
 NAME = "forecast:product:123:2025-11-11"
+
+
+PLAIN_DATA = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)  # fmt: skip
 
 
 def changed(key, **parts):
@@ -58,6 +68,34 @@ def test_a_value_of_which_a_byte_was_changed_is_none_or_the_same(key, forecast, 
                 assert decode(changed).forecast == forecast, value[i - 20 : i + 20]
             except UnusableError:
                 continue
+
+
+@given(st.binary(max_size=30) | st.text(max_size=30) | PLAIN_DATA.map(json.dumps))
+@example('{"a": "\\ud800"}')
+@example('{"a": "\ud800"}')
+@example('{"a": 1e400}')
+@example('{"a": -0, "b": -0.0, "c": 1e5, "a": 123456789012345678901234567890}')
+@example("\ufeff{}")
+@example('{"a": 1}'.encode("utf-16"))
+@example('{"a": ' + "1" * 5000 + "}")
+@example('{"a": NaN}')
+@example('{"a": -Infinity}')
+@example('{"a": 1,}')
+@example("{} {}")
+@example("[" * 100_000)
+def test_a_value_is_read_as_the_standard_library_reads_it_or_refused(value):
+    def refuse(constant):
+        raise ValueError(constant)
+
+    try:
+        expected = json.loads(value, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        expected = None
+    if isinstance(expected, dict):
+        assert repr(parse(value)) == repr(expected)  # 1, 1.0 and True are equal, and -0.0 is 0.0
+    else:
+        with pytest.raises(UnusableError, match=r"^is (not JSON: .|a JSON )"):
+            parse(value)
 
 
 def test_no_forecast_is_cached_too(server, key, warnings):

@@ -69,6 +69,94 @@ def test_whoever_is_interrupted_leaves_the_round_to_the_others():
     assert rounds.answer("d") == "d"
 
 
+class Turn:
+    """A question's lock that ``meanwhile`` comes to, after it was acquired or in place of that."""
+
+    def __init__(self, turn, meanwhile, acquired):
+        self.release, self._turn = turn.release, turn
+        self._meanwhile, self._acquired = meanwhile, acquired
+
+    def acquire(self):
+        if self._acquired:
+            self._turn.acquire()
+        self._meanwhile()
+
+
+@pytest.fixture
+def answered_together(monkeypatch):
+    """Ask for b, c and d, which go together, one of them with a ``Turn``; what came of each."""
+    asked, wait = Asked(), Rounds._wait
+    rounds = Rounds(asked, 10)
+
+    def run(pool, who, meanwhile, acquired=True):
+        def waits(self, mine):
+            if mine.key == who:
+                mine.turn = Turn(mine.turn, meanwhile, acquired)
+            wait(self, mine)
+
+        monkeypatch.setattr(Rounds, "_wait", waits)
+        first, others = pool.submit(rounds.answer, "a"), {}
+        assert until(lambda: asked.rounds == [["a"]])
+        for count, key in enumerate("bcd", 1):
+            others[key] = pool.submit(rounds.answer, key)
+            assert waiting(rounds, count)
+        asked.may_end.release()
+        assert first.result(20) == ("a", 1)
+        return others
+
+    run.asked, run.rounds = asked, rounds
+    return run
+
+
+def interruption():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("who", ["b", "c", "d"])
+def test_whoever_is_interrupted_as_the_turn_comes_passes_it_on(answered_together, who):
+    """The one who is to lead, and the next and the last of those whom one wakes after another."""
+    with ThreadPoolExecutor(4) as pool:
+        others = answered_together(pool, who, interruption)
+        answered_together.asked.may_end.release()
+        with pytest.raises(KeyboardInterrupt):
+            others.pop(who).result(20)
+        assert [one.result(20) for one in others.values()] == [(key, 2) for key in others]
+        answered_together.asked.may_end.release()
+        assert answered_together.rounds.answer("e") == ("e", 3)
+
+
+def test_whoever_is_interrupted_while_others_ask_is_passed_over(answered_together):
+    asked = answered_together.asked
+
+    def meanwhile():
+        assert until(lambda: len(asked.rounds) == 2)
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(4) as pool:
+        others = answered_together(pool, "c", meanwhile, acquired=False)
+        with pytest.raises(KeyboardInterrupt):
+            others.pop("c").result(20)
+        asked.may_end.release(2)
+        assert [one.result(20) for one in others.values()] == [("b", 2), ("d", 2)]
+        assert answered_together.rounds.answer("e") == ("e", 3)
+
+
+def test_no_round_begins_before_all_are_awake_who_were_answered_together(answered_together):
+    """They come back together: it would be of the first of them alone, and the others wait."""
+    may_wake, rounds = threading.Event(), answered_together.rounds
+    with ThreadPoolExecutor(6) as pool:
+        others = answered_together(pool, "d", lambda: may_wake.wait(20))
+        answered_together.asked.may_end.release(2)
+        assert [others[key].result(20) for key in "bc"] == [("b", 2), ("c", 2)]
+        again = []
+        for count, key in enumerate("bc", 1):
+            again.append(pool.submit(rounds.answer, key))
+            assert until(lambda count=count: len(rounds._waiting) == count, 5)
+        assert len(answered_together.asked.rounds) == 2
+        may_wake.set()
+        assert [one.result(20) for one in [*again, others["d"]]] == [("b", 3), ("c", 3), ("d", 2)]
+
+
 def test_many_threads_each_get_their_own_answer():
     rounds = Rounds(lambda keys: {key: 2 * key for key in keys}, 3)
     with ThreadPoolExecutor(16) as pool:

@@ -53,7 +53,9 @@ def asked(database, small_shards):
 
 
 def asked_of(predictor, patterns, database):
-    return Asked.of(predictor, patterns, OrdersAt.now(database), database.parent / "fits")
+    return Asked.of(
+        predictor, patterns.as_of_date, OrdersAt.now(database), database.parent / "fits"
+    )
 
 
 def tables(folder):

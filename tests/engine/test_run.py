@@ -354,12 +354,16 @@ def test_a_db_api_connection_gives_the_same_forecast(engine, database):
     assert other.generate_forecast(1, AS_OF) == engine.generate_forecast(1, AS_OF)
 
 
-def test_stage_objects_work_by_themselves(engine):
-    """The way of the data by hand: pattern, prediction, aggregate."""
-    batch = engine.generate_forecast(1, AS_OF, 2, 0.0)
+def test_stage_objects_work_by_themselves(engine, database):
+    """The way of the data by hand: pattern, prediction, aggregate; of a product's only customer,
+    since other customers tell of the product, too.
+    """
+    for day in (-44, -30, -16, -2):
+        add_line(database, product_id=777, customer_id=100_001, day=day, quantity=4.0)
+    batch = engine.generate_forecast(777, AS_OF, 2, 0.0)
     customer = batch.top_customers_by_volume[0]
     pattern = engine.pattern_analyzer.analyze_customer_product(
-        customer_id=customer["customer_id"], product_id=1, as_of_date="2022-06-06"
+        customer_id=100_001, product_id=777, as_of_date="2022-06-06"
     )
     prediction = engine.predictor.predict_next_order(pattern=pattern, as_of_date="2022-06-06")
     assert prediction.prediction_confidence == customer["avg_confidence"]

@@ -19,7 +19,8 @@ from toolkit.results.risk import LOW_P_ALIVE, OVERDUE_PROBABILITY
 from toolkit.sources.generator import FIRST_CUSTOMER_ID
 from toolkit.stages import prediction
 from toolkit.stages.listing import ProductThresholds, Thresholds
-from toolkit.views.portfolio import YEAR_DAYS, portfolio_of
+from toolkit.views.portfolio import portfolio_of
+from toolkit.views.portfolio_parts import YEAR_DAYS
 
 CUSTOMERS = [FIRST_CUSTOMER_ID + i for i in range(60)]
 

@@ -174,7 +174,7 @@ def test_an_overdue_pair_slows_down_and_clockwork_is_trusted():
     patterns = patterns_of(
         {
             (1, 1): [(day, 1.0) for day in weekly],
-            (1, 2): [(day - 120, 1.0) for day in weekly],
+            (2, 2): [(day - 120, 1.0) for day in weekly],
         }
     )
     pairs = MODEL.predict(patterns, weeks=12, draws=10, streams=Streams(1)).pairs

@@ -6,6 +6,7 @@ from scipy.special import betainc
 
 from models.pair_conjugate import MODEL
 from models.parts.pair.arrivals import ArrivalPrior, arrival_posteriors
+from models.parts.pair.forecast import forecast
 from tests.chance import assert_near, error_of_mean, error_of_sd
 from tests.models.helpers import patterns_of
 from tests.models.paths import DRAWS, TRUTHS, expect_as_drawn
@@ -14,6 +15,7 @@ from toolkit.model import Streams
 
 NO_ARRIVALS = ArrivalPrior(1e-12, 91.0)
 PURE = type(MODEL)(arrivals=NO_ARRIVALS)
+NOTHING_SHARED = 1e-9
 HISTORIES = {
     (1, 1): [(-95, 4.0), (-60, 4.0), (-33, 6.0)],
     (2, 1): [(-400, 1.0)],
@@ -57,8 +59,12 @@ def slow_paths(history, horizon, paths, rng):
 
 @pytest.fixture(scope="module")
 def predicted(seeded):
-    streams = Streams(seeded(3))
-    return PURE.predict(patterns_of(HISTORIES), weeks=12, draws=DRAWS, streams=streams)
+    """At a level of 1, and nothing shared: levels and frailties are tested in test_levels.py."""
+    patterns = patterns_of(HISTORIES)
+    alone = PURE.outlook(patterns)._replace(
+        posterior=PURE.posterior(patterns), variance=np.full(4, NOTHING_SHARED)
+    )
+    return forecast(patterns, alone, weeks=12, draws=DRAWS, streams=Streams(seeded(3)))
 
 
 @pytest.mark.parametrize("row", range(4))
@@ -106,7 +112,7 @@ def test_quantiles_and_confidence_are_those_of_the_daily_distribution():
     long = PURE.predict(patterns, weeks=104, draws=1, streams=Streams(1)).pairs
     short = PURE.predict(patterns, weeks=1, draws=1, streams=Streams(1)).pairs
     assert np.array_equal(long.next_order_quantiles, short.next_order_quantiles, equal_nan=True)
-    posterior = PURE.posterior(patterns)
+    posterior = PURE.outlook(patterns).posterior
     for row in range(len(patterns)):
         cdf = np.array([slow_cdf(posterior, row, day) for day in range(1100)])
         days = [np.argmax(cdf >= q) if cdf[730] >= q else np.nan for q in QUANTILES]

@@ -1,14 +1,10 @@
-"""Orders in Parquet in an object store: a real server of S3's protocol, in a process of its own."""
-
-import subprocess
-import sys
-import urllib.request
+"""Orders in Parquet in an object store."""
 
 import pytest
 
-from tests.cache.conftest import until
 from tests.cluster.servers import dask_cluster
 from tests.conftest import AS_OF
+from tests.object_store import NOWHERE, SETTINGS, empty_bucket, object_store
 from tests.processes import TOOLKIT, error_of, start
 from tests.sources.helpers import assert_same_events
 from toolkit.errors import SourceError
@@ -20,32 +16,20 @@ from toolkit.sources.parquet.place import place_at, read_manifest
 from toolkit.sources.parquet.writing import write_parquet, writing_to
 from toolkit.sources.sql import as_source
 
-SETTINGS = {
-    "AWS_ACCESS_KEY_ID": "reader",
-    "AWS_SECRET_ACCESS_KEY": "secret",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
 ADDRESS = "s3://orders/of/2024"
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
-    log = tmp_path_factory.mktemp("store") / "log.txt"  # a pipe that nobody reads would fill
-    server = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with log.open("w") as file, subprocess.Popen(server, stderr=file) as process:
-        assert until(lambda: "Running on http" in log.read_text() or process.poll() is not None)
-        yield log.read_text().split("Running on ")[1].splitlines()[0].strip()
-        process.terminate()
+    with object_store(tmp_path_factory.mktemp("store")) as address:
+        yield address
 
 
 @pytest.fixture
 def bucket(endpoint, monkeypatch):
     """An empty bucket, and what its client finds in the environment."""
-    for name, value in {**SETTINGS, "AWS_ENDPOINT_URL": endpoint}.items():
-        monkeypatch.setenv(name, value)
-    for path, method in (("moto-api/reset", "POST"), ("orders", "PUT")):
-        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{path}", method=method))
+    empty_bucket(endpoint, "orders", monkeypatch)
 
 
 @pytest.mark.usefixtures("bucket")
@@ -119,10 +103,9 @@ def test_workers_of_a_cluster_take_an_address(file, tmp_path, bucket):
 def test_missing_credentials_are_one_sentence(endpoint, tmp_path, monkeypatch):
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
-    nowhere = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": tmp_path / "none"}
     done = start(
         TOOLKIT, "check", "--db", ADDRESS, cwd=tmp_path, HOME=tmp_path,
-        AWS_ENDPOINT_URL=endpoint, **nowhere,
+        AWS_ENDPOINT_URL=endpoint, **NOWHERE,
     )  # fmt: skip
     assert done.returncode == 2
     assert f"{ADDRESS} could not be read: Unable to locate credentials" in error_of(done)

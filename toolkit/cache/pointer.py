@@ -4,9 +4,10 @@ Readers ask for the pointer together with what they read, so that an answer is o
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from toolkit.cache.database import parsed, text
 from toolkit.cache.envelope import UnusableError
@@ -56,16 +57,21 @@ def pointer_of(value: object) -> Pointer:
     if value is None:
         raise CacheError(NO_RELEASE)
     try:
-        said = parsed(value, dict)
-        names = said["release"], said["as_of_date"], said["epoch"]
-        if not all(isinstance(name, str) for name in names):
-            raise TypeError("what has no name")
-        products, expires_at = int(said.get("products", 0)), str(said.get("expires_at", ""))
-        if expires_at:
-            datetime.fromisoformat(expires_at)
-        return Pointer(*names, int(said["flip"]), products, expires_at)
+        return _pointer(value)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise CacheError(f"the value at {POINTER} is no pointer to a release") from error
+
+
+@lru_cache(maxsize=16)  # it comes with every answer, and rarely is another one
+def _pointer(value: Hashable) -> Pointer:
+    said = parsed(value, dict)
+    names = said["release"], said["as_of_date"], said["epoch"]
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError("what has no name")
+    products, expires_at = int(said.get("products", 0)), str(said.get("expires_at", ""))
+    if expires_at:
+        datetime.fromisoformat(expires_at)
+    return Pointer(*names, int(said["flip"]), products, expires_at)
 
 
 def value_names(ids: Iterable[int | str], pointer: Pointer) -> list[str]:

@@ -130,7 +130,7 @@ class ForecastReader:
         self._newest: Pointer | None = None
         self._counted = dict.fromkeys(asdict(ReadCounts()), 0)
         self._flights: Flights[Reading | None] = Flights()
-        self._rounds: Rounds[int, _Found | CacheError | None] = Rounds(self._round, AT_ONCE)
+        self._rounds: Rounds[int, Kept[_Found] | CacheError | None] = Rounds(self._round, AT_ONCE)
         self.reset_locks()
         _readers.add(self)
 
@@ -164,7 +164,7 @@ class ForecastReader:
         if found is None:
             return self._computed([product_id]).get(product_id)
         self._count(Origin.REDIS)
-        return _reading(kept_now(found, found.generated_at), now, Origin.REDIS)
+        return _reading(found, now, Origin.REDIS)
 
     def read_many(self, product_ids: Iterable[int]) -> dict[int, Reading]:
         """The forecasts of those products that there are, all of one release.
@@ -179,17 +179,14 @@ class ForecastReader:
             return self._without_server(ids, error)
         self._count(Origin.REDIS, len(found))
         now = time.monotonic()
-        readings = {
-            i: _reading(kept_now(one, one.generated_at), now, Origin.REDIS)
-            for i, one in found.items()
-        }
+        readings = {i: _reading(one, now, Origin.REDIS) for i, one in found.items()}
         if lost:
             first, *others = lost.values()
             more = f"; and {len(others):,} more" if others else ""
             readings |= self._without_server(list(lost), CacheError(f"{first}{more}"))
         return readings | self._computed([i for i in ids if i not in found and i not in lost])
 
-    def _round(self, ids: Sequence[int]) -> dict[int, _Found | CacheError | None]:
+    def _round(self, ids: Sequence[int]) -> dict[int, Kept[_Found] | CacheError | None]:
         """What the current release says of products that several threads ask for; None of those
         that it does not serve.
         """
@@ -199,7 +196,7 @@ class ForecastReader:
             return dict.fromkeys(ids, error)
         return {i: CacheError(lost[i]) if i in lost else found.get(i) for i in ids}
 
-    def _fetch(self, ids: Sequence[int]) -> tuple[dict[int, _Found], dict[int, str]]:
+    def _fetch(self, ids: Sequence[int]) -> tuple[dict[int, Kept[_Found]], dict[int, str]]:
         """What the current release says of the products, and why not of those it should serve.
 
         The pointer comes with each portion of the values, so that all are of one release: that of
@@ -212,15 +209,16 @@ class ForecastReader:
             guess, asked = pointer, guess
             if asked is None or asked.release != pointer.release:
                 continue
-            found: dict[int, _Found] = {}
+            found: dict[int, Kept[_Found]] = {}
             lost: dict[int, str] = {}
             for product_id, answer in answers.items():
                 try:
                     one = _unpacked(product_id, answer, pointer, held.get(product_id))
                 except UnusableError as flaw:
                     lost[product_id] = f"the forecast of product {product_id} {flaw}"
-                else:
-                    found |= {} if one is None else {product_id: one}
+                    continue
+                if one is not None:
+                    found[product_id] = kept_now(one, one.generated_at)
             newest = self._notice(pointer, found)
             if newest == pointer:
                 return found, lost
@@ -277,7 +275,7 @@ class ForecastReader:
             for i, entry in zip(ids, entries, strict=True)
         }
 
-    def _notice(self, pointer: Pointer, found: Mapping[int, _Found]) -> Pointer:
+    def _notice(self, pointer: Pointer, found: Mapping[int, Kept[_Found]]) -> Pointer:
         """Keep what was found; another release than before makes all else forgotten.
 
         Returns the newest release seen: another one, and nothing is kept, where a thread was
@@ -291,7 +289,7 @@ class ForecastReader:
                 self._memory.clear()
                 self._newest = pointer
             for product_id, one in found.items():
-                self._memory.put(product_id, kept_now(one, one.generated_at), one.size)
+                self._memory.put(product_id, one, one.value.size)
             return pointer
 
     def _without_server(self, ids: Sequence[int], error: CacheError) -> dict[int, Reading]:

@@ -1,22 +1,40 @@
 """Questions of many threads, asked in rounds: those that come while one is under way go together.
 
-The first thread asks for all who wait, itself included; when it has the answer it hands the next
-round to the first who came meanwhile. Every answer is of a round that began after its question.
+The first thread asks for all who wait, itself included. Every answer is of a round that began after
+its question.
+
+With the answer, each thread wakes the next one, and the last one the first of those who came
+meanwhile, for the next round. The interpreter lets one thread run at a time: were all woken at
+once, each would wake in vain and wait once more. And threads that were answered together come back
+together: were the next round begun before the last of them is awake, it would be of one question,
+and all the others would wait for it.
 """
 
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True, eq=False)
 class _Question[K, R]:
+    """``turn`` is released, and ``awake`` set, when there are answers, or to lead a round.
+
+    ``others``: those who were answered together and are to be woken; none for who is to lead.
+    """
+
     key: K
     turn: threading.Lock = field(default_factory=threading.Lock)
     answers: Mapping[K, R] | None = None
+    others: "Iterator[_Question[K, R]]" = field(default_factory=lambda: iter(()))
+    awake: bool = False
+    gone: bool = False
 
     def __post_init__(self) -> None:
         self.turn.acquire()
+
+    def wake(self) -> None:
+        self.awake = True
+        self.turn.release()
 
 
 class Rounds[K: Hashable, R]:
@@ -53,34 +71,40 @@ class Rounds[K: Hashable, R]:
             mine.turn.acquire()
         except BaseException:  # Ctrl-C, say
             with self._lock:
-                leads = mine.turn.acquire(blocking=False) and mine.answers is None
+                mine.gone = True
                 if mine in self._waiting:
                     self._waiting.remove(mine)
-            if leads:
-                self._hand_over()
+            if mine.awake:
+                self._wake_next(mine)
             raise
+        if mine.answers is not None:
+            self._wake_next(mine)
 
     def _lead(self, mine: _Question[K, R]) -> None:
         """Ask for all who wait; whoever leads is the first of them."""
         with self._lock:
             together = self._waiting[: self._at_once]
             self._waiting = self._waiting[self._at_once :]
+        others = [one for one in together if one is not mine]
         try:
             answers = self._ask_for(list(dict.fromkeys(one.key for one in together)))
         except BaseException:  # Ctrl-C, say: the others have not asked for that
             with self._lock:
-                self._waiting = [*(one for one in together if one is not mine), *self._waiting]
-            together = []
+                self._waiting = [*(one for one in others if not one.gone), *self._waiting]
             raise
-        finally:
+        else:
+            mine.others = iter(others)
             for question in together:
-                question.answers = answers
-                if question is not mine:
-                    question.turn.release()
-            self._hand_over()
+                question.answers, question.others = answers, mine.others
+        finally:
+            self._wake_next(mine)
 
-    def _hand_over(self) -> None:
+    def _wake_next(self, mine: _Question[K, R]) -> None:
+        """Of those who were answered with ``mine``, or else whoever is to lead the next round."""
         with self._lock:
-            self._asking = bool(self._waiting)
-            if self._waiting:
-                self._waiting[0].turn.release()
+            following = next((one for one in mine.others if not one.gone), None)
+            if following is None:
+                self._asking = bool(self._waiting)
+                following = self._waiting[0] if self._waiting else None
+            if following is not None:
+                following.wake()

@@ -18,6 +18,7 @@ from toolkit.cli.options import (
     Config,
     DefaultPrice,
     Draws,
+    Jobs,
     Json,
     MaybeDatabase,
     Mssql,
@@ -25,6 +26,7 @@ from toolkit.cli.options import (
     Seed,
     StoreUri,
     Weeks,
+    Work,
 )
 from toolkit.cli.orders import orders_of
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
@@ -97,10 +99,6 @@ Keep = Annotated[int, typer.Option(help="So many earlier releases stay for a rol
 Shrink = Annotated[bool, typer.Option("--shrink", help="Serve fewer products than now.")]
 Earlier = Annotated[
     bool, typer.Option("--earlier", help="Publish as of an earlier date than readers have now.")
-]
-Jobs = Annotated[int, typer.Option(help="So many processes of this machine forecast.")]
-Work = Annotated[
-    Path, typer.Option(help="With --cluster: a folder that all workers see, for what is under way.")
 ]
 Log = Annotated[bool, typer.Option(help="Log the export to MLflow.")]
 

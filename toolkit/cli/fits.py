@@ -20,10 +20,11 @@ from toolkit.cli.options import (
     Seed,
     StoreUri,
     Weeks,
+    Work,
     warn_of_fit,
 )
 from toolkit.data.defaults import DRAWS, SEED, WEEKS
-from toolkit.disk import check_on_disk, whole_file
+from toolkit.disk import whole_file
 from toolkit.errors import ArgumentError, ModelError, PredictionError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def fit(
     from toolkit.cli.progress import counting_bar, status
     from toolkit.cli.room import saved
     from toolkit.data.calendar import calendar_of
-    from toolkit.fits import check_place
+    from toolkit.fits import check_place, place_of
     from toolkit.model import FitSettings, FittedModel, find_model, reads_calendar
     from toolkit.results.fit import FitCard
     from toolkit.stages.arguments import check_whole
@@ -124,7 +125,8 @@ def fit(
             progress=tell,
         )
     folder = saved(fitted, fits)
-    _show_fit(folder, FitCard.read(folder) or FitCard(), as_json)
+    place = place_of(fits / fitted.name / fitted.version)
+    _show_fit(folder, place, FitCard.read(folder) or FitCard(), as_json)
     warn_of_fit(fitted)
 
 
@@ -170,13 +172,14 @@ def diagnose(
 def predict(
     model: Fitted,
     db: Database,
-    out: Annotated[Path, typer.Option(help="Folder for the two tables.")],
+    out: Annotated[Path, typer.Option(help="Folder for the two tables, or s3://BUCKET/FOLDER.")],
     as_of: AsOf = None,
     fits: Fits = DEFAULT_FITS,
     weeks: Weeks = WEEKS,
     draws: Draws = DRAWS,
     seed: Seed = SEED,
     cluster: Cluster = None,
+    work: Work = Path(),
     as_json: Json = False,
 ) -> None:
     """Predict every product and pair; writes product_weeks.parquet and pairs.parquet.
@@ -186,20 +189,24 @@ def predict(
     from toolkit.cli.progress import progress_bar, status
     from toolkit.cluster.orders import OrdersAt
     from toolkit.cluster.workers import open_workers
-    from toolkit.fits import load_fit
+    from toolkit.fits import load_fit, place_of
     from toolkit.sources.codes import Codes
     from toolkit.sources.embedded.database import open_database
+    from toolkit.sources.parquet.remote import is_remote
     from toolkit.stages.predict_shards import Asked, predict_on
     from toolkit.stages.predict_tables import write_predictions
     from toolkit.stages.prediction import CustomerPredictor
+    from toolkit.stored_folders import uploaded
 
-    check_on_disk(out)
     fitted = load_fit(model, fits)
     warn_of_fit(fitted)
     predictor = CustomerPredictor(fitted, weeks, draws, seed)
     broken: list[FailedPair] = []
     orders = OrdersAt.now(db)  # before they are opened, so that workers see an import meanwhile
-    with open_database(db) as conn:
+    with (
+        uploaded(out, work if cluster else None) as folder,
+        open_database(db) as conn,
+    ):
         tables = _pattern_tables(conn, db, as_of, fitted.reads_customer_days, broken)
         with status("Reading order events"):
             codes, first = Codes.of(conn), next(tables)
@@ -207,14 +214,14 @@ def predict(
         with progress_bar("Predicting pairs", pairs) as advance:
             read = chain([first], tables)
             if cluster is None:
-                written = write_predictions(predictor, read, out, advance, codes)
+                written = write_predictions(predictor, read, folder, advance, codes)
             else:
+                asked = Asked.of(predictor, first.as_of_date, orders, fits)
                 with open_workers(1, cluster) as workers:
-                    written = predict_on(
-                        workers, Asked.of(predictor, first, orders, fits), read, out, advance
-                    )
+                    written = predict_on(workers, asked, read, folder, advance)
     _warn_of_failures((*broken, *written.failed), codes)
-    _show_written(written, as_json)
+    place = place_of(out) if is_remote(out) else str(written.pairs.parent)
+    _show_written(written, place, as_json)
 
 
 def register_version(
@@ -312,8 +319,8 @@ def _fingerprint(db: Path, fitted: "FittedModel") -> "Fingerprint":
         return Fingerprint.of(source.order_events(as_of_day(card.as_of_date, source)))
 
 
-def _show_fit(folder: Path, card: "FitCard", as_json: bool) -> None:
-    """What a fit learned from, how well it went, and where it lies."""
+def _show_fit(folder: Path, place: str, card: "FitCard", as_json: bool) -> None:
+    """What a fit learned from, how well it went, and where it lies; ``folder`` may be a copy."""
     from dataclasses import replace
 
     from toolkit.cli.display import print_json, print_plain, show_card
@@ -321,25 +328,26 @@ def _show_fit(folder: Path, card: "FitCard", as_json: bool) -> None:
 
     size = sum(path.stat().st_size for path in folder.iterdir())
     if as_json:
-        print_json({"folder": str(folder), "bytes": size, **plain(card)})
+        print_json({"folder": place, "bytes": size, **plain(card)})
         return
     show_card(replace(card.to_card(), warnings=()))  # they go to stderr
-    print_plain(f"It is in {folder} ({size / 1e6:.1f} MB).")
+    print_plain(f"It is in {place} ({size / 1e6:.1f} MB).")
 
 
-def _show_written(written: "WrittenTables", as_json: bool) -> None:
-    """Which tables a prediction wrote."""
+def _show_written(written: "WrittenTables", out: str, as_json: bool) -> None:
+    """Which tables a prediction wrote into ``out``."""
     from toolkit.cli.display import answer
 
+    weeks, pairs = (f"{out}/{path.name}" for path in (written.product_weeks, written.pairs))
     content: dict[str, object] = {
-        "product_weeks": str(written.product_weeks),
-        "pairs": str(written.pairs),
+        "product_weeks": weeks,
+        "pairs": pairs,
         "products": written.products,
         "pair_count": written.pair_count,
         "failed_pairs": len(written.failed),
     }
-    said = f"{written.products:,} products: {written.product_weeks}"
-    answer(f"{said}\n{written.pair_count:,} pairs: {written.pairs}", content, as_json)
+    said = f"{written.products:,} products: {weeks}\n{written.pair_count:,} pairs: {pairs}"
+    answer(said, content, as_json)
 
 
 def _show_version(ref: "ModelVersionRef", as_json: bool) -> None:

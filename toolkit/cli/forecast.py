@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,13 +16,16 @@ from toolkit.cli.mistakes import told_at_once
 from toolkit.cli.options import (
     DEFAULT_FITS,
     AsOfOrLast,
+    Cluster,
     Config,
     DefaultPrice,
     Fits,
+    Jobs,
     Json,
     MaybeDatabase,
     Mssql,
     Weeks,
+    Work,
     complete_model,
     none_or_several,
     warn_of_fit,
@@ -31,8 +35,11 @@ from toolkit.data.defaults import MIN_CONFIDENCE, MIN_ORDERS, WEEKS
 
 if TYPE_CHECKING:
     from toolkit.cli.display import AnyForecast
+    from toolkit.cluster.on_workers import OnWorkers
+    from toolkit.cluster.orders import OrdersAt
     from toolkit.engine import ForecastEngine
     from toolkit.results.forecast import ProductForecast
+    from toolkit.results.portfolio import PortfolioForecast
     from toolkit.sources.open import OpenSource
 
 
@@ -79,6 +86,9 @@ def forecast(
     ] = None,
     fits: Fits = DEFAULT_FITS,
     default_price: DefaultPrice = None,
+    jobs: Jobs = 1,
+    cluster: Cluster = None,
+    work: Work = Path(),
     plot: Annotated[
         Path | None, typer.Option(help="Draw the weeks, and what was then ordered, to this file.")
     ] = None,
@@ -98,6 +108,7 @@ def forecast(
     """
     import logging
 
+    from toolkit.cluster.orders import OrdersAt
     from toolkit.engine import ForecastEngine
     from toolkit.fits import load_fit
     from toolkit.stages.arguments import MAX_WEEKS, check_price, check_share, check_whole
@@ -108,8 +119,13 @@ def forecast(
     discovery.setLevel(logging.ERROR)  # that nobody ordered a product is said below
     named, categories = list(products or ()), list(category or ())
     asked = Asked(top, as_json, plot, out, table)
+    by_workers = jobs > 1 or cluster is not None
     with told_at_once() as wrong:
         wrong.said += _mistakes(named, customer, categories, everything, together, asked)
+        if by_workers:
+            all_in_one = everything or together or bool(categories)
+            wrong.said += _mistakes_with_workers(db, cluster, all_in_one)
+        wrong.of(check_whole, "jobs", jobs, 1)
         wrong.of(check_whole, "top", top, 1)
         wrong.of(check_whole, "forecast_weeks", weeks, 1, MAX_WEEKS)
         wrong.of(check_whole, "min_orders", min_orders, 1)
@@ -118,6 +134,7 @@ def forecast(
         fitted = None if model is None else wrong.of(load_fit, model, fits)
         if fitted is not None:
             warn_of_fit(fitted)
+        known = None if db is None or not by_workers else OrdersAt.now(db)  # before they are opened
         with orders_of(db, mssql, config) as orders:
             day = wrong.of(day_of, orders, as_of)
             ids = wrong.of(numbers_of, orders, "product", named)
@@ -139,7 +156,11 @@ def forecast(
             if customer is not None:
                 _of_customer(engine, orders, customer, who[0], day, asked)
             elif everything or together or categories:
-                _of_all(engine, orders, named, ids, categories, day, asked)
+                with _workers(known, jobs, cluster, work) as by:
+                    result = engine.forecast_portfolio(
+                        ids or None, day, category=categories or None, by=by
+                    )
+                _show_all(result, orders, named or categories, bool(named), day, asked)
             else:
                 _of_products(engine, orders, named, ids, day, asked, db)
 
@@ -187,6 +208,16 @@ def _mistakes(
     return [*none_or_several(given), *apart, *wrong_with(asked.out)]
 
 
+def _mistakes_with_workers(db: Path | None, cluster: str | None, all_in_one: bool) -> list[str]:
+    """What does not go together with processes or workers that forecast."""
+    option = "--jobs" if cluster is None else "--cluster"
+    wrong = {
+        f"{option} is of --all, of --category, or of products --together": not all_in_one,
+        f"{option} forecasts from orders that were imported: name them by --db": db is None,
+    }
+    return [text for text, found in wrong.items() if found]
+
+
 def _of_customer(
     engine: "ForecastEngine",
     orders: "OpenSource",
@@ -207,31 +238,46 @@ def _of_customer(
         show_card(result.to_card(asked.top, orders.codes.code("customer", number), codes))
 
 
-def _of_all(
-    engine: "ForecastEngine",
+@contextmanager
+def _workers(
+    orders: "OrdersAt | None", jobs: int, cluster: str | None, work: Path
+) -> "Iterator[OnWorkers | None]":
+    """Who predicts; None where this process does."""
+    from toolkit.cli.progress import counting_bar, status
+    from toolkit.cluster.on_workers import on_workers
+
+    if orders is None:
+        with status("Forecasting"):
+            yield None
+        return
+    with (
+        counting_bar("Forecasting products") as bar,
+        on_workers(orders, jobs, cluster, work, bar) as by,
+    ):
+        yield by
+
+
+def _show_all(
+    result: "PortfolioForecast | None",
     orders: "OpenSource",
-    named: Sequence[str],
-    ids: Sequence[int],
-    categories: Sequence[str],
+    listed: Sequence[str],
+    products: bool,
     as_of: date,
     asked: Asked,
 ) -> None:
+    """``listed``: the products, or else the categories, that were named."""
     from toolkit.cli.display import codes_of, save_figure, show_card
-    from toolkit.cli.progress import status
 
-    with status("Forecasting"):
-        result = engine.forecast_portfolio(ids or None, as_of, category=categories or None)
     _write([result], orders, asked)
     if result is None:
-        kind = "product" if named else "category"
-        listed = ", ".join(named or categories)
-        nothing_before(f"{kind} {listed}" if listed else "any product", as_of, orders)
+        kind = "product" if products else "category"
+        nothing_before(f"{kind} {', '.join(listed)}" if listed else "any product", as_of, orders)
     if asked.plot is not None:
         save_figure(result.plot(), asked.plot)
     if not asked.as_json:
-        products = [product["product_id"] for product in result.products]
+        ids = [product["product_id"] for product in result.products]
         customers = [customer["customer_id"] for customer in result.at_risk_customers]
-        of_products = codes_of(orders.codes, "product", products)
+        of_products = codes_of(orders.codes, "product", ids)
         of_customers = codes_of(orders.codes, "customer", customers)
         show_card(result.to_card(asked.top, of_products, of_customers))
 

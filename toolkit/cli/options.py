@@ -41,7 +41,9 @@ AsOfOrLast = Annotated[
 Weeks = Annotated[int, typer.Option(help="Forecast horizon in weeks, 1 to 104.")]
 Draws = Annotated[int, typer.Option(help="Predictive draws per pair.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal forecasts.")]
-Fits = Annotated[Path, typer.Option("--fits", help="Folder of the fitted versions.")]
+Fits = Annotated[
+    Path, typer.Option("--fits", help="Folder of the fitted versions, or s3://BUCKET/FOLDER.")
+]
 DefaultPrice = Annotated[
     float | None,
     typer.Option(help="Of a unit, where no order line before the date tells one."),
@@ -54,7 +56,7 @@ Fitted = Annotated[
     str,
     typer.Argument(help="A fitted version: NAME or NAME@VERSION.", autocompletion=complete_model),
 ]
-Run = Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY.")]
+Run = Annotated[Path, typer.Argument(help="The folder of a backtest: runs/NAME-KEY, or s3://….")]
 StoreUri = Annotated[
     str | None,
     typer.Option(
@@ -67,6 +69,10 @@ Cluster = Annotated[
         "--cluster",
         help="A Dask scheduler, tcp://HOST:PORT, or a TOML file about one: its workers do it.",
     ),
+]
+Jobs = Annotated[int, typer.Option(help="So many processes of this machine forecast.")]
+Work = Annotated[
+    Path, typer.Option(help="With --cluster: a folder that all workers see, for what is under way.")
 ]
 Brief = Annotated[bool, typer.Option("--brief", help="In a few lines, without tables.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

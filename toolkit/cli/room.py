@@ -9,8 +9,10 @@ from tempfile import gettempdir, mkdtemp
 import typer
 
 from toolkit.disk import is_full
+from toolkit.errors import ModelError
 from toolkit.fits import save_fit
 from toolkit.model import FittedModel
+from toolkit.sources.parquet.remote import is_remote
 
 ROOM_POLL_S = 2.0
 """How often a fit that waits for room tries again."""
@@ -26,7 +28,8 @@ def saved(fitted: FittedModel, fits: Path) -> Path:
     """Its folder; where the disk is full, the fit is kept in memory until there is room.
 
     At a terminal for as long as somebody lets it; elsewhere it goes to the folder for temporary
-    files after ``ROOM_PATIENCE_S``, and the command ends with 1.
+    files after ``ROOM_PATIENCE_S``, and the command ends with 1; at once where an object store does
+    not take it.
     """
     begun, told = time.monotonic(), -ROOM_TOLD_S
     then = "Ctrl-C gives it up"
@@ -36,6 +39,9 @@ def saved(fitted: FittedModel, fits: Path) -> Path:
         waited = time.monotonic() - begun
         try:
             return save_fit(fitted, fits)
+        except ModelError as exc:  # an object store
+            typer.echo(f"Error: {exc}; {_saved_elsewhere(fitted, fits)}", err=True)
+            raise typer.Exit(1) from exc
         except OSError as exc:
             if not is_full(exc):
                 raise
@@ -63,4 +69,5 @@ def _saved_elsewhere(fitted: FittedModel, fits: Path) -> str:
         if elsewhere is not None:
             shutil.rmtree(elsewhere, ignore_errors=True)
         return f"the fit is lost, for {gettempdir()} does not take it either: {exc.strerror}"
-    return f"the fit is in {folder}: move it to {fits / fitted.name}, or name --fits {elsewhere}"
+    move = "" if is_remote(fits) else f"move it to {fits / fitted.name}, or "
+    return f"the fit is in {folder}: {move}name --fits {elsewhere}"

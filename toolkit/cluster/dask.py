@@ -37,13 +37,18 @@ TASK_RETRIES = 2
 
 
 @contextmanager
-def connected(settings: ClusterSettings) -> Iterator["DaskWorkers"]:
-    """The workers of a scheduler, until the context ends. Raises ``ClusterError`` if it is away."""
+def connected(settings: ClusterSettings, resumes: bool = True) -> Iterator["DaskWorkers"]:
+    """The workers of a scheduler, until the context ends. Raises ``ClusterError`` if it is away.
+
+    ``resumes``: whether what is done is kept where they are lost.
+    """
     dask = need("distributed", "--cluster", ClusterError)
     with _quiet():
         client = _client(dask, settings)
         try:
-            workers = DaskWorkers(settings, client, dask.KilledWorker)
+            workers = DaskWorkers(
+                settings, client, dask.KilledWorker, KEPT if resumes else NOT_KEPT
+            )
             workers.wait_for_one()
             yield workers
         finally:
@@ -58,6 +63,7 @@ class DaskWorkers:
     _settings: ClusterSettings
     _client: Any
     _killed: type[Exception]
+    _remedy: str
     _terms: Terms | None = field(default=None, init=False)
 
     @contextmanager
@@ -168,15 +174,16 @@ class DaskWorkers:
         if seconds > self._settings.patience_seconds:
             raise ClusterError(
                 f"no worker of {self._settings.address} took work for {seconds:.0f} s: all are "
-                f"gone, or their memory is full; {KEPT}",
+                f"gone, or their memory is full; {self._remedy}",
                 unavailable=True,
             )
 
     def _lost(self) -> str:
-        return f"the scheduler at {self._settings.address} was lost; {KEPT}"
+        return f"the scheduler at {self._settings.address} was lost; {self._remedy}"
 
 
 KEPT = "what is done is kept, and the same command goes on from there"
+NOT_KEPT = "nothing was kept: run it again"
 
 
 def on_worker(terms: Terms, payload: bytes) -> object:

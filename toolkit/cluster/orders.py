@@ -16,7 +16,8 @@ from toolkit.cluster.probe import file_digest
 from toolkit.errors import OrdersReplacedError
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.parquet.manifest import MANIFEST
-from toolkit.sources.parquet.place import absolute, is_remote, place_at
+from toolkit.sources.parquet.place import absolute, place_at
+from toolkit.sources.parquet.remote import is_remote
 
 
 @dataclass(frozen=True, slots=True)

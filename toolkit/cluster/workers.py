@@ -39,14 +39,15 @@ class Workers(Protocol):
 
 
 @contextmanager
-def open_workers(jobs: int, cluster: str | None = None) -> Iterator[Workers]:
+def open_workers(jobs: int, cluster: str | None = None, resumes: bool = True) -> Iterator[Workers]:
     """The workers of the scheduler at ``cluster``, see ``read_cluster``, or ``jobs`` processes.
 
+    ``resumes``: whether what was done is kept where workers are lost; the error says so.
     Raises ``ArgumentError`` for what is wrong with ``cluster``, ``ClusterError`` where it cannot
     be reached, or no worker is there.
     """
     if cluster is None:
         yield LocalProcesses(jobs)
         return
-    with connected(read_cluster(cluster)) as workers:
+    with connected(read_cluster(cluster), resumes) as workers:
         yield workers

@@ -15,8 +15,8 @@ from toolkit.errors import ArgumentError
 from toolkit.sources.base import OrderSource
 from toolkit.sources.codes import NO_CODES, Codes
 from toolkit.sources.embedded.database import open_database
-from toolkit.sources.parquet.place import is_remote, place_at
-from toolkit.sources.parquet.remote import SCHEMES
+from toolkit.sources.parquet.place import place_at
+from toolkit.sources.parquet.remote import SCHEMES, is_remote
 from toolkit.sources.sql import as_source, sqlserver_source
 from toolkit.sources.sqlserver.columns import (
     codes_there,

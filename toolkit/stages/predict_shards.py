@@ -22,6 +22,7 @@ from toolkit.errors import PredictionError
 from toolkit.fits import keep_model, kept_files, kept_model
 from toolkit.results.pair import FailedPair
 from toolkit.sources.codes import Codes
+from toolkit.sources.parquet.place import absolute
 from toolkit.sources.sql import as_source
 from toolkit.stages.discovery import discover
 from toolkit.stages.patterns import PatternAnalyzer
@@ -53,16 +54,16 @@ class Asked:
 
     @classmethod
     def of(
-        cls, predictor: CustomerPredictor, patterns: Patterns, orders: OrdersAt, fits: Path
+        cls, predictor: CustomerPredictor, as_of_date: date, orders: OrdersAt, fits: Path
     ) -> "Asked":
-        """What ``predictor`` says of the ``patterns`` of ``orders``.
+        """What ``predictor`` says of the ``orders`` before the date.
 
         Its model is saved below ``fits``, if it is not there and its name is not enough.
         """
-        fits = fits.absolute()
+        fits = absolute(fits)
         return cls(
             orders,
-            patterns.events.as_of_date,
+            as_of_date,
             keep_model(predictor.model, fits),
             fits,
             predictor.weeks,

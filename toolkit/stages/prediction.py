@@ -65,6 +65,13 @@ class CustomerPredictor:
         Work is cut into shards of whole products and runs on all cores; the cut changes no bit
         of the result. Raises ``PredictionError`` if the model fails on everything.
         """
+        predictions, failed = self.predict_what_can_be(patterns)
+        if len(failed) == len(patterns) > 0:
+            raise PredictionError(f"{self.model.name} failed on every pair: {failed[0].reason}")
+        return predictions, failed
+
+    def predict_what_can_be(self, patterns: Patterns) -> tuple[Predictions, tuple[FailedPair, ...]]:
+        """As ``predict``, for a part of what is asked for, of which every pair may fail."""
         shards = patterns.split(PAIRS_PER_SHARD)
         with ThreadPoolExecutor(min(len(shards), os.cpu_count() or 1)) as pool:
             parts = list(pool.map(self._predict_shard, (patterns.select(s) for s in shards)))
@@ -73,8 +80,6 @@ class CustomerPredictor:
             for shard, (_, failing) in zip(shards, parts, strict=True)
             for row, reason in failing.items()
         }
-        if len(failures) == len(patterns) > 0:
-            raise PredictionError(f"{self.model.name} failed on every pair: {failures[0]}")
         predicted = without(patterns, failures)
         return _join(predicted, [part for part, _ in parts]), _failed_pairs(patterns, failures)
 

@@ -3,6 +3,16 @@
 One call simulates one product. The day of a pair's next order is drawn from its exact
 distribution, its rate and regularity from their posterior given that day, and later intervals
 follow until the horizon ends. Each order draws its size from the pair's Pólya urn.
+
+A product's pairs share a factor of their hazards, drawn anew in each draw: a frailty w ~
+Gamma(1 / v, 1 / v), of mean 1 and variance v. P(next order later than day d) is still the exact
+S(d), as the mean over w, if it is exp(-w x(d)) given w, where x = (S^-v - 1) / v inverts the
+Laplace transform (1 + v x)^(-1 / v) of w. So where e is a standard exponential number and
+x = e / w, the order comes when 1 - S(d) exceeds 1 - (1 + v x)^(-1 / v). From that order on the
+pair's rate is multiplied by w over its mean given x, (1 + v) / (1 + v x): as it was, in the mean.
+
+Source: Clayton (1978), doi:10.1093/biomet/65.1.141; Marshall & Olkin (1988),
+doi:10.1080/01621459.1988.10478671, for drawing by frailties.
 """
 
 from typing import Any, NamedTuple
@@ -17,6 +27,13 @@ from toolkit.data.tables import DAYS_PER_WEEK, Floats, Ints
 
 NEGLIGIBLE = 1e-6
 """Components of less weight are not looked at."""
+
+
+class Frailty(NamedTuple):
+    """A product's factor of all its pairs' hazards, in each draw."""
+
+    variance: float
+    of_draw: Floats  # [draws], their mean about 1
 
 
 class NewPairs(NamedTuple):
@@ -90,15 +107,16 @@ def _component_on(u: float, day: int, weights: Floats, later: Floats) -> int:
 
 @lean
 def _follow(
-    rng: Any, draw: int, day: int, A: float, B: float, k: int, urn: Urn, pair: int,
-    drawn: Floats, out: ProductResults, later: Floats,
+    rng: Any, draw: int, day: int, A: float, B: float, k: int, pace: float, urn: Urn,
+    pair: int, drawn: Floats, out: ProductResults, later: Floats,
 ) -> int:  # fmt: skip
-    """Place an order on ``day`` and all that follow it within the horizon; rate Gamma(A, B).
+    """Place an order on ``day`` and all that follow it within the horizon; their rate is
+    Gamma(A, B) times ``pace``.
 
     Returns how many there are.
     """
     horizon = DAYS_PER_WEEK * out.orders.shape[1]
-    scale = B / (k * rng.standard_gamma(A))
+    scale = B / (k * rng.standard_gamma(A) * pace)
     n_drawn = 0
     while day < horizon:
         week = day // DAYS_PER_WEEK
@@ -118,8 +136,9 @@ def _follow(
 
 @compiled
 def simulate_pairs(
-    rng: Any, posterior: PairPosterior, urn: Urn, cdf: Floats, out: ProductResults
-) -> None:
+    rng: Any, posterior: PairPosterior, frailty: Frailty, urn: Urn, cdf: Floats,
+    out: ProductResults,
+) -> None:  # fmt: skip
     """Fill in ``cdf`` and add the draws of one product's known pairs to ``out``.
 
     ``cdf``: [pairs, days], P(next order by that day); of ``out``, orders, quantity, later orders
@@ -136,25 +155,28 @@ def simulate_pairs(
             reached = max(reached, 1.0 - later[:, day].sum())
             pair_cdf[day] = reached
         for d in range(len(out.orders)):
-            u = rng.random()
+            w, v = frailty.of_draw[d], frailty.variance
+            x = rng.standard_exponential() / w
+            u = -np.expm1(-np.log1p(v * x) / v)
             if u < pair_cdf[-1]:
                 day = np.searchsorted(pair_cdf, u, side="right")
                 before = pair_cdf[day - 1] if day > 0 else 0.0
                 c = _component_on(u - before, day, pair_weights, later)
                 placed = _follow(
-                    rng, d, day, A[c] + k[c], B[c] + k[c] * (open_days + day), k[c], urn, i,
-                    drawn, out, pair_later,
+                    rng, d, day, A[c] + k[c], B[c] + k[c] * (open_days + day), k[c],
+                    w * (1.0 + v * x) / (1.0 + v), urn, i, drawn, out, pair_later,
                 )  # fmt: skip
                 out.order_counts[i, min(placed, out.order_counts.shape[1] - 1)] += 1.0
 
 
 @compiled
 def simulate_new_pairs(
-    rng: Any, new: NewPairs, product: int, urn: Urn, out: ProductResults
+    rng: Any, new: NewPairs, product: int, frailty: Frailty, urn: Urn, out: ProductResults
 ) -> None:
     """Add the draws of customers who buy the product for the first time within the horizon.
 
-    They arrive as a Poisson process, and reorder like a pair without history.
+    They arrive as a Poisson process, its rate multiplied by the frailty, and reorder like a pair
+    without history.
     """
     draws, weeks = out.orders.shape
     horizon = DAYS_PER_WEEK * weeks
@@ -162,9 +184,10 @@ def simulate_new_pairs(
     shape, rate = new.arrival_shape[product], new.arrival_rate[product]
     cdf = np.cumsum(new.weights)
     for d in range(draws):
-        for _ in range(rng.poisson(rng.standard_gamma(shape) / rate * horizon)):
+        mean = rng.standard_gamma(shape) / rate * horizon * frailty.of_draw[d]
+        for _ in range(rng.poisson(mean)):
             c = min(np.searchsorted(cdf, rng.random(), side="right"), len(new.k) - 1)
             _follow(
-                rng, d, int(rng.random() * horizon), new.A, new.B[c], new.k[c], urn, -1,
+                rng, d, int(rng.random() * horizon), new.A, new.B[c], new.k[c], 1.0, urn, -1,
                 drawn, out, ignored,
             )  # fmt: skip

@@ -97,6 +97,18 @@ class PairPosterior(NamedTuple):
             open_interval_p=self.open_interval_p[rows],
         )
 
+    def at_pace(self, pace: Floats) -> "PairPosterior":
+        """As if time ran ``pace`` [pairs] times as fast from the as-of date on, and only then.
+
+        Rates are λ · pace, and what lies behind takes as much less time at them, so that z, of
+        which all probabilities are functions, is what it was at the end of the open interval.
+        """
+        return self._replace(
+            B=self.B / pace[:, None],
+            open_days=(self.open_days - HALF_DAY) / pace + HALF_DAY,
+            survived=self.survived / pace,
+        )
+
     def expected_interval(self) -> Floats:
         """The expected interval in days, 1 / E[λ], [pairs]; finite for any prior.
 

@@ -1,8 +1,11 @@
 """From the posterior of every pair to predictions: exact next orders, drawn paths, sums."""
 
-import numpy as np
+from typing import NamedTuple
 
-from models.parts.kernels.paths import NewPairs, simulate_new_pairs, simulate_pairs
+import numpy as np
+from scipy.special import gammaincinv
+
+from models.parts.kernels.paths import Frailty, NewPairs, simulate_new_pairs, simulate_pairs
 from models.parts.kernels.renewal import PairPosterior
 from models.parts.pair.next_order import confidence, next_order_quantiles
 from models.parts.pair.results import MEDIAN, Results
@@ -19,12 +22,19 @@ from toolkit.data.tables import (
 from toolkit.model import Streams
 
 
+class Outlook(NamedTuple):
+    """What is known of the pairs and products of some patterns, to be drawn from."""
+
+    posterior: PairPosterior
+    variance: Floats  # [products], of the frailty that a product's pairs share
+    new_pairs: NewPairs
+    urn_weight: float
+
+
 def forecast(
     patterns: Patterns,
-    posterior: PairPosterior,
-    new_pairs: NewPairs,
+    outlook: Outlook,
     *,
-    urn_weight: float,
     weeks: int,
     draws: int,
     streams: Streams,
@@ -36,7 +46,8 @@ def forecast(
     """
     products = len(patterns.product_offsets()[0])
     results = Results.empty(products, len(patterns), draws, weeks)
-    next_order_cdf = simulate_paths(patterns, posterior, new_pairs, urn_weight, streams, results)
+    next_order_cdf = simulate_paths(patterns, outlook, streams, results)
+    posterior = outlook.posterior
     interval = posterior.expected_interval()
     quantiles = next_order_quantiles(posterior, next_order_cdf)
     results.p_by_week[...] = next_order_cdf[:, DAYS_PER_WEEK - 1 :: DAYS_PER_WEEK]
@@ -46,29 +57,31 @@ def forecast(
     open_interval_p[...] = posterior.open_interval_p
     expected_interval[...] = interval
     how_sure[...] = confidence(posterior, next_order_cdf, quantiles[:, MEDIAN], interval)
-    return results.predictions(patterns, urn_weight)
+    return results.predictions(patterns, outlook.urn_weight)
 
 
 def forecast_again(
     patterns: Patterns,
-    posterior: PairPosterior,
+    outlook: Outlook,
     rows: Ints,
     number: int,
     *,
-    urn_weight: float,
     weeks: int,
     draws: int,
     streams: Streams,
 ) -> PairDraws:
-    """The pairs in ``rows`` once more; they share nothing with others but the product's sizes."""
+    """The pairs in ``rows`` once more, each with a frailty of its own."""
     results = Results.empty(len(rows), len(rows), draws, weeks)
     ignored = np.empty((1, DAYS_PER_WEEK * weeks))
+    variance = np.repeat(outlook.variance, np.diff(patterns.product_offsets()[1]))
     for i, row in enumerate(rows.tolist()):
         part = patterns.of_same_product(row)
+        rng = streams.again(int(patterns.product_id[row]), int(patterns.customer_id[row]), number)
         simulate_pairs(
-            streams.again(int(patterns.product_id[row]), int(patterns.customer_id[row]), number),
-            posterior.select(slice(row, row + 1)),
-            Urn.of(patterns, part, urn_weight).starting_at(row - part.start),
+            rng,
+            outlook.posterior.select(slice(row, row + 1)),
+            _frailty(rng, variance[row], draws),
+            Urn.of(patterns, part, outlook.urn_weight).starting_at(row - part.start),
             ignored,
             results.of_product(i, slice(i, i + 1)),
         )
@@ -77,11 +90,9 @@ def forecast_again(
 
 def forecast_apart(
     patterns: Patterns,
-    posterior: PairPosterior,
-    new_pairs: NewPairs,
+    outlook: Outlook,
     rows: Ints,
     *,
-    urn_weight: float,
     weeks: int,
     draws: int,
     streams: Streams,
@@ -90,15 +101,13 @@ def forecast_apart(
     products = len(patterns.product_offsets()[0])
     results = Results.empty(products, len(patterns), draws, weeks)
     ignored = np.empty((len(patterns), DAYS_PER_WEEK * weeks))
-    begin = _begin(patterns, posterior, new_pairs, urn_weight, streams, results, ignored)
+    begin = _begin(patterns, outlook, streams, results, ignored)
     return draw_apart(patterns, rows, results, begin)
 
 
 def simulate_paths(
     patterns: Patterns,
-    posterior: PairPosterior,
-    new_pairs: NewPairs,
-    urn_weight: float,
+    outlook: Outlook,
     streams: Streams,
     results: Results,
 ) -> Floats:
@@ -107,15 +116,13 @@ def simulate_paths(
     Returns P(next order by the end of each day), [pairs, days].
     """
     cdf = np.empty((len(patterns), DAYS_PER_WEEK * results.p_by_week.shape[1]))
-    draw_all(patterns, _begin(patterns, posterior, new_pairs, urn_weight, streams, results, cdf))
+    draw_all(patterns, _begin(patterns, outlook, streams, results, cdf))
     return cdf
 
 
 def _begin(
     patterns: Patterns,
-    posterior: PairPosterior,
-    new_pairs: NewPairs,
-    urn_weight: float,
+    outlook: Outlook,
     streams: Streams,
     results: Results,
     cdf: Floats,
@@ -123,15 +130,23 @@ def _begin(
     ids, _ = patterns.product_offsets()
 
     def begin(j: int, rows: slice) -> Draw:
-        rng, urn = streams.product(int(ids[j])), Urn.of(patterns, rows, urn_weight)
-        simulate_new_pairs(rng, new_pairs, j, urn, results.of_product(j, rows))
+        rng, urn = streams.product(int(ids[j])), Urn.of(patterns, rows, outlook.urn_weight)
+        frailty = _frailty(rng, outlook.variance[j], len(results.orders[j]))
+        of_product = results.of_product(j, rows)
+        simulate_new_pairs(rng, outlook.new_pairs, j, frailty, urn, of_product)
         results.settle_new_pairs(j)
 
         def draw(some: slice) -> None:
             of_some = urn.starting_at(some.start - rows.start)
             out = results.of_product(j, some)
-            simulate_pairs(rng, posterior.select(some), of_some, cdf[some], out)
+            simulate_pairs(rng, outlook.posterior.select(some), frailty, of_some, cdf[some], out)
 
         return draw
 
     return begin
+
+
+def _frailty(rng: np.random.Generator, variance: float, draws: int) -> Frailty:
+    """Gamma of mean 1, one draw from each of as many equal shares of it, in random order."""
+    share = (rng.permutation(draws) + rng.random(draws)) / draws
+    return Frailty(variance, variance * gammaincinv(1 / variance, share))

@@ -19,6 +19,7 @@ from backtests.watch.drift import Drift
 from backtests.watch.folder import WatchFolder
 from backtests.watch.judge import judge
 from backtests.watch.kept import KeptForecast
+from backtests.watch.revisions import LIMIT
 from backtests.watch.versions import Watched
 from backtests.watch.watch import WatchSettings, watch
 from tests.backtests.watch.conftest import DATES
@@ -30,6 +31,7 @@ from toolkit.errors import ArgumentError, TrackingError
 from toolkit.model import default_model
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.embedded.zone import keep_zone
+from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.sql import as_source
 from toolkit.tracking.promotion import promote, set_alias
 from toolkit.tracking.registration import register_fit
@@ -94,7 +96,7 @@ def test_what_is_kept_scores_as_a_backtest_does(promoted, order_file, store, tmp
     table = table[(table.as_of_date == pd.Timestamp(day)) & (table.week <= 4)]
     for name in ("units", "product_weeks", "pairs", "held"):
         assert kept[name].tolist() == table[name].tolist()
-    for name in ("expected_units", "crps", "loss"):
+    for name in ("expected_units", "crps", "loss", "past_units", "year_units", "past_root_crps"):
         assert kept[name].to_numpy() == pytest.approx(table[name].to_numpy(), rel=1e-5)
 
 
@@ -110,6 +112,9 @@ def test_weeks_are_scored_once_when_they_are_over(order_file, store, tmp_path):
     said = KeptForecast.read(kept)
     assert said.quantity.shape == (len(said.of_product), 4, 50)
     assert len(said.record.expected_units) == 12
+    assert said.past.quantity.shape == (len(said.of_product), 52)
+    replace(said, past=None).save(tmp_path / "earlier")  # as a toolkit did that kept no past
+    assert KeptForecast.read(tmp_path / "earlier").past is None
     before = {file: file.read_bytes() for file in kept.iterdir()}
     again = look(order_file, store, folder, START + timedelta(days=3))
     assert (again.kept, again.scored) == ((), 0)  # less than a week later
@@ -144,7 +149,9 @@ def test_a_champion_that_does_as_promised_is_quiet(order_file, store, tmp_path):
     assert charts["level"].limit is not None
     assert charts["pairs"].limit is None  # it is the reference itself
     assert charts["level"].weeks == 17
-    assert charts["revision"].weeks == 5  # the first twelve say what is usual
+    assert charts["bias"].limit is not None  # the products' past year needs no reference
+    assert charts["units"].limit is not None
+    assert (charts["revision"].weeks, charts["revision"].limit) == (17, LIMIT)
     assert "CRPS" in reports[-1].to_card().text()
     assert json.loads(json.dumps(reports[-1].to_dict(), default=str))["alarms"] == []
 
@@ -216,6 +223,36 @@ def test_the_command(with_half_the_customers, promoted, store, tmp_path):
     assert "http" not in page.split("data:image", 1)[0].replace("http-equiv", "")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [2, 1000])
+def test_half_the_customers_lost_sound_in_their_second_week(lost, store, tmp_path):
+    """Every ``lost``-th customer of sixty stops on the day of the first forecast kept."""
+    truth = Truth(customers=60, products=12, pairs=700, days=7 * 69)
+    file = tmp_path / "orders.duckdb"
+    with duckdb.connect(str(file)) as conn:
+        load_orders(generate_orders(truth, seed=5), conn)
+        gone = 'SELECT ID FROM dbo."Order" WHERE ClientAgreementID % ? = 0 AND Created >= ?'
+        conn.execute(f"DELETE FROM dbo.OrderItem WHERE OrderID IN ({gone})", [lost, START])
+    asked = ("watch", "--db", file, "--draws", 50, "--no-log", "--json", "--as-of")
+    for week in range(3):
+        done = run_command(*asked, later(week), cwd=tmp_path)
+        found = json.loads(done.stdout)
+        charts = found["versions"][0]["charts"]
+        (state,) = (chart for chart in charts if chart["name"] == "customers")
+        assert (state["weeks"], state["limit"]) == (week, pytest.approx(1 / 3)), done.stderr
+        assert done.returncode == (4 if found["alarms"] else 0)
+        told = [
+            "regular customers silent for two weeks" in sentence for sentence in found["alarms"]
+        ]
+        if lost == 2 and week == 2:
+            assert state["value"] == pytest.approx(0.5, abs=0.1)
+            assert state["since"] == str(later(1))
+            assert any(told)
+        else:
+            assert not any(told)
+            assert found["alarms"] == [] or lost == 2
+
+
 def test_a_forecast_is_kept_once_a_week_where_the_business_is(order_file, store, tmp_path):
     """Kept as of three days ago; here it is another day than there."""
     file = tmp_path / "zoned.duckdb"
@@ -270,7 +307,7 @@ def test_a_champion_beside_the_reference_as_its_challenger(order_file, store, tm
     table = WatchFolder(folder).weeks()
     state, _ = judge(store, WatchFolder(folder), table, champion, [champion, reference])
     charts = {chart.name: chart for chart in state.charts}
-    assert charts["pairs"].value == charts["units"].value == 1.0
+    assert charts["pairs"].value == 1.0
 
 
 def test_drift_of_orders_without_quantities():

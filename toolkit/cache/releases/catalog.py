@@ -64,7 +64,7 @@ __all__ = ["Release", "ReleaseSpec", "Releases", "Staging"]
 LOCK_S = 10.0
 """An export that shows no sign of life for so long has lost its lock."""
 
-UNLINKED_AT_ONCE = 500
+UNLINKED_AT_ONCE = 200
 OF_A_RELEASE = (at_risk_key, customers_key, index_key, meta_key)
 REMEMBERED_MS = 1000 * 86_400 * 400
 """How long it is remembered that a product was invalidated: longer than its values may stay."""

@@ -9,8 +9,9 @@ from toolkit.errors import SourceError
 from toolkit.sources.dialects import run_once
 from toolkit.sources.embedded.session import hide_progress_bar
 from toolkit.sources.embedded.tables import TABLES
-from toolkit.sources.parquet.place import is_remote, place_at
+from toolkit.sources.parquet.place import place_at
 from toolkit.sources.parquet.reading import lines_as_tables, open_folder
+from toolkit.sources.parquet.remote import is_remote
 
 LINE_ORDER = "product_id, ordered_at, order_id, quantity, unit_price"
 """The order of order lines: a product's lie together, and whichever came first leaves no trace."""

@@ -4,7 +4,6 @@ A place reads and writes whole files by their paths in the folder. ``manifest.js
 one step; parts are brought first, and removed by the import after the next.
 """
 
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,10 +18,7 @@ from toolkit.disk import whole_file
 from toolkit.errors import SourceError
 from toolkit.sources.embedded.session import translated
 from toolkit.sources.parquet.manifest import MANIFEST, PARTS, Manifest, parse_manifest
-from toolkit.sources.parquet.remote import SCHEMES, Remote
-
-REMOTE = re.compile(rf"(?P<scheme>{'|'.join(SCHEMES)}):/{{1,2}}(?P<rest>[^/].*)")
-"""An address in an object store."""
+from toolkit.sources.parquet.remote import is_remote, remote_at
 
 _PATTERN = {*"*?[]"}
 _LOCK = ".lock"
@@ -141,11 +137,6 @@ class Folder:
             )
 
 
-def is_remote(address: str | Path) -> bool:
-    """Whether an address leads to an object store."""
-    return REMOTE.fullmatch(str(address)) is not None
-
-
 def absolute(path: Path) -> Path:
     """A path of orders that other processes take, wherever they work."""
     return path if is_remote(path) else path.absolute()
@@ -157,10 +148,9 @@ def place_at(address: str | Path) -> Place:
     A ``Path`` of the latter, of which one of the slashes is lost, means it, too. Raises
     ``SourceError`` where the package is missing that reads it, or DuckDB could not name its files.
     """
-    found = REMOTE.fullmatch(str(address))
     if _PATTERN & {*str(address)}:
         raise SourceError(f"the name of a folder of orders must hold none of * ? [ ]: {address}")
-    return Remote(found["scheme"], found["rest"]) if found else Folder(Path(address))
+    return remote_at(address) if is_remote(address) else Folder(Path(address))
 
 
 def read_manifest(place: Place) -> Manifest:

@@ -1,12 +1,13 @@
-"""A folder of orders in an object store, ``s3://BUCKET/FOLDER``, through fsspec.
+"""A folder in an object store, ``s3://BUCKET/FOLDER``, through fsspec: of orders, or of a fit.
 
 The store's own client finds its settings: ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and
 ``AWS_ENDPOINT_URL``, a profile, or the role of the machine. Nothing of them is kept or shown.
 """
 
+import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
 SCHEMES = {"s3": "s3fs"}
 """Kinds of stores, and the package that reads each."""
 
+REMOTE = re.compile(rf"(?P<scheme>{'|'.join(SCHEMES)}):/{{1,2}}(?P<rest>[^/].*)")
+"""An address in an object store."""
+
+_PROBE = ".probe"
+
 
 class Remote:
-    """A folder in an object store. One import at a time may write into it: there is no lock."""
+    """A folder in an object store. One writer at a time may write into it: there is no lock."""
 
     def __init__(self, scheme: str, rest: str) -> None:
         """Raises ``SourceError`` where the package is missing that reads the store."""
@@ -57,17 +63,67 @@ class Remote:
         with _translated(f"{self.name} could not be written"):
             self._files.pipe_file(f"{self.name}/{MANIFEST}", content)
 
+    def remove_manifest(self) -> None:
+        """Let there be none, if there is one."""
+        with _translated(f"{self.name} could not be written"), suppress(FileNotFoundError):
+            self._files.rm_file(f"{self.name}/{MANIFEST}")
+
+    def send(self, file: Path, path: str) -> None:
+        """Upload a file; it appears whole or not at all."""
+        with _translated(f"{self.name} could not be written"):
+            self._files.put_file(str(file), f"{self.name}/{path}")
+
+    def fetch(self, path: str, target: Path) -> bool:
+        """Download a file; False where there is none."""
+        with _translated(f"{self.name} could not be read"):
+            try:
+                self._files.get_file(f"{self.name}/{path}", str(target))
+            except FileNotFoundError:
+                return False
+        return True
+
     def bring(self, parts: Path) -> None:
         """Upload a folder of parts."""
         with _translated(f"{self.name} could not be written"):
             self._files.put(f"{parts}/", f"{self.name}/{parts.name}/", recursive=True)
+
+    def folders(self) -> list[str]:
+        """The names of the folders in it, ascending. ``SourceError`` where there is no bucket."""
+        with _translated(f"{self.name} could not be read"):
+            try:
+                there = self._files.ls(self.name, detail=True)
+            except FileNotFoundError:
+                self._check_bucket()
+                return []
+        return sorted(_last(one["name"]) for one in there if one["type"] == "directory")
+
+    def check_writable(self) -> None:
+        """Write a small object. ``SourceError`` where that cannot be done."""
+        with _translated(f"{self.name} could not be written"):
+            try:
+                self._files.pipe_file(f"{self.name}/{_PROBE}", b"")
+            except FileNotFoundError:
+                self._check_bucket()
+                raise
+            with suppress(Exception):  # who may write may not be one who may remove
+                self._files.rm_file(f"{self.name}/{_PROBE}")
+
+    def _check_bucket(self) -> None:
+        """``SourceError`` where it is missing; a store may not let one look at a whole bucket."""
+        scheme, _, bucket, *_ = self.name.split("/")
+        try:
+            self._files.ls(f"{scheme}//{bucket}")
+        except FileNotFoundError:
+            raise SourceError(f"there is no bucket {bucket}") from None
+        except PermissionError:
+            return
 
     def remove_parts_but(self, kept: str | None) -> None:
         """Remove what former imports left."""
         with _translated(f"{self.name} could not be written"):
             there = self._files.ls(self.name, detail=False) if self._files.exists(self.name) else []
             for path in there:
-                name = path.rsplit("/", 1)[-1]
+                name = _last(path)
                 if name.startswith(PARTS) and name != kept:
                     self._files.rm(path, recursive=True)
 
@@ -80,6 +136,23 @@ class Remote:
     def let_read(self, conn: duckdb.DuckDBPyConnection) -> None:
         """DuckDB asks fsspec for the ranges of files that it needs."""
         conn.register_filesystem(self._files)
+
+
+def is_remote(address: str | Path) -> bool:
+    """Whether an address leads to an object store."""
+    return REMOTE.fullmatch(str(address)) is not None
+
+
+def remote_at(address: str | Path) -> Remote:
+    """The folder at an address in an object store; a ``Path`` that lost a slash means it, too."""
+    found = REMOTE.fullmatch(str(address))
+    if found is None:
+        raise SourceError(f"{address} is no address in an object store")
+    return Remote(found["scheme"], found["rest"])
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rsplit("/", 1)[-1]
 
 
 @contextmanager

@@ -1,0 +1,191 @@
+"""Folders of results in an object store: uploaded whole, read through a cache of the user's.
+
+``manifest.json`` is written last and names the files, with bytes and digests: half an upload is
+nothing. What was read once lies in a folder of the cache that bears the manifest's digest; its
+files are compared with their own digests whenever it is used.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from secrets import token_hex
+from tempfile import mkdtemp
+from typing import Annotated
+
+from filelock import FileLock
+from pydantic import AfterValidator, AwareDatetime, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from toolkit.disk import check_on_disk, whole_folder
+from toolkit.errors import SourceError
+from toolkit.sources.parquet.manifest import MANIFEST, PARTS
+from toolkit.sources.parquet.remote import Remote, is_remote, remote_at
+from toolkit.validation import written
+
+CACHE_VARIABLE = "XDG_CACHE_HOME"
+KEY_DIGITS = 16
+
+
+def _inside(name: str) -> str:
+    if not name or name.startswith("/") or ".." in PurePosixPath(name).parts or "\\" in name:
+        raise ValueError(f"has to be a path in the folder, got {name!r}")
+    return name
+
+
+type Inside = Annotated[str, AfterValidator(_inside)]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file by its path in the folder, and by where it lies in the store's."""
+
+    name: Inside
+    path: Inside
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFolder:
+    """What a manifest says: all files, and when they were made."""
+
+    made_at: AwareDatetime
+    files: tuple[StoredFile, ...]
+
+
+def upload_as_parts(folder: Path, place: Remote, made_at: datetime, again: bool = True) -> None:
+    """Upload files into a folder of parts of their own: what is there can be read meanwhile.
+
+    ``again``: those, too, that are there with the same digest. Raises ``SourceError`` where the
+    store does not take them.
+    """
+    before = None if again else manifest_at(place)
+    there = {} if before is None else {(f.name, f.sha256): f for f in before[0].files}
+    files = [
+        there.get((file.name, file.sha256), file)
+        for file in _described(folder, f"{PARTS}{token_hex(8)}/")
+    ]
+    for file in files:
+        if file not in there.values() or place.size(file.path) != file.bytes:
+            place.send(folder / file.name, file.path)
+    place.replace_manifest(written(StoredFolder(made_at, tuple(files))))
+
+
+@contextmanager
+def uploaded(out: Path, work: Path | None = None) -> Iterator[Path]:
+    """A folder to fill, which is uploaded to ``out`` in the end; on a disk ``out`` itself.
+
+    ``work``: the folder is one below it, and stays until all is uploaded. Raises ``SourceError``
+    where the store takes nothing, before any work is done; where it does not take the files in the
+    end, they stay, and the error says where. ``ArgumentError`` as ``check_on_disk`` does.
+    """
+    if not is_remote(out):
+        check_on_disk(out)
+        yield out
+        return
+    place = remote_at(out)
+    place.check_writable()
+    folder = Path(mkdtemp(prefix="results-")) if work is None else _room(work, place.name)
+    try:
+        yield folder
+    except BaseException:
+        if work is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        files = _described(folder, "")
+        place.remove_manifest()  # it is of what is replaced now
+        for file in files:
+            place.send(folder / file.name, file.path)
+        place.replace_manifest(written(StoredFolder(datetime.now(UTC), files)))
+    except SourceError as exc:
+        raise SourceError(f"{exc}; the files are in {folder}") from exc
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def manifest_at(place: Remote) -> tuple[StoredFolder, str] | None:
+    """What lies there, and a digest of that; None where no upload ended.
+
+    Raises ``SourceError`` where the store cannot be read.
+    """
+    content = place.read(MANIFEST)
+    if content is None:
+        return None
+    try:
+        manifest = TypeAdapter(StoredFolder).validate_json(content, strict=True)
+    except ValidationError as exc:
+        raise SourceError(f"{place.name}/{MANIFEST} is no manifest of results") from exc
+    return manifest, hashlib.sha256(content).hexdigest()[:KEY_DIGITS]
+
+
+def cached(place: Remote, kind: str, name: str) -> Path | None:
+    """The folder of the cache that holds what lies there, downloaded if need be; None for nothing.
+
+    Raises ``SourceError`` where the store cannot be read, or does not hold what its manifest names.
+    """
+    found = manifest_at(place)
+    if found is None:
+        return None
+    manifest, key = found
+    folder = cache_folder(kind) / f"{name}-{key}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):  # others may load it meanwhile
+        if not all(_is_whole(folder / file.name, file) for file in manifest.files):
+            _download(place, manifest, folder)
+    return folder
+
+
+def cache_folder(kind: str) -> Path:
+    """Where is kept what was read from a store; it may be removed at any time."""
+    named = os.environ.get(CACHE_VARIABLE) or os.environ.get("LOCALAPPDATA")
+    return (Path(named) if named else Path.home() / ".cache") / "interorder-toolkit" / kind
+
+
+def _room(work: Path, address: str) -> Path:
+    """The same for the same address, so that what is resumed finds what there is."""
+    key = hashlib.sha256(address.encode()).hexdigest()[:KEY_DIGITS]
+    folder = work.absolute() / f"results-{key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _download(place: Remote, manifest: StoredFolder, folder: Path) -> None:
+    with whole_folder(folder) as part:
+        for file in manifest.files:
+            target = part / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not place.fetch(file.path, target):
+                raise SourceError(f"{place.name}/{file.path} is missing: save it again")
+            if not _is_whole(target, file):
+                raise SourceError(f"{place.name}/{file.path} is not what was saved: save it again")
+
+
+def _described(folder: Path, parts: str) -> tuple[StoredFile, ...]:
+    """Its files, but for hidden ones."""
+    names = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return tuple(
+        StoredFile(
+            name.as_posix(),
+            f"{parts}{name.as_posix()}",
+            (folder / name).stat().st_size,
+            _digest(folder / name),
+        )
+        for name in names
+        if not any(part.startswith(".") for part in name.parts)
+    )
+
+
+def _is_whole(path: Path, file: StoredFile) -> bool:
+    try:
+        return _digest(path) == file.sha256
+    except OSError:
+        return False
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
