@@ -72,6 +72,7 @@ def test_the_gate_counts_weeks_of_two_fits_and_judges_them(place):
     later = FITTED + timedelta(weeks=1)
     second = json.loads(done(place, "watch", "--db", "five.duckdb", "--as-of", later, *asked))
     assert second["kept"] == [champion, challenger, first["versions"][2]["fit"]]
+    assert 0.95 < second["drift"]["prices"] < 1.05  # of a week that prices hardly grew in
     weeks = WatchFolder(place / "watch").weeks()
     latest = weeks.sort_values("as_of_date").drop_duplicates(["version", "begins"], keep="last")
     assert len(latest) == 3 * 5  # of each version
