@@ -144,3 +144,14 @@ def test_a_release_of_a_newer_format_is_not_served(service, http, publish, publi
     unseen = http.get("/v1/forecasts/3")
     assert unseen.status_code == 503
     assert said in unseen.json()["detail"].replace("Release", "release")
+
+
+def test_a_release_that_is_too_old_is_served_and_not_ready(server, publish):
+    with running(server.url, "--oldest", 1 / 3600) as service, service.client() as http:
+        release = publish().release_id
+        why = f"Not ready: release {release} is "
+        assert until(lambda: http.get("/readyz").json().get("detail", "").startswith(why), 10)
+        unready = http.get("/readyz")
+        assert unready.status_code == 503
+        assert unready.json()["detail"].endswith(" s old, more than 1.")
+        assert http.get("/v1/forecasts/1").json()["release"] == release
