@@ -25,18 +25,30 @@ def levels_of(orders):
 
 
 def test_orders_of_the_last_twelve_weeks_are_held_against_expected_ones():
-    """Pairs with 12, 12 and 10 expected and 2, 0 and 1 reorders; a first order is none."""
+    """Pairs with 12, 12 and 10 expected and 2, 0 and 1 reorders; a first order is none.
+
+    Half a day less where the pair began within the window: an order came or not by the day's end.
+    """
     found = levels_of({
         (1, 1): [(-200, 1.0), (-85, 1.0), (-84, 1.0), (-3, 1.0)],
         (1, 2): [(-100, 1.0)],
         (1, 3): [(-70, 1.0), (-40, 1.0)],
         (2, 1): [(-7, 1.0)],
     })  # fmt: skip
-    own = np.array([5 / 15, 3 / 15, 4 / 13])
-    product = (1 + 3) / (1 + 12 * own[0] + 12 * own[1] + 10 * own[2])
-    only = 3 / 4 * (1 / (1 + 3 / 4))
+    third, single = 69.5 / 7, 6.5 / 7
+    own = np.array([5 / 15, 3 / 15, 4 / (3 + third)])
+    product = (1 + 3) / (1 + 12 * own[0] + 12 * own[1] + third * own[2])
+    only = 3 / (3 + single) * (1 / (1 + single * 3 / (3 + single)))
     assert found.pace == pytest.approx([*(own * product), only])
     assert found.variance == pytest.approx([1 / 4 + DRIFT, 1 + DRIFT])
+
+
+def test_first_orders_of_yesterday_say_nothing_of_the_level():
+    """However many customers begin on the day before: none could have reordered."""
+    launched = levels_of({(1, i): [(-1, 1.0)] for i in range(300)})
+    assert launched.pace == pytest.approx(1.0)
+    later = levels_of({(1, i): [(-2, 1.0)] for i in range(300)})
+    assert later.pace[0] < 0.1
 
 
 def test_a_pair_that_began_anew_counts_from_there_on():
