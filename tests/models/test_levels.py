@@ -5,7 +5,7 @@ import pytest
 
 from models.pair_conjugate import MODEL
 from models.parts.pair.arrivals import ArrivalPrior
-from models.parts.pair.forecast import forecast
+from models.parts.pair.forecast import forecast, forecast_again
 from models.parts.pair.levels import DRIFT, levels
 from models.parts.pair.pauses import Intervals
 from tests.chance import assert_near, error_of_mean, error_of_sd
@@ -159,3 +159,24 @@ def test_pairs_drawn_once_more_are_at_the_same_level():
     again = MODEL.predict_again(gone, np.arange(20), 0, weeks=12, draws=4000, streams=streams)
     expected = MODEL.predict(gone, weeks=12, draws=4000, streams=streams).pairs.expected_orders
     assert again.orders.sum(axis=(0, 1)).mean() == pytest.approx(expected.sum(), rel=0.1)
+
+
+def test_pairs_drawn_once_more_rise_and_fall_with_their_product(seeded):
+    """Two memoryless pairs at a frailty of variance ½: neither orders as by Clayton's copula."""
+    draws, v = 50_000, 0.5
+    rate = 1 / 40
+    patterns = patterns_of({(1, 1): [(-40_000 + 40 * i, 1.0) for i in range(1000)]})
+    streams = Streams(seeded(4))
+    outlook, first = drawn(patterns, v, draws, streams)
+    again = forecast_again(
+        patterns, outlook, np.array([0]), 0, weeks=12, draws=draws, streams=streams
+    )
+    orders = np.stack([first.products.orders[0], again.orders[0]])[:, :4]
+    silent = (orders.sum(axis=1) == 0).astype(float)
+    apart = silent[0].mean() * silent[1].mean()
+    together = (2 * np.exp(-28 * rate) ** -v - 1) ** (-1 / v)
+    assert together > apart + 0.03
+    assert_near(
+        (silent[0] * silent[1]).mean(), together, np.sqrt(together * (1 - together) / draws), 1,
+        one=1 / draws,
+    )  # fmt: skip
