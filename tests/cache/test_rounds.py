@@ -166,8 +166,8 @@ def test_no_round_begins_before_all_are_awake_who_were_answered_together(answere
 class Interruption:
     """Raises where a thread comes to its ``number``-th line of the module, calls included.
 
-    Not on lines of ``with`` and ``try``: a trace comes where no signal does, after a lock's body and
-    before its release, and before what is tried.
+    Not on lines of ``with`` and ``try``: a trace comes where no signal does, after a lock's body
+    and before its release, and before what is tried.
     """
 
     def __init__(self, number):
@@ -209,11 +209,11 @@ def interrupted_at(who, number):
         finally:
             sys.settrace(None)
 
+    is_alive = threading.Thread.is_alive
     threads = {key: threading.Thread(target=ask, args=(key,), daemon=True) for key in "abcd"}
     for thread in threads.values():
         thread.start()
-        alive = threads.values()
-        assert until(lambda: len(rounds._waiting) == sum(one.is_alive() for one in alive))
+        assert until(lambda: len(rounds._waiting) == sum(map(is_alive, threads.values())))
     asked.may_end.release(9)
     for thread in threads.values():
         thread.join(5)
