@@ -79,7 +79,7 @@ from toolkit.model import (
 )
 
 NAME = "pair_conjugate"
-FORMULAS = "4"
+FORMULAS = "5"
 PARAMETERS_FILE = "parameters.json"
 REGULARITIES = (1, 2, 4, 8, 16, 32)
 

@@ -19,6 +19,7 @@ that of twelve or more of the watch, these count alone. One that sounded is not 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -35,6 +36,9 @@ FEWEST, LATEST = 6, 52
 
 ALONE, WIDER = 12, 3.0
 """So many of the watch count alone, where the backtest's have so much more variance."""
+
+ROUNDING = 1e-6
+"""A model may expect the same of a week at any date, to a few figures."""
 
 DEGREES = 10
 CHANCE = 1.0 / (len(CHARTS) * CENTURY_WEEKS)
@@ -67,7 +71,7 @@ def revisions(expected: Mapping[pd.Timestamp, Floats]) -> list[Revision]:
         shared = min(len(expected[before]) - gap, len(expected[day]))
         if rest == 0 and shared > 0:
             sums = expected[day][:shared].sum(), expected[before][gap : gap + shared].sum()
-            if min(sums) > 0:
+            if all(units > 0 for units in sums):  # not where they are unknown, NaN
                 found.append(Revision(day, gap, float(np.log(sums[0] / sums[1]))))
     return found
 
@@ -82,7 +86,7 @@ class Usual(NamedTuple):
 
     @classmethod
     def of(cls, known: Sequence[Revision]) -> "Usual | None":
-        """None where they are too few, or none differs from another."""
+        """None where they are too few, or differ by rounding alone."""
         if len(known) < FEWEST:
             return None
         gap = np.array([one.weeks for one in known], dtype=float)
@@ -90,7 +94,9 @@ class Usual(NamedTuple):
         mean = move.sum() / gap.sum()
         degrees = len(known) - 1
         deviation = float(np.sqrt(((move - mean * gap) ** 2 / gap).sum() / degrees))
-        return cls(float(mean), deviation, int(gap.sum()), degrees) if deviation > 0 else None
+        if not deviation > ROUNDING:
+            return None
+        return cls(float(mean), deviation, int(gap.sum()), degrees)
 
     def off(self, one: Revision) -> float:
         """z of a new revision, on the scale of ``DEGREES``."""
@@ -99,6 +105,7 @@ class Usual(NamedTuple):
         return float((one.move - self.mean * one.weeks) / width * rarity)
 
 
+@cache
 def limit_of(degrees: int) -> float:
     """What Student's t exceeds either way with ``CHANCE``."""
     return float(stats.t.isf(CHANCE / 2, degrees))
@@ -121,7 +128,11 @@ def usual_of(own: Sequence[Revision], before: Sequence[Revision]) -> Usual | Non
 
 
 def state_of_revisions(moves: Sequence[Revision], before: Sequence[Revision]) -> ChartState:
-    """Where the chart stands: ``moves`` of a watch, after those of a backtest."""
+    """Where the chart stands: ``moves`` of a watch, after those of a backtest.
+
+    Of a backtest that was run during the watch, those before it: its later ones are these again.
+    """
+    before = [one for one in before if not moves or one.as_of_date < moves[0].as_of_date]
     own: list[Revision] = []
     far: list[float] = []
     usual = usual_of(own, before)

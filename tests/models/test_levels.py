@@ -5,7 +5,7 @@ import pytest
 
 from models.pair_conjugate import MODEL
 from models.parts.pair.arrivals import ArrivalPrior
-from models.parts.pair.forecast import forecast
+from models.parts.pair.forecast import forecast, forecast_again
 from models.parts.pair.levels import DRIFT, levels
 from models.parts.pair.pauses import Intervals
 from tests.chance import assert_near, error_of_mean, error_of_sd
@@ -25,18 +25,30 @@ def levels_of(orders):
 
 
 def test_orders_of_the_last_twelve_weeks_are_held_against_expected_ones():
-    """Pairs with 12, 12 and 10 expected and 2, 0 and 1 reorders; a first order is none."""
+    """Pairs with 12, 12 and 10 expected and 2, 0 and 1 reorders; a first order is none.
+
+    Half a day less where the pair began within the window: an order came or not by the day's end.
+    """
     found = levels_of({
         (1, 1): [(-200, 1.0), (-85, 1.0), (-84, 1.0), (-3, 1.0)],
         (1, 2): [(-100, 1.0)],
         (1, 3): [(-70, 1.0), (-40, 1.0)],
         (2, 1): [(-7, 1.0)],
     })  # fmt: skip
-    own = np.array([5 / 15, 3 / 15, 4 / 13])
-    product = (1 + 3) / (1 + 12 * own[0] + 12 * own[1] + 10 * own[2])
-    only = 3 / 4 * (1 / (1 + 3 / 4))
+    third, single = 69.5 / 7, 6.5 / 7
+    own = np.array([5 / 15, 3 / 15, 4 / (3 + third)])
+    product = (1 + 3) / (1 + 12 * own[0] + 12 * own[1] + third * own[2])
+    only = 3 / (3 + single) * (1 / (1 + single * 3 / (3 + single)))
     assert found.pace == pytest.approx([*(own * product), only])
     assert found.variance == pytest.approx([1 / 4 + DRIFT, 1 + DRIFT])
+
+
+def test_first_orders_of_yesterday_say_nothing_of_the_level():
+    """However many customers begin on the day before: none could have reordered."""
+    launched = levels_of({(1, i): [(-1, 1.0)] for i in range(300)})
+    assert launched.pace == pytest.approx(1.0)
+    later = levels_of({(1, i): [(-2, 1.0)] for i in range(300)})
+    assert later.pace[0] < 0.1
 
 
 def test_a_pair_that_began_anew_counts_from_there_on():
@@ -147,3 +159,24 @@ def test_pairs_drawn_once_more_are_at_the_same_level():
     again = MODEL.predict_again(gone, np.arange(20), 0, weeks=12, draws=4000, streams=streams)
     expected = MODEL.predict(gone, weeks=12, draws=4000, streams=streams).pairs.expected_orders
     assert again.orders.sum(axis=(0, 1)).mean() == pytest.approx(expected.sum(), rel=0.1)
+
+
+def test_pairs_drawn_once_more_rise_and_fall_with_their_product(seeded):
+    """Two memoryless pairs at a frailty of variance ½: neither orders as by Clayton's copula."""
+    draws, v = 50_000, 0.5
+    rate = 1 / 40
+    patterns = patterns_of({(1, 1): [(-40_000 + 40 * i, 1.0) for i in range(1000)]})
+    streams = Streams(seeded(4))
+    outlook, first = drawn(patterns, v, draws, streams)
+    again = forecast_again(
+        patterns, outlook, np.array([0]), 0, weeks=12, draws=draws, streams=streams
+    )
+    orders = np.stack([first.products.orders[0], again.orders[0]])[:, :4]
+    silent = (orders.sum(axis=1) == 0).astype(float)
+    apart = silent[0].mean() * silent[1].mean()
+    together = (2 * np.exp(-28 * rate) ** -v - 1) ** (-1 / v)
+    assert together > apart + 0.03
+    assert_near(
+        (silent[0] * silent[1]).mean(), together, np.sqrt(together * (1 - together) / draws), 1,
+        one=1 / draws,
+    )  # fmt: skip

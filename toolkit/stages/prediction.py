@@ -146,10 +146,10 @@ class CustomerPredictor:
     ) -> CustomerPrediction:
         """One pair's prediction, from its own orders alone.
 
-        Of a model that looks at one pair at a time, the next order is just as within its product.
-        Orders after it are drawn anew, and without the product's other customers at hand all
-        sizes come from the pair's own. ``as_of_date`` is the pattern's own; another one
-        raises ``ArgumentError``. Raises ``PredictionError`` if the model fails on the pair.
+        Nothing is known of the product's other customers: its level of late is this pair's (of a
+        model that asks for one), orders are drawn anew, and all sizes come from the pair's own.
+        ``as_of_date`` is the pattern's own; another one raises ``ArgumentError``. Raises
+        ``PredictionError`` if the model fails on the pair.
         """
         if as_of_date is not None and parse_date(as_of_date) != pattern.as_of_date:
             raise ArgumentError(

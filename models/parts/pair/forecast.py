@@ -70,17 +70,16 @@ def forecast_again(
     draws: int,
     streams: Streams,
 ) -> PairDraws:
-    """The pairs in ``rows`` once more, each with a frailty of its own."""
+    """The pairs in ``rows`` once more, with the frailty of their products in ``forecast``."""
     results = Results.empty(len(rows), len(rows), draws, weeks)
     ignored = np.empty((1, DAYS_PER_WEEK * weeks))
     variance = np.repeat(outlook.variance, np.diff(patterns.product_offsets()[1]))
     for i, row in enumerate(rows.tolist()):
-        part = patterns.of_same_product(row)
-        rng = streams.again(int(patterns.product_id[row]), int(patterns.customer_id[row]), number)
+        part, product = patterns.of_same_product(row), int(patterns.product_id[row])
         simulate_pairs(
-            rng,
+            streams.again(product, int(patterns.customer_id[row]), number),
             outlook.posterior.select(slice(row, row + 1)),
-            _frailty(rng, variance[row], draws),
+            _frailty(streams.product(product), variance[row], draws),
             Urn.of(patterns, part, outlook.urn_weight).starting_at(row - part.start),
             ignored,
             results.of_product(i, slice(i, i + 1)),
@@ -147,6 +146,9 @@ def _begin(
 
 
 def _frailty(rng: np.random.Generator, variance: float, draws: int) -> Frailty:
-    """Gamma of mean 1, one draw from each of as many equal shares of it, in random order."""
+    """Gamma of mean 1, one draw from each of as many equal shares of it, in random order.
+
+    From a product's stream it is the first that is drawn: whoever begins it has the same.
+    """
     share = (rng.permutation(draws) + rng.random(draws)) / draws
     return Frailty(variance, variance * gammaincinv(1 / variance, share))

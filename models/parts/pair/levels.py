@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.parts.kernels.renewal import survived_days
 from models.parts.pair.pauses import Intervals
 from toolkit.data.tables import Floats, Patterns, sum_from
 
@@ -38,11 +39,12 @@ class Levels(NamedTuple):
 def levels(patterns: Patterns, known: Intervals, rates: Floats) -> Levels:
     """The levels of all pairs and products; ``known`` intervals, expected orders a day [pairs].
 
-    A pair counts from its first order on, or from its first after a pause.
+    A pair counts from its first order on, or from its first after a pause. Where that was
+    yesterday, none could have come since, and none is expected.
     """
     begun = known.S + patterns.open_interval
     came = _orders_since(patterns, np.minimum(begun - 1, WINDOW_DAYS))
-    expected = rates * np.minimum(begun, WINDOW_DAYS)
+    expected = rates * np.minimum(survived_days(begun), WINDOW_DAYS)
     of_pair = _level(ORDERS_OF_PAIR, came, expected)
     orders = patterns.sum_by_product(came)
     of_product = _level(ORDERS_OF_PRODUCT, orders, patterns.sum_by_product(of_pair * expected))
