@@ -21,7 +21,7 @@ LEFT_S = 3600.0
 
 _TOKEN = "[0-9a-f]" * 8
 
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)")
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE)
 """``s3://bucket/folder``, of which ``Path`` keeps one of the slashes."""
 
 _SAID = (*map(os.strerror, FULL), "database or disk is full")

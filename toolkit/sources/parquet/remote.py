@@ -129,7 +129,8 @@ class Remote:
 
     @contextmanager
     def working(self) -> Iterator[Path]:
-        """A temporary folder of this machine."""
+        """A temporary folder of this machine. ``SourceError`` where nothing can be written."""
+        self.check_writable()  # a folder that is uploaded would make a bucket that is not there
         with tempfile.TemporaryDirectory(prefix="import-") as room:
             yield Path(room)
 
@@ -144,10 +145,18 @@ def is_remote(address: str | Path) -> bool:
 
 
 def remote_at(address: str | Path) -> Remote:
-    """The folder at an address in an object store; a ``Path`` that lost a slash means it, too."""
+    """The folder at an address in an object store; a ``Path`` that lost a slash means it, too.
+
+    ``SourceError`` where it is none, or has credentials in it.
+    """
     found = REMOTE.fullmatch(str(address))
     if found is None:
         raise SourceError(f"{address} is no address in an object store")
+    if "@" in found["rest"].partition("/")[0]:  # it would be shown, and kept beside results
+        raise SourceError(
+            f"an address is {found['scheme']}://BUCKET/FOLDER, without credentials: the store's "
+            "client finds them in the environment, in a profile or by the machine's role"
+        )
     return Remote(found["scheme"], found["rest"])
 
 
