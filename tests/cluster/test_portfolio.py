@@ -1,6 +1,7 @@
 """Many products together, summed by workers: what comes out is the same, byte for byte."""
 
 import json
+import os
 import pickle
 import shutil
 from contextlib import contextmanager
@@ -177,6 +178,17 @@ def test_an_engine_of_other_orders_than_those_of_the_workers_is_refused(engine, 
             elsewhere.forecast_portfolio(None, AS_OF, by=by)
     same = engine.forecast_portfolio([1, 2], AS_OF, by=by)
     assert text_of(same) == text_of(engine.forecast_portfolio([1, 2], AS_OF))
+
+
+def test_what_a_killed_forecast_left_is_removed_by_a_later_one(engine, file, tmp_path):
+    left, young = (tmp_path / f".part-{digits}-forecast" for digits in ("0123abcd", "abcd0123"))
+    for folder in (left, young):
+        folder.mkdir()
+        (folder / "000000.arrow").touch()
+    os.utime(left, (0, 0))
+    engine.forecast_portfolio([1], AS_OF, by=in_turn(file, tmp_path))
+    assert young.exists()
+    assert [path.name for path in tmp_path.glob(".part-*")] == [young.name]
 
 
 @pytest.mark.parametrize("jobs", [0, -1, 1.5, "2", True, 9_000_000_000])

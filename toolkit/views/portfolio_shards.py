@@ -11,14 +11,13 @@ from dataclasses import dataclass, fields
 from datetime import date
 from itertools import batched
 from pathlib import Path
-from secrets import token_hex
 
 import numpy as np
 
 from toolkit.cluster.on_workers import OnWorkers
 from toolkit.cluster.tables import read_columns, write_columns
 from toolkit.data.fingerprint import digests_of
-from toolkit.disk import check_on_disk, whole_file
+from toolkit.disk import check_on_disk, part_beside, whole_file
 from toolkit.errors import OrdersReplacedError, PredictionError
 from toolkit.sources.base import OrderSource, in_product_parts
 from toolkit.sources.sql import as_source
@@ -149,9 +148,9 @@ def _joined(digests: Iterable[bytes]) -> str:
 
 @contextmanager
 def _room(work: Path) -> Iterator[Path]:
-    """A folder below ``work`` that is removed in the end."""
+    """A folder below ``work`` that is removed in the end, or after a kill by a later forecast."""
     check_on_disk(work)
-    room = work.absolute() / f"forecast-{token_hex(8)}"
+    room = part_beside(work.absolute() / "forecast")
     try:
         yield room
     finally:
