@@ -42,7 +42,7 @@ LONGEST_FIRST = (
     "tracking/test_serving.py",
 )
 """Of the first ones that are fast one compiles what most others call, and the rest call nothing of
-it: where nothing is compiled yet, processes would do the same for a minute.
+it: where nothing is compiled yet, processes would wait for each other for a minute.
 """
 
 

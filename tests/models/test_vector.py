@@ -24,6 +24,18 @@ from kernels.vector import compiled
 def outer(x):
     return inner(x)
 """
+BOTH_AT_ONCE = """
+import sys, time
+from pathlib import Path
+from kernels.inner import inner
+from kernels.outer import outer
+
+Path("ready", sys.argv[1]).touch()
+while len(list(Path("ready").iterdir())) < 2:
+    time.sleep(0.001)
+assert outer(0.0) == 1.0
+print(sum(sum(function.stats.cache_misses.values()) for function in (inner, outer)))
+"""
 
 
 @side_by_side
@@ -74,6 +86,21 @@ def test_machine_code_is_not_kept_beyond_a_change_in_another_file(tmp_path):
     assert run() == run() == 1.0
     (parts / "inner.py").write_text(INNER.format(2.0))
     assert run() == 2.0
+
+
+def test_of_processes_that_start_at_once_one_compiles(tmp_path):
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "ready").mkdir()
+    shutil.copy(vector.__file__, tmp_path / "kernels")
+    (tmp_path / "kernels/inner.py").write_text(INNER.format(1.0))
+    (tmp_path / "kernels/outer.py").write_text(OUTER)
+    asked = [sys.executable, "-c", BOTH_AT_ONCE]
+    started = [
+        subprocess.Popen([*asked, name], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for name in ("one", "other")
+    ]
+    compiled = [int(process.communicate()[0]) for process in started]
+    assert sorted(compiled) == [0, 2]
 
 
 def test_machine_code_whose_types_have_moved_is_not_looked_at(tmp_path):

@@ -107,7 +107,8 @@ def draw_states(
             d = start + i
             lane[SHAPE + i], lane[LAPSED + i] = shared.shape[d], lapse[d]
             lane[LOG_C + i] = shared.log_c[d] + effect[d]
-        lane[C : C + n] = np.exp(lane[LOG_C : LOG_C + n])
+        for i in range(n):
+            lane[C + i] = np.exp(lane[LOG_C + i])
         for j in range(len(ks)):
             for i in range(n):
                 known = constant[j] + shared.log_gamma[count, j, start + i]

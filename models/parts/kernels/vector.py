@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from models.parts.kernels.compile_caches import kept_code
+from models.parts.kernels.compile_caches import compile_once, kept_code
 from toolkit.data import tables
 
 LOG2_E = 1.0 / math.log(2.0)
@@ -50,6 +50,7 @@ def _kept[F: Callable[..., Any]](function: F, **options: Any) -> F:
     kept = dispatcher._cache._cache_file
     kept._source_stamp = SOURCES
     kept._version += f" {SOURCES}"  # looked at first: what was kept may name types that are gone
+    compile_once(dispatcher)
     compiled_function: F = dispatcher
     return compiled_function
 
@@ -62,6 +63,10 @@ def over_arrays(signature: str) -> Callable[[Callable[..., float]], Any]:
             return numba.vectorize([signature], cache=True)(function)
 
     return decorate
+
+
+# One array that is assigned to another, or to a part of it, costs seconds to compile, for the words
+# of an error that their shapes may raise: kernels copy in loops.
 
 
 def compiled[F: Callable[..., Any]](function: F) -> F:

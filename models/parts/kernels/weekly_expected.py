@@ -135,7 +135,9 @@ def expect_new_pairs(
         state[EXTRA, d] = _in_an_order_week(state[EXTRA, d])
     for k in range(len(shared.node)):
         _take_kind(shared.node[k], state)
-        ordered[:] = arriving
+        for week in range(weeks):
+            for d in range(draws):
+                ordered[week, d] = arriving[week, d]
         _those_after(state, shared.pace, dips, room, ordered)
         share = shared.weight[k]
         for week in range(weeks):

@@ -127,7 +127,8 @@ def spread_beyond(
     few, stride = pace.shape[1], max(1, len(threshold) // FEW_DRAWS)
     left, more = room[0, :few], room[1, :few]
     for i in range(few):
-        some[:, i] = state[:, i * stride]
+        for column in range(len(state)):
+            some[column, i] = state[column, i * stride]
         left[i] = threshold[i * stride] - passed[i * stride]
     weeks_beyond(weeks, some, pace, ahead, left, more)
     for i in range(few):

@@ -75,7 +75,8 @@ class Others(NamedTuple):
 @side_by_side
 def _linear(values: Floats, places: Ints, coefficients: Floats, out: Floats) -> None:
     """Constant and columns times coefficients, [draws]."""
-    out[:] = coefficients[0]
+    for d in range(len(out)):
+        out[d] = coefficients[0, d]
     for j in range(len(places)):
         value = values[places[j]]
         for d in range(len(out)):
@@ -206,7 +207,8 @@ def _p_order(factor: float, state: Floats, passed: Floats) -> float:
 @side_by_side
 def dips_after(state: Floats, dips: Floats) -> None:
     """What the dip leaves of the hazard so many weeks after an order, [weeks, draws]."""
-    dips[0] = state[KEEP]
+    for d in range(state.shape[1]):
+        dips[0, d] = state[KEEP, d]
     for week in range(1, len(dips)):
         for d in range(state.shape[1]):
             dips[week, d] = state[KEEP, d] * dips[week - 1, d]
