@@ -247,6 +247,13 @@ def test_credentials_in_an_address_are_refused_and_not_repeated(address):
     assert "HIDDEN" not in str(told.value)
 
 
+def test_credentials_in_an_endpoint_are_not_repeated(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "user:HIDDEN@store.example.com:9000")
+    with pytest.raises(SourceError, match="Invalid endpoint: …@store") as told:
+        remote_at("s3://shop/fits").read("manifest.json")
+    assert "HIDDEN" not in str(told.value)
+
+
 @slow
 def test_results_that_the_store_does_not_take_stay_here(store):
     with pytest.raises(SourceError, match="there is no bucket nowhere"):

@@ -28,6 +28,8 @@ REMOTE = re.compile(rf"(?P<scheme>{'|'.join(SCHEMES)}):/{{1,2}}(?P<rest>[^/].*)"
 
 _PROBE = ".probe"
 
+_CREDENTIALS = re.compile(r"[^\s/:\"']+:[^\s/@]+@")
+
 
 class Remote:
     """A folder in an object store. One writer at a time may write into it: there is no lock."""
@@ -170,4 +172,5 @@ def _translated(failed: str) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        raise SourceError(f"{failed}: {str(exc) or type(exc).__name__}") from exc
+        said = _CREDENTIALS.sub("…@", str(exc))  # in the endpoint's address, say
+        raise SourceError(f"{failed}: {said or type(exc).__name__}") from exc
