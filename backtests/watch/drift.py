@@ -1,12 +1,13 @@
 """How the orders of the last twelve weeks differ from those that a fit had last seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
 
 from toolkit.card import Grid
 from toolkit.data.tables import DAYS_PER_WEEK, Floats, OrderEvents
+from toolkit.sources.base import OrderSource
 
 SPAN_WEEKS = 12
 
@@ -44,11 +45,31 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The weeks before a fit's date, and those before another date."""
+    """The weeks before a fit's date, and those before another date.
+
+    ``prices``: of the products ordered before both dates, the median of price now over price then;
+    None where no product has both.
+    """
 
     fitted_as_of: date
     then: Figures
     now: Figures
+    prices: float | None = None
+
+    @classmethod
+    def read(cls, source: OrderSource, day: date, fitted_as_of: date) -> "Drift":
+        """As ``source`` knows the orders before ``day``, prices too."""
+        events = source.order_events(day)
+        recent = events.where(events.day >= -DAYS_PER_WEEK * SPAN_WEEKS)
+        ids = np.unique(recent.product_id).tolist()
+        then, now = (source.products(when, ids) for when in (fitted_as_of, day))
+        ratios = [
+            price / before
+            for i, info in now.items()
+            if (price := info.unit_price) and i in then and (before := then[i].unit_price)
+        ]
+        found = cls.of(events, fitted_as_of)
+        return replace(found, prices=float(np.median(ratios)) if ratios else None)
 
     @classmethod
     def of(cls, events: OrderEvents, fitted_as_of: date) -> "Drift":
@@ -79,6 +100,8 @@ class Drift:
             ("orders", f"{then.orders:,}", f"{now.orders:,}", _change(then.orders, now.orders)),
             ("units of a usual order", f"{then.median_units:,g}", f"{now.median_units:,g}",
              _change(then.median_units, now.median_units)),
+            ("price of a product, the median", "", "",
+             "" if self.prices is None else f"{self.prices - 1:+.1%}"),
             ("orders that were a pair's first", f"{then.new_pairs:.1%}", f"{now.new_pairs:.1%}",
              f"{100 * (now.new_pairs - then.new_pairs):+.1f} points"),
             ("orders on other weekdays", "", f"{self.weekday_distance:.1%}", ""),

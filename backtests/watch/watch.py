@@ -68,7 +68,7 @@ def watch(
         kept=tuple(kept),
         scored=scored,
         versions=tuple(found),
-        drift=Drift.of(source.order_events(day), date.fromisoformat(fitted)) if fitted else None,
+        drift=Drift.read(source, day, date.fromisoformat(fitted)) if fitted else None,
         shadow=_shadow(table, found),
         notices=(
             *_stale(day, last_date),

@@ -5,11 +5,13 @@ import threading
 import time
 
 import httpx
+import pytest
 import redis
 
 from tests.cache.conftest import until
 from tests.cache.servers import stopped, valkey_at
 from tests.service.conftest import running
+from toolkit.cache import envelope
 from toolkit.data.ids import number_of
 
 RECOVERED_S = 2.0
@@ -126,3 +128,30 @@ def test_a_pointer_that_is_damaged(server, service, http, publish_and_wait):
     assert (answer.status_code, stale(answer)) == (200, True)
     client.set("forecast:current", json.dumps(whole))
     assert until(service.ready, RECOVERED_S)
+
+
+def test_a_release_of_a_newer_format_is_not_served(service, http, publish, publish_and_wait):
+    first = publish_and_wait(mark="known")
+    assert http.get("/v1/forecasts/1").status_code == 200
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(envelope, "FORMAT", 99)
+        newer = publish(mark="newer")
+    assert until(lambda: not service.ready(), 5)
+    said = f"release {newer.release_id} has format 99, newer than the 2 that this"
+    assert said in http.get("/readyz").json()["detail"]
+    before = http.get("/v1/forecasts/1")
+    assert (before.json()["release"], stale(before)) == (first.release_id, True)
+    unseen = http.get("/v1/forecasts/3")
+    assert unseen.status_code == 503
+    assert said in unseen.json()["detail"].replace("Release", "release")
+
+
+def test_a_release_that_is_too_old_is_served_and_not_ready(server, publish):
+    with running(server.url, "--oldest", 1 / 3600) as service, service.client() as http:
+        release = publish().release_id
+        why = f"Not ready: release {release} is "
+        assert until(lambda: http.get("/readyz").json().get("detail", "").startswith(why), 10)
+        unready = http.get("/readyz")
+        assert unready.status_code == 503
+        assert unready.json()["detail"].endswith(" s old, more than 1.")
+        assert http.get("/v1/forecasts/1").json()["release"] == release

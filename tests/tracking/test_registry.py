@@ -52,6 +52,9 @@ def test_a_version_says_what_it_is_and_what_it_was_fitted_to(shared):
     assert run.info.status == "FINISHED"
     assert run.data.params["draws"] == "1000"
     assert run.data.metrics == {"r_hat": 1.003, "divergences": 0}
+    (given,) = run.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("orders", "ab" * 18)
+    assert [tag.value for tag in given.tags] == ["training"]
 
 
 def test_a_fit_that_has_not_converged_is_registered_as_unfit(shared):

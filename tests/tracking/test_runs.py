@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from mlflow.data import get_source
 from sqlalchemy import event
 
 from tests.tracking.conftest import finished
@@ -25,6 +26,7 @@ from toolkit.tracking.store import open_store
 DATES = [date(2019, 4, 1) + timedelta(7 * week) for week in range(4)]
 VERSIONS = ("rhythm", 'it\'s a "peer"', "broken")
 RUNS = len(DATES) * len(VERSIONS)
+ORDERS = ("orders", ("ab" * 32)[:36], "eval")
 
 
 def backtest(folder: Path) -> TrackedBacktest:
@@ -75,7 +77,10 @@ def everything(store) -> dict[str, object]:
                 for name in run.data.metrics
             },
             {k: names.get(v, v) for k, v in run.data.tags.items()},
-            [(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs],
+            [
+                (i.dataset.name, i.dataset.digest, *(tag.value for tag in i.tags))
+                for i in run.inputs.dataset_inputs
+            ],
             {
                 path: Path(files.download_artifacts(path)).read_bytes()
                 for path in ("report.html", "card.json", "tables/deep/card.json")
@@ -111,17 +116,30 @@ def test_parameters_scores_data_code_and_files_are_there(logged):
     assert (params["weeks"], params["setting_119"], params["data.rows"]) == ("12", "119", "1000")
     assert metrics == {"failed_tasks": [(4.0, 0)]}
     assert tags["code_version"] == "c0de"
-    assert data == [("orders", ("ab" * 32)[:36])]
+    assert data == [ORDERS]
     assert files == {"report.html": b"<p>report", "tables/deep/card.json": b"{}"}
 
 
 def test_a_child_says_its_version_and_date_and_only_scores_that_there_are(logged):
-    status, params, metrics, tags, _, files = logged['it\'s a "peer" 2019-04-08']
+    status, params, metrics, tags, data, files = logged['it\'s a "peer" 2019-04-08']
     assert status == "FINISHED"
     assert params == {"draws": "200", "version": 'it\'s a "peer"', "as_of_date": "2019-04-08"}
     assert metrics == {"wape": [(0.8, 0)], "crps _days_": [(3.5, 0)]}
     assert tags["mlflow.parentRunId"] == "versions 1f2e3d4c"
+    assert data == [ORDERS]
     assert files == {"card.json": b"{}"}
+
+
+def test_a_childs_duration_is_what_it_took_though_it_is_logged_again(store, tmp_path):
+    whole = backtest(tmp_path)
+    first = replace(whole.runs[0], metrics={"seconds": 90.5})
+    for more in ({}, {"wape": 0.4}):
+        slow = replace(first, metrics={**first.metrics, **more})
+        log_backtest(store, replace(whole, runs=(slow,)))
+        (run,) = (run for run in runs_of(store) if run.info.run_name == "rhythm 2019-04-01")
+        assert run.info.end_time - run.info.start_time == 90_500
+        assert run.data.metrics == slow.metrics
+    assert get_source(run.inputs.dataset_inputs[0]).to_dict()["tags"]
 
 
 def test_a_failure_is_a_failed_run_with_its_error(logged):

@@ -13,9 +13,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from backtests.evidence.gate import Gate
 from tests.tracking.fits import rhythm_fit
 from toolkit.model import default_model
 from toolkit.tracking.loading import load_registered
+from toolkit.tracking.promotion import promote
 from toolkit.tracking.pyfunc import load_model
 from toolkit.tracking.registration import register_fit
 from toolkit.tracking.serving import EXAMPLE
@@ -63,6 +65,7 @@ def _wait_for(url: str) -> None:
 def test_artefacts_load_over_http(store, server, tmp_path, monkeypatch):
     register_fit(store, rhythm_fit())
     register_fit(store, default_model())
+    promote(store, "2", Gate(), force=True, reason="for a test")
     place = store.experiment_id("a name with spaces")
     run = store.client.create_run(place)
     file = tmp_path / "page.html"
@@ -86,7 +89,7 @@ def test_artefacts_load_over_http(store, server, tmp_path, monkeypatch):
             "quantity": 3.0,
         }
     )
-    model = load_model("models:/inter-order/2")
+    model = load_model("models:/inter-order@champion")
     table = model.predict(lines, params={"as_of_date": "2024-01-20", "weeks": 2, "draws": 20})
     assert len(table) == 2  # weeks of one product
     orders, params = EXAMPLE

@@ -25,7 +25,7 @@ from toolkit.tracking.registry import (
     package_uri,
     versions,
 )
-from toolkit.tracking.runs import KEY_TAG, Scalar, log_values, search
+from toolkit.tracking.runs import KEY_TAG, Scalar, dataset, log_values, search
 from toolkit.tracking.serving import EXAMPLE, FIT, MODEL, SIGNATURE
 from toolkit.tracking.store import Store
 from toolkit.validation import plain
@@ -65,7 +65,7 @@ def register_fit(
             number = _number_of(store, name)
             if number is None:
                 package = _package(fitted, saved, Path(scratch) / PACKAGE)
-                number = _registered(store, name, card, tags, package)
+                number = _registered(store, name, card, tags, package, data or {})
             elif (damage := _damage(store, ref := find(store, str(number)))) is not None:
                 logger.warning("Its files are written anew: %s", damage)
                 package = _package(fitted, saved, Path(scratch) / PACKAGE)
@@ -120,7 +120,12 @@ def _package(fitted: FittedModel, saved: Path, folder: Path) -> Path:
 
 
 def _registered(
-    store: Store, name: str, card: FitCard, tags: Mapping[str, str], package: Path
+    store: Store,
+    name: str,
+    card: FitCard,
+    tags: Mapping[str, str],
+    package: Path,
+    data: Mapping[str, Scalar],
 ) -> int:
     """Log the fit's run, put the package into it, make it a version; its number.
 
@@ -131,6 +136,8 @@ def _registered(
     numbers = {k: v for k, v in card.diagnostics.items() if isinstance(v, int | float)}
     params = {**{name: str(value) for name, value in card.settings.items()}, **_facts(card)}
     log_values(store, run.info.run_id, params, numbers, tags, run.info.start_time)
+    if data:
+        store.client.log_inputs(run.info.run_id, [dataset(data, "training")])
     store.artifacts(run.info.artifact_uri).log_artifacts(str(package), PACKAGE)
     store.client.set_terminated(run.info.run_id)
     make_registered_model(store)

@@ -16,7 +16,7 @@ from datetime import date
 from itertools import batched
 from pathlib import Path
 
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.utils import get_results_from_paginated_fn
 from mlflow.utils.time import get_current_time_millis
 
@@ -58,7 +58,10 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class TrackedRun:
-    """What one version said at one date. Scores that are not finite are not logged."""
+    """What one version said at one date. Scores that are not finite are not logged.
+
+    The metric ``seconds``, if there is one, is how long it took: MLflow shows it as duration, too.
+    """
 
     label: str
     as_of_date: date
@@ -108,6 +111,7 @@ class _Content:
     tags: Mapping[str, str]
     artifacts: tuple[Artifact, ...]
     failed: bool
+    seconds: float | None = None
 
     def digest(self) -> str:
         """Equal for equal content, files included, in whichever store."""
@@ -178,6 +182,7 @@ class _Logger:
             tags={**run.tags, **own, **note, PARENT_TAG: parent_id, **self._tags()},
             artifacts=run.artifacts,
             failed=run.error is not None,
+            seconds=run.metrics.get("seconds"),
         )
 
     def log(self, content: _Content) -> bool:
@@ -222,7 +227,10 @@ class _Logger:
         if content.key in found:
             return found[content.key][0]
         tags = {**content.tags, KEY_TAG: content.key}
-        return self._store.client.create_run(self.experiment_id, tags=tags, run_name=content.name)
+        begun = get_current_time_millis() - round(1000 * (content.seconds or 0))
+        return self._store.client.create_run(
+            self.experiment_id, start_time=begun, tags=tags, run_name=content.name
+        )
 
     def _fill(self, run: Run, content: _Content) -> None:
         client, run_id = self._store.client, run.info.run_id
@@ -230,12 +238,13 @@ class _Logger:
         changed = CONTENT_TAG in run.data.tags
         moment = get_current_time_millis() if changed else run.info.start_time
         log_values(self._store, run_id, content.params, content.metrics, content.tags, moment)
-        if content.key == self._backtest.key:
-            client.log_inputs(run_id, [_dataset(self._backtest)])
+        client.log_inputs(run_id, [dataset(self._backtest.data, "eval")])
         files = self._store.artifacts(run.info.artifact_uri)
         for artifact in content.artifacts:
             files.log_artifact(str(artifact.file), artifact.folder or None)
-        client.set_terminated(run_id, "FAILED" if content.failed else "FINISHED")
+        took = content.seconds
+        ended = None if took is None else run.info.start_time + round(1000 * took)
+        client.set_terminated(run_id, "FAILED" if content.failed else "FINISHED", ended)
 
     def _runs(self, more: str = "") -> dict[str, list[Run]]:
         """This backtest's runs by their keys, oldest first."""
@@ -330,11 +339,17 @@ def allowed_name(name: str) -> str:
     return _NOT_IN_A_NAME.sub("_", name)
 
 
-def _dataset(backtest: TrackedBacktest) -> DatasetInput:
-    """The data, as MLflow lists it beside a run."""
-    digest = str(backtest.data["sha256"])[:DIGEST_LENGTH]
-    profile = json.dumps(dict(backtest.data), default=str)
-    return DatasetInput(Dataset("orders", digest, "orders", "{}", profile=profile))
+def dataset(data: Mapping[str, Scalar], context: str) -> DatasetInput:
+    """The orders, by their fingerprint, as MLflow lists them beside a run.
+
+    ``context``: what they were used for, ``training`` or ``eval``.
+    """
+    digest = str(data["sha256"])[:DIGEST_LENGTH]
+    profile = json.dumps(dict(data), default=str)
+    # A source of a type that MLflow does not know breaks mlflow.data.get_source.
+    made = json.dumps({"tags": {"mlflow.source.name": "toolkit import"}})
+    orders = Dataset("orders", digest, "code", made, profile=profile)
+    return DatasetInput(orders, [InputTag("mlflow.data.context", context)])
 
 
 def _digest(content: Sequence[object]) -> str:

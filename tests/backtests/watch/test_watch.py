@@ -318,6 +318,21 @@ def test_drift_of_orders_without_quantities():
     assert (drift.then.orders, drift.now.orders) == (1, 2)
 
 
+def test_prices_are_those_before_both_dates(database):
+    """Six of twelve products cost a tenth more, five three tenths, one had no price then."""
+    then = START - timedelta(weeks=30)
+    database.execute(
+        "UPDATE dbo.OrderItem SET PricePerItem = CASE WHEN Created >= ? THEN 500 WHEN Created >= ?"
+        " THEN CASE WHEN ProductID <= 6 THEN 11 ELSE 13 END WHEN ProductID < 12 THEN 10 END",
+        [START, then],
+    )
+    drift = Drift.read(as_source(database), START, then)
+    assert (drift.now.products, drift.prices) == (12, pytest.approx(1.1))
+    assert "+10.0%" in str(drift.to_grid())
+    database.execute("UPDATE dbo.OrderItem SET PricePerItem = NULL")
+    assert Drift.read(as_source(database), START, then).prices is None
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/a b", "http://127.0.0.1:9/\n", "http://"])
 def test_an_address_that_is_none_is_a_sentence(url):
     assert "127" not in post(url, ["alarm"])
