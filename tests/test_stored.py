@@ -21,12 +21,14 @@ from tests.conftest import AS_OF
 from tests.object_store import NOWHERE, SETTINGS, empty_bucket, object_store
 from tests.processes import TOOLKIT, error_of, start
 from tests.tracking.fits import rhythm_fit
+from toolkit import stored_folders
 from toolkit.cli import room
 from toolkit.errors import ArgumentError, ModelError, SourceError
 from toolkit.fits import check_place, fit_folder, keep_model, kept_model, load_fit, save_fit
 from toolkit.results.fit import FitCard
 from toolkit.sources.generator import load_orders
 from toolkit.sources.parquet.remote import Remote, remote_at
+from toolkit.sources.parquet.writing import write_parquet
 from toolkit.stored_folders import StoredFile, cache_folder, cached, manifest_at, uploaded
 from toolkit.validation import parse
 
@@ -179,6 +181,80 @@ def test_results_take_the_place_of_others_and_the_manifest_comes_last(store, tmp
 
 
 @slow
+def test_results_never_take_the_place_of_orders_or_of_a_fit(store, tmp_path, orders):
+    save_fit(fitted_at(FIRST), FITS)
+    with duckdb.connect(str(tmp_path / "orders.duckdb")) as conn:
+        load_orders(orders, conn)
+    write_parquet(tmp_path / "orders.duckdb", "s3://shop/orders")
+    before = {path: store.cat_file(path) for path in store.find("shop")}
+    refused = {
+        "s3://shop/orders": "no manifest of results",
+        f"{FITS}/rhythm/{rhythm_fit().version}": "holds a fit or a run: name another folder",
+    }
+    for out, why in refused.items():
+        with pytest.raises(SourceError, match=why):
+            write_results(Path(out), "a")
+    assert {path: store.cat_file(path) for path in store.find("shop")} == before
+
+
+@slow
+def test_a_manifest_of_another_format_is_told_apart(store):
+    write_results(Path("s3://shop/results"), "a")
+    place = remote_at("s3://shop/results")
+    for said, why in (
+        ({"format": 2, "anything": []}, "is written in format 2, .* reads format 1: save it again"),
+        ({"format": "new"}, "is no manifest of results"),
+    ):
+        place.replace_manifest(json.dumps(said).encode())
+        with pytest.raises(SourceError, match=why):
+            manifest_at(place)
+
+
+@slow
+@pytest.mark.usefixtures("store")
+def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch, capsys):
+    """And a fit that took minutes is not lost."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(typer.Exit):
+        room.saved(rhythm_fit(), FITS)
+    told = capsys.readouterr().err
+    assert "a folder that cannot be written" in told
+    assert "XDG_CACHE_HOME names another" in told
+    assert load_fit("rhythm", *tmp_path.glob("fits-*")).version == rhythm_fit().version
+
+
+def test_a_cache_is_never_below_the_working_folder(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    assert cache_folder("fits") == Path.home() / ".cache" / "interorder-toolkit" / "fits"
+
+
+def test_what_is_under_way_lies_on_a_disk(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArgumentError, match="got s3://shop/work"):
+        stored_folders._room(Path("s3://shop/work"), "s3://shop/results")
+    for address in ("S3://shop/results", "GS://shop/results"):
+        with pytest.raises(ArgumentError, match=f"got {address}"), uploaded(Path(address)):
+            pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("address", ["s3://KEY:HIDDEN@shop/fits", "s3:/KEY:HIDDEN@shop"])
+def test_credentials_in_an_address_are_refused_and_not_repeated(address):
+    with pytest.raises(SourceError, match="without credentials") as told:
+        remote_at(address)
+    assert "HIDDEN" not in str(told.value)
+
+
+def test_credentials_in_an_endpoint_are_not_repeated(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "user:HIDDEN@store.example.com:9000")
+    with pytest.raises(SourceError, match="Invalid endpoint: …@store") as told:
+        remote_at("s3://shop/fits").read("manifest.json")
+    assert "HIDDEN" not in str(told.value)
+
+
+@slow
 def test_results_that_the_store_does_not_take_stay_here(store):
     with pytest.raises(SourceError, match="there is no bucket nowhere"):
         write_results(Path("s3://nowhere/results"), "a")
@@ -252,7 +328,9 @@ def test_commands_take_the_address_and_so_do_workers(store, orders, tmp_path):
     assert not list(tmp_path.glob("s3*"))
 
 
-@pytest.mark.parametrize("name", ["../card.json", "/etc/passwd", "a/../../b", "..", ""])
+@pytest.mark.parametrize(
+    "name", ["../card.json", "/etc/passwd", "a/../../b", "..", ".", "", "a\0b", "C:/card.json"]
+)
 def test_a_manifest_names_nothing_outside_the_folder(name):
     with pytest.raises(ArgumentError, match="has to be a path in the folder"):
         parse(StoredFile, {"name": name, "path": "a", "bytes": 1, "sha256": "0"}, "a manifest")

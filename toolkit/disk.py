@@ -21,7 +21,7 @@ LEFT_S = 3600.0
 
 _TOKEN = "[0-9a-f]" * 8
 
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)")
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE)
 """``s3://bucket/folder``, of which ``Path`` keeps one of the slashes."""
 
 _SAID = (*map(os.strerror, FULL), "database or disk is full")
@@ -83,7 +83,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     real = Path(os.path.realpath(path))
     part = path
     if real.is_file() or not real.exists():
-        part = _part_of(real)
+        part = part_beside(real)
     try:
         with telling_no_room(path):
             if part != path:
@@ -112,7 +112,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     check_on_disk(path)
     with telling_no_room(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = _part_of(path)
+        part = part_beside(path)
         part.mkdir(mode=0o700)
     try:
         with telling_no_room(path):
@@ -136,7 +136,7 @@ def _take_place(part: Path, path: Path) -> None:
         part.rename(path)
 
 
-def _part_of(path: Path) -> Path:
+def part_beside(path: Path) -> Path:
     """A name beside ``path`` that no other writer has; removes old parts of killed writers."""
     with suppress(OSError):  # no folder yet, or somebody else's
         for left in path.parent.glob(f".part-{_TOKEN}-*"):

@@ -28,10 +28,15 @@ from toolkit.validation import written
 
 CACHE_VARIABLE = "XDG_CACHE_HOME"
 KEY_DIGITS = 16
+FORMAT = 1
+
+_NEVER = {*"\\:\0"}
+"""In no name of ours: on one system or another it leads elsewhere, or nowhere."""
 
 
 def _inside(name: str) -> str:
-    if not name or name.startswith("/") or ".." in PurePosixPath(name).parts or "\\" in name:
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or _NEVER & {*name}:
         raise ValueError(f"has to be a path in the folder, got {name!r}")
     return name
 
@@ -50,11 +55,19 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
+class _OfFormat:
+    """What a manifest of any format says."""
+
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFolder:
     """What a manifest says: all files, and when they were made."""
 
     made_at: AwareDatetime
     files: tuple[StoredFile, ...]
+    format: int = FORMAT
 
 
 def upload_as_parts(folder: Path, place: Remote, made_at: datetime, again: bool = True) -> None:
@@ -80,14 +93,16 @@ def uploaded(out: Path, work: Path | None = None) -> Iterator[Path]:
     """A folder to fill, which is uploaded to ``out`` in the end; on a disk ``out`` itself.
 
     ``work``: the folder is one below it, and stays until all is uploaded. Raises ``SourceError``
-    where the store takes nothing, before any work is done; where it does not take the files in the
-    end, they stay, and the error says where. ``ArgumentError`` as ``check_on_disk`` does.
+    where the store takes nothing, or holds orders, a fit or a run there, before any work is done;
+    where it does not take the files in the end, they stay, and the error says where.
+    ``ArgumentError`` as ``check_on_disk`` does, of ``work``, too.
     """
     if not is_remote(out):
         check_on_disk(out)
         yield out
         return
     place = remote_at(out)
+    _refuse_what_is_no_result(place)
     place.check_writable()
     folder = Path(mkdtemp(prefix="results-")) if work is None else _room(work, place.name)
     try:
@@ -116,6 +131,12 @@ def manifest_at(place: Remote) -> tuple[StoredFolder, str] | None:
     if content is None:
         return None
     try:
+        of_format = TypeAdapter(_OfFormat).validate_json(content, strict=True).format
+        if of_format != FORMAT:
+            raise SourceError(
+                f"{place.name} is written in format {of_format}, and this version of the toolkit "
+                f"reads format {FORMAT}: save it again, or use the version that wrote it"
+            )
         manifest = TypeAdapter(StoredFolder).validate_json(content, strict=True)
     except ValidationError as exc:
         raise SourceError(f"{place.name}/{MANIFEST} is no manifest of results") from exc
@@ -132,21 +153,36 @@ def cached(place: Remote, kind: str, name: str) -> Path | None:
         return None
     manifest, key = found
     folder = cache_folder(kind) / f"{name}-{key}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):  # others may load it meanwhile
-        if not all(_is_whole(folder / file.name, file) for file in manifest.files):
-            _download(place, manifest, folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{folder.name}.lock")):  # others may load it meanwhile
+            if not all(_is_whole(folder / file.name, file) for file in manifest.files):
+                _download(place, manifest, folder)
+    except OSError as exc:
+        raise SourceError(
+            f"{place.name} is read through a folder that cannot be written, {folder.parent}: "
+            f"{exc.strerror or exc}; {CACHE_VARIABLE} names another"
+        ) from exc
     return folder
 
 
 def cache_folder(kind: str) -> Path:
     """Where is kept what was read from a store; it may be removed at any time."""
-    named = os.environ.get(CACHE_VARIABLE) or os.environ.get("LOCALAPPDATA")
-    return (Path(named) if named else Path.home() / ".cache") / "interorder-toolkit" / kind
+    named = Path(os.environ.get(CACHE_VARIABLE) or os.environ.get("LOCALAPPDATA") or "")
+    own = named if named.is_absolute() else Path.home() / ".cache"
+    return own / "interorder-toolkit" / kind
+
+
+def _refuse_what_is_no_result(place: Remote) -> None:
+    """Its manifest would be lost: of orders, or of a fit or a run, whose files lie in parts."""
+    found = manifest_at(place)
+    if found is not None and any(file.path != file.name for file in found[0].files):
+        raise SourceError(f"{place.name} holds a fit or a run: name another folder")
 
 
 def _room(work: Path, address: str) -> Path:
     """The same for the same address, so that what is resumed finds what there is."""
+    check_on_disk(work)
     key = hashlib.sha256(address.encode()).hexdigest()[:KEY_DIGITS]
     folder = work.absolute() / f"results-{key}"
     folder.mkdir(parents=True, exist_ok=True)

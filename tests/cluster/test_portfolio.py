@@ -1,11 +1,14 @@
 """Many products together, summed by workers: what comes out is the same, byte for byte."""
 
 import json
+import os
 import pickle
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
 from models.pair_conjugate import PairConjugate
@@ -158,6 +161,43 @@ def test_an_import_meanwhile_ends_it(engine, orders, file, tmp_path):
     with pytest.raises(OrdersReplacedError, match="holds other orders than when this began"):
         engine.forecast_portfolio(None, AS_OF, by=by)
     assert not (tmp_path / "work").exists() or not list((tmp_path / "work").iterdir())
+
+
+def test_an_engine_of_other_orders_than_those_of_the_workers_is_refused(engine, file, tmp_path):
+    """Else the sums of one would stand beside the names and dates of the other."""
+    other = tmp_path / "other.duckdb"
+    shutil.copy(file, other)
+    with duckdb.connect(str(other)) as conn:
+        conn.execute("UPDATE dbo.OrderItem SET Qty = Qty + 1 WHERE ProductID = 7")
+    lines = pd.DataFrame(
+        {"customer_id": [1], "product_id": [1], "ordered_at": ["2022-01-03"], "quantity": [1.0]}
+    ).assign(unit_price=2.0)
+    by = in_turn(other, tmp_path / "work")
+    for elsewhere in (engine, ForecastEngine.from_frame(lines)):
+        with pytest.raises(OrdersReplacedError, match="holds other orders than those that"):
+            elsewhere.forecast_portfolio(None, AS_OF, by=by)
+    same = engine.forecast_portfolio([1, 2], AS_OF, by=by)
+    assert text_of(same) == text_of(engine.forecast_portfolio([1, 2], AS_OF))
+
+
+def test_what_a_killed_forecast_left_is_removed_by_a_later_one(engine, file, tmp_path):
+    left, young = (tmp_path / f".part-{digits}-forecast" for digits in ("0123abcd", "abcd0123"))
+    for folder in (left, young):
+        folder.mkdir()
+        (folder / "000000.arrow").touch()
+    os.utime(left, (0, 0))
+    engine.forecast_portfolio([1], AS_OF, by=in_turn(file, tmp_path))
+    assert young.exists()
+    assert [path.name for path in tmp_path.glob(".part-*")] == [young.name]
+
+
+@pytest.mark.parametrize("jobs", [0, -1, 1.5, "2", True, 9_000_000_000])
+def test_jobs_that_are_no_number_of_processes_are_refused(jobs, file):
+    with (
+        pytest.raises(ArgumentError, match="jobs has to be a whole number from 1 to 1000, got"),
+        on_workers(str(file), jobs),
+    ):
+        pass
 
 
 def replace(file):

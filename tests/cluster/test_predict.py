@@ -2,6 +2,7 @@
 
 import duckdb
 import pytest
+from filelock import FileLock
 
 from models.pair_conjugate import PairConjugate
 from tests.cluster.servers import dask_cluster
@@ -9,14 +10,14 @@ from tests.conftest import AS_OF
 from tests.processes import run as run_command
 from toolkit.cluster.orders import OrdersAt
 from toolkit.cluster.workers import open_workers
-from toolkit.errors import ClusterError, OrdersReplacedError
+from toolkit.errors import ClusterError, OrdersReplacedError, PredictionError
 from toolkit.model import default_model
 from toolkit.sources.embedded.database import open_database
 from toolkit.sources.generator import Truth, generate_orders, load_orders
 from toolkit.sources.sql import as_source
 from toolkit.stages import prediction
 from toolkit.stages.patterns import read_patterns
-from toolkit.stages.predict_shards import Asked, predict_on
+from toolkit.stages.predict_shards import LOCK, Asked, predict_on
 from toolkit.stages.predict_tables import PAIRS, PRODUCT_WEEKS, write_predictions
 from toolkit.stages.prediction import CustomerPredictor
 
@@ -105,6 +106,19 @@ def test_what_was_predicted_before_the_scheduler_died_is_not_again(asked, dask, 
     assert sum(again) == len(patterns)
     assert tables(out) == tables(tmp_path / "here")
     assert {path.name for path in out.iterdir()} == {PRODUCT_WEEKS, PAIRS}
+
+
+def test_two_predictions_into_one_folder_are_refused(asked, tmp_path):
+    """The second would remove what the first has under way."""
+    _, patterns, spec = asked
+    with open_workers(1) as workers:
+        with (
+            FileLock(tmp_path / LOCK, blocking=False),
+            pytest.raises(PredictionError, match=f"another prediction is at work in {tmp_path}"),
+        ):
+            predict_on(workers, spec, [patterns], tmp_path, [].append)
+        predict_on(workers, spec, [patterns], tmp_path, [].append)
+    assert {path.name for path in tmp_path.glob(".*")} == set()
 
 
 def test_workers_use_the_parameters_of_a_model_that_needs_no_fit(asked, database, tmp_path):

@@ -100,6 +100,17 @@ def test_workers_of_a_cluster_take_an_address(file, tmp_path, bucket):
     assert here == there
 
 
+@pytest.mark.usefixtures("bucket")
+def test_an_import_makes_no_bucket(file):
+    """A mistyped name would leave one."""
+    with pytest.raises(SourceError, match="there is no bucket typo"):
+        write_parquet(file, "s3://typo/of/2024")
+    assert place_at(ADDRESS)._files.ls("") == ["orders"]
+    write_parquet(file, ADDRESS)
+    place = place_at(ADDRESS)
+    assert not [path for path in place._files.find(place.name) if "probe" in path]
+
+
 def test_missing_credentials_are_one_sentence(endpoint, tmp_path, monkeypatch):
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)

@@ -32,7 +32,7 @@ class OnWorkers:
 
 @contextmanager
 def on_workers(
-    database: Path | OrdersAt,
+    database: Path | str | OrdersAt,
     jobs: int = 1,
     cluster: str | None = None,
     work: Path = Path(),
@@ -43,9 +43,10 @@ def on_workers(
     ``jobs`` processes of this machine, or the workers of the scheduler at ``cluster``: ``tcp://…``,
     or a TOML file about one. These read and write below ``work``, which has one path on all
     machines. Open the database within the block: an import that takes its place after that ends
-    the forecast. Raises as ``open_workers`` does, and ``SourceError`` as ``OrdersAt.now`` does.
+    the forecast, and so does an engine of other orders. Raises as ``open_workers`` does, and
+    ``SourceError`` as ``OrdersAt.now`` does.
     """
-    orders = database if isinstance(database, OrdersAt) else OrdersAt.now(database)
+    orders = database if isinstance(database, OrdersAt) else OrdersAt.now(Path(database))
     with open_workers(jobs, cluster, resumes=False) as workers, ExitStack() as stack:
         if cluster is None:
             work = Path(stack.enter_context(TemporaryDirectory(prefix="forecast-")))

@@ -12,6 +12,10 @@ from typing import Protocol
 from toolkit.cluster.dask import connected
 from toolkit.cluster.local import LocalProcesses
 from toolkit.cluster.settings import read_cluster
+from toolkit.errors import ArgumentError
+
+MOST_JOBS = 1000
+"""Processes of one machine."""
 
 
 class Workers(Protocol):
@@ -43,9 +47,11 @@ def open_workers(jobs: int, cluster: str | None = None, resumes: bool = True) ->
     """The workers of the scheduler at ``cluster``, see ``read_cluster``, or ``jobs`` processes.
 
     ``resumes``: whether what was done is kept where workers are lost; the error says so.
-    Raises ``ArgumentError`` for what is wrong with ``cluster``, ``ClusterError`` where it cannot
-    be reached, or no worker is there.
+    Raises ``ArgumentError`` for what is wrong with ``jobs`` or ``cluster``, ``ClusterError`` where
+    it cannot be reached, or no worker is there.
     """
+    if type(jobs) is not int or not 1 <= jobs <= MOST_JOBS:
+        raise ArgumentError(f"jobs has to be a whole number from 1 to {MOST_JOBS}, got {jobs!r}")
     if cluster is None:
         yield LocalProcesses(jobs)
         return

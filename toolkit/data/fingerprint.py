@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
@@ -49,6 +50,16 @@ class Fingerprint:
             for events in parts:
                 noted.add(events)
             return noted.fingerprint()
+
+
+def digests_of(events: OrderEvents) -> dict[int, bytes]:
+    """By product, ascending, a digest of its sorted ``events``."""
+    ids, starts = np.unique(events.product_id, return_index=True)
+    bounds, columns = [*starts.tolist(), len(events)], _later(events)
+    return {
+        product_id: hashlib.sha256(b"".join(_bytes(c[start:end]) for c in columns)).digest()
+        for product_id, (start, end) in zip(ids.tolist(), pairwise(bounds), strict=True)
+    }
 
 
 class _Noted(ExitStack):

@@ -5,11 +5,13 @@ What a task wrote stays until all are done: the same command, given again, does 
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from toolkit.cluster.orders import OrdersAt
 from toolkit.cluster.probe import code_digest
@@ -37,6 +39,7 @@ from toolkit.stages.prediction import CustomerPredictor, in_chunks
 from toolkit.validation import load, write
 
 WEEKS_PART, PAIRS_PART, DONE = "product_weeks.arrow", "pairs.arrow", "done.json"
+LOCK = ".shards.lock"
 KEY_DIGITS = 16
 
 
@@ -124,13 +127,38 @@ def predict_on(
 ) -> WrittenTables:
     """Predict all pairs of the ``tables`` on ``workers``, as ``write_predictions`` does.
 
-    Raises ``PredictionError`` for a task that kills whatever process tries it,
-    ``OrdersReplacedError`` where an import takes the orders' place, and what handing tasks out
-    raises; what was done by then is kept.
+    Raises ``PredictionError`` for a task that kills whatever process tries it, and where another
+    prediction into ``out`` is at work, ``OrdersReplacedError`` where an import takes the orders'
+    place, and what handing tasks out raises; what was done by then is kept.
     """
     check_on_disk(out)
     out = out.absolute()
     out.mkdir(parents=True, exist_ok=True)
+    with _alone(out):
+        shards, folder = _planned(asked, tables, out)
+        waiting = [shard for shard in shards if not (shard.folder / DONE).exists()]
+        progress(sum(shard.pairs for shard in shards) - sum(shard.pairs for shard in waiting))
+        with workers.seeing(asked.reads, folder):
+            _work_off(workers, waiting, progress)
+        written = _join(out, shards)
+        shutil.rmtree(folder, ignore_errors=True)
+    return written
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Another prediction would take the shards of this one for those of one that was given up."""
+    try:
+        with FileLock(out / LOCK, blocking=False):
+            yield
+            with suppress(OSError):  # a system may not remove what is open
+                (out / LOCK).unlink()
+    except Timeout:
+        raise PredictionError(f"another prediction is at work in {out}") from None
+
+
+def _planned(asked: Asked, tables: Iterable[Patterns], out: Path) -> tuple[list[Shard], Path]:
+    """All shards, and their folder; those of other predictions are removed."""
     runs, data = [], []
     for table in tables:
         data.append(Fingerprint.of(table.events).sha256)
@@ -139,14 +167,7 @@ def predict_on(
     folder = out / f".shards-{asked.key(data)}"
     for other in set(out.glob(".shards-*")) - {folder}:
         shutil.rmtree(other, ignore_errors=True)
-    shards = [Shard(asked, *run, folder / f"{number:06d}") for number, run in enumerate(runs)]
-    waiting = [shard for shard in shards if not (shard.folder / DONE).exists()]
-    progress(sum(shard.pairs for shard in shards) - sum(shard.pairs for shard in waiting))
-    with workers.seeing(asked.reads, folder):
-        _work_off(workers, waiting, progress)
-    written = _join(out, shards)
-    shutil.rmtree(folder, ignore_errors=True)
-    return written
+    return [Shard(asked, *run, folder / f"{number:06d}") for number, run in enumerate(runs)], folder
 
 
 def _work_off(workers: Workers, shards: list[Shard], progress: Callable[[int], None]) -> None:

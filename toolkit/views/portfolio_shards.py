@@ -3,21 +3,22 @@
 It leaves a file of sums, rows and lists, of the size of its products and not of their draws.
 """
 
+import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import date
+from itertools import batched
 from pathlib import Path
-from secrets import token_hex
 
 import numpy as np
 
 from toolkit.cluster.on_workers import OnWorkers
 from toolkit.cluster.tables import read_columns, write_columns
-from toolkit.data.tables import Ints
-from toolkit.disk import check_on_disk, whole_file
-from toolkit.errors import PredictionError
+from toolkit.data.fingerprint import digests_of
+from toolkit.disk import check_on_disk, part_beside, whole_file
+from toolkit.errors import OrdersReplacedError, PredictionError
 from toolkit.sources.base import OrderSource, in_product_parts
 from toolkit.sources.sql import as_source
 from toolkit.stages.discovery import discover
@@ -41,10 +42,14 @@ _TABLES = {"products": ProductRows, "draws": SummedDraws, "buyers": Buyers, "los
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A task: these products together, into ``file``; ``min_orders`` is that of each."""
+    """A task: these products together, into ``file``; ``min_orders`` is that of each.
+
+    ``events``: a digest of their order events, as whoever hands the task out has them.
+    """
 
     asked: Asked
     product_ids: tuple[int, ...]
+    events: str
     min_orders: tuple[int, ...]
     default_price: float | None
     file: Path
@@ -70,23 +75,24 @@ def parts_on(
     """The parts of the products, in order, and the pairs that failed.
 
     ``source`` holds the orders that workers open. Raises ``PredictionError`` for a task that kills
-    whatever process tries it, ``OrdersReplacedError`` where an import takes the orders' place, and
-    what handing tasks out raises; nothing is kept then.
+    whatever process tries it, ``OrdersReplacedError`` where an import takes the orders' place, or
+    they are not those of ``source``, and what handing tasks out raises; nothing is kept then.
     """
-    ids = _ordered(source, as_of, product_ids)
-    if not len(ids):
+    ordered = _ordered(source, as_of, product_ids)
+    if not ordered:
         return [], ()
     with _room(by.work) as room:
         asked = Asked.of(predictor, as_of, by.orders, room / "fits")
         tasks = [
             Block(
                 asked,
-                tuple(block),
+                block,
+                _joined(ordered[product_id] for product_id in block),
                 tuple(chooser(product_id).min_orders for product_id in block),
                 default_price,
                 room / f"{number:06d}.arrow",
             )
-            for number, block in enumerate(_blocks(ids))
+            for number, block in enumerate(batched(sorted(ordered), BLOCK))
         ]
         with by.workers.seeing(asked.reads, room):
             done = _work_off(by, tasks)
@@ -104,6 +110,11 @@ def sum_block(task: Block) -> BlockDone:
         source = as_source(conn)
         analyzer = PatternAnalyzer(source, predictor.model.reads_customer_days)
         events = discover(source, task.asked.as_of_date, task.product_ids)
+        if _joined(digests_of(events).values()) != task.events:
+            raise OrdersReplacedError(
+                f"{task.asked.orders.place} holds other orders than those that are forecast: open "
+                "it within the block of on_workers"
+            )
         patterns, broken = analyzer.analyze(events)
         ids = np.array(task.product_ids)
         choose = _chooser(least)
@@ -117,22 +128,29 @@ def _chooser(min_orders: dict[int, int]) -> Chooser:
     return lambda product_id: Thresholds(min_orders[product_id])
 
 
-def _ordered(source: OrderSource, as_of: date, product_ids: Sequence[int] | None) -> Ints:
-    """The products that were ordered before the date, ascending; one part is read at a time."""
+def _ordered(
+    source: OrderSource, as_of: date, product_ids: Sequence[int] | None
+) -> dict[int, bytes]:
+    """The products that were ordered before the date, with a digest of each one's order events.
+
+    One part is read at a time.
+    """
     parts = in_product_parts(source, as_of) if product_ids is None else [product_ids]
-    found = [np.unique(discover(source, as_of, ids).product_id) for ids in parts]
-    return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
+    found: dict[int, bytes] = {}
+    for ids in parts:
+        found |= digests_of(discover(source, as_of, ids))
+    return found
 
 
-def _blocks(ids: Ints) -> list[list[int]]:
-    return [ids[start : start + BLOCK].tolist() for start in range(0, len(ids), BLOCK)]
+def _joined(digests: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 @contextmanager
 def _room(work: Path) -> Iterator[Path]:
-    """A folder below ``work`` that is removed in the end."""
+    """A folder below ``work`` that is removed in the end, or after a kill by a later forecast."""
     check_on_disk(work)
-    room = work.absolute() / f"forecast-{token_hex(8)}"
+    room = part_beside(work.absolute() / "forecast")
     try:
         yield room
     finally:

@@ -28,6 +28,8 @@ REMOTE = re.compile(rf"(?P<scheme>{'|'.join(SCHEMES)}):/{{1,2}}(?P<rest>[^/].*)"
 
 _PROBE = ".probe"
 
+_CREDENTIALS = re.compile(r"[^\s/:\"']+:[^\s/@]+@")
+
 
 class Remote:
     """A folder in an object store. One writer at a time may write into it: there is no lock."""
@@ -129,7 +131,8 @@ class Remote:
 
     @contextmanager
     def working(self) -> Iterator[Path]:
-        """A temporary folder of this machine."""
+        """A temporary folder of this machine. ``SourceError`` where nothing can be written."""
+        self.check_writable()  # a folder that is uploaded would make a bucket that is not there
         with tempfile.TemporaryDirectory(prefix="import-") as room:
             yield Path(room)
 
@@ -144,10 +147,18 @@ def is_remote(address: str | Path) -> bool:
 
 
 def remote_at(address: str | Path) -> Remote:
-    """The folder at an address in an object store; a ``Path`` that lost a slash means it, too."""
+    """The folder at an address in an object store; a ``Path`` that lost a slash means it, too.
+
+    ``SourceError`` where it is none, or has credentials in it.
+    """
     found = REMOTE.fullmatch(str(address))
     if found is None:
         raise SourceError(f"{address} is no address in an object store")
+    if "@" in found["rest"].partition("/")[0]:  # it would be shown, and kept beside results
+        raise SourceError(
+            f"an address is {found['scheme']}://BUCKET/FOLDER, without credentials: the store's "
+            "client finds them in the environment, in a profile or by the machine's role"
+        )
     return Remote(found["scheme"], found["rest"])
 
 
@@ -161,4 +172,5 @@ def _translated(failed: str) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        raise SourceError(f"{failed}: {str(exc) or type(exc).__name__}") from exc
+        said = _CREDENTIALS.sub("…@", str(exc))  # in the endpoint's address, say
+        raise SourceError(f"{failed}: {said or type(exc).__name__}") from exc
