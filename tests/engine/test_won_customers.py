@@ -6,6 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from models.pair_conjugate import PairConjugate
 from tests.chance import assert_near, error_of_mean
 from tests.conftest import AS_OF, NOON
 from toolkit.data.scenario import Change, Scenario
@@ -149,12 +150,20 @@ def test_an_order_received_counts_for_the_one_like_its_customer(quick):
     assert added == pytest.approx(taken, rel=1e-9)
 
 
+class NothingShared(PairConjugate):
+    """``pair_conjugate`` but for the frailty, under which pairs rise and fall together."""
+
+    def outlook(self, patterns):
+        known = PairConjugate.outlook(self, patterns)
+        return known._replace(variance=np.full_like(known.variance, 1e-9))
+
+
 def test_their_draws_are_independent_of_all_others_but_for_what_is_shared(quick, seeded):
     """Of the pair's own, and of the next copy; their mean is what is expected of the pair."""
     draws, weeks = 2000, 12
     patterns, _ = quick.pattern_analyzer.analyze(quick.source.order_events(AS_OF, [2]))
     rows = np.flatnonzero(patterns.customer_id == CUSTOMER)
-    model, streams = quick.predictor.model, Streams(seeded(4))
+    model, streams = NothingShared(), Streams(seeded(4))
     given = {"weeks": weeks, "draws": draws, "streams": streams}
     said = model.predict(patterns, **given)
     one, other = (model.predict_again(patterns, rows, n, **given) for n in (0, 1))
