@@ -217,14 +217,19 @@ def start_run(path: Path, description: RunDescription) -> RunFolder:
     path.mkdir(parents=True, exist_ok=True)
     for leftover in path.glob(".part-*"):
         leftover.unlink()
-    for leftover in path.glob("tasks/*/*/.part-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    remove_unfinished(path)
     run = RunFolder(path)
     with suppress(ArgumentError):  # it is missing or damaged
         if run.description == description:
             return run
     write(path / META, description)
     return RunFolder(path)
+
+
+def remove_unfinished(path: Path) -> None:
+    """What tasks of the run that were killed while they wrote left behind."""
+    for leftover in path.glob("tasks/*/*/.part-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def withdraw_summaries(run: RunFolder) -> None:

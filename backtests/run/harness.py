@@ -20,6 +20,7 @@ from backtests.run.folder import (
     WEEKS,
     RunFolder,
     only_one,
+    remove_unfinished,
     start_run,
     withdraw_summaries,
     write_table,
@@ -114,6 +115,7 @@ def run_backtest(
             chosen = _models(experiment, models | frozen, orders, run, jobs, bar, make)
             tasks = list(plan(experiment, survey, orders, run, chosen))
             kept = _work_off(tasks, run, workers, bar)
+            remove_unfinished(run.path)  # workers may have been lost on the way
         write_table(run.path / SCORES, summarize(run, slices=experiment.slices))
         write_table(run.path / WEEKS, weeks_of_run(run, run.versions))
     return _report(run, len(tasks), kept, notices, started)

@@ -85,6 +85,20 @@ def test_fits_made_by_workers_are_those_made_here(order_file, dask, tmp_path):
     assert whole(there.folder) == whole(here.folder)
 
 
+def test_what_a_lost_worker_left_unfinished_is_no_part_of_the_run(run, order_file, tmp_path):
+    def lose(done):
+        for task in tmp_path.glob("runs/*/tasks/*/*"):
+            (task / f".part-{done:08x}-0000").mkdir()
+            (task / f".part-{done:08x}-0000" / "pairs.parquet").touch()
+
+    report = run_backtest(
+        of_the_run(), order_file, runs=tmp_path / "runs", fits=tmp_path, jobs=1,
+        bar=after_each(lose),
+    )  # fmt: skip
+    assert not list(report.folder.rglob(".part-*"))
+    assert whole(report.folder) == whole(run.path)
+
+
 @pytest.mark.slow
 def test_workers_that_are_killed_cost_time_and_nothing_else(order_file, dask, tmp_path):
     """A worker picked at random, after every sixth task."""
