@@ -145,7 +145,7 @@ def simulate_pairs(
     and order counts.
     """
     horizon, k = cdf.shape[1], posterior.k
-    later, drawn = np.empty((len(k), horizon)), np.empty(horizon)
+    later, drawn, v = np.empty((len(k), horizon)), np.empty(horizon), frailty.variance
     for i in range(len(cdf)):
         pair_weights, pair_cdf, pair_later = posterior.weights[i], cdf[i], out.later_orders[i]
         A, B, open_days = posterior.A[i], posterior.B[i], posterior.open_days[i]
@@ -154,9 +154,13 @@ def simulate_pairs(
         for day in range(horizon):  # rounding must not make it fall
             reached = max(reached, 1.0 - later[:, day].sum())
             pair_cdf[day] = reached
+        # x of the horizon's end, and room for rounding: most draws need no logarithm
+        furthest = np.expm1(-v * np.log1p(-pair_cdf[-1])) / v * (1.0 + 1e-9)
         for d in range(len(out.orders)):
-            w, v = frailty.of_draw[d], frailty.variance
+            w = frailty.of_draw[d]
             x = rng.standard_exponential() / w
+            if x > furthest:
+                continue
             u = -np.expm1(-np.log1p(v * x) / v)
             if u < pair_cdf[-1]:
                 day = np.searchsorted(pair_cdf, u, side="right")
